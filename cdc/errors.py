@@ -1,0 +1,121 @@
+"""The error tree: what each kind of failure means for the daemon and for the person who reads it.
+
+Every error names the thing, the reason and the remedy. Driver errors (apsw, asyncpg, OSError) are translated
+into this tree where the driver is used; nothing above those layers knows the drivers' classes.
+"""
+
+from enum import Enum, IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the command line, a contract; 64, 69 and 78 follow BSD's sysexits."""
+
+    OK = 0
+    DIFFERENCE = 1
+    CRITICAL = 2
+    USAGE = 64
+    UNAVAILABLE = 69
+    CONFIG = 78
+
+
+class Policy(Enum):
+    """What the daemon does about an error: `RETRY` on a timer, or stop because it `NEEDS_A_PERSON`."""
+
+    RETRY = "retry"
+    NEEDS_A_PERSON = "needs a person"
+
+
+class CdcError(Exception):
+    """Base of every error this project raises on purpose.
+
+    `message` names the thing and the reason, `remedy` says what to do, both in words for an operator.
+    """
+
+    policy = Policy.NEEDS_A_PERSON
+    exit_code = ExitCode.CRITICAL
+    default_remedy = ""
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy or self.default_remedy
+
+
+class UsageError(CdcError):
+    """The command line asks for something that makes no sense."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ConfigError(CdcError):
+    """The configuration file is missing, unreadable or wrong."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class SourceError(CdcError):
+    """Something about the SQLite file stops us."""
+
+
+class SourceUnavailable(SourceError):
+    """The SQLite file is not there, cannot be opened, or is no SQLite database."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class SourceBusy(SourceError):
+    """The SQLite file is locked by another connection for longer than we wait."""
+
+    policy = Policy.RETRY
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class SourceChanged(SourceError):
+    """The file is not the one the position belongs to: swapped, restored, overwritten, or its changelog was emptied."""
+
+
+class CaptureLost(SourceError):
+    """Capture was not complete for some tables: triggers missing, altered, or shadowed by newer ones."""
+
+
+class SchemaDrift(SourceError):
+    """The application changed its schema in a way that cannot be followed without a decision."""
+
+
+class SnapshotError(SourceError):
+    """A snapshot could not be taken, or did not pass its checks."""
+
+
+class TargetError(CdcError):
+    """Something about Postgres stops us."""
+
+
+class TargetUnavailable(TargetError):
+    """Postgres cannot be reached, or the connection was lost: try again."""
+
+    policy = Policy.RETRY
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class TargetRefused(TargetError):
+    """Postgres answered and said no: wrong password, unknown database or role, missing privilege."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class TargetNotEmpty(TargetError):
+    """Tables that this stream would create exist already and are not its own."""
+
+
+class TargetMismatch(TargetError):
+    """A table in Postgres cannot take the rows of its source table as mapped."""
+
+
+class AlreadyRunning(TargetError):
+    """Another daemon holds this source's lock."""
+
+
+class MappingError(CdcError):
+    """A table or column cannot be mapped as configured."""
+
+    exit_code = ExitCode.CONFIG

@@ -1,0 +1,404 @@
+"""The facts that modules hand to each other: tables, keys, rows read, positions. Frozen, no I/O.
+
+Values of SQLite are plain Python: None, int, float, str, bytes, and `InvalidText` for a text that is not UTF-8.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidText:
+    """A SQLite text whose bytes are not valid UTF-8; it can be carried and named, never stored in Postgres."""
+
+    data: bytes
+
+
+Value = int | float | str | bytes | InvalidText | None
+Row = tuple[Value, ...]
+KeyValues = tuple[Value, ...]
+
+
+# --- SQLite's catalogue ---------------------------------------------------------------------------------------------
+
+
+class Affinity(StrEnum):
+    """Column affinity by the rules of https://www.sqlite.org/datatype3.html section 3.1."""
+
+    TEXT = "TEXT"
+    NUMERIC = "NUMERIC"
+    INTEGER = "INTEGER"
+    REAL = "REAL"
+    BLOB = "BLOB"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column as `PRAGMA table_xinfo` tells it.
+
+    `collation` is upper case, `BINARY` by default. `default` is SQL text or None. `primary_key` is the place in the
+    declared key from 1, 0 when outside it. `generated` is "", "virtual" or "stored".
+    """
+
+    name: str
+    declared_type: str
+    affinity: Affinity
+    not_null: bool = False
+    default: str | None = None
+    collation: str = "BINARY"
+    primary_key: int = 0
+    generated: str = ""
+    generated_expression: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexTerm:
+    """One term of an index: a column, or an expression as SQL text (then `column` is None)."""
+
+    column: str | None
+    expression: str | None = None
+    collation: str = "BINARY"
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index; `origin` is "c" (CREATE INDEX), "u" (UNIQUE constraint) or "pk"; `predicate` is a partial index's SQL."""
+
+    name: str
+    unique: bool
+    origin: str
+    terms: tuple[IndexTerm, ...]
+    predicate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A foreign key with `parent_columns` resolved (the parent's primary key when not written)."""
+
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+    on_delete: str = "NO ACTION"
+    on_update: str = "NO ACTION"
+
+
+class KeyKind(StrEnum):
+    """What identifies a row: the rowid alias, declared key columns, or the hidden rowid."""
+
+    INTEGER = "integer primary key"
+    COLUMNS = "primary key columns"
+    ROWID = "rowid"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The row identity that capture logs.
+
+    `columns` are column names, or for ROWID the one alias (`_rowid_`, `rowid` or `oid`) no column hides.
+    `nullable` marks declared keys of rowid tables that SQLite lets be NULL.
+    """
+
+    kind: KeyKind
+    columns: tuple[str, ...]
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An ordinary table that can be replicated. `rowid_alias` is None for WITHOUT ROWID tables."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: Key
+    indexes: tuple[Index, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    checks: tuple[str, ...] = ()
+    without_rowid: bool = False
+    strict: bool = False
+    autoincrement: bool = False
+    rowid_alias: str | None = "_rowid_"
+    sql: str = ""
+
+    def column(self, name: str) -> Column:
+        """The column of that name; SQLite compares names without case."""
+        for column in self.columns:
+            if column.name.lower() == name.lower():
+                return column
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A table or view of the file that is not replicated, and why, in words for the operator."""
+
+    name: str
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSchema:
+    """All that the file holds: tables that can be replicated in name order, and what is left out."""
+
+    tables: tuple[Table, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    def table(self, name: str) -> Table | None:
+        """The table of that name, compared without case as SQLite does, or None."""
+        return next((t for t in self.tables if t.name.lower() == name.lower()), None)
+
+
+# --- Postgres' catalogue --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TargetColumn:
+    """One column as pg_attribute tells it.
+
+    `type` is format_type() text with modifiers, `base` is pg_type.typname (int8, text, numeric, jsonb ...).
+    `length` is the limit of varchar(n)/char(n). `collation` is the collation's name or "" for types without one;
+    `deterministic` is False for collations under which unequal strings compare equal.
+    `generated` covers GENERATED ALWAYS AS (expression); `identity` is "", "a" (always) or "d" (by default).
+    """
+
+    name: str
+    type: str
+    base: str
+    oid: int = 0
+    not_null: bool = False
+    has_default: bool = False
+    generated: bool = False
+    identity: str = ""
+    length: int | None = None
+    precision: int | None = None
+    scale: int | None = None
+    collation: str = ""
+    deterministic: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TargetUnique:
+    """A primary key, unique constraint or unique index; `columns` is empty when it has expressions."""
+
+    name: str
+    columns: tuple[str, ...]
+    primary: bool = False
+    deferrable: bool = False
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TargetForeignKey:
+    """A foreign key in Postgres; actions are words such as "NO ACTION" and "CASCADE"."""
+
+    name: str
+    columns: tuple[str, ...]
+    parent_schema: str
+    parent: str
+    parent_columns: tuple[str, ...]
+    on_delete: str = "NO ACTION"
+    on_update: str = "NO ACTION"
+    deferrable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTable:
+    """A table of Postgres as the catalogue tells it: after phase 1 the only truth about types."""
+
+    schema: str
+    name: str
+    columns: tuple[TargetColumn, ...]
+    uniques: tuple[TargetUnique, ...] = ()
+    foreign_keys: tuple[TargetForeignKey, ...] = ()
+    user_triggers: tuple[str, ...] = ()
+
+    def column(self, name: str) -> TargetColumn | None:
+        """The column of exactly that name, or None."""
+        return next((c for c in self.columns if c.name == name), None)
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """The primary key's columns, empty when there is none."""
+        return next((u.columns for u in self.uniques if u.primary), ())
+
+
+# --- the mapping between the two -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMap:
+    """One column of the target and where its value comes from.
+
+    `expression` is SQLite SQL evaluated at read time: the quoted source column, the rowid alias, or the operator's
+    own expression. `source` is the source column's name when it is one plainly. `type` is the Postgres type to create.
+    `literal` stores any SQLite value exactly, as its SQL literal, in a text column (for untyped columns that mix).
+    """
+
+    target: str
+    expression: str
+    type: str
+    source: str | None = None
+    literal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableMap:
+    """A source table, its target and their columns. `key` are the target columns that hold the source key, in order.
+
+    `columns` leaves out what the operator skipped and what Postgres generates itself.
+    """
+
+    source: Table
+    schema: str
+    target: str
+    columns: tuple[ColumnMap, ...]
+    key: tuple[str, ...]
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        """Names of the target columns in the order rows carry them."""
+        return tuple(c.target for c in self.columns)
+
+
+# --- what is read and applied -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the changelog: the entry's number and its fingerprint, `encode_key((table id, op, at, *key))`.
+
+    The fingerprint tells a changelog that merely has an entry of that number from the one that was read.
+    """
+
+    seq: int
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """The current state of some keys of one source table: rows that are there, keys that are not.
+
+    A row is the key's values followed by one value per `TableMap.columns`; a gone key is the key's values only.
+    """
+
+    table: str
+    rows: list[Row] = field(default_factory=list)
+    gone: list[KeyValues] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one short snapshot gave: the state at `position` of every key logged since the position before.
+
+    `complete` says that `position` was the newest entry of its snapshot: only then may it be merged.
+    `oldest_at` is the time of the oldest entry read (seconds since the epoch), None when unknown or nothing was read.
+    """
+
+    position: Position
+    tables: tuple[TableRows, ...]
+    complete: bool
+    entries: int
+    oldest_at: float | None = None
+
+
+class Reason(StrEnum):
+    """Why a row is in quarantine."""
+
+    VALUE = "value"
+    ORPHAN = "orphan"
+    CONSTRAINT = "constraint"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why Postgres cannot hold a row: which column, what is wrong, what to do. Never holds the value itself."""
+
+    column: str
+    reason: Reason
+    detail: str
+    remedy: str
+
+
+# --- keys as text ----------------------------------------------------------------------------------------------------
+
+
+def encode_value(value: Value) -> str:
+    """A SQLite value as text that `decode_value` turns back exactly, type and all bits: `i5`, `r0x1.8p+1`, `tabc`."""
+    match value:
+        case None:
+            return "n"
+        case bool() | int():
+            return f"i{int(value)}"
+        case float():
+            return f"r{value.hex()}"
+        case str():
+            return f"t{value}"
+        case bytes():
+            return "b" + base64.b64encode(value).decode("ascii")
+        case InvalidText(data):
+            return "x" + base64.b64encode(data).decode("ascii")
+
+
+def decode_value(text: str) -> Value:
+    """The value that `encode_value` made this text from."""
+    kind, body = text[:1], text[1:]
+    match kind:
+        case "n":
+            return None
+        case "i":
+            return int(body)
+        case "r":
+            return float.fromhex(body)
+        case "t":
+            return body
+        case "b":
+            return base64.b64decode(body)
+        case "x":
+            return InvalidText(base64.b64decode(body))
+        case _:
+            raise ValueError(f"not an encoded value: {text[:20]!r}")
+
+
+_SEPARATOR: Final = "\x1f"
+_ESCAPE: Final = "\x1b"
+
+
+def _escape(text: str) -> str:
+    # Postgres text holds no NUL, so NUL is escaped along with the separator.
+    return text.replace(_ESCAPE, _ESCAPE + "e").replace(_SEPARATOR, _ESCAPE + "s").replace("\x00", _ESCAPE + "0")
+
+
+def _unescape(text: str) -> str:
+    return text.replace(_ESCAPE + "0", "\x00").replace(_ESCAPE + "s", _SEPARATOR).replace(_ESCAPE + "e", _ESCAPE)
+
+
+def encode_key(key: Sequence[Value]) -> str:
+    """A key as one text without NUL, exact and reversible; equal texts mean identical keys."""
+    return _SEPARATOR.join(_escape(encode_value(v)) for v in key)
+
+
+def decode_key(text: str) -> KeyValues:
+    """The key that `encode_key` made this text from."""
+    return tuple(decode_value(_unescape(part)) for part in text.split(_SEPARATOR))
+
+
+def show_key(text: str) -> str:
+    """An encoded key in a form for people: `5`, `'yt:abc'`, `('a', 2)`."""
+    shown = [_show(v) for v in decode_key(text)]
+    return shown[0] if len(shown) == 1 else f"({', '.join(shown)})"
+
+
+def _show(value: Value) -> str:
+    match value:
+        case None:
+            return "NULL"
+        case bytes():
+            return f"x'{value.hex()}'"
+        case InvalidText(data):
+            return f"invalid text x'{data.hex()}'"
+        case _:
+            return repr(value)

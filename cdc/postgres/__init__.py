@@ -1,0 +1,1 @@
+"""Everything that touches Postgres; the only place for asyncpg."""

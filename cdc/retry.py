@@ -1,0 +1,42 @@
+"""The one retry policy: wait, doubling up to a cap with some chance in it, for as long as the error says `RETRY`."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import tenacity
+from loguru import logger
+
+from cdc.errors import CdcError, Policy
+
+FIRST_WAIT_SECONDS: Final = 0.1
+LONGEST_WAIT_SECONDS: Final = 30.0
+
+T = TypeVar("T")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether waiting can help: only errors that say so; an unknown error needs a person."""
+    return isinstance(error, CdcError) and error.policy is Policy.RETRY
+
+
+def _log(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    wait = state.next_action.sleep if state.next_action else 0.0
+    logger.bind(error=str(error), attempt=state.attempt_number, wait_seconds=round(wait, 2)).warning("waiting to retry")
+
+
+def policy(attempts: int | None = None) -> tenacity.AsyncRetrying:
+    """The policy, endless by default; `attempts` bounds it for commands that a person waits for."""
+    return tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception(is_transient),
+        wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
+        stop=tenacity.stop_after_attempt(attempts) if attempts else tenacity.stop_never,
+        before_sleep=_log,
+        reraise=True,
+    )
+
+
+async def retrying(step: Callable[[], Awaitable[T]], attempts: int | None = None) -> T:
+    """The result of `step`, tried again while its error is transient; any other error comes through as it is."""
+    result: T = await policy(attempts)(step)
+    return result
