@@ -1,0 +1,154 @@
+"""Connections to Postgres: opened with words for everything that can go wrong, and one lock a source."""
+
+import hashlib
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from cdc.errors import AlreadyRunning, CdcError, TargetError, TargetRefused, TargetUnavailable
+
+Connection = asyncpg.Connection[asyncpg.Record]
+
+CONNECT_TIMEOUT_SECONDS: Final = 10.0
+OLDEST_VERSION: Final = 14
+
+# What Postgres says when it is going away, starting up, or out of connections: waiting helps.
+_TRANSIENT: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DiskFullError,
+    ConnectionError,
+    TimeoutError,
+)
+
+
+def where(dsn: str) -> str:
+    """A DSN for people and logs: host, port and database, never the password."""
+    try:
+        parts = urlsplit(dsn)
+        host = parts.hostname or "local socket"
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "the configured DSN"
+    return f"{host}{port}{parts.path}"
+
+
+def password_from(file: Path | None) -> str | None:
+    """The password in `password_file` without its line end, None when no file is configured."""
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise TargetRefused(
+            f"password file {file} cannot be read: {error.strerror}", remedy="check `password_file` in [target]"
+        ) from None
+
+
+async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Connection:
+    """An open connection named `cdc <purpose>`; raises `TargetUnavailable` or `TargetRefused` with the reason."""
+    settings = {"application_name": f"cdc {purpose} {owner()}", "timezone": "UTC"}
+    try:
+        connection = await asyncpg.connect(
+            dsn, password=password, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=settings
+        )
+    except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        raise TargetRefused(
+            f"Postgres at {where(dsn)} refused the login: {error}",
+            remedy="check user and password (PGPASSWORD, PGPASSFILE or `password_file`)",
+        ) from None
+    except asyncpg.InvalidCatalogNameError as error:
+        raise TargetRefused(
+            f"Postgres at {where(dsn)}: {error}", remedy="create the database, or correct `dsn` in [target]"
+        ) from None
+    except (*_TRANSIENT, OSError, ssl.SSLError) as error:
+        raise TargetUnavailable(
+            f"Postgres at {where(dsn)} cannot be reached: {_reason(error)}",
+            remedy="check that the server runs and that `dsn` in [target] names its host and port",
+        ) from None
+    except (asyncpg.PostgresError, ValueError) as error:
+        raise TargetRefused(
+            f"Postgres at {where(dsn)} cannot be used: {error}", remedy="check `dsn` in [target]"
+        ) from None
+    await _refuse_old(connection, dsn)
+    return connection
+
+
+async def _refuse_old(connection: Connection, dsn: str) -> None:
+    version = connection.get_server_version()
+    if version.major < OLDEST_VERSION:
+        await connection.close()
+        raise TargetRefused(
+            f"Postgres at {where(dsn)} is version {version.major}",
+            remedy=f"use Postgres {OLDEST_VERSION} or newer",
+        )
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn the driver's errors into ours; `what` says what was being done, without row values."""
+    try:
+        yield
+    except CdcError:
+        raise
+    except _TRANSIENT as error:
+        raise TargetUnavailable(
+            f"{what}: the connection to Postgres failed: {_reason(error)}", remedy="it is tried again by itself"
+        ) from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise TargetRefused(
+            f"{what}: {error.args[0]}", remedy="grant the role of `dsn` that privilege, or use the tables' owner"
+        ) from error
+    except asyncpg.PostgresError as error:
+        # The server's primary message names objects; its DETAIL may hold row values and is left out.
+        raise TargetError(f"{what}: {error.args[0]}", remedy="see the server's log for the statement") from error
+
+
+def owner() -> str:
+    """Who this process is, for other operators: host and process id."""
+    return f"{socket.gethostname()[:20]}/{os.getpid()}"
+
+
+def lock_key(source_id: str) -> int:
+    """The advisory lock's number for a source: the first 8 bytes of SHA-256, signed."""
+    return int.from_bytes(hashlib.sha256(f"cdc {source_id}".encode()).digest()[:8], "big", signed=True)
+
+
+_HOLDER: Final = """
+SELECT a.application_name, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted
+  AND (l.classid::bigint << 32 | l.objid::bigint) = $1 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+async def lock_source(connection: Connection, source_id: str) -> None:
+    """Hold the source's lock for as long as this connection lives; raises `AlreadyRunning` naming the holder."""
+    key = lock_key(source_id)
+    with translated("taking the source's lock"):
+        if await connection.fetchval("SELECT pg_try_advisory_lock($1)", key):
+            return
+        holder: Any = await connection.fetchrow(_HOLDER, key)
+    held_by = f"{holder['application_name']} since {holder['backend_start']:%Y-%m-%d %H:%M:%S} UTC" if holder else "?"
+    raise AlreadyRunning(
+        f"another daemon replicates this source already: {held_by}",
+        remedy="stop that daemon first; one source has one daemon",
+    )

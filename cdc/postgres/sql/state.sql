@@ -1,0 +1,80 @@
+-- The schema `cdc`: all that replication knows, beside the data it describes and in the same transactions.
+-- Every statement can be run again.
+
+-- name: create
+CREATE SCHEMA IF NOT EXISTS cdc;
+
+-- One row a source. The position is stored by the transaction that applied the changes up to it;
+-- `entry` is the fingerprint of the changelog entry found there. `lsn` is where the WAL stood after that commit was
+-- written: once Postgres has flushed that far, the changelog may be pruned below the position.
+CREATE TABLE IF NOT EXISTS cdc.stream (
+    source_id      text PRIMARY KEY,
+    source_path    text NOT NULL,
+    target_schema  text NOT NULL,
+    phase          text NOT NULL DEFAULT 'snapshot',
+    seq            bigint,
+    entry          text,
+    snapshot_id    text,
+    started_at     timestamptz NOT NULL DEFAULT now(),
+    applied_at     timestamptz,
+    changes        bigint NOT NULL DEFAULT 0,
+    lag_seconds    double precision,
+    heartbeat_at   timestamptz,
+    owner          text,
+    stopped_reason text,
+    stopped_remedy text
+);
+
+-- Which tables the first load has finished, so that a load that was killed goes on with the others.
+CREATE TABLE IF NOT EXISTS cdc.loaded (
+    source_id    text NOT NULL,
+    source_table text NOT NULL,
+    snapshot_id  text NOT NULL,
+    rows         bigint NOT NULL,
+    loaded_at    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source_id, source_table)
+);
+
+-- Rows that Postgres cannot hold. `key` is the source key, exact and reversible. An orphan waits for the parent row
+-- whose referenced columns read as `waits_for` in `waits_table`, and is released when that row arrives.
+CREATE TABLE IF NOT EXISTS cdc.quarantine (
+    source_id       text NOT NULL,
+    source_table    text NOT NULL,
+    key             text NOT NULL,
+    reason          text NOT NULL,
+    column_name     text NOT NULL DEFAULT '',
+    detail          text NOT NULL,
+    remedy          text NOT NULL,
+    waits_table     text,
+    waits_for       text,
+    first_seen      timestamptz NOT NULL DEFAULT now(),
+    last_seen       timestamptz NOT NULL DEFAULT now(),
+    acknowledged_at timestamptz,
+    acknowledged_by text,
+    PRIMARY KEY (source_id, source_table, key)
+);
+CREATE INDEX IF NOT EXISTS quarantine_waits ON cdc.quarantine (source_id, waits_table, waits_for)
+    WHERE waits_table IS NOT NULL;
+
+-- Who did what, when, with what result.
+CREATE TABLE IF NOT EXISTS cdc.audit (
+    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at        timestamptz NOT NULL DEFAULT now(),
+    source_id text,
+    actor     text NOT NULL,
+    action    text NOT NULL,
+    result    text NOT NULL,
+    details   jsonb NOT NULL DEFAULT '{}'
+);
+
+-- Triggers of the target that were enabled before replication began, to be enabled again at cutover.
+-- `enabled` is pg_trigger.tgenabled as it was.
+CREATE TABLE IF NOT EXISTS cdc.disabled_trigger (
+    source_id     text NOT NULL,
+    target_schema text NOT NULL,
+    target_table  text NOT NULL,
+    trigger_name  text NOT NULL,
+    enabled       text NOT NULL,
+    disabled_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source_id, target_schema, target_table, trigger_name)
+);
