@@ -1,4 +1,4 @@
-"""SQL statements by name, from the files in `sql/`: each starts with `-- name: x` and a comment that gives its reason."""
+"""SQL statements by name, from the files in `sql/`: each is headed by `-- name: x` and then by its reason."""
 
 import functools
 import re

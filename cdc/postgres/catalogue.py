@@ -1,0 +1,85 @@
+"""What Postgres says about its tables: after the schema exists, the only truth about types and constraints."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+from cdc.model import TargetColumn, TargetForeignKey, TargetTable, TargetUnique
+from cdc.postgres.connection import Connection, translated
+from cdc.postgres.statements import load
+
+_ACTIONS: Final = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+_Record = Any  # asyncpg.Record; its stubs make every value Any
+
+
+async def read_tables(conn: Connection, schema: str, names: Sequence[str] | None = None) -> dict[str, TargetTable]:
+    """The tables of a schema by name, all of them or only `names`; a name that is no table there is left out.
+
+    Reads in three statements: call it in one repeatable read transaction where others may alter tables meanwhile.
+    """
+    wanted = None if names is None else list(names)
+    queries = load("catalogue")
+    with translated(f"reading the tables of schema {schema}"):
+        columns = await conn.fetch(queries["tables"], schema, wanted)
+        uniques = _grouped(await conn.fetch(queries["uniques"], schema, wanted))
+        foreign_keys = _grouped(await conn.fetch(queries["foreign_keys"], schema, wanted))
+    return {
+        name: TargetTable(
+            schema=schema,
+            name=name,
+            columns=tuple(_column(r) for r in records if r["name"] is not None),
+            uniques=tuple(_unique(r) for r in uniques.get(name, ())),
+            foreign_keys=tuple(_foreign_key(r) for r in foreign_keys.get(name, ())),
+            user_triggers=tuple(records[0]["triggers"]),
+        )
+        for name, records in _grouped(columns).items()
+    }
+
+
+def _grouped(records: Sequence[_Record]) -> dict[str, list[_Record]]:
+    groups: defaultdict[str, list[_Record]] = defaultdict(list)
+    for record in records:
+        groups[record["table_name"]].append(record)
+    return groups
+
+
+def _column(r: _Record) -> TargetColumn:
+    return TargetColumn(
+        name=r["name"],
+        type=r["type"],
+        base=r["base"],
+        oid=r["oid"],
+        not_null=r["not_null"],
+        has_default=r["has_default"],
+        generated=r["generated"],
+        identity=r["identity"],
+        length=r["length"],
+        precision=r["precision"],
+        scale=r["scale"],
+        collation=r["collation"],
+        deterministic=r["deterministic"],
+    )
+
+
+def _unique(r: _Record) -> TargetUnique:
+    return TargetUnique(
+        name=r["name"],
+        columns=tuple(r["columns"]),
+        primary=r["is_primary"],
+        deferrable=r["deferrable"],
+        partial=r["partial"],
+    )
+
+
+def _foreign_key(r: _Record) -> TargetForeignKey:
+    return TargetForeignKey(
+        name=r["name"],
+        columns=tuple(r["columns"]),
+        parent_schema=r["parent_schema"],
+        parent=r["parent"],
+        parent_columns=tuple(r["parent_columns"]),
+        on_delete=_ACTIONS[r["on_delete"]],
+        on_update=_ACTIONS[r["on_update"]],
+        deferrable=r["deferrable"],
+    )

@@ -1,0 +1,121 @@
+-- name: tables
+-- One row per column. A domain's values obey its base type, so `base` is the type under all domains; modifiers
+-- (length, precision, scale) come from the column or else from the domain. Scale is 11 bits with a sign since
+-- version 15; the formula gives the right number for older versions too.
+WITH RECURSIVE wanted AS (
+    SELECT c.oid, c.relname
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND ($2::text[] IS NULL OR c.relname = ANY ($2::text[]))
+), typed AS (
+    SELECT a.attrelid, a.attnum, a.atttypid AS type, a.atttypmod AS modifier
+    FROM pg_catalog.pg_attribute a
+    JOIN wanted w ON w.oid = a.attrelid
+    WHERE a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    SELECT d.attrelid, d.attnum, t.typbasetype, CASE WHEN d.modifier = -1 THEN t.typtypmod ELSE d.modifier END
+    FROM typed d
+    JOIN pg_catalog.pg_type t ON t.oid = d.type AND t.typtype = 'd'
+), based AS (
+    SELECT d.attrelid, d.attnum, t.typname, d.modifier
+    FROM typed d
+    JOIN pg_catalog.pg_type t ON t.oid = d.type AND t.typtype <> 'd'
+)
+SELECT
+    w.relname::text AS table_name,
+    a.attname::text AS name,
+    pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
+    b.typname::text AS base,
+    a.atttypid AS oid,
+    a.attnotnull OR coalesce(t.typnotnull, false) AS not_null,
+    a.attgenerated = '' AND (a.atthasdef OR coalesce(t.typdefault, '') <> '') AS has_default,
+    a.attgenerated <> '' AS generated,
+    a.attidentity::text AS identity,
+    CASE WHEN b.typname IN ('varchar', 'bpchar') AND b.modifier > 4 THEN b.modifier - 4 END AS length,
+    CASE
+        WHEN b.typname = 'numeric' AND b.modifier > 4 THEN ((b.modifier - 4) >> 16) & 65535
+        WHEN b.typname IN ('timestamp', 'timestamptz', 'time', 'timetz') AND b.modifier >= 0 THEN b.modifier
+    END AS precision,
+    CASE WHEN b.typname = 'numeric' AND b.modifier > 4 THEN (((b.modifier - 4) & 2047) # 1024) - 1024 END AS scale,
+    coalesce(k.collname::text, '') AS collation,
+    coalesce(k.collisdeterministic, true) AS deterministic,
+    ARRAY(
+        SELECT g.tgname::text
+        FROM pg_catalog.pg_trigger g
+        WHERE g.tgrelid = w.oid AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+        ORDER BY g.tgname
+    ) AS triggers
+FROM wanted w
+LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = w.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN based b ON b.attrelid = w.oid AND b.attnum = a.attnum
+LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_collation k ON k.oid = a.attcollation
+ORDER BY w.relname, a.attnum;
+
+-- name: uniques
+-- Primary keys, unique constraints, unique indexes, and exclusion constraints made of nothing but equality, which
+-- are unique constraints in effect. INCLUDE columns do not count; an expression leaves `columns` empty.
+SELECT
+    t.relname::text AS table_name,
+    i.relname::text AS name,
+    x.indisprimary AS is_primary,
+    coalesce(c.condeferrable, false) AS deferrable,
+    x.indpred IS NOT NULL AS partial,
+    CASE
+        WHEN x.indexprs IS NULL THEN ARRAY(
+            SELECT a.attname::text
+            FROM unnest(x.indkey::int2[]) WITH ORDINALITY k (attnum, place)
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum
+            WHERE k.place <= x.indnkeyatts
+            ORDER BY k.place
+        )
+        ELSE ARRAY[]::text[]
+    END AS columns
+FROM pg_catalog.pg_index x
+JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+JOIN pg_catalog.pg_class t ON t.oid = x.indrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+LEFT JOIN pg_catalog.pg_constraint c ON c.conindid = x.indexrelid AND c.contype IN ('p', 'u', 'x')
+WHERE n.nspname = $1 AND ($2::text[] IS NULL OR t.relname = ANY ($2::text[])) AND x.indisvalid
+    AND (
+        x.indisunique
+        OR (
+            x.indisexclusion
+            AND NOT EXISTS (
+                SELECT FROM unnest(c.conexclop) e (operator)
+                JOIN pg_catalog.pg_operator o ON o.oid = e.operator
+                WHERE o.oprname <> '='
+            )
+        )
+    )
+ORDER BY t.relname, NOT x.indisprimary, i.relname;
+
+-- name: foreign_keys
+-- `conparentid` is set on the copies that partitions carry; only the key that was declared counts.
+SELECT
+    t.relname::text AS table_name,
+    c.conname::text AS name,
+    ARRAY(
+        SELECT a.attname::text
+        FROM unnest(c.conkey) WITH ORDINALITY k (attnum, place)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
+        ORDER BY k.place
+    ) AS columns,
+    pn.nspname::text AS parent_schema,
+    p.relname::text AS parent,
+    ARRAY(
+        SELECT a.attname::text
+        FROM unnest(c.confkey) WITH ORDINALITY k (attnum, place)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.attnum
+        ORDER BY k.place
+    ) AS parent_columns,
+    c.confdeltype::text AS on_delete,
+    c.confupdtype::text AS on_update,
+    c.condeferrable AS deferrable
+FROM pg_catalog.pg_constraint c
+JOIN pg_catalog.pg_class t ON t.oid = c.conrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+JOIN pg_catalog.pg_class p ON p.oid = c.confrelid
+JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+WHERE c.contype = 'f' AND c.conparentid = 0 AND n.nspname = $1 AND ($2::text[] IS NULL OR t.relname = ANY ($2::text[]))
+ORDER BY t.relname, c.conname;
