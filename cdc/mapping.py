@@ -1,0 +1,314 @@
+"""Which Postgres type holds a SQLite column, and what in the data may not fit. Pure: facts in, decisions out.
+
+The declared type decides wherever SQLite itself gives it a meaning (affinity, https://www.sqlite.org/datatype3.html).
+Where it gives none (dates, untyped columns, unknown names) the data decides, and only among types that hold every
+value that is there exactly.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from cdc.config import ColumnOptions, Config, TableOptions
+from cdc.errors import MappingError
+from cdc.model import Affinity, Column, ColumnMap, KeyKind, SourceSchema, Table, TableMap
+from cdc.quoting import quote
+
+ROWID_COLUMN: Final = "_cdc_rowid"
+LONGEST_NAME_BYTES: Final = 63
+MOST_COLUMNS: Final = 1600
+MOST_KEY_COLUMNS: Final = 32
+KEY_TYPES: Final = ("bigint", "text", "double precision", "bytea", "boolean", "numeric")
+
+_SYSTEM_COLUMNS: Final = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+_TYPE_TEXT: Final = re.compile(r'["\w]["\w. ]*(\( *\d+ *(, *-?\d+ *)?\))?[\w ]*(\[\])*')
+_NUMBER_NAMES: Final = ("NUMERIC", "DECIMAL", "NUMBER", "MONEY", "DEC")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnProfile:
+    """What one column holds: values of each storage class, and what about them matters to a Postgres type.
+
+    `not_boolean` counts integers other than 0 and 1, `big` integers that a double cannot hold exactly. The texts of
+    columns declared as dates are counted by form (`naive` to `other` make up `text`); `json` counts objects and arrays.
+    """
+
+    name: str
+    null: int = 0
+    integer: int = 0
+    real: int = 0
+    text: int = 0
+    blob: int = 0
+    not_boolean: int = 0
+    big: int = 0
+    nul: int = 0
+    invalid: int = 0
+    json: int = 0
+    naive: int = 0
+    zoned: int = 0
+    date: int = 0
+    empty: int = 0
+    other: int = 0
+
+    @property
+    def present(self) -> int:
+        """Values that are not NULL."""
+        return self.integer + self.real + self.text + self.blob
+
+
+@dataclass(frozen=True, slots=True)
+class TableProfile:
+    """How many rows a table has and what its columns hold; `orphans` counts rows whose parent row is missing."""
+
+    rows: int
+    columns: tuple[ColumnProfile, ...]
+    orphans: int = 0
+
+    def column(self, name: str) -> ColumnProfile | None:
+        """The profile of the column of that name, compared without case, or None."""
+        return next((c for c in self.columns if c.name.lower() == name.lower()), None)
+
+
+def is_temporal(declared_type: str) -> bool:
+    """Whether a declared type speaks of dates or times, for which SQLite has no type of its own."""
+    return declared_type.strip().upper().startswith(("DATE", "TIME"))
+
+
+def map_schema(
+    schema: SourceSchema, config: Config, profiles: Mapping[str, TableProfile] | None = None
+) -> tuple[TableMap, ...]:
+    """The maps of all tables of a schema in its order; `profiles` are by source name.
+
+    Raises `MappingError` as `map_table` does, and when two tables go to one target or the configuration names a
+    table that is not there.
+    """
+    known = {t.name.lower() for t in schema.tables} | {left.name.lower() for left in schema.left_out}
+    for name in config.tables:
+        if name.lower() not in known:
+            raise MappingError(f"[tables.{name}]: there is no such table", remedy="correct or remove that section")
+    maps = tuple(map_table(t, config, (profiles or {}).get(t.name)) for t in schema.tables)
+    _refuse_twins((m.target for m in maps), "tables", "set `target` for one of them")
+    return maps
+
+
+def map_table(table: Table, config: Config, profile: TableProfile | None = None) -> TableMap:
+    """The target of a table and its columns; without a profile, columns whose type the data decides count as empty.
+
+    Raises `MappingError` when a name, a type or the key cannot be taken as configured.
+    """
+    options = config.options(table.name)
+    _refuse_unknown(table, options)
+    columns = [_map_column(table, c, options, profile) for c in table.columns if not _skipped(c, options)]
+    columns += [_extra_column(table, name, o) for name, o in options.columns.items() if not _has(table, name)]
+    key = tuple(c.target for name in table.key.columns for c in columns if _same(c.source, name))
+    if table.key.kind is KeyKind.ROWID:
+        rowid = _rowid_column(table, columns)
+        columns, key = [rowid, *columns], (rowid.target,)
+    mapped = TableMap(table, config.target.schema, options.target or table.name, tuple(columns), key)
+    _check(mapped)
+    return mapped
+
+
+def _same(a: str | None, b: str) -> bool:
+    return a is not None and a.lower() == b.lower()
+
+
+def _has(table: Table, name: str) -> bool:
+    return any(_same(c.name, name) for c in table.columns)
+
+
+def _skipped(column: Column, options: TableOptions) -> bool:
+    return any(_same(column.name, name) for name in options.skip)
+
+
+def _in_key(table: Table, column: Column) -> bool:
+    return table.key.kind is not KeyKind.ROWID and any(_same(column.name, k) for k in table.key.columns)
+
+
+def _options(options: TableOptions, column: str) -> ColumnOptions:
+    return next((o for name, o in options.columns.items() if _same(column, name)), ColumnOptions())
+
+
+def _refuse_unknown(table: Table, options: TableOptions) -> None:
+    for name in options.skip:
+        if not _has(table, name):
+            raise MappingError(
+                f"[tables.{table.name}] skips {name}, which the table does not have", remedy="remove it from `skip`"
+            )
+        if _in_key(table, table.column(name)):
+            raise MappingError(
+                f"[tables.{table.name}] skips {name}, which identifies the rows",
+                remedy='keep it, or set `key = "rowid"` for the table',
+            )
+    for name, column in options.columns.items():
+        where = f"[tables.{table.name}.columns.{name}]"
+        if not _has(table, name) and column.expression is None:
+            raise MappingError(f"{where}: the table has no such column", remedy="correct the name, or set `expression`")
+        if column.expression is not None and _has(table, name) and _in_key(table, table.column(name)):
+            raise MappingError(
+                f"{where}: {name} identifies the rows and cannot be replaced by an expression",
+                remedy="put the expression into a column of its own",
+            )
+
+
+def _map_column(table: Table, column: Column, options: TableOptions, profile: TableProfile | None) -> ColumnMap:
+    chosen = _options(options, column.name)
+    found = (profile.column(column.name) if profile else None) or ColumnProfile(column.name)
+    type_, literal = (chosen.type, False) if chosen.type else _decide(column, _in_key(table, column), found)
+    return ColumnMap(
+        target=chosen.target or column.name,
+        expression=chosen.expression or quote(column.name),
+        type=type_,
+        source=None if chosen.expression else column.name,
+        literal=literal,
+    )
+
+
+def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
+    if not chosen.expression:
+        raise MappingError(f"{table.name}.{name}: `expression` is empty", remedy="write SQL that SQLite can evaluate")
+    return ColumnMap(chosen.target or name, chosen.expression, chosen.type or "text")
+
+
+def _rowid_column(table: Table, columns: list[ColumnMap]) -> ColumnMap:
+    name = ROWID_COLUMN
+    while any(_same(c.target, name) for c in columns):
+        name += "_"
+    return ColumnMap(name, quote(table.key.columns[0]), "bigint")
+
+
+# --- types ----------------------------------------------------------------------------------------------------------
+
+
+def _decide(column: Column, in_key: bool, found: ColumnProfile) -> tuple[str, bool]:
+    """The type, and whether the column holds literals."""
+    declared = column.declared_type.strip().upper()
+    by_affinity = {
+        Affinity.INTEGER: "bigint",
+        Affinity.REAL: "double precision",
+        Affinity.TEXT: "text",
+        Affinity.BLOB: "bytea",
+    }
+    if declared in ("", "ANY"):
+        return _untyped(found)
+    if column.affinity is not Affinity.NUMERIC:
+        return by_affinity[column.affinity], False
+    name = declared.partition("(")[0].strip()
+    if is_temporal(name):
+        return _temporal(name, in_key, found)
+    if name in ("BOOLEAN", "BOOL"):
+        return "boolean", False
+    if name in ("JSON", "JSONB"):
+        return ("text" if in_key else "jsonb"), False
+    return ("numeric", False) if name.startswith(_NUMBER_NAMES) else _unknown_name(found)
+
+
+def _untyped(found: ColumnProfile) -> tuple[str, bool]:
+    """The one storage class there is; with several or none, only the literal holds whatever may come."""
+    for count, type_ in (
+        (found.integer, "bigint"),
+        (found.real, "double precision"),
+        (found.text, "text"),
+        (found.blob, "bytea"),
+    ):
+        if count and count == found.present:
+            return type_, False
+    return "text", True
+
+
+def _unknown_name(found: ColumnProfile) -> tuple[str, bool]:
+    """UUID, STRING, ENUM: for SQLite these are NUMERIC, for people mostly text; numbers decide for numeric."""
+    if found.present == found.text:
+        return "text", False
+    if found.present == found.integer + found.real:
+        return "numeric", False
+    return ("bytea", False) if found.present == found.blob else ("text", True)
+
+
+def _temporal(name: str, in_key: bool, found: ColumnProfile) -> tuple[str, bool]:
+    """The first type that holds every value exactly. Two texts for one instant are two keys, so keys stay text."""
+    if not found.present:
+        return ("text" if in_key else _when_empty(name)), False
+    candidates = (
+        ("timestamp", found.naive, in_key),
+        ("timestamptz", found.zoned, in_key),
+        ("date", found.date, in_key),
+        ("bigint", found.integer, False),
+        ("double precision", found.integer + found.real, found.big > 0),
+        ("text", found.text, False),
+    )
+    for type_, held, ruled_out in candidates:
+        if held == found.present and not ruled_out:
+            return type_, False
+    return "text", True
+
+
+def _when_empty(name: str) -> str:
+    if name == "DATE":
+        return "date"
+    if name in ("TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE"):
+        return "timestamptz"
+    return "text" if name.startswith("TIME") and not name.startswith("TIMESTAMP") else "timestamp"
+
+
+# --- checks ---------------------------------------------------------------------------------------------------------
+
+
+def _check(mapped: TableMap) -> None:
+    table = mapped.source.name
+    _check_name(mapped.target, f"table {table}", f"[tables.{table}]")
+    for column in mapped.columns:
+        place = column.source or column.target
+        _check_name(column.target, f"column {place} of table {table}", f"[tables.{table}.columns.{place}]")
+        _check_column(table, column)
+    _refuse_twins(mapped.target_columns, f"columns of table {table}", "set `target` for one of them")
+    if len(mapped.columns) > MOST_COLUMNS:
+        raise MappingError(
+            f"table {table} has {len(mapped.columns)} columns, Postgres allows {MOST_COLUMNS}",
+            remedy=f"name the ones to leave out in `skip` of [tables.{table}]",
+        )
+    _check_key(mapped)
+
+
+def _check_key(mapped: TableMap) -> None:
+    table = mapped.source.name
+    rowid = f'set `key = "rowid"` in [tables.{table}]'
+    if len(mapped.key) > MOST_KEY_COLUMNS:
+        raise MappingError(
+            f"the key of table {table} has {len(mapped.key)} columns, Postgres allows {MOST_KEY_COLUMNS}", remedy=rowid
+        )
+    for column in mapped.columns:
+        if column.target in mapped.key and column.type not in KEY_TYPES:
+            raise MappingError(
+                f"column {column.source} of table {table} identifies the rows and cannot be of type {column.type}: "
+                "different keys could become equal",
+                remedy=f"choose one of {', '.join(KEY_TYPES)}, or {rowid}",
+            )
+
+
+def _check_name(name: str, what: str, section: str) -> None:
+    length = len(name.encode("utf-8", "surrogatepass"))
+    if 0 < length <= LONGEST_NAME_BYTES:
+        return
+    reason = f"{length} bytes long, Postgres keeps {LONGEST_NAME_BYTES}" if length else "empty, which Postgres refuses"
+    raise MappingError(f"the target name of {what} is {reason}", remedy=f"set `target` in {section}")
+
+
+def _check_column(table: str, column: ColumnMap) -> None:
+    section = f"[tables.{table}.columns.{column.source or column.target}]"
+    if column.target in _SYSTEM_COLUMNS:
+        raise MappingError(
+            f"column {column.target} of table {table} has a name that Postgres keeps for itself",
+            remedy=f"set `target` in {section}",
+        )
+    if not _TYPE_TEXT.fullmatch(column.type):
+        raise MappingError(f"{section}: {column.type!r} is not the name of a type", remedy="correct `type`")
+
+
+def _refuse_twins(names: Iterable[str], what: str, remedy: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise MappingError(f"two {what} have the target name {name}", remedy=remedy)
+        seen.add(name)
