@@ -1,0 +1,216 @@
+"""What the application's file holds: tables, their columns, indexes, foreign keys, and what identifies a row."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+import apsw
+
+from cdc.config import Config
+from cdc.model import Affinity, Column, ForeignKey, Index, IndexTerm, Key, KeyKind, LeftOut, SourceSchema, Table
+from cdc.quoting import quote
+from cdc.sqlite.connection import translated
+from cdc.sqlite.ddl_text import TableText, index_text, table_text
+
+OURS: Final = "_cdc_"
+_ALIASES: Final = ("_rowid_", "rowid", "oid")
+_GENERATED: Final = {2: "virtual", 3: "stored"}
+_NO_KEY: Final = "it declares no key, and columns of it hide every name of its rowid"
+_LEFT_OUT: Final = {
+    "view": "a view holds no rows of its own",
+    "virtual": "a virtual table cannot carry triggers, so its changes cannot be captured",
+    "shadow": "it belongs to a virtual table, which maintains it",
+}
+
+_OBJECTS: Final = "SELECT name, type, wr, strict FROM pragma_table_list WHERE schema = 'main' ORDER BY name"
+_COLUMNS: Final = 'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)'
+_INDEXES: Final = 'SELECT name, "unique", origin FROM pragma_index_list(?) ORDER BY name'
+_TERMS: Final = 'SELECT cid, name, "desc", coll FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno'
+_FOREIGN_KEYS: Final = (
+    'SELECT id, "table", "from", "to", on_update, on_delete FROM pragma_foreign_key_list(?) ORDER BY id, seq'
+)
+
+
+def read_schema(connection: apsw.Connection, config: Config) -> SourceSchema:
+    """Every table that can be replicated, in name order, and every object that cannot or shall not, with the reason.
+
+    A key choice recorded in `_cdc_table` wins over a fresh one while its columns still identify a row.
+    Raises `SourceError` when SQLite cannot tell.
+    """
+    with translated("reading the schema"):
+        recorded = recorded_keys(connection)
+        tables: list[Table] = []
+        left_out: list[LeftOut] = []
+        for name, kind, without_rowid, strict in _objects(connection):
+            reason = _LEFT_OUT.get(kind) or _excluded(config, name)
+            if reason:
+                left_out.append(LeftOut(name, kind, reason))
+                continue
+            table = _read_table(connection, name, without_rowid, strict)
+            key = _choose_key(connection, table, recorded.get(name.lower()), config.options(name).key)
+            if key is None:
+                left_out.append(LeftOut(name, kind, _NO_KEY))
+            else:
+                tables.append(replace(table, key=key))
+        return SourceSchema(tuple(tables), tuple(left_out))
+
+
+def recorded_keys(connection: apsw.Connection) -> dict[str, Key]:
+    """The key that capture recorded last for each table, by lower-case name; empty when capture is not installed."""
+    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_cdc_table'").fetchone()
+    if found is None:
+        return {}
+    rows = connection.execute("SELECT name, kind, columns FROM _cdc_table ORDER BY tid")
+    return {str(name).lower(): Key(KeyKind(kind), tuple(json.loads(str(columns)))) for name, kind, columns in rows}
+
+
+def _objects(connection: apsw.Connection) -> Iterator[tuple[str, str, bool, bool]]:
+    """Name, type, WITHOUT ROWID and STRICT of each object that is neither SQLite's nor ours, in name order."""
+    rows = connection.execute(_OBJECTS)
+    for name, kind, without_rowid, strict in rows.fetchall():
+        lower = str(name).lower()
+        if not lower.startswith(("sqlite_", OURS)):
+            yield str(name), str(kind), bool(without_rowid), bool(strict)
+
+
+def _excluded(config: Config, name: str) -> str:
+    return "" if config.replicate.wants(name) else "the configuration leaves it out ([replicate] tables, exclude)"
+
+
+def _read_table(connection: apsw.Connection, name: str, without_rowid: bool, strict: bool) -> Table:
+    """The table with everything but its key choice."""
+    sql = str(_one(connection, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?", name))
+    text = table_text(sql)
+    columns = tuple(_columns(connection, name, text, strict))
+    hidden = {c.name.lower() for c in columns}
+    alias = None if without_rowid else next((a for a in _ALIASES if a not in hidden), None)
+    return Table(
+        name=name,
+        columns=columns,
+        key=Key(KeyKind.ROWID, ()),
+        indexes=tuple(_indexes(connection, name)),
+        foreign_keys=tuple(_foreign_keys(connection, name)),
+        checks=text.checks,
+        without_rowid=without_rowid,
+        strict=strict,
+        autoincrement=any(bool(connection.column_metadata("main", name, c.name)[4]) for c in columns if c.primary_key),
+        rowid_alias=alias,
+        sql=sql,
+    )
+
+
+def _columns(connection: apsw.Connection, name: str, text: TableText, strict: bool) -> Iterator[Column]:
+    rows = connection.execute(_COLUMNS, (name,))
+    for column, declared, not_null, default, key_place, hidden in rows.fetchall():
+        yield Column(
+            name=str(column),
+            declared_type=str(declared or ""),
+            affinity=affinity(str(declared or ""), strict=strict),
+            not_null=bool(not_null),
+            default=None if default is None else str(default),
+            collation=str(connection.column_metadata("main", name, str(column))[1]).upper(),
+            primary_key=int(str(key_place)),
+            generated=_GENERATED.get(int(str(hidden)), ""),
+            generated_expression=text.generated.get(str(column).lower()),
+        )
+
+
+def affinity(declared: str, *, strict: bool = False) -> Affinity:
+    """The affinity that a declared type gives its column: the first rule that fits, in the order of SQLite's manual."""
+    upper = declared.upper()
+    if "INT" in upper:
+        return Affinity.INTEGER
+    if any(part in upper for part in ("CHAR", "CLOB", "TEXT")):
+        return Affinity.TEXT
+    if not upper or "BLOB" in upper or (strict and upper == "ANY"):
+        return Affinity.BLOB
+    return Affinity.REAL if any(part in upper for part in ("REAL", "FLOA", "DOUB")) else Affinity.NUMERIC
+
+
+def _indexes(connection: apsw.Connection, table: str) -> Iterator[Index]:
+    rows = connection.execute(_INDEXES, (table,)).fetchall()
+    for name, unique, origin in rows:
+        sql = _one(connection, "SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?", str(name))
+        text = index_text(str(sql)) if sql is not None else None
+        terms = tuple(_terms(connection, str(name), text.terms if text else ()))
+        yield Index(str(name), bool(unique), str(origin), terms, text.predicate if text else None)
+
+
+def _terms(connection: apsw.Connection, index: str, expressions: tuple[str, ...]) -> Iterator[IndexTerm]:
+    rows = connection.execute(_TERMS, (index,)).fetchall()
+    for at, (cid, column, descending, collation) in enumerate(rows):
+        expression = expressions[at] if cid == -2 else None
+        name = None if column is None else str(column)
+        yield IndexTerm(name, expression, str(collation).upper(), bool(descending))
+
+
+def _foreign_keys(connection: apsw.Connection, table: str) -> Iterator[ForeignKey]:
+    rows = connection.execute(
+        _FOREIGN_KEYS,
+        (table,),
+    ).fetchall()
+    for number in sorted({int(str(row[0])) for row in rows}, reverse=True):  # SQLite lists the last one declared first
+        group = [row for row in rows if row[0] == number]
+        _, parent, _, to, on_update, on_delete = group[0]
+        columns = tuple(str(row[2]) for row in group)
+        parents = _primary_key(connection, str(parent)) if to is None else tuple(str(row[3]) for row in group)
+        yield ForeignKey(columns, str(parent), parents, str(on_delete), str(on_update))
+
+
+def _primary_key(connection: apsw.Connection, table: str) -> tuple[str, ...]:
+    rows = connection.execute("SELECT name FROM pragma_table_xinfo(?) WHERE pk > 0 ORDER BY pk", (table,))
+    return tuple(str(row[0]) for row in rows)
+
+
+# --- what identifies a row -------------------------------------------------------------------------------------------
+
+
+def _choose_key(connection: apsw.Connection, table: Table, recorded: Key | None, wanted: str) -> Key | None:
+    """The recorded key while it is possible, else the best the table offers; None when nothing identifies a row."""
+    possible = _possible_keys(table)
+    if recorded is not None:
+        for key in possible.values():
+            if (key.kind, key.columns) == (recorded.kind, recorded.columns):
+                return key
+    if KeyKind.INTEGER in possible:
+        return possible[KeyKind.INTEGER]
+    declared, rowid = possible.get(KeyKind.COLUMNS), possible.get(KeyKind.ROWID)
+    if declared is None or rowid is None:
+        return declared or rowid
+    return rowid if wanted == "rowid" or (declared.nullable and _holds_null(connection, table, declared)) else declared
+
+
+def _possible_keys(table: Table) -> Mapping[KeyKind, Key]:
+    declared = tuple(c for c in sorted(table.columns, key=lambda c: c.primary_key) if c.primary_key)
+    possible: dict[KeyKind, Key] = {}
+    alias = rowid_column(table)
+    if alias is not None:
+        possible[KeyKind.INTEGER] = Key(KeyKind.INTEGER, (alias.name,))
+    elif declared:
+        nullable = not (table.without_rowid or table.strict or all(c.not_null for c in declared))
+        possible[KeyKind.COLUMNS] = Key(KeyKind.COLUMNS, tuple(c.name for c in declared), nullable)
+    if table.rowid_alias is not None:
+        possible[KeyKind.ROWID] = Key(KeyKind.ROWID, (table.rowid_alias,))
+    return possible
+
+
+def rowid_column(table: Table) -> Column | None:
+    """The column that is another name of the rowid, if there is one: then its key has no index of its own.
+
+    `INTEGER PRIMARY KEY DESC` is no alias while `PRIMARY KEY(id DESC)` is, so the words alone do not tell.
+    """
+    declared = [c for c in table.columns if c.primary_key]
+    indexed = table.without_rowid or any(index.origin == "pk" for index in table.indexes)
+    is_alias = len(declared) == 1 and declared[0].declared_type.upper() == "INTEGER" and not indexed
+    return declared[0] if is_alias else None
+
+
+def _holds_null(connection: apsw.Connection, table: Table, key: Key) -> bool:
+    null = " OR ".join(f"{quote(column)} IS NULL" for column in key.columns)
+    return connection.execute(f"SELECT 1 FROM {quote(table.name)} WHERE {null} LIMIT 1").fetchone() is not None
+
+
+def _one(connection: apsw.Connection, sql: str, name: str) -> object:
+    row = connection.execute(sql, (name,)).fetchone()
+    return None if row is None else row[0]

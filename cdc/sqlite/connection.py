@@ -1,0 +1,180 @@
+"""Connections to the application's file: opened carefully, closed without a trace, their errors told in our words.
+
+A live database file is never opened with `open()`: closing any descriptor of it would drop SQLite's own locks.
+"""
+
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from cdc.errors import SourceBusy, SourceError, SourceUnavailable
+
+_MOUNTINFO: Final = Path("/proc/self/mountinfo")
+# File systems where locks or the shared memory of WAL do not reach the machine on which the application runs.
+_NETWORK: Final = frozenset(
+    [
+        *["nfs", "nfs3", "nfs4", "cifs", "smb2", "smb3", "smbfs", "ncpfs", "afs", "coda", "ceph", "glusterfs"],
+        *["lustre", "beegfs", "gfs2", "ocfs2", "davfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse"],
+        *["fuse.glusterfs", "fuse.ceph", "fuse.ceph-fuse", "fuse.cephfs", "fuse.davfs2", "fuse.curlftpfs"],
+        *["fuse.smbnetfs", "fuse.juicefs", "fuse.mfs", "fuse.moosefs", "fuse.goofys", "fuse.nfs"],
+    ]
+)
+_UNAVAILABLE: Final = (
+    apsw.CantOpenError,
+    apsw.NotADBError,
+    apsw.CorruptError,
+    apsw.IOError,
+    apsw.PermissionsError,
+    apsw.ReadOnlyError,
+    apsw.FormatError,
+)
+
+
+def open_source(path: Path, busy_timeout_seconds: float = 5.0) -> apsw.Connection:
+    """A read-write connection to an existing database; closing it never checkpoints on the application's behalf.
+
+    Raises `SourceUnavailable` when the file is missing, unreadable, not a database, or on a network file system, and
+    `SourceBusy` when it stays locked for longer than the timeout.
+    """
+    _require_file(path)
+    refuse_network_filesystem(path)
+    with translated(f"SQLite file {path}"):
+        connection = apsw.Connection(str(path.resolve()), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.set_busy_timeout(round(busy_timeout_seconds * 1000))
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            _require_writable_database(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def open_copy(path: Path) -> apsw.Connection:
+    """A read-only connection to a snapshot that nobody writes; nothing is created beside it.
+
+    Raises `SourceUnavailable` when the file is missing or is not a database.
+    """
+    _require_file(path)
+    wal = Path(f"{path}-wal")
+    # An immutable open needs no -shm file but looks at no log either, so it is right only where none is left over.
+    option = "mode=ro" if wal.exists() and wal.stat().st_size else "immutable=1"
+    with translated(f"SQLite file {path}"):
+        uri = f"{path.resolve().as_uri()}?{option}"
+        connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        try:
+            connection.pragma("schema_version")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turns errors of SQLite into `SourceBusy`, `SourceUnavailable` or `SourceError`; messages begin with `what`."""
+    try:
+        yield
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise SourceBusy(
+            f"{what} is locked by another connection: {error}",
+            remedy="nothing if it passes; otherwise find the process that holds a transaction open",
+        ) from error
+    except (apsw.NotADBError, apsw.FormatError) as error:
+        raise SourceUnavailable(
+            f"{what} is not a SQLite database, or is encrypted: {error}",
+            remedy="name the application's database file; encrypted files cannot be read",
+        ) from error
+    except apsw.CorruptError as error:
+        raise SourceUnavailable(
+            f"{what} is damaged: {error}", remedy="check it with `PRAGMA integrity_check` and restore a good copy"
+        ) from error
+    except _UNAVAILABLE as error:
+        raise SourceUnavailable(
+            f"{what} cannot be opened or used: {error}",
+            remedy="check that the file, its folder and their permissions are as the application needs them",
+        ) from error
+    except apsw.Error as error:
+        raise SourceError(f"{what}: {error}", remedy="see the reason; the file was left as it was") from error
+
+
+@contextmanager
+def read_transaction(connection: apsw.Connection) -> Iterator[None]:
+    """One snapshot from the first read inside until the block ends; it always ends, so it is never left open."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def journal_mode(connection: apsw.Connection) -> str:
+    """The journal mode of the file in lower case: `wal`, `delete`, `truncate`, `persist`, `memory` or `off`."""
+    return str(connection.pragma("journal_mode")).lower()
+
+
+def refuse_network_filesystem(path: Path, mountinfo: str | None = None) -> None:
+    """Raises `SourceUnavailable` when the path is on a network file system, told by /proc/self/mountinfo.
+
+    Says nothing where the kernel gives no such list.
+    """
+    if mountinfo is None:
+        try:
+            mountinfo = _MOUNTINFO.read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError:
+            return
+    point, kind = _mount_of(path.resolve(), mountinfo)
+    if kind in _NETWORK:
+        raise SourceUnavailable(
+            f"SQLite file {path} is on a network file system ({kind} at {point}): "
+            "locks and WAL do not work reliably there, so changes could be lost",
+            remedy="run this tool on the machine whose disk holds the file",
+        )
+
+
+def _mount_of(path: Path, mountinfo: str) -> tuple[str, str]:
+    """The mount point that holds a path and its file system type; a later mount hides an earlier one."""
+    best = ("", "")
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        fields, kind = before.split(" "), after.split(" ")[0]
+        if len(fields) < 5 or not kind:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), fields[4])
+        if path.is_relative_to(point) and len(point) >= len(best[0]):
+            best = (point, kind)
+    return best
+
+
+def _require_file(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise SourceUnavailable(
+            f"SQLite file {path} does not exist", remedy="correct `path` in [source] of the configuration"
+        ) from None
+    except OSError as error:
+        raise SourceUnavailable(
+            f"SQLite file {path} cannot be reached: {error.strerror}",
+            remedy="let the user that runs this tool read and write the file and its folder",
+        ) from error
+    if stat.S_ISDIR(mode):
+        raise SourceUnavailable(
+            f"SQLite file {path} is a directory", remedy="name the database file inside it in `path` of [source]"
+        )
+
+
+def _require_writable_database(connection: apsw.Connection, path: Path) -> None:
+    connection.pragma("schema_version")
+    # Asked to write, SQLite quietly opens a file read-only when the permissions allow no more.
+    if connection.readonly("main"):
+        raise SourceUnavailable(
+            f"SQLite file {path} is read-only for this user",
+            remedy="let the user that runs this tool write the file and its folder: capture is installed in it",
+        )

@@ -1,0 +1,181 @@
+"""What SQLite's PRAGMAs do not tell, read from the CREATE text: checks, generated columns, index expressions.
+
+SQLite keeps the text as the application wrote it, and has parsed it before, so only quotes, comments, parentheses
+and a few words matter here.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+_TOKEN: Final = re.compile(
+    r"""
+      (?P<skip> \s+ | --[^\n]* | /\*.*?(?:\*/|\Z) )
+    | (?P<blob> [xX]'[^']*' )
+    | (?P<text> '(?:[^']|'')*' )
+    | (?P<quoted> "(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\] )
+    | (?P<number> (?:\d|\.\d)[\w.]*(?:(?<=[eE])[+-]\d+)? )
+    | (?P<word> [^\W\d][\w$]* )
+    | (?P<punct> . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_TABLE_CONSTRAINTS: Final = frozenset(["CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"])
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token and where it stands; `kind` is word, quoted, text, blob, number or punct."""
+
+    kind: str
+    text: str
+    start: int
+    end: int
+
+    @property
+    def word(self) -> str:
+        """The token in upper case when it is a bare word or a sign, else nothing: quoted words are no keywords."""
+        return self.text.upper() if self.kind in {"word", "punct"} else ""
+
+    @property
+    def name(self) -> str | None:
+        """The identifier that the token can be, without its quotes."""
+        if self.kind == "word":
+            return self.text
+        if self.kind in {"quoted", "text"}:
+            quote = self.text[-1]
+            return self.text[1:-1].replace(quote * 2, quote)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class TableText:
+    """What the CREATE TABLE text adds: CHECK expressions in order, and generated expressions by lower-case column."""
+
+    checks: tuple[str, ...]
+    generated: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexText:
+    """What the CREATE INDEX text adds: each term's expression in order, and the predicate of a partial index."""
+
+    terms: tuple[str, ...]
+    predicate: str | None
+
+
+def tokens(sql: str) -> tuple[Token, ...]:
+    """The tokens of SQL text without blanks and comments."""
+    return tuple(
+        Token(found.lastgroup, found[0], found.start(), found.end())
+        for found in _TOKEN.finditer(sql)
+        if found.lastgroup and found.lastgroup != "skip"
+    )
+
+
+def names(sql: str) -> frozenset[str]:
+    """Every word of the text that could name a column, in lower case."""
+    return frozenset(t.name.lower() for t in tokens(sql) if t.kind in {"word", "quoted"} and t.name is not None)
+
+
+def calls_function(sql: str) -> bool:
+    """Whether the text holds a name directly followed by an opening parenthesis."""
+    return any(a.kind in {"word", "quoted"} and b.text == "(" for a, b in pairwise(tokens(sql)))
+
+
+def table_text(sql: str) -> TableText:
+    """The checks and generated expressions in a CREATE TABLE text; empty for other texts."""
+    checks: list[str] = []
+    generated: dict[str, str] = {}
+    for part in _definitions(sql):
+        table_constraint = part[0].kind == "word" and part[0].word in _TABLE_CONSTRAINTS
+        for at, token in _top_level(part):
+            following = part[at + 1].text if at + 1 < len(part) else ""
+            if following != "(":
+                continue
+            if token.word == "CHECK":
+                checks.append(_inside(sql, part, at + 1))
+            elif token.word == "AS" and not table_constraint:
+                generated[(part[0].name or "").lower()] = _inside(sql, part, at + 1)
+    return TableText(tuple(checks), generated)
+
+
+def index_text(sql: str) -> IndexText:
+    """The terms and the predicate in a CREATE INDEX text."""
+    found = tokens(sql)
+    opening = next(i for i, t in enumerate(found) if t.text == "(")
+    closing = _closing(found, opening)
+    terms = tuple(_term(sql, part) for part in _split(found[opening + 1 : closing]))
+    rest = found[closing + 1 :]
+    predicate = sql[rest[0].end : rest[-1].end].strip() if len(rest) > 1 and rest[0].word == "WHERE" else None
+    return IndexText(terms, predicate)
+
+
+def _definitions(sql: str) -> Iterator[Sequence[Token]]:
+    """The column definitions and table constraints between the outermost parentheses."""
+    found = tokens(sql)
+    opening = next((i for i, t in enumerate(found) if t.text == "("), None)
+    if opening is None:
+        return
+    # Commas between table constraints may be left out, which does not matter: each is found by its own word.
+    yield from (part for part in _split(found[opening + 1 : _closing(found, opening)]) if part)
+
+
+def _term(sql: str, part: Sequence[Token]) -> str:
+    """An index term without its trailing COLLATE name and ASC or DESC."""
+    end = len(part)
+    if end > 1 and part[end - 1].word in {"ASC", "DESC"}:
+        end -= 1
+    # COLLATE binds tighter than any operator: behind `a = b` it belongs to b, and only a lone operand ends before it.
+    while end > 2 and part[end - 2].word == "COLLATE" and _is_operand(part[: end - 2]):
+        end -= 2
+    return sql[part[0].start : part[end - 1].end]
+
+
+def _is_operand(part: Sequence[Token]) -> bool:
+    """Whether the tokens are one name or literal, one call, or one parenthesis, each perhaps with COLLATE."""
+    while len(part) > 2 and part[-2].word == "COLLATE":
+        part = part[:-2]
+    opening = 0 if part[0].text == "(" else 1
+    return len(part) == 1 or (part[opening].text == "(" and _closing(part, opening) == len(part) - 1)
+
+
+def _top_level(part: Sequence[Token]) -> Iterator[tuple[int, Token]]:
+    depth = 0
+    for at, token in enumerate(part):
+        if token.text == "(":
+            depth += 1
+        elif token.text == ")":
+            depth -= 1
+        elif depth == 0:
+            yield at, token
+
+
+def _split(found: Sequence[Token]) -> list[Sequence[Token]]:
+    """The tokens between the commas that no parenthesis encloses."""
+    parts: list[list[Token]] = [[]]
+    depth = 0
+    for token in found:
+        depth += {"(": 1, ")": -1}.get(token.text, 0)
+        if token.text == "," and depth == 0:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return list(parts)
+
+
+def _closing(found: Sequence[Token], opening: int) -> int:
+    depth = 0
+    for at in range(opening, len(found)):
+        depth += {"(": 1, ")": -1}.get(found[at].text, 0)
+        if depth == 0:
+            return at
+    return len(found)
+
+
+def _inside(sql: str, part: Sequence[Token], opening: int) -> str:
+    """The text between a parenthesis and its partner."""
+    closing = _closing(part, opening)
+    return sql[part[opening].end : part[closing].start].strip()

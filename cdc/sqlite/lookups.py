@@ -1,0 +1,176 @@
+"""Which rows a REPLACE would remove: one SQL condition per way in which a new row can meet an old one.
+
+Used inside triggers, where NEW is the row to be written and OLD the row it was.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from cdc.model import Affinity, Column, Index, IndexTerm, KeyKind, Table
+from cdc.quoting import quote, quote_literal
+from cdc.sqlite.catalogue import rowid_column
+from cdc.sqlite.ddl_text import calls_function, names, tokens
+
+_CONSTANTS: Final = frozenset(["NULL", "TRUE", "FALSE", "CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP"])
+_TRIGGER_NAMES: Final = frozenset(["old", "new"])
+_ROW: Final = "_cdc_t"
+
+
+def conflicts(table: Table) -> tuple[str, ...]:
+    """Conditions over the table's rows, each true for the row that stands in NEW's way through one uniqueness rule.
+
+    Rules through which only a row with NEW's own key can be met are left out: that key is logged anyway.
+    """
+    found = [_through_index(table, index) for index in table.indexes if _can_hit_other_keys(table, index)]
+    if table.key.kind is KeyKind.COLUMNS and table.rowid_alias is not None:
+        # A rowid can be written by name, so it is one more uniqueness rule beside the declared key.
+        found.append(f"{table.rowid_alias} = NEW.{table.rowid_alias}")
+    return tuple(dict.fromkeys(found))
+
+
+def source(table: Table) -> str:
+    """The table in a FROM clause; inside a trigger a table called `old` or `new` would take the place of the row."""
+    name = quote(table.name)
+    return f"{name} AS {_ROW}" if table.name.lower() in _TRIGGER_NAMES else name
+
+
+def other_than_old(table: Table) -> str:
+    """A condition that is true for every row but the one being updated."""
+    if table.rowid_alias is not None:
+        return f"{table.rowid_alias} <> OLD.{table.rowid_alias}"
+    return f"({_differs(table, '', 'OLD.')})"
+
+
+def moved(table: Table) -> str:
+    """A condition that is true when an update changes the key, be it only in case, trailing blanks or storage class."""
+    return _differs(table, "OLD.", "NEW.")
+
+
+def key_columns(table: Table, row: str = "") -> tuple[str, ...]:
+    """The key's columns as SQL, of the row `NEW.`, `OLD.` or of the table itself."""
+    return tuple(row + _name(table, column) for column in table.key.columns)
+
+
+def unknown_before(table: Table, event: str) -> str:
+    """When the look-ups cannot know what will be stored, as a condition on NEW; empty when they always can."""
+    found: dict[str, None] = {}
+    alias = rowid_column(table)
+    for index in table.indexes:
+        if _can_hit_other_keys(table, index):
+            computed = _computed_from(table, index)
+            found |= {f"NEW.{quote(c.name)} IS NULL": None for c in _filled_unseen(table, index, computed)}
+            if event == "INSERT" and alias is not None and alias in computed:
+                found[f"NEW.{quote(alias.name)} = -1"] = None
+    return " OR ".join(found)
+
+
+def _can_hit_other_keys(table: Table, index: Index) -> bool:
+    if not index.unique:
+        return False
+    if table.key.kind is KeyKind.ROWID:
+        return True
+    terms = {term.column.lower(): term for term in index.terms if term.column is not None}
+    return not all(_pins(table, terms.get(column.lower())) for column in table.key.columns)
+
+
+def _pins(table: Table, term: IndexTerm | None) -> bool:
+    """Whether rows that are equal in this key term are identical in it: not under NOCASE, nor 1 and 1.0 untyped."""
+    if term is None or term.column is None:
+        return False
+    typed = table.column(term.column).affinity is not Affinity.BLOB
+    return table.key.kind is KeyKind.INTEGER or (typed and term.collation == "BINARY")
+
+
+def _through_index(table: Table, index: Index) -> str:
+    parts = [_equal(table, term) for term in index.terms]
+    if index.predicate is not None and not _ambiguous(table, index.predicate):
+        parts.append(f"({index.predicate})")
+    # SQLite leaves a generated column NULL in a BEFORE UPDATE trigger unless the columns it is computed from are named.
+    if any(_generated_in(table, term) for term in index.terms):
+        parts += [
+            f"NEW.{quote(c.name)} IS NEW.{quote(c.name)}" for c in _computed_from(table, index) if not c.generated
+        ]
+    return " AND ".join(parts)
+
+
+def _ambiguous(table: Table, predicate: str) -> bool:
+    """Whether `old.x` in the predicate of a table called `old` would mean the trigger's row; it is then left out."""
+    return table.name.lower() in _TRIGGER_NAMES and any(token.text == "." for token in tokens(predicate))
+
+
+def _equal(table: Table, term: IndexTerm) -> str:
+    """One term of the index against NEW, in the index's own words, so that SQLite finds the row through the index."""
+    collate = f"COLLATE {quote(term.collation)}"
+    if term.column is not None:
+        return f"{quote(term.column)} {collate} = {_new_value(table.column(term.column))}"
+    expression = term.expression or ""
+    used = _mentioned(table, expression)
+    row = ", ".join(f"NEW.{quote(c.name)} AS {quote(c.name)}" for c in used)
+    new = f"(SELECT ({expression}) FROM (SELECT {row}))" if used else f"({expression})"
+    return f"({expression}) {collate} = {new}"
+
+
+def _new_value(column: Column) -> str:
+    """NEW's value as it will be stored: under OR REPLACE a NULL becomes the default of a NOT NULL column."""
+    new = f"NEW.{quote(column.name)}"
+    return f"ifnull({new}, ({_default(column.default)}))" if column.not_null and column.default is not None else new
+
+
+def _default(default: str) -> str:
+    """A default's SQL; a lone name in it is a text to SQLite, but would be a column's name inside a trigger."""
+    found = tokens(default)
+    if len(found) == 1 and found[0].kind in {"word", "quoted"} and found[0].word not in _CONSTANTS:
+        return quote_literal(found[0].name or "")
+    return default
+
+
+def _filled_unseen(table: Table, index: Index, computed: tuple[Column, ...]) -> Iterator[Column]:
+    """NOT NULL columns whose default, put in place of a NULL, the look-up through this index cannot foresee."""
+    plain = [table.column(term.column) for term in index.terms if term.column is not None]
+    for column in (*computed, *plain):
+        if column.not_null and column.default is not None and (column in computed or calls_function(column.default)):
+            yield column
+
+
+def _computed_from(table: Table, index: Index) -> tuple[Column, ...]:
+    """The columns that the index's expressions and generated columns are computed from, in the table's order."""
+    found: dict[str, Column] = {}
+    for term in index.terms:
+        if term.column is None:
+            found |= {c.name: c for c in _with_bases(table, _mentioned(table, term.expression or ""))}
+        elif table.column(term.column).generated:
+            found |= {c.name: c for c in _with_bases(table, (table.column(term.column),))}
+    return tuple(c for c in table.columns if c.name in found)
+
+
+def _with_bases(table: Table, columns: tuple[Column, ...]) -> Iterator[Column]:
+    """The columns and, for generated ones, all columns they are computed from, however deep."""
+    seen: set[str] = set()
+    waiting = list(columns)
+    while waiting:
+        column = waiting.pop()
+        if column.name not in seen:
+            seen.add(column.name)
+            waiting += _mentioned(table, column.generated_expression or "")
+            yield column
+
+
+def _mentioned(table: Table, expression: str) -> tuple[Column, ...]:
+    words = names(expression)
+    return tuple(c for c in table.columns if c.name.lower() in words)
+
+
+def _generated_in(table: Table, term: IndexTerm) -> bool:
+    columns = _mentioned(table, term.expression or "") if term.column is None else (table.column(term.column),)
+    return any(c.generated for c in columns)
+
+
+def _name(table: Table, column: str) -> str:
+    return column if table.key.kind is KeyKind.ROWID else quote(column)
+
+
+def _differs(table: Table, left: str, right: str) -> str:
+    pairs = list(zip(key_columns(table, left), key_columns(table, right), strict=True))
+    if table.key.kind is not KeyKind.COLUMNS:
+        return " OR ".join(f"{a} IS NOT {b}" for a, b in pairs)
+    return " OR ".join(f"{a} COLLATE BINARY IS NOT {b} OR typeof({a}) <> typeof({b})" for a, b in pairs)

@@ -1,0 +1,82 @@
+"""The SQL that capture puts into the application's file, made from the templates in `triggers/`."""
+
+from collections.abc import Mapping
+from functools import cache
+from string import Template
+from typing import Final
+
+from cdc.model import Table
+from cdc.quoting import quote
+from cdc.resources import folder
+from cdc.sqlite import lookups
+
+MARKERS: Final = {"mi": "INSERT", "mu": "UPDATE"}
+
+
+def changelog_sql(width: int) -> str:
+    """CREATE TABLE for a changelog whose keys have up to `width` columns."""
+    return _template("changelog").substitute(keys=_keys(width))
+
+
+def state_sql() -> str:
+    """CREATE TABLE for the one row that tells which file this is."""
+    return _template("state").substitute()
+
+
+def tables_sql() -> str:
+    """CREATE TABLE for the meaning of table ids."""
+    return _template("tables").substitute()
+
+
+def trigger_sql(tid: int, table: Table) -> Mapping[str, str]:
+    """The triggers of one table by name, word for word as SQLite stores them, in the order of their creation."""
+    parts = _parts(tid, table)
+    blocked = _lookups(parts, lookups.conflicts(table))
+    others = lookups.other_than_old(table)
+    blocked_by_others = _lookups(parts, tuple(f"{c} AND {others}" for c in lookups.conflicts(table)))
+    made = {
+        "bi": _create("before_insert", f"_cdc_{tid}_bi", parts, lookups=blocked) if blocked else "",
+        "ai": _create("after_insert", f"_cdc_{tid}_ai", parts),
+        "bu": _create("before_update", f"_cdc_{tid}_bu", parts, lookups=blocked_by_others),
+        "au": _create("after_update", f"_cdc_{tid}_au", parts),
+        "bd": _create("before_delete", f"_cdc_{tid}_bd", parts),
+    }
+    for suffix, event in MARKERS.items():
+        unknown = lookups.unknown_before(table, event)
+        name = f"_cdc_{tid}_{suffix}"
+        made[suffix] = _create("marker", name, parts, event=event, unknown=unknown) if unknown else ""
+    return {f"_cdc_{tid}_{suffix}": sql for suffix, sql in made.items() if sql}
+
+
+def _parts(tid: int, table: Table) -> dict[str, str]:
+    return {
+        "tid": str(tid),
+        "table": quote(table.name),
+        "source": lookups.source(table),
+        "keys": _keys(len(table.key.columns)),
+        "found": ", ".join(lookups.key_columns(table)),
+        "new": ", ".join(lookups.key_columns(table, "NEW.")),
+        "old": ", ".join(lookups.key_columns(table, "OLD.")),
+        "moved": lookups.moved(table),
+    }
+
+
+def _lookups(parts: Mapping[str, str], conditions: tuple[str, ...]) -> str:
+    template = _template("lookup")
+    return "\n".join(template.substitute(parts, conflict=condition) for condition in conditions)
+
+
+def _create(template: str, trigger: str, parts: Mapping[str, str], **more: str) -> str:
+    made = _template(template).substitute(parts, trigger=quote(trigger), **more)
+    return made.replace("\n\n", "\n")
+
+
+def _keys(width: int) -> str:
+    return ", ".join(f"k{place}" for place in range(1, width + 1))
+
+
+@cache
+def _template(name: str) -> Template:
+    """A template without the comment that gives its reason."""
+    text = (folder("triggers") / f"{name}.sql").read_text(encoding="utf-8")
+    return Template("\n".join(line for line in text.splitlines() if line.strip() and not line.startswith("--")))

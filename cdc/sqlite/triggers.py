@@ -1,0 +1,316 @@
+"""Capture in the application's file: what is installed, whether it is whole, and how it comes and goes.
+
+`_cdc_changelog` holds keys of changed rows, `_cdc_table` says which table an id means, `_cdc_state` which file it is.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import apsw
+
+from cdc.errors import SourceError
+from cdc.faults import crash_point
+from cdc.model import Table
+from cdc.quoting import quote
+from cdc.sqlite.catalogue import OURS
+from cdc.sqlite.connection import translated
+from cdc.sqlite.trigger_text import changelog_sql, state_sql, tables_sql, trigger_sql
+
+FORMAT: Final = 1
+_CAPTURE_TRIGGER: Final = re.compile(r"_cdc_\d+_(?:bi|ai|bu|au|bd|mi|mu)")
+_TABLES: Final = ("_cdc_changelog", "_cdc_table", "_cdc_state")
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What the changelog's table ids mean now; `source_id` names this file for its whole life."""
+
+    source_id: str
+    tables: Mapping[int, Table]
+
+    def tid(self, name: str) -> int | None:
+        """The id of the table of that name, compared without case, or None."""
+        return next((tid for tid, table in self.tables.items() if table.name.lower() == name.lower()), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What `install` left behind; `changed` names the tables whose triggers it made now: changes until then are unseen."""
+
+    capture: Capture
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Equal signatures mean the same schema: nothing was added, dropped, altered or created anew in between.
+
+    `schema_version` alone also moves on VACUUM, and does not move when triggers are deleted with writable_schema.
+    """
+
+    schema_version: int
+    objects: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Trigger:
+    """A trigger of the file; a greater `place` means newer, and newer triggers run first."""
+
+    name: str
+    table: str
+    place: int
+    sql: str
+
+    @property
+    def ours(self) -> bool:
+        return self.name.startswith(OURS)
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What has to be done so that exactly the wanted triggers stand, newest of all; empty when all is right."""
+
+    create_tables: list[str] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    ids: dict[int, Table] = field(default_factory=dict)
+    drop: list[str] = field(default_factory=list)
+    create: dict[int, Table] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.create_tables or self.columns or self.ids or self.drop or self.create)
+
+
+def install(connection: apsw.Connection, tables: Sequence[Table]) -> Installed:
+    """Makes capture whole for exactly these tables, in one transaction; writes nothing when it already is.
+
+    Afterwards every later change of their rows leaves its key in the changelog. Raises `SourceBusy` when the
+    application holds the file for too long, `SourceError` when a table cannot be captured; then nothing was changed.
+    """
+    with translated("installing change capture"):
+        # Even an empty commit of ours could fail a transaction of the application, so look before locking.
+        if _plan(connection, tables)[1].empty:
+            return Installed(_require_capture(connection, tables), ())
+        with _write_transaction(connection):
+            # Somebody may have changed the schema since the look.
+            assigned, plan = _plan(connection, tables)
+            _carry_out(connection, plan, assigned)
+            crash_point("capture.before_commit")
+        return Installed(_require_capture(connection, tables), tuple(t.name for t in plan.create.values()))
+
+
+def read_capture(connection: apsw.Connection, tables: Sequence[Table]) -> Capture | None:
+    """What is installed for these tables as they are keyed now, or None when the file carries no capture.
+
+    Raises `SourceError` when another version of this tool installed it.
+    """
+    with translated("reading change capture"):
+        if _missing_tables(connection):
+            return None
+        row = connection.execute("SELECT source_id, format FROM _cdc_state WHERE id = 1").fetchone()
+        if row is None:
+            return None
+        if row[1] != FORMAT:
+            raise SourceError(
+                f"the SQLite file carries change capture of format {row[1]}, this version knows format {FORMAT}",
+                remedy="use the version of this tool that installed it, or remove capture with `cdc cleanup` first",
+            )
+        known = _known_ids(connection)
+        found = {tid: t for t in tables if (tid := known.get(_definition(t))) is not None}
+        return Capture(str(row[0]), found)
+
+
+def damaged(connection: apsw.Connection, capture: Capture) -> tuple[str, ...]:
+    """Tables of the capture whose changes may go unseen, in name order.
+
+    Their triggers are missing, are not what would be made now, or stand behind a newer trigger of the application.
+    """
+    with translated("checking change capture"):
+        triggers = _triggers(connection)
+        return tuple(sorted(t.name for tid, t in capture.tables.items() if not _whole(tid, t, triggers)))
+
+
+def signature(connection: apsw.Connection) -> Signature:
+    """The schema's identity in this snapshot, from one cheap statement."""
+    with translated("reading the schema"):
+        version, objects = connection.execute(_SIGNATURE).fetchall()[0]
+        return Signature(int(str(version)), str(objects or ""))
+
+
+def remove(connection: apsw.Connection) -> bool:
+    """Takes everything of ours out of the file in one transaction; False when nothing was there."""
+    with translated("removing change capture"):
+        if not _ours(connection):
+            return False
+        with _write_transaction(connection):
+            # Triggers first: without the changelog every write of the application would fail.
+            for kind, name in _ours(connection):
+                connection.execute(f"DROP {kind} {quote(name)}")
+        return True
+
+
+# rowid shows a trigger that was dropped and created anew with the same text, which leaves a gap in what was logged.
+_SIGNATURE: Final = """
+SELECT (SELECT schema_version FROM pragma_schema_version), group_concat(entry, char(10)) FROM (
+    SELECT rowid || ' ' || type || ' ' || quote(name) || ' ' || quote(tbl_name) || ' ' || ifnull(sql, '') AS entry
+    FROM sqlite_schema ORDER BY rowid
+)
+"""
+
+
+@contextmanager
+def _write_transaction(connection: apsw.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _plan(connection: apsw.Connection, tables: Sequence[Table]) -> tuple[dict[int, Table], _Plan]:
+    """The id of each wanted table, and the steps that are missing."""
+    missing = _missing_tables(connection)
+    plan = _Plan(create_tables=missing, columns=_missing_columns(connection, tables, missing))
+    known = {} if "_cdc_table" in missing else _known_ids(connection)
+    fresh = _next_id(connection, missing)
+    assigned: dict[int, Table] = {}
+    for table in tables:
+        tid = known.get(_definition(table))
+        if tid is None:
+            tid, fresh = fresh, fresh + 1
+            plan.ids[tid] = table
+        assigned[tid] = table
+    triggers = _triggers(connection)
+    plan.create = {tid: t for tid, t in assigned.items() if not _whole(tid, t, triggers)}
+    stays = {name for tid, t in assigned.items() if tid not in plan.create for name in trigger_sql(tid, t)}
+    plan.drop = [t.name for t in triggers if _CAPTURE_TRIGGER.fullmatch(t.name) and t.name not in stays]
+    return assigned, plan
+
+
+def _carry_out(connection: apsw.Connection, plan: _Plan, assigned: Mapping[int, Table]) -> None:
+    for name in plan.drop:
+        connection.execute(f"DROP TRIGGER {quote(name)}")
+    width = max((len(t.key.columns) for t in assigned.values()), default=1)
+    for name in plan.create_tables:
+        _create_table(connection, name, width)
+    for column in plan.columns:
+        connection.execute(f"ALTER TABLE _cdc_changelog ADD COLUMN {column}")
+    for tid, table in plan.ids.items():
+        name, kind, columns = _definition(table)
+        connection.execute(
+            "INSERT INTO _cdc_table(tid, name, kind, columns) VALUES (?, ?, ?, ?)", (tid, name, kind, columns)
+        )
+    for tid, table in plan.create.items():
+        _create_triggers(connection, tid, table)
+
+
+def _create_table(connection: apsw.Connection, name: str, width: int) -> None:
+    if name == "_cdc_changelog":
+        connection.execute(changelog_sql(width))
+        # A first entry, so that an empty changelog always means that somebody emptied it.
+        connection.execute("INSERT INTO _cdc_changelog(tid, op, at) VALUES (0, 'B', julianday('now'))")
+    elif name == "_cdc_table":
+        connection.execute(tables_sql())
+    else:
+        connection.execute(state_sql())
+        row = (uuid.uuid4().hex, FORMAT)
+        connection.execute("INSERT INTO _cdc_state(id, source_id, format, fenced) VALUES (1, ?, ?, 0)", row)
+
+
+def _create_triggers(connection: apsw.Connection, tid: int, table: Table) -> None:
+    """Creates them and has SQLite compile them: one that cannot run would fail the application's own write."""
+    compiled = _compiles(connection, table) is None
+    for sql in trigger_sql(tid, table).values():
+        connection.execute(sql)
+    reason = _compiles(connection, table) if compiled else None
+    if reason is not None:
+        raise SourceError(
+            f"table {table.name} cannot be captured: a trigger on it would not run: {reason}",
+            remedy="leave the table out with `exclude` in [replicate], and report its CREATE statements",
+        )
+
+
+def _compiles(connection: apsw.Connection, table: Table) -> str | None:
+    """Why SQLite cannot compile writes to the table, or None; a collation only the application has is such a reason."""
+    name, column = quote(table.name), quote(next(c.name for c in table.columns if not c.generated))
+    statements = (f"INSERT INTO {name} DEFAULT VALUES", f"UPDATE {name} SET {column} = 1", f"DELETE FROM {name}")
+    try:
+        for statement in statements:
+            connection.execute(f"EXPLAIN {statement}").fetchall()
+    except apsw.SQLError as error:
+        return str(error)
+    return None
+
+
+def _whole(tid: int, table: Table, triggers: Sequence[_Trigger]) -> bool:
+    here = [t for t in triggers if t.table.lower() == table.name.lower()]
+    capture = [t for t in here if _CAPTURE_TRIGGER.fullmatch(t.name)]
+    if {t.name: t.sql for t in capture} != dict(trigger_sql(tid, table)):
+        return False
+    newest_foreign = max((t.place for t in here if not t.ours), default=0)
+    return newest_foreign < min(t.place for t in capture)
+
+
+def _triggers(connection: apsw.Connection) -> list[_Trigger]:
+    rows = connection.execute("SELECT name, tbl_name, rowid, sql FROM sqlite_schema WHERE type = 'trigger'")
+    return [_Trigger(str(name), str(table), int(str(place)), str(sql)) for name, table, place, sql in rows]
+
+
+def _missing_tables(connection: apsw.Connection) -> list[str]:
+    rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    present = {str(row[0]) for row in rows}
+    return [name for name in _TABLES if name not in present]
+
+
+def _missing_columns(connection: apsw.Connection, tables: Sequence[Table], missing: Sequence[str]) -> list[str]:
+    """Key columns that the changelog lacks for the widest of the keys."""
+    if "_cdc_changelog" in missing:
+        return []
+    rows = connection.execute("SELECT name FROM pragma_table_info('_cdc_changelog')")
+    present = {str(row[0]) for row in rows}
+    width = max((len(t.key.columns) for t in tables), default=1)
+    return [f"k{place}" for place in range(1, width + 1) if f"k{place}" not in present]
+
+
+def _definition(table: Table) -> tuple[str, str, str]:
+    return table.name, table.key.kind.value, json.dumps(list(table.key.columns))
+
+
+def _known_ids(connection: apsw.Connection) -> dict[tuple[str, str, str], int]:
+    """The id of each table's newest recorded definition: older ones belong to the past and never come back."""
+    rows = connection.execute("SELECT tid, name, kind, columns FROM _cdc_table ORDER BY tid")
+    newest = {str(name): (int(str(tid)), str(kind), str(columns)) for tid, name, kind, columns in rows}
+    return {(name, kind, columns): tid for name, (tid, kind, columns) in newest.items()}
+
+
+def _next_id(connection: apsw.Connection, missing: Sequence[str]) -> int:
+    """An id never used before; the changelog's own entries tell only where the recorded tables were lost."""
+    name = "_cdc_table" if "_cdc_table" not in missing else "_cdc_changelog"
+    if name in missing:
+        return 1
+    return next((int(str(row[0] or 0)) for row in connection.execute(f"SELECT max(tid) FROM {name}")), 0) + 1
+
+
+def _require_capture(connection: apsw.Connection, tables: Sequence[Table]) -> Capture:
+    capture = read_capture(connection, tables)
+    if capture is None:
+        raise SourceError(
+            "the SQLite file has lost the row in _cdc_state that says which file it is",
+            remedy="remove capture with `cdc cleanup` and start anew",
+        )
+    return capture
+
+
+def _ours(connection: apsw.Connection) -> list[tuple[str, str]]:
+    """Everything of ours, triggers before tables."""
+    rows = connection.execute(
+        "SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'table') ORDER BY type DESC"
+    )
+    return [(str(kind).upper(), str(name)) for kind, name in rows if str(name).startswith(OURS)]

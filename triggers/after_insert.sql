@@ -1,0 +1,5 @@
+-- After the row went in: only now an omitted INTEGER PRIMARY KEY has its value (before, it shows as -1).
+CREATE TRIGGER $trigger AFTER INSERT ON $table
+BEGIN
+    INSERT INTO _cdc_changelog(tid, op, at, $keys) VALUES ($tid, 'I', julianday('now'), $new);
+END
