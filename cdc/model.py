@@ -162,6 +162,7 @@ class TargetColumn:
     `type` is format_type() text with modifiers, `base` is pg_type.typname (int8, text, numeric, jsonb ...).
     `length` is the limit of varchar(n)/char(n). `collation` is the collation's name or "" for types without one;
     `deterministic` is False for collations under which unequal strings compare equal.
+    `labels` are those of an enum type, empty for others.
     `generated` covers GENERATED ALWAYS AS (expression); `identity` is "", "a" (always) or "d" (by default).
     """
 
@@ -178,6 +179,7 @@ class TargetColumn:
     scale: int | None = None
     collation: str = ""
     deterministic: bool = True
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
