@@ -1,0 +1,166 @@
+"""SQLite values as Postgres stores them, compiled per table from the Postgres catalogue. Rejects, never alters.
+
+| Postgres type | takes | everything else is rejected, for example |
+|---|---|---|
+| smallint, integer, bigint | integers in range | any real, even 5.0; texts |
+| real | reals and integers that four bytes hold exactly | 0.1 |
+| double precision | reals with infinities, integers that a double holds exactly | 2^53+1 |
+| numeric | integers; reals as the shortest decimal that reads back as the same double | what a precision or scale would round; -0.0; infinities where a precision is set |
+| boolean | 0 and 1 | 2, 'true' |
+| text, varchar(n), citext | texts without NUL, within n characters | numbers; broken UTF-8 |
+| char(n) | the same without blanks at the end, where Postgres pads | 'a ' |
+| bytea | blobs | texts |
+| json | any valid JSON, kept character by character | NaN; more than 500 levels |
+| jsonb | valid JSON whose every key, character and number it keeps | a key twice in an object; \\u0000; 1e999999 |
+| json and jsonb | also integers and finite reals, as JSON numbers | blobs |
+| date | 'YYYY-MM-DD' of years 1 to 9999 | '', '2024-02-30', a time of day |
+| timestamp | ISO text without offset, blank or T between, to the microsecond | an offset; more digits |
+| timestamptz | the same with offset or Z; the instant is kept | no offset: the zone would be a guess |
+| time | 'HH:MM[:SS[.ffffff]]' | an offset; 24:00 |
+| uuid | 36 lower-case characters | upper case, braces: they would read back otherwise |
+| enums | their labels | other texts |
+| a column mapped as literal | everything, as its SQL literal in a text column | |
+
+NULL stays NULL, and is rejected where the column is NOT NULL. Dates are handed on as days and timestamps as
+microseconds since 2000-01-01, the numbers that Postgres keeps: Python's largest and smallest date would otherwise be
+taken for infinities on the way.
+"""  # noqa: E501 (a table's rows cannot be broken)
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from types import NoneType
+
+from cdc.column_forms import SUPPORTED, Form, Kinds, Unfit, form_of
+from cdc.errors import TargetMismatch
+from cdc.model import ColumnMap, KeyValues, Reason, Rejection, Row, TableMap, TargetColumn, TargetTable, Value
+
+
+@dataclass(slots=True)
+class Converted:
+    """What became of some rows: `rows` and their raw `keys` in the same order, and the `rejected` with the reason."""
+
+    rows: list[tuple[object, ...]] = field(default_factory=list)
+    keys: list[KeyValues] = field(default_factory=list)
+    rejected: list[tuple[KeyValues, Rejection]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One column of the target and its form."""
+
+    target: TargetColumn
+    form: Form
+
+    def whole(self, values: Sequence[Value]) -> Sequence[object] | None:
+        """The column made in one go, None when it must be looked at value by value."""
+        kinds: Kinds = set(map(type, values))
+        if NoneType in kinds and self.target.not_null:
+            return None
+        return self.form.column(values, kinds)
+
+    def one(self, value: Value) -> object:
+        """One value made, or the rejection."""
+        if value is None:
+            return self._rejection("is NULL, and it is NOT NULL") if self.target.not_null else None
+        try:
+            return self.form.one(value)
+        except Unfit as unfit:
+            return self._rejection(str(unfit))
+
+    def _rejection(self, wrong: str) -> Rejection:
+        name, kind = self.target.name, self.target.type
+        return Rejection(
+            column=name,
+            reason=Reason.VALUE,
+            detail=f"the value for column {name} ({kind}) {wrong}",
+            remedy=f"correct it in SQLite, or map {name} to a type that can hold it; {kind} takes {self.form.takes}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TableConverter:
+    """Makes rows of one table ready for Postgres. `key_types` are the types of the key's columns, as SQL."""
+
+    key_types: tuple[str, ...]
+    _columns: tuple[_Column, ...]
+    _key: tuple[_Column, ...]
+
+    def rows(self, raw: Sequence[Row]) -> Converted:
+        """What Postgres is to store for rows that hold the key and then the mapped columns."""
+        if not raw:
+            return Converted()
+        values = list(zip(*raw, strict=True))
+        width = len(self._key)
+        keys: list[KeyValues] = list(zip(*values[:width], strict=True))
+        bad: dict[int, Rejection] = {}
+        made = [_made(column, vs, bad) for column, vs in zip(self._columns, values[width:], strict=True)]
+        rows: list[tuple[object, ...]] = list(zip(*made, strict=True))
+        if not bad:
+            return Converted(rows, keys)
+        good = [place not in bad for place in range(len(raw))]
+        rejected = [(keys[place], bad[place]) for place in sorted(bad)]
+        return Converted(list(compress(rows, good)), list(compress(keys, good)), rejected)
+
+    def key(self, raw: KeyValues) -> tuple[object, ...] | Rejection:
+        """The key's columns in Postgres for a source key, or why no row there can have that key."""
+        made = tuple(column.one(value) for column, value in zip(self._key, raw, strict=True))
+        return next((part for part in made if isinstance(part, Rejection)), made)
+
+
+def _made(column: _Column, values: Sequence[Value], bad: dict[int, Rejection]) -> Sequence[object]:
+    """The column made; the places whose value cannot be stored are added to `bad` unless another column did so."""
+    if (made := column.whole(values)) is not None:
+        return made
+    singly = [column.one(value) for value in values]
+    for place, result in enumerate(singly):
+        if isinstance(result, Rejection):
+            bad.setdefault(place, result)
+    return singly
+
+
+# --- compiling --------------------------------------------------------------------------------------------------------
+
+
+def compile_converter(table: TableMap, target: TargetTable) -> TableConverter:
+    """The converter of a mapped table for its target as the catalogue tells it.
+
+    Raises `TargetMismatch` that names everything that does not fit at once: columns that are missing, generated by
+    Postgres or of a type that is not supported, and NOT NULL columns without a default that nothing feeds.
+    """
+    problems: list[str] = []
+    columns = {column.target: _compiled(column, target, problems) for column in table.columns}
+    problems += [f"key column {name} is not mapped" for name in table.key if name not in columns]
+    problems += [
+        f"column {column.name} is NOT NULL without a default, and nothing feeds it"
+        for column in target.columns
+        if column.name not in columns and _must_be_fed(column)
+    ]
+    if problems:
+        raise TargetMismatch(
+            f"table {target.schema}.{target.name} cannot take the rows of {table.source.name}: {'; '.join(problems)}",
+            remedy="change that table in Postgres, or the mapping under [tables] in the configuration",
+        )
+    made = {name: column for name, column in columns.items() if column is not None}
+    key = tuple(made[name] for name in table.key)
+    return TableConverter(tuple(column.target.type for column in key), tuple(made.values()), key)
+
+
+def _must_be_fed(column: TargetColumn) -> bool:
+    return column.not_null and not (column.has_default or column.generated or column.identity)
+
+
+def _compiled(column: ColumnMap, target: TargetTable, problems: list[str]) -> _Column | None:
+    found = target.column(column.target)
+    if found is None:
+        problems.append(f"column {column.target} does not exist there")
+        return None
+    if found.generated:
+        problems.append(f"column {column.target} is generated by Postgres")
+        return None
+    form = form_of(found, literal=column.literal)
+    if form is None:
+        wanted = "must be text to hold literals" if column.literal else f"is not one of {', '.join(SUPPORTED)}"
+        problems.append(f"column {column.target} has type {found.type}, which {wanted}")
+        return None
+    return _Column(found, form)
