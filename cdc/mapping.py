@@ -23,6 +23,18 @@ KEY_TYPES: Final = ("bigint", "text", "double precision", "bytea", "boolean", "n
 
 _SYSTEM_COLUMNS: Final = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
 _TYPE_TEXT: Final = re.compile(r'["\w]["\w. ]*(\( *\d+ *(, *-?\d+ *)?\))?[\w ]*(\[\])*')
+_ALIASES: Final = {
+    "int8": "bigint",
+    "int": "integer",
+    "int4": "integer",
+    "int2": "smallint",
+    "float8": "double precision",
+    "float": "double precision",
+    "bool": "boolean",
+    "decimal": "numeric",
+    "timestamp without time zone": "timestamp",
+    "timestamp with time zone": "timestamptz",
+}
 _NUMBER_NAMES: Final = ("NUMERIC", "DECIMAL", "NUMBER", "MONEY", "DEC")
 
 
@@ -73,6 +85,14 @@ class TableProfile:
 def is_temporal(declared_type: str) -> bool:
     """Whether a declared type speaks of dates or times, for which SQLite has no type of its own."""
     return declared_type.strip().upper().startswith(("DATE", "TIME"))
+
+
+def canonical_type(text: str) -> str:
+    """A Postgres type as this project writes it: `INT8` becomes `bigint`; quoted names stay as they are."""
+    if '"' in text:
+        return text
+    plain = " ".join(text.lower().split())
+    return _ALIASES.get(plain, plain)
 
 
 def map_schema(
@@ -155,7 +175,9 @@ def _refuse_unknown(table: Table, options: TableOptions) -> None:
 def _map_column(table: Table, column: Column, options: TableOptions, profile: TableProfile | None) -> ColumnMap:
     chosen = _options(options, column.name)
     found = (profile.column(column.name) if profile else None) or ColumnProfile(column.name)
-    type_, literal = (chosen.type, False) if chosen.type else _decide(column, _in_key(table, column), found)
+    type_, literal = (
+        (canonical_type(chosen.type), False) if chosen.type else _decide(column, _in_key(table, column), found)
+    )
     return ColumnMap(
         target=chosen.target or column.name,
         expression=chosen.expression or quote(column.name),
@@ -168,7 +190,7 @@ def _map_column(table: Table, column: Column, options: TableOptions, profile: Ta
 def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
     if not chosen.expression:
         raise MappingError(f"{table.name}.{name}: `expression` is empty", remedy="write SQL that SQLite can evaluate")
-    return ColumnMap(chosen.target or name, chosen.expression, chosen.type or "text")
+    return ColumnMap(chosen.target or name, chosen.expression, canonical_type(chosen.type or "text"))
 
 
 def _rowid_column(table: Table, columns: list[ColumnMap]) -> ColumnMap:

@@ -1,0 +1,154 @@
+"""The schema script meets the database: what is there already, what is in the way, what is made."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from cdc.errors import TargetMismatch, TargetNotEmpty
+from cdc.faults import crash_point
+from cdc.model import TableMap
+from cdc.postgres.catalogue import read_tables
+from cdc.postgres.connection import Connection, translated
+from cdc.postgres.ddl import add_column, mark
+from cdc.postgres.script import Made, Statement
+from cdc.postgres.statements import load
+
+# Called once a statement, with None when it was done, else with the reason why it was not.
+Outcome = Callable[[Statement, str | None], None]
+
+EXISTS = "it exists"
+
+
+@dataclass(frozen=True, slots=True)
+class _Relation:
+    is_table: bool
+    owner_table: str | None
+    comment: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Present:
+    """What a schema held when we looked; None stands for a schema that does not exist."""
+
+    exists: bool
+    relations: dict[str, _Relation]
+    constraints: set[tuple[str, str]]
+
+
+async def apply(
+    conn: Connection, statements: Sequence[Statement], outcome: Outcome | None = None, *, together: bool = True
+) -> list[Statement]:
+    """Run the statements whose objects are not there yet, in their order; returns those that were run.
+
+    `together` makes it one transaction, so that all is there or nothing; otherwise each counts for itself and a second
+    call goes on where the first ended. An optional statement may fail; its reason goes to `outcome`.
+    Raises `TargetNotEmpty` when a name is taken, `TargetMismatch` when the rows break a constraint, other
+    `TargetError`s otherwise.
+    """
+    with translated("creating the schema"):
+        present = {schema: await _look(conn, schema) for schema in {s.schema for s in statements}}
+        if not together:
+            return await _apply_all(conn, statements, present, outcome)
+        async with conn.transaction():
+            done = await _apply_all(conn, statements, present, outcome)
+            crash_point("schema.before_commit")
+        return done
+
+
+async def _apply_all(
+    conn: Connection, statements: Iterable[Statement], present: dict[str, _Present], outcome: Outcome | None
+) -> list[Statement]:
+    done: list[Statement] = []
+    for statement in statements:
+        reason = _already(statement, present[statement.schema]) or await _run(conn, statement)
+        if reason is None:
+            done.append(statement)
+        if outcome:
+            outcome(statement, reason)
+    return done
+
+
+async def _run(conn: Connection, statement: Statement) -> str | None:
+    """Run it in a transaction of its own (a savepoint inside another); the reason when an optional one failed."""
+    try:
+        async with conn.transaction():
+            await conn.execute(statement.sql)
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise TargetMismatch(
+            f"{statement.kind} {statement.object} on {statement.table} cannot be made: {error.args[0]}",
+            remedy="the rows in Postgres break it: run `cdc verify --repair`, then try again",
+        ) from error
+    except (asyncpg.DataError, asyncpg.ProgramLimitExceededError, asyncpg.SyntaxOrAccessError) as error:
+        if not statement.optional:
+            raise
+        return str(error.args[0])
+    return None
+
+
+def _already(statement: Statement, present: _Present) -> str | None:
+    """Why a statement need not run, or None."""
+    match statement.kind:
+        case Made.SCHEMA:
+            return EXISTS if present.exists else None
+        case Made.TABLE | Made.COMMENT:
+            return EXISTS if statement.object in present.relations else None
+        case Made.CONSTRAINT | Made.FOREIGN_KEY if (statement.table, statement.object) in present.constraints:
+            return EXISTS
+        case Made.INDEX | Made.CONSTRAINT if statement.object in present.relations:
+            _refuse_foreign(statement, present.relations[statement.object])
+            return EXISTS
+        case _:
+            return None
+
+
+def _refuse_foreign(statement: Statement, found: _Relation) -> None:
+    if found.owner_table != statement.table:
+        raise TargetNotEmpty(
+            f"the name {statement.object} that {statement.kind} of {statement.table} needs is taken in schema "
+            f"{statement.schema}",
+            remedy="rename what has that name, or choose another `schema` in [target]",
+        )
+
+
+async def _look(conn: Connection, schema: str) -> _Present:
+    queries = load("schema")
+    exists = bool(await conn.fetchval(queries["schema_exists"], schema))
+    relations = {
+        r["name"]: _Relation(r["is_table"], r["owner_table"], r["comment"])
+        for r in await conn.fetch(queries["relations"], schema)
+    }
+    constraints = {(r["table_name"], r["name"]) for r in await conn.fetch(queries["constraints"], schema)}
+    return _Present(exists, relations, constraints)
+
+
+async def preflight(conn: Connection, maps: Sequence[TableMap], own: Collection[str] = ()) -> None:
+    """Raises `TargetNotEmpty` when a target's name is taken by what is not this source table's own replica.
+
+    A table is our own when its comment says so, or when its name is in `own`.
+    """
+    taken: list[str] = []
+    with translated("looking at the target schema"):
+        for schema in {m.schema for m in maps}:
+            present = await _look(conn, schema)
+            for mapped in maps:
+                found = present.relations.get(mapped.target) if mapped.schema == schema else None
+                if found and mapped.target not in own and found.comment != mark(mapped):
+                    taken.append(f"{schema}.{mapped.target}")
+    if taken:
+        raise TargetNotEmpty(
+            f"these tables would be created but exist already: {', '.join(sorted(taken))}",
+            remedy="choose an empty `schema` in [target], set `target` in [tables.NAME], or drop them if they are old",
+        )
+
+
+async def missing_columns(conn: Connection, maps: Sequence[TableMap]) -> tuple[Statement, ...]:
+    """The statements that add the mapped columns which existing target tables do not have."""
+    statements: list[Statement] = []
+    for schema in sorted({m.schema for m in maps}):
+        here = [m for m in maps if m.schema == schema]
+        tables = await read_tables(conn, schema, [m.target for m in here])
+        for mapped in here:
+            found = tables.get(mapped.target)
+            statements += [add_column(mapped, c) for c in mapped.target_columns if found and found.column(c) is None]
+    return tuple(statements)

@@ -1,0 +1,89 @@
+"""What a schema script is made of: statements that know what they make, and names that Postgres takes."""
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+LONGEST_NAME_BYTES: Final = 63
+_HASH_LENGTH: Final = 8
+
+
+class Made(StrEnum):
+    """What a statement makes or does."""
+
+    SCHEMA = "schema"
+    TABLE = "table"
+    COLUMN = "column"
+    COMMENT = "comment"
+    CONSTRAINT = "constraint"
+    FOREIGN_KEY = "foreign key"
+    INDEX = "index"
+    SEQUENCE = "sequence"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement; `object` is the name of what it makes, `table` the target table it belongs to.
+
+    `optional` marks what may fail without harm to the data: an ordinary index.
+    """
+
+    object: str
+    sql: str
+    kind: Made
+    schema: str
+    table: str = ""
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something of the source that the target does not have, or has in another form, and why."""
+
+    table: str
+    object: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.object}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The statements before rows are loaded, those after, and what was left out."""
+
+    before_load: tuple[Statement, ...]
+    after_load: tuple[Statement, ...]
+    notes: tuple[Note, ...]
+
+    @property
+    def sql(self) -> str:
+        """The whole script as text that psql runs."""
+        return "".join(f"{s.sql};\n" for s in (*self.before_load, *self.after_load))
+
+
+@dataclass(slots=True)
+class Names:
+    """Hands out names of relations in one schema: each once, none longer than Postgres keeps, always the same."""
+
+    taken: set[str] = field(default_factory=set)
+
+    def take(self, wanted: str, *identity: str) -> str:
+        """`wanted`, or its beginning with a hash where it is too long or taken; `identity` feeds the hash."""
+        name = shorten(wanted, *identity)
+        if name in self.taken:
+            name = _hashed(wanted, *identity)
+        self.taken.add(name)
+        return name
+
+
+def shorten(wanted: str, *identity: str) -> str:
+    """A name of at most 63 bytes, cut at a character and ended by a hash of the whole where it was longer."""
+    return wanted if len(wanted.encode()) <= LONGEST_NAME_BYTES else _hashed(wanted, *identity)
+
+
+def _hashed(wanted: str, *identity: str) -> str:
+    digest = hashlib.sha256("\x1f".join((wanted, *identity)).encode()).hexdigest()[:_HASH_LENGTH]
+    kept = wanted.encode()[: LONGEST_NAME_BYTES - _HASH_LENGTH - 1].decode(errors="ignore")
+    return f"{kept}_{digest}"
