@@ -3,11 +3,11 @@
 Values of SQLite are plain Python: None, int, float, str, bytes, and `InvalidText` for a text that is not UTF-8.
 """
 
-import base64
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class IndexTerm:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index; `origin` is "c" (CREATE INDEX), "u" (UNIQUE constraint) or "pk"; `predicate` is a partial index's SQL."""
+    """An index; `origin` is "c" (CREATE INDEX), "u" (UNIQUE) or "pk"; `predicate` is a partial index's SQL."""
 
     name: str
     unique: bool
@@ -297,6 +297,7 @@ class Round:
     """What one short snapshot gave: the state at `position` of every key logged since the position before.
 
     `complete` says that `position` was the newest entry of its snapshot: only then may it be merged.
+    `rescan` names tables that must be read as a whole, because an entry could not say which keys changed.
     `oldest_at` is the time of the oldest entry read (seconds since the epoch), None when unknown or nothing was read.
     """
 
@@ -304,6 +305,7 @@ class Round:
     tables: tuple[TableRows, ...]
     complete: bool
     entries: int
+    rescan: tuple[str, ...] = ()
     oldest_at: float | None = None
 
 
@@ -325,24 +327,40 @@ class Rejection:
     remedy: str
 
 
+class Progress(Protocol):
+    """Where long work tells how far it is; one `start` to `finish` at a time."""
+
+    def start(self, what: str, total: int | None) -> None:
+        """A piece of work begins; `total` is its size when it is known, in the unit of `advance`."""
+
+    def advance(self, n: int) -> None:
+        """`n` more units are done."""
+
+    def finish(self) -> None:
+        """The piece of work is done."""
+
+
 # --- keys as text ----------------------------------------------------------------------------------------------------
 
 
 def encode_value(value: Value) -> str:
-    """A SQLite value as text that `decode_value` turns back exactly, type and all bits: `i5`, `r0x1.8p+1`, `tabc`."""
+    """A SQLite value as text that `decode_value` turns back exactly, type and all bits: `i5`, `tabc`.
+
+    Reals and blobs are written as the hexadecimal of their bytes (reals big-endian), which Postgres can produce too.
+    """
     match value:
         case None:
             return "n"
         case bool() | int():
             return f"i{int(value)}"
         case float():
-            return f"r{value.hex()}"
+            return "r" + struct.pack(">d", value).hex()
         case str():
             return f"t{value}"
         case bytes():
-            return "b" + base64.b64encode(value).decode("ascii")
+            return "b" + value.hex()
         case InvalidText(data):
-            return "x" + base64.b64encode(data).decode("ascii")
+            return "x" + data.hex()
 
 
 def decode_value(text: str) -> Value:
@@ -354,13 +372,14 @@ def decode_value(text: str) -> Value:
         case "i":
             return int(body)
         case "r":
-            return float.fromhex(body)
+            real: float = struct.unpack(">d", bytes.fromhex(body))[0]
+            return real
         case "t":
             return body
         case "b":
-            return base64.b64decode(body)
+            return bytes.fromhex(body)
         case "x":
-            return InvalidText(base64.b64decode(body))
+            return InvalidText(bytes.fromhex(body))
         case _:
             raise ValueError(f"not an encoded value: {text[:20]!r}")
 
