@@ -1,0 +1,152 @@
+"""What a snapshot's copy holds, written beside it: enough to prove later that it is whole and still the same."""
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import apsw
+import msgspec
+
+from cdc.errors import SnapshotError
+from cdc.quoting import quote
+
+FORMAT: Final = 1
+FILE_NAME: Final = "manifest.json"
+_HASH_CHUNK: Final = 1024 * 1024  # bytes
+_CHANGELOG: Final = "_cdc_changelog"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The facts of one snapshot. A folder without a manifest is no snapshot: it is written last.
+
+    `taken_at` is ISO 8601 in UTC, `source` the absolute path, `sqlite_version` that of the library that copied.
+    `journal_mode` is the source's; the copy itself is always one file without a log. `changelog_seq` is the newest
+    entry of the changelog in the copy, None before capture. `unchecked` are tables that only the application could
+    check, because it brings its own functions or collations, and why.
+    """
+
+    id: str
+    taken_at: str
+    source: str
+    sqlite_version: str
+    journal_mode: str
+    method: str
+    bytes: int
+    sha256: str
+    integrity_check: str
+    foreign_key_violations: int | None
+    tables: dict[str, int]
+    changelog_seq: int | None
+    unchecked: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Store the manifest in a snapshot's folder: it is there whole or not at all, also after a power cut."""
+    path = folder / FILE_NAME
+    text = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2) + b"\n"
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(text)
+    flush(partial)
+    partial.rename(path)
+    flush(folder)
+    flush(folder.parent)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest in a snapshot's folder; raises `SnapshotError` when there is none that can be understood."""
+    path = folder / FILE_NAME
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        raise SnapshotError(
+            f"{folder} is not a complete snapshot: it has no {FILE_NAME}",
+            remedy="name the folder of a snapshot; one whose making was cut short cannot be used",
+        ) from None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SnapshotError(f"{path} cannot be read: {error}", remedy="use another snapshot") from None
+    if manifest.format != FORMAT:
+        raise SnapshotError(
+            f"{path} has format {manifest.format}, this version reads format {FORMAT}",
+            remedy="use the version of cdc that took the snapshot",
+        )
+    return manifest
+
+
+def flush(path: Path) -> None:
+    """Make a file or the names in a folder durable. Never for a live database: closing it would drop SQLite's locks."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file in hexadecimal, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_HASH_CHUNK):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def row_counts(connection: apsw.Connection) -> dict[str, int]:
+    """The rows of every ordinary table, those of capture included; SQLite's own and virtual tables are left out."""
+    names = connection.execute(
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' "
+        "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+    ).fetchall()
+    return {name: _count(connection, name) for name in map(str, (row[0] for row in names))}
+
+
+def _count(connection: apsw.Connection, table: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM main.{quote(table)}").get)
+
+
+def changelog_seq(connection: apsw.Connection, tables: dict[str, int]) -> int | None:
+    """The newest entry's number in the changelog; None when there is no changelog or it is empty."""
+    if _CHANGELOG not in tables:
+        return None
+    found = connection.execute(f"SELECT max(seq) FROM main.{quote(_CHANGELOG)}").get
+    return found if isinstance(found, int) else None
+
+
+def check_integrity(connection: apsw.Connection) -> tuple[str, dict[str, str]]:
+    """What PRAGMA integrity_check says ("ok" or the first fault), and the tables it could not look at, with the reason.
+
+    An application's own functions and collations are not known here; tables that need them are left out one by one,
+    since the check of a whole file stops at the first of them.
+    """
+    try:
+        return _first_line(connection, "PRAGMA main.integrity_check(1)"), {}
+    except apsw.SQLError:
+        unchecked: dict[str, str] = {}
+    for table in row_counts(connection):
+        try:
+            found = _first_line(connection, f"PRAGMA main.integrity_check({quote(table)})")
+        except apsw.SQLError as error:
+            unchecked[table] = str(error)
+            continue
+        if found != "ok":
+            return found, unchecked
+    return "ok", unchecked
+
+
+def count_foreign_key_violations(connection: apsw.Connection) -> int | None:
+    """How many rows miss their parent, for information; None when a foreign key itself is wrong."""
+    try:
+        found = connection.execute("SELECT count(*) FROM pragma_foreign_key_check").get
+    except apsw.SQLError:
+        return None
+    return int(found)
+
+
+def _first_line(connection: apsw.Connection, pragma: str) -> str:
+    try:
+        return str(connection.execute(pragma).fetchall()[0][0])
+    except apsw.CorruptError as error:
+        return str(error)

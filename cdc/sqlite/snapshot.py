@@ -1,0 +1,262 @@
+"""Phase 0: snapshots of the application's file, taken while it is written, proven, found again and restored."""
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from cdc.errors import SnapshotError, SourceError
+from cdc.faults import crash_point
+from cdc.sqlite.connection import open_copy, translated
+from cdc.sqlite.manifest import (
+    FILE_NAME,
+    Manifest,
+    changelog_seq,
+    check_integrity,
+    count_foreign_key_violations,
+    flush,
+    read_manifest,
+    row_counts,
+    sha256_of,
+    write_manifest,
+)
+from cdc.sqlite.online_copy import OnlineCopy, Progress, estimate_pause_seconds, own_files, require_space
+
+__all__ = ["Snapshot", "check", "estimate_pause_seconds", "latest", "open_snapshot", "rehearse", "restore", "take"]
+
+DATABASE: Final = "database.sqlite"
+_NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{6}")
+_REHEARSAL: Final = "rehearsal-"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A complete snapshot: its folder, the copied database in it, and the facts that prove the copy."""
+
+    folder: Path
+    database: Path
+    manifest: Manifest
+
+
+# --- taking ----------------------------------------------------------------------------------------------------------
+
+
+def take(
+    source: Path, snapshots: Path, *, max_writer_pause_seconds: float, progress: Progress | None = None
+) -> Snapshot:
+    """Copy `source` into a new folder under `snapshots`; `progress` is called with bytes done and bytes in all.
+
+    When this returns, the copy is checked, durable and described by a manifest; when it raises, nothing is left that
+    `latest` would return. Raises `SnapshotError`, `SourceBusy` or `SourceUnavailable`.
+    """
+    with own_files(snapshots):
+        snapshots.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _alone(snapshots):
+            _sweep(snapshots)
+            taken_at = datetime.now(UTC)
+            folder = snapshots / f"{taken_at:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
+            folder.mkdir(mode=0o700)
+            try:
+                copy = OnlineCopy(source, folder / DATABASE, max_writer_pause_seconds, progress)
+                mode, method = copy.make()
+                manifest = _describe(folder, source, taken_at, mode, method)
+                crash_point("snapshot.before_manifest")
+                write_manifest(manifest, folder)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+    return Snapshot(folder, folder / DATABASE, manifest)
+
+
+def _describe(folder: Path, source: Path, taken_at: datetime, mode: str, method: str) -> Manifest:
+    database = folder / DATABASE
+    with closing(open_copy(database)) as connection, translated(f"copy {database}"):
+        integrity, unchecked = check_integrity(connection)
+        if integrity != "ok":
+            raise SnapshotError(
+                f"the copy of {source} does not pass integrity_check: {integrity}",
+                remedy="run `PRAGMA integrity_check` on the application's own file: if it fails too, "
+                "repair or restore that file first",
+            )
+        tables = row_counts(connection)
+        seq = changelog_seq(connection, tables)
+        violations = count_foreign_key_violations(connection)
+    return Manifest(
+        id=folder.name,
+        taken_at=taken_at.isoformat(),
+        source=str(source.resolve()),
+        sqlite_version=apsw.sqlite_lib_version(),
+        journal_mode=mode,
+        method=method,
+        bytes=database.stat().st_size,
+        sha256=sha256_of(database),
+        integrity_check=integrity,
+        foreign_key_violations=violations,
+        tables=tables,
+        changelog_seq=seq,
+        unchecked=unchecked,
+    )
+
+
+# --- finding and checking --------------------------------------------------------------------------------------------
+
+
+def open_snapshot(folder: Path) -> Snapshot:
+    """The snapshot in a folder, not yet checked; raises `SnapshotError` when it is not complete."""
+    manifest = read_manifest(folder)
+    database = folder / DATABASE
+    if not database.is_file():
+        raise SnapshotError(f"snapshot {folder} has lost its {DATABASE}", remedy="use another snapshot")
+    return Snapshot(folder, database, manifest)
+
+
+def latest(snapshots: Path) -> Snapshot | None:
+    """The newest complete snapshot under a folder, or None; half-made ones are passed over."""
+    names = sorted((path.name for path in _folders(snapshots)), reverse=True)
+    for name in names:
+        with suppress(SnapshotError):
+            return open_snapshot(snapshots / name)
+    return None
+
+
+def check(snapshot: Snapshot) -> None:
+    """Prove that the copy is what was taken: size, SHA-256, structure, row counts. Raises `SnapshotError` if not."""
+    _check_file(snapshot.database, snapshot.manifest, snapshot.folder.name)
+
+
+def _check_file(database: Path, manifest: Manifest, name: str) -> None:
+    with own_files(database):
+        size = database.stat().st_size
+        if size != manifest.bytes:
+            raise _differs(name, f"{database} has {size} bytes, the manifest says {manifest.bytes}")
+        if sha256_of(database) != manifest.sha256:
+            raise _differs(name, f"the SHA-256 of {database} is not the one in the manifest")
+    _check_contents(database, manifest, name)
+
+
+def _check_contents(database: Path, manifest: Manifest, name: str) -> None:
+    try:
+        with closing(open_copy(database)) as connection, translated(f"copy {database}"):
+            integrity, _ = check_integrity(connection)
+            tables = row_counts(connection)
+    except SourceError as error:
+        raise _differs(name, error.message) from error
+    if integrity != manifest.integrity_check:
+        raise _differs(name, f"{database} does not pass integrity_check: {integrity}")
+    for table in sorted(tables.keys() | manifest.tables.keys()):
+        found, expected = tables.get(table), manifest.tables.get(table)
+        if found != expected:
+            raise _differs(name, f"table {table} has {found} rows, the manifest says {expected}")
+
+
+def _differs(name: str, what: str) -> SnapshotError:
+    return SnapshotError(
+        f"snapshot {name} does not pass its checks: {what}", remedy="do not use it: take a new one or use another"
+    )
+
+
+# --- restoring -------------------------------------------------------------------------------------------------------
+
+
+def restore(snapshot: Snapshot, to: Path) -> None:
+    """Bring the copy back as a SQLite file in the journal mode the source had, checked before and after.
+
+    Raises `SnapshotError`, and then nothing is at `to`; also when anything is there already.
+    """
+    check(snapshot)
+    _require_nothing_there(to)
+    partial = to.with_name(f".{to.name}.{secrets.token_hex(3)}.partial")
+    with own_files(to):
+        require_space(to.parent, snapshot.manifest.bytes)
+        try:
+            shutil.copyfile(snapshot.database, partial)
+            _check_file(partial, snapshot.manifest, snapshot.folder.name)
+            _set_journal_mode(partial, snapshot.manifest.journal_mode)
+            _check_contents(partial, snapshot.manifest, snapshot.folder.name)
+            flush(partial)
+            _require_nothing_there(to)
+            _publish(partial, to)
+        finally:
+            partial.unlink(missing_ok=True)
+        flush(to.parent)
+
+
+def _publish(partial: Path, to: Path) -> None:
+    try:
+        os.link(partial, to)  # unlike a rename, it never replaces a file that appeared meanwhile
+    except FileExistsError:
+        raise _occupied(to) from None
+    except OSError:  # a file system without hard links
+        partial.rename(to)
+
+
+def rehearse(snapshot: Snapshot) -> None:
+    """Prove that the snapshot can be restored: do so beside it and remove the result. Raises `SnapshotError`."""
+    snapshots = snapshot.folder.parent
+    trial = snapshots / f"{_REHEARSAL}{secrets.token_hex(3)}.sqlite"
+    with own_files(snapshots), _alone(snapshots):
+        try:
+            restore(snapshot, trial)
+        finally:
+            trial.unlink(missing_ok=True)
+
+
+def _set_journal_mode(database: Path, mode: str) -> None:
+    # Only WAL is kept in the file; the other modes are a matter of each connection.
+    if mode == "wal":
+        with closing(apsw.Connection(str(database))) as connection, translated(f"copy {database}"):
+            connection.pragma("journal_mode", "wal")
+
+
+def _require_nothing_there(to: Path) -> None:
+    # SQLite would replay a log that an older file of this name left behind.
+    for path in (to, *(to.with_name(to.name + suffix) for suffix in ("-wal", "-journal", "-shm"))):
+        if path.exists() or path.is_symlink():
+            raise _occupied(path)
+
+
+def _occupied(path: Path) -> SnapshotError:
+    return SnapshotError(
+        f"{path} exists already and is not overwritten",
+        remedy="restore to another name, or stop the application and move the file away, "
+        "with its -wal, -shm and -journal",
+    )
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _folders(snapshots: Path) -> list[Path]:
+    if not snapshots.is_dir():
+        return []
+    return [path for path in snapshots.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
+
+
+def _sweep(snapshots: Path) -> None:
+    """Remove what was cut short: snapshots without a manifest and rehearsals that were not cleaned up."""
+    for folder in _folders(snapshots):
+        if not (folder / FILE_NAME).exists():
+            shutil.rmtree(folder)
+    for left in [*snapshots.glob(f"{_REHEARSAL}*"), *snapshots.glob(f".{_REHEARSAL}*")]:
+        left.unlink()
+
+
+@contextmanager
+def _alone(snapshots: Path) -> Iterator[None]:
+    with (snapshots / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SnapshotError(
+                f"another snapshot is being taken or rehearsed in {snapshots}", remedy="wait until it is complete"
+            ) from None
+        yield
