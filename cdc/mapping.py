@@ -16,6 +16,7 @@ from cdc.model import Affinity, Column, ColumnMap, KeyKind, SourceSchema, Table,
 from cdc.quoting import quote
 
 ROWID_COLUMN: Final = "_cdc_rowid"
+LITERAL: Final = "literal"  # what an operator writes as `type` to keep any value as its SQL literal, in a text column
 LONGEST_NAME_BYTES: Final = 63
 MOST_COLUMNS: Final = 1600
 MOST_KEY_COLUMNS: Final = 32
@@ -42,8 +43,9 @@ _NUMBER_NAMES: Final = ("NUMERIC", "DECIMAL", "NUMBER", "MONEY", "DEC")
 class ColumnProfile:
     """What one column holds: values of each storage class, and what about them matters to a Postgres type.
 
-    `not_boolean` counts integers other than 0 and 1, `big` integers that a double cannot hold exactly. The texts of
-    columns declared as dates are counted by form (`naive` to `other` make up `text`); `json` counts objects and arrays.
+    `not_boolean` counts integers other than 0 and 1, `big` integers that a double cannot hold exactly, `json` texts
+    that are JSON objects or arrays, `not_json` texts that are no JSON at all. The texts of columns declared as dates
+    are counted by form too: `naive` to `other` then make up `text`.
     """
 
     name: str
@@ -57,6 +59,7 @@ class ColumnProfile:
     nul: int = 0
     invalid: int = 0
     json: int = 0
+    not_json: int = 0
     naive: int = 0
     zoned: int = 0
     date: int = 0
@@ -187,10 +190,15 @@ def _map_column(table: Table, column: Column, options: TableOptions, profile: Ta
     )
 
 
+def _chosen(type_: str) -> tuple[str, bool]:
+    return ("text", True) if type_ == LITERAL else (canonical_type(type_), False)
+
+
 def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
     if not chosen.expression:
         raise MappingError(f"{table.name}.{name}: `expression` is empty", remedy="write SQL that SQLite can evaluate")
-    return ColumnMap(chosen.target or name, chosen.expression, canonical_type(chosen.type or "text"))
+    type_, literal = _chosen(chosen.type or "text")
+    return ColumnMap(chosen.target or name, chosen.expression, type_, literal=literal)
 
 
 def _rowid_column(table: Table, columns: list[ColumnMap]) -> ColumnMap:

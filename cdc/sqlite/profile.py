@@ -1,8 +1,7 @@
 """What the columns of a table hold, counted in one scan of a snapshot and one more for each column of dates."""
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import apsw
@@ -11,6 +10,7 @@ from cdc.mapping import ColumnProfile, TableProfile, is_temporal
 from cdc.model import Column, Table
 from cdc.quoting import quote
 from cdc.sqlite.connection import translated
+from cdc.text_forms import DATES, INSTANTS, TIMESTAMPS, all_match, days, instant, microseconds
 
 # SQLite allows 2,000 result columns; wide tables are read in parts.
 _COLUMNS_A_SCAN: Final = 150
@@ -18,13 +18,13 @@ _COLUMNS_A_SCAN: Final = 150
 _BEYOND_DOUBLE: Final = 2**53
 _NUL: Final = 1 << 32
 
-_INSTANT: Final = re.compile(
-    rb"(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)( ?[+-]\d{2}:?\d{2}| ?[zZ])?)?"
-)
+_FORMS: Final = (("naive", TIMESTAMPS, microseconds), ("zoned", INSTANTS, instant), ("date", DATES, days))
 
 
-def profile(connection: apsw.Connection, table: Table) -> TableProfile:
+def profile(connection: apsw.Connection, table: Table, dates: Collection[str] = ()) -> TableProfile:
     """Counts over all rows; meant for a snapshot, because on a live file it holds one read for the whole scan.
+
+    The texts of columns in `dates` are counted by form as if they were declared as dates.
 
     Raises `SourceError` when SQLite cannot read the table.
     """
@@ -34,9 +34,10 @@ def profile(connection: apsw.Connection, table: Table) -> TableProfile:
             connection.create_scalar_function(name, function, 1, deterministic=True)
         rows, columns = 0, list[ColumnProfile]()
         for start in range(0, len(table.columns), _COLUMNS_A_SCAN):
-            part = table.columns[start : start + _COLUMNS_A_SCAN]
-            rows, found = _scan(connection, table, part)
+            rows, found = _scan(connection, table, table.columns[start : start + _COLUMNS_A_SCAN])
             columns += found
+        temporal = {c.name for c in table.columns if is_temporal(c.declared_type) or c.name in dates}
+        columns = [_with_forms(connection, table, c) if c.name in temporal and c.text else c for c in columns]
         return TableProfile(rows, tuple(columns), _orphans(connection, table))
 
 
@@ -46,7 +47,7 @@ def _scan(connection: apsw.Connection, table: Table, part: Sequence[Column]) -> 
     rows, *numbers = (int(n or 0) for n in found)
     columns = []
     for column in part:
-        integer, real, text, blob, not_boolean, big, faults, json = (numbers.pop(0) for _ in range(8))
+        integer, real, text, blob, not_boolean, big, faults, json, not_json = (numbers.pop(0) for _ in range(9))
         columns.append(
             ColumnProfile(
                 column.name,
@@ -60,7 +61,7 @@ def _scan(connection: apsw.Connection, table: Table, part: Sequence[Column]) -> 
                 nul=faults // _NUL,
                 invalid=faults % _NUL,
                 json=json,
-                **(_forms(connection, table, column) if is_temporal(column.declared_type) and text else {}),
+                not_json=not_json,
             )
         )
     return rows, columns
@@ -75,6 +76,7 @@ def _counts(column: Column) -> Iterator[str]:
     # As a blob, because a text that is not UTF-8 cannot be handed to a function as a text.
     yield f"sum(CASE WHEN typeof({name}) = 'text' THEN _cdc_faults(CAST({name} AS BLOB)) END)"
     yield f"sum(CASE WHEN typeof({name}) = 'text' AND {name} GLOB '[[{{]*' THEN json_valid({name}) END)"
+    yield f"sum(CASE WHEN typeof({name}) = 'text' THEN NOT json_valid({name}) END)"
 
 
 def _faults(data: bytes) -> int:
@@ -87,28 +89,36 @@ def _faults(data: bytes) -> int:
     return nul
 
 
-def _forms(connection: apsw.Connection, table: Table, column: Column) -> dict[str, int]:
-    name = quote(column.name)
+def _with_forms(connection: apsw.Connection, table: Table, found: ColumnProfile) -> ColumnProfile:
+    name = quote(found.name)
     forms = connection.execute(
         f"SELECT _cdc_form(CAST({name} AS BLOB)) AS form, count(*) FROM {quote(table.name)} "
         f"WHERE typeof({name}) = 'text' GROUP BY form"
     )
-    return {str(form): int(count) for form, count in forms}
+    counts = {str(form): int(count) for form, count in forms}
+    return replace(
+        found,
+        naive=counts.get("naive", 0),
+        zoned=counts.get("zoned", 0),
+        date=counts.get("date", 0),
+        empty=counts.get("empty", 0),
+        other=counts.get("other", 0),
+    )
 
 
 def _form(data: bytes) -> str:
     """Which of the forms of `ColumnProfile` a text has; a date that no calendar knows is `other`."""
     if not data:
         return "empty"
-    found = _INSTANT.fullmatch(data)
-    if found is None:
-        return "other"
-    date, time, zone = (part.decode() if part else "" for part in found.groups())
     try:
-        datetime.fromisoformat(f"{date} {time}".strip() + zone.strip().upper())
+        text = data.decode()
+        for form, pattern, read in _FORMS:
+            if all_match(pattern, [text]):
+                read(text)
+                return form
     except ValueError:
-        return "other"
-    return "zoned" if zone else "naive" if time else "date"
+        pass
+    return "other"
 
 
 def _orphans(connection: apsw.Connection, table: Table) -> int:

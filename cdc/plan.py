@@ -1,0 +1,139 @@
+"""What will be created and what will not fit, as one object: the preflight report behind `cdc plan`.
+
+A pure function over facts; nothing is read and nothing is printed here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cdc.errors import ExitCode
+from cdc.mapping import TableProfile
+from cdc.model import LeftOut, SourceSchema, TableMap
+from cdc.postgres.script import Made, Note, Script
+from cdc.risks import Risk, risks
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnPlan:
+    """One column on its way; `source` is the SQLite expression where the column is none of the table's own."""
+
+    source: str
+    declared_type: str
+    target: str
+    type: str
+    key: bool
+    literal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TablePlan:
+    """One table on its way. `rows` is None when nothing was counted; `creates` names constraints and indexes."""
+
+    source: str
+    schema: str
+    target: str
+    key: tuple[str, ...]
+    key_kind: str
+    columns: tuple[ColumnPlan, ...]
+    creates: tuple[tuple[str, str], ...]
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole report. `left_out` are objects of the file, `notes` parts of tables that the target does not have."""
+
+    tables: tuple[TablePlan, ...]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[Note, ...]
+    risks: tuple[Risk, ...]
+
+    @property
+    def blocks(self) -> tuple[Risk, ...]:
+        """The risks that stop the first copy."""
+        return tuple(r for r in self.risks if r.level == "blocks")
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 when every row fits, 1 when some will not, 2 when the copy cannot begin."""
+        if self.blocks:
+            return ExitCode.CRITICAL
+        return ExitCode.DIFFERENCE if any(r.level == "quarantine" for r in self.risks) else ExitCode.OK
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many tables, columns, rows, created objects and risks of each level there are."""
+        levels = {level: sum(r.level == level for r in self.risks) for level in ("blocks", "quarantine", "note")}
+        return {
+            "tables": len(self.tables),
+            "columns": sum(len(t.columns) for t in self.tables),
+            "rows": sum(t.rows or 0 for t in self.tables),
+            "creates": sum(len(t.creates) for t in self.tables),
+            "left_out": len(self.left_out) + len(self.notes),
+            **levels,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain dicts and lists, its keys a contract."""
+        return {
+            "tables": [_table_json(t) for t in self.tables],
+            "left_out": [asdict(left) for left in self.left_out],
+            "notes": [asdict(note) for note in self.notes],
+            "risks": [asdict(risk) for risk in self.risks],
+            "counts": self.counts,
+            "exit_code": int(self.exit_code),
+        }
+
+
+def make_plan(
+    schema: SourceSchema, maps: Sequence[TableMap], script: Script, profiles: Mapping[str, TableProfile] | None = None
+) -> Plan:
+    """The report over a schema, its maps, their script, and the profiles by source name where data was looked at."""
+    known = profiles or {}
+    found = [risk for m in maps for risk in risks(m.source, m, known.get(m.source.name))]
+    return Plan(
+        tables=tuple(_table(m, script, known.get(m.source.name)) for m in maps),
+        left_out=schema.left_out,
+        notes=script.notes,
+        risks=tuple(_worst_first(found)),
+    )
+
+
+def _worst_first(found: Iterable[Risk]) -> list[Risk]:
+    order = ("blocks", "quarantine", "note")
+    return sorted(found, key=lambda risk: order.index(risk.level))
+
+
+def _table(mapped: TableMap, script: Script, profile: TableProfile | None) -> TablePlan:
+    made = (Made.CONSTRAINT, Made.INDEX, Made.FOREIGN_KEY)
+    return TablePlan(
+        source=mapped.source.name,
+        schema=mapped.schema,
+        target=mapped.target,
+        key=mapped.key,
+        key_kind=mapped.source.key.kind.value,
+        columns=tuple(_columns(mapped)),
+        creates=tuple(
+            (s.kind.value, s.object) for s in script.after_load if s.table == mapped.target and s.kind in made
+        ),
+        rows=profile.rows if profile else None,
+    )
+
+
+def _columns(mapped: TableMap) -> Iterable[ColumnPlan]:
+    for column in mapped.columns:
+        declared = mapped.source.column(column.source).declared_type if column.source else ""
+        yield ColumnPlan(
+            source=column.source or column.expression,
+            declared_type=declared,
+            target=column.target,
+            type=column.type,
+            key=column.target in mapped.key,
+            literal=column.literal,
+        )
+
+
+def _table_json(table: TablePlan) -> dict[str, Any]:
+    creates = [{"kind": kind, "name": name} for kind, name in table.creates]
+    return {**asdict(table), "key": list(table.key), "columns": [asdict(c) for c in table.columns], "creates": creates}
