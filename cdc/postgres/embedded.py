@@ -50,6 +50,7 @@ _FIRST_SETTINGS: Final = {
 
 _REMEDIES: Final = (
     ("No space left on device", "free disk space on that file system and start again"),
+    ("pre-existing shared memory", "wait a moment: processes of the server that was killed have not ended yet"),
     ("shared memory", "free memory, or lower `shared_buffers` in postgresql.conf of that folder"),
     ("Cannot allocate memory", "free memory, or lower `shared_buffers` in postgresql.conf of that folder"),
     ("lock file", "another server uses that folder: stop it first"),

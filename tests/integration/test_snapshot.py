@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -228,6 +229,21 @@ def test_a_copy_that_would_hold_up_the_writer_for_too_long_is_refused(tmp_path: 
     for word in ("max_writer_pause_seconds", "[snapshot]", "stop the application", "WAL"):
         assert word in refused.value.remedy
     assert snapshot.latest(snapshots) is None
+
+
+def test_a_copy_that_takes_longer_than_estimated_is_given_up(
+    tmp_path: Path, snapshots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_source(tmp_path / "app.db")
+    clock = time.monotonic
+
+    def an_hour_passes(_done: int, _total: int) -> None:
+        monkeypatch.setattr(time, "monotonic", lambda: clock() + 3600)
+
+    with pytest.raises(SnapshotError, match="was given up because it held up its writer"):
+        snapshot.take(source, snapshots, max_writer_pause_seconds=PATIENT, progress=an_hour_passes)
+    assert snapshot.latest(snapshots) is None
+    assert list(snapshots.glob("*Z-*")) == []
 
 
 def test_no_pause_is_expected_in_wal_mode_and_more_for_a_larger_file_in_the_others(tmp_path: Path) -> None:
