@@ -1,0 +1,39 @@
+"""Bulk load: converted rows go into a table through one binary COPY."""
+
+from collections.abc import AsyncIterator
+
+from cdc.model import TableMap, TargetTable
+from cdc.postgres.codecs import use_exact_codecs
+from cdc.postgres.connection import Connection, translated
+
+Rows = list[tuple[object, ...]]
+
+
+async def copy_rows(conn: Connection, table: TableMap, target: TargetTable, chunks: AsyncIterator[Rows]) -> int:
+    """COPY all chunks of rows (values in `table.columns` order) into the target; returns how many rows went in.
+
+    One statement: all rows or none. The next chunk is asked for while the server takes in what was sent, so a
+    producer in a thread overlaps it; about a chunk and a megabyte are held here. Columns GENERATED ALWAYS AS
+    IDENTITY take the values given. Raises errors of `cdc.errors`; what `chunks` raises ends the COPY and comes through.
+    """
+    counted = _Counted(chunks)
+    with translated(f"loading {target.schema}.{target.name}"):
+        await use_exact_codecs(conn)
+        await conn.copy_records_to_table(
+            target.name, schema_name=target.schema, columns=table.target_columns, records=counted.records()
+        )
+    return counted.count
+
+
+class _Counted:
+    """The rows of all chunks one by one, as the driver wants them, and their number."""
+
+    def __init__(self, chunks: AsyncIterator[Rows]) -> None:
+        self._chunks = chunks
+        self.count = 0
+
+    async def records(self) -> AsyncIterator[tuple[object, ...]]:
+        async for chunk in self._chunks:
+            for row in chunk:
+                yield row
+            self.count += len(chunk)
