@@ -28,6 +28,7 @@ taken for infinities on the way.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import compress
 from types import NoneType
 
@@ -36,13 +37,19 @@ from cdc.errors import TargetMismatch
 from cdc.model import ColumnMap, KeyValues, Reason, Rejection, Row, TableMap, TargetColumn, TargetTable, Value
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class Converted:
     """What became of some rows: `rows` and their raw `keys` in the same order, and the `rejected` with the reason."""
 
     rows: list[tuple[object, ...]] = field(default_factory=list)
-    keys: list[KeyValues] = field(default_factory=list)
     rejected: list[tuple[KeyValues, Rejection]] = field(default_factory=list)
+    _raw: Sequence[Row] = ()
+    _key_width: int = 0
+
+    @cached_property
+    def keys(self) -> list[KeyValues]:
+        """The raw keys of `rows`; made when asked for, because a bulk load never does."""
+        return [row[: self._key_width] for row in self._raw]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +97,15 @@ class TableConverter:
         """What Postgres is to store for rows that hold the key and then the mapped columns."""
         if not raw:
             return Converted()
-        values = list(zip(*raw, strict=True))
         width = len(self._key)
-        keys: list[KeyValues] = list(zip(*values[:width], strict=True))
         bad: dict[int, Rejection] = {}
-        made = [_made(column, vs, bad) for column, vs in zip(self._columns, values[width:], strict=True)]
-        rows: list[tuple[object, ...]] = list(zip(*made, strict=True))
+        columns = zip(self._columns, list(zip(*raw, strict=True))[width:], strict=True)
+        rows = list(zip(*[_made(column, values, bad) for column, values in columns], strict=True))
         if not bad:
-            return Converted(rows, keys)
+            return Converted(rows, _raw=raw, _key_width=width)
         good = [place not in bad for place in range(len(raw))]
-        rejected = [(keys[place], bad[place]) for place in sorted(bad)]
-        return Converted(list(compress(rows, good)), list(compress(keys, good)), rejected)
+        rejected = [(raw[place][:width], bad[place]) for place in sorted(bad)]
+        return Converted(list(compress(rows, good)), rejected, list(compress(raw, good)), width)
 
     def key(self, raw: KeyValues) -> tuple[object, ...] | Rejection:
         """The key's columns in Postgres for a source key, or why no row there can have that key."""
