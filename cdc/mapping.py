@@ -178,9 +178,7 @@ def _refuse_unknown(table: Table, options: TableOptions) -> None:
 def _map_column(table: Table, column: Column, options: TableOptions, profile: TableProfile | None) -> ColumnMap:
     chosen = _options(options, column.name)
     found = (profile.column(column.name) if profile else None) or ColumnProfile(column.name)
-    type_, literal = (
-        (canonical_type(chosen.type), False) if chosen.type else _decide(column, _in_key(table, column), found)
-    )
+    type_, literal = _chosen(chosen.type) if chosen.type else _decide(column, _in_key(table, column), found)
     return ColumnMap(
         target=chosen.target or column.name,
         expression=chosen.expression or quote(column.name),
