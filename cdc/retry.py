@@ -1,6 +1,8 @@
 """The one retry policy: wait, doubling up to a cap with some chance in it, for as long as the error says `RETRY`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import tenacity
@@ -25,18 +27,35 @@ def _log(state: tenacity.RetryCallState) -> None:
     logger.bind(error=str(error), attempt=state.attempt_number, wait_seconds=round(wait, 2)).warning("waiting to retry")
 
 
-def policy(attempts: int | None = None) -> tenacity.AsyncRetrying:
-    """The policy, endless by default; `attempts` bounds it for commands that a person waits for."""
+def policy(attempts: int | None = None, give_up: asyncio.Event | None = None) -> tenacity.AsyncRetrying:
+    """The policy, endless by default; `attempts` bounds it for commands that a person waits for.
+
+    When `give_up` is set, waiting ends and the last error is raised.
+    """
+
+    async def sleep(seconds: float) -> None:
+        if give_up is None:
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(give_up.wait(), seconds)
+
+    def enough(state: tenacity.RetryCallState) -> bool:
+        return bool(give_up and give_up.is_set()) or bool(attempts and state.attempt_number >= attempts)
+
     return tenacity.AsyncRetrying(
+        sleep=sleep,
         retry=tenacity.retry_if_exception(is_transient),
         wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
-        stop=tenacity.stop_after_attempt(attempts) if attempts else tenacity.stop_never,
+        stop=enough,
         before_sleep=_log,
         reraise=True,
     )
 
 
-async def retrying(step: Callable[[], Awaitable[T]], attempts: int | None = None) -> T:
+async def retrying(
+    step: Callable[[], Awaitable[T]], attempts: int | None = None, give_up: asyncio.Event | None = None
+) -> T:
     """The result of `step`, tried again while its error is transient; any other error comes through as it is."""
-    result: T = await policy(attempts)(step)
+    result: T = await policy(attempts, give_up)(step)
     return result

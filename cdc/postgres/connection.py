@@ -7,23 +7,24 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 import asyncpg
 
 from cdc.errors import AlreadyRunning, CdcError, TargetError, TargetRefused, TargetUnavailable
 
-Connection = asyncpg.Connection[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 OLDEST_VERSION: Final = 14
+
+_BUG: Final = "this is a bug of this tool: please report it with the table's definition"
 
 # What Postgres says when it is going away, starting up, or out of connections: waiting helps.
 _TRANSIENT: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.ConnectionDoesNotExistError,
-    asyncpg.InterfaceError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -76,7 +77,7 @@ async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Con
         raise TargetRefused(
             f"Postgres at {where(dsn)}: {error}", remedy="create the database, or correct `dsn` in [target]"
         ) from None
-    except (*_TRANSIENT, OSError, ssl.SSLError) as error:
+    except (*_TRANSIENT, asyncpg.InterfaceError, OSError, ssl.SSLError) as error:
         raise TargetUnavailable(
             f"Postgres at {where(dsn)} cannot be reached: {_reason(error)}",
             remedy="check that the server runs and that `dsn` in [target] names its host and port",
@@ -114,6 +115,10 @@ def translated(what: str) -> Iterator[None]:
         raise TargetUnavailable(
             f"{what}: the connection to Postgres failed: {_reason(error)}", remedy="it is tried again by itself"
         ) from error
+    except asyncpg.InterfaceError as error:
+        if isinstance(error, ValueError):
+            raise TargetError(f"{what}: a value does not fit its column's type", remedy=_BUG) from error
+        raise TargetUnavailable(f"{what}: {error}", remedy="it is tried again by itself") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise TargetRefused(
             f"{what}: {error.args[0]}", remedy="grant the role of `dsn` that privilege, or use the tables' owner"
@@ -136,7 +141,8 @@ def lock_key(source_id: str) -> int:
 _HOLDER: Final = """
 SELECT a.application_name, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted
-  AND (l.classid::bigint << 32 | l.objid::bigint) = $1 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (l.classid::bigint << 32 | l.objid::bigint) = $1
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from cdc.model import TableMap, TargetTable
 from cdc.postgres.codecs import use_exact_codecs
 from cdc.postgres.connection import Connection, translated
+from cdc.quoting import qualified
 
 Rows = list[tuple[object, ...]]
 
@@ -23,6 +24,21 @@ async def copy_rows(conn: Connection, table: TableMap, target: TargetTable, chun
             target.name, schema_name=target.schema, columns=table.target_columns, records=counted.records()
         )
     return counted.count
+
+
+async def prepare_for_load(conn: Connection) -> None:
+    """Set the session up for the load: index builds may use more memory, and commits need not wait for the disk."""
+    await conn.execute("SET maintenance_work_mem = '128MB'; SET synchronous_commit = off")
+
+
+async def has_rows(conn: Connection, target: TargetTable) -> bool:
+    """Whether the target holds any row."""
+    return bool(await conn.fetchval(f"SELECT EXISTS (SELECT FROM {qualified(target.schema, target.name)})"))
+
+
+async def make_empty(conn: Connection, target: TargetTable) -> None:
+    """Empty a target that an earlier load of ours filled; part of the transaction that loads it anew."""
+    await conn.execute(f"TRUNCATE {qualified(target.schema, target.name)} CASCADE")
 
 
 class _Counted:

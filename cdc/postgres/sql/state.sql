@@ -5,8 +5,9 @@
 CREATE SCHEMA IF NOT EXISTS cdc;
 
 -- One row a source. The position is stored by the transaction that applied the changes up to it;
--- `entry` is the fingerprint of the changelog entry found there. `lsn` is where the WAL stood after that commit was
--- written: once Postgres has flushed that far, the changelog may be pruned below the position.
+-- `entry` is the fingerprint of the changelog entry found there. `schema_version` is SQLite's counter as it was when
+-- capture was last known to be whole. `resync` names source tables that must be read as a whole with the next batch. `columns` keeps what was decided
+-- about each column when its table was made, where the data had a say.
 CREATE TABLE IF NOT EXISTS cdc.stream (
     source_id      text PRIMARY KEY,
     source_path    text NOT NULL,
@@ -15,6 +16,9 @@ CREATE TABLE IF NOT EXISTS cdc.stream (
     seq            bigint,
     entry          text,
     snapshot_id    text,
+    schema_version bigint,
+    resync         text[] NOT NULL DEFAULT '{}',
+    columns        jsonb NOT NULL DEFAULT '{}',
     started_at     timestamptz NOT NULL DEFAULT now(),
     applied_at     timestamptz,
     changes        bigint NOT NULL DEFAULT 0,

@@ -1,0 +1,234 @@
+"""Phases 0 and 1: snapshot, plan, schema; and the small jobs around capture. Every step can be given again."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cdc.config import Config
+from cdc.decisions import recall, remember
+from cdc.errors import SnapshotError, SourceError, TargetError
+from cdc.mapping import TableProfile, map_schema
+from cdc.model import Position, Progress, SourceSchema, TableMap
+from cdc.plan import Plan, make_plan
+from cdc.postgres import ddl, position, quarantine, schema
+from cdc.postgres.connection import Connection
+from cdc.postgres.target import connected
+from cdc.sqlite import changelog, triggers
+from cdc.sqlite import source as sqlite
+from cdc.sqlite.catalogue import read_schema
+from cdc.sqlite.connection import open_copy
+from cdc.sqlite.profile import profile
+from cdc.sqlite.snapshot import Snapshot, check, latest, rehearse, take
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What a snapshot holds: schema and column counts; with capture, also which source it is and its position."""
+
+    schema: SourceSchema
+    profiles: Mapping[str, TableProfile]
+    source_id: str | None
+    position: Position | None
+
+
+def snapshots_folder(config: Config) -> Path:
+    """Where snapshots are kept."""
+    return config.state.dir / "snapshots"
+
+
+# --- phase 0 ----------------------------------------------------------------------------------------------------------
+
+
+async def take_snapshot(config: Config, progress: Progress) -> Snapshot:
+    """Install capture, then take a checked copy that knows its position in the changelog, and rehearse its restore."""
+    await asyncio.to_thread(sqlite.install, config)
+    with _shown(progress, "snapshot") as shown:
+        taken = await asyncio.to_thread(
+            take,
+            config.source.path,
+            snapshots_folder(config),
+            max_writer_pause_seconds=config.snapshot.max_writer_pause_seconds,
+            progress=shown,
+        )
+        await asyncio.to_thread(rehearse, taken)
+    return taken
+
+
+@contextmanager
+def _shown(progress: Progress, what: str) -> Iterator["_Absolute"]:
+    shown = _Absolute(progress, what)
+    try:
+        yield shown
+    finally:
+        shown.finish()
+
+
+class _Absolute:
+    """Turns "so many of so many" into the steps that a progress display takes; called from the copying thread."""
+
+    def __init__(self, progress: Progress, what: str) -> None:
+        self._progress = progress
+        self._what = what
+        self._done = -1
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._done < 0:
+            self._progress.start(self._what, total)
+            self._done = 0
+        self._progress.advance(done - self._done)
+        self._done = done
+
+    def finish(self) -> None:
+        if self._done >= 0:
+            self._progress.finish()
+
+
+def verified_snapshot(config: Config) -> Snapshot:
+    """The newest snapshot, checked again; raises `SnapshotError` when there is none or it is damaged."""
+    found = latest(snapshots_folder(config))
+    if found is None:
+        raise SnapshotError("there is no snapshot yet", remedy="run `cdc snapshot` first")
+    check(found)
+    return found
+
+
+def usable_snapshot(config: Config) -> Snapshot | None:
+    """The newest snapshot when it is intact and its position stands in the file's changelog now, else None."""
+    found = latest(snapshots_folder(config))
+    if found is None:
+        return None
+    check(found)
+    copy = open_copy(found.database)
+    try:
+        tables = read_schema(copy, config).tables
+        captured = triggers.read_capture(copy, tables)
+        then = changelog.newest(copy) if captured else None
+    finally:
+        copy.close()
+    with sqlite.opened(config) as live:
+        capture = triggers.read_capture(live, read_schema(live, config).tables)
+        same = capture and captured and capture.source_id == captured.source_id
+        return found if same and then and changelog.position_at(live, then.seq) == then else None
+
+
+def read_copy(config: Config, database: Path) -> Copy:
+    """What a copy of the file holds."""
+    connection = open_copy(database)
+    try:
+        tables = read_schema(connection, config)
+        capture = triggers.read_capture(connection, tables.tables)
+        return Copy(
+            schema=tables,
+            profiles={t.name: profile(connection, t, _dates(config, t.name)) for t in tables.tables},
+            source_id=capture.source_id if capture else None,
+            position=changelog.newest(connection) if capture else None,
+        )
+    finally:
+        connection.close()
+
+
+def _dates(config: Config, table: str) -> list[str]:
+    """Columns that the operator gave a date type, whose texts are worth counting by form."""
+    columns = config.options(table).columns
+    return [name for name, options in columns.items() if (options.type or "").startswith(("date", "time"))]
+
+
+# --- plan -------------------------------------------------------------------------------------------------------------
+
+
+async def build_plan(config: Config) -> Plan:
+    """The preflight report; touches neither database, and holds up a rollback-journal writer no longer than allowed."""
+    copy = await asyncio.to_thread(_copy_for_plan, config)
+    maps = map_schema(copy.schema, config, copy.profiles)
+    return make_plan(copy.schema, maps, ddl.script(maps, config.target.schema), copy.profiles)
+
+
+def _copy_for_plan(config: Config) -> Copy:
+    found = latest(snapshots_folder(config))
+    if found is not None:
+        return read_copy(config, found.database)
+    pause = config.snapshot.max_writer_pause_seconds
+    with tempfile.TemporaryDirectory(prefix="cdc-plan-") as folder:
+        taken = take(config.source.path, Path(folder), max_writer_pause_seconds=pause)
+        return read_copy(config, taken.database)
+
+
+# --- phase 1: schema --------------------------------------------------------------------------------------------------
+
+
+async def render_schema(config: Config) -> str:
+    """The DDL as text that psql runs; touches neither database."""
+    copy = await asyncio.to_thread(_copy_for_plan, config)
+    return ddl.script(map_schema(copy.schema, config, copy.profiles), config.target.schema).sql
+
+
+async def create_schema(config: Config) -> list[str]:
+    """Create what is missing of the target tables, without what follows the load; returns what was created."""
+    snapshot = await asyncio.to_thread(verified_snapshot, config)
+    copy = await asyncio.to_thread(read_copy, config, snapshot.database)
+    if copy.source_id is None:
+        raise SnapshotError(
+            f"snapshot {snapshot.manifest.id} was taken without capture", remedy="run `cdc snapshot` again"
+        )
+    async with connected(config, "schema") as connection:
+        await position.create_state(connection)
+        maps = await mapped_for(connection, config, copy, copy.source_id)
+        script = ddl.script(maps, config.target.schema)
+        await schema.preflight(connection, maps)
+        done = await schema.apply(connection, script.before_load)
+        await position.register(connection, copy.source_id, str(config.source.path), config.target.schema)
+        await position.store_columns(connection, copy.source_id, remember(maps))
+        state = await position.read(connection, copy.source_id)
+        if state is not None and state.position is None:
+            await position.set_phase(connection, copy.source_id, "schema")
+    return [f"{statement.kind} {statement.object}" for statement in done]
+
+
+async def mapped_for(connection: Connection, config: Config, copy: Copy, source_id: str) -> tuple[TableMap, ...]:
+    """The mapping of a copy, with decisions taken before standing."""
+    state = await position.read(connection, source_id)
+    maps = map_schema(copy.schema, config, copy.profiles)
+    return recall(maps, state.columns) if state else maps
+
+
+# --- capture and quarantine -------------------------------------------------------------------------------------------
+
+
+def remove_capture(config: Config) -> bool:
+    """Take capture out of the application's file without a trace; False when there was none."""
+    with sqlite.opened(config) as connection:
+        return triggers.remove(connection)
+
+
+async def retry_quarantined(config: Config, table: str | None) -> int:
+    """Log quarantined keys again, of one source table or all, so that the daemon tries them; returns how many."""
+    look = await asyncio.to_thread(sqlite.look, config)
+    if look.capture is None:
+        raise SourceError(f"{config.source.path} is not set up for replication", remedy="run `cdc up`")
+    async with connected(config, "quarantine") as connection:
+        keys = await quarantine.keys_of(connection, look.capture.source_id, table)
+    return await asyncio.to_thread(sqlite.log_again, config, keys)
+
+
+async def request_resync(config: Config) -> list[str]:
+    """Accept the file as it is now: the daemon will compare every row and go on from there. Returns the tables.
+
+    For a file that was restored, replaced or overwritten on purpose. Nothing is taken out of Postgres before the
+    daemon has read every row of the new file.
+    """
+    look = await asyncio.to_thread(sqlite.install, config)
+    assert look.capture is not None
+    assert look.newest is not None
+    new_id = look.capture.source_id
+    async with connected(config, "resync") as connection:
+        old_id = await position.find_by_path(connection, str(config.source.path), config.target.schema)
+        if old_id is None:
+            raise TargetError("this source was never loaded into Postgres", remedy="run `cdc up`")
+        if old_id != new_id:
+            await position.adopt(connection, old_id, new_id)
+        tables = [t.name for t in look.schema.tables]
+        await position.reposition(connection, new_id, look.newest, tables)
+    return tables

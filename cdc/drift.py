@@ -1,0 +1,91 @@
+"""Whether the application's file is still what the stream knows, and what it takes to go on when it is not.
+
+Capture that was damaged, a VACUUM that renumbered rowids, new tables and new columns are followed by themselves:
+capture is made whole and the tables in question are read as a whole with the next batch. What needs a decision is
+refused.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cdc.decisions import dropped_columns
+from cdc.errors import SchemaDrift
+from cdc.model import KeyKind, TableMap
+from cdc.sqlite.source import Look
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What has to be done before the next batch. `resync` are tables whose changes may not all have been logged."""
+
+    reinstall: bool
+    new_tables: tuple[str, ...]
+    resync: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all is as it was."""
+        return not self.reinstall and not self.resync
+
+
+def judge(now: Look, maps: Mapping[str, TableMap], decided: Mapping[str, Any], known_version: int | None) -> Findings:
+    """Compare a look at the file with what the stream knows; raises `SchemaDrift` for what needs a decision.
+
+    `decided` are the remembered columns by source table, `known_version` SQLite's schema counter when capture was
+    last whole (None when that is not known yet).
+    """
+    if now.capture is None:
+        raise ValueError("drift is judged on a file with capture")
+    _refuse_lost(now, maps, decided)
+    captured = {table.name for table in now.capture.tables.values()}
+    new = tuple(t.name for t in now.schema.tables if t.name not in decided)
+    uncaptured = tuple(t.name for t in now.schema.tables if t.name not in captured and t.name not in new)
+    grown = tuple(name for name, m in maps.items() if name in decided and set(m.target_columns) - set(decided[name]))
+    moved, why_moved = _moved(now, known_version)
+    damaged = tuple(dict.fromkeys((*now.damaged, *uncaptured)))
+    reasons = [
+        *(f"capture on {name} was not whole" for name in damaged),
+        *(f"table {name} is new" for name in new),
+        *(f"table {name} has new columns" for name in grown),
+        *([why_moved] if moved else []),
+    ]
+    return Findings(
+        reinstall=bool(damaged or new or grown),
+        new_tables=new,
+        resync=tuple(dict.fromkeys((*damaged, *new, *grown, *moved))),
+        reasons=tuple(reasons),
+    )
+
+
+def _refuse_lost(now: Look, maps: Mapping[str, TableMap], decided: Mapping[str, Any]) -> None:
+    names = {t.name for t in now.schema.tables}
+    lost = [name for name in decided if name not in names]
+    if lost:
+        raise SchemaDrift(
+            f"replicated tables are no longer in the SQLite file, or were renamed: {', '.join(lost)}",
+            remedy="if that is meant, add them to `exclude` in [replicate] and drop or keep their copies in Postgres",
+        )
+    for mapped in maps.values():
+        gone = dropped_columns(mapped, decided)
+        if gone:
+            raise SchemaDrift(
+                f"columns of {mapped.source.name} are no longer in the SQLite file, or were renamed: {', '.join(gone)}",
+                remedy="drop those columns in Postgres (or rename them as in SQLite), then start again",
+            )
+
+
+def _moved(now: Look, known_version: int | None) -> tuple[tuple[str, ...], str]:
+    """Tables to read again because the schema counter moved and nothing else shows why.
+
+    VACUUM moves it by one and may renumber the rowids of tables keyed by them. Dropping a trigger and creating it again
+    with the same text moves it by two, and what was written in between is not in the changelog.
+    """
+    if known_version is None or now.signature.schema_version == known_version:
+        return (), ""
+    steps = now.signature.schema_version - known_version
+    if steps == 1:
+        by_rowid = tuple(t.name for t in now.schema.tables if t.key.kind is KeyKind.ROWID)
+        return by_rowid, "the file may have been vacuumed, which renumbers rowids"
+    return tuple(t.name for t in now.schema.tables), f"the schema changed {steps} times unseen"

@@ -1,0 +1,221 @@
+"""Phase 1: the first copy, from the snapshot into empty tables; indexes and constraints follow the rows.
+
+Each table is loaded by one transaction that also notes that it is done, so a load that was killed goes on with the
+rest. Rows that Postgres cannot hold, and orphans, go to quarantine on the way.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from loguru import logger
+
+from cdc.bootstrap import Copy, mapped_for, read_copy, verified_snapshot
+from cdc.config import Config
+from cdc.convert import TableConverter, compile_converter
+from cdc.errors import SnapshotError, TargetError, TargetNotEmpty
+from cdc.faults import crash_point
+from cdc.model import KeyValues, Progress, Rejection, Row, TableMap, TargetTable, encode_key
+from cdc.postgres import ddl, orphans, position, schema
+from cdc.postgres.catalogue import read_tables
+from cdc.postgres.connection import Connection, lock_source, translated
+from cdc.postgres.load import copy_rows, has_rows, make_empty, prepare_for_load
+from cdc.postgres.quarantine import Held, Quarantine
+from cdc.postgres.script import Made, Statement
+from cdc.postgres.target import connected
+from cdc.sqlite import rows
+from cdc.sqlite.connection import open_copy
+from cdc.sqlite.snapshot import Snapshot
+from cdc.sqlite.source import high_water
+
+CHUNK_ROWS: Final = 5_000
+CHUNK_BYTES: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What the first copy did: rows by source table, and how many rows went to quarantine."""
+
+    tables: dict[str, int] = field(default_factory=dict)
+    quarantined: int = 0
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Rows loaded by this call."""
+        return sum(self.tables.values())
+
+
+async def load(config: Config, progress: Progress) -> LoadReport:
+    """Load the newest snapshot into Postgres and finish the schema; goes on where a load that was killed ended."""
+    snapshot = await asyncio.to_thread(verified_snapshot, config)
+    copy = await asyncio.to_thread(read_copy, config, snapshot.database)
+    if copy.source_id is None or copy.position is None:
+        raise SnapshotError(
+            f"snapshot {snapshot.manifest.id} was taken without capture", remedy="run `cdc snapshot` again"
+        )
+    async with connected(config, "load") as connection:
+        state = await position.read(connection, copy.source_id)
+        if state is None:
+            raise TargetError("the tables in Postgres do not exist yet", remedy="run `cdc schema` first")
+        await lock_source(connection, copy.source_id)
+        if state.position is not None:
+            return LoadReport(skipped=tuple(t.name for t in copy.schema.tables))
+        maps = await mapped_for(connection, config, copy, copy.source_id)
+        return await _Load(connection, copy.source_id, snapshot, maps, progress).run(config, copy)
+
+
+class _Load:
+    """One run of the load over one connection."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        source_id: str,
+        snapshot: Snapshot,
+        maps: tuple[TableMap, ...],
+        progress: Progress,
+    ) -> None:
+        self._connection = connection
+        self._source_id = source_id
+        self._snapshot = snapshot
+        self._maps = maps
+        self._progress = progress
+        self._quarantine = Quarantine(connection, source_id)
+
+    async def run(self, config: Config, copy: Copy) -> LoadReport:
+        """Rows of every table that lacks them, then indexes and constraints, then the position."""
+        assert copy.position is not None
+        with translated("loading"):
+            await prepare_for_load(self._connection)
+            done = await position.loaded(self._connection, self._source_id, self._snapshot.manifest.id)
+        targets = await read_tables(self._connection, config.target.schema, [m.target for m in self._maps])
+        loaded = {m.source.name: await self._table(m, targets) for m in self._maps if m.source.name not in done}
+        crash_point("load.before_constraints")
+        held = await self._finish(config, targets)
+        async with self._connection.transaction():
+            await position.begin_at(self._connection, self._source_id, copy.position, self._snapshot.manifest.id)
+        return LoadReport(loaded, held, tuple(done))
+
+    async def _table(self, mapped: TableMap, targets: dict[str, TargetTable]) -> int:
+        target = targets.get(mapped.target)
+        if target is None:
+            raise TargetError(f"table {mapped.target} is missing in Postgres", remedy="run `cdc schema` first")
+        converter = compile_converter(mapped, target)
+        name = mapped.source.name
+        self._progress.start(name, self._snapshot.manifest.tables.get(name))
+        with translated(f"loading {mapped.target}"):
+            async with self._connection.transaction():
+                await self._make_empty(mapped, target)
+                count = await self._copy(mapped, target, converter)
+                await position.mark_loaded(self._connection, self._source_id, name, self._snapshot.manifest.id, count)
+                crash_point("load.before_table_commit")
+        crash_point("load.after_table_commit")
+        self._progress.finish()
+        return count
+
+    async def _make_empty(self, mapped: TableMap, target: TargetTable) -> None:
+        """Only what an earlier load of ours left may be there; rows of others are never touched."""
+        known = await position.was_loaded(self._connection, self._source_id, mapped.source.name)
+        if not known and await has_rows(self._connection, target):
+            raise TargetNotEmpty(
+                f"table {target.schema}.{target.name} in Postgres has rows that this tool did not load",
+                remedy="empty it, or choose another `schema` in [target]",
+            )
+        # In one transaction with the COPY, so that readers never see the table empty in between.
+        await make_empty(self._connection, target)
+        await self._quarantine.release_table(mapped.source.name)
+
+    async def _copy(self, mapped: TableMap, target: TargetTable, converter: TableConverter) -> int:
+        feed = _Feed(self._snapshot.database, mapped, converter, self._progress)
+        count = 0
+        try:
+            while not feed.ended:
+                count += await copy_rows(self._connection, mapped, target, feed.chunks())
+                await self._quarantine.put(mapped.source.name, feed.take_held())
+        finally:
+            await feed.close()
+        return count
+
+    async def _finish(self, config: Config, targets: dict[str, TargetTable]) -> int:
+        """Unique keys and indexes, then foreign keys once no child is without its parent, then sequences."""
+        script = ddl.script(self._maps, config.target.schema)
+        keys = [s for s in script.after_load if s.kind is Made.FOREIGN_KEY]
+        others = [s for s in script.after_load if s.kind is not Made.FOREIGN_KEY]
+        await self._apply(others, "indexes")
+        await self._connection.execute("ANALYZE")
+        held = await orphans.remove(self._connection, self._quarantine, self._maps, targets)
+        await self._apply(keys, "foreign keys")
+        marks = await asyncio.to_thread(high_water, self._snapshot.database, self._maps)
+        sequences = [s for m in self._maps for s in ddl.sequence_statements(m, marks.get(m.source.name, 0))]
+        await schema.apply(self._connection, sequences)
+        return held
+
+    async def _apply(self, statements: list[Statement], what: str) -> None:
+        if not statements:
+            return
+        self._progress.start(what, len(statements))
+        await schema.apply(self._connection, statements, self._outcome, together=False)
+        self._progress.finish()
+
+    def _outcome(self, statement: Statement, reason: str | None) -> None:
+        self._progress.advance(1)
+        if reason is not None and reason != schema.EXISTS:
+            logger.bind(object=statement.object, reason=reason).warning("an index was left out")
+
+
+_Chunk = tuple[list[tuple[object, ...]], int]  # converted rows, and how many rows were read for them
+
+
+class _Feed:
+    """Chunks of a table from the snapshot, read and converted in a thread while Postgres takes in the one before.
+
+    A COPY ends early when many rows were rejected, so that they can be written down before more are read.
+    """
+
+    _MOST_HELD: Final = 10_000
+
+    def __init__(self, database: Path, mapped: TableMap, converter: TableConverter, progress: Progress) -> None:
+        self._connection = open_copy(database)
+        self._chunks: Iterator[list[Row]] = rows.chunks(self._connection, mapped, CHUNK_ROWS, CHUNK_BYTES)
+        self._converter = converter
+        self._progress = progress
+        self._held: list[tuple[KeyValues, Rejection]] = []
+        self._ahead: asyncio.Future[_Chunk | None] | None = None
+        self.ended = False
+
+    async def chunks(self) -> AsyncIterator[list[tuple[object, ...]]]:
+        """Converted chunks until the table ends, or until enough rows were rejected."""
+        while len(self._held) < self._MOST_HELD:
+            found = await (self._ahead or self._read())
+            if found is None:
+                self.ended = True
+                return
+            self._ahead = self._read()
+            converted, read = found
+            yield converted
+            self._progress.advance(read)
+
+    def take_held(self) -> list[Held]:
+        """The rows rejected since the last call."""
+        held, self._held = self._held, []
+        return [Held(encode_key(key), why) for key, why in held]
+
+    async def close(self) -> None:
+        """Close the snapshot, once the chunk that is being read has come."""
+        if self._ahead is not None:
+            await asyncio.wait([self._ahead])
+        self._connection.close()
+
+    def _read(self) -> "asyncio.Future[_Chunk | None]":
+        return asyncio.ensure_future(asyncio.to_thread(self._next))
+
+    def _next(self) -> _Chunk | None:
+        chunk = next(self._chunks, None)
+        if chunk is None:
+            return None
+        converted = self._converter.rows(chunk)
+        self._held += converted.rejected
+        return converted.rows, len(chunk)

@@ -1,0 +1,281 @@
+"""The SQL that moves a target table to the state in its stage. Pure text; `apply` runs it.
+
+A stage is a temporary table with the mapped columns of its target and `_cdc_gone`, which marks keys that must not
+exist afterwards. Later rows of a key win, and rows come in the order they were staged: their ctid tells.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cdc.convert import TableConverter
+from cdc.model import TableMap, TargetColumn, TargetForeignKey, TargetTable, TargetUnique
+from cdc.quoting import qualified, quote
+
+# Types whose equality means that nothing a reader could see differs. Others are compared as text: numeric 1.0 equals
+# 1.00, citext and some collations ignore case, json has no equality at all.
+_SAME_WHEN_EQUAL: Final = frozenset(
+    ("int2", "int4", "int8", "float4", "float8", "bool", "bytea", "uuid", "date", "timestamp", "timestamptz", "time")
+)
+_TEXT: Final = frozenset(("text", "varchar", "bpchar"))
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A foreign key between two replicated tables, or to a table that is not replicated (`parent` is None)."""
+
+    key: TargetForeignKey
+    child: "AppliedTable"
+    parent: "AppliedTable | None"
+
+    @property
+    def waits_table(self) -> str:
+        """Names the parent's table and columns; orphans wait under it."""
+        return waits_table(self.key)
+
+
+class AppliedTable:
+    """One replicated table as the applier sees it: its mapping, its target, its stage and their statements."""
+
+    def __init__(self, place: int, mapped: TableMap, target: TargetTable, converter: TableConverter) -> None:
+        self.mapped = mapped
+        self.target = target
+        self.converter = converter
+        self.source_name = mapped.source.name
+        self.name = qualified(target.schema, target.name)
+        self.stage = f"cdc_stage_{place}"
+        self.key = mapped.key
+        self.columns = mapped.target_columns
+        self.upsert_from_stage = self._upsert(f"SELECT {listed(self.columns)} FROM {self.stage} WHERE NOT _cdc_gone")
+        self.upsert_subset = self._upsert(
+            f"SELECT {listed(self.columns)} FROM {self.stage} WHERE ctid = ANY($1::tid[])"
+        )
+        self.upsert_from_arrays = self._upsert(f"SELECT * FROM unnest({self._arrays(self.columns)})")
+        self.delete_from_stage = (
+            f"DELETE FROM {self.name} AS t USING {self.stage} AS s WHERE s._cdc_gone AND {same('s', 't', self.key)}"
+        )
+        self.delete_from_arrays = (
+            f"DELETE FROM {self.name} AS t USING unnest({self._arrays(self.key)}) AS s ({listed(self.key)}) "
+            f"WHERE {same('s', 't', self.key)}"
+        )
+
+        unique = [qualified(target.schema, u.name) for u in target.uniques if u.deferrable]
+        self.check_uniques = f"SET CONSTRAINTS {', '.join(unique)} IMMEDIATE" if unique else ""
+
+    def create_stage(self) -> str:
+        """The stage, empty at every commit; types, modifiers and collations are the target's."""
+        return (
+            f"CREATE TEMP TABLE {self.stage} ON COMMIT DELETE ROWS AS "
+            f"SELECT {listed(self.columns)}, false AS _cdc_gone FROM {self.name} WITH NO DATA; "
+            f"ALTER TABLE {self.stage} ALTER _cdc_gone SET DEFAULT false"
+        )
+
+    def keep_latest(self) -> str:
+        """Leave only the newest staged row of each key."""
+        newer = f"n.ctid > s.ctid AND {same('s', 'n', self.key)}"
+        return f"DELETE FROM {self.stage} AS s USING {self.stage} AS n WHERE {newer}"
+
+    def stage_unseen(self) -> str:
+        """Everything of the target that was not staged is gone: for tables that were read as a whole."""
+        return (
+            f"INSERT INTO {self.stage} ({listed(self.key)}, _cdc_gone) "
+            f"SELECT {listed(self.key, 't')}, true FROM {self.name} AS t "
+            f"WHERE NOT EXISTS (SELECT FROM {self.stage} AS s WHERE {same('s', 't', self.key)})"
+        )
+
+    def reject_subset(self) -> str:
+        """Mark staged rows as gone by ctid; returns their source keys, encoded."""
+        marked = f"UPDATE {self.stage} AS s SET _cdc_gone = true WHERE ctid = ANY($1::tid[])"
+        return f"{marked} RETURNING {self.source_key('s')}"
+
+    def source_key(self, alias: str) -> str:
+        """SQL that writes the source key of a target row as `cdc.model.encode_key` does."""
+        return source_key(self.target, self.key, alias)
+
+    def column(self, name: str) -> TargetColumn:
+        """A mapped column of the target; the converter has checked that it exists."""
+        found = self.target.column(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    @property
+    def swappable(self) -> tuple[TargetUnique, ...]:
+        """Unique keys on plain columns that Postgres checks row by row, so that swapping owners needs a detour."""
+        return tuple(
+            u for u in self.target.uniques if not u.deferrable and u.columns and set(u.columns) != set(self.key)
+        )
+
+    def park(self, unique: TargetUnique) -> str | None:
+        """Take a unique value from a staged row that gives it up, when another staged row wants it.
+
+        None when no column of the key can hold a stand-in. The row itself stays, so children keep their parent.
+        """
+        stand_in = self._stand_in(unique)
+        if stand_in is None:
+            return None
+        column, value = stand_in
+        wanted = unique.columns
+        gives_up = f"(s._cdc_gone OR ({listed(wanted, 's')}) IS DISTINCT FROM ({listed(wanted, 't')}))"
+        other = f"EXISTS (SELECT FROM {self.stage} AS w WHERE NOT w._cdc_gone AND {same('w', 't', wanted)} "
+        other += f"AND NOT ({same('w', 't', self.key)}))"
+        return (
+            f"UPDATE {self.name} AS t SET {quote(column)} = {value} FROM {self.stage} AS s "
+            f"WHERE {same('s', 't', self.key)} AND {gives_up} AND {other}"
+        )
+
+    def _stand_in(self, unique: TargetUnique) -> tuple[str, str] | None:
+        free = [self.column(name) for name in unique.columns if name in self.columns and name not in self.key]
+        for column in free:
+            if not column.not_null:
+                return column.name, "NULL"
+        return next(((c.name, _STAND_INS[c.base]) for c in free if c.base in _STAND_INS), None)
+
+    def _upsert(self, rows: str) -> str:
+        others = [c for c in self.columns if c not in self.key]
+        action = "NOTHING"
+        if others:
+            sets = ", ".join(f"{quote(c)} = EXCLUDED.{quote(c)}" for c in others)
+            changed = " OR ".join(self._differs(c) for c in others)
+            action = f"UPDATE SET {sets} WHERE {changed}"
+        overriding = "OVERRIDING SYSTEM VALUE " if any(c.identity == "a" for c in self.target.columns) else ""
+        return (
+            f"INSERT INTO {self.name} AS t ({listed(self.columns)}) {overriding}{rows} "
+            f"ON CONFLICT ({listed(self.key)}) DO {action}"
+        )
+
+    def _differs(self, name: str) -> str:
+        column = self.column(name)
+        plain = column.base in _SAME_WHEN_EQUAL or (column.base in _TEXT and column.deterministic)
+        cast = "" if plain else '::text COLLATE "C"'
+        return f"t.{quote(name)}{cast} IS DISTINCT FROM EXCLUDED.{quote(name)}{cast}"
+
+    def _arrays(self, names: Sequence[str]) -> str:
+        return ", ".join(f"${place}::{self.column(name).type}[]" for place, name in enumerate(names, 1))
+
+
+def listed(columns: Iterable[str], alias: str = "") -> str:
+    """Column names as a SQL list, with an alias before each when one is given."""
+    prefix = f"{alias}." if alias else ""
+    return ", ".join(prefix + quote(name) for name in columns)
+
+
+def same(left: str, right: str, columns: Sequence[str], right_columns: Sequence[str] | None = None) -> str:
+    """SQL that two aliases agree in some columns."""
+    pairs = zip(columns, right_columns or columns, strict=True)
+    return " AND ".join(f"{left}.{quote(a)} = {right}.{quote(b)}" for a, b in pairs)
+
+
+def referenced_values(alias: str, columns: Sequence[str]) -> str:
+    """SQL that writes referenced column values as one text, the same from the child's and from the parent's side."""
+    return "concat_ws(E'\\x1f', " + ", ".join(f"{alias}.{quote(c)}::text" for c in columns) + ")"
+
+
+def waits_table(key: TargetForeignKey) -> str:
+    """The name of a parent and its referenced columns, under which orphans wait."""
+    return f"{qualified(key.parent_schema, key.parent)}({', '.join(map(quote, key.parent_columns))})"
+
+
+def source_key(target: TargetTable, key: Sequence[str], alias: str) -> str:
+    """SQL that writes the source key of a target row as `cdc.model.encode_key` does."""
+    columns = [column for name in key if (column := target.column(name)) is not None]
+    return " || E'\\x1f' || ".join(_encoded(f"{alias}.{quote(c.name)}", c) for c in columns)
+
+
+def delete_orphans(target: TargetTable, table_key: Sequence[str], key: TargetForeignKey) -> str:
+    """Delete rows whose parent does not exist; returns source key and the values they wait for."""
+    present = " AND ".join(f"c.{quote(c)} IS NOT NULL" for c in key.columns)
+    parent = qualified(key.parent_schema, key.parent)
+    return (
+        f"DELETE FROM {qualified(target.schema, target.name)} AS c WHERE {present} "
+        f"AND NOT EXISTS (SELECT FROM {parent} AS p WHERE {same('p', 'c', key.parent_columns, key.columns)}) "
+        f"RETURNING {source_key(target, table_key, 'c')} AS key, {referenced_values('c', key.columns)} AS waits_for"
+    )
+
+
+def find_orphans(reference: Reference) -> str:
+    """Mark staged children whose parent will not exist as gone; returns source key and the values they wait for."""
+    child, key = reference.child, reference.key
+    present = " AND ".join(f"s.{quote(c)} IS NOT NULL" for c in key.columns)
+    staged_parent, survives = "", ""
+    if (parent := reference.parent) is not None:
+        staged = same("p", "s", key.parent_columns, key.columns)
+        staged_parent = f"AND NOT EXISTS (SELECT FROM {parent.stage} AS p WHERE NOT p._cdc_gone AND {staged}) "
+        survives = f" AND NOT EXISTS (SELECT FROM {parent.stage} AS g WHERE {same('g', 'p', parent.key)})"
+    existing = same("p", "s", key.parent_columns, key.columns)
+    return (
+        f"UPDATE {child.stage} AS s SET _cdc_gone = true WHERE NOT s._cdc_gone AND {present} {staged_parent}"
+        f"AND NOT EXISTS (SELECT FROM {qualified(key.parent_schema, key.parent)} AS p WHERE {existing}{survives}) "
+        f"RETURNING {child.source_key('s')} AS key, {referenced_values('s', key.columns)} AS waits_for"
+    )
+
+
+def find_abandoned(reference: Reference) -> str | None:
+    """Stage children as gone that stay in SQLite while their parent leaves; None when the parent is not replicated.
+
+    Postgres would delete them by itself under ON DELETE CASCADE, silently, or refuse the parent's delete otherwise.
+    """
+    child, parent, key = reference.child, reference.parent, reference.key
+    if parent is None:
+        return None
+    kept = list(dict.fromkeys((*child.key, *key.columns)))
+    moves = f"(s._cdc_gone OR {_changed('s', 'p', key.parent_columns)})"
+    return (
+        f"INSERT INTO {child.stage} ({listed(kept)}, _cdc_gone) "
+        f"SELECT DISTINCT {listed(kept, 'c')}, true FROM {parent.stage} AS s "
+        f"JOIN {parent.name} AS p ON {same('s', 'p', parent.key)} "
+        f"JOIN {child.name} AS c ON {same('c', 'p', key.columns, key.parent_columns)} WHERE {moves} "
+        f"AND NOT EXISTS (SELECT FROM {parent.stage} AS n WHERE NOT n._cdc_gone "
+        f"AND {same('n', 'c', key.parent_columns, key.columns)}) "
+        f"AND NOT EXISTS (SELECT FROM {child.stage} AS x WHERE {same('x', 'c', child.key)}) "
+        f"RETURNING {child.source_key(child.stage)} AS key, {referenced_values(child.stage, key.columns)} AS waits_for"
+    )
+
+
+def find_released(reference: Reference) -> str | None:
+    """Keys of quarantined orphans whose parent is staged now; $1 is the source id, $2 `waits_table`."""
+    parent = reference.parent
+    if parent is None:
+        return None
+    return (
+        f"SELECT q.key FROM cdc.quarantine AS q JOIN {parent.stage} AS s "
+        f"ON q.waits_for = {referenced_values('s', reference.key.parent_columns)} "
+        f"WHERE q.source_id = $1 AND q.waits_table = $2 AND q.source_table = $3 AND NOT s._cdc_gone"
+    )
+
+
+def _changed(left: str, right: str, columns: Sequence[str]) -> str:
+    return "(" + " OR ".join(f"{left}.{quote(c)} IS DISTINCT FROM {right}.{quote(c)}" for c in columns) + ")"
+
+
+_STAND_INS: Final = {
+    "text": "'cdc:' || gen_random_uuid()",
+    "varchar": "'cdc:' || gen_random_uuid()",
+    "bytea": "uuid_send(gen_random_uuid())",
+    "uuid": "gen_random_uuid()",
+    "int8": "(-9223372036854775808 + (random() * 4e18)::bigint)",
+    "int4": "(-2147483648 + (random() * 1e9)::int)",
+    "float8": "(-1e300 * (1 + random()))",
+    "numeric": "(-1e60::numeric - (random() * 1e15)::numeric)",
+}
+
+
+def _encoded(value: str, column: TargetColumn) -> str:
+    match column.base:
+        case "int2" | "int4" | "int8":
+            return f"'i' || {value}"
+        case "bool":
+            return f"'i' || {value}::int"
+        case "float4" | "float8":
+            return f"'r' || encode(float8send({value}::float8), 'hex')"
+        case "bytea":
+            return f"'b' || encode({value}, 'hex')"
+        case "numeric":
+            # SQLite's NUMERIC affinity keeps whole numbers of up to 64 bits as integers, all else as reals.
+            whole = f"{value} = trunc({value}) AND abs({value}) < 9223372036854775807"
+            return (
+                f"CASE WHEN {whole} THEN 'i' || trunc({value})::bigint "
+                f"ELSE 'r' || encode(float8send({value}::float8), 'hex') END"
+            )
+        case _:
+            return f"'t' || replace(replace({value}::text, E'\\x1b', E'\\x1be'), E'\\x1f', E'\\x1bs')"

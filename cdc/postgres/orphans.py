@@ -1,0 +1,35 @@
+"""Children without a parent among freshly loaded rows: SQLite may hold them, Postgres with its foreign keys may not."""
+
+from collections.abc import Mapping, Sequence
+
+from cdc.model import TableMap, TargetForeignKey, TargetTable
+from cdc.postgres.connection import Connection, translated
+from cdc.postgres.foreign_keys import Link, links
+from cdc.postgres.merge import delete_orphans
+from cdc.postgres.quarantine import Quarantine, orphans
+
+
+async def remove(
+    connection: Connection, quarantine: Quarantine, maps: Sequence[TableMap], targets: Mapping[str, TargetTable]
+) -> int:
+    """Move every orphan from the targets to quarantine, in one transaction; returns how many there were."""
+    found = [link for link in links(maps) if isinstance(link, Link)]
+    removed = 0
+    with translated("looking for orphans"):
+        async with connection.transaction():
+            # An orphan that leaves may have been the parent of others.
+            while moved := [await _remove(connection, quarantine, link, targets) for link in found]:
+                if not sum(moved):
+                    break
+                removed += sum(moved)
+    return removed
+
+
+async def _remove(
+    connection: Connection, quarantine: Quarantine, link: Link, targets: Mapping[str, TargetTable]
+) -> int:
+    target = targets[link.child.target]
+    key = TargetForeignKey("", link.columns, link.parent.schema, link.parent.target, link.parent_columns)
+    gone = await connection.fetch(delete_orphans(target, link.child.key, key))
+    await quarantine.put(link.child.source.name, orphans(key, gone))
+    return len(gone)

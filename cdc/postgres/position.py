@@ -1,0 +1,188 @@
+"""What Postgres remembers of a stream: its row in `cdc.stream`, and which position can no longer be lost."""
+
+import json
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cdc.decisions import Decisions
+from cdc.model import Position, TargetTable
+from cdc.postgres.connection import Connection, owner, translated
+from cdc.postgres.statements import load
+from cdc.quoting import qualified, quote
+
+SQL: Final = load("stream")
+_CREATE: Final = load("state")["create"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """The stream's row: `position` is None before the first load is finished."""
+
+    source_path: str
+    schema: str
+    phase: str
+    position: Position | None
+    snapshot_id: str | None
+    schema_version: int | None
+    resync: tuple[str, ...]
+    columns: Decisions
+    stopped_reason: str | None
+
+
+async def create_state(connection: Connection) -> None:
+    """Make the schema `cdc` where it is missing; idempotent."""
+    with translated("creating the schema cdc"):
+        await connection.execute(_CREATE)
+
+
+async def register(connection: Connection, source_id: str, path: str, schema: str) -> None:
+    """Make the stream's row where it is missing, and note where the file is now."""
+    with translated("registering the source"):
+        await connection.execute(SQL["register"], source_id, path, schema)
+
+
+async def read(connection: Connection, source_id: str) -> StreamState | None:
+    """The stream's state, None when this source is not known here or nothing was ever set up."""
+    with translated("reading the stream's position"):
+        if await connection.fetchval("SELECT to_regclass('cdc.stream')") is None:
+            return None
+        row = await connection.fetchrow(SQL["read"], source_id)
+    if row is None:
+        return None
+    position = Position(row["seq"], row["entry"]) if row["seq"] is not None else None
+    return StreamState(
+        source_path=row["source_path"],
+        schema=row["target_schema"],
+        phase=row["phase"],
+        position=position,
+        snapshot_id=row["snapshot_id"],
+        schema_version=row["schema_version"],
+        resync=tuple(row["resync"]),
+        columns=json.loads(row["columns"]),
+        stopped_reason=row["stopped_reason"],
+    )
+
+
+async def begin_at(connection: Connection, source_id: str, position: Position, snapshot_id: str) -> None:
+    """Note the position a first load starts from and the snapshot it loads; part of the caller's transaction."""
+    await connection.execute(SQL["begin_at"], source_id, position.seq, position.entry, snapshot_id)
+
+
+async def set_phase(connection: Connection, source_id: str, phase: str) -> None:
+    """Note the phase: snapshot, schema, load, replicate."""
+    with translated("noting the phase"):
+        await connection.execute(SQL["set_phase"], source_id, phase)
+
+
+async def request_resync(connection: Connection, source_id: str, tables: Sequence[str]) -> None:
+    """Have these source tables read as a whole with the next batch, even if this process dies first."""
+    with translated("noting which tables to compare"):
+        await connection.execute(SQL["request_resync"], source_id, list(tables))
+
+
+async def store_schema_version(connection: Connection, source_id: str, version: int) -> None:
+    """Note SQLite's schema counter at a moment when capture was known to be whole."""
+    with translated("noting the schema version"):
+        await connection.execute(SQL["store_schema_version"], source_id, version)
+
+
+async def store_columns(connection: Connection, source_id: str, columns: Decisions) -> None:
+    """Keep what was decided about columns."""
+    with translated("keeping the mapping"):
+        await connection.execute(SQL["store_columns"], source_id, json.dumps(columns))
+
+
+async def find_by_path(connection: Connection, path: str, schema: str) -> str | None:
+    """The id of the stream from this path into this schema, None when there is none."""
+    with translated("looking for the stream"):
+        if await connection.fetchval("SELECT to_regclass('cdc.stream')") is None:
+            return None
+        found: str | None = await connection.fetchval(SQL["find_by_path"], path, schema)
+    return found
+
+
+async def adopt(connection: Connection, old_id: str, new_id: str) -> None:
+    """Let a file with a new id carry on the stream of the file that was there before."""
+    with translated("carrying the stream on"):
+        async with connection.transaction():
+            for statement in ("adopt_stream", "adopt_quarantine", "adopt_loaded", "adopt_triggers"):
+                await connection.execute(SQL[statement], old_id, new_id)
+
+
+async def reposition(connection: Connection, source_id: str, position: Position, tables: Sequence[str]) -> None:
+    """Go on from another position, with every named table to be compared as a whole first."""
+    with translated("setting the position anew"):
+        async with connection.transaction():
+            await connection.execute(SQL["reposition"], source_id, position.seq, position.entry)
+            await connection.execute(SQL["request_resync"], source_id, list(tables))
+
+
+async def disable_triggers(connection: Connection, source_id: str, table: TargetTable) -> list[str]:
+    """Disable the user triggers of a target, recorded first so that they can be restored; returns their names."""
+    name = qualified(table.schema, table.name)
+    with translated(f"disabling the triggers of {table.name}"):
+        async with connection.transaction():
+            enabled = await connection.fetch(SQL["enabled_triggers"], table.schema, table.name)
+            for trigger in enabled:
+                facts = (source_id, table.schema, table.name, trigger["name"], trigger["enabled"])
+                await connection.execute(SQL["record_trigger"], *facts)
+                await connection.execute(f"ALTER TABLE {name} DISABLE TRIGGER {quote(trigger['name'])}")
+    return [trigger["name"] for trigger in enabled]
+
+
+async def heartbeat(connection: Connection, source_id: str) -> None:
+    """Show that the daemon lives, and who it is."""
+    with translated("writing the heartbeat"):
+        await connection.execute(SQL["heartbeat"], source_id, owner())
+
+
+async def stopped(connection: Connection, source_id: str, reason: str | None, remedy: str | None) -> None:
+    """Note that the daemon ended, with the reason when it was an error."""
+    with translated("noting why the daemon stopped"):
+        await connection.execute(SQL["stopped"], source_id, reason, remedy)
+
+
+async def loaded(connection: Connection, source_id: str, snapshot_id: str) -> dict[str, int]:
+    """Source tables that the load of this snapshot has finished, with their rows."""
+    with translated("reading what was loaded"):
+        records = await connection.fetch(SQL["loaded"], source_id, snapshot_id)
+    return {record["source_table"]: record["rows"] for record in records}
+
+
+async def was_loaded(connection: Connection, source_id: str, table: str) -> bool:
+    """Whether an earlier load of this source filled the table."""
+    return bool(await connection.fetchval(SQL["was_loaded"], source_id, table))
+
+
+async def mark_loaded(connection: Connection, source_id: str, table: str, snapshot_id: str, rows: int) -> None:
+    """Note that a table is loaded; part of the transaction that loaded it."""
+    await connection.execute(SQL["mark_loaded"], source_id, table, snapshot_id, rows)
+
+
+class Durable:
+    """Which position is flushed to Postgres' disk, and so may be pruned below.
+
+    Commits of the stream do not wait for the disk. A position is durable once the server has flushed its log beyond
+    the place where the log stood after that commit.
+    """
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[int, int]] = deque(maxlen=64)
+        self.seq = 0
+
+    async def mark(self, connection: Connection, seq: int) -> None:
+        """Remember where the log stands now that `seq` is committed."""
+        with translated("reading the log position"):
+            lsn = await connection.fetchval("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
+        self._marks.append((seq, lsn))
+
+    async def advance(self, connection: Connection) -> int:
+        """The newest changelog number known to be durable."""
+        if self._marks:
+            with translated("reading the flushed log position"):
+                flushed = await connection.fetchval("SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint")
+            while self._marks and self._marks[0][1] <= flushed:
+                self.seq, _ = self._marks.popleft()
+        return self.seq

@@ -1,0 +1,120 @@
+"""Rows that Postgres cannot hold: kept by key with reason and remedy, and released when the cause is gone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+
+from cdc.model import KeyValues, Reason, Rejection, TargetForeignKey, decode_key, encode_key
+from cdc.postgres.connection import Connection, translated
+from cdc.postgres.merge import waits_table
+from cdc.postgres.statements import load
+
+SQL: Final = load("quarantine")
+
+_ORPHAN_REMEDY: Final = "it is applied by itself when the parent row appears in SQLite; else delete it there"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A key to put into quarantine. An orphan names the parent table and the referenced values it waits for."""
+
+    key: str
+    rejection: Rejection
+    waits_table: str | None = None
+    waits_for: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedRow:
+    """A row of `cdc.quarantine` for people and programs; `key` is encoded (see `cdc.model.show_key`)."""
+
+    source_table: str
+    key: str
+    reason: str
+    column_name: str
+    detail: str
+    remedy: str
+    first_seen: datetime
+    last_seen: datetime
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+
+
+class Quarantine:
+    """The quarantine of one source, used inside the transactions that apply changes.
+
+    `tables` caches which source tables have rows here, so that an empty quarantine costs nothing.
+    """
+
+    def __init__(self, connection: Connection, source_id: str) -> None:
+        self._connection = connection
+        self._source_id = source_id
+        self.tables: set[str] = set()
+
+    async def refresh(self) -> None:
+        """Read again which tables have rows in quarantine."""
+        records = await self._connection.fetch(SQL["tables"], self._source_id)
+        self.tables = {record["source_table"] for record in records}
+
+    async def put(self, table: str, held: Sequence[Held]) -> None:
+        """Put keys into quarantine, or renew why they are there."""
+        if not held:
+            return
+        self.tables.add(table)
+        fields = [
+            (h.key, str(h.rejection.reason), h.rejection.column, h.rejection.detail, h.rejection.remedy) for h in held
+        ]
+        columns = [list(column) for column in zip(*fields, strict=True)]
+        waits = [[h.waits_table for h in held], [h.waits_for for h in held]]
+        await self._connection.execute(SQL["put"], self._source_id, table, *columns, *waits)
+
+    async def release(self, table: str, keys: Sequence[KeyValues]) -> None:
+        """Take keys out whose row was read again."""
+        if table in self.tables and keys:
+            encoded = [encode_key(key) for key in keys]
+            await self._connection.execute(SQL["release"], self._source_id, table, encoded)
+
+    async def release_table(self, table: str) -> None:
+        """Take all keys of a table out, because the whole table is read again."""
+        await self._connection.execute(SQL["release_table"], self._source_id, table)
+
+    async def retriable(self, table: str) -> list[KeyValues]:
+        """Keys held for a violated constraint: any change of their table may have removed the cause."""
+        if table not in self.tables:
+            return []
+        records = await self._connection.fetch(SQL["retriable"], self._source_id, table)
+        return [decode_key(record["key"]) for record in records]
+
+
+def orphans(key: TargetForeignKey, found: Sequence[asyncpg.Record]) -> list[Held]:
+    """Rows without a parent, ready for quarantine; they wait under `waits_table` for the values they refer to."""
+    why = Rejection(
+        ", ".join(key.columns), Reason.ORPHAN, f"its parent row in {key.parent} does not exist", _ORPHAN_REMEDY
+    )
+    return [Held(row["key"], why, waits_table(key), row["waits_for"]) for row in found]
+
+
+async def keys_of(connection: Connection, source_id: str, table: str | None) -> dict[str, list[KeyValues]]:
+    """Every quarantined key by source table, of one table or of all."""
+    with translated("reading the quarantine"):
+        records = await connection.fetch(SQL["keys"], source_id, table)
+    keys: dict[str, list[KeyValues]] = {}
+    for record in records:
+        keys.setdefault(record["source_table"], []).append(decode_key(record["key"]))
+    return keys
+
+
+async def list_rows(connection: Connection, source_id: str) -> list[QuarantinedRow]:
+    """Everything in quarantine, by table and age."""
+    with translated("reading the quarantine"):
+        return [QuarantinedRow(**dict(record)) for record in await connection.fetch(SQL["list"], source_id)]
+
+
+async def acknowledge(connection: Connection, source_id: str, table: str | None, key: str | None, by: str) -> int:
+    """Mark rows as known to the operator; None means all. Returns how many were marked."""
+    with translated("acknowledging quarantined rows"):
+        done = await connection.execute(SQL["acknowledge"], source_id, table, key, by)
+    return int(done.rsplit(" ", 1)[1])

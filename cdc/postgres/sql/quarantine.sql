@@ -1,0 +1,37 @@
+-- name: put
+INSERT INTO cdc.quarantine (source_id, source_table, key, reason, column_name, detail, remedy, waits_table, waits_for)
+SELECT $1, $2, r.key, r.reason, r.column_name, r.detail, r.remedy, r.waits_table, r.waits_for
+FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+    AS r (key, reason, column_name, detail, remedy, waits_table, waits_for)
+ON CONFLICT (source_id, source_table, key) DO UPDATE SET reason = EXCLUDED.reason,
+    column_name = EXCLUDED.column_name, detail = EXCLUDED.detail, remedy = EXCLUDED.remedy,
+    waits_table = EXCLUDED.waits_table, waits_for = EXCLUDED.waits_for, last_seen = now(),
+    acknowledged_at = NULL, acknowledged_by = NULL
+
+-- Keys whose row was read again: they leave, and come back only if the row still cannot be held.
+-- name: release
+DELETE FROM cdc.quarantine WHERE source_id = $1 AND source_table = $2 AND key = ANY($3::text[])
+
+-- name: release_table
+DELETE FROM cdc.quarantine WHERE source_id = $1 AND source_table = $2
+
+-- name: tables
+SELECT DISTINCT source_table FROM cdc.quarantine WHERE source_id = $1
+
+-- A bounded number: a table with very many is retried over several batches.
+-- name: retriable
+SELECT key FROM cdc.quarantine
+WHERE source_id = $1 AND source_table = $2 AND reason = 'constraint' ORDER BY last_seen LIMIT 500
+
+-- name: keys
+SELECT source_table, key FROM cdc.quarantine
+WHERE source_id = $1 AND ($2::text IS NULL OR source_table = $2) ORDER BY source_table, key
+
+-- name: list
+SELECT source_table, key, reason, column_name, detail, remedy, first_seen, last_seen, acknowledged_at, acknowledged_by
+FROM cdc.quarantine WHERE source_id = $1 ORDER BY source_table, first_seen, key
+
+-- name: acknowledge
+UPDATE cdc.quarantine SET acknowledged_at = now(), acknowledged_by = $4
+WHERE source_id = $1 AND ($2::text IS NULL OR source_table = $2) AND ($3::text IS NULL OR key = $3)
+    AND acknowledged_at IS NULL

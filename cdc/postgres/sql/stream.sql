@@ -1,0 +1,82 @@
+-- name: read
+SELECT source_path, target_schema, phase, seq, entry, snapshot_id, schema_version, resync, columns::text AS columns,
+    stopped_reason
+FROM cdc.stream WHERE source_id = $1
+
+-- The transaction that applies changes stores how far it went: both are there or neither.
+-- name: store_position
+UPDATE cdc.stream SET seq = $2, entry = $3, applied_at = now(), heartbeat_at = now(), changes = changes + $4,
+    lag_seconds = $5, stopped_reason = NULL, stopped_remedy = NULL
+WHERE source_id = $1
+
+-- name: clear_resync
+UPDATE cdc.stream SET resync = '{}' WHERE source_id = $1
+
+-- Written before capture is mended, so that a daemon that dies in between still knows what it could not see.
+-- name: request_resync
+UPDATE cdc.stream SET resync = ARRAY(SELECT DISTINCT unnest(resync || $2::text[]) ORDER BY 1) WHERE source_id = $1
+
+-- name: store_schema_version
+UPDATE cdc.stream SET schema_version = $2 WHERE source_id = $1
+
+-- name: store_columns
+UPDATE cdc.stream SET columns = $2::text::jsonb WHERE source_id = $1
+
+-- Sources that went into this schema from this path, whatever their id: a file that was overwritten lost its id.
+-- name: find_by_path
+SELECT source_id FROM cdc.stream WHERE source_path = $1 AND target_schema = $2
+
+-- name: adopt_stream
+UPDATE cdc.stream SET source_id = $2 WHERE source_id = $1
+
+-- name: adopt_quarantine
+UPDATE cdc.quarantine SET source_id = $2 WHERE source_id = $1
+
+-- name: adopt_loaded
+UPDATE cdc.loaded SET source_id = $2 WHERE source_id = $1
+
+-- name: adopt_triggers
+UPDATE cdc.disabled_trigger SET source_id = $2 WHERE source_id = $1
+
+-- name: reposition
+UPDATE cdc.stream SET seq = $2, entry = $3, stopped_reason = NULL, stopped_remedy = NULL WHERE source_id = $1
+
+-- name: register
+INSERT INTO cdc.stream (source_id, source_path, target_schema) VALUES ($1, $2, $3)
+ON CONFLICT (source_id) DO UPDATE SET source_path = EXCLUDED.source_path
+
+-- name: set_phase
+UPDATE cdc.stream SET phase = $2 WHERE source_id = $1
+
+-- name: begin_at
+UPDATE cdc.stream SET seq = $2, entry = $3, snapshot_id = $4, phase = 'load' WHERE source_id = $1
+
+-- name: heartbeat
+UPDATE cdc.stream SET heartbeat_at = now(), owner = $2 WHERE source_id = $1
+
+-- name: stopped
+UPDATE cdc.stream SET stopped_reason = $2, stopped_remedy = $3, owner = NULL WHERE source_id = $1
+
+-- name: loaded
+SELECT source_table, rows FROM cdc.loaded WHERE source_id = $1 AND snapshot_id = $2
+
+-- name: was_loaded
+SELECT EXISTS (SELECT FROM cdc.loaded WHERE source_id = $1 AND source_table = $2)
+
+-- name: mark_loaded
+INSERT INTO cdc.loaded (source_id, source_table, snapshot_id, rows) VALUES ($1, $2, $3, $4)
+ON CONFLICT (source_id, source_table) DO UPDATE SET snapshot_id = EXCLUDED.snapshot_id, rows = EXCLUDED.rows,
+    loaded_at = now()
+
+-- name: others_in_schema
+SELECT source_id, source_path FROM cdc.stream WHERE target_schema = $1 AND source_id <> $2
+
+-- User triggers of the target would bend replicated rows: disabled by the owner for the time of replication.
+-- name: enabled_triggers
+SELECT g.tgname::text AS name, g.tgenabled::text AS enabled
+FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = $2 AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+
+-- name: record_trigger
+INSERT INTO cdc.disabled_trigger (source_id, target_schema, target_table, trigger_name, enabled)
+VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING

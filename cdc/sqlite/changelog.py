@@ -1,0 +1,310 @@
+"""Reading the changelog: the current state of every key logged since a position, in one short snapshot.
+
+Keys are matched exactly, type and bytes: SQLite calls 'Ab' and 'aB' equal under NOCASE, and 1 and 1.0 in an untyped
+column, but for replication they are different rows' names. Matching by the index first and then exactly keeps the
+look-up a search in the primary key.
+"""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from cdc.errors import CaptureLost, SourceChanged
+from cdc.faults import crash_point
+from cdc.model import InvalidText, KeyKind, KeyValues, Position, Round, Row, TableMap, TableRows, encode_key
+from cdc.quoting import quote
+from cdc.sqlite import rows
+from cdc.sqlite.connection import read_transaction, translated
+from cdc.sqlite.triggers import Capture, Signature, signature
+
+PRUNE_STEP_ENTRIES: Final = 1_000  # one delete of ours stalls a writer for 3 to 5 ms at most
+_JULIAN_EPOCH: Final = 2440587.5  # julianday of 1970-01-01
+_SECONDS_PER_DAY: Final = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much one snapshot may read: changelog entries, and bytes of rows (both at least one entry)."""
+
+    entries: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """Which file a path names: a file moved over the path has another inode."""
+
+    device: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> "FileIdentity":
+        """The identity of the file now at `path`; raises `SourceChanged` when there is none."""
+        try:
+            facts = os.stat(path)  # noqa: PTH116 (two microseconds on a path that is looked at with every read)
+        except FileNotFoundError:
+            raise SourceChanged(
+                f"the SQLite file {path} is gone",
+                remedy="put it back; if it moved for good, correct `path` in [source]",
+            ) from None
+        return cls(facts.st_dev, facts.st_ino)
+
+
+def newest(connection: apsw.Connection) -> Position:
+    """The newest changelog entry; raises `SourceChanged` when the changelog was emptied."""
+    with translated("reading the newest changelog entry"):
+        seq = connection.execute("SELECT max(seq) FROM _cdc_changelog").get
+    if seq is None:
+        raise SourceChanged(
+            "the changelog in the SQLite file is empty: somebody deleted entries that were not applied",
+            remedy="run `cdc load --resync`: it compares every row and goes on from there",
+        )
+    return position_at(connection, seq)
+
+
+def position_at(connection: apsw.Connection, seq: int) -> Position:
+    """The position at an entry; its fingerprint is empty when no such entry exists."""
+    with translated("reading a changelog entry"):
+        cursor = connection.execute("SELECT * FROM _cdc_changelog WHERE seq = ?", (seq,))
+        entry = cursor.fetchone()
+    # Trailing NULLs are left out, so that a changelog that grew a key column still shows the same fingerprint.
+    values = list(entry[1:]) if entry else []
+    while values and values[-1] is None:
+        values.pop()
+    return Position(seq, encode_key(values) if entry else "")
+
+
+def seconds_since_epoch(julian: object) -> float | None:
+    """A changelog time as seconds since 1970, None when it is no number (an application may redefine julianday)."""
+    if not isinstance(julian, float):
+        return None
+    return (julian - _JULIAN_EPOCH) * _SECONDS_PER_DAY
+
+
+class Changelog:
+    """Reads rounds from one open connection. Everything is checked in the very snapshot that is read.
+
+    `identity` is the file that was opened, `expected` what sqlite_schema looked like when capture was known whole.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        path: Path,
+        capture: Capture,
+        maps: Mapping[str, TableMap],
+        expected: Signature,
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._identity = FileIdentity.of(path)
+        self._expected = expected
+        self._names = {tid: table.name for tid, table in capture.tables.items() if table.name in maps}
+        self._maps = {name: maps[name] for name in self._names.values()}
+        self._reads = {tid: _read_sql(self._maps[name]) for tid, name in self._names.items()}
+        self._bytes_per_entry = 1.0
+
+    def has_news(self, after: Position) -> bool:
+        """Whether an entry newer than the position can be seen; a hint, without a check."""
+        with translated("looking at the changelog"):
+            latest = self._connection.execute("SELECT max(seq) FROM _cdc_changelog").get
+        return bool(latest != after.seq)
+
+    def read(self, after: Position, budget: Budget) -> Round:
+        """The state of every key logged after the position, as far as the budget goes."""
+        entries = min(budget.entries, max(1, int(budget.bytes / self._bytes_per_entry)))
+        while True:
+            try:
+                return self._read(after, entries, budget.bytes if entries > 1 else None)
+            except _TooMuch:
+                entries = max(1, entries // 4)
+
+    def read_keys(self, keys: Mapping[str, Sequence[KeyValues]], at: Position) -> tuple[TableRows, ...]:
+        """The state of the given keys, provided that nothing newer than `at` was logged meanwhile.
+
+        Returns nothing when something was: then the caller must read on first.
+        """
+        with read_transaction(self._connection):
+            self._check(at)
+            if newest(self._connection).seq != at.seq:
+                return ()
+            return tuple(self._look_up(name, wanted) for name, wanted in keys.items() if name in self._maps)
+
+    def read_page(self, name: str, last: KeyValues | None, limit: int) -> tuple[list[Row], KeyValues | None]:
+        """One page of a whole table after `last`, in a snapshot of its own; the cursor is None at the end."""
+        with read_transaction(self._connection):
+            self._check(None)
+            return rows.after(self._connection, self._maps[name], last, limit)
+
+    def _read(self, after: Position, entries: int, most_bytes: int | None) -> Round:
+        connection = self._connection
+        with read_transaction(connection), translated("reading changes"):
+            self._check(after)
+            latest = newest(connection)
+            upto = latest if latest.seq <= after.seq + entries else position_at(connection, after.seq + entries)
+            if upto.seq == after.seq:
+                return Round(upto, (), complete=True, entries=0)
+            span = (after.seq, upto.seq)
+            tables, rescan = self._read_tables(span, most_bytes)
+            first = connection.execute("SELECT at FROM _cdc_changelog WHERE seq > ? LIMIT 1", (after.seq,)).get
+        return Round(
+            position=upto,
+            tables=tables,
+            complete=upto.seq == latest.seq,
+            entries=upto.seq - after.seq,
+            rescan=rescan,
+            oldest_at=seconds_since_epoch(first),
+        )
+
+    def _check(self, after: Position | None) -> None:
+        """Refuse a file, a changelog or a trigger set that is not the one the position belongs to."""
+        if FileIdentity.of(self._path) != self._identity:
+            raise SourceChanged(
+                f"another file was moved over {self._path}",
+                remedy="if the new file is the right one, run `cdc load --resync`: it compares every row",
+            )
+        if signature(self._connection) != self._expected:
+            raise CaptureLost("the schema of the SQLite file changed", remedy="it is looked at by itself")
+        if after is not None and position_at(self._connection, after.seq) != after:
+            raise SourceChanged(
+                f"the changelog of {self._path} does not hold the entry that was applied last (number {after.seq}): "
+                "the file was restored from a backup, replaced, or its changelog was edited",
+                remedy="if this file is the right one, run `cdc load --resync`: it compares every row",
+            )
+
+    def _read_tables(
+        self, span: tuple[int, int], most_bytes: int | None
+    ) -> tuple[tuple[TableRows, ...], tuple[str, ...]]:
+        counts = self._connection.execute(
+            "SELECT tid, sum(op = '*') FROM _cdc_changelog WHERE seq > ? AND seq <= ? GROUP BY tid", span
+        ).fetchall()
+        known = [(int(tid), markers) for tid, markers in counts if tid in self._names]
+        meter = _Meter(most_bytes)
+        tables = tuple(self._read_table(tid, span, meter) for tid, _ in known)
+        self._bytes_per_entry = max(1.0, meter.bytes / max(1, span[1] - span[0]))
+        return tables, tuple(self._names[tid] for tid, markers in known if markers)
+
+    def _read_table(self, tid: int, span: tuple[int, int], meter: "_Meter") -> TableRows:
+        name = self._names[tid]
+        width = len(self._maps[name].key)
+        found = self._fetch(self._reads[tid], (*span, tid), meter)
+        there = width  # the column that says whether the row exists stands between the logged key and the row
+        return TableRows(
+            name,
+            rows=[row[there + 1 :] for row in found if row[there]],
+            gone=[row[:width] for row in found if not row[there]],
+        )
+
+    def _fetch(self, sql: str, bindings: rows.Bindings, meter: "_Meter") -> list[Row]:
+        try:
+            cursor = self._connection.execute(sql, bindings)
+            found: list[Row] = []
+            while part := list(itertools.islice(cursor, rows.SLICE_ROWS)):
+                meter.weigh(part)
+                found += part
+        except UnicodeDecodeError:
+            return rows.fetch(self._connection, sql, bindings)
+        return found
+
+    def _look_up(self, name: str, keys: Sequence[KeyValues]) -> TableRows:
+        mapped = self._maps[name]
+        wanted = f"SELECT {rows.select_list(mapped, 'x')} FROM {quote(name)} AS x WHERE "
+        result = TableRows(name)
+        for key in keys:
+            texts = [value.data if isinstance(value, InvalidText) else value for value in key]
+            found = rows.fetch(self._connection, wanted + _matches(mapped, _parameters(key)), texts)
+            result.rows.extend(found)
+            if not found:
+                result.gone.append(key)
+        return result
+
+
+class _TooMuch(Exception):
+    """The rows of a span are larger than the budget."""
+
+
+class _Meter:
+    """Estimates the bytes of rows as they are fetched, from every eighth row, and stops a span that is too large.
+
+    A single entry has no limit: it must be read whatever its size.
+    """
+
+    def __init__(self, most_bytes: int | None) -> None:
+        self._most = most_bytes
+        self.bytes = 0
+
+    def weigh(self, fetched: Sequence[Row]) -> None:
+        sample = fetched[::8]
+        size = sum(len(value) for row in sample for value in row if isinstance(value, (str, bytes)))
+        self.bytes += len(fetched) * 64 + size * len(fetched) // max(1, len(sample))
+        if self._most is not None and self.bytes > self._most:
+            raise _TooMuch
+
+
+def _parameters(key: KeyValues) -> Callable[[int], str]:
+    # A text that is not UTF-8 can only be bound as its bytes.
+    marks = [f"CAST(?{n} AS TEXT)" if isinstance(v, InvalidText) else f"?{n}" for n, v in enumerate(key, 1)]
+    return lambda place: marks[place - 1]
+
+
+def _logged(place: int) -> str:
+    return f"l.k{place}"
+
+
+def _read_sql(mapped: TableMap) -> str:
+    """Logged keys of a span, each once, with their rows: key, whether the row exists, then the row."""
+    places = range(1, len(mapped.key) + 1)
+    keys = ", ".join(f"k{p}" for p in places)
+    exact = ", ".join(f"typeof(k{p}), k{p} COLLATE BINARY" for p in places)
+    logged = ", ".join(f"l.k{p}" for p in places)
+    return (
+        f"SELECT {logged}, {_exists(mapped)}, {rows.select_list(mapped, 'x')} FROM ("
+        f"SELECT {keys} FROM _cdc_changelog WHERE seq > ?1 AND seq <= ?2 AND tid = ?3 AND op <> '*' GROUP BY {exact}"
+        f") AS l LEFT JOIN {quote(mapped.source.name)} AS x ON {_matches(mapped, _logged)}"
+    )
+
+
+def _exists(mapped: TableMap) -> str:
+    table = mapped.source
+    marker = table.rowid_alias or table.key.columns[0]
+    return f"x.{quote(marker)} IS NOT NULL"
+
+
+def _matches(mapped: TableMap, value: Callable[[int], str]) -> str:
+    """The row whose key is exactly `value(place)`. Integer keys need no second look: capture logs integers only."""
+    key = mapped.source.key
+    if key.kind is not KeyKind.COLUMNS:
+        return f"x.{quote(key.columns[0])} = {value(1)}"
+    # IS finds rows through the index as = does, and NULL keys of legacy tables as well.
+    equals = "IS" if key.nullable else "="
+    named = enumerate((quote(column) for column in key.columns), 1)
+    return " AND ".join(_matches_column(column, value(place), equals) for place, column in named)
+
+
+def _matches_column(column: str, value: str, equals: str) -> str:
+    return (
+        f"x.{column} {equals} {value} AND x.{column} COLLATE BINARY IS {value} AND typeof(x.{column}) = typeof({value})"
+    )
+
+
+def prune_steps(connection: apsw.Connection, below: int) -> Iterator[int]:
+    """Delete entries older than `below` in small transactions; yields how many each one deleted.
+
+    The entry at `below` stays, so neither the newest entry nor the one at the position can go.
+    """
+    while True:
+        with translated("pruning the changelog"):
+            oldest = connection.execute("SELECT min(seq) FROM _cdc_changelog").get
+            upto = min(below, (oldest or below) + PRUNE_STEP_ENTRIES)
+            if oldest is None or oldest >= below:
+                return
+            with connection:
+                connection.execute("DELETE FROM _cdc_changelog WHERE seq < ?", (upto,))
+                crash_point("prune.before_commit")
+        crash_point("prune.after_commit")
+        yield upto - oldest

@@ -1,0 +1,199 @@
+"""The SQLite end of a stream: what the file looks like now, and reads of it off the event loop.
+
+One connection is held while changes flow and closed when the file is idle: a reader that is held for ever keeps a -wal
+alive that would be replayed over a file moved into its place.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from cdc.config import Config
+from cdc.model import KeyValues, Position, Round, Row, SourceSchema, Table, TableMap, TableRows
+from cdc.quoting import quote
+from cdc.sqlite import changelog, triggers
+from cdc.sqlite.catalogue import read_schema
+from cdc.sqlite.changelog import Budget, Changelog
+from cdc.sqlite.connection import journal_mode, open_copy, open_source, read_transaction, translated
+from cdc.sqlite.triggers import Capture, Signature
+
+WAL = "wal"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the file held in one snapshot: schema, capture (None when it carries none), and what is wrong with it."""
+
+    schema: SourceSchema
+    capture: Capture | None
+    damaged: tuple[str, ...]
+    signature: Signature
+    journal_mode: str
+    newest: Position | None
+    oldest_seq: int
+
+
+@contextmanager
+def opened(config: Config) -> Iterator[apsw.Connection]:
+    """A connection to the application's file for the time of a block."""
+    connection = open_source(config.source.path, config.source.busy_timeout_seconds)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def look(config: Config) -> Look:
+    """Read all that decides whether the stream can go on, in one snapshot."""
+    with opened(config) as connection:
+        mode = journal_mode(connection)
+        with read_transaction(connection):
+            schema = read_schema(connection, config)
+            capture = triggers.read_capture(connection, schema.tables)
+            return Look(
+                schema=schema,
+                capture=capture,
+                damaged=triggers.damaged(connection, capture) if capture else (),
+                signature=triggers.signature(connection),
+                journal_mode=mode,
+                newest=changelog.newest(connection) if capture else None,
+                oldest_seq=_oldest(connection) if capture else 0,
+            )
+
+
+def install(config: Config) -> Look:
+    """Make capture whole for all wanted tables, and look at the result."""
+    with opened(config) as connection:
+        triggers.install(connection, read_schema(connection, config).tables)
+    return look(config)
+
+
+def log_again(config: Config, keys: Mapping[str, Sequence[KeyValues]]) -> int:
+    """Enter keys into the changelog as if their rows had changed, which is always harmless; returns how many."""
+    with opened(config) as connection, translated("logging keys again"), connection:
+        capture = triggers.read_capture(connection, read_schema(connection, config).tables)
+        logged = 0
+        for name, wanted in keys.items():
+            tid = capture.tid(name) if capture else None
+            if tid is not None:
+                logged += _log_keys(connection, tid, wanted)
+    return logged
+
+
+def _log_keys(connection: apsw.Connection, tid: int, keys: Sequence[KeyValues]) -> int:
+    for key in keys:
+        columns = ", ".join(f"k{place}" for place in range(1, len(key) + 1))
+        marks = ", ".join("?" for _ in key)
+        connection.execute(
+            f"INSERT INTO _cdc_changelog(tid, op, at, {columns}) VALUES (?, 'S', julianday('now'), {marks})",
+            (tid, *key),
+        )
+    return len(keys)
+
+
+def high_water(database: Path, maps: Sequence[TableMap]) -> dict[str, int]:
+    """The largest key that each table with an integer key or rowid ever had, as far as SQLite remembers."""
+    connection = open_copy(database)
+    try:
+        with translated("reading the highest keys"):
+            return {m.source.name: _highest(connection, m.source) for m in maps if m.source.rowid_alias}
+    finally:
+        connection.close()
+
+
+def _highest(connection: apsw.Connection, table: Table) -> int:
+    highest = connection.execute(f"SELECT max({quote(table.rowid_alias or '')}) FROM {quote(table.name)}").get
+    if table.autoincrement:
+        remembered = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table.name,)).get
+        return max(int(highest or 0), int(remembered or 0))
+    return int(highest or 0)
+
+
+def _oldest(connection: apsw.Connection) -> int:
+    with translated("reading the oldest changelog entry"):
+        return int(connection.execute("SELECT min(seq) FROM _cdc_changelog").get or 0)
+
+
+class Source:
+    """Reads changes of one file under a known capture. Every read checks first that the file still is that file."""
+
+    def __init__(self, config: Config, known: Look, maps: Mapping[str, TableMap]) -> None:
+        if known.capture is None:
+            raise ValueError("a source without capture cannot be read")
+        self._config = config
+        self._known = known
+        self._capture = known.capture
+        self._maps = maps
+        self._open: tuple[apsw.Connection, Changelog] | None = None
+        entries = config.replicate.round_entries if self.wal else config.replicate.round_entries_journal
+        self._budget = Budget(entries, config.replicate.round_bytes)
+
+    @property
+    def wal(self) -> bool:
+        """Whether readers and writers of this file leave each other alone."""
+        return self._known.journal_mode == WAL
+
+    @property
+    def path(self) -> Path:
+        """The application's file."""
+        return self._config.source.path
+
+    async def has_news(self, after: Position) -> bool:
+        """Whether anything newer than the position can be seen."""
+        if self.wal and self._open is not None:
+            # Microseconds, and a reader never waits in WAL: not worth a change of thread.
+            return self._open[1].has_news(after)
+        return await asyncio.to_thread(lambda: self._changelog().has_news(after))
+
+    async def read(self, after: Position) -> Round:
+        """The next round after the position."""
+        return await asyncio.to_thread(lambda: self._changelog().read(after, self._budget))
+
+    async def read_keys(self, keys: Mapping[str, Sequence[KeyValues]], at: Position) -> tuple[TableRows, ...]:
+        """The rows of some keys at exactly a position; nothing when the file has moved on since."""
+        return await asyncio.to_thread(lambda: self._changelog().read_keys(keys, at))
+
+    async def read_page(self, name: str, last: KeyValues | None) -> tuple[list[Row], KeyValues | None]:
+        """A page of a whole table."""
+        return await asyncio.to_thread(lambda: self._changelog().read_page(name, last, self._budget.entries))
+
+    async def prune(self, below: int) -> int:
+        """Delete entries older than `below` in small steps, leaving the application room between them."""
+        deleted = 0
+        steps = changelog.prune_steps(self._connection(), below)
+        while (step := await asyncio.to_thread(next, steps, None)) is not None:
+            deleted += step
+            await asyncio.sleep(_PAUSE_BETWEEN_STEPS_SECONDS)
+        return deleted
+
+    def close(self) -> None:
+        """Let go of the file; the next read opens it again."""
+        opened_before, self._open = self._open, None
+        if opened_before is not None:
+            opened_before[0].close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a connection is held."""
+        return self._open is not None
+
+    def _connection(self) -> apsw.Connection:
+        self._changelog()
+        assert self._open is not None
+        return self._open[0]
+
+    def _changelog(self) -> Changelog:
+        if self._open is None:
+            connection = open_source(self._config.source.path, self._config.source.busy_timeout_seconds)
+            self._open = (
+                connection,
+                Changelog(connection, self.path, self._capture, self._maps, self._known.signature),
+            )
+        return self._open[1]
+
+
+_PAUSE_BETWEEN_STEPS_SECONDS = 0.01

@@ -1,0 +1,75 @@
+"""Waking the loop when the application writes. A wake-up is only a hint: the timer alone is enough for correctness.
+
+Only *modified* events of the main file, its -wal and its -journal count: opening and closing connections makes events
+of its own, and a loop that reacted to those would wake itself for ever.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+FileFacts = tuple[tuple[int, int, int], ...]
+
+
+class Watch:
+    """Watches one SQLite file. Needs no connection to it."""
+
+    def __init__(self, path: Path) -> None:
+        self._names = (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-journal"))
+        self._woken = asyncio.Event()
+        self._observer = Observer()
+        self._facts: FileFacts = ()
+
+    def start(self) -> None:
+        """Begin to watch; call from the event loop that will wait."""
+        handler = _Handler({os.fspath(name) for name in self._names}, asyncio.get_running_loop(), self._woken)
+        self._observer.schedule(handler, os.fspath(self._names[0].parent))
+        self._observer.start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._observer.is_alive():
+            self._observer.stop()
+            self._observer.join()
+
+    def wake(self) -> None:
+        """Wake the loop for another reason than the file, such as a request to stop."""
+        self._woken.set()
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait for an event, at most so long; True when there was one."""
+        try:
+            await asyncio.wait_for(self._woken.wait(), seconds)
+        except TimeoutError:
+            return False
+        self._woken.clear()
+        return True
+
+    def changed(self) -> bool:
+        """Whether size or time stamp of any of the files changed since the last call: watching by timer alone."""
+        before, self._facts = self._facts, tuple(_facts(name) for name in self._names)
+        return before != self._facts
+
+
+def _facts(name: Path) -> tuple[int, int, int]:
+    try:
+        facts = os.stat(name)  # noqa: PTH116 (called with every tick)
+    except FileNotFoundError:
+        return (0, 0, 0)
+    return (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+
+
+class _Handler(FileSystemEventHandler):
+    """Runs in watchdog's thread and passes modified events on to the event loop."""
+
+    def __init__(self, names: set[str], loop: asyncio.AbstractEventLoop, woken: asyncio.Event) -> None:
+        self._names = names
+        self._loop = loop
+        self._woken = woken
+
+    def on_modified(self, event: FileSystemEvent) -> None:
+        if event.src_path in self._names and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._woken.set)
