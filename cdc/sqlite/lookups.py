@@ -16,15 +16,17 @@ _TRIGGER_NAMES: Final = frozenset(["old", "new"])
 _ROW: Final = "_cdc_t"
 
 
-def conflicts(table: Table) -> tuple[str, ...]:
+def conflicts(table: Table, event: str) -> tuple[str, ...]:
     """Conditions over the table's rows, each true for the row that stands in NEW's way through one uniqueness rule.
 
-    Rules through which only a row with NEW's own key can be met are left out: that key is logged anyway.
+    `event` is INSERT or UPDATE. Before an UPDATE, rules are left out through which only a row with NEW's own key can
+    be met: that key is logged anyway.
     """
-    found = [_through_index(table, index) for index in table.indexes if _can_hit_other_keys(table, index)]
-    if table.key.kind is KeyKind.COLUMNS and table.rowid_alias is not None:
-        # A rowid can be written by name, so it is one more uniqueness rule beside the declared key.
-        found.append(f"{table.rowid_alias} = NEW.{table.rowid_alias}")
+    found = [_through_index(table, index) for index in table.indexes if _matters(table, index, event)]
+    # A rowid can be written by name, so it is one more uniqueness rule beside a declared key.
+    if event == "INSERT" or table.key.kind is KeyKind.COLUMNS:
+        rowid = table.rowid_alias or (key_columns(table)[0] if table.key.kind is KeyKind.INTEGER else None)
+        found += [f"{rowid} = NEW.{rowid}"] if rowid is not None else []
     return tuple(dict.fromkeys(found))
 
 
@@ -56,12 +58,21 @@ def unknown_before(table: Table, event: str) -> str:
     found: dict[str, None] = {}
     alias = rowid_column(table)
     for index in table.indexes:
-        if _can_hit_other_keys(table, index):
+        if _matters(table, index, event):
             computed = _computed_from(table, index)
             found |= {f"NEW.{quote(c.name)} IS NULL": None for c in _filled_unseen(table, index, computed)}
             if event == "INSERT" and alias is not None and alias in computed:
                 found[f"NEW.{quote(alias.name)} = -1"] = None
     return " OR ".join(found)
+
+
+def _matters(table: Table, index: Index, event: str) -> bool:
+    """Whether the look-up goes through this index.
+
+    Before an INSERT even a row with NEW's own key is looked up, once: REPLACE deletes it first, and when a foreign key
+    action then meets a RAISE(FAIL) of the application, the delete stays and AFTER INSERT never runs.
+    """
+    return _can_hit_other_keys(table, index) or (event == "INSERT" and index.origin == "pk")
 
 
 def _can_hit_other_keys(table: Table, index: Index) -> bool:

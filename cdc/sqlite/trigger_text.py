@@ -31,11 +31,11 @@ def tables_sql() -> str:
 def trigger_sql(tid: int, table: Table) -> Mapping[str, str]:
     """The triggers of one table by name, word for word as SQLite stores them, in the order of their creation."""
     parts = _parts(tid, table)
-    blocked = _lookups(parts, lookups.conflicts(table))
+    blocked = _lookups(parts, lookups.conflicts(table, "INSERT"))
     others = lookups.other_than_old(table)
-    blocked_by_others = _lookups(parts, tuple(f"{c} AND {others}" for c in lookups.conflicts(table)))
+    blocked_by_others = _lookups(parts, tuple(f"{c} AND {others}" for c in lookups.conflicts(table, "UPDATE")))
     made = {
-        "bi": _create("before_insert", f"_cdc_{tid}_bi", parts, lookups=blocked) if blocked else "",
+        "bi": _create("before_insert", f"_cdc_{tid}_bi", parts, lookups=blocked),
         "ai": _create("after_insert", f"_cdc_{tid}_ai", parts),
         "bu": _create("before_update", f"_cdc_{tid}_bu", parts, lookups=blocked_by_others),
         "au": _create("after_update", f"_cdc_{tid}_au", parts),

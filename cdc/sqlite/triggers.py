@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 import apsw
@@ -40,7 +41,7 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What `install` left behind; `changed` names the tables whose triggers it made now: changes until then are unseen."""
+    """What `install` left behind; `changed` names tables whose triggers it made now: changes until then are unseen."""
 
     capture: Capture
     changed: tuple[str, ...]
@@ -62,13 +63,8 @@ class _Trigger:
     """A trigger of the file; a greater `place` means newer, and newer triggers run first."""
 
     name: str
-    table: str
     place: int
     sql: str
-
-    @property
-    def ours(self) -> bool:
-        return self.name.startswith(OURS)
 
 
 @dataclass(slots=True)
@@ -132,7 +128,7 @@ def damaged(connection: apsw.Connection, capture: Capture) -> tuple[str, ...]:
     """
     with translated("checking change capture"):
         triggers = _triggers(connection)
-        return tuple(sorted(t.name for tid, t in capture.tables.items() if not _whole(tid, t, triggers)))
+        return tuple(sorted(t.name for tid, t in capture.tables.items() if not _whole(tid, t, _of(t, triggers))))
 
 
 def signature(connection: apsw.Connection) -> Signature:
@@ -188,9 +184,10 @@ def _plan(connection: apsw.Connection, tables: Sequence[Table]) -> tuple[dict[in
             plan.ids[tid] = table
         assigned[tid] = table
     triggers = _triggers(connection)
-    plan.create = {tid: t for tid, t in assigned.items() if not _whole(tid, t, triggers)}
+    plan.create = {tid: t for tid, t in assigned.items() if not _whole(tid, t, _of(t, triggers))}
     stays = {name for tid, t in assigned.items() if tid not in plan.create for name in trigger_sql(tid, t)}
-    plan.drop = [t.name for t in triggers if _CAPTURE_TRIGGER.fullmatch(t.name) and t.name not in stays]
+    capture = (t.name for t in chain.from_iterable(triggers.values()) if _CAPTURE_TRIGGER.fullmatch(t.name))
+    plan.drop = [name for name in capture if name not in stays]
     return assigned, plan
 
 
@@ -203,10 +200,8 @@ def _carry_out(connection: apsw.Connection, plan: _Plan, assigned: Mapping[int, 
     for column in plan.columns:
         connection.execute(f"ALTER TABLE _cdc_changelog ADD COLUMN {column}")
     for tid, table in plan.ids.items():
-        name, kind, columns = _definition(table)
-        connection.execute(
-            "INSERT INTO _cdc_table(tid, name, kind, columns) VALUES (?, ?, ?, ?)", (tid, name, kind, columns)
-        )
+        row = (tid, *_definition(table))
+        connection.execute("INSERT INTO _cdc_table(tid, name, kind, columns) VALUES (?, ?, ?, ?)", row)
     for tid, table in plan.create.items():
         _create_triggers(connection, tid, table)
 
@@ -250,17 +245,25 @@ def _compiles(connection: apsw.Connection, table: Table) -> str | None:
 
 
 def _whole(tid: int, table: Table, triggers: Sequence[_Trigger]) -> bool:
-    here = [t for t in triggers if t.table.lower() == table.name.lower()]
-    capture = [t for t in here if _CAPTURE_TRIGGER.fullmatch(t.name)]
+    """Whether the table's triggers are exactly those of its capture, newer than any of the application's."""
+    capture = [t for t in triggers if _CAPTURE_TRIGGER.fullmatch(t.name)]
     if {t.name: t.sql for t in capture} != dict(trigger_sql(tid, table)):
         return False
-    newest_foreign = max((t.place for t in here if not t.ours), default=0)
+    newest_foreign = max((t.place for t in triggers if not t.name.startswith(OURS)), default=0)
     return newest_foreign < min(t.place for t in capture)
 
 
-def _triggers(connection: apsw.Connection) -> list[_Trigger]:
+def _of(table: Table, triggers: Mapping[str, Sequence[_Trigger]]) -> Sequence[_Trigger]:
+    return triggers.get(table.name.lower(), ())
+
+
+def _triggers(connection: apsw.Connection) -> dict[str, list[_Trigger]]:
+    """Every trigger of the file by the lower-case name of its table."""
+    found: dict[str, list[_Trigger]] = {}
     rows = connection.execute("SELECT name, tbl_name, rowid, sql FROM sqlite_schema WHERE type = 'trigger'")
-    return [_Trigger(str(name), str(table), int(str(place)), str(sql)) for name, table, place, sql in rows]
+    for name, table, place, sql in rows:
+        found.setdefault(str(table).lower(), []).append(_Trigger(str(name), int(str(place)), str(sql)))
+    return found
 
 
 def _missing_tables(connection: apsw.Connection) -> list[str]:
