@@ -73,7 +73,8 @@ class Stream:
 
     async def _look_again(self, session: "Session") -> None:
         until = time.monotonic() + LOOK_AGAIN_SECONDS
-        while not await session.source.has_news(session.position) and time.monotonic() < until:
+        # Another process commits, so there is no event of ours to wait for.
+        while not await session.source.has_news(session.position) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(LOOK_AGAIN_EVERY_SECONDS)
 
     async def _in_session(self, work: SessionWork) -> bool | None:
