@@ -1,0 +1,81 @@
+"""The command group and `main`, the one place where errors become words and exit codes."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from cdc import __version__
+from cdc.cli import phases, quarantine, run, safety, status
+from cdc.cli.failure import report
+from cdc.cli.init import init
+from cdc.cli.session import Session, terminable
+from cdc.errors import ExitCode
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 fine, 1 a difference or a warning, 2 critical, 64 wrong usage, 69 a database cannot be "
+    "reached, 78 wrong configuration.",
+)
+@click.option(
+    "-c",
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The configuration file; default $CDC_CONFIG, else cdc.toml.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Log what is done in detail.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress and log only warnings.")
+@click.option("--log-json", is_flag=True, help="Log one JSON object a line, as under systemd.")
+@click.option("--debug", is_flag=True, help="Show the trace of an error.")
+@click.version_option(__version__, prog_name="cdc", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(
+    context: click.Context, config_file: Path | None, verbose: bool, quiet: bool, log_json: bool, debug: bool
+) -> None:
+    """Move a live SQLite application to Postgres, and back at every moment.
+
+    `cdc init app.db` writes a configuration, `cdc up` does everything that is not done yet and keeps following,
+    `cdc status` tells how far it is.
+    """
+    del debug  # read by `main`, which also sees errors from before this point
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet contradict each other")
+    context.obj = Session(config_file=config_file, verbose=verbose, quiet=quiet, log_json=log_json)
+
+
+for _command in (
+    init,
+    phases.plan,
+    phases.snapshot,
+    phases.schema,
+    phases.load,
+    run.run,
+    run.up,
+    status.status,
+    quarantine.quarantine,
+    safety.cleanup,
+    safety.restore,
+    safety.audit,
+):
+    cli.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; nothing is raised."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with terminable():
+            return int(cli.main(given, prog_name="cdc", standalone_mode=False) or ExitCode.OK)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return int(ExitCode.USAGE)
+    except BrokenPipeError:
+        # The reader (`head`, a pager) has seen enough; Python must not try to flush into the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.OK)
+    except BaseException as error:  # noqa: BLE001 (the last place where an error can become words)
+        return report(error, as_json="--json" in given, debug="--debug" in given)

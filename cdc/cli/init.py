@@ -1,0 +1,150 @@
+"""`cdc init`: a first configuration whose every key is explained. Touches neither database."""
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+import click
+
+from cdc.cli.output import say
+from cdc.cli.session import Session, pass_session
+from cdc.config import DEFAULT_FILE, EMBEDDED, decode_config
+from cdc.errors import ConfigError, SourceUnavailable, UsageError
+
+_HEADER: Final = b"SQLite format 3\0"
+
+_TEMPLATE: Final = """\
+# What `cdc` replicates, and where to. Every key is described in docs/configuration.md.
+# Relative paths are relative to this file.
+
+[source]
+# The application's SQLite file, on a disk of this machine (locks do not work over a network file system).
+path = {path}
+
+[target]
+# "embedded" is a Postgres server that cdc brings and keeps in the state folder. For a server of your own:
+# dsn = "postgresql://USER@HOST:5432/DATABASE"
+# Keep its password out of this file: PGPASSWORD, PGPASSFILE, or
+# password_file = "/etc/cdc/password"
+dsn = {dsn}
+# The schema of the replicated tables; it is created when it is missing.
+schema = {schema}
+
+[state]
+# Snapshots, the embedded server and the audit file. Needs room for a copy of the SQLite file.
+dir = ".cdc"
+
+[replicate]
+# Which tables, as shell patterns: all but the excluded ones.
+tables = ["*"]
+exclude = []
+
+# What one table needs different. Nothing is needed for most; `cdc plan` shows what would be created.
+# [tables.videos]
+# target = "video"                # another name in Postgres
+# skip = ["cache"]                # columns that stay behind
+# [tables.videos.columns.tags]
+# type = "jsonb"                  # another type than the declared one leads to
+# [tables.videos.columns.short_id]
+# expression = "substr(id, 4)"    # a column that only Postgres has, computed in SQLite's SQL
+"""
+
+
+@click.command()
+@click.argument("sqlite", type=click.Path(path_type=Path))
+@click.option(
+    "--target",
+    metavar="DSN|embedded",
+    default=EMBEDDED,
+    show_default=True,
+    help="A Postgres server as postgresql://USER@HOST/DATABASE, or the one that cdc brings.",
+)
+@click.option("--schema", metavar="NAME", default="public", show_default=True, help="The schema of the tables.")
+@click.option("--force", is_flag=True, help="Replace an existing configuration.")
+@pass_session
+def init(session: Session, sqlite: Path, target: str, schema: str, force: bool) -> None:
+    """Write a configuration for the application's file SQLITE.
+
+    The file is written to cdc.toml, or to the one given with -c. Neither database is touched.
+    """
+    file = session.config_path
+    if file.exists() and not force:
+        raise UsageError(
+            f"configuration file {file} exists already", remedy="edit it, name another with -c, or add --force"
+        )
+    _require_sqlite(sqlite)
+    secret = _check_target(target)
+    text = _TEMPLATE.format(path=_toml(_beside(sqlite, file)), dsn=_toml(target), schema=_toml(schema))
+    decode_config(tomllib.loads(text), str(file))
+    _write(file, text, mode=0o600 if secret else 0o644)
+    say(f"wrote {file}")
+    if secret:
+        say("warning: it holds a password, so only you can read it;")
+        say("better keep the password in PGPASSWORD, PGPASSFILE or `password_file`")
+    option = "" if file == Path(DEFAULT_FILE) or "CDC_CONFIG" in os.environ else f"-c {file} "
+    say(f"next: `cdc {option}plan` shows what will happen, `cdc {option}up` does it")
+
+
+def _require_sqlite(path: Path) -> None:
+    # Plain reading is right only because nothing in this process has the file open in SQLite: closing any descriptor
+    # of a database file drops the locks that this process holds on it.
+    try:
+        with path.open("rb") as file:
+            header = file.read(len(_HEADER))
+    except OSError as error:
+        raise SourceUnavailable(
+            f"SQLite file {path} cannot be read: {error.strerror}", remedy="name the application's database file"
+        ) from None
+    if header != _HEADER:
+        what = "is not a SQLite database, or is encrypted" if header else "is empty: the application made no table yet"
+        raise SourceUnavailable(f"{path} {what}", remedy="name the application's database file")
+
+
+def _check_target(dsn: str) -> bool:
+    """Whether the DSN holds a password; raises `UsageError` when it is no DSN."""
+    if dsn == EMBEDDED:
+        return False
+    try:
+        parts = urlsplit(dsn)
+        secret = parts.password is not None or "password" in parse_qs(parts.query)
+    except ValueError:
+        parts, secret = urlsplit(""), False
+    if parts.scheme not in {"postgresql", "postgres"}:
+        raise UsageError(
+            "the target is neither `embedded` nor a DSN", remedy="write it as postgresql://USER@HOST:5432/DATABASE"
+        )
+    return secret
+
+
+def _beside(sqlite: Path, file: Path) -> str:
+    """The database's path as the configuration names it: relative where it lies below the configuration's folder."""
+    absolute, folder = sqlite.resolve(), file.resolve().parent
+    return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
+
+
+def _toml(text: str) -> str:
+    # JSON's strings are TOML's basic strings, but for DEL, which TOML wants escaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _write(file: Path, text: str, mode: int) -> None:
+    try:
+        data = text.encode("utf-8")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Made under another name and with its mode, so that a password is never readable, not even for a moment.
+        partial = file.with_name(f".{file.name}.{os.getpid()}")
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        partial.replace(file)
+    except UnicodeEncodeError:
+        raise UsageError(
+            "the path of the SQLite file is not valid UTF-8", remedy="link it under another name and use the link"
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"configuration file {file} cannot be written: {error.strerror}", remedy="check the folder's permissions"
+        ) from None

@@ -1,0 +1,100 @@
+"""`cdc plan`, `cdc snapshot`, `cdc schema` and `cdc load`: the steps before the daemon, one by one."""
+
+import click
+
+from cdc.cli.output import bytes_text, print_facts, print_json, say
+from cdc.cli.session import Session, audited, pass_session, run_async
+
+
+@click.command()
+@click.option("--columns", is_flag=True, help="Also list every column with its type, and what is created on it.")
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+@pass_session
+def plan(session: Session, columns: bool, as_json: bool) -> int:
+    """Show what would be created, every risk, and what blocks.
+
+    Exit code 1 says that some rows will go to quarantine, 2 that the first copy cannot begin.
+    """
+    from cdc import bootstrap
+    from cdc.cli.plan_report import print_plan
+
+    session.start_log()
+    made = run_async(bootstrap.build_plan(session.config()))
+    if as_json:
+        print_json(made.to_json())
+    else:
+        print_plan(made, with_columns=columns)
+    return int(made.exit_code)
+
+
+@click.command()
+@pass_session
+def snapshot(session: Session) -> None:
+    """Take a checked copy of the running application's file.
+
+    The copy is consistent, described by a manifest with its SHA-256, and its restore is rehearsed.
+    """
+    from cdc import bootstrap
+
+    session.start_log()
+    config = session.config()
+    with audited(config, "snapshot") as told:
+        taken = run_async(bootstrap.take_snapshot(config, session.progress()))
+        told["id"] = taken.manifest.id
+    manifest = taken.manifest
+    print_facts(
+        [
+            ("snapshot", taken.folder),
+            ("size", bytes_text(manifest.bytes)),
+            ("rows", f"{sum(manifest.tables.values()):,} in {len(manifest.tables)} tables"),
+            ("integrity", manifest.integrity_check),
+            ("SHA-256", manifest.sha256),
+            ("next", f"`cdc schema`; the way back is `cdc restore {taken.folder} --to FILE`"),
+        ]
+    )
+
+
+@click.command()
+@click.option("--print", "only_print", is_flag=True, help="Print the SQL and change nothing.")
+@pass_session
+def schema(session: Session, only_print: bool) -> None:
+    """Create the tables in Postgres.
+
+    What is there already is left as it is, so the command can be given again.
+    """
+    from cdc import bootstrap
+
+    session.start_log()
+    config = session.config()
+    if only_print:
+        click.echo(run_async(bootstrap.render_schema(config)).rstrip("\n"))
+        return
+    with audited(config, "schema") as told:
+        done = run_async(bootstrap.create_schema(config))
+        told["statements"] = len(done)
+    say(f"the schema is in place ({len(done)} statements)")
+
+
+@click.command()
+@click.option("--resync", is_flag=True, help="Accept the file as it is now; the daemon then compares every row.")
+@pass_session
+def load(session: Session, resync: bool) -> None:
+    """Load the snapshot into the new tables.
+
+    A load that was cut short goes on with the tables it lacks. --resync is for a file that was restored, replaced or
+    overwritten on purpose.
+    """
+    from cdc import bootstrap, loading
+
+    session.start_log()
+    config = session.config()
+    if resync:
+        with audited(config, "resync") as told:
+            tables = run_async(bootstrap.request_resync(config))
+            told["tables"] = len(tables)
+        say(f"the daemon will compare every row of {len(tables)} tables; next: `cdc run`")
+        return
+    with audited(config, "load") as told:
+        report = run_async(loading.load(config, session.progress()))
+        told["rows"] = report.rows
+    say(f"{report.rows:,} rows are loaded; next: `cdc run`")

@@ -1,0 +1,73 @@
+"""The plan for people: tables first, then what stays behind, then every risk, the worst first."""
+
+from collections.abc import Iterable
+
+from rich.text import Text
+
+from cdc.cli.output import facts_of, print_table, say, show
+from cdc.plan import Plan, TablePlan
+from cdc.risks import Risk
+
+_STYLES = {"blocks": "bold red", "quarantine": "yellow", "note": "dim"}
+_HEADINGS = {
+    "blocks": "these keep the first copy from beginning",
+    "quarantine": "these rows will be kept out of Postgres, in quarantine",
+    "note": "worth knowing",
+}
+
+
+def print_plan(plan: Plan, *, with_columns: bool) -> None:
+    """Print the whole plan; every column only when asked for."""
+    print_table(("table", "rows", "in Postgres", "key", "columns"), map(_row, plan.tables), numbers=("rows", "columns"))
+    if with_columns:
+        for table in plan.tables:
+            _print_columns(table)
+    _print_left_out(plan)
+    for level in ("blocks", "quarantine", "note"):
+        _print_risks(level, [risk for risk in plan.risks if risk.level == level])
+    say()
+    say(_verdict(plan))
+
+
+def _row(table: TablePlan) -> tuple[object, ...]:
+    return (table.source, table.rows, f"{table.schema}.{table.target}", ", ".join(table.key), len(table.columns))
+
+
+def _print_columns(table: TablePlan) -> None:
+    say()
+    rows = [
+        (column.source, column.declared_type or "none", f"{column.target} {column.type}", "key" if column.key else "")
+        for column in table.columns
+    ]
+    print_table((table.source, "declared", "in Postgres", ""), rows)
+    for kind, name in table.creates:
+        say(f"  {kind} {name}")
+
+
+def _print_left_out(plan: Plan) -> None:
+    left = [(f"{item.kind} {item.name}", item.reason) for item in plan.left_out]
+    left += [(f"{note.table}: {note.object}", note.reason) for note in plan.notes]
+    if left:
+        say()
+        say("left out")
+        show(facts_of((f"  {name}", reason) for name, reason in left))
+
+
+def _print_risks(level: str, risks: Iterable[Risk]) -> None:
+    found = list(risks)
+    if not found:
+        return
+    say()
+    show(Text(f"{level}: {_HEADINGS[level]}", style=_STYLES[level]))
+    for risk in found:
+        say(f"  {risk.table}{'.' + risk.column if risk.column else ''}: {risk.text}")
+        say(f"    remedy: {risk.remedy}")
+
+
+def _verdict(plan: Plan) -> str:
+    counts = plan.counts
+    size = f"{counts['tables']:,} tables, {counts['rows']:,} rows, {counts['creates']:,} constraints and indexes"
+    if plan.blocks:
+        return f"{size}; {counts['blocks']:,} findings block the first copy"
+    kept_out = f"; {counts['quarantine']:,} findings lead to quarantine" if counts["quarantine"] else ""
+    return f"{size}{kept_out}; next: `cdc up`"

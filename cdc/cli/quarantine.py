@@ -1,0 +1,135 @@
+"""`cdc quarantine`: the rows that Postgres could not hold, and what to do about them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from cdc import audit
+from cdc.cli.output import print_json, print_table, say
+from cdc.cli.session import Session, audited, pass_session, run_async
+from cdc.config import Config
+from cdc.errors import ExitCode, UsageError
+from cdc.model import show_key
+
+if TYPE_CHECKING:
+    from cdc.postgres.connection import Connection
+    from cdc.postgres.quarantine import QuarantinedRow
+
+
+@click.group()
+def quarantine() -> None:
+    """Show and treat the rows that Postgres could not hold."""
+
+
+@quarantine.command("list")
+@click.option("--table", metavar="NAME", help="Only the rows of this source table.")
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+@pass_session
+def list_(session: Session, table: str | None, as_json: bool) -> int:
+    """List the rows with key, reason and remedy.
+
+    The exit code is 1 when some are not acknowledged.
+    """
+    session.start_log()
+    rows = [row for row in run_async(_rows(session.config())) if table is None or row.source_table == table]
+    if as_json:
+        print_json({"rows": [{**asdict(row), "shown_key": show_key(row.key)} for row in rows]})
+    elif rows:
+        columns = ("table", "key", "reason", "column", "detail", "remedy", "since", "known")
+        print_table(columns, (_cells(row) for row in rows))
+    else:
+        say("the quarantine is empty")
+    return int(ExitCode.DIFFERENCE if any(row.acknowledged_at is None for row in rows) else ExitCode.OK)
+
+
+@quarantine.command()
+@click.option("--table", metavar="NAME", help="Only the rows of this source table.")
+@pass_session
+def retry(session: Session, table: str | None) -> None:
+    """Have the rows read and applied again.
+
+    For when their cause was removed. Their keys are logged again, so that the daemon treats them as if they had
+    just changed.
+    """
+    from cdc import bootstrap
+
+    session.start_log()
+    config = session.config()
+    with audited(config, "quarantine retry", table=table) as told:
+        logged = told["rows"] = run_async(bootstrap.retry_quarantined(config, table))
+    say(f"{logged:,} rows will be tried again by the daemon; see `cdc quarantine list` then")
+
+
+@quarantine.command()
+@click.option("--table", metavar="NAME", help="Only the rows of this source table.")
+@click.option("--key", metavar="KEY", help="Only this row, by the key that `cdc quarantine list` shows.")
+@pass_session
+def acknowledge(session: Session, table: str | None, key: str | None) -> None:
+    """Mark rows as known.
+
+    They stay in quarantine, but no longer warn and no longer refuse the cutover.
+    """
+    session.start_log()
+    config = session.config()
+    with audited(config, "quarantine acknowledge", table=table) as told:
+        marked = told["rows"] = run_async(_acknowledge(config, table, key))
+    say(f"{marked:,} rows acknowledged")
+
+
+@asynccontextmanager
+async def _desk(config: Config) -> "AsyncIterator[tuple[Connection, str | None]]":
+    """A connection to Postgres, and the id of the source, None when nothing was ever set up."""
+    from cdc.postgres.status import find_source_id
+    from cdc.postgres.target import connected
+    from cdc.sqlite.lag import read_identity
+
+    found = await asyncio.to_thread(read_identity, config.source)
+    async with connected(config, "quarantine") as connection:
+        known = await find_source_id(connection, found.source_id, str(config.source.path))
+        yield connection, known
+
+
+async def _rows(config: Config) -> "list[QuarantinedRow]":
+    from cdc.postgres.quarantine import list_rows
+    from cdc.postgres.status import never_started
+
+    if never_started(config):
+        return []
+    async with _desk(config) as (connection, source_id):
+        return await list_rows(connection, source_id) if source_id else []
+
+
+async def _acknowledge(config: Config, table: str | None, key: str | None) -> int:
+    from cdc.postgres import quarantine as held
+    from cdc.postgres.status import never_started
+
+    if never_started(config):
+        return 0
+    by = audit.actor()
+    async with _desk(config) as (connection, source_id):
+        if source_id is None:
+            return 0
+        if key is None:
+            return await held.acknowledge(connection, source_id, table, None, by)
+        rows = await held.list_rows(connection, source_id)
+        chosen = [r for r in rows if key in {r.key, show_key(r.key)} and table in {None, r.source_table}]
+        if not chosen:
+            raise UsageError("no row in quarantine has that key", remedy="see the keys with `cdc quarantine list`")
+        return sum([await held.acknowledge(connection, source_id, r.source_table, r.key, by) for r in chosen])
+
+
+def _cells(row: "QuarantinedRow") -> tuple[object, ...]:
+    return (
+        row.source_table,
+        show_key(row.key),
+        row.reason,
+        row.column_name,
+        row.detail,
+        row.remedy,
+        f"{row.first_seen:%Y-%m-%d %H:%M}",
+        "yes" if row.acknowledged_at else "no",
+    )

@@ -1,0 +1,122 @@
+"""What every command shares: the options given before it, the configuration, the audit trail, the event loop."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+import click
+
+from cdc import audit, log
+from cdc.cli.progress import chosen_progress
+from cdc.config import Config, config_path, load_config
+from cdc.errors import CdcError
+from cdc.model import Progress
+
+T = TypeVar("T")
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived: end at once, but close what is open. No `Exception`, so that nothing swallows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The options that stand before the command."""
+
+    config_file: Path | None = None
+    verbose: bool = False
+    quiet: bool = False
+    log_json: bool = False
+
+    @property
+    def config_path(self) -> Path:
+        """The configuration file that this call uses, whether or not it exists."""
+        return config_path(self.config_file)
+
+    def config(self) -> Config:
+        """The configuration; raises `ConfigError`."""
+        return load_config(self.config_path)
+
+    def start_log(self, *, daemon: bool = False) -> None:
+        """Set logging up: a daemon tells what it does, a command tells only what is wrong."""
+        level = "DEBUG" if self.verbose else "INFO" if daemon and not self.quiet else "WARNING"
+        log.setup(level=level, as_json=self.log_json)
+
+    def progress(self) -> Progress:
+        """Where long work shows how far it is."""
+        return chosen_progress(quiet=self.quiet)
+
+
+pass_session = click.make_pass_decorator(Session)
+
+
+@contextmanager
+def audited(config: Config, action: str, **details: audit.Detail) -> Iterator[dict[str, audit.Detail]]:
+    """Record how the step inside ended; what it adds to the yielded details is recorded with it."""
+    told: dict[str, audit.Detail] = dict(details)
+    try:
+        yield told
+    except CdcError as error:
+        audit.record(config.state.dir, action, "failed", {**told, "reason": log.redact(error.message)})
+        raise
+    except (KeyboardInterrupt, Terminated):
+        audit.record(config.state.dir, action, "interrupted", told)
+        raise
+    except BaseException as error:
+        # The message of an error that nobody foresaw may hold row values; its kind cannot.
+        audit.record(config.state.dir, action, "failed", {**told, "reason": type(error).__name__})
+        raise
+    audit.record(config.state.dir, action, "done", told)
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`; Ctrl-C and SIGTERM cancel it, so that it closes what it opened."""
+    import uvloop
+
+    return uvloop.run(_until_terminated(work))
+
+
+async def _until_terminated(work: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.current_task()
+    asked = asyncio.Event()
+
+    def end() -> None:
+        asked.set()
+        if task is not None:
+            task.cancel()
+
+    if _hears_signals():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if asked.is_set():
+            raise Terminated from None
+        raise
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """While inside, SIGTERM raises `Terminated`, so that work outside an event loop also ends cleanly."""
+    if not _hears_signals():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _hears_signals() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated

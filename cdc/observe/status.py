@@ -1,0 +1,196 @@
+"""One picture of the replication: how far it is, what waits, what is wrong, and what to do next.
+
+It is put together from what each side can tell now, so it also works while the daemon is down, while one of the
+databases cannot be reached, and before anything was set up.
+"""
+
+import asyncio
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cdc.config import Config
+from cdc.errors import ExitCode
+from cdc.postgres.status import TargetFacts, read_target
+from cdc.sqlite.lag import SourceFacts, read_identity, read_pending
+from cdc.sqlite.manifest import Manifest
+from cdc.sqlite.snapshot import latest
+
+NEW = "new"
+REPLICATE = "replicate"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Lag beyond which the operator wants to be warned; None sets no limit."""
+
+    max_lag_seconds: float | None = None
+    max_lag_changes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that needs an eye: what it is, and the step that helps."""
+
+    what: str
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The picture at one moment; see docs/cli.md for the JSON form."""
+
+    at: datetime
+    source: SourceFacts
+    target: TargetFacts
+    snapshot: Manifest | None = None
+    limits: Limits = Limits()
+
+    @property
+    def phase(self) -> str:
+        """`new` before anything was set up, then snapshot, schema, load, replicate; `unknown` without Postgres."""
+        if self.target.stream:
+            return self.target.stream.phase
+        if self.source.capture_installed:
+            return "snapshot" if self.target.reachable else "unknown"
+        return NEW
+
+    @property
+    def lag_changes(self) -> int | None:
+        """Changes that SQLite has and Postgres has not, None when one of the two cannot tell."""
+        return self.source.pending
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """How long the oldest such change has been waiting, 0 when there is none, None when unknown."""
+        return 0.0 if self.source.pending == 0 else self.source.oldest_pending_seconds
+
+    @property
+    def unacknowledged(self) -> int:
+        """Rows in quarantine that no operator has acknowledged."""
+        return sum(w.rows - w.acknowledged for w in self.target.quarantine.values())
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 fine, 1 warnings, 2 the daemon stopped with an error or cannot go on, 69 a database cannot be reached."""
+        if self.unreachable:
+            return ExitCode.UNAVAILABLE
+        if self.critical:
+            return ExitCode.CRITICAL
+        return ExitCode.DIFFERENCE if self.warnings else ExitCode.OK
+
+    @property
+    def unreachable(self) -> list[Warned]:
+        """The databases that cannot be asked although something was set up, or although the other one answers."""
+        sides: list[SourceFacts | TargetFacts] = [self.source]
+        if not (self.phase == NEW and self.target.where == "embedded"):  # it is started by the first step
+            sides.append(self.target)
+        return [Warned(side.error or "", side.remedy or "") for side in sides if side.error]
+
+    @property
+    def critical(self) -> list[Warned]:
+        """What keeps the replication from going on until a person acts."""
+        stream = self.target.stream
+        if stream is None:
+            return []
+        if stream.stopped_reason:
+            return [Warned(stream.stopped_reason, stream.stopped_remedy or "see `cdc audit`")]
+        if self.source.capture_installed is False:
+            return [
+                Warned(
+                    "the SQLite file holds no capture although it is being replicated: it was replaced or restored",
+                    "put the right file back, or accept the new one with `cdc load --resync`",
+                )
+            ]
+        return []
+
+    @property
+    def warnings(self) -> list[Warned]:
+        """What needs an eye while the replication goes on."""
+        found = []
+        if self.phase == REPLICATE and self.target.reachable and not self.target.daemon:
+            found.append(Warned("the daemon is not running", "start it: `systemctl start cdc`, or `cdc run`"))
+        if self.unacknowledged:
+            what = f"{self.unacknowledged} rows are in quarantine"
+            found.append(Warned(what, "look at them with `cdc quarantine list`"))
+        return found + self._late()
+
+    def _late(self) -> list[Warned]:
+        found = []
+        seconds, changes = self.limits.max_lag_seconds, self.limits.max_lag_changes
+        if seconds is not None and self.lag_seconds is not None and self.lag_seconds > seconds:
+            found.append(Warned(f"the lag is over {seconds:g} seconds", "see whether it shrinks: `cdc status --watch`"))
+        if changes is not None and self.lag_changes is not None and self.lag_changes > changes:
+            found.append(Warned(f"the lag is over {changes} changes", "see whether it shrinks: `cdc status --watch`"))
+        return found
+
+    @property
+    def next_step(self) -> str:
+        """What to do now, in words."""
+        for found in (self.unreachable, self.critical, self.warnings):
+            if found:
+                return found[0].step
+        match self.phase:
+            case "new":
+                return "see what would happen with `cdc plan`, then start with `cdc up`"
+            case "replicate" if self.lag_changes:
+                return "wait: the daemon is catching up"
+            case "replicate":
+                return "nothing: Postgres follows the application"
+            case _ if self.target.daemon:
+                return "wait: the first copy is being made"
+            case _:
+                return "run `cdc up`: it goes on where the first copy ended"
+
+    def to_json(self) -> dict[str, Any]:
+        """The picture as one stable object; an unknown value is null."""
+        return {
+            "at": self.at.isoformat(timespec="milliseconds"),
+            "phase": self.phase,
+            "exit_code": int(self.exit_code),
+            "next_step": self.next_step,
+            "warnings": [w.what for w in (*self.unreachable, *self.critical, *self.warnings)],
+            "source": self._source_json(),
+            "lag": {"changes": self.lag_changes, "seconds": self.lag_seconds},
+            **self._target_json(),
+        }
+
+    def _source_json(self) -> dict[str, Any]:
+        source = {k: v for k, v in asdict(self.source).items() if k != "remedy"}
+        return {**source, "path": str(self.source.path)}
+
+    def _target_json(self) -> dict[str, Any]:
+        target, stream = self.target, self.target.stream
+        waiting = target.quarantine
+        applied = stream.applied_at if stream else None
+        return {
+            "target": {"where": target.where, "reachable": target.reachable, "error": target.error},
+            "position": {"seq": stream.seq if stream else None},
+            "changes_applied": stream.changes if stream else None,
+            "last_apply": applied.isoformat() if applied else None,
+            "heartbeat_age_seconds": stream.heartbeat_age if stream else None,
+            "daemon": {"running": bool(target.daemon) if target.reachable else None, "owner": target.daemon},
+            "quarantine": {
+                "total": sum(w.rows for w in waiting.values()) if target.reachable else None,
+                "acknowledged": sum(w.acknowledged for w in waiting.values()) if target.reachable else None,
+                "by_reason": {reason: w.rows for reason, w in waiting.items()},
+            },
+            "snapshot": {
+                "id": self.snapshot.id if self.snapshot else None,
+                "taken_at": self.snapshot.taken_at if self.snapshot else None,
+            },
+            "stopped": {
+                "reason": stream.stopped_reason if stream else None,
+                "remedy": stream.stopped_remedy if stream else None,
+            },
+        }
+
+
+async def gather(config: Config, limits: Limits = Limits()) -> Status:
+    """The picture of now. Never raises for a database that cannot be reached: the picture then says so."""
+    source = await asyncio.to_thread(read_identity, config.source)
+    target = await read_target(config, source.source_id)
+    if target.stream and target.stream.seq is not None:
+        source = await asyncio.to_thread(read_pending, config.source, source, target.stream.seq)
+    newest = latest(config.state.dir / "snapshots")
+    return Status(datetime.now(UTC), source, target, newest.manifest if newest else None, limits)

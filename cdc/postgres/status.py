@@ -1,0 +1,129 @@
+"""What `cdc status` asks Postgres: how far the stream is, what is in quarantine, and whether the daemon lives."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from asyncpg import Record
+
+from cdc.config import EMBEDDED, Config
+from cdc.errors import TargetError, TargetUnavailable
+from cdc.postgres import embedded
+from cdc.postgres.connection import Connection, connect, lock_key, password_from, translated, where
+from cdc.postgres.statements import load
+from cdc.postgres.target import embedded_folder
+
+SQL: Final = load("status")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Rows in quarantine for one reason, and how many of them the operator knows about."""
+
+    rows: int
+    acknowledged: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """The stream's row in words of the status; ages are in seconds."""
+
+    source_id: str
+    source_path: str
+    phase: str
+    seq: int | None
+    snapshot_id: str | None
+    changes: int
+    applied_at: datetime | None
+    heartbeat_age: float | None
+    owner: str | None
+    stopped_reason: str | None
+    stopped_remedy: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """What Postgres told; `stream` is None before anything was set up, `error` is why it could not be asked."""
+
+    where: str
+    reachable: bool = False
+    error: str | None = None
+    remedy: str | None = None
+    stream: StreamFacts | None = None
+    daemon: str | None = None
+    quarantine: Mapping[str, Waiting] = field(default_factory=dict)
+
+
+def target_name(config: Config) -> str:
+    """The target for people: host, port and database, or the embedded server; never a password."""
+    return EMBEDDED if config.target.embedded else where(config.target.dsn)
+
+
+def never_started(config: Config) -> bool:
+    """Whether the target is an embedded server that has not been made yet, so that nothing can be in it."""
+    return config.target.embedded and not (embedded_folder(config) / "data").exists()
+
+
+def running_dsn(config: Config) -> str:
+    """The DSN of a target that runs; raises `TargetUnavailable` for an embedded server that does not, starts none."""
+    if not config.target.embedded:
+        return config.target.dsn
+    found = embedded.find(embedded_folder(config))
+    if found is None:
+        raise TargetUnavailable(
+            "the embedded Postgres is not running", remedy="`cdc run` and `cdc up` start it and keep it running"
+        )
+    return found
+
+
+@asynccontextmanager
+async def opened(config: Config, purpose: str) -> AsyncIterator[Connection]:
+    """A connection to the running target for as long as the block lasts; raises `TargetError`."""
+    password = password_from(config.target.password_file)
+    connection = await connect(running_dsn(config), purpose=purpose, password=password)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def read_target(config: Config, source_id: str | None) -> TargetFacts:
+    """What Postgres knows of the source; never raises `TargetError`. Without an id the source is found by its path."""
+    facts = TargetFacts(target_name(config))
+    try:
+        async with opened(config, "status") as connection:
+            with translated("reading the status"):
+                return await _read(connection, replace(facts, reachable=True), source_id, str(config.source.path))
+    except TargetError as error:
+        return replace(facts, error=error.message, remedy=error.remedy)
+
+
+async def find_source_id(connection: Connection, source_id: str | None, path: str) -> str | None:
+    """The source's id if Postgres knows it; without an id, that of the source last seen at this path."""
+    with translated("looking for the source"):
+        if await connection.fetchval("SELECT to_regclass('cdc.stream') IS NULL"):
+            return None
+        found = await connection.fetchrow(SQL["stream"], source_id, path)
+    return str(found["source_id"]) if found else None
+
+
+async def _read(connection: Connection, facts: TargetFacts, source_id: str | None, path: str) -> TargetFacts:
+    if await connection.fetchval("SELECT to_regclass('cdc.stream') IS NULL"):
+        return facts
+    row = await connection.fetchrow(SQL["stream"], source_id, path)
+    if row is None:
+        return facts
+    stream = _stream(row)
+    waiting = await connection.fetch(SQL["quarantine"], stream.source_id)
+    return replace(
+        facts,
+        stream=stream,
+        daemon=await connection.fetchval(SQL["holder"], lock_key(stream.source_id)),
+        quarantine={r["reason"]: Waiting(r["rows"], r["acknowledged"]) for r in waiting},
+    )
+
+
+def _stream(row: Record) -> StreamFacts:
+    return StreamFacts(**dict(row))

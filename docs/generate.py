@@ -1,0 +1,207 @@
+"""Writes docs/cli.md and docs/configuration.md from what the program itself knows. `make docs` runs it."""
+
+import inspect
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from cdc.cli.entry import cli
+from cdc.config import ColumnOptions, Replicate, Snapshot, Source, State, TableOptions, Target
+
+FOLDER: Final = Path(__file__).parent
+NOTICE: Final = "<!-- Written by `make docs`; edit the sources it is made from. -->"
+
+SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
+    ("[source]", Source),
+    ("[target]", Target),
+    ("[state]", State),
+    ("[replicate]", Replicate),
+    ("[snapshot]", Snapshot),
+    ("[tables.NAME]", TableOptions),
+    ("[tables.NAME.columns.COLUMN]", ColumnOptions),
+]
+
+# Said beside the struct's own docstrings: what each key means to the operator, with its unit.
+KEYS: Final = {
+    "source.path": "The application's SQLite file. It must be on a disk of this machine.",
+    "source.busy_timeout_seconds": "How long to wait for a lock on the file before trying again later.",
+    "target.dsn": "`postgresql://USER@HOST:PORT/DATABASE`, or `embedded` for the server that cdc brings.",
+    "target.schema": "The schema of the replicated tables. `cdc` and names that begin with `pg_` are refused.",
+    "target.password_file": "A file that holds the password and nothing else.",
+    "state.dir": "The folder of snapshots, the embedded server and the audit file.",
+    "replicate.tables": "Shell patterns of table names to replicate; letter case does not matter.",
+    "replicate.exclude": "Shell patterns of table names to leave out, although `tables` matches them.",
+    "replicate.poll_seconds": "How long a change can go unseen when no file event arrives.",
+    "replicate.idle_close_seconds": "After so long without a change the file is left without a connection of ours.",
+    "replicate.round_entries": "Changelog entries read in one snapshot of the file, in WAL mode.",
+    "replicate.round_entries_journal": "The same in rollback-journal mode, where a reader blocks the writer's commit.",
+    "replicate.round_bytes": "Bytes of rows read in one snapshot of the file.",
+    "replicate.prune_entries": "The changelog is pruned when so many applied entries lie in it,",
+    "replicate.prune_seconds": "or when the oldest of them is this old.",
+    "replicate.heartbeat_seconds": "How often the daemon shows in Postgres that it lives.",
+    "snapshot.max_writer_pause_seconds": "How long a snapshot may hold a writer in rollback-journal mode.",
+    "tables.NAME.target": "The table's name in Postgres.",
+    "tables.NAME.skip": "Columns that are not replicated.",
+    "tables.NAME.key": "`declared` uses the primary key; `rowid` the rowid although a primary key is declared.",
+    "tables.NAME.columns.COLUMN.target": "The column's name in Postgres.",
+    "tables.NAME.columns.COLUMN.type": "The column's type in Postgres, instead of what its declaration leads to.",
+    "tables.NAME.columns.COLUMN.expression": "SQLite SQL that computes the value; for columns that only Postgres has.",
+}
+
+
+def cli_page() -> str:
+    """The reference of every command and option."""
+    parts = ["# Command line", NOTICE, _group_text(cli), _options_table(cli)]
+    for path, command in walk(cli):
+        parts += [f"## `{path}`", f"```\n{_usage(path, command)}\n```", _help_text(command), _options_table(command)]
+    return "\n\n".join(part for part in (*parts, STATUS_JSON) if part) + "\n"
+
+
+def configuration_page() -> str:
+    """The reference of every key of the configuration file."""
+    parts = ["# Configuration", NOTICE, INTRODUCTION]
+    for heading, struct in SECTIONS:
+        parts += [f"## `{heading}`", inspect.cleandoc(struct.__doc__ or ""), _keys_table(heading, struct)]
+    return "\n\n".join(parts) + "\n"
+
+
+def walk(group: click.Group, path: str = "cdc") -> list[tuple[str, click.Command]]:
+    """Every command below a group that does something itself, with the words that call it."""
+    found: list[tuple[str, click.Command]] = []
+    for name in sorted(group.commands):
+        command = group.commands[name]
+        own = f"{path} {name}"
+        found += walk(command, own) if isinstance(command, click.Group) else [(own, command)]
+    return found
+
+
+def _group_text(group: click.Group) -> str:
+    return f"{_help_text(group)}\n\n{group.epilog or ''}\n\nThese stand before the command:".strip()
+
+
+def _usage(path: str, command: click.Command) -> str:
+    arguments = [p.make_metavar(click.Context(command)) for p in command.params if isinstance(p, click.Argument)]
+    return " ".join([path, "[OPTIONS]", *arguments])
+
+
+def _help_text(command: click.Command) -> str:
+    return inspect.cleandoc(command.help or "")
+
+
+def _options_table(command: click.Command) -> str:
+    rows = [
+        (f"`{_names(option)}`", _option_help(option)) for option in command.params if isinstance(option, click.Option)
+    ]
+    return _table(("option", "meaning"), rows) if rows else ""
+
+
+def _names(option: click.Option) -> str:
+    names = ", ".join(option.opts)
+    return names if option.is_flag else f"{names} {option.make_metavar(click.Context(click.Command('x')))}"
+
+
+def _option_help(option: click.Option) -> str:
+    default = f" Default: `{option.default}`." if option.show_default and option.default is not None else ""
+    return f"{option.help or ''}{' Required.' if option.required else ''}{default}"
+
+
+def _keys_table(heading: str, struct: type[msgspec.Struct]) -> str:
+    prefix = heading.strip("[]")
+    rows = [
+        (f"`{f.name}`", _type_text(struct, f.name), _default(f), KEYS[f"{prefix}.{f.name}"])
+        for f in msgspec.structs.fields(struct)
+        if f"{prefix}.{f.name}" != "tables.NAME.columns"  # it has a section of its own
+    ]
+    return _table(("key", "type", "default", "meaning"), rows)
+
+
+def _type_text(struct: type[msgspec.Struct], name: str) -> str:
+    written = str(inspect.get_annotations(struct)[name])
+    for pattern, words in _TYPES:
+        if re.search(pattern, written):
+            return words
+    return "text"
+
+
+_TYPES: Final = (
+    ("list", "list of texts"),
+    ("Literal", "text"),
+    ("float", "number"),
+    ("int", "integer"),
+    ("Path", "path"),
+)
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "required"
+    value: Any = field.default
+    if value is msgspec.NODEFAULT:
+        factory: Any = field.default_factory
+        value = factory()
+    return "" if value is None else f"`{_toml(value)}`"
+
+
+def _toml(value: object) -> str:
+    match value:
+        case list():
+            return "[" + ", ".join(f'"{item}"' for item in value) + "]"
+        case int() | float():
+            return str(value)
+        case _:
+            return f'"{value}"'
+
+
+def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [columns, tuple("---" for _ in columns), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+INTRODUCTION: Final = """\
+The configuration is one TOML file: the one given with `-c`, else the one in `$CDC_CONFIG`, else `cdc.toml` in the
+working directory. `cdc init` writes a first one. Relative paths are relative to the file. An unknown key, a wrong type
+or an impossible value is refused with exit code 78 and a remedy.
+
+Only `path` in `[source]` and `dsn` in `[target]` are required. A password does not belong into this file: it is taken
+from `PGPASSWORD`, from `PGPASSFILE`, or from `password_file`."""
+
+STATUS_JSON: Final = """\
+## What `cdc status --json` answers
+
+One object whose keys are always there; an unknown value is `null`.
+
+| key | meaning |
+| --- | --- |
+| `at` | when the picture was made, ISO 8601 in UTC |
+| `phase` | `new`, `snapshot`, `schema`, `load`, `replicate`, or `unknown` while Postgres cannot be asked |
+| `exit_code` | what the command exits with |
+| `next_step` | what to do now, in words |
+| `warnings` | everything that needs an eye, the worst first |
+| `source` | `path`, `reachable`, `error`, `capture_installed`, `source_id`, `newest_seq` (the newest entry), \
+`pending` (entries that Postgres has not), `oldest_pending_seconds` |
+| `target` | `where` (never with a password), `reachable`, `error` |
+| `position` | `seq`: the changelog entry up to which Postgres has everything |
+| `lag` | `changes` and `seconds`: how much waits, and for how long |
+| `changes_applied` | changelog entries applied since the stream began |
+| `last_apply` | when the last batch was committed, ISO 8601 |
+| `heartbeat_age_seconds` | how long ago the daemon showed that it lives |
+| `daemon` | `running` (it holds the source's lock), `owner` |
+| `quarantine` | `total`, `acknowledged`, `by_reason` |
+| `snapshot` | `id` and `taken_at` of the newest one in the state folder |
+| `stopped` | `reason` and `remedy` when the daemon stopped with an error |
+
+With `--json` an error of any command is one object as well: `error`, `remedy`, `exit_code`."""
+
+
+def main() -> None:
+    """Write both pages."""
+    (FOLDER / "cli.md").write_text(cli_page(), encoding="utf-8")
+    (FOLDER / "configuration.md").write_text(configuration_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

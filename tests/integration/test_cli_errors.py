@@ -1,0 +1,315 @@
+"""Commands against real databases that are away, new, broken or stopped: what is printed and how they exit."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote as quote_url
+
+import apsw
+import pytest
+
+from cdc import audit
+from cdc.cli import main
+from cdc.config import load_config
+from cdc.errors import ExitCode
+from cdc.model import Position, Reason, Rejection, encode_key
+from cdc.postgres import audit as postgres_audit
+from cdc.postgres import position
+from cdc.postgres.connection import Connection, connect, lock_source
+from cdc.postgres.quarantine import Held, Quarantine
+from cdc.sqlite import source as sqlite
+from cdc.sqlite.connection import open_source
+
+CLOSED_PORT = "postgresql://nobody@127.0.0.1:1/app"
+
+
+class Site:
+    """One configured source and target, and what an operator does there."""
+
+    def __init__(self, folder: Path, dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self.dsn = dsn
+        self._capsys = capsys
+        self.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, v)")
+        assert main(["init", str(folder / "app.db"), "--target", dsn]) == ExitCode.OK
+        capsys.readouterr()
+
+    def sql(self, text: str) -> None:
+        connection = apsw.Connection(str(self.folder / "app.db"))
+        connection.execute(text)
+        connection.close()
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        shown = self._capsys.readouterr()
+        return code, shown.out, shown.err
+
+    def status(self, *arguments: str) -> dict[str, Any]:
+        code, out, _ = self.run("status", "--json", *arguments)
+        told: dict[str, Any] = json.loads(out)
+        assert told["exit_code"] == code
+        return told
+
+    def capture(self) -> str:
+        """Install capture; returns the source's id."""
+        found = sqlite.install(load_config(self.folder / "cdc.toml")).capture
+        assert found is not None
+        return found.source_id
+
+    def postgres(self, work: Callable[[Connection], Awaitable[None]]) -> None:
+        async def connected() -> None:
+            connection = await connect(self.dsn, purpose="test")
+            try:
+                await work(connection)
+            finally:
+                await connection.close()
+
+        asyncio.run(connected())
+
+    def replicating(self, seq: int = 1) -> str:
+        """As the databases are while the daemon follows, without a daemon."""
+        source_id = self.capture()
+
+        async def work(connection: Connection) -> None:
+            await position.create_state(connection)
+            await position.register(connection, source_id, str(self.folder / "app.db"), "public")
+            await position.begin_at(connection, source_id, Position(seq, "x"), "snapshot")
+            await position.set_phase(connection, source_id, "replicate")
+
+        self.postgres(work)
+        return source_id
+
+
+@pytest.fixture
+def site(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
+    monkeypatch.chdir(tmp_path)
+    return Site(tmp_path, database, capsys)
+
+
+@pytest.fixture
+def cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
+    """A site whose Postgres cannot be reached."""
+    monkeypatch.chdir(tmp_path)
+    return Site(tmp_path, CLOSED_PORT, capsys)
+
+
+# --- before anything was set up ---------------------------------------------------------------------------------------
+
+
+def test_before_anything_was_set_up_the_status_is_new_and_names_the_first_step(site: Site) -> None:
+    told = site.status()
+    assert told["phase"] == "new"
+    assert told["exit_code"] == ExitCode.OK
+    assert "cdc up" in told["next_step"]
+    assert told["source"]["capture_installed"] is False
+    assert told["target"]["reachable"]
+
+
+def test_the_status_of_an_embedded_target_starts_no_server(site: Site) -> None:
+    assert site.run("init", "app.db", "--force")[0] == ExitCode.OK
+    assert site.status()["exit_code"] == ExitCode.OK
+    assert not (site.folder / ".cdc").exists()
+
+
+def test_reading_commands_answer_before_anything_was_set_up(site: Site) -> None:
+    assert site.run("quarantine", "list") == (ExitCode.OK, "the quarantine is empty\n", "")
+    assert json.loads(site.run("quarantine", "list", "--json")[1]) == {"rows": []}
+    assert json.loads(site.run("audit", "--json")[1]) == {"entries": []}
+    assert site.run("audit", "--postgres")[:2] == (ExitCode.OK, "nothing was done yet\n")
+
+
+def test_acknowledging_in_an_embedded_server_that_was_never_made_makes_none(site: Site) -> None:
+    assert site.run("init", "app.db", "--force")[0] == ExitCode.OK
+    assert site.run("quarantine", "acknowledge")[:2] == (ExitCode.OK, "0 rows acknowledged\n")
+    assert not (site.folder / ".cdc" / "postgres").exists()
+
+
+# --- a database that is away ------------------------------------------------------------------------------------------
+
+
+def test_a_postgres_that_is_away_leaves_the_half_of_the_status_that_is_known(cut_off: Site) -> None:
+    cut_off.capture()
+    told = cut_off.status()
+    assert told["exit_code"] == ExitCode.UNAVAILABLE
+    assert told["phase"] == "unknown"
+    assert told["source"]["newest_seq"] is not None
+    assert "127.0.0.1:1/app" in told["target"]["error"]
+    assert told["next_step"]
+
+
+def test_a_file_that_is_away_leaves_the_other_half(site: Site) -> None:
+    site.replicating()
+    (site.folder / "app.db").rename(site.folder / "moved.db")
+    told = site.status()
+    assert told["exit_code"] == ExitCode.UNAVAILABLE
+    assert told["phase"] == "replicate"
+    assert told["lag"] == {"changes": None, "seconds": None}
+    assert "does not exist" in told["source"]["error"]
+
+
+def test_a_file_that_is_no_database_is_told_as_such(site: Site) -> None:
+    (site.folder / "app.db").write_bytes(b"no database, but long enough to have a header" * 50)
+    told = site.status()
+    assert told["exit_code"] == ExitCode.UNAVAILABLE
+    assert "not a SQLite database" in told["source"]["error"]
+
+
+@pytest.mark.parametrize("command", [["quarantine", "list"], ["quarantine", "acknowledge"], ["audit", "--postgres"]])
+def test_a_command_that_needs_postgres_exits_69_with_two_lines(cut_off: Site, command: list[str]) -> None:
+    code, out, err = cut_off.run(*command)
+    assert (code, out) == (ExitCode.UNAVAILABLE, "")
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["error", "remedy"]
+
+
+def test_a_password_never_shows(cut_off: Site) -> None:
+    dsn = f"postgresql://u:{quote_url('tops3cret')}@127.0.0.1:1/app"
+    assert cut_off.run("init", "app.db", "--force", "--target", dsn)[0] == ExitCode.OK
+    for command in (
+        ["status"],
+        ["status", "--json"],
+        ["quarantine", "acknowledge"],
+        ["--debug", "audit", "--postgres"],
+    ):
+        code, out, err = cut_off.run(*command)
+        assert code == ExitCode.UNAVAILABLE
+        assert "tops3cret" not in out + err
+    assert "tops3cret" not in (cut_off.folder / ".cdc" / audit.FILE).read_text()
+
+
+# --- replicating ------------------------------------------------------------------------------------------------------
+
+
+def test_changes_that_wait_are_counted_and_their_age_is_told(site: Site) -> None:
+    site.replicating()
+    before = site.status()["lag"]["changes"]
+    site.sql("INSERT INTO t(v) VALUES (1), (2), (3)")
+    told = site.status()
+    assert told["lag"]["changes"] == before + 3
+    assert told["lag"]["seconds"] >= 0
+    assert told["daemon"] == {"running": False, "owner": None}
+    assert told["exit_code"] == ExitCode.DIFFERENCE
+    assert "the daemon is not running" in told["warnings"]
+
+
+def test_a_lag_beyond_the_given_limit_is_a_warning(site: Site) -> None:
+    site.replicating()
+    site.sql("INSERT INTO t(v) VALUES (1), (2), (3)")
+    assert any("over 2 changes" in w for w in site.status("--max-lag-changes", "2")["warnings"])
+    assert not any("lag" in w for w in site.status("--max-lag-changes", "100000")["warnings"])
+
+
+def test_the_daemon_runs_for_as_long_as_it_holds_the_lock(site: Site) -> None:
+    source_id = site.replicating()
+    told: dict[str, Any] = {}
+
+    async def work(connection: Connection) -> None:
+        await lock_source(connection, source_id)
+        told.update(await asyncio.to_thread(site.status))
+
+    site.postgres(work)
+    assert told["daemon"]["running"] is True
+    assert told["daemon"]["owner"].startswith("cdc test")
+    assert told["exit_code"] == ExitCode.OK
+    assert site.status()["daemon"]["running"] is False
+
+
+def test_a_daemon_that_stopped_with_an_error_is_critical_and_its_remedy_is_the_next_step(site: Site) -> None:
+    source_id = site.replicating()
+    site.postgres(lambda connection: position.stopped(connection, source_id, "a table is gone", "bring it back"))
+    told = site.status()
+    assert told["exit_code"] == ExitCode.CRITICAL
+    assert told["stopped"] == {"reason": "a table is gone", "remedy": "bring it back"}
+    assert told["next_step"] == "bring it back"
+    code, out, _ = site.run("status")
+    assert code == ExitCode.CRITICAL
+    assert "! a table is gone" in out
+
+
+def test_a_file_that_lost_its_capture_is_critical(site: Site) -> None:
+    site.replicating()
+    code, out, _ = site.run("cleanup", "--capture-only")
+    assert (code, out) == (ExitCode.OK, "capture is removed\n")
+    told = site.status()
+    assert told["exit_code"] == ExitCode.CRITICAL
+    assert "--resync" in told["next_step"]
+    assert [e.action for e in audit.read(site.folder / ".cdc")] == ["cleanup"]
+
+
+def test_cleanup_leaves_no_trace_of_ours(site: Site) -> None:
+    site.capture()
+    assert site.run("cleanup", "--capture-only")[0] == ExitCode.OK
+    connection = open_source(site.folder / "app.db")
+    names = connection.execute("SELECT name FROM sqlite_schema").fetchall()
+    connection.close()
+    assert names == [("t",)]
+    assert site.run("cleanup", "--capture-only")[1] == "there was no capture to remove\n"
+
+
+# --- quarantine and audit ---------------------------------------------------------------------------------------------
+
+
+def held(site: Site, source_id: str, *keys: int | str) -> None:
+    rejection = Rejection("v", Reason.VALUE, "text in a bigint column", "correct it")
+
+    async def work(connection: Connection) -> None:
+        await Quarantine(connection, source_id).put("t", [Held(encode_key([key]), rejection) for key in keys])
+
+    site.postgres(work)
+
+
+def test_rows_in_quarantine_are_listed_with_reason_and_remedy(site: Site) -> None:
+    held(site, site.replicating(), 5, "yt:a")
+    code, out, _ = site.run("quarantine", "list")
+    assert code == ExitCode.DIFFERENCE
+    for word in ("'yt:a'", "text in a bigint column", "correct it"):
+        assert word in out
+    assert site.status()["quarantine"] == {"total": 2, "acknowledged": 0, "by_reason": {"value": 2}}
+    assert json.loads(site.run("quarantine", "list", "--json", "--table", "other")[1]) == {"rows": []}
+
+
+def test_an_acknowledged_row_stays_but_no_longer_warns(site: Site) -> None:
+    held(site, site.replicating(), 5, "yt:a")
+    assert site.run("quarantine", "acknowledge", "--key", "'yt:a'")[:2] == (ExitCode.OK, "1 rows acknowledged\n")
+    assert site.run("quarantine", "list")[0] == ExitCode.DIFFERENCE
+    assert site.run("quarantine", "acknowledge")[0] == ExitCode.OK
+    assert site.run("quarantine", "list")[0] == ExitCode.OK
+    assert not any("quarantine" in w for w in site.status()["warnings"])
+    row = json.loads(site.run("quarantine", "list", "--json")[1])["rows"][0]
+    assert "@" in row["acknowledged_by"]
+
+
+def test_a_key_that_is_not_there_cannot_be_acknowledged(site: Site) -> None:
+    held(site, site.replicating(), 5)
+    code, _, err = site.run("quarantine", "acknowledge", "--key", "6")
+    assert code == ExitCode.USAGE
+    assert "cdc quarantine list" in err
+
+
+def test_a_retry_logs_the_keys_again(site: Site) -> None:
+    held(site, site.replicating(), 5)
+    before = site.status()["source"]["newest_seq"]
+    code, out, _ = site.run("quarantine", "retry")
+    assert code == ExitCode.OK
+    assert out.startswith("1 rows will be tried again")
+    assert site.status()["source"]["newest_seq"] == before + 1
+
+
+def test_the_copy_of_the_audit_trail_in_postgres_holds_the_same(site: Site) -> None:
+    source_id = site.replicating()
+    made = audit.record(site.folder / ".cdc", "load", "done", {"rows": 5, "table": "t"})
+    site.postgres(lambda connection: postgres_audit.record(connection, made, source_id))
+    ours = json.loads(site.run("audit", "--json")[1])
+    assert ours == {"entries": [made.to_json()]}
+    assert json.loads(site.run("audit", "--postgres", "--json")[1]) == ours
+
+
+# --- restore ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_no_snapshot_cannot_be_restored(site: Site) -> None:
+    code, _, err = site.run("restore", str(site.folder), "--to", "back.db")
+    assert code == ExitCode.CRITICAL
+    assert "is not a complete snapshot" in err
+    assert not (site.folder / "back.db").exists()
