@@ -42,7 +42,7 @@ def risks(table: Table, mapped: TableMap, profile: TableProfile | None) -> tuple
     """Every finding about a table, in the order of its columns; without a profile only those about its shape."""
     found = list(_key_risks(table, profile))
     if profile and profile.orphans:
-        text = f"{_rows(profile.orphans)} refer to a parent row that is missing: they go to quarantine"
+        text = f"{_rows(profile.orphans)} whose parent row is missing: to quarantine"
         found.append(Risk(table.name, "", "quarantine", text, "add the parents or correct the references in SQLite"))
     for column in mapped.columns:
         values = profile.column(column.source) if profile and column.source else None
@@ -77,8 +77,9 @@ def _key_risks(table: Table, profile: TableProfile | None) -> Iterator[Risk]:
         return
     profiles = [(name, profile.column(name) if profile else None) for name in table.key.columns]
     nulls = [(name, p.null) for name, p in profiles if p and p.null]
+    remedy = "give those rows a key in SQLite" + (f", or {rowid}" if table.rowid_alias else "")
     for name, count in nulls:
-        yield Risk(table.name, name, "blocks", f"the key is NULL in {_rows(count)}: nothing tells them apart", rowid)
+        yield Risk(table.name, name, "blocks", f"the key is NULL in {_rows(count)}: nothing tells them apart", remedy)
     if not nulls:
         text = "SQLite lets this key be NULL; such a row would go to quarantine"
         yield Risk(table.name, ", ".join(table.key.columns), "note", text, f"if the application writes them, {rowid}")

@@ -1,0 +1,116 @@
+"""The plan tells what will be made and what in the data will not fit, before anything is made."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copy
+from typing import Any
+
+import apsw
+import pytest
+
+from cdc.config import decode_config
+from cdc.errors import ExitCode
+from cdc.mapping import ColumnProfile, map_schema
+from cdc.plan import Plan, make_plan
+from cdc.postgres.ddl import script
+from cdc.resources import folder
+from cdc.sqlite.catalogue import read_schema
+from cdc.sqlite.profile import profile
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[apsw.Connection]:
+    connection = apsw.Connection(str(tmp_path / "app.db"))
+    yield connection
+    connection.close()
+
+
+def planned(db: apsw.Connection, tables: dict[str, Any] | None = None) -> Plan:
+    config = decode_config({"source": {"path": "a.db"}, "target": {"dsn": "x"}, "tables": tables or {}})
+    schema = read_schema(db, config)
+    profiles = {t.name: profile(db, t) for t in schema.tables}
+    maps = map_schema(schema, config, profiles)
+    return make_plan(schema, maps, script(maps, "public"), profiles)
+
+
+def column(db: apsw.Connection, name: str, dates: tuple[str, ...] = ()) -> ColumnProfile:
+    config = decode_config({"source": {"path": "a.db"}, "target": {"dsn": "x"}})
+    found = profile(db, read_schema(db, config).tables[0], dates).column(name)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("name", "rows"), [("ytv2_content.db", 228), ("ytv2_migration_day.db", 313)])
+def test_the_examples_have_a_plan_that_json_can_carry(tmp_path: Path, name: str, rows: int) -> None:
+    copy(folder("ytv2") / name, tmp_path / name)
+    db = apsw.Connection(str(tmp_path / name))
+    plan = planned(db)
+    assert plan.counts["rows"] == rows
+    assert json.loads(json.dumps(plan.to_json()))["counts"] == plan.counts
+    assert not plan.blocks
+    proposed = {(r.table, r.column) for r in plan.risks if "jsonb" in r.remedy}
+    assert ("content", "subcategories_json") in proposed
+    db.close()
+
+
+def test_every_value_is_counted_by_its_class(db: apsw.Connection) -> None:
+    db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v)")
+    values = [None, 0, 1, 2, 2**53 + 1, 1.5, "x", "{}", "[1]", "5", "{", b"\x00", "a\x00b"]
+    db.executemany("INSERT INTO t (v) VALUES (?)", [(v,) for v in values])
+    db.execute("INSERT INTO t (v) VALUES (CAST(x'ff' AS TEXT))")
+    assert column(db, "v") == ColumnProfile(
+        "v", null=1, integer=4, real=1, text=7, blob=1, not_boolean=2, big=1, nul=1, invalid=1, json=2, not_json=4
+    )
+
+
+def test_texts_of_date_columns_are_counted_by_form(db: apsw.Connection) -> None:
+    db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v DATETIME, w TEXT)")
+    naive = ["2024-01-02 03:04", "2024-01-02T03:04:05", "2024-01-02 03:04:05.123456"]
+    zoned = ["2024-01-02T03:04:05Z", "2024-01-02 03:04:05+02:00"]
+    other = ["2024-02-30 00:00", "2024-01-02 24:00:00", "2024-01-02 03:04:05.1234567", "now", "2024-01-02\n"]
+    for text in [*naive, *zoned, "2024-01-02", "", *other]:
+        db.execute("INSERT INTO t (v, w) VALUES (?1, ?1)", (text,))
+    for name in ("v", "w"):
+        found = column(db, name, dates=("w",))
+        assert (found.naive, found.zoned, found.date, found.empty, found.other) == (3, 2, 1, 1, 5)
+
+
+def test_a_wide_table_is_counted_whole(db: apsw.Connection) -> None:
+    db.execute(f"CREATE TABLE t ({', '.join(f'c{i} INT' for i in range(1000))})")
+    db.execute("INSERT INTO t (c999) VALUES (7)")
+    assert column(db, "c999") == ColumnProfile("c999", integer=1, not_boolean=1)
+
+
+def test_a_clean_file_is_fine_and_a_risk_and_a_block_are_told_by_the_exit_code(db: apsw.Connection) -> None:
+    db.execute("CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, n INT)")
+    db.execute("INSERT INTO t VALUES ('a', 1)")
+    assert planned(db).exit_code is ExitCode.OK
+    db.execute("INSERT INTO t VALUES ('b', 'text')")
+    assert planned(db).exit_code is ExitCode.DIFFERENCE
+    # All names of the rowid are taken, so the declared key is the only one.
+    db.execute("CREATE TABLE u (id TEXT PRIMARY KEY, rowid, oid, _rowid_); INSERT INTO u (id) VALUES (NULL), (NULL)")
+    plan = planned(db)
+    assert plan.exit_code is ExitCode.CRITICAL
+    assert plan.risks[0].level == "blocks"
+
+
+def test_orphans_are_counted_and_what_is_left_out_has_its_reason(db: apsw.Connection) -> None:
+    db.execute("CREATE TABLE p (id INTEGER PRIMARY KEY)")
+    db.execute("CREATE TABLE c (id INTEGER PRIMARY KEY, p INT REFERENCES p, q INT REFERENCES p, CHECK (p LIKE '1%'))")
+    db.execute("CREATE VIEW v AS SELECT 1; INSERT INTO c VALUES (1, 10, 11), (2, NULL, NULL)")
+    plan = planned(db)
+    assert [r.text for r in plan.risks] == ["1 row whose parent row is missing: to quarantine"]
+    assert [left.name for left in plan.left_out] == ["v"]
+    assert "CHECK" in plan.notes[0].object
+    assert ("foreign key", "c_p_fkey") in next(t for t in plan.tables if t.source == "c").creates
+    assert plan.counts == {
+        "tables": 2,
+        "columns": 4,
+        "rows": 2,
+        "creates": 4,
+        "left_out": 2,
+        "blocks": 0,
+        "quarantine": 1,
+        "note": 0,
+    }
