@@ -7,7 +7,7 @@ each value is made one by one, and one that cannot be stored exactly raises `Unf
 
 import re
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from types import NoneType
@@ -182,8 +182,14 @@ def _plain_text(longest: int | None, *, padded: bool) -> Form:
     def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
         if not kinds <= _TEXTS:
             return None
-        texts = cast("Sequence[str]", _present(values, kinds))
-        if "\x00" in "".join(texts) or (longest is not None and max(map(len, texts), default=0) > longest):
+        texts = cast("Iterable[str]", filter(None, values)) if NoneType in kinds else cast("Sequence[str]", values)
+        if "\x00" in "".join(texts):
+            return None
+        return values if longest is None and not padded else _narrow(values)
+
+    def _narrow(values: Sequence[Value]) -> Sequence[object] | None:
+        texts = cast("list[str]", list(filter(None, values)))
+        if longest is not None and max(map(len, texts), default=0) > longest:
             return None
         return None if padded and any(text.endswith(" ") for text in texts) else values
 
@@ -233,17 +239,17 @@ def _any_literal() -> Form:
 # --- texts that stand for something -----------------------------------------------------------------------------------
 
 
-def _formed(takes: str, pattern: re.Pattern[str], make: Callable[[str], object] | None) -> Form:
-    """Texts of one exact form, made into something else (or kept, when `make` is None)."""
+def _formed(takes: str, pattern: re.Pattern[str], make: "_Make", coarser: re.Pattern[str] | None) -> Form:
+    """Texts of one exact form, made into what stands for them. `coarser` finds digits that the type would round."""
 
     def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
         if not kinds <= _TEXTS:
             return None
         texts = cast("Sequence[str]", _present(values, kinds))
-        if not text_forms.all_match(pattern, texts):
+        if not text_forms.all_match(pattern, texts) or (coarser and any(map(coarser.search, texts))):
             return None
         try:
-            return values if make is None else _with_gaps(values, list(map(make, texts)))
+            return _with_gaps(values, make(texts))
         except ValueError:
             return None
 
@@ -251,8 +257,10 @@ def _formed(takes: str, pattern: re.Pattern[str], make: Callable[[str], object] 
         text = _expect(value, str)
         if not text_forms.all_match(pattern, [text]):
             raise Unfit("is a text of another form" if text else "is an empty text")
+        if coarser and coarser.search(text):
+            raise Unfit("is a text with more digits of a second than the type keeps")
         try:
-            return text if make is None else make(text)
+            return make([text])[0]
         except ValueError:
             raise Unfit("is a text that names no real date or time") from None
 
@@ -288,12 +296,13 @@ def _documents(check: Callable[[str], str]) -> Form:
 
 # --- which form a column has ------------------------------------------------------------------------------------------
 
-_TIMED: Final = {
+_Make = Callable[[Iterable[str]], Sequence[object]]
+_FORMED: Final[dict[str, tuple[str, re.Pattern[str], _Make]]] = {
     "date": ("'YYYY-MM-DD' from year 1 to 9999", text_forms.DATES, text_forms.days),
-    "time": ("'HH:MM[:SS[.ffffff]]'", text_forms.TIMES, text_forms.time_of_day),
+    "time": ("'HH:MM[:SS[.ffffff]]'", text_forms.TIMES, text_forms.times_of_day),
     "timestamp": ("'YYYY-MM-DD HH:MM[:SS[.ffffff]]' without an offset", text_forms.TIMESTAMPS, text_forms.microseconds),
-    "timestamptz": ("'YYYY-MM-DD HH:MM[:SS[.ffffff]]' with an offset or Z", text_forms.INSTANTS, text_forms.instant),
-    "uuid": ("UUIDs of 36 lower-case characters", text_forms.UUIDS, None),
+    "timestamptz": ("'YYYY-MM-DD HH:MM[:SS[.ffffff]]' with an offset or Z", text_forms.INSTANTS, text_forms.instants),
+    "uuid": ("UUIDs of 36 lower-case characters", text_forms.UUIDS, list),
 }
 _PLAIN: Final[dict[str, Callable[[], Form]]] = {
     "int2": lambda: _whole_numbers(16),
@@ -308,7 +317,13 @@ _PLAIN: Final[dict[str, Callable[[], Form]]] = {
 }
 _CHARACTERS: Final = frozenset({"text", "varchar", "bpchar", "citext"})
 
-SUPPORTED: Final = (*_PLAIN, "numeric", *sorted(_CHARACTERS), *_TIMED, "enums")
+SUPPORTED: Final = (*_PLAIN, "numeric", *sorted(_CHARACTERS), *_FORMED, "enums")
+
+
+def _coarser(type_: str) -> re.Pattern[str] | None:
+    """What finds a fraction of a second that `timestamp(3)` or the like would round, None when all six digits fit."""
+    digits = re.search(r"\(([0-5])\)", type_)
+    return re.compile(rf"\.[0-9]{{{digits[1]}}}[0-9]*[1-9]") if digits else None
 
 
 def form_of(column: TargetColumn, *, literal: bool = False) -> Form | None:
@@ -321,7 +336,7 @@ def form_of(column: TargetColumn, *, literal: bool = False) -> Form | None:
         return _plain_text(column.length, padded=column.base == "bpchar")
     if column.base == "numeric":
         return _decimals(column.precision, column.scale)
-    if column.base in _TIMED:
-        return _formed(*_TIMED[column.base])
+    if column.base in _FORMED:
+        return _formed(*_FORMED[column.base], _coarser(column.type))
     made = _PLAIN.get(column.base)
     return made() if made else None

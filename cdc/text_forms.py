@@ -1,13 +1,15 @@
 """Texts that stand for something else: dates, times, JSON, UUIDs and SQL literals, read strictly or refused.
 
-Each reader takes one text and returns what Postgres stores, or raises `ValueError` with the reason in words, which
+Each reader returns what Postgres stores, or raises `ValueError` with the reason in words, which
 never hold the text itself. The patterns let a whole column be checked at once: see `all_match`.
 """
 
 import datetime
+import itertools
 import json
+import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal, DecimalException
 from typing import Final, NoReturn
 
@@ -30,7 +32,6 @@ _OFFSET: Final = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)"
 _EPOCH: Final = datetime.datetime(2000, 1, 1)  # naive, as a timestamp without time zone is
 _EPOCH_UTC: Final = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 _EPOCH_DAY: Final = datetime.date(2000, 1, 1).toordinal()
-_MICROSECOND: Final = datetime.timedelta(microseconds=1)
 
 
 def _lines(form: str) -> re.Pattern[str]:
@@ -54,26 +55,31 @@ def all_match(pattern: re.Pattern[str], texts: Sequence[str]) -> bool:
 # --- dates and times --------------------------------------------------------------------------------------------------
 
 
-def days(text: str) -> int:
-    """A `YYYY-MM-DD` as days since 2000-01-01, the number that Postgres stores."""
-    return datetime.date.fromisoformat(text).toordinal() - _EPOCH_DAY
+def days(texts: Iterable[str]) -> list[int]:
+    """Each `YYYY-MM-DD` as days since 2000-01-01, the number that Postgres stores."""
+    return [date.toordinal() - _EPOCH_DAY for date in map(datetime.date.fromisoformat, texts)]
 
 
-def microseconds(text: str) -> int:
-    """A timestamp without offset as microseconds since 2000-01-01 00:00:00, the number that Postgres stores."""
-    return (datetime.datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+def microseconds(texts: Iterable[str]) -> list[int]:
+    """Each timestamp without offset as microseconds since 2000-01-01 00:00:00, the number that Postgres stores."""
+    return _since(_EPOCH, map(datetime.datetime.fromisoformat, texts))
 
 
-def instant(text: str) -> int:
-    """A timestamp with offset as microseconds since 2000-01-01 00:00:00 UTC; the instant is kept, not the offset."""
+def instants(texts: Iterable[str]) -> list[int]:
+    """Each timestamp with offset as microseconds since 2000-01-01 00:00:00 UTC; the offset itself is not kept."""
     # Some writers put a blank before the offset, which Python does not read.
-    moment = datetime.datetime.fromisoformat(text[:11] + text[11:].replace(" ", ""))
-    return (moment - _EPOCH_UTC) // _MICROSECOND
+    plain = (text[:11] + text[11:].replace(" ", "") for text in texts)
+    return _since(_EPOCH_UTC, map(datetime.datetime.fromisoformat, plain))
 
 
-def time_of_day(text: str) -> datetime.time:
-    """A time of day without offset."""
-    return datetime.time.fromisoformat(text)
+def _since(epoch: datetime.datetime, moments: Iterable[datetime.datetime]) -> list[int]:
+    spans = map(operator.sub, moments, itertools.repeat(epoch))
+    return [(span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds for span in spans]
+
+
+def times_of_day(texts: Iterable[str]) -> list[datetime.time]:
+    """Each time of day without offset."""
+    return list(map(datetime.time.fromisoformat, texts))
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------

@@ -56,8 +56,11 @@ def _decode_day(data: bytes) -> datetime.date:
 
 
 def _moment(epoch: datetime.datetime) -> tuple[Callable[[Any], bytes], Callable[[bytes], datetime.datetime]]:
-    def encode(value: int | datetime.datetime) -> bytes:
-        return _MICROSECONDS.pack(value if isinstance(value, int) else (value - epoch) // _MICROSECOND)
+    def encode(value: Any) -> bytes:
+        try:
+            return _MICROSECONDS.pack(value)  # the one that is in a hurry
+        except struct.error:
+            return _MICROSECONDS.pack((value - epoch) // _MICROSECOND)
 
     def decode(data: bytes) -> datetime.datetime:
         (number,) = _MICROSECONDS.unpack(data)

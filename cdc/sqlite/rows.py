@@ -14,7 +14,7 @@ import apsw
 from cdc.model import ColumnMap, InvalidText, KeyValues, Row, TableMap, Value
 from cdc.quoting import quote
 
-# Rows are taken from SQLite this many at a time between two looks at their size: one slice of 1 MB rows is 64 MB.
+# At most this many rows are taken between two looks at their size; fewer where the rows before were wide.
 SLICE_ROWS: Final = 64
 # One row in so many is measured; measuring each would cost a tenth of the time that reading takes.
 _MEASURED_OF: Final = 16
@@ -54,7 +54,8 @@ def chunks(
     """The whole table in key order as lists of at most `rows_per_chunk` rows and about `bytes_per_chunk` bytes.
 
     One query runs from the first chunk to the last, so all chunks belong to one state of the file. A chunk has at
-    least one row, and goes over its bytes by the width of `SLICE_ROWS` rows at most when widths are even.
+    least one row. It goes over its bytes only where rows are suddenly much wider than those before, and then by
+    `SLICE_ROWS` of them at most.
     """
     done = 0
     sql = f"SELECT {select_list(table, 't')} FROM {quote(table.source.name)} AS t ORDER BY {_order(table, 't')}"
@@ -122,15 +123,19 @@ def _stream(conn: apsw.Connection, sql: str) -> Iterator[Row]:
 
 
 def _bounded(rows: Iterator[Row], most_rows: int, most_bytes: int) -> Iterator[list[Row]]:
+    width = most_bytes // 4  # of a row; unknown at first, so the first look comes soon
     for turn in itertools.count():
         chunk: list[Row] = []
         size = 0
         while len(chunk) < most_rows and size < most_bytes:
-            part = list(itertools.islice(rows, min(SLICE_ROWS, most_rows - len(chunk))))
+            fitting = max(1, (most_bytes - size) // width)
+            part = list(itertools.islice(rows, min(SLICE_ROWS, most_rows - len(chunk), fitting)))
             if not part:
                 break
             chunk += part
-            size += _size(part, turn + len(chunk) // SLICE_ROWS)
+            measured = _size(part, turn)
+            width = max(1, measured // len(part))
+            size += measured
         if not chunk:
             return
         yield chunk
