@@ -5,7 +5,7 @@ rest. Rows that Postgres cannot hold, and orphans, go to quarantine on the way.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from cdc.config import Config
 from cdc.convert import TableConverter, compile_converter
 from cdc.errors import SnapshotError, TargetError, TargetNotEmpty
 from cdc.faults import crash_point
-from cdc.model import KeyValues, Progress, Rejection, Row, TableMap, TargetTable, encode_key
+from cdc.model import KeyValues, Progress, Rejection, TableMap, TargetTable, encode_key
 from cdc.postgres import ddl, orphans, position, schema
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, lock_source, translated
@@ -30,7 +30,7 @@ from cdc.sqlite.connection import open_copy
 from cdc.sqlite.snapshot import Snapshot
 from cdc.sqlite.source import high_water
 
-CHUNK_ROWS: Final = 5_000
+CHUNK_ROWS: Final = 256  # small enough for the server to work on one while the next is made
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -136,7 +136,7 @@ class _Load:
                 count += await copy_rows(self._connection, mapped, target, feed.chunks())
                 await self._quarantine.put(mapped.source.name, feed.take_held())
         finally:
-            await feed.close()
+            feed.close()
         return count
 
     async def _finish(self, config: Config, targets: dict[str, TargetTable]) -> int:
@@ -166,11 +166,8 @@ class _Load:
             logger.bind(object=statement.object, reason=reason).warning("an index was left out")
 
 
-_Chunk = tuple[list[tuple[object, ...]], int]  # converted rows, and how many rows were read for them
-
-
 class _Feed:
-    """Chunks of a table from the snapshot, read and converted in a thread while Postgres takes in the one before.
+    """Chunks of a table from the snapshot, read and converted on the event loop: measured faster than in a thread.
 
     A COPY ends early when many rows were rejected, so that they can be written down before more are read.
     """
@@ -179,43 +176,29 @@ class _Feed:
 
     def __init__(self, database: Path, mapped: TableMap, converter: TableConverter, progress: Progress) -> None:
         self._connection = open_copy(database)
-        self._chunks: Iterator[list[Row]] = rows.chunks(self._connection, mapped, CHUNK_ROWS, CHUNK_BYTES)
+        self._chunks = rows.chunks(self._connection, mapped, CHUNK_ROWS, CHUNK_BYTES)
         self._converter = converter
         self._progress = progress
         self._held: list[tuple[KeyValues, Rejection]] = []
-        self._ahead: asyncio.Future[_Chunk | None] | None = None
         self.ended = False
 
     async def chunks(self) -> AsyncIterator[list[tuple[object, ...]]]:
         """Converted chunks until the table ends, or until enough rows were rejected."""
         while len(self._held) < self._MOST_HELD:
-            found = await (self._ahead or self._read())
-            if found is None:
+            chunk = next(self._chunks, None)
+            if chunk is None:
                 self.ended = True
                 return
-            self._ahead = self._read()
-            converted, read = found
-            yield converted
-            self._progress.advance(read)
+            converted = self._converter.rows(chunk)
+            self._held += converted.rejected
+            yield converted.rows
+            self._progress.advance(len(chunk))
 
     def take_held(self) -> list[Held]:
         """The rows rejected since the last call."""
         held, self._held = self._held, []
         return [Held(encode_key(key), why) for key, why in held]
 
-    async def close(self) -> None:
-        """Close the snapshot, once the chunk that is being read has come."""
-        if self._ahead is not None:
-            await asyncio.wait([self._ahead])
+    def close(self) -> None:
+        """Close the snapshot."""
         self._connection.close()
-
-    def _read(self) -> "asyncio.Future[_Chunk | None]":
-        return asyncio.ensure_future(asyncio.to_thread(self._next))
-
-    def _next(self) -> _Chunk | None:
-        chunk = next(self._chunks, None)
-        if chunk is None:
-            return None
-        converted = self._converter.rows(chunk)
-        self._held += converted.rejected
-        return converted.rows, len(chunk)

@@ -192,6 +192,7 @@ class Batch:
         self._connection = applier.connection
         self._quarantine = applier.quarantine
         self._staged: dict[str, int] = {}
+        self._leaving: set[str] = set()
         self._retried: set[str] = set()
         self._parking = False
         self.finished = False
@@ -213,6 +214,7 @@ class Batch:
         await self._keep_latest(table)
         await self._connection.execute(table.stage_unseen())
         self._staged[name] = 1
+        self._leaving.add(name)
 
     async def releasable(self) -> dict[str, list[KeyValues]]:
         """Quarantined keys whose cause may be gone with what is staged: they must be read again before the merge."""
@@ -255,13 +257,15 @@ class Batch:
 
     async def _stage_table(self, table: AppliedTable, read: TableRows) -> None:
         converted = table.converter.rows(read.rows)
-        await self._quarantine.release(read.table, [*converted.keys, *read.gone])
+        if read.table in self._quarantine.tables:
+            await self._quarantine.release(read.table, [*converted.keys, *read.gone])
         if converted.rows:
             await self._copy(table, converted.rows, table.columns)
         rejected = [key for key, _ in converted.rejected]
         gone = [key for raw in (*read.gone, *rejected) if not isinstance(key := table.converter.key(raw), Rejection)]
         if gone:
             await self._copy(table, [(*key, True) for key in gone], (*table.key, "_cdc_gone"))
+            self._leaving.add(read.table)
         await self._quarantine.put(read.table, [Held(encode_key(key), why) for key, why in converted.rejected])
         self._staged[read.table] = self._staged.get(read.table, 0) + 1
 
@@ -291,22 +295,31 @@ class Batch:
                     settled = False
 
     async def _settle(self, reference: Reference) -> bool:
-        parent, child = reference.parent, reference.child
+        child = reference.child
         changed = False
-        if parent and parent.source_name in self._staged and (query := merge.find_abandoned(reference)):
-            # The abandoned are judged as rows that lost their parent: same words, same release.
+        if self._may_abandon(reference) and (query := merge.find_abandoned(reference)):
             changed = await self._abandon(reference, query)
         if child.source_name in self._staged:
-            orphans = await self._connection.fetch(merge.find_orphans(reference))
-            await self._hold_orphans(reference, orphans)
-            changed = changed or bool(orphans)
+            found = await self._connection.fetch(merge.find_orphans(reference))
+            await self._hold_orphans(reference, found)
+            if found:
+                self._leaving.add(child.source_name)
+                changed = True
         return changed
+
+    def _may_abandon(self, reference: Reference) -> bool:
+        """Whether children can lose their parent: it leaves, or is referred to by columns that can change."""
+        parent = reference.parent
+        if parent is None or parent.source_name not in self._staged:
+            return False
+        return parent.source_name in self._leaving or not set(reference.key.parent_columns) <= set(parent.key)
 
     async def _abandon(self, reference: Reference, query: str) -> bool:
         abandoned = await self._connection.fetch(query)
         await self._hold_orphans(reference, abandoned)
         if abandoned:
             self._staged.setdefault(reference.child.source_name, 1)
+            self._leaving.add(reference.child.source_name)
         return bool(abandoned)
 
     async def _hold_orphans(self, reference: Reference, found: "list[asyncpg.Record]") -> None:
@@ -344,6 +357,7 @@ class Batch:
                 marked = await self._connection.fetchval(table.reject_subset(), [place])
                 why = Rejection("", Reason.CONSTRAINT, words, _CONSTRAINT_REMEDY)
                 await self._quarantine.put(table.source_name, [Held(marked, why)])
+            self._leaving.add(table.source_name)
 
     async def _find_refused(self) -> dict[AppliedTable, dict[Place, str]]:
         """Which staged rows Postgres refuses, with its words; tried for real, parents first, and undone."""
