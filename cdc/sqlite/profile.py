@@ -10,7 +10,7 @@ from cdc.mapping import ColumnProfile, TableProfile, is_temporal
 from cdc.model import Column, Table
 from cdc.quoting import quote
 from cdc.sqlite.connection import translated
-from cdc.text_forms import DATES, INSTANTS, TIMESTAMPS, all_match, days, instant, microseconds
+from cdc.text_forms import DATES, INSTANTS, TIMESTAMPS, all_match, days, instants, microseconds
 
 # SQLite allows 2,000 result columns; wide tables are read in parts.
 _COLUMNS_A_SCAN: Final = 150
@@ -18,7 +18,7 @@ _COLUMNS_A_SCAN: Final = 150
 _BEYOND_DOUBLE: Final = 2**53
 _NUL: Final = 1 << 32
 
-_FORMS: Final = (("naive", TIMESTAMPS, microseconds), ("zoned", INSTANTS, instant), ("date", DATES, days))
+_FORMS: Final = (("naive", TIMESTAMPS, microseconds), ("zoned", INSTANTS, instants), ("date", DATES, days))
 
 
 def profile(connection: apsw.Connection, table: Table, dates: Collection[str] = ()) -> TableProfile:
@@ -114,7 +114,7 @@ def _form(data: bytes) -> str:
         text = data.decode()
         for form, pattern, read in _FORMS:
             if all_match(pattern, [text]):
-                read(text)
+                read([text])
                 return form
     except ValueError:
         pass
