@@ -1,6 +1,5 @@
 """The command group and `main`, the one place where errors become words and exit codes."""
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,9 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return int(ExitCode.USAGE)
-    except BrokenPipeError:
-        # The reader (`head`, a pager) has seen enough; Python must not try to flush into the closed pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:
+        # So click ends when the reader of a pipe (`head`, a pager) has seen enough; nothing is wrong then.
         return int(ExitCode.OK)
     except BaseException as error:  # noqa: BLE001 (the last place where an error can become words)
         return report(error, as_json="--json" in given, debug="--debug" in given)

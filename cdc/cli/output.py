@@ -86,6 +86,11 @@ def seconds_text(seconds: float | None) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
+def time_text(at: str | None) -> str | None:
+    """A moment in ISO 8601 (UTC) for people: `2026-11-23 07:05:20 UTC`."""
+    return f"{at[:19].replace('T', ' ')} UTC" if at else None
+
+
 def bytes_text(size: float) -> str:
     """A size for people: `512 bytes`, `3.4 MiB`."""
     for unit in ("bytes", "KiB", "MiB", "GiB"):

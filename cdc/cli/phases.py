@@ -42,11 +42,12 @@ def snapshot(session: Session) -> None:
         taken = run_async(bootstrap.take_snapshot(config, session.progress()))
         told["id"] = taken.manifest.id
     manifest = taken.manifest
+    rows = [count for name, count in manifest.tables.items() if not name.startswith("_cdc_")]
     print_facts(
         [
             ("snapshot", taken.folder),
             ("size", bytes_text(manifest.bytes)),
-            ("rows", f"{sum(manifest.tables.values()):,} in {len(manifest.tables)} tables"),
+            ("rows", f"{sum(rows):,} in {len(rows)} tables"),
             ("integrity", manifest.integrity_check),
             ("SHA-256", manifest.sha256),
             ("next", f"`cdc schema`; the way back is `cdc restore {taken.folder} --to FILE`"),
@@ -97,4 +98,4 @@ def load(session: Session, resync: bool) -> None:
     with audited(config, "load") as told:
         report = run_async(loading.load(config, session.progress()))
         told["rows"] = report.rows
-    say(f"{report.rows:,} rows are loaded; next: `cdc run`")
+    say(f"{report.rows:,} rows are loaded; next: `cdc run`" if report.rows else "nothing was left to load")

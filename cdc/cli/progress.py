@@ -46,7 +46,7 @@ class BarProgress:
 
     def __init__(self, console: Console) -> None:
         self._bars = Bars(
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.description:<24}", markup=False),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[told]}", markup=False),
             TimeRemainingColumn(compact=True),

@@ -21,10 +21,10 @@ def run(session: Session, until_idle: bool) -> int:
 
     Every change that the application commits goes to Postgres, until SIGTERM or Ctrl-C.
     """
-    from cdc import service
-
     session.start_log(daemon=True)
     config = session.config()
+    from cdc import service
+
     return _serve(config, "run", lambda: service.run(config, until_idle=until_idle))
 
 
@@ -36,10 +36,10 @@ def up(session: Session, until_idle: bool) -> int:
 
     That is: snapshot, schema, load, then what `cdc run` does. Given again, it goes on where it ended.
     """
-    from cdc import service
-
     session.start_log(daemon=True)
     config = session.config()
+    from cdc import service
+
     progress = session.progress()
     return _serve(config, "up", lambda: service.up(config, until_idle=until_idle, progress=progress))
 

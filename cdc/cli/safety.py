@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cdc.audit import AuditEntry, Detail, read
-from cdc.cli.output import print_json, print_table, say
+from cdc.cli.output import print_json, print_table, say, time_text
 from cdc.cli.session import Session, audited, pass_session, run_async
 from cdc.config import Config
 from cdc.errors import ConfigError, UsageError
@@ -64,8 +64,8 @@ def audit(session: Session, limit: int, postgres: bool, as_json: bool) -> None:
     if as_json:
         print_json({"entries": [e.to_json() for e in entries]})
     elif entries:
-        rows = [(e.at[:19].replace("T", " "), e.actor, e.action, e.result, _details(e.details)) for e in entries]
-        print_table(("at (UTC)", "who", "what", "result", "details"), rows)
+        rows = [(time_text(e.at), e.actor, e.action, e.result, _details(e.details)) for e in entries]
+        print_table(("at", "who", "what", "result", "details"), rows)
     else:
         say("nothing was done yet")
 

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from cdc.cli.output import console, facts_of, print_json, seconds_text, show
+from cdc.cli.output import console, facts_of, print_json, seconds_text, show, time_text
 from cdc.cli.session import Session, pass_session, run_async
 from cdc.config import Config
 from cdc.errors import ExitCode, UsageError
@@ -65,12 +65,12 @@ def _picture(found: Status) -> RenderableType:
     troubles = [Text(f"! {what}", style=style) for what in told["warnings"]]
     facts = facts_of(
         [
-            ("phase", Text(told["phase"], style=style)),
+            ("phase", Text().append(told["phase"], style=style)),
             ("lag", None if new else _lag(told["lag"])),
-            ("last apply", told["last_apply"]),
+            ("last apply", time_text(told["last_apply"])),
             ("daemon", None if new else _daemon(told)),
             ("quarantine", None if new else _quarantine(told["quarantine"])),
-            ("snapshot", told["snapshot"]["taken_at"] or told["snapshot"]["id"]),
+            ("snapshot", time_text(told["snapshot"]["taken_at"])),
             ("source", told["source"]["path"]),
             ("target", told["target"]["where"]),
             ("next step", told["next_step"]),

@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,8 @@ from cdc.postgres.quarantine import Held, Quarantine
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.connection import open_source
 
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 CLOSED_PORT = "postgresql://nobody@127.0.0.1:1/app"
 
 
@@ -300,9 +306,55 @@ def test_the_copy_of_the_audit_trail_in_postgres_holds_the_same(site: Site) -> N
     source_id = site.replicating()
     made = audit.record(site.folder / ".cdc", "load", "done", {"rows": 5, "table": "t"})
     site.postgres(lambda connection: postgres_audit.record(connection, made, source_id))
+    site.postgres(lambda connection: postgres_audit.record_missing(connection, [made], source_id))
     ours = json.loads(site.run("audit", "--json")[1])
     assert ours == {"entries": [made.to_json()]}
     assert json.loads(site.run("audit", "--postgres", "--json")[1]) == ours
+
+
+# --- the daemon as a process ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("program", [["-m", "cdc"], [str(ROOT / "daemon.py")]])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_daemon_that_is_told_to_end_says_so_and_exits_0(
+    site: Site, program: list[str], number: signal.Signals
+) -> None:
+    assert site.run("up", "--until-idle")[0] == ExitCode.OK
+    command = [sys.executable, *program, "--log-json", *(["run"] if program[0] == "-m" else [])]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=site.folder, env=ENVIRONMENT) as daemon:
+        assert daemon.stderr is not None
+        first = json.loads(daemon.stderr.readline())
+        daemon.send_signal(number)
+        last = [json.loads(line) for line in daemon.stderr]
+    assert first["message"] == "replication starts"
+    assert last[-1]["message"] == "replication ended"
+    assert daemon.returncode == ExitCode.OK
+    actions = [(e.action, e.result) for e in audit.read(site.folder / ".cdc")]
+    assert actions == [("up", "started"), ("up", "done"), ("run", "started"), ("run", "done")]
+    assert site.status()["stopped"]["reason"] is None
+
+
+def test_a_daemon_that_cannot_begin_exits_with_two_lines_and_no_trace(site: Site) -> None:
+    command = [sys.executable, "-m", "cdc", "-c", "missing.toml", "run"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=site.folder, env=ENVIRONMENT, check=False)
+    assert done.returncode == ExitCode.CONFIG
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "remedy"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(site: Site) -> None:
+    for number in range(2_000):
+        audit.record(site.folder / ".cdc", f"step {number}", "done")
+    command = [sys.executable, "-m", "cdc", "audit", "--limit", "2000"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=site.folder, env=ENVIRONMENT
+    ) as reader:
+        assert reader.stdout is not None
+        assert reader.stderr is not None
+        reader.stdout.readline()
+        reader.stdout.close()
+        assert reader.stderr.read() == b""
+    assert reader.returncode == ExitCode.OK
 
 
 # --- restore ----------------------------------------------------------------------------------------------------------
