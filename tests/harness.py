@@ -1,0 +1,326 @@
+"""What tests drive replication with: a configuration, one-shot runs, a fast session, the real daemon, an application.
+
+Waiting is always for a condition with a deadline, never for time to pass.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import apsw
+import asyncpg
+import msgspec
+
+from cdc import service
+from cdc.cli.progress import Silent
+from cdc.config import Config, Replicate, Source, State, TableOptions, Target
+from cdc.errors import CaptureLost
+from cdc.sqlite.watch import Watch
+from cdc.stream import Session
+
+DEADLINE_SECONDS = 60.0
+_POLL_SECONDS = 0.01
+
+Rows = list[asyncpg.Record]
+
+
+def make_config(
+    folder: Path,
+    database: str | Path,
+    dsn: str,
+    *,
+    schema: str = "public",
+    tables: Mapping[str, TableOptions] | None = None,
+    **replicate: Any,
+) -> Config:
+    """A configuration whose state lies in `folder`; the other arguments are keys of `[replicate]`."""
+    return Config(
+        source=Source(Path(database)),
+        target=Target(dsn, schema=schema),
+        state=State(folder / "state"),
+        replicate=Replicate(**replicate),
+        tables=dict(tables or {}),
+    )
+
+
+# --- the application --------------------------------------------------------------------------------------------------
+
+
+def application(path: str | Path, *, wal: bool = True) -> apsw.Connection:
+    """A connection as an application in this process has it."""
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(5000)
+    connection.pragma("journal_mode", "wal" if wal else "delete")
+    connection.pragma("synchronous", "off")
+    return connection
+
+
+class Writer:
+    """An application in a process of its own, with the SQLite that Python brings; one statement at a time."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, *statements: str) -> list[str]:
+        """Run statements; returns for each one "" or the words of its error."""
+        return [self._ask(sql) for sql in statements]
+
+    def _ask(self, sql: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(sql) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        assert answer, "the writer's process ended"
+        return str(json.loads(answer))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.communicate(timeout=DEADLINE_SECONDS)
+
+
+_WRITER = """
+import json, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=10, isolation_level=None)
+for line in sys.stdin:
+    try:
+        connection.execute(json.loads(line)).fetchall()
+        answer = ""
+    except sqlite3.Error as error:
+        answer = str(error)
+    print(json.dumps(answer), flush=True)
+connection.close()
+"""
+
+
+# --- Postgres ---------------------------------------------------------------------------------------------------------
+
+
+async def fetch(dsn: str, sql: str, *arguments: object) -> Rows:
+    """The rows of one query over a connection of its own."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return list(await connection.fetch(sql, *arguments))
+    finally:
+        await connection.close()
+
+
+async def value(dsn: str, sql: str, *arguments: object) -> Any:
+    """The first value of one query."""
+    rows = await fetch(dsn, sql, *arguments)
+    return rows[0][0] if rows else None
+
+
+async def execute(dsn: str, sql: str) -> None:
+    """Run a script over a connection of its own."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
+
+
+async def quarantined(dsn: str) -> list[tuple[str, str, str]]:
+    """Source table, encoded key and reason of everything in quarantine."""
+    rows = await fetch(dsn, "SELECT source_table, key, reason FROM cdc.quarantine ORDER BY 1, 2")
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+# --- replication in this process --------------------------------------------------------------------------------------
+
+
+async def up(config: Config) -> None:
+    """Everything that is not done yet, until Postgres has everything."""
+    await service.up(config, until_idle=True, progress=Silent())
+
+
+async def drain(config: Config) -> None:
+    """Replicate until Postgres has everything."""
+    await service.run(config, until_idle=True)
+
+
+class Live:
+    """Replication that stays open: `sync` costs little, so a test can sync thousands of times."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._session: Session | None = None
+
+    async def sync(self) -> None:
+        """Move Postgres to the newest state; a changed schema is settled by opening anew, as the daemon does."""
+        while True:
+            try:
+                session = self._session = self._session or await self._open()
+                while await session.drain():
+                    pass
+            except CaptureLost:
+                await self.close()
+            else:
+                return
+
+    async def close(self) -> None:
+        """Let go of both ends."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _open(self) -> Session:
+        return await Session.open(self._config, self._config.target.dsn, Watch(self._config.source.path))
+
+
+@asynccontextmanager
+async def live(config: Config) -> AsyncIterator[Live]:
+    """An open session on a source that was loaded before, closed at the end."""
+    opened = Live(config)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+# --- the daemon as a process ------------------------------------------------------------------------------------------
+
+
+class Daemon:
+    """The real command in a process of its own; killed at the end of the block if it still runs.
+
+    `environment` is added to the clean one, for instance `CDC_CRASH_AT`. What it writes goes to `log`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        command: Sequence[str] = ("run",),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = config.state.dir.parent
+        self.file = write_config(self.folder / "cdc.toml", config)
+        self.log = self.folder / "daemon.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(Path(sys.executable).with_name("cdc")), "-c", str(self.file), *command],
+                env={**os.environ, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.wait()
+
+    def terminate(self) -> int:
+        """Ask it to end, as systemd does; returns its exit code."""
+        self.process.terminate()
+        return self.wait()
+
+    def wait(self, seconds: float = DEADLINE_SECONDS) -> int:
+        """Wait for its end; returns its exit code, negative for a signal. Raises with its log after the deadline."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the daemon did not end:\n{self.words()}") from None
+
+    def words(self) -> str:
+        """All that it wrote."""
+        return self.log.read_text(errors="replace")
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process is there."""
+        return self.process.poll() is None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.runs:
+            self.kill()
+
+
+def write_config(file: Path, config: Config) -> Path:
+    """The configuration as a file that `cdc -c` reads."""
+    plain = msgspec.to_builtins(config, enc_hook=str)
+    lines: list[str] = []
+    _write_section(lines, "", plain)
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+def _write_section(lines: list[str], name: str, content: Mapping[str, Any]) -> None:
+    if name:
+        lines.append(f"[{name}]")
+    values = {key: found for key, found in content.items() if found is not None and not isinstance(found, dict)}
+    lines += [f"{_toml(key)} = {_toml(found)}" for key, found in values.items()]
+    for key, found in content.items():
+        if isinstance(found, dict):
+            _write_section(lines, f"{name}.{_toml(key)}" if name else _toml(key), found)
+
+
+def _toml(found: object) -> str:
+    return json.dumps(found, ensure_ascii=False)
+
+
+async def wait_for(
+    condition: Callable[[], Awaitable[object]],
+    what: str,
+    *,
+    daemon: Daemon | None = None,
+    seconds: float = DEADLINE_SECONDS,
+) -> None:
+    """Wait until the condition holds; fails in words after the deadline, or at once when the daemon is gone."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not await condition():
+        told = f":\n{daemon.words()}" if daemon else ""
+        assert daemon is None or daemon.runs, f"the daemon ended before {what}{told}"
+        assert asyncio.get_running_loop().time() < deadline, f"waited {seconds:.0f} s for: {what}{told}"
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def wait_until_caught_up(config: Config, dsn: str, *, daemon: Daemon | None = None) -> None:
+    """Wait until Postgres holds everything that is committed in SQLite when this is called."""
+    newest = newest_entry(config.source.path)
+    connection = await asyncpg.connect(dsn)
+
+    async def caught_up() -> bool:
+        nonlocal newest
+        newest = newest or newest_entry(config.source.path)
+        if newest is None or await connection.fetchval("SELECT to_regclass('cdc.stream')") is None:
+            return False
+        there = "SELECT seq >= $2 AND resync = '{}' AND phase = 'replicate' FROM cdc.stream WHERE source_id = $1"
+        return bool(await connection.fetchval(there, *newest))
+
+    try:
+        await wait_for(caught_up, f"everything to be applied up to {newest}", daemon=daemon)
+    finally:
+        await connection.close()
+
+
+def newest_entry(path: Path) -> tuple[str, int] | None:
+    """The source's id and the number of its newest changelog entry, None when the file carries no capture yet."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        connection.set_busy_timeout(5000)
+        if connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = '_cdc_state'").get == 0:
+            return None
+        row = connection.execute("SELECT source_id, (SELECT max(seq) FROM _cdc_changelog) FROM _cdc_state").get
+    finally:
+        connection.close()
+    return str(row[0]), int(row[1])
