@@ -176,6 +176,6 @@ def _closing(found: Sequence[Token], opening: int) -> int:
 
 
 def _inside(sql: str, part: Sequence[Token], opening: int) -> str:
-    """The text between a parenthesis and its partner, without a comment at its end, which would swallow what follows."""
+    """The text between a parenthesis and its partner, without a comment at its end that would swallow what follows."""
     inner = part[opening + 1 : _closing(part, opening)]
     return sql[inner[0].start : inner[-1].end] if inner else ""

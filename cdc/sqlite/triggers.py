@@ -163,6 +163,9 @@ SELECT (SELECT schema_version FROM pragma_schema_version), group_concat(entry, c
 def _write_transaction(connection: apsw.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
+        # Triggers deleted through writable_schema leave schema_version as it was, so SQLite would go on with a
+        # remembered schema that the file no longer has, and crash on making the same trigger again.
+        connection.execute("PRAGMA writable_schema = RESET")
         yield
         connection.execute("COMMIT")
     finally:
