@@ -320,10 +320,11 @@ _CHARACTERS: Final = frozenset({"text", "varchar", "bpchar", "citext"})
 SUPPORTED: Final = (*_PLAIN, "numeric", *sorted(_CHARACTERS), *_FORMED, "enums")
 
 
-def _coarser(type_: str) -> re.Pattern[str] | None:
+def _coarser(digits: int | None) -> re.Pattern[str] | None:
     """What finds a fraction of a second that `timestamp(3)` or the like would round, None when all six digits fit."""
-    digits = re.search(r"\(([0-5])\)", type_)
-    return re.compile(rf"\.[0-9]{{{digits[1]}}}[0-9]*[1-9]") if digits else None
+    if digits is None or digits >= 6:
+        return None
+    return re.compile(rf"\.[0-9]{{{digits}}}[0-9]*[1-9]")
 
 
 def form_of(column: TargetColumn, *, literal: bool = False) -> Form | None:
@@ -337,6 +338,6 @@ def form_of(column: TargetColumn, *, literal: bool = False) -> Form | None:
     if column.base == "numeric":
         return _decimals(column.precision, column.scale)
     if column.base in _FORMED:
-        return _formed(*_FORMED[column.base], _coarser(column.type))
+        return _formed(*_FORMED[column.base], _coarser(column.precision))
     made = _PLAIN.get(column.base)
     return made() if made else None

@@ -59,6 +59,7 @@ def _column(r: _Record) -> TargetColumn:
         scale=r["scale"],
         collation=r["collation"],
         deterministic=r["deterministic"],
+        labels=tuple(r["labels"]),
     )
 
 

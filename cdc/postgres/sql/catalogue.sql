@@ -17,7 +17,7 @@ WITH RECURSIVE wanted AS (
     FROM typed d
     JOIN pg_catalog.pg_type t ON t.oid = d.type AND t.typtype = 'd'
 ), based AS (
-    SELECT d.attrelid, d.attnum, t.typname, d.modifier
+    SELECT d.attrelid, d.attnum, t.oid, t.typname, d.modifier
     FROM typed d
     JOIN pg_catalog.pg_type t ON t.oid = d.type AND t.typtype <> 'd'
 )
@@ -39,6 +39,12 @@ SELECT
     CASE WHEN b.typname = 'numeric' AND b.modifier > 4 THEN (((b.modifier - 4) & 2047) # 1024) - 1024 END AS scale,
     coalesce(k.collname::text, '') AS collation,
     coalesce(k.collisdeterministic, true) AS deterministic,
+    ARRAY(
+        SELECT e.enumlabel::text
+        FROM pg_catalog.pg_enum e
+        WHERE e.enumtypid = b.oid
+        ORDER BY e.enumsortorder
+    ) AS labels,
     ARRAY(
         SELECT g.tgname::text
         FROM pg_catalog.pg_trigger g
