@@ -78,10 +78,16 @@ def translate_value(sql: str, scope: Scope) -> Term:
 
 
 def _parse(sql: str) -> exp.Expr:
+    # As a column of a query: alone, replace(...) would be read as the statement REPLACE. The line end closes a comment.
     try:
-        return sqlglot.parse_one(sql, read="sqlite")
+        query = sqlglot.parse_one(f"SELECT ({sql}\n)", read="sqlite")
     except (SqlglotError, RecursionError):
         raise Untranslatable("it cannot be parsed") from None
+    filled = [name for name, part in query.args.items() if part]
+    if filled != ["expressions"] or len(query.expressions) != 1 or not isinstance(query.expressions[0], exp.Paren):
+        raise Untranslatable("it is not one expression")
+    inner: exp.Expr = query.expressions[0].this
+    return inner
 
 
 def _render(node: exp.Expr, scope: Scope) -> Term:
@@ -147,7 +153,8 @@ def _negative(node: exp.Expr, scope: Scope) -> Term:
     term = _render(node.this, scope)
     if term.kind != "number" or term.constant is None:
         raise Untranslatable("a negated expression can leave Postgres' range")
-    return Term(f"-{term.sql}", "number", constant=f"-{term.constant}")
+    # Two signs side by side would begin a comment.
+    return Term(f"(-{term.sql})", "number", constant=f"-{term.constant}")
 
 
 def _paren(node: exp.Expr, scope: Scope) -> Term:
