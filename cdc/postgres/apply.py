@@ -1,15 +1,17 @@
 """Applying what was read: Postgres moves to one committed state of SQLite in one transaction, with the position.
 
-Two ways in. A small batch goes *directly*, by prepared statements over arrays. Everything else is *staged*: rounds are
-copied into temporary tables until they hold the state of one snapshot, then merged once. Whatever the direct way cannot
-settle (a unique value that changes owners, a parent that is missing, a value Postgres refuses) is done again staged.
+Two ways in. A small batch goes *directly*, by one prepared statement over arrays. Everything else is *staged*: rounds
+are copied into temporary tables until they hold the state of one snapshot, then merged once. Whatever the direct way
+cannot settle (a unique value that changes owners, a parent that is missing, a value Postgres refuses) is done again
+staged.
 
 Foreign keys stay enforced. Before rows move, the stage is made consistent: children whose parent will not exist go to
 quarantine, so that Postgres never has to cascade on its own.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
@@ -147,16 +149,17 @@ class Applier:
         return bool(self.quarantine.tables) and not self.quarantine.tables.isdisjoint(self._family[name])
 
     async def _run_directly(self, work: "list[_Direct]", changes: Round, lag_seconds: float | None) -> None:
-        async with self.connection.transaction():
-            for step in work:
-                if step.table.source_name not in self.referenced:
-                    await step.delete(self.connection)
-                await step.upsert(self.connection)
-            for step in reversed(work):
-                if step.table.source_name in self.referenced:
-                    await step.delete(self.connection)
-            crash_point("apply.before_commit")
-            await self.store_position(changes.position, changes.entries, lag_seconds)
+        """One statement, and so one transaction and one round trip: foreign keys are checked at its end."""
+        position = changes.position
+        arguments: list[object] = [self.source_id, position.seq, position.entry, changes.entries, lag_seconds]
+        parts: list[str] = []
+        for step in work:
+            for statement, columns in step.statements(len(arguments) + 1):
+                parts.append(f"part_{len(parts)} AS ({statement})")
+                arguments += columns
+        crash_point("apply.before_commit")
+        moves = f"WITH {', '.join(parts)} " if parts else ""
+        await self.connection.execute(moves + STREAM_SQL["store_position"], *arguments)
 
     async def store_position(self, position: Position, changes: int, lag_seconds: float | None) -> None:
         """Store the position; always inside the transaction that applied the changes up to it."""
@@ -165,23 +168,22 @@ class Applier:
         )
 
 
+@dataclass(frozen=True, slots=True)
 class _Direct:
-    """The changes of one table on the direct way."""
+    """The changes of one table on the direct way: converted rows, and the keys that are gone."""
 
-    def __init__(
-        self, table: AppliedTable, rows: Sequence[tuple[object, ...]], gone: Sequence[tuple[object, ...]]
-    ) -> None:
-        self.table = table
-        self._rows = rows
-        self._gone = gone
+    table: AppliedTable
+    rows: Sequence[tuple[object, ...]]
+    gone: Sequence[tuple[object, ...]]
 
-    async def upsert(self, connection: Connection) -> None:
-        if self._rows:
-            await connection.execute(self.table.upsert_from_arrays, *map(list, zip(*self._rows, strict=True)))
-
-    async def delete(self, connection: Connection) -> None:
-        if self._gone:
-            await connection.execute(self.table.delete_from_arrays, *map(list, zip(*self._gone, strict=True)))
+    def statements(self, first: int) -> Iterator[tuple[str, list[list[object]]]]:
+        """Statements and their parameters (one array a column), numbered from `first`."""
+        if self.gone:
+            keys = [list(column) for column in zip(*self.gone, strict=True)]
+            yield self.table.delete_arrays(first), keys
+            first += len(keys)
+        if self.rows:
+            yield self.table.upsert_arrays(first), [list(column) for column in zip(*self.rows, strict=True)]
 
 
 class Batch:

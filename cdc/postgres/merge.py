@@ -50,17 +50,21 @@ class AppliedTable:
         self.upsert_subset = self._upsert(
             f"SELECT {listed(self.columns)} FROM {self.stage} WHERE ctid = ANY($1::tid[])"
         )
-        self.upsert_from_arrays = self._upsert(f"SELECT * FROM unnest({self._arrays(self.columns)})")
         self.delete_from_stage = (
             f"DELETE FROM {self.name} AS t USING {self.stage} AS s WHERE s._cdc_gone AND {same('s', 't', self.key)}"
-        )
-        self.delete_from_arrays = (
-            f"DELETE FROM {self.name} AS t USING unnest({self._arrays(self.key)}) AS s ({listed(self.key)}) "
-            f"WHERE {same('s', 't', self.key)}"
         )
 
         unique = [qualified(target.schema, u.name) for u in target.uniques if u.deferrable]
         self.check_uniques = f"SET CONSTRAINTS {', '.join(unique)} IMMEDIATE" if unique else ""
+
+    def upsert_arrays(self, first: int) -> str:
+        """Upsert rows given as one array a column, in parameters from number `first`."""
+        return self._upsert(f"SELECT * FROM unnest({self._arrays(self.columns, first)})")
+
+    def delete_arrays(self, first: int) -> str:
+        """Delete keys given as one array a key column, in parameters from number `first`."""
+        keys = f"unnest({self._arrays(self.key, first)}) AS s ({listed(self.key)})"
+        return f"DELETE FROM {self.name} AS t USING {keys} WHERE {same('s', 't', self.key)}"
 
     def create_stage(self) -> str:
         """The stage, empty at every commit; types, modifiers and collations are the target's."""
@@ -150,8 +154,8 @@ class AppliedTable:
         cast = "" if plain else '::text COLLATE "C"'
         return f"t.{quote(name)}{cast} IS DISTINCT FROM EXCLUDED.{quote(name)}{cast}"
 
-    def _arrays(self, names: Sequence[str]) -> str:
-        return ", ".join(f"${place}::{self.column(name).type}[]" for place, name in enumerate(names, 1))
+    def _arrays(self, names: Sequence[str], first: int) -> str:
+        return ", ".join(f"${place}::{self.column(name).type}[]" for place, name in enumerate(names, first))
 
 
 def listed(columns: Iterable[str], alias: str = "") -> str:

@@ -107,7 +107,7 @@ async def adopt(connection: Connection, old_id: str, new_id: str) -> None:
     """Let a file with a new id carry on the stream of the file that was there before."""
     with translated("carrying the stream on"):
         async with connection.transaction():
-            for statement in ("adopt_stream", "adopt_quarantine", "adopt_loaded", "adopt_triggers"):
+            for statement in ("adopt_stream", "adopt_mapping", "adopt_quarantine", "adopt_loaded", "adopt_triggers"):
                 await connection.execute(SQL[statement], old_id, new_id)
 
 

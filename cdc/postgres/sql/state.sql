@@ -6,9 +6,7 @@ CREATE SCHEMA IF NOT EXISTS cdc;
 
 -- One row a source. The position is stored by the transaction that applied the changes up to it;
 -- `entry` is the fingerprint of the changelog entry found there. `schema_version` is SQLite's counter as it was when
--- capture was last known to be whole. `resync` names source tables that must be read as a whole with the next batch. `columns` keeps what was decided
--- about each column when its table was made, where the data had a say.
-CREATE TABLE IF NOT EXISTS cdc.stream (
+-- capture was last known to be whole. `resync` names source tables that must be read as a whole with the next batch. CREATE TABLE IF NOT EXISTS cdc.stream (
     source_id      text PRIMARY KEY,
     source_path    text NOT NULL,
     target_schema  text NOT NULL,
@@ -18,7 +16,6 @@ CREATE TABLE IF NOT EXISTS cdc.stream (
     snapshot_id    text,
     schema_version bigint,
     resync         text[] NOT NULL DEFAULT '{}',
-    columns        jsonb NOT NULL DEFAULT '{}',
     started_at     timestamptz NOT NULL DEFAULT now(),
     applied_at     timestamptz,
     changes        bigint NOT NULL DEFAULT 0,
@@ -27,6 +24,13 @@ CREATE TABLE IF NOT EXISTS cdc.stream (
     owner          text,
     stopped_reason text,
     stopped_remedy text
+);
+
+-- What was decided about each column when its table was made, where the data had a say. Apart from the stream's row,
+-- because that one is written with every batch.
+CREATE TABLE IF NOT EXISTS cdc.mapping (
+    source_id text PRIMARY KEY,
+    columns   jsonb NOT NULL
 );
 
 -- Which tables the first load has finished, so that a load that was killed goes on with the others.

@@ -1,7 +1,7 @@
 -- name: read
-SELECT source_path, target_schema, phase, seq, entry, snapshot_id, schema_version, resync, columns::text AS columns,
-    stopped_reason
-FROM cdc.stream WHERE source_id = $1
+SELECT source_path, target_schema, phase, seq, entry, snapshot_id, schema_version, resync,
+    coalesce(m.columns, '{}')::text AS columns, stopped_reason
+FROM cdc.stream LEFT JOIN cdc.mapping AS m USING (source_id) WHERE source_id = $1
 
 -- The transaction that applies changes stores how far it went: both are there or neither.
 -- name: store_position
@@ -20,7 +20,8 @@ UPDATE cdc.stream SET resync = ARRAY(SELECT DISTINCT unnest(resync || $2::text[]
 UPDATE cdc.stream SET schema_version = $2 WHERE source_id = $1
 
 -- name: store_columns
-UPDATE cdc.stream SET columns = $2::text::jsonb WHERE source_id = $1
+INSERT INTO cdc.mapping (source_id, columns) VALUES ($1, $2::text::jsonb)
+ON CONFLICT (source_id) DO UPDATE SET columns = EXCLUDED.columns
 
 -- Sources that went into this schema from this path, whatever their id: a file that was overwritten lost its id.
 -- name: find_by_path
@@ -31,6 +32,9 @@ UPDATE cdc.stream SET source_id = $2 WHERE source_id = $1
 
 -- name: adopt_quarantine
 UPDATE cdc.quarantine SET source_id = $2 WHERE source_id = $1
+
+-- name: adopt_mapping
+UPDATE cdc.mapping SET source_id = $2 WHERE source_id = $1
 
 -- name: adopt_loaded
 UPDATE cdc.loaded SET source_id = $2 WHERE source_id = $1
