@@ -6,7 +6,8 @@ CREATE SCHEMA IF NOT EXISTS cdc;
 
 -- One row a source. The position is stored by the transaction that applied the changes up to it;
 -- `entry` is the fingerprint of the changelog entry found there. `schema_version` is SQLite's counter as it was when
--- capture was last known to be whole. `resync` names source tables that must be read as a whole with the next batch. CREATE TABLE IF NOT EXISTS cdc.stream (
+-- capture was last known to be whole. `resync` names source tables that must be read as a whole with the next batch.
+CREATE TABLE IF NOT EXISTS cdc.stream (
     source_id      text PRIMARY KEY,
     source_path    text NOT NULL,
     target_schema  text NOT NULL,
