@@ -90,6 +90,13 @@ def is_temporal(declared_type: str) -> bool:
     return declared_type.strip().upper().startswith(("DATE", "TIME"))
 
 
+def chosen_dates(table: Table, config: Config) -> frozenset[str]:
+    """The columns for which the operator chose a type of dates: a profile must look at the form of their texts."""
+    options = config.options(table.name)
+    types = {c.name: canonical_type(_options(options, c.name).type or "") for c in table.columns}
+    return frozenset(name for name, type_ in types.items() if type_ in ("date", "timestamp", "timestamptz"))
+
+
 def canonical_type(text: str) -> str:
     """A Postgres type as this project writes it: `INT8` becomes `bigint`; quoted names stay as they are."""
     if '"' in text:

@@ -11,7 +11,7 @@ import pytest
 
 from cdc.config import decode_config
 from cdc.errors import ExitCode
-from cdc.mapping import ColumnProfile, map_schema
+from cdc.mapping import ColumnProfile, chosen_dates, map_schema
 from cdc.plan import Plan, make_plan
 from cdc.postgres.ddl import script
 from cdc.resources import folder
@@ -29,7 +29,7 @@ def db(tmp_path: Path) -> Iterator[apsw.Connection]:
 def planned(db: apsw.Connection, tables: dict[str, Any] | None = None) -> Plan:
     config = decode_config({"source": {"path": "a.db"}, "target": {"dsn": "x"}, "tables": tables or {}})
     schema = read_schema(db, config)
-    profiles = {t.name: profile(db, t) for t in schema.tables}
+    profiles = {t.name: profile(db, t, chosen_dates(t, config)) for t in schema.tables}
     maps = map_schema(schema, config, profiles)
     return make_plan(schema, maps, script(maps, "public"), profiles)
 
@@ -74,6 +74,13 @@ def test_texts_of_date_columns_are_counted_by_form(db: apsw.Connection) -> None:
     for name in ("v", "w"):
         found = column(db, name, dates=("w",))
         assert (found.naive, found.zoned, found.date, found.empty, found.other) == (3, 2, 1, 1, 5)
+
+
+def test_a_date_type_that_the_operator_chose_is_held_against_the_texts(db: apsw.Connection) -> None:
+    db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, at TEXT); INSERT INTO t (at) VALUES ('2024-01-02 03:04'), ('')")
+    (risk,) = planned(db, {"T": {"columns": {"AT": {"type": "timestamp without time zone"}}}}).risks
+    assert (risk.level, risk.column) == ("quarantine", "at")
+    assert "1 text of another form" in risk.text
 
 
 def test_a_wide_table_is_counted_whole(db: apsw.Connection) -> None:

@@ -119,6 +119,16 @@ async def test_long_index_names_are_cut_and_stay_different(conn: Connection, sou
     assert await make(conn, source.script()) == []
 
 
+async def test_tables_named_like_what_postgres_makes_itself_are_made_too(conn: Connection, source: Source) -> None:
+    for name in ("t", "t_pkey", "t_id_seq", "t_a_key", "t_a_idx"):
+        source.run(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, a INT UNIQUE, b INT REFERENCES t)")
+    source.run("CREATE INDEX t_b_idx ON t_pkey (b)")
+    made = source.script()
+    assert len(await make(conn, made)) == len(made.before_load) + len(made.after_load)
+    assert len(await read_tables(conn, SCHEMA)) == 5
+    assert await make(conn, made) == []
+
+
 # --- uniqueness -------------------------------------------------------------------------------------------------------
 
 
