@@ -10,6 +10,7 @@ from pathlib import Path
 from cdc.config import Config
 from cdc.decisions import recall, remember
 from cdc.errors import SnapshotError, SourceError, TargetError
+from cdc.faults import crash_point
 from cdc.mapping import TableProfile, map_schema
 from cdc.model import Position, Progress, SourceSchema, TableMap
 from cdc.plan import Plan, make_plan
@@ -227,8 +228,10 @@ async def request_resync(config: Config) -> list[str]:
         old_id = await position.find_by_path(connection, str(config.source.path), config.target.schema)
         if old_id is None:
             raise TargetError("this source was never loaded into Postgres", remedy="run `cdc up`")
+        crash_point("resync.before_adopt")
         if old_id != new_id:
             await position.adopt(connection, old_id, new_id)
+        crash_point("resync.before_position")
         tables = [t.name for t in look.schema.tables]
         await position.reposition(connection, new_id, look.newest, tables)
     return tables

@@ -95,8 +95,10 @@ class _Load:
         loaded = {m.source.name: await self._table(m, targets) for m in self._maps if m.source.name not in done}
         crash_point("load.before_constraints")
         held = await self._finish(config, targets)
+        crash_point("load.before_position")
         async with self._connection.transaction():
             await position.begin_at(self._connection, self._source_id, copy.position, self._snapshot.manifest.id)
+        crash_point("load.after_position")
         return LoadReport(loaded, held, tuple(done))
 
     async def _table(self, mapped: TableMap, targets: dict[str, TargetTable]) -> int:

@@ -12,6 +12,7 @@ from cdc.convert import compile_converter
 from cdc.decisions import Decisions, recall, remember
 from cdc.drift import Findings, judge
 from cdc.errors import CaptureLost, SourceChanged, TargetError
+from cdc.faults import crash_point
 from cdc.mapping import map_schema
 from cdc.model import Position, Round, TableMap, TableRows, TargetTable
 from cdc.postgres import catalogue, ddl, position, schema
@@ -296,8 +297,10 @@ class Session:
             await schema.preflight(self._connection, new)
             await schema.apply(self._connection, (*script.before_load, *script.after_load))
         await schema.apply(self._connection, await schema.missing_columns(self._connection, list(maps.values())))
+        crash_point("follow.before_capture")
         if findings.reinstall:
             look = await asyncio.to_thread(sqlite.install, self._config)
+        crash_point("follow.after_capture")
         await position.store_columns(self._connection, self._source_id, remember(maps.values()))
         return look, remember(maps.values())
 

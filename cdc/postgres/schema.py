@@ -53,6 +53,7 @@ async def apply(
         async with conn.transaction():
             done = await _apply_all(conn, statements, present, outcome)
             crash_point("schema.before_commit")
+        crash_point("schema.after_commit")
         return done
 
 

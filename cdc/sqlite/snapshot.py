@@ -71,6 +71,7 @@ def take(
                 manifest = _describe(folder, source, taken_at, mode, method)
                 crash_point("snapshot.before_manifest")
                 write_manifest(manifest, folder)
+                crash_point("snapshot.after_manifest")
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise

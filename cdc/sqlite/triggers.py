@@ -97,6 +97,7 @@ def install(connection: apsw.Connection, tables: Sequence[Table]) -> Installed:
             assigned, plan = _plan(connection, tables)
             _carry_out(connection, plan, assigned)
             crash_point("capture.before_commit")
+        crash_point("capture.after_commit")
         return Installed(_require_capture(connection, tables), tuple(t.name for t in plan.create.values()))
 
 
