@@ -14,7 +14,7 @@ from cdc.config import Config
 from cdc.errors import CdcError
 from cdc.model import Progress
 from cdc.postgres import position
-from cdc.postgres.connection import connect, password_from
+from cdc.postgres.connection import connect, lock_source, password_from
 from cdc.postgres.target import connected, reached
 from cdc.sqlite import source as sqlite
 from cdc.stream import Stream
@@ -67,7 +67,10 @@ async def _can_go_on(config: Config) -> bool:
 
 
 async def _last_word(config: Config, dsn: str, error: CdcError | None) -> None:
-    """Tell Postgres why the daemon ended, so that `cdc status` can say it; never hides the error itself."""
+    """Tell Postgres why the daemon ended, so that `cdc status` can say it; never hides the error itself.
+
+    A daemon that ends because another one runs has nothing to say about that one's stream: the lock keeps it from it.
+    """
     with suppress(CdcError, OSError):
         look = await asyncio.to_thread(sqlite.look, config)
         source_id = look.capture.source_id if look.capture else None
@@ -77,6 +80,7 @@ async def _last_word(config: Config, dsn: str, error: CdcError | None) -> None:
                 connection, str(config.source.path), config.target.schema
             )
             if source_id:
+                await lock_source(connection, source_id)
                 await position.stopped(
                     connection, source_id, error.message if error else None, error.remedy if error else None
                 )

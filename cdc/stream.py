@@ -26,6 +26,7 @@ from cdc.sqlite.watch import Watch
 
 LOOK_AGAIN_SECONDS: Final = 0.02  # in WAL a file event comes before the commit can be seen, by up to 9 ms measured
 LOOK_AGAIN_EVERY_SECONDS: Final = 0.0005
+FIRST_ATTEMPTS: Final = 3  # a daemon that never got going says why and ends; one that did tries for ever
 QUIET_SECONDS: Final = 0.5  # pruning waits for a pause of the application this long
 BUSY_FACTOR: Final = 10  # unless so many times the usual number of entries wait to be pruned
 
@@ -41,6 +42,7 @@ class Stream:
         self._dsn = dsn
         self._watch = Watch(config.source.path)
         self._session: Session | None = None
+        self._began = False
         self._failed = False
 
     async def run(self, stop: asyncio.Event, *, until_idle: bool = False) -> None:
@@ -48,7 +50,8 @@ class Stream:
         self._watch.start()
         try:
             while not stop.is_set():
-                if await retrying(self._step, give_up=stop):
+                attempts = None if self._began else FIRST_ATTEMPTS
+                if await retrying(self._step, attempts, give_up=stop):
                     continue
                 if until_idle:
                     return
@@ -82,6 +85,7 @@ class Stream:
         try:
             if self._session is None:
                 self._session = await Session.open(self._config, self._dsn, self._watch)
+                self._began = True
                 if self._failed:
                     logger.info("replication goes on")
                     self._failed = False

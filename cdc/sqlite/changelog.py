@@ -23,6 +23,7 @@ from cdc.sqlite.connection import read_transaction, translated
 from cdc.sqlite.triggers import Capture, Signature, signature
 
 PRUNE_STEP_ENTRIES: Final = 1_000  # one delete of ours stalls a writer for 3 to 5 ms at most
+FIRST_PAGE_ROWS: Final = 256
 _JULIAN_EPOCH: Final = 2440587.5  # julianday of 1970-01-01
 _SECONDS_PER_DAY: Final = 86400.0
 
@@ -89,25 +90,28 @@ def seconds_since_epoch(julian: object) -> float | None:
 class Changelog:
     """Reads rounds from one open connection. Everything is checked in the very snapshot that is read.
 
-    `identity` is the file that was opened, `expected` what sqlite_schema looked like when capture was known whole.
+    `identity` is what the path named just before it was opened, `expected` what sqlite_schema looked like when capture
+    was known to be whole.
     """
 
     def __init__(
         self,
         connection: apsw.Connection,
         path: Path,
+        identity: FileIdentity,
         capture: Capture,
         maps: Mapping[str, TableMap],
         expected: Signature,
     ) -> None:
         self._connection = connection
         self._path = path
-        self._identity = FileIdentity.of(path)
+        self._identity = identity
         self._expected = expected
         self._names = {tid: table.name for tid, table in capture.tables.items() if table.name in maps}
         self._maps = {name: maps[name] for name in self._names.values()}
         self._reads = {tid: _read_sql(self._maps[name]) for tid, name in self._names.items()}
         self._bytes_per_entry = 1.0
+        self._page_rows = FIRST_PAGE_ROWS
 
     def has_news(self, after: Position) -> bool:
         """Whether an entry newer than the position can be seen; a hint, without a check."""
@@ -135,11 +139,17 @@ class Changelog:
                 return ()
             return tuple(self._look_up(name, wanted) for name, wanted in keys.items() if name in self._maps)
 
-    def read_page(self, name: str, last: KeyValues | None, limit: int) -> tuple[list[Row], KeyValues | None]:
+    def read_page(self, name: str, last: KeyValues | None, budget: Budget) -> tuple[list[Row], KeyValues | None]:
         """One page of a whole table after `last`, in a snapshot of its own; the cursor is None at the end."""
         with read_transaction(self._connection):
             self._check(None)
-            return rows.after(self._connection, self._maps[name], last, limit)
+            found, end = rows.after(self._connection, self._maps[name], last, min(self._page_rows, budget.entries))
+        # The next page is as long as rows of this size allow, and at most twice as long as this one.
+        meter = _Meter(None)
+        meter.weigh(found)
+        fitting = budget.bytes * len(found) // max(1, meter.bytes)
+        self._page_rows = max(1, min(fitting, 2 * self._page_rows))
+        return found, end
 
     def _read(self, after: Position, entries: int, most_bytes: int | None) -> Round:
         connection = self._connection

@@ -48,7 +48,7 @@ def read_pending(source: Source, facts: SourceFacts, after: int) -> SourceFacts:
         with _opened(source) as connection, translated(f"SQLite file {source.path}"), read_transaction(connection):
             return _pending(connection, _identity(connection, facts), after)
     except SourceError as error:
-        return replace(facts, error=error.message, remedy=error.remedy)
+        return replace(facts, reachable=False, error=error.message, remedy=error.remedy)
 
 
 class _opened:  # noqa: N801 (reads as a verb where it is used)

@@ -17,7 +17,7 @@ from cdc.model import KeyValues, Position, Round, Row, SourceSchema, Table, Tabl
 from cdc.quoting import quote
 from cdc.sqlite import changelog, triggers
 from cdc.sqlite.catalogue import read_schema
-from cdc.sqlite.changelog import Budget, Changelog
+from cdc.sqlite.changelog import Budget, Changelog, FileIdentity
 from cdc.sqlite.connection import journal_mode, open_copy, open_source, read_transaction, translated
 from cdc.sqlite.triggers import Capture, Signature
 
@@ -150,7 +150,10 @@ class Source:
         return await asyncio.to_thread(lambda: self._changelog().has_news(after))
 
     async def read(self, after: Position) -> Round:
-        """The next round after the position."""
+        """The next round after the position.
+
+        In a thread of its own when it may take long: in rollback-journal mode a reader waits for the writer.
+        """
         return await asyncio.to_thread(lambda: self._changelog().read(after, self._budget))
 
     async def read_keys(self, keys: Mapping[str, Sequence[KeyValues]], at: Position) -> tuple[TableRows, ...]:
@@ -159,7 +162,7 @@ class Source:
 
     async def read_page(self, name: str, last: KeyValues | None) -> tuple[list[Row], KeyValues | None]:
         """A page of a whole table."""
-        return await asyncio.to_thread(lambda: self._changelog().read_page(name, last, self._budget.entries))
+        return await asyncio.to_thread(lambda: self._changelog().read_page(name, last, self._budget))
 
     async def prune(self, below: int) -> int:
         """Delete entries older than `below` in small steps, leaving the application room between them."""
@@ -188,11 +191,11 @@ class Source:
 
     def _changelog(self) -> Changelog:
         if self._open is None:
-            connection = open_source(self._config.source.path, self._config.source.busy_timeout_seconds)
-            self._open = (
-                connection,
-                Changelog(connection, self.path, self._capture, self._maps, self._known.signature),
-            )
+            # Before opening: a file moved into place in between then shows as another file, never goes unnoticed.
+            identity = FileIdentity.of(self.path)
+            connection = open_source(self.path, self._config.source.busy_timeout_seconds)
+            known = self._known.signature
+            self._open = connection, Changelog(connection, self.path, identity, self._capture, self._maps, known)
         return self._open[1]
 
 

@@ -5,11 +5,15 @@ of its own, and a loop that reacted to those would wake itself for ever.
 """
 
 import asyncio
+import logging
 import os
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
+
+# While it stops, the library warns about events that it drops; nobody waits for those any more.
+logging.getLogger("watchdog").setLevel(logging.ERROR)
 
 FileFacts = tuple[tuple[int, int, int], ...]
 
@@ -21,7 +25,10 @@ class Watch:
         self._names = (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-journal"))
         self._woken = asyncio.Event()
         self._observer = Observer()
-        self._facts: FileFacts = ()
+        self._facts: # While it stops, the library warns about events that it drops; nobody waits for those any more.
+logging.getLogger("watchdog").setLevel(logging.ERROR)
+
+FileFacts = ()
 
     def start(self) -> None:
         """Begin to watch; call from the event loop that will wait."""
