@@ -25,10 +25,7 @@ class Watch:
         self._names = (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-journal"))
         self._woken = asyncio.Event()
         self._observer = Observer()
-        self._facts: # While it stops, the library warns about events that it drops; nobody waits for those any more.
-logging.getLogger("watchdog").setLevel(logging.ERROR)
-
-FileFacts = ()
+        self._facts: FileFacts = ()
 
     def start(self) -> None:
         """Begin to watch; call from the event loop that will wait."""
