@@ -9,6 +9,7 @@ import logging
 import os
 from pathlib import Path
 
+from loguru import logger
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
@@ -22,16 +23,20 @@ class Watch:
     """Watches one SQLite file. Needs no connection to it."""
 
     def __init__(self, path: Path) -> None:
+        path = path.resolve()  # SQLite keeps -wal and -journal beside the file itself, not beside a link to it
         self._names = (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-journal"))
         self._woken = asyncio.Event()
         self._observer = Observer()
         self._facts: FileFacts = ()
 
     def start(self) -> None:
-        """Begin to watch; call from the event loop that will wait."""
+        """Begin to watch; call from the event loop that will wait. Without file events the timer does."""
         handler = _Handler({os.fspath(name) for name in self._names}, asyncio.get_running_loop(), self._woken)
-        self._observer.schedule(handler, os.fspath(self._names[0].parent))
-        self._observer.start()
+        try:
+            self._observer.schedule(handler, os.fspath(self._names[0].parent))
+            self._observer.start()
+        except OSError as error:
+            logger.bind(reason=str(error)).warning("no file events here; looking by timer alone")
 
     def close(self) -> None:
         """Stop watching."""
