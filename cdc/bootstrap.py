@@ -11,7 +11,7 @@ from cdc.config import Config
 from cdc.decisions import recall, remember
 from cdc.errors import SnapshotError, SourceError, TargetError
 from cdc.faults import crash_point
-from cdc.mapping import TableProfile, map_schema
+from cdc.mapping import TableProfile, chosen_dates, map_schema
 from cdc.model import Position, Progress, SourceSchema, TableMap
 from cdc.plan import Plan, make_plan
 from cdc.postgres import ddl, position, quarantine, schema
@@ -123,18 +123,12 @@ def read_copy(config: Config, database: Path) -> Copy:
         capture = triggers.read_capture(connection, tables.tables)
         return Copy(
             schema=tables,
-            profiles={t.name: profile(connection, t, _dates(config, t.name)) for t in tables.tables},
+            profiles={t.name: profile(connection, t, chosen_dates(t, config)) for t in tables.tables},
             source_id=capture.source_id if capture else None,
             position=changelog.newest(connection) if capture else None,
         )
     finally:
         connection.close()
-
-
-def _dates(config: Config, table: str) -> list[str]:
-    """Columns that the operator gave a date type, whose texts are worth counting by form."""
-    columns = config.options(table).columns
-    return [name for name, options in columns.items() if (options.type or "").startswith(("date", "time"))]
 
 
 # --- plan -------------------------------------------------------------------------------------------------------------
