@@ -145,8 +145,15 @@ class AppliedTable:
         overriding = "OVERRIDING SYSTEM VALUE " if any(c.identity == "a" for c in self.target.columns) else ""
         return (
             f"INSERT INTO {self.name} AS t ({listed(self.columns)}) {overriding}{rows} "
-            f"ON CONFLICT ({listed(self.key)}) DO {action}"
+            f"ON CONFLICT {self._arbiter()} DO {action}"
         )
+
+    def _arbiter(self) -> str:
+        """What finds the row of a key. Columns alone would also mean a deferrable constraint on them, which cannot."""
+        for unique in self.target.uniques:
+            if unique.primary and not unique.deferrable and set(unique.columns) == set(self.key):
+                return f"ON CONSTRAINT {quote(unique.name)}"
+        return f"({listed(self.key)})"
 
     def _differs(self, name: str) -> str:
         column = self.column(name)

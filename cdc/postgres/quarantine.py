@@ -64,11 +64,13 @@ class Quarantine:
         if not held:
             return
         self.tables.add(table)
+        # Several rows can have one key: declared keys of rowid tables may be NULL.
+        once = {h.key: h for h in held}.values()
         fields = [
-            (h.key, str(h.rejection.reason), h.rejection.column, h.rejection.detail, h.rejection.remedy) for h in held
+            (h.key, str(h.rejection.reason), h.rejection.column, h.rejection.detail, h.rejection.remedy) for h in once
         ]
         columns = [list(column) for column in zip(*fields, strict=True)]
-        waits = [[h.waits_table for h in held], [h.waits_for for h in held]]
+        waits = [[h.waits_table for h in once], [h.waits_for for h in once]]
         await self._connection.execute(SQL["put"], self._source_id, table, *columns, *waits)
 
     async def release(self, table: str, keys: Sequence[KeyValues]) -> None:
