@@ -25,6 +25,7 @@ from cdc.postgres.load import copy_rows, has_rows, make_empty, prepare_for_load
 from cdc.postgres.quarantine import Held, Quarantine
 from cdc.postgres.script import Made, Statement
 from cdc.postgres.target import connected
+from cdc.quoting import qualified
 from cdc.sqlite import rows
 from cdc.sqlite.connection import open_copy
 from cdc.sqlite.snapshot import Snapshot
@@ -147,7 +148,9 @@ class _Load:
         keys = [s for s in script.after_load if s.kind is Made.FOREIGN_KEY]
         others = [s for s in script.after_load if s.kind is not Made.FOREIGN_KEY]
         await self._apply(others, "indexes")
-        await self._connection.execute("ANALYZE")
+        if targets:
+            # Only what was loaded: the rest of the database belongs to others.
+            await self._connection.execute(f"ANALYZE {', '.join(qualified(t.schema, t.name) for t in targets.values())}")
         held = await orphans.remove(self._connection, self._quarantine, self._maps, targets)
         await self._apply(keys, "foreign keys")
         marks = await asyncio.to_thread(high_water, self._snapshot.database, self._maps)
