@@ -4,6 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+# `make test TESTS=tests/unit`, `make soak SOAK="--statements 100000 --seed 7"`, `make bench BENCHES=load`
+TESTS ?=
+SOAK ?=
+BENCHES ?= $(filter-out __init__ rig,$(basename $(notdir $(wildcard benchmarks/*.py))))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -49,10 +53,10 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
 
 soak: $(VENV)/.dev
-	CDC_SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) tests/property
+	$(BIN)/python -m tests.property.soak $(SOAK)
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks
+	@for name in $(BENCHES); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:
 	rm -rf $(VENV) .cdc .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -12,6 +12,7 @@ from rich.progress import Progress as Bars
 from cdc.model import Progress
 
 LINE_SECONDS: Final = 5.0
+MEASURED_SECONDS: Final = 0.5  # a rate over less than this is noise
 
 
 def chosen_progress(*, quiet: bool) -> Progress:
@@ -24,8 +25,8 @@ def chosen_progress(*, quiet: bool) -> Progress:
 
 
 def rate_text(done: float, seconds: float) -> str:
-    """Units a second for people: `12,300/s`."""
-    return f"{done / seconds:,.0f}/s" if seconds > 0 else ""
+    """Units a second for people: `12,300/s`; nothing when it is too early to tell."""
+    return f"{done / seconds:,.0f}/s" if seconds >= MEASURED_SECONDS else ""
 
 
 class Silent:

@@ -48,9 +48,12 @@ def status(
 
 
 def _watch(config: Config, limits: Limits) -> int:
+    screen = console()
+    if not screen.is_terminal:
+        raise UsageError("--watch needs a terminal", remedy="call `cdc status --json` again and again")
     found = run_async(gather(config, limits))
     try:
-        with Live(_picture(found), console=console(), auto_refresh=False) as live:
+        with Live(_picture(found), console=screen, auto_refresh=False) as live:
             while True:
                 time.sleep(REFRESH_SECONDS)
                 found = run_async(gather(config, limits))

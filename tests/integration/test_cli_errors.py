@@ -132,6 +132,12 @@ def test_acknowledging_in_an_embedded_server_that_was_never_made_makes_none(site
     assert not (site.folder / ".cdc" / "postgres").exists()
 
 
+def test_watching_needs_a_terminal(site: Site) -> None:
+    code, out, err = site.run("status", "--watch")
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert "cdc status --json" in err
+
+
 # --- a database that is away ------------------------------------------------------------------------------------------
 
 
