@@ -150,7 +150,8 @@ class _Load:
         await self._apply(others, "indexes")
         if targets:
             # Only what was loaded: the rest of the database belongs to others.
-            await self._connection.execute(f"ANALYZE {', '.join(qualified(t.schema, t.name) for t in targets.values())}")
+            names = ", ".join(qualified(t.schema, t.name) for t in targets.values())
+            await self._connection.execute(f"ANALYZE {names}")
         held = await orphans.remove(self._connection, self._quarantine, self._maps, targets)
         await self._apply(keys, "foreign keys")
         marks = await asyncio.to_thread(high_water, self._snapshot.database, self._maps)
