@@ -12,6 +12,7 @@ from pathlib import Path
 from loguru import logger
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
 
 # While it stops, the library warns about events that it drops; nobody waits for those any more.
 logging.getLogger("watchdog").setLevel(logging.ERROR)
@@ -26,13 +27,15 @@ class Watch:
         path = path.resolve()  # SQLite keeps -wal and -journal beside the file itself, not beside a link to it
         self._names = (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-journal"))
         self._woken = asyncio.Event()
-        self._observer = Observer()
+        self._observer: BaseObserver | None = None
         self._facts: FileFacts = ()
 
     def start(self) -> None:
         """Begin to watch; call from the event loop that will wait. Without file events the timer does."""
         handler = _Handler({os.fspath(name) for name in self._names}, asyncio.get_running_loop(), self._woken)
         try:
+            # Already making one takes an inotify instance, of which a user may have few.
+            self._observer = Observer()
             self._observer.schedule(handler, os.fspath(self._names[0].parent))
             self._observer.start()
         except OSError as error:
@@ -40,7 +43,7 @@ class Watch:
 
     def close(self) -> None:
         """Stop watching."""
-        if self._observer.is_alive():
+        if self._observer is not None and self._observer.is_alive():
             self._observer.stop()
             self._observer.join()
 
