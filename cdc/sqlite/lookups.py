@@ -19,11 +19,13 @@ _ROW: Final = "_cdc_t"
 def conflicts(table: Table, event: str) -> tuple[str, ...]:
     """Conditions over the table's rows, each true for the row that stands in NEW's way through one uniqueness rule.
 
-    `event` is INSERT or UPDATE. Before an UPDATE, rules are left out through which only a row with NEW's own key can
-    be met: that key is logged anyway.
+    Rules through which only a row with NEW's own key can be met are left out, for a declared key is logged anyway.
+    `event` is INSERT or UPDATE.
     """
-    found = [_through_index(table, index) for index in table.indexes if _matters(table, index, event)]
-    # A rowid can be written by name, so it is one more uniqueness rule beside a declared key.
+    found = [_through_index(table, index) for index in table.indexes if _can_hit_other_keys(table, index)]
+    # A rowid can be written by name, so it is one more uniqueness rule beside a declared key. Where it is the key, the
+    # row that REPLACE deletes is looked up too: if a foreign key action then meets a RAISE(FAIL) of the application,
+    # the delete stays and AFTER INSERT never runs.
     if event == "INSERT" or table.key.kind is KeyKind.COLUMNS:
         rowid = table.rowid_alias or (key_columns(table)[0] if table.key.kind is KeyKind.INTEGER else None)
         found += [f"{rowid} = NEW.{rowid}"] if rowid is not None else []
@@ -55,24 +57,15 @@ def key_columns(table: Table, row: str = "") -> tuple[str, ...]:
 
 def unknown_before(table: Table, event: str) -> str:
     """When the look-ups cannot know what will be stored, as a condition on NEW; empty when they always can."""
-    found: dict[str, None] = {}
+    found = {_is_null(c): None for c in _key(table) if c.not_null and c.default is not None}
     alias = rowid_column(table)
     for index in table.indexes:
-        if _matters(table, index, event):
+        if _can_hit_other_keys(table, index):
             computed = _computed_from(table, index)
-            found |= {f"NEW.{quote(c.name)} IS NULL": None for c in _filled_unseen(table, index, computed)}
+            found |= {_is_null(c): None for c in _filled_unseen(table, index, computed)}
             if event == "INSERT" and alias is not None and alias in computed:
                 found[f"NEW.{quote(alias.name)} = -1"] = None
     return " OR ".join(found)
-
-
-def _matters(table: Table, index: Index, event: str) -> bool:
-    """Whether the look-up goes through this index.
-
-    Before an INSERT even a row with NEW's own key is looked up, once: REPLACE deletes it first, and when a foreign key
-    action then meets a RAISE(FAIL) of the application, the delete stays and AFTER INSERT never runs.
-    """
-    return _can_hit_other_keys(table, index) or (event == "INSERT" and index.origin == "pk")
 
 
 def _can_hit_other_keys(table: Table, index: Index) -> bool:
@@ -133,6 +126,15 @@ def _default(default: str) -> str:
     if len(found) == 1 and found[0].kind in {"word", "quoted"} and found[0].word not in _CONSTANTS:
         return quote_literal(found[0].name or "")
     return default
+
+
+def _is_null(column: Column) -> str:
+    return f"NEW.{quote(column.name)} IS NULL"
+
+
+def _key(table: Table) -> tuple[Column, ...]:
+    """The declared key's columns; none where the rowid is the key."""
+    return tuple(table.column(c) for c in table.key.columns) if table.key.kind is KeyKind.COLUMNS else ()
 
 
 def _filled_unseen(table: Table, index: Index, computed: tuple[Column, ...]) -> Iterator[Column]:

@@ -5,7 +5,7 @@ from functools import cache
 from string import Template
 from typing import Final
 
-from cdc.model import Table
+from cdc.model import KeyKind, Table
 from cdc.quoting import quote
 from cdc.resources import folder
 from cdc.sqlite import lookups
@@ -34,11 +34,12 @@ def trigger_sql(tid: int, table: Table) -> Mapping[str, str]:
     blocked = _lookups(parts, lookups.conflicts(table, "INSERT"))
     others = lookups.other_than_old(table)
     blocked_by_others = _lookups(parts, tuple(f"{c} AND {others}" for c in lookups.conflicts(table, "UPDATE")))
+    declared = table.key.kind is KeyKind.COLUMNS
+    before_insert = "before_insert_key" if declared else "before_insert"
     made = {
-        "bi": _create("before_insert", f"_cdc_{tid}_bi", parts, lookups=blocked),
-        "ai": _create("after_insert", f"_cdc_{tid}_ai", parts),
+        "bi": _create(before_insert, f"_cdc_{tid}_bi", parts, lookups=blocked),
+        "ai": "" if declared else _create("after_insert", f"_cdc_{tid}_ai", parts),
         "bu": _create("before_update", f"_cdc_{tid}_bu", parts, lookups=blocked_by_others),
-        "au": _create("after_update", f"_cdc_{tid}_au", parts),
         "bd": _create("before_delete", f"_cdc_{tid}_bd", parts),
     }
     for suffix, event in MARKERS.items():

@@ -23,7 +23,7 @@ from cdc.sqlite.connection import translated
 from cdc.sqlite.trigger_text import changelog_sql, state_sql, tables_sql, trigger_sql
 
 FORMAT: Final = 1
-_CAPTURE_TRIGGER: Final = re.compile(r"_cdc_\d+_(?:bi|ai|bu|au|bd|mi|mu)")
+_CAPTURE_TRIGGER: Final = re.compile(r"_cdc_\d+_(?:bi|ai|bu|bd|mi|mu)")
 _TABLES: Final = ("_cdc_changelog", "_cdc_table", "_cdc_state")
 
 

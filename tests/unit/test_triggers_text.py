@@ -36,7 +36,7 @@ def test_the_changelog_constrains_nothing() -> None:
 
 
 def test_a_plain_table_has_five_triggers_and_no_marker() -> None:
-    assert list(trigger_sql(7, USERS)) == [f"_cdc_7_{suffix}" for suffix in ("bi", "ai", "bu", "au", "bd")]
+    assert list(trigger_sql(7, USERS)) == [f"_cdc_7_{suffix}" for suffix in ("bi", "ai", "bu", "bd")]
 
 
 def test_only_functions_of_old_sqlite_are_called() -> None:
@@ -48,8 +48,8 @@ def test_only_functions_of_old_sqlite_are_called() -> None:
 def test_names_are_quoted() -> None:
     column = Column('i"d', "TEXT", Affinity.TEXT, not_null=True, primary_key=1)
     made = trigger_sql(1, Table('we"ird', (column,), Key(KeyKind.COLUMNS, ('i"d',))))
-    assert 'AFTER INSERT ON "we""ird"' in made["_cdc_1_ai"]
-    assert 'NEW."i""d"' in made["_cdc_1_ai"]
+    assert 'BEFORE INSERT ON "we""ird"' in made["_cdc_1_bi"]
+    assert 'NEW."i""d"' in made["_cdc_1_bi"]
 
 
 def test_a_look_up_speaks_the_words_of_its_index() -> None:
