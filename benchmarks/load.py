@@ -10,6 +10,7 @@ of text, under 150 MB of memory in our process. The server is started in a tempo
 import argparse
 import datetime
 import json
+import operator
 import random
 import resource
 import statistics
@@ -144,7 +145,7 @@ def measure(bench: Bench, rounds: int) -> dict[str, list[float]]:
 
 def report(speeds: dict[str, list[float]]) -> dict[str, object]:
     medians = {name: statistics.median(values) for name, values in speeds.items()}
-    ratios = {way: round(statistics.median(map(_over, speeds["sqlite"], speeds[way])), 3) for way in GOALS}
+    ratios = {way: round(statistics.median(map(operator.truediv, speeds["sqlite"], speeds[way])), 3) for way in GOALS}
     memory = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     return {
         "rows_per_second": {name: round(value) for name, value in medians.items()},
@@ -152,10 +153,6 @@ def report(speeds: dict[str, list[float]]) -> dict[str, object]:
         "peak_rss_mb": memory,
         "met": all(ratios[way] >= goal for way, goal in GOALS.items()) and memory < MEMORY_GOAL_MB,
     }
-
-
-def _over(ours: float, theirs: float) -> float:
-    return ours / theirs
 
 
 def show(result: dict[str, object]) -> None:

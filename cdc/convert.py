@@ -32,8 +32,9 @@ from functools import cached_property
 from itertools import compress
 from types import NoneType
 
-from cdc.column_forms import SUPPORTED, Form, Kinds, Unfit, form_of
+from cdc.column_forms import SUPPORTED, form_of
 from cdc.errors import TargetMismatch
+from cdc.forms import Form, Kinds, Unfit
 from cdc.model import ColumnMap, KeyValues, Reason, Rejection, Row, TableMap, TargetColumn, TargetTable, Value
 
 

@@ -21,6 +21,8 @@ LAYERS = {
     "cdc.mapping": 2,
     "cdc.text_forms": 2,
     "cdc.column_forms": 2,
+    "cdc.forms": 2,
+    "cdc.number_forms": 2,
     "cdc.convert": 2,
     "cdc.decisions": 2,
     "cdc.retry": 2,

@@ -1,0 +1,71 @@
+"""What a form is: how a column of SQLite values becomes what the driver's binary protocol takes.
+
+A form looks at a whole column with a few calls that run in C, and says None when some value needs a closer look; then
+each value is made one by one, and one that cannot be stored exactly raises `Unfit`. The outcomes are documented in
+`cdc.convert`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import NoneType
+from typing import Final, TypeVar
+
+from cdc.model import InvalidText, Value
+
+Kinds = set[type]
+T = TypeVar("T")
+
+
+class Unfit(Exception):
+    """A value cannot be stored exactly; the text is what is wrong with it, without the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How one type is fed. `takes` says in words what it can hold.
+
+    `column(values, kinds)` returns the made column, None kept, or None when a value needs a closer look; `kinds` are
+    the Python types that occur. `one` makes a value that is not None, or raises `Unfit`.
+    """
+
+    takes: str
+    column: Callable[[Sequence[Value], Kinds], Sequence[object] | None]
+    one: Callable[[Value], object]
+
+
+INTEGERS: Final[Kinds] = {int, NoneType}
+REALS: Final[Kinds] = {float, NoneType}
+NUMBERS: Final[Kinds] = {int, float, NoneType}
+TEXTS: Final[Kinds] = {str, NoneType}
+BLOBS: Final[Kinds] = {bytes, NoneType}
+
+_NAMES: Final[dict[type, str]] = {
+    int: "an integer",
+    float: "a real",
+    str: "a text",
+    bytes: "a blob",
+    InvalidText: "a text that is not valid UTF-8",
+}
+
+
+def storage_class(value: Value) -> str:
+    """What kind of value SQLite stores, in words: "an integer", "a blob"."""
+    return _NAMES.get(type(value), "NULL")
+
+
+def without_nulls(values: Sequence[Value], kinds: Kinds) -> Sequence[Value]:
+    """The values that are there."""
+    return [v for v in values if v is not None] if NoneType in kinds else values
+
+
+def with_gaps(values: Sequence[Value], made: Sequence[object]) -> Sequence[object]:
+    """Put what was made of the values that are there back between the NULLs."""
+    following = iter(made)
+    return made if len(made) == len(values) else [None if v is None else next(following) for v in values]
+
+
+def expect(value: Value, kind: type[T]) -> T:
+    """The value when it is of that Python type; raises `Unfit` that names its storage class."""
+    if type(value) is not kind:
+        raise Unfit(f"is {storage_class(value)}")
+    return value
