@@ -119,7 +119,6 @@ def test_init_refuses_a_schema_that_could_not_be_used_later() -> None:
         (["-v", "-q", "status"], "`cdc --help`"),
         (["cleanup"], "--capture-only"),
         (["status", "--watch", "--json"], "again and again"),
-        (["schema", "--print=x"], "`cdc schema --help`"),
     ],
 )
 def test_wrong_usage_exits_64_and_names_the_remedy(
