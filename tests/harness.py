@@ -19,7 +19,7 @@ import apsw
 import asyncpg
 import msgspec
 
-from cdc import service
+from cdc import bootstrap, loading, service
 from cdc.cli.progress import Silent
 from cdc.config import Config, Replicate, Source, State, TableOptions, Target
 from cdc.errors import CaptureLost
@@ -146,6 +146,13 @@ async def quarantined(dsn: str) -> list[tuple[str, str, str]]:
 async def up(config: Config) -> None:
     """Everything that is not done yet, until Postgres has everything."""
     await service.up(config, until_idle=True, progress=Silent())
+
+
+async def load(config: Config) -> None:
+    """Snapshot, schema and first copy, without replication after it: what `up` does before it follows."""
+    await bootstrap.take_snapshot(config, Silent())
+    await bootstrap.create_schema(config)
+    await loading.load(config, Silent())
 
 
 async def drain(config: Config) -> None:

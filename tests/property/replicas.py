@@ -1,0 +1,173 @@
+"""One random application, replicated while it runs and compared again and again: what a seed stands for.
+
+`run_workload` is used by the property test and by the soak run. A seed decides everything: schema, data, statements,
+journal mode, moments of syncing, sizes of rounds, and which way changes take into Postgres.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import apsw
+from comparison import Comparison
+from harness import Live, live, load, make_config
+from workloads import Workload, make_workload
+
+from cdc.config import Config
+from cdc.postgres import apply
+from cdc.quoting import quote
+
+Weaken = Callable[[apsw.Connection], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where workloads run: a folder of their own, and a database with a connection of the test's."""
+
+    folder: Path
+    dsn: str
+    connection: Any  # asyncpg.Connection
+
+
+def fast_folder() -> str | None:
+    """Where files cost no disk access, None where there is no such place."""
+    memory = Path("/dev/shm")
+    return str(memory) if os.access(memory, os.W_OK) else None
+
+
+@dataclass(frozen=True)
+class Found:
+    """The first difference of a run: after which statement it was seen, and what it is."""
+
+    seed: int
+    portable: bool
+    statement: int
+    differences: list[str]
+
+    def __str__(self) -> str:
+        words = "\n  ".join(self.differences)
+        return f"seed {self.seed}, portable={self.portable}, after statement {self.statement}:\n  {words}"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a seed decides beside the workload."""
+
+    wal: bool
+    round_entries: int
+    round_bytes: int
+    direct_rows: int
+    sync_share: float
+    filled_before: bool
+
+    @classmethod
+    def of(cls, random: Random) -> "Choices":
+        return cls(
+            wal=random.random() < 0.6,
+            round_entries=random.choice((1, 2, 3, 7, 30, 1000)),
+            round_bytes=random.choice((1, 300, 16 * 1024 * 1024)),
+            direct_rows=random.choice((0, 3, apply.DIRECT_ROWS)),
+            sync_share=random.choice((0.05, 0.2, 0.6)),
+            filled_before=random.random() < 0.7,
+        )
+
+
+async def run_workload(
+    place: Place, seed: int, *, portable: bool, statements: int = 40, weaken: Weaken | None = None
+) -> Found | None:
+    """Run the workload of a seed; the first difference, or None when there was none at any sync."""
+    random = Random(f"replica {seed} {portable}")
+    choices = Choices.of(random)
+    workload = make_workload(seed, statements, portable=portable)
+    folder = place.folder / f"{seed}{'p' if portable else 'u'}"
+    folder.mkdir()
+    config = make_config(
+        folder,
+        folder / "app.db",
+        place.dsn,
+        schema=f"w{folder.name}",
+        round_entries=choices.round_entries,
+        round_entries_journal=choices.round_entries,
+        round_bytes=choices.round_bytes,
+    )
+    try:
+        with _direct_rows(choices.direct_rows), _application(config, choices, workload) as application:
+            await load(config)
+            if weaken is not None:
+                weaken(application)
+            return await _Run(place, config, application, random).follow(workload, seed, portable, choices)
+    finally:
+        await place.connection.execute(f"DROP SCHEMA IF EXISTS {quote(config.target.schema)} CASCADE")
+        shutil.rmtree(folder)
+
+
+class _Run:
+    """A workload under way."""
+
+    def __init__(self, place: Place, config: Config, application: apsw.Connection, random: Random) -> None:
+        self._place = place
+        self._config = config
+        self._application = application
+        self._random = random
+
+    async def follow(self, workload: Workload, seed: int, portable: bool, choices: Choices) -> Found | None:
+        reader = apsw.Connection(str(self._config.source.path))
+        comparison = Comparison(reader, self._place.connection, self._config.target.schema, fixed=True)
+        statements = [*_filling(workload, not choices.filled_before), *workload.statements]
+        try:
+            async with live(self._config) as replica:
+                for number, sql in enumerate(statements):
+                    attempt(self._application, sql)
+                    last = number == len(statements) - 1
+                    if (last or self._random.random() < choices.sync_share) and (
+                        found := await self._differences(replica, comparison)
+                    ):
+                        return Found(seed, portable, number, found)
+        finally:
+            reader.close()
+        return None
+
+    async def _differences(self, replica: Live, comparison: Comparison) -> list[str]:
+        await replica.sync()
+        return await comparison.differences()
+
+
+def attempt(application: apsw.Connection, sql: str) -> None:
+    """Run a statement that may fail: a failure is part of the workload."""
+    with contextlib.suppress(apsw.Error, UnicodeDecodeError):
+        application.execute(sql).fetchall()
+
+
+@contextlib.contextmanager
+def _application(config: Config, choices: Choices, workload: Workload) -> Iterator[apsw.Connection]:
+    application = apsw.Connection(str(config.source.path))
+    application.limit(apsw.SQLITE_LIMIT_TRIGGER_DEPTH, 20)
+    application.pragma("journal_mode", "wal" if choices.wal else "delete")
+    application.pragma("synchronous", "off")
+    later = [] if choices.filled_before else _filling(workload, True)
+    try:
+        for sql in workload.setup:
+            if sql not in later:
+                attempt(application, sql)
+        yield application
+    finally:
+        application.close()
+
+
+def _filling(workload: Workload, wanted: bool) -> list[str]:
+    return [sql for sql in workload.setup if sql.startswith("INSERT")] if wanted else []
+
+
+@contextlib.contextmanager
+def _direct_rows(number: int) -> Iterator[None]:
+    before = apply.DIRECT_ROWS
+    apply.DIRECT_ROWS = number  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        apply.DIRECT_ROWS = before  # type: ignore[misc]

@@ -1,0 +1,86 @@
+"""A long random run: `python -m tests.property.soak --statements 1000000 --seed 1`. Ends at the first difference."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(_HERE), str(_HERE.parent)]
+
+import asyncpg  # noqa: E402 (the tests' own modules stand in folders that only pytest knows)
+from loguru import logger  # noqa: E402
+from replicas import Place, fast_folder, run_workload  # noqa: E402
+
+from cdc.postgres import embedded  # noqa: E402
+
+PROGRESS_SECONDS = 10.0
+
+
+@contextlib.contextmanager
+def _server(given: str | None) -> Iterator[str]:
+    if given is not None:
+        yield given
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="cdc-soak-") as folder,
+        embedded.start(Path(folder), settings={"fsync": "off"}) as server,
+    ):
+        yield server.dsn
+
+
+async def soak(dsn: str, wanted: argparse.Namespace) -> int:
+    """Run workloads until enough statements ran; returns the exit code."""
+    connection = await asyncpg.connect(dsn, server_settings={"client_min_messages": "warning"})
+    began = told = time.monotonic()
+    seed, statements, failures = wanted.seed, 0, 0
+    with tempfile.TemporaryDirectory(prefix="cdc-soak-", dir=fast_folder()) as folder:
+        place = Place(Path(folder), dsn, connection)
+        while statements < wanted.statements:
+            for portable in (True, False):
+                failures += await _failed(place, seed, portable, wanted.length)
+                statements += wanted.length
+            seed += 1
+            if failures and not wanted.keep_going:
+                break
+            if time.monotonic() - told >= PROGRESS_SECONDS:
+                told = time.monotonic()
+                print(f"{statements:,} statements, seed {seed}, {failures} failures", flush=True)
+    await connection.close()
+    seconds = time.monotonic() - began
+    print(f"{statements:,} statements in {seconds:.0f} s, seeds {wanted.seed} to {seed - 1}, {failures} failures")
+    return 1 if failures else 0
+
+
+async def _failed(place: Place, seed: int, portable: bool, length: int) -> bool:
+    try:
+        found = await run_workload(place, seed, portable=portable, statements=length)
+    except Exception:  # noqa: BLE001 (whatever it is, the seed must be named)
+        print(f"seed {seed}, portable={portable}:\n{traceback.format_exc()}", flush=True)
+        return True
+    if found is not None:
+        print(found, flush=True)
+    return found is not None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--statements", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--length", type=int, default=40, help="statements of one workload")
+    parser.add_argument("--dsn", default=os.environ.get("CDC_SOAK_DSN"), help="a server to use instead of one's own")
+    parser.add_argument("--keep-going", action="store_true", help="do not end at the first difference")
+    wanted = parser.parse_args()
+    logger.disable("cdc")
+    with _server(wanted.dsn) as dsn:
+        return asyncio.run(soak(dsn, wanted))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
