@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdc.convert import TableConverter
+from cdc.errors import TargetMismatch
 from cdc.model import TableMap, TargetColumn, TargetForeignKey, TargetTable, TargetUnique
 from cdc.quoting import qualified, quote
 
@@ -38,6 +39,7 @@ class AppliedTable:
     """One replicated table as the applier sees it: its mapping, its target, its stage and their statements."""
 
     def __init__(self, place: int, mapped: TableMap, target: TargetTable, converter: TableConverter) -> None:
+        _require_unique_key(mapped, target)
         self.mapped = mapped
         self.target = target
         self.converter = converter
@@ -163,6 +165,19 @@ class AppliedTable:
 
     def _arrays(self, names: Sequence[str], first: int) -> str:
         return ", ".join(f"${place}::{self.column(name).type}[]" for place, name in enumerate(names, first))
+
+
+def _require_unique_key(mapped: TableMap, target: TargetTable) -> None:
+    """Rows are found again by their key: Postgres must know that it names one row, and know it row by row."""
+    for unique in target.uniques:
+        if set(unique.columns) == set(mapped.key) and not unique.deferrable and not unique.partial:
+            return
+    columns = ", ".join(mapped.key)
+    raise TargetMismatch(
+        f"table {target.schema}.{target.name} has no unique key on {columns}, by which rows of {mapped.source.name} are "
+        "known",
+        remedy=f"add a primary key or unique constraint on ({columns}) in Postgres, not deferrable",
+    )
 
 
 def listed(columns: Iterable[str], alias: str = "") -> str:
