@@ -1,5 +1,8 @@
 """Each trap of SQLite by name: the keys of all rows that changed are logged, and the application notices nothing."""
 
+import sqlite3
+from contextlib import closing
+
 import apsw
 import pytest
 
@@ -301,3 +304,17 @@ def test_the_application_sees_the_results_it_always_saw() -> None:
     for table in ("t", "u", "sqlite_sequence"):
         query = f"SELECT * FROM {table}"
         assert captured.execute(query).fetchall() == bare.execute(query).fetchall()
+
+
+@pytest.mark.parametrize("suffix", ["", " WITHOUT ROWID"])
+def test_a_key_is_logged_as_stored_though_a_foreign_key_of_another_type_refers_to_it(suffix: str) -> None:
+    """Old versions of SQLite bend NEW in AFTER triggers here, so Python's own library is asked as well."""
+    table = f"CREATE TABLE t(k TEXT PRIMARY KEY, up INTEGER UNIQUE REFERENCES t DEFERRABLE INITIALLY DEFERRED){suffix}"
+    insert = "INSERT INTO t VALUES ('010', 5), ('5', NULL)"
+    application = Application("PRAGMA foreign_keys = ON", table)
+    made = application.connection.execute("SELECT sql FROM sqlite_schema WHERE name GLOB '_cdc_*' ORDER BY rowid")
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as old:
+        for sql in ("PRAGMA foreign_keys = ON", table, *(str(row[0]) for row in made), insert):
+            old.execute(sql)
+        assert old.execute("SELECT DISTINCT k1 FROM _cdc_changelog ORDER BY 1").fetchall() == [("010",), ("5",)]
+    assert application.logged(insert) == keys("010", "5")
