@@ -174,8 +174,7 @@ def _require_unique_key(mapped: TableMap, target: TargetTable) -> None:
             return
     columns = ", ".join(mapped.key)
     raise TargetMismatch(
-        f"table {target.schema}.{target.name} has no unique key on {columns}, by which rows of {mapped.source.name} are "
-        "known",
+        f"table {target.schema}.{target.name} has no unique key on {columns}, by which {mapped.source.name} names rows",
         remedy=f"add a primary key or unique constraint on ({columns}) in Postgres, not deferrable",
     )
 
