@@ -7,7 +7,7 @@ WORKERS ?= 2
 # `make test TESTS=tests/unit`, `make soak SOAK="--statements 100000 --seed 7"`, `make bench BENCHES=load`
 TESTS ?=
 SOAK ?=
-BENCHES ?= $(filter-out __init__ rig,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHES ?= $(basename $(notdir $(shell grep -l "^if __name__" benchmarks/*.py)))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help

@@ -86,6 +86,11 @@ def seconds_text(seconds: float | None) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
+def counted(n: int, noun: str) -> str:
+    """So many of something: `1 row`, `2,000 rows`."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def time_text(at: str | None) -> str | None:
     """A moment in ISO 8601 (UTC) for people: `2026-11-23 07:05:20 UTC`."""
     return f"{at[:19].replace('T', ' ')} UTC" if at else None

@@ -2,7 +2,7 @@
 
 import click
 
-from cdc.cli.output import bytes_text, print_facts, print_json, say
+from cdc.cli.output import bytes_text, counted, print_facts, print_json, say
 from cdc.cli.session import Session, audited, pass_session, run_async
 
 
@@ -47,7 +47,7 @@ def snapshot(session: Session) -> None:
         [
             ("snapshot", taken.folder),
             ("size", bytes_text(manifest.bytes)),
-            ("rows", f"{sum(rows):,} in {len(rows)} tables"),
+            ("rows", f"{sum(rows):,} in {counted(len(rows), 'table')}"),
             ("integrity", manifest.integrity_check),
             ("SHA-256", manifest.sha256),
             ("next", f"`cdc schema`; the way back is `cdc restore {taken.folder} --to FILE`"),
@@ -73,7 +73,7 @@ def schema(session: Session, only_print: bool) -> None:
     with audited(config, "schema") as told:
         done = run_async(bootstrap.create_schema(config))
         told["statements"] = len(done)
-    say(f"the schema is in place ({len(done)} statements)")
+    say(f"the schema is in place ({counted(len(done), 'statement')})")
 
 
 @click.command()
@@ -93,9 +93,9 @@ def load(session: Session, resync: bool) -> None:
         with audited(config, "resync") as told:
             tables = run_async(bootstrap.request_resync(config))
             told["tables"] = len(tables)
-        say(f"the daemon will compare every row of {len(tables)} tables; next: `cdc run`")
+        say(f"the daemon will compare every row of {counted(len(tables), 'table')}; next: `cdc run`")
         return
     with audited(config, "load") as told:
         report = run_async(loading.load(config, session.progress()))
         told["rows"] = report.rows
-    say(f"{report.rows:,} rows are loaded; next: `cdc run`" if report.rows else "nothing was left to load")
+    say(f"loaded {counted(report.rows, 'row')}; next: `cdc run`" if report.rows else "nothing was left to load")

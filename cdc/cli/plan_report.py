@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.padding import Padding
 from rich.text import Text
 
-from cdc.cli.output import facts_of, print_table, say, show, visible
+from cdc.cli.output import counted, facts_of, print_table, say, show, visible
 from cdc.plan import Plan, TablePlan
 from cdc.risks import Risk
 
@@ -72,8 +72,8 @@ def _indented(text: str, by: int) -> Padding:
 
 def _verdict(plan: Plan) -> str:
     counts = plan.counts
-    size = f"{counts['tables']:,} tables, {counts['rows']:,} rows, {counts['creates']:,} constraints and indexes"
+    size = f"{counted(counts['tables'], 'table')}, {counted(counts['rows'], 'row')}"
     if plan.blocks:
-        return f"{size}; {counts['blocks']:,} findings block the first copy"
-    kept_out = f"; {counts['quarantine']:,} findings lead to quarantine" if counts["quarantine"] else ""
+        return f"{size}; what keeps the first copy from beginning: {counted(counts['blocks'], 'finding')}"
+    kept_out = f"; to quarantine: {counted(counts['quarantine'], 'finding')}" if counts["quarantine"] else ""
     return f"{size}{kept_out}; next: `cdc up`"

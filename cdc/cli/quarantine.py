@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cdc import audit
-from cdc.cli.output import print_json, print_table, say
+from cdc.cli.output import counted, print_json, print_table, say
 from cdc.cli.session import Session, audited, pass_session, run_async
 from cdc.config import Config
 from cdc.errors import ExitCode, UsageError
@@ -39,8 +39,7 @@ def list_(session: Session, table: str | None, as_json: bool) -> int:
     if as_json:
         print_json({"rows": [{**asdict(row), "shown_key": show_key(row.key)} for row in rows]})
     elif rows:
-        columns = ("table", "key", "reason", "column", "detail", "remedy", "since", "known")
-        print_table(columns, (_cells(row) for row in rows))
+        print_table(("table", "key", "why", "remedy", "since", "known"), (_cells(row) for row in rows))
     else:
         say("the quarantine is empty")
     return int(ExitCode.DIFFERENCE if any(row.acknowledged_at is None for row in rows) else ExitCode.OK)
@@ -61,7 +60,7 @@ def retry(session: Session, table: str | None) -> None:
     config = session.config()
     with audited(config, "quarantine retry", table=table) as told:
         logged = told["rows"] = run_async(bootstrap.retry_quarantined(config, table))
-    say(f"{logged:,} rows will be tried again by the daemon; see `cdc quarantine list` then")
+    say(f"{counted(logged, 'row')} will be tried again by the daemon; see `cdc quarantine list` then")
 
 
 @quarantine.command()
@@ -77,7 +76,7 @@ def acknowledge(session: Session, table: str | None, key: str | None) -> None:
     config = session.config()
     with audited(config, "quarantine acknowledge", table=table) as told:
         marked = told["rows"] = run_async(_acknowledge(config, table, key))
-    say(f"{marked:,} rows acknowledged")
+    say(f"{counted(marked, 'row')} acknowledged")
 
 
 @asynccontextmanager
@@ -126,10 +125,8 @@ def _cells(row: "QuarantinedRow") -> tuple[object, ...]:
     return (
         row.source_table,
         show_key(row.key),
-        row.reason,
-        row.column_name,
-        row.detail,
+        f"{row.reason}: {row.detail}",
         row.remedy,
-        f"{row.first_seen:%Y-%m-%d %H:%M}",
+        f"{row.first_seen:%Y-%m-%d}",
         "yes" if row.acknowledged_at else "no",
     )

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from cdc.cli.output import console, facts_of, print_json, seconds_text, show, time_text
+from cdc.cli.output import console, counted, facts_of, print_json, seconds_text, show, time_text
 from cdc.cli.session import Session, pass_session, run_async
 from cdc.config import Config
 from cdc.errors import ExitCode, UsageError
@@ -86,7 +86,7 @@ def _lag(lag: dict[str, Any]) -> str:
     changes, seconds = lag["changes"], lag["seconds"]
     if changes is None:
         return "unknown"
-    return "none" if changes == 0 else f"{changes:,} changes, the oldest {seconds_text(seconds)} old"
+    return "none" if changes == 0 else f"{counted(changes, 'change')}, the oldest {seconds_text(seconds)} old"
 
 
 def _daemon(told: dict[str, Any]) -> str:
@@ -106,4 +106,4 @@ def _quarantine(quarantine: dict[str, Any]) -> str:
     if total == 0:
         return "empty"
     reasons = ", ".join(f"{rows:,} {reason}" for reason, rows in quarantine["by_reason"].items())
-    return f"{total:,} rows ({reasons}), {quarantine['acknowledged']:,} acknowledged"
+    return f"{counted(total, 'row')} ({reasons}), {quarantine['acknowledged']:,} acknowledged"

@@ -111,7 +111,7 @@ class Status:
         if self.phase == REPLICATE and self.target.reachable and not self.target.daemon:
             found.append(Warned("the daemon is not running", "start it: `systemctl start cdc`, or `cdc run`"))
         if self.unacknowledged:
-            what = f"{self.unacknowledged} rows are in quarantine"
+            what = f"rows in quarantine that nobody acknowledged: {self.unacknowledged:,}"
             found.append(Warned(what, "look at them with `cdc quarantine list`"))
         return found + self._late()
 

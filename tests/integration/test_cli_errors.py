@@ -283,7 +283,7 @@ def test_rows_in_quarantine_are_listed_with_reason_and_remedy(site: Site) -> Non
 
 def test_an_acknowledged_row_stays_but_no_longer_warns(site: Site) -> None:
     held(site, site.replicating(), 5, "yt:a")
-    assert site.run("quarantine", "acknowledge", "--key", "'yt:a'")[:2] == (ExitCode.OK, "1 rows acknowledged\n")
+    assert site.run("quarantine", "acknowledge", "--key", "'yt:a'")[:2] == (ExitCode.OK, "1 row acknowledged\n")
     assert site.run("quarantine", "list")[0] == ExitCode.DIFFERENCE
     assert site.run("quarantine", "acknowledge")[0] == ExitCode.OK
     assert site.run("quarantine", "list")[0] == ExitCode.OK
@@ -304,7 +304,7 @@ def test_a_retry_logs_the_keys_again(site: Site) -> None:
     before = site.status()["source"]["newest_seq"]
     code, out, _ = site.run("quarantine", "retry")
     assert code == ExitCode.OK
-    assert out.startswith("1 rows will be tried again")
+    assert out.startswith("1 row will be tried again")
     assert site.status()["source"]["newest_seq"] == before + 1
 
 
