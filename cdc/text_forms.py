@@ -52,6 +52,24 @@ def all_match(pattern: re.Pattern[str], texts: Sequence[str]) -> bool:
     return pattern.fullmatch(joined) is not None and joined.count("\n") == len(texts)
 
 
+# --- SQL literals -----------------------------------------------------------------------------------------------------
+
+
+def read_literal(text: str) -> Value:
+    """The value that `literal` wrote this text from."""
+    if text.startswith("'"):
+        return text[1:-1].replace("''", "'")
+    if text.startswith("x'"):
+        return bytes.fromhex(text[2:-1])
+    if text.startswith("CAST"):
+        data = bytes.fromhex(text.split("'")[1])
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return InvalidText(data)
+    return int(text) if re.fullmatch("-?[0-9]+", text) else float(text)
+
+
 # --- dates and times --------------------------------------------------------------------------------------------------
 
 

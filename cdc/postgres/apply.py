@@ -229,7 +229,8 @@ class Batch:
             for name in set(self._staged) - self._retried:
                 keys.setdefault(name, []).extend(await self._quarantine.retriable(name))
                 self._retried.add(name)
-        return {name: found for name, found in keys.items() if found}
+        # A key may wait for several parents, and be read only once.
+        return {name: list({encode_key(k): k for k in found}.values()) for name, found in keys.items() if found}
 
     async def merge(self) -> None:
         """Move the targets to the staged state. What Postgres refuses goes to quarantine and the rest goes on."""
@@ -358,7 +359,7 @@ class Batch:
             for place, words in places.items():
                 marked = await self._connection.fetchval(table.reject_subset(), [place])
                 why = Rejection("", Reason.CONSTRAINT, words, _CONSTRAINT_REMEDY)
-                await self._quarantine.put(table.source_name, [Held(marked, why)])
+                await self._quarantine.put(table.source_name, [Held(merge.read_key(marked), why)])
             self._leaving.add(table.source_name)
 
     async def _find_refused(self) -> dict[AppliedTable, dict[Place, str]]:

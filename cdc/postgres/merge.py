@@ -10,8 +10,9 @@ from typing import Final
 
 from cdc.convert import TableConverter
 from cdc.errors import TargetMismatch
-from cdc.model import TableMap, TargetColumn, TargetForeignKey, TargetTable, TargetUnique
+from cdc.model import TableMap, TargetColumn, TargetForeignKey, TargetTable, TargetUnique, encode_key
 from cdc.quoting import qualified, quote
+from cdc.text_forms import read_literal
 
 # Types whose equality means that nothing a reader could see differs. Others are compared as text: numeric 1.0 equals
 # 1.00, citext and some collations ignore case, json has no equality at all.
@@ -96,7 +97,7 @@ class AppliedTable:
 
     def source_key(self, alias: str) -> str:
         """SQL that writes the source key of a target row as `cdc.model.encode_key` does."""
-        return source_key(self.target, self.key, alias)
+        return source_key(self.target, self.mapped, alias)
 
     def column(self, name: str) -> TargetColumn:
         """A mapped column of the target; the converter has checked that it exists."""
@@ -201,20 +202,35 @@ def waits_table(key: TargetForeignKey) -> str:
     return f"{qualified(key.parent_schema, key.parent)}({', '.join(map(quote, key.parent_columns))})"
 
 
-def source_key(target: TargetTable, key: Sequence[str], alias: str) -> str:
-    """SQL that writes the source key of a target row as `cdc.model.encode_key` does."""
-    columns = [column for name in key if (column := target.column(name)) is not None]
-    return " || E'\\x1f' || ".join(_encoded(f"{alias}.{quote(c.name)}", c) for c in columns)
+def source_key(target: TargetTable, mapped: TableMap, alias: str) -> str:
+    """SQL that writes the source key of a target row for `read_key`."""
+    literals = {c.target for c in mapped.columns if c.literal}
+    columns = [column for name in mapped.key if (column := target.column(name)) is not None]
+    parts = [
+        _escaped("l", f"{alias}.{quote(c.name)}") if c.name in literals else _encoded(f"{alias}.{quote(c.name)}", c)
+        for c in columns
+    ]
+    return " || E'\\x1f' || ".join(parts)
 
 
-def delete_orphans(target: TargetTable, table_key: Sequence[str], key: TargetForeignKey) -> str:
+def read_key(text: str) -> str:
+    """A key that `source_key` wrote as `cdc.model.encode_key` writes it: literals say which value they stand for."""
+    return "\x1f".join(_read_part(part) if part.startswith("l") else part for part in text.split("\x1f"))
+
+
+def _read_part(part: str) -> str:
+    literal = part[1:].replace("\x1bs", "\x1f").replace("\x1be", "\x1b")
+    return encode_key([read_literal(literal)])
+
+
+def delete_orphans(target: TargetTable, mapped: TableMap, key: TargetForeignKey) -> str:
     """Delete rows whose parent does not exist; returns source key and the values they wait for."""
     present = " AND ".join(f"c.{quote(c)} IS NOT NULL" for c in key.columns)
     parent = qualified(key.parent_schema, key.parent)
     return (
         f"DELETE FROM {qualified(target.schema, target.name)} AS c WHERE {present} "
         f"AND NOT EXISTS (SELECT FROM {parent} AS p WHERE {same('p', 'c', key.parent_columns, key.columns)}) "
-        f"RETURNING {source_key(target, table_key, 'c')} AS key, {referenced_values('c', key.columns)} AS waits_for"
+        f"RETURNING {source_key(target, mapped, 'c')} AS key, {referenced_values('c', key.columns)} AS waits_for"
     )
 
 
@@ -263,7 +279,7 @@ def find_released(reference: Reference) -> str | None:
     if parent is None:
         return None
     return (
-        f"SELECT q.key FROM cdc.quarantine AS q JOIN {parent.stage} AS s "
+        f"SELECT DISTINCT q.key FROM cdc.quarantine AS q JOIN {parent.stage} AS s "
         f"ON q.waits_for = {referenced_values('s', reference.key.parent_columns)} "
         f"WHERE q.source_id = $1 AND q.waits_table = $2 AND q.source_table = $3 AND NOT s._cdc_gone"
     )
@@ -303,4 +319,8 @@ def _encoded(value: str, column: TargetColumn) -> str:
                 f"ELSE 'r' || encode(float8send({value}::float8), 'hex') END"
             )
         case _:
-            return f"'t' || replace(replace({value}::text, E'\\x1b', E'\\x1be'), E'\\x1f', E'\\x1bs')"
+            return _escaped("t", value)
+
+
+def _escaped(kind: str, value: str) -> str:
+    return f"'{kind}' || replace(replace({value}::text, E'\\x1b', E'\\x1be'), E'\\x1f', E'\\x1bs')"

@@ -30,6 +30,6 @@ async def _remove(
 ) -> int:
     target = targets[link.child.target]
     key = TargetForeignKey("", link.columns, link.parent.schema, link.parent.target, link.parent_columns)
-    gone = await connection.fetch(delete_orphans(target, link.child.key, key))
+    gone = await connection.fetch(delete_orphans(target, link.child, key))
     await quarantine.put(link.child.source.name, orphans(key, gone))
     return len(gone)

@@ -9,7 +9,7 @@ import asyncpg
 
 from cdc.model import KeyValues, Reason, Rejection, TargetForeignKey, decode_key, encode_key
 from cdc.postgres.connection import Connection, translated
-from cdc.postgres.merge import waits_table
+from cdc.postgres.merge import read_key, waits_table
 from cdc.postgres.statements import load
 
 SQL: Final = load("quarantine")
@@ -96,7 +96,7 @@ def orphans(key: TargetForeignKey, found: Sequence[asyncpg.Record]) -> list[Held
     why = Rejection(
         ", ".join(key.columns), Reason.ORPHAN, f"its parent row in {key.parent} does not exist", _ORPHAN_REMEDY
     )
-    return [Held(row["key"], why, waits_table(key), row["waits_for"]) for row in found]
+    return [Held(read_key(row["key"]), why, waits_table(key), row["waits_for"]) for row in found]
 
 
 async def keys_of(connection: Connection, source_id: str, table: str | None) -> dict[str, list[KeyValues]]:
