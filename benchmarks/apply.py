@@ -4,128 +4,109 @@ Both sides start from the same rows and end with the same. Ours reads SQLite, co
 finds its stage filled and does only the merge, so a ratio of 1 would mean that everything else costs nothing.
 """
 
-import argparse
-import asyncio
-import json
 import random
 import statistics
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import apsw
-import asyncpg
+import uvloop
 
-from benchmarks.rig import Rig, Silent, rig
-from cdc import service
+from benchmarks import application, report
+from benchmarks.application import COLUMNS
+from benchmarks.report import Figure
+from benchmarks.rig import Rig, rig
+from cdc.postgres.connection import Connection
+from cdc.postgres.target import Target
 from cdc.sqlite.watch import Watch
 from cdc.stream import Session
 
-ROWS = 300_000
-COLUMNS = "id, name, email, score, visits, note, updated"
+LEAST_RATIO = 0.70
 
 
-def make_source(rows: int, database: str) -> apsw.Connection:
-    connection = apsw.Connection(database)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute(
-        "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT NOT NULL, email TEXT, score REAL, visits INTEGER, "
-        "note TEXT, updated TEXT)"
-    )
-    with connection:
-        connection.executemany("INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?)", (row(n) for n in range(rows)))
-    return connection
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
 
-
-def row(n: int) -> tuple[object, ...]:
-    return (n, f"name {n}", f"user{n}@example.org", n / 7, n % 1000, "lorem ipsum " * 4, "2026-01-01T00:00:00Z")
+    rows: int = 300_000
+    changes: int = 100_000
+    rounds: int = 5
 
 
 def change(source: apsw.Connection, count: int, seed: int) -> list[int]:
     """Half updates, a quarter inserts, a quarter deletes, in transactions of 100; returns the keys touched."""
-    chance = random.Random(seed)
-    highest = source.execute("SELECT max(id) FROM item").get
-    ids = chance.sample(range(highest), count)
-    touched = []
+    ids = [row[0] for row in source.execute("SELECT id FROM item")]
+    highest = max(ids)
+    touched = random.Random(seed).sample(ids, count)
     for start in range(0, count, 100):
         with source:
-            for n, key in enumerate(ids[start : start + 100], start):
+            for n in range(start, min(start + 100, count)):
                 if n % 4 == 0:
-                    key = highest + 1 + n
-                    source.execute("INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?)", row(key))
-                elif n % 4 == 1:
-                    source.execute("DELETE FROM item WHERE id = ?", (key,))
+                    touched[n] = highest + 1 + n
+                    source.execute(application.INSERT, next(application.items([touched[n]])))
                 else:
-                    source.execute("UPDATE item SET visits = visits + 1, note = 'changed' WHERE id = ?", (key,))
-                touched.append(key)
+                    source.execute(application.DELETE if n % 4 == 1 else application.UPDATE, (touched[n],))
     return touched
 
 
-async def fill_stage(connection: "asyncpg.Connection[asyncpg.Record]", source: apsw.Connection, keys: list[int]) -> None:
+async def fill_stage(connection: Connection, source: apsw.Connection, keys: list[int]) -> None:
+    await connection.execute("DROP TABLE IF EXISTS stage")
     await connection.execute("CREATE TEMP TABLE stage AS SELECT *, false AS gone FROM twin WITH NO DATA")
-    present = {}
-    for key in keys:
-        present[key] = source.execute("SELECT * FROM item WHERE id = ?", (key,)).fetchone()
-    records = [(*found, False) if found else (key, "", *[None] * 5, True) for key, found in present.items()]
+    found = {key: source.execute("SELECT * FROM item WHERE id = ?", (key,)).fetchone() for key in keys}
+    records = [(*row, False) if row else (key, "", *[None] * 5, True) for key, row in found.items()]
     await connection.copy_records_to_table("stage", records=records)
 
 
-async def own_merge(connection: "asyncpg.Connection[asyncpg.Record]") -> float:
-    started = time.perf_counter()
+async def merge(connection: Connection) -> None:
+    names = ", ".join(COLUMNS)
+    sets = ", ".join(f"{name} = EXCLUDED.{name}" for name in COLUMNS[1:])
     async with connection.transaction():
         await connection.execute("DELETE FROM twin USING stage WHERE stage.gone AND twin.id = stage.id")
-        sets = ", ".join(f"{c} = EXCLUDED.{c}" for c in COLUMNS.split(", ")[1:])
         await connection.execute(
-            f"INSERT INTO twin ({COLUMNS}) SELECT {COLUMNS} FROM stage WHERE NOT gone ON CONFLICT (id) DO UPDATE SET {sets}"
+            f"INSERT INTO twin ({names}) SELECT {names} FROM stage WHERE NOT gone ON CONFLICT (id) DO UPDATE SET {sets}"
         )
-    took = time.perf_counter() - started
-    await connection.execute("DROP TABLE stage")
-    return took
 
 
-async def measure(here: Rig, changes: int, rounds: int) -> dict[str, float]:
-    source = make_source(ROWS, str(here.database))
-    config = here.config(round_entries=20_000)
-    await service.up(config, until_idle=True, progress=Silent())
-    ours, theirs = [], []
+async def timed(connection: Connection, work: Callable[[], Awaitable[object]]) -> float:
+    # What was written before is on its way to the disk before the clock starts.
+    await connection.execute("CHECKPOINT")
+    started = time.perf_counter()
+    await work()
+    return time.perf_counter() - started
+
+
+async def measure(here: Rig, size: Size) -> list[Figure]:
+    source = application.make(here.database, size.rows)
+    await here.up()
+    ours: list[float] = []
+    theirs: list[float] = []
     async with here.postgres() as connection:
         await connection.execute("SET synchronous_commit = off")
-        await connection.execute("CREATE TABLE twin (LIKE item INCLUDING ALL); INSERT INTO twin SELECT * FROM item")
-        session = await Session.open(config, here.dsn, Watch(here.database))
+        await connection.execute("CREATE TABLE twin (LIKE item INCLUDING ALL); INSERT INTO twin TABLE item; ANALYZE")
+        session = await Session.open(here.config(), Target(here.config()), Watch(here.database))
         try:
-            for n in range(rounds):
-                keys = change(source, changes, n)
-                await fill_stage(connection, source, keys)
-                await connection.execute("CHECKPOINT")
-                theirs.append(await own_merge(connection))
-                await connection.execute("CHECKPOINT")
-                started = time.perf_counter()
-                await session.drain()
-                ours.append(time.perf_counter() - started)
-                differ = await connection.fetchval("SELECT count(*) FROM (TABLE item EXCEPT TABLE twin) AS d")
-                if differ:
-                    raise SystemExit(f"the two sides differ in {differ} rows")
+            for turn in range(size.rounds):
+                await fill_stage(connection, source, change(source, size.changes, turn))
+                sides = [(ours, session.drain), (theirs, lambda: merge(connection))]
+                for seconds, work in reversed(sides) if turn % 2 else sides:
+                    seconds.append(await timed(connection, work))
+                if await connection.fetchval("SELECT count(*) FROM (TABLE item EXCEPT TABLE twin) AS d"):
+                    raise SystemExit("the two sides differ")
         finally:
             await session.close()
     source.close()
-    mine, other = statistics.median(ours), statistics.median(theirs)
-    return {"changes": changes, "seconds": mine, "merge_seconds": other, "per_second": changes / mine, "ratio": other / mine}
+    ratio = statistics.median(their / our for our, their in zip(ours, theirs, strict=True))
+    what = f"apply of {size.changes:,} changes, beside Postgres' own merge"
+    return [Figure(what, size.changes / statistics.median(ours), "changes/s", ratio, least_ratio=LEAST_RATIO)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--changes", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+def run(size: Size) -> list[Figure]:
     with rig() as here:
-        found = asyncio.run(measure(here, options.changes, options.rounds))
-    if options.json:
-        print(json.dumps(found))
-        return
-    print(f"apply of {found['changes']:,} changes: {found['seconds']:.2f} s, {found['per_second']:,.0f}/s")
-    print(f"Postgres' own merge from a filled stage: {found['merge_seconds']:.2f} s")
-    print(f"ratio: {found['ratio']:.2f} (reach 0.70)")
+        return uvloop.run(measure(here, size))
 
+
+QUICK = Size(rows=60_000, changes=20_000, rounds=3)
 
 if __name__ == "__main__":
-    main()
+    report.main(run, Size(), QUICK)

@@ -46,7 +46,7 @@ def snapshots_folder(config: Config) -> Path:
 async def take_snapshot(config: Config, progress: Progress) -> Snapshot:
     """Install capture, then take a checked copy that knows its position in the changelog, and rehearse its restore."""
     await asyncio.to_thread(sqlite.install, config)
-    with _shown(progress, "snapshot") as shown:
+    with _shown(progress, "snapshot (bytes)") as shown:
         taken = await asyncio.to_thread(
             take,
             config.source.path,

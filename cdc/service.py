@@ -14,16 +14,16 @@ from cdc.config import Config
 from cdc.errors import CdcError
 from cdc.model import Progress
 from cdc.postgres import position
-from cdc.postgres.connection import connect, lock_source, password_from
-from cdc.postgres.target import connected, reached
+from cdc.postgres.connection import lock_source
+from cdc.postgres.target import Target, connected, reached
 from cdc.sqlite import source as sqlite
 from cdc.stream import Stream
 
 
 async def run(config: Config, *, until_idle: bool) -> None:
     """Replicate until told to stop by SIGTERM or SIGINT, or with `until_idle` until Postgres has everything."""
-    async with reached(config) as dsn:
-        stream = Stream(config, dsn)
+    async with reached(config) as target:
+        stream = Stream(config, target)
         stop = asyncio.Event()
         with _stopped_by_signals(stop, stream):
             logger.bind(source=str(config.source.path)).info("replication starts")
@@ -31,9 +31,9 @@ async def run(config: Config, *, until_idle: bool) -> None:
             try:
                 await stream.run(stop, until_idle=until_idle)
             except CdcError as error:
-                await _last_word(config, dsn, error)
+                await _last_word(config, target, error)
                 raise
-            await _last_word(config, dsn, None)
+            await _last_word(config, target, None)
             notify("STOPPING=1")
             logger.info("replication ended")
 
@@ -66,7 +66,7 @@ async def _can_go_on(config: Config) -> bool:
     return await asyncio.to_thread(bootstrap.usable_snapshot, config) is not None
 
 
-async def _last_word(config: Config, dsn: str, error: CdcError | None) -> None:
+async def _last_word(config: Config, target: Target, error: CdcError | None) -> None:
     """Tell Postgres why the daemon ended, so that `cdc status` can say it; never hides the error itself.
 
     A daemon that ends because another one runs has nothing to say about that one's stream: the lock keeps it from it.
@@ -74,7 +74,7 @@ async def _last_word(config: Config, dsn: str, error: CdcError | None) -> None:
     with suppress(CdcError, OSError):
         look = await asyncio.to_thread(sqlite.look, config)
         source_id = look.capture.source_id if look.capture else None
-        connection = await connect(dsn, purpose="last word", password=password_from(config.target.password_file))
+        connection = await target.connect("last word")
         try:
             source_id = source_id or await position.find_by_path(
                 connection, str(config.source.path), config.target.schema

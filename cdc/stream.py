@@ -17,8 +17,9 @@ from cdc.mapping import map_schema
 from cdc.model import Position, Round, TableMap, TableRows, TargetTable
 from cdc.postgres import catalogue, ddl, position, schema
 from cdc.postgres.apply import Applier, Batch
-from cdc.postgres.connection import Connection, connect, lock_source, password_from
+from cdc.postgres.connection import Connection, lock_source
 from cdc.postgres.position import Durable, StreamState
+from cdc.postgres.target import Target
 from cdc.retry import retrying
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.source import Look, Source
@@ -37,9 +38,9 @@ SessionWork = Callable[["Session"], Awaitable[bool | None]]
 class Stream:
     """Replicates one source for as long as it runs. Holds no state that cannot be read again from the databases."""
 
-    def __init__(self, config: Config, dsn: str) -> None:
+    def __init__(self, config: Config, target: Target) -> None:
         self._config = config
-        self._dsn = dsn
+        self._target = target
         self._watch = Watch(config.source.path)
         self._session: Session | None = None
         self._began = False
@@ -84,7 +85,7 @@ class Stream:
     async def _in_session(self, work: SessionWork) -> bool | None:
         try:
             if self._session is None:
-                self._session = await Session.open(self._config, self._dsn, self._watch)
+                self._session = await Session.open(self._config, self._target, self._watch)
                 self._began = True
                 if self._failed:
                     logger.info("replication goes on")
@@ -124,10 +125,10 @@ class Session:
         self.position: Position
 
     @classmethod
-    async def open(cls, config: Config, dsn: str, watch: Watch) -> Self:
+    async def open(cls, config: Config, target: Target, watch: Watch) -> Self:
         """Open both ends and settle whatever changed since the last time; raises when that needs a person."""
         look = await asyncio.to_thread(sqlite.look, config)
-        connection = await connect(dsn, purpose="daemon", password=password_from(config.target.password_file))
+        connection = await target.connect("daemon")
         try:
             source_id = await identify(connection, config, look)
             await lock_source(connection, source_id)

@@ -23,6 +23,7 @@ from cdc import bootstrap, loading, service
 from cdc.cli.progress import Silent
 from cdc.config import Config, Replicate, Source, State, TableOptions, Target
 from cdc.errors import CaptureLost
+from cdc.postgres.target import Target as ReachedTarget
 from cdc.sqlite.watch import Watch
 from cdc.stream import Session
 
@@ -186,7 +187,7 @@ class Live:
             await session.close()
 
     async def _open(self) -> Session:
-        return await Session.open(self._config, self._config.target.dsn, Watch(self._config.source.path))
+        return await Session.open(self._config, ReachedTarget(self._config), Watch(self._config.source.path))
 
 
 @asynccontextmanager

@@ -93,6 +93,23 @@ class EmbeddedServer:
             remedy=f"look into {self.folder / 'server.log'}, then end process {self.pid}",
         )
 
+    def shut_down(self) -> None:
+        """Shut down whoever started it; raises `TargetError` when it does not obey."""
+        if self._process is not None:
+            self.stop()
+            return
+        data = self.folder / "data"
+        deadline = time.monotonic() + STOP_SECONDS
+        if (running := _postmaster(data)) is not None:
+            os.kill(running.pid, signal.SIGINT)
+        while (running := _postmaster(data)) is not None:
+            if time.monotonic() > deadline:
+                raise TargetError(
+                    f"the embedded Postgres in {self.folder} (process {running.pid}) does not stop",
+                    remedy=f"look into {self.folder / 'server.log'}, then end process {running.pid}",
+                )
+            time.sleep(_POLL_SECONDS)
+
     def __enter__(self) -> Self:
         return self
 

@@ -1,7 +1,6 @@
 """What `cdc status` asks Postgres: how far the stream is, what is in quarantine, and whether the daemon lives."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -9,11 +8,10 @@ from typing import Final
 from asyncpg import Record
 
 from cdc.config import EMBEDDED, Config
-from cdc.errors import TargetError, TargetUnavailable
-from cdc.postgres import embedded
-from cdc.postgres.connection import Connection, connect, lock_key, password_from, translated, where
+from cdc.errors import TargetError
+from cdc.postgres.connection import Connection, lock_key, translated, where
 from cdc.postgres.statements import load
-from cdc.postgres.target import embedded_folder
+from cdc.postgres.target import connected, embedded_folder
 
 SQL: Final = load("status")
 
@@ -66,34 +64,13 @@ def never_started(config: Config) -> bool:
     return config.target.embedded and not (embedded_folder(config) / "data").exists()
 
 
-def running_dsn(config: Config) -> str:
-    """The DSN of a target that runs; raises `TargetUnavailable` for an embedded server that does not, starts none."""
-    if not config.target.embedded:
-        return config.target.dsn
-    found = embedded.find(embedded_folder(config))
-    if found is None:
-        raise TargetUnavailable(
-            "the embedded Postgres is not running", remedy="`cdc run` and `cdc up` start it and keep it running"
-        )
-    return found
-
-
-@asynccontextmanager
-async def opened(config: Config, purpose: str) -> AsyncIterator[Connection]:
-    """A connection to the running target for as long as the block lasts; raises `TargetError`."""
-    password = password_from(config.target.password_file)
-    connection = await connect(running_dsn(config), purpose=purpose, password=password)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
 async def read_target(config: Config, source_id: str | None) -> TargetFacts:
     """What Postgres knows of the source; never raises `TargetError`. Without an id the source is found by its path."""
     facts = TargetFacts(target_name(config))
+    if never_started(config):
+        return replace(facts, reachable=True)
     try:
-        async with opened(config, "status") as connection:
+        async with connected(config, "status") as connection:
             with translated("reading the status"):
                 return await _read(connection, replace(facts, reachable=True), source_id, str(config.source.path))
     except TargetError as error:

@@ -87,3 +87,22 @@ CREATE TABLE IF NOT EXISTS cdc.disabled_trigger (
     disabled_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (source_id, target_schema, target_table, trigger_name)
 );
+
+-- Comparisons of both databases: when, at which position, with what result.
+CREATE TABLE IF NOT EXISTS cdc.verification (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_id   text NOT NULL,
+    started_at  timestamptz NOT NULL,
+    finished_at timestamptz NOT NULL,
+    seq         bigint NOT NULL,
+    tables      integer NOT NULL,
+    complete    boolean NOT NULL,
+    matched     bigint NOT NULL,
+    different   bigint NOT NULL,
+    missing     bigint NOT NULL,
+    extra       bigint NOT NULL,
+    pending     bigint NOT NULL,
+    quarantined bigint NOT NULL,
+    repaired    bigint NOT NULL DEFAULT 0,
+    result      text NOT NULL
+);

@@ -1,0 +1,171 @@
+"""Postgres' side of the comparison: rows as hashes of canonical texts, computed by the server, so few bytes travel.
+
+The rules stand in `cdc.parity.forms`; these are the same rules as SQL, and nothing of the apply path is used.
+"""
+
+import json
+import struct
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from cdc.model import TableMap, TargetColumn, TargetTable, Value
+from cdc.postgres.connection import Connection, translated
+from cdc.quoting import qualified, quote
+
+FETCHED_ROWS: Final = 5_000
+
+_FORMS: Final = {
+    "float4": "encode(float4send({0}), 'hex')",
+    "float8": "encode(float8send({0}), 'hex')",
+    "numeric": "trim_scale({0})::text",
+    "bytea": "encode({0}, 'hex')",
+    "date": "CASE WHEN isfinite({0}) THEN ({0} - date '1970-01-01')::text ELSE {0}::text END",
+    "timestamp": "CASE WHEN isfinite({0}) THEN (extract(epoch FROM {0}) * 1000000)::bigint::text ELSE {0}::text END",
+    "timestamptz": "CASE WHEN isfinite({0}) THEN (extract(epoch FROM {0}) * 1000000)::bigint::text ELSE {0}::text END",
+    "time": "(extract(epoch FROM {0}) * 1000000)::bigint::text",
+}
+# How a key is made again from its canonical text, so that its index can be searched.
+_FROM_TEXT: Final = {
+    **{kind: f"{{0}}::{kind}" for kind in ("int2", "int4", "int8", "float8", "numeric", "bool", "text", "varchar")},
+    "bytea": "decode({0}, 'hex')",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """How many rows a bucket has, and their hashes combined so that their order does not matter."""
+
+    rows: int
+    combined: int
+
+
+@asynccontextmanager
+async def snapshot(connection: Connection) -> AsyncIterator[None]:
+    """One state of Postgres for all that is read inside."""
+    with translated("reading Postgres for the comparison"):
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            yield
+
+
+class TargetRows:
+    """One table of Postgres as hashes of its rows."""
+
+    def __init__(self, connection: Connection, mapped: TableMap, target: TargetTable) -> None:
+        self._connection = connection
+        literal = {c.target for c in mapped.columns if c.literal}
+        columns = [column for name in mapped.target_columns if (column := target.column(name)) is not None]
+        self._key = [column for name in mapped.key if (column := target.column(name)) is not None]
+        self._literal_key = [column.name in literal for column in self._key]
+        key = _array([_form(column) for column in self._key])
+        row = _array([_form(column) for column in columns])
+        self._hashed = (
+            f"SELECT {key} AS key, sha256(convert_to({key}, 'UTF8')) AS kd, sha256(convert_to({row}, 'UTF8')) AS d "
+            f"FROM {qualified(target.schema, target.name)} AS t"
+        )
+        self._name = target.name
+
+    async def sums(self) -> dict[int, Sum]:
+        """Each bucket that is not empty."""
+        # OFFSET 0 keeps the planner from computing the hashes once for every place where they are used.
+        sql = (
+            f"SELECT {_BUCKET} AS bucket, count(*) AS rows, bit_xor({_HASH}) AS combined "
+            f"FROM ({self._hashed} OFFSET 0) AS h GROUP BY 1"
+        )
+        with translated(f"comparing table {self._name}"):
+            found = await self._connection.fetch(sql)
+        return {r["bucket"]: Sum(r["rows"], r["combined"] & 0xFFFFFFFFFFFFFFFF) for r in found}
+
+    async def rows(self, buckets: Sequence[int]) -> AsyncIterator[list[tuple[str, bytes]]]:
+        """Key text and hash of every row in some buckets, a batch at a time; inside `snapshot` only."""
+        sql = f"SELECT key, d FROM ({self._hashed} OFFSET 0) AS h WHERE {_BUCKET} = ANY($1::int[])"
+        with translated(f"comparing table {self._name}"):
+            cursor = await self._connection.cursor(sql, list(buckets))
+            while found := await cursor.fetch(FETCHED_ROWS):
+                yield [(r["key"], r["d"]) for r in found]
+
+    async def look_up(self, keys: Sequence[Sequence[str | None]]) -> dict[str, bytes]:
+        """Hash by key text of the rows that exist among some keys, given as canonical texts.
+
+        Where a collation calls different keys equal, rows that were not asked for come along.
+        """
+        with translated(f"comparing keys of table {self._name}"):
+            if any(column.base not in _FROM_TEXT for column in self._key):
+                sql = f"SELECT key, d FROM ({self._hashed} OFFSET 0) AS h WHERE key = ANY($1::text[])"
+                found = await self._connection.fetch(sql, [_json_array(key) for key in keys])
+            else:
+                arrays = [list(map(_input, part)) for part in self._parts(keys)]
+                found = await self._connection.fetch(f"{self._hashed} JOIN {self._wanted()}", *arrays)
+        return {r["key"]: r["d"] for r in found}
+
+    def source_key(self, texts: Sequence[str | None]) -> tuple[Value, ...]:
+        """A source key that means a row here, for rows that SQLite does not have."""
+        pairs = zip(self._key, self._literal_key, texts, strict=True)
+        return tuple(_source_value(column.base, literal, text) for column, literal, text in pairs)
+
+    def _parts(self, keys: Sequence[Sequence[str | None]]) -> list[list[tuple[str, str | None]]]:
+        columns = list(zip(*keys, strict=True))
+        return [[(c.base, text) for text in part] for c, part in zip(self._key, columns, strict=True)]
+
+    def _wanted(self) -> str:
+        marks = ", ".join(f"${n}::text[]" for n in range(1, len(self._key) + 1))
+        names = ", ".join(f"k{n}" for n in range(1, len(self._key) + 1))
+        same = [f"t.{quote(c.name)} = {_FROM_TEXT[c.base].format(f'k.k{n}')}" for n, c in enumerate(self._key, 1)]
+        return f"unnest({marks}) AS k({names}) ON {' AND '.join(same)}"
+
+
+_BUCKET: Final = "((get_byte(kd, 0) << 4) | (get_byte(kd, 1) >> 4))"  # shifts bind no tighter here
+_HASH: Final = "('x' || encode(substring(d FROM 1 FOR 8), 'hex'))::bit(64)::bigint"
+
+
+def _form(column: TargetColumn) -> str:
+    return _FORMS.get(column.base, "{0}::text").format(f"t.{quote(column.name)}")
+
+
+def _array(forms: Sequence[str]) -> str:
+    return f"array_to_json(ARRAY[{', '.join(forms)}]::text[])::text"
+
+
+def _input(typed: tuple[str, str | None]) -> str | None:
+    kind, text = typed
+    if kind == "float8" and text is not None and "\x00" not in text:
+        return repr(struct.unpack(">d", bytes.fromhex(text))[0])
+    # A value that the column cannot hold is nobody's key; NULL finds no row.
+    return None if text is None or "\x00" in text else text
+
+
+def _json_array(texts: Sequence[str | None]) -> str:
+    return json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+
+
+def _source_value(kind: str, literal: bool, text: str | None) -> Value:
+    if text is None:
+        return None
+    if literal:
+        return _from_literal(text)
+    return _VALUES.get(kind, str)(text)
+
+
+def _number(text: str) -> Value:
+    return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+_VALUES: Final[dict[str, Callable[[str], Value]]] = {
+    **dict.fromkeys(("int2", "int4", "int8"), int),
+    "float4": lambda text: float(struct.unpack(">f", bytes.fromhex(text))[0]),
+    "float8": lambda text: float(struct.unpack(">d", bytes.fromhex(text))[0]),
+    "numeric": _number,
+    "bool": lambda text: int(text == "true"),
+    "bytea": bytes.fromhex,
+}
+
+
+def _from_literal(text: str) -> Value:
+    if text.startswith("'"):
+        return text[1:-1].replace("''", "'")
+    if text.startswith("x'"):
+        return bytes.fromhex(text[2:-1])
+    if text.startswith("CAST("):
+        return bytes.fromhex(text[7 : text.index("'", 7)]).decode("utf-8", "replace")
+    return _number(text)
