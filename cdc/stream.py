@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from loguru import logger
 
+from cdc import audit
 from cdc.config import Config
 from cdc.convert import compile_converter
 from cdc.decisions import Decisions, recall, remember
@@ -15,6 +16,7 @@ from cdc.errors import CaptureLost, SourceChanged, TargetError
 from cdc.faults import crash_point
 from cdc.mapping import map_schema
 from cdc.model import Position, Round, TableMap, TableRows, TargetTable
+from cdc.postgres import audit as trail
 from cdc.postgres import catalogue, ddl, position, schema
 from cdc.postgres.apply import Applier, Batch
 from cdc.postgres.connection import Connection, lock_source
@@ -28,6 +30,7 @@ from cdc.sqlite.watch import Watch
 LOOK_AGAIN_SECONDS: Final = 0.02  # in WAL a file event comes before the commit can be seen, by up to 9 ms measured
 LOOK_AGAIN_EVERY_SECONDS: Final = 0.0005
 FIRST_ATTEMPTS: Final = 3  # a daemon that never got going says why and ends; one that did tries for ever
+AUDIT_COPIED: Final = 1_000  # newest entries of the audit file that a starting daemon copies to Postgres
 QUIET_SECONDS: Final = 0.5  # pruning waits for a pause of the application this long
 BUSY_FACTOR: Final = 10  # unless so many times the usual number of entries wait to be pruned
 
@@ -159,7 +162,7 @@ class Session:
                 await batch.clear_resync()
             await batch.commit(reached, reached.seq - self.position.seq, _lag(changes))
         if self._resync:
-            logger.bind(tables=len(self._resync)).info("compared whole tables and moved Postgres to their state")
+            await self._audit("compare whole tables", tables=", ".join(self._resync))
         self._resync = ()
         await self._moved(reached)
         return True
@@ -245,13 +248,20 @@ class Session:
         for target in targets.values():
             names = await position.disable_triggers(self._connection, self._source_id, target)
             if names:
-                logger.bind(table=target.name, triggers=names).info("disabled triggers of the target")
+                await self._audit("disable triggers", table=target.name, triggers=", ".join(names))
         await position.store_schema_version(self._connection, self._source_id, look.signature.schema_version)
         await position.set_phase(self._connection, self._source_id, "replicate")
         self.source = Source(self._config, look, maps)
         self.position = await self._position()
         self._resync = tuple(name for name in (await self._state()).resync if name in maps)
         self._oldest = look.oldest_seq
+        await trail.record_missing(self._connection, audit.read(self._config.state.dir, AUDIT_COPIED), self._source_id)
+
+    async def _audit(self, action: str, **details: str) -> None:
+        """Every step that changes something beside rows is told: in the log, in the audit file, and in Postgres."""
+        logger.bind(**details).info(action)
+        entry = audit.record(self._config.state.dir, action, "done", details)
+        await trail.record(self._connection, entry, self._source_id)
 
     async def _state(self) -> StreamState:
         state = await position.read(self._connection, self._source_id)
@@ -293,7 +303,7 @@ class Session:
 
     async def _mend(self, look: Look, decided: Decisions, findings: Findings) -> tuple[Look, Decisions]:
         """Follow the application: note what must be compared, extend the targets, make capture whole."""
-        logger.bind(reasons=list(findings.reasons)).warning("the application changed its file; following")
+        await self._audit("follow a change of the file", reasons="; ".join(findings.reasons))
         await position.request_resync(self._connection, self._source_id, findings.resync)
         maps = self._maps(look, decided)
         new = [maps[name] for name in findings.new_tables]
