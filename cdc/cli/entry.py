@@ -11,6 +11,7 @@ from cdc.cli import phases, quarantine, run, safety, status
 from cdc.cli.failure import report
 from cdc.cli.init import init
 from cdc.cli.session import Session, terminable
+from cdc.cli.verify import verify
 from cdc.errors import ExitCode
 
 
@@ -55,6 +56,7 @@ for _command in (
     run.run,
     run.up,
     status.status,
+    verify,
     quarantine.quarantine,
     safety.cleanup,
     safety.restore,

@@ -1,0 +1,157 @@
+"""Comparing one table: hashes of buckets first, then single rows of the buckets that do not agree.
+
+Order never matters, so it works for every kind of key and collation; memory holds one page and `BUCKETS` sums.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from cdc.model import KeyValues, Row, TableMap, decode_key, encode_key
+from cdc.parity.forms import Canonical, bucket, digest, key_text, texts_of
+from cdc.parity.report import SAMPLE_KEYS, TableReport
+from cdc.postgres.canon import Sum, TargetRows
+from cdc.sqlite.canon import Logged, Reader
+from cdc.sqlite.scratch import DIFFERENT, EXTRA, MISSING, Scratch
+
+LOOKED_UP_KEYS: Final = 500
+
+_Hashed = tuple[str, bytes, bytes, KeyValues]  # key as text, its hash, the row's hash, the source key
+
+
+class Comparison:
+    """One table on both sides. The caller holds the Postgres snapshot and reads the changelog's news afterwards."""
+
+    def __init__(
+        self, reader: Reader, scratch: Scratch, mapped: TableMap, canonical: Canonical, target: TargetRows
+    ) -> None:
+        self._reader = reader
+        self._scratch = scratch
+        self._mapped = mapped
+        self._canonical = canonical
+        self._target = target
+        self._width = len(mapped.key)
+        self._rows = 0
+        self._quarantined = 0
+        self.name = mapped.source.name
+        self.unknown = False  # an entry said that anything in the table may have changed
+
+    def note(self, entries: Iterable[Logged]) -> None:
+        """Keys of this table that were logged after the position are in flight."""
+        flying = []
+        for entry in entries:
+            if entry.key is None:
+                self.unknown = True
+            else:
+                key = key_text(self._canonical.key(entry.key))
+                flying.append((self.name, key, encode_key(entry.key), entry.seq))
+        self._scratch.fly(flying)
+
+    def know(self, keys: Sequence[KeyValues]) -> None:
+        """Keys in quarantine must not be in Postgres."""
+        self._quarantined = self._scratch.know(self.name, [key_text(self._canonical.key(key)) for key in keys])
+
+    async def run(self, advance: Callable[[int], None]) -> None:
+        """Compare all rows; findings about keys in flight are there too, and are for the caller to withdraw."""
+        self.unknown = False
+        self._scratch.forget(self.name)
+        sums, theirs = await asyncio.gather(self._sums(advance), self._target.sums())
+        doubtful = [b for b in sums.keys() | theirs.keys() if sums.get(b) != theirs.get(b)]
+        self._rows = sum(found.rows for found in sums.values())
+        if doubtful:
+            await self._look_closer(frozenset(doubtful), advance)
+
+    async def recheck(self, upto: int) -> None:
+        """Compare the keys in flight that Postgres has passed; the caller withdraws what flies again."""
+        for encoded in self._scratch.flying(self.name, upto, LOOKED_UP_KEYS):
+            keys = [decode_key(key) for key in encoded]
+            texts = {key_text(made := self._canonical.key(key)): (key, made) for key in keys}
+            theirs = await self._target.look_up([made for _, made in texts.values()])
+            rows = await asyncio.to_thread(self._reader.look_up, self._mapped, keys)
+            ours = {text: digest_ for text, _, digest_, _ in self._hashed(rows)}
+            self._judge({text: key for text, (key, _) in texts.items()}, ours, theirs)
+
+    def report(self) -> TableReport:
+        """The counts as they stand now."""
+        kinds = (DIFFERENT, MISSING, EXTRA)
+        counts = {kind: self._scratch.count(self.name, kind) for kind in kinds}
+        pending = self._scratch.in_flight(self.name)
+        return TableReport(
+            table=self.name,
+            matched=max(0, self._rows - counts[DIFFERENT] - counts[MISSING] - pending),
+            pending=pending,
+            quarantined=self._quarantined,
+            samples={k: self._scratch.samples(self.name, k, SAMPLE_KEYS) for k in kinds if counts[k]},
+            problem="everything in it was changing" if self.unknown else None,
+            **counts,
+        )
+
+    # --- the two passes ---
+
+    async def _sums(self, advance: Callable[[int], None]) -> dict[int, Sum]:
+        counts: defaultdict[int, int] = defaultdict(int)
+        combined: defaultdict[int, int] = defaultdict(int)
+
+        def add(rows: Sequence[Row]) -> None:
+            for key, key_digest, row_digest, _ in self._hashed(rows):
+                if not self._is_known(key):
+                    place = bucket(key_digest)
+                    counts[place] += 1
+                    combined[place] ^= int.from_bytes(row_digest[:8], "big")
+
+        await self._each_page(add, advance)
+        return {place: Sum(count, combined[place]) for place, count in counts.items()}
+
+    async def _look_closer(self, doubtful: frozenset[int], advance: Callable[[int], None]) -> None:
+        self._scratch.clear_target()
+        async for batch in self._target.rows(sorted(doubtful)):
+            await asyncio.to_thread(self._scratch.add_target, batch)
+
+        def probe(rows: Sequence[Row]) -> None:
+            findings = []
+            for key, key_digest, row_digest, source_key in self._hashed(rows):
+                if bucket(key_digest) in doubtful and not self._is_known(key):
+                    there = self._scratch.take_target(key)
+                    if there != row_digest:
+                        kind = MISSING if there is None else DIFFERENT
+                        findings.append((self.name, kind, key, encode_key(source_key)))
+            self._scratch.find(findings)
+
+        await self._each_page(probe, advance)
+        await asyncio.to_thread(lambda: self._scratch.find(list(map(self._extra, self._scratch.rest_of_target()))))
+
+    async def _each_page(self, work: Callable[[Sequence[Row]], None], advance: Callable[[int], None]) -> None:
+        place = None
+        while True:
+            page = await asyncio.to_thread(self._reader.page, self._mapped, place)
+            await asyncio.to_thread(work, page.rows)
+            advance(len(page.rows))
+            if page.end is None:
+                return
+            place = page.end
+
+    # --- small steps ---
+
+    def _hashed(self, rows: Sequence[Row]) -> Iterable[_Hashed]:
+        if not rows:
+            return
+        for raw, texts in zip(rows, self._canonical.rows(rows), strict=True):
+            key = key_text(self._canonical.key_of(texts))
+            yield key, digest(self._canonical.key_of(texts)), digest(texts), raw[: self._width]
+
+    def _is_known(self, key: str) -> bool:
+        return bool(self._quarantined) and self._scratch.is_known(self.name, key)
+
+    def _extra(self, key: str) -> tuple[str, str, str, str]:
+        return self.name, EXTRA, key, encode_key(self._target.source_key(texts_of(key)))
+
+    def _judge(self, keys: dict[str, KeyValues], ours: dict[str, bytes], theirs: dict[str, bytes]) -> None:
+        findings = []
+        for text, key in keys.items():
+            here = None if self._is_known(text) else ours.get(text)
+            there = theirs.get(text)
+            if here != there:
+                kind = MISSING if there is None else EXTRA if here is None else DIFFERENT
+                findings.append((self.name, kind, text, encode_key(key)))
+        self._scratch.find(findings)

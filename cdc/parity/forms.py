@@ -1,0 +1,265 @@
+"""One text for one value, made from what SQLite stores, to be compared with what Postgres makes of what it stores.
+
+Nothing here is shared with the conversion that applies rows (`cdc.convert`): a fault there must show here. The rule is
+chosen by the type in the Postgres catalogue; `cdc.postgres.canon` has the same rules as SQL.
+
+| type | canonical text |
+|---|---|
+| smallint, integer, bigint | decimal digits |
+| real, double precision | the bytes in hexadecimal, big-endian: 4 and 8 of them |
+| numeric | plain decimal without exponent and without zeros at its end |
+| boolean | `true` or `false` |
+| text, varchar, char, citext, uuid, enums | the characters |
+| bytea | the bytes in hexadecimal |
+| json | the characters |
+| jsonb | keys by length and then bytes, numbers as plain decimals with the zeros they were written with |
+| date | days since 1970-01-01 |
+| timestamp, timestamptz | microseconds since 1970-01-01 (UTC) |
+| time | microseconds since midnight |
+| a column mapped as literal | the SQL literal |
+
+A row is the JSON array of its texts, NULL being `null`, and is compared by its SHA-256. A value that its column cannot
+hold becomes a text that Postgres never has, so that the row shows as missing or different and never as equal.
+"""
+
+import json
+import struct
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from hashlib import sha256
+from types import NoneType
+from typing import Any, Final
+
+import msgspec
+
+from cdc.model import InvalidText, Row, TableMap, TargetColumn, TargetTable, Value
+
+Form = Callable[[Value], str]
+Text = str | None
+
+NEVER: Final = "\x00"  # Postgres holds no NUL in a text
+BUCKETS: Final = 4096
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def digest(texts: Sequence[Text]) -> bytes:
+    """The hash of a row or of a key."""
+    return sha256(_encode(texts)).digest()
+
+
+def key_text(texts: Sequence[Text]) -> str:
+    """A key as one text, the same that Postgres makes of its row."""
+    return _encode(texts).decode()
+
+
+def texts_of(key: str) -> list[Text]:
+    """The texts that a key's one text was made from."""
+    return msgspec.json.decode(key, type=list[Text])
+
+
+def bucket(key_digest: bytes) -> int:
+    """Which of the `BUCKETS` a key with that hash is in."""
+    return key_digest[0] << 4 | key_digest[1] >> 4
+
+
+class Canonical:
+    """The forms of one mapped table: raw rows of SQLite in, texts by target column out."""
+
+    def __init__(self, mapped: TableMap, target: TargetTable) -> None:
+        columns = [(c, target.column(c.target)) for c in mapped.columns]
+        self.missing = tuple(c.target for c, found in columns if found is None)
+        forms = {c.target: form_of(found, literal=c.literal) for c, found in columns if found is not None}
+        kinds = {c.target: "" if c.literal else found.base for c, found in columns if found is not None}
+        self._columns = [_column_form(forms[name], kinds[name]) for name in mapped.target_columns if name in forms]
+        self._key = [forms[name] for name in mapped.key if name in forms]
+        self._key_places = [mapped.target_columns.index(name) for name in mapped.key]
+        self._width = len(mapped.key)
+
+    def rows(self, raw: Sequence[Row]) -> list[tuple[Text, ...]]:
+        """The texts of rows that hold the key and then the mapped columns."""
+        values = list(zip(*raw, strict=True))[self._width :]
+        made = [form(column) for form, column in zip(self._columns, values, strict=True)]
+        return list(zip(*made, strict=True))
+
+    def key_of(self, texts: Sequence[Text]) -> tuple[Text, ...]:
+        """The key's texts among the texts of a row."""
+        return tuple(texts[place] for place in self._key_places)
+
+    def key(self, raw: Row) -> tuple[Text, ...]:
+        """The texts of a key as SQLite has it."""
+        return tuple(None if v is None else _made(form, v) for form, v in zip(self._key, raw, strict=True))
+
+
+def form_of(column: TargetColumn, *, literal: bool = False) -> Form:
+    """How a value that is not NULL becomes a canonical text; the form may raise for values that do not fit."""
+    if literal:
+        return _literal
+    return _FORMS.get(column.base, _characters)
+
+
+def _column_form(form: Form, kind: str) -> Callable[[Sequence[Value]], Sequence[Text]]:
+    """The same for a whole column, with a short way for the types that most columns have."""
+
+    def column(values: Sequence[Value]) -> Sequence[Text]:
+        kinds = set(map(type, values))
+        if kinds == {int} and kind == "int8":
+            return list(map(str, values))
+        if kinds <= {str, NoneType} and kind in _CHARACTERS:
+            return values  # type: ignore[return-value]
+        return [None if value is None else _made(form, value) for value in values]
+
+    return column
+
+
+def _made(form: Form, value: Value) -> str:
+    try:
+        return form(value)
+    except (ValueError, TypeError, OverflowError, ArithmeticError, RecursionError, struct.error):
+        return NEVER
+
+
+def _only(value: Value, kind: type) -> Any:
+    if type(value) is not kind:
+        raise TypeError
+    return value
+
+
+# --- one form a type --------------------------------------------------------------------------------------------------
+
+
+def _characters(value: Value) -> str:
+    return str(_only(value, str))
+
+
+def _whole(bits: int) -> Form:
+    def form(value: Value) -> str:
+        number: int = _only(value, int)
+        return str(number) if -(1 << bits - 1) <= number < 1 << bits - 1 else NEVER
+
+    return form
+
+
+def _bytes(value: Value) -> str:
+    return bytes(_only(value, bytes)).hex()
+
+
+def _bool(value: Value) -> str:
+    return {0: "false", 1: "true"}.get(_only(value, int), NEVER)
+
+
+def _real(layout: str) -> Form:
+    def form(value: Value) -> str:
+        if not isinstance(value, (int, float)):
+            raise TypeError
+        packed = struct.pack(layout, value)
+        # Only what comes back the same is held exactly.
+        return packed.hex() if struct.unpack(layout, packed)[0] == value else NEVER
+
+    return form
+
+
+def _numeric(value: Value) -> str:
+    if not isinstance(value, (int, float)):
+        raise TypeError
+    text = format(Decimal(repr(value)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _date(value: Value) -> str:
+    return str((date.fromisoformat(_only(value, str)) - date(1970, 1, 1)).days)
+
+
+def _timestamp(value: Value) -> str:
+    moment = datetime.fromisoformat(_only(value, str))
+    return NEVER if moment.tzinfo else str((moment.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND)
+
+
+def _timestamptz(value: Value) -> str:
+    day, rest = _only(value, str)[:11], _only(value, str)[11:]
+    moment = datetime.fromisoformat(day + rest.replace(" ", ""))
+    return str((moment - _EPOCH) // _MICROSECOND) if moment.tzinfo else NEVER
+
+
+def _time(value: Value) -> str:
+    moment = time.fromisoformat(_only(value, str))
+    passed = timedelta(hours=moment.hour, minutes=moment.minute, seconds=moment.second, microseconds=moment.microsecond)
+    return str(passed // _MICROSECOND)
+
+
+def _json(value: Value) -> str:
+    return value if isinstance(value, str) else repr(value) if isinstance(value, (int, float)) else NEVER
+
+
+def _jsonb(value: Value) -> str:
+    document = json.loads(_json(value), parse_int=_Number, parse_float=_Number, parse_constant=_refuse)
+    return _document(document)
+
+
+class _Number(str):
+    """A number in a JSON document as it was written."""
+
+    __slots__ = ()
+
+
+def _refuse(_: str) -> None:
+    raise ValueError
+
+
+def _document(found: Any) -> str:
+    match found:
+        case _Number():
+            return _decimal(found)
+        case dict():
+            ordered = sorted(found.items(), key=lambda item: (len(item[0].encode()), item[0].encode()))
+            return "{" + ", ".join(f"{_document(key)}: {_document(value)}" for key, value in ordered) + "}"
+        case list():
+            return "[" + ", ".join(map(_document, found)) + "]"
+        case _:
+            return _encode(found).decode()
+
+
+def _decimal(text: str) -> str:
+    number = Decimal(text)
+    shown = format(number, "f")
+    if number.is_zero():
+        return "0" + ("." + "0" * places if (places := -int(number.as_tuple().exponent)) > 0 else "")
+    return shown
+
+
+def _literal(value: Value) -> str:
+    match value:
+        case float() if abs(value) == float("inf"):
+            return "9.0e+999" if value > 0 else "-9.0e+999"
+        case int() | float():
+            return repr(value)
+        case bytes():
+            return f"x'{value.hex()}'"
+        case InvalidText(data):
+            return f"CAST(x'{data.hex()}' AS TEXT)"
+        case str() if "\x00" in value:
+            return f"CAST(x'{value.encode().hex()}' AS TEXT)"
+        case _:
+            return "'" + str(value).replace("'", "''") + "'"
+
+
+_CHARACTERS: Final = frozenset({"text", "varchar", "bpchar", "citext"})
+_FORMS: Final[dict[str, Form]] = {
+    "int2": _whole(16),
+    "int4": _whole(32),
+    "int8": _whole(64),
+    "float4": _real(">f"),
+    "float8": _real(">d"),
+    "numeric": _numeric,
+    "bool": _bool,
+    "bytea": _bytes,
+    "json": _json,
+    "jsonb": _jsonb,
+    "date": _date,
+    "timestamp": _timestamp,
+    "timestamptz": _timestamptz,
+    "time": _time,
+}

@@ -1,0 +1,103 @@
+"""What a comparison found: counts and keys, never values."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from cdc.errors import ExitCode
+from cdc.model import Position, show_key
+
+SAMPLE_KEYS: Final = 20
+
+EQUAL: Final = "equal"
+DIFFERENT: Final = "different"
+CRITICAL: Final = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class TableReport:
+    """One table: rows that agree, keys that do not, and keys that could not be judged.
+
+    `different` rows have other values in Postgres, `missing` are in SQLite only, `extra` in Postgres only. `pending`
+    keys changed after the compared position and Postgres had not passed them. `quarantined` rows are known not to be in
+    Postgres. The sample keys are encoded (`cdc.model.encode_key`), by kind. `problem` is why nothing could be compared.
+    """
+
+    table: str
+    matched: int = 0
+    different: int = 0
+    missing: int = 0
+    extra: int = 0
+    pending: int = 0
+    quarantined: int = 0
+    samples: dict[str, list[str]] = field(default_factory=dict)
+    problem: str | None = None
+
+    @property
+    def differences(self) -> int:
+        """Keys that are certainly not as they should be."""
+        return self.different + self.missing + self.extra
+
+    def to_json(self) -> dict[str, Any]:
+        """The stable form for programs."""
+        return {
+            "table": self.table,
+            "matched": self.matched,
+            "different": self.different,
+            "missing": self.missing,
+            "extra": self.extra,
+            "pending": self.pending,
+            "quarantined": self.quarantined,
+            "sample_keys": {kind: [show_key(key) for key in keys] for kind, keys in self.samples.items()},
+            "problem": self.problem,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """Both databases compared at one position. `repaired` counts the keys that were logged again."""
+
+    started_at: datetime
+    finished_at: datetime
+    position: Position
+    tables: tuple[TableReport, ...]
+    repaired: int = 0
+    problems: tuple[str, ...] = ()
+
+    @property
+    def differences(self) -> int:
+        """Keys that are certainly not as they should be, in all tables."""
+        return sum(t.differences for t in self.tables)
+
+    @property
+    def pending(self) -> int:
+        """Keys that could not be judged because they were still on their way."""
+        return sum(t.pending for t in self.tables)
+
+    @property
+    def result(self) -> str:
+        """`equal`, `different` or `critical`; keys that are still on their way make no difference."""
+        if self.problems or any(t.problem for t in self.tables):
+            return CRITICAL
+        return DIFFERENT if self.differences else EQUAL
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 equal, 1 differences, 2 a table could not be compared or capture is not whole."""
+        return {EQUAL: ExitCode.OK, DIFFERENT: ExitCode.DIFFERENCE, CRITICAL: ExitCode.CRITICAL}[self.result]
+
+    def to_json(self) -> dict[str, Any]:
+        """The stable form for programs."""
+        return {
+            "result": self.result,
+            "exit_code": int(self.exit_code),
+            "started_at": self.started_at.isoformat(),
+            "finished_at": self.finished_at.isoformat(),
+            "position": self.position.seq,
+            "differences": self.differences,
+            "pending": self.pending,
+            "quarantined": sum(t.quarantined for t in self.tables),
+            "repaired": self.repaired,
+            "problems": list(self.problems),
+            "tables": [t.to_json() for t in self.tables],
+        }

@@ -1,0 +1,234 @@
+"""One comparison of both databases at one position, while the application writes and the daemon applies.
+
+Postgres is read in one snapshot, which tells its position P. SQLite is read in short pages after that. A row that
+changed meanwhile has an entry newer than P in the changelog: its key is in flight, is set aside, and is looked at again
+once Postgres has passed it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+from cdc.config import Config
+from cdc.decisions import recall
+from cdc.errors import TargetError, UsageError
+from cdc.mapping import map_schema
+from cdc.model import Position, Progress, TableMap, TargetTable, decode_key
+from cdc.parity.comparison import Comparison
+from cdc.parity.forms import Canonical
+from cdc.parity.report import TableReport, VerifyReport
+from cdc.postgres import catalogue, position, quarantine, verification
+from cdc.postgres.canon import TargetRows, snapshot
+from cdc.postgres.connection import Connection
+from cdc.postgres.target import connected
+from cdc.postgres.verification import Verification
+from cdc.retry import retrying
+from cdc.sqlite import source as sqlite
+from cdc.sqlite.canon import Logged, Reader
+from cdc.sqlite.scratch import Scratch
+from cdc.sqlite.source import Look
+
+ATTEMPTS: Final = 3  # a comparison that pruning overtook begins again
+PASSES: Final = 5  # over the keys in flight, while the application keeps changing them
+PATIENCE_SECONDS: Final = 10.0  # for Postgres to pass the keys in flight
+LOOK_SECONDS: Final = 0.05
+REPAIRED_KEYS: Final = 500  # logged in one transaction of ours, so that the application hardly waits
+
+
+async def verify(config: Config, tables: Sequence[str] | None, repair: bool, progress: Progress) -> VerifyReport:
+    """Compare the tables of these names, or all, and record the result in Postgres.
+
+    With `repair`, keys that differ are entered into the changelog again, so that the daemon moves them. Raises
+    `UsageError` for a table that is not replicated, and errors of either database.
+    """
+
+    async def once() -> VerifyReport:
+        return await _verify(config, tables, repair, progress)
+
+    return await retrying(once, attempts=ATTEMPTS)
+
+
+async def _verify(config: Config, tables: Sequence[str] | None, repair: bool, progress: Progress) -> VerifyReport:
+    started = datetime.now(UTC)
+    look = await asyncio.to_thread(sqlite.look, config)
+    if look.capture is None:
+        raise TargetError(f"{config.source.path} is not set up for replication", remedy="run `cdc up`")
+    source_id = look.capture.source_id
+    async with connected(config, "verify") as connection:
+        at, maps = await _what(connection, config, look, source_id)
+        chosen = _chosen(maps, tables)
+        scratch = await asyncio.to_thread(Scratch, config.state.dir)
+        try:
+            run = _Run(connection, config, look, chosen, scratch)
+            found = await run.compare(progress)
+            repaired = await run.repair() if repair else 0
+        finally:
+            scratch.close()
+        report = VerifyReport(started, datetime.now(UTC), run.position or at, found, repaired, _problems(look))
+        await verification.record(connection, source_id, _row(report, complete=len(chosen) == len(maps)))
+    return report
+
+
+async def _what(
+    connection: Connection, config: Config, look: Look, source_id: str
+) -> tuple[Position, tuple[TableMap, ...]]:
+    """Where the stream is, and what is replicated."""
+    state = await position.read(connection, source_id)
+    if state is None or state.position is None:
+        raise TargetError(
+            "this source was never loaded into Postgres", remedy="run `cdc up`, or `cdc schema` and `cdc load`"
+        )
+    return state.position, recall(map_schema(look.schema, config), state.columns)
+
+
+def _chosen(maps: Sequence[TableMap], tables: Sequence[str] | None) -> tuple[TableMap, ...]:
+    if tables is None:
+        return tuple(maps)
+    known = {m.source.name.lower(): m for m in maps}
+    for name in tables:
+        if name.lower() not in known:
+            raise UsageError(f"table {name} is not replicated", remedy="see the tables with `cdc plan`")
+    return tuple(known[name.lower()] for name in dict.fromkeys(tables))
+
+
+def _problems(look: Look) -> tuple[str, ...]:
+    told = "capture of table {} is not whole: changes may go unseen until `cdc run` mends it"
+    return tuple(told.format(name) for name in look.damaged)
+
+
+def _row(report: VerifyReport, *, complete: bool) -> Verification:
+    return Verification(
+        started_at=report.started_at,
+        finished_at=report.finished_at,
+        seq=report.position.seq,
+        tables=len(report.tables),
+        complete=complete,
+        matched=sum(t.matched for t in report.tables),
+        different=sum(t.different for t in report.tables),
+        missing=sum(t.missing for t in report.tables),
+        extra=sum(t.extra for t in report.tables),
+        pending=report.pending,
+        quarantined=sum(t.quarantined for t in report.tables),
+        repaired=report.repaired,
+        result=report.result,
+    )
+
+
+class _Run:
+    """One comparison: `position` is where Postgres was when it was read."""
+
+    def __init__(
+        self, connection: Connection, config: Config, look: Look, maps: Sequence[TableMap], scratch: Scratch
+    ) -> None:
+        self._connection = connection
+        self._config = config
+        self._look = look
+        self._maps = maps
+        self._scratch = scratch
+        self._source_id = look.capture.source_id if look.capture else ""
+        self._comparisons: dict[str, Comparison] = {}
+        self._reader: Reader
+        self.position: Position | None = None
+
+    async def compare(self, progress: Progress) -> tuple[TableReport, ...]:
+        """All tables at one position, then again what was in flight."""
+        unusable: dict[str, TableReport] = {}
+        async with self._at_one_position() as at:
+            self.position = at
+            self._reader = await asyncio.to_thread(Reader, self._config, self._look, self._maps, at)
+            try:
+                targets = await catalogue.read_tables(
+                    self._connection, self._config.target.schema, [m.target for m in self._maps]
+                )
+                for mapped in self._maps:
+                    problem = await self._begin(mapped, targets.get(mapped.target))
+                    if problem is not None:
+                        unusable[mapped.source.name] = TableReport(mapped.source.name, problem=problem)
+                        continue
+                    await self._run_table(self._comparisons[mapped.source.name], progress)
+                newest = await self._catch_up(at.seq)
+            except BaseException:
+                self._reader.close()
+                raise
+        try:
+            await self._settle(newest, progress)
+        finally:
+            self._reader.close()
+        names = [m.source.name for m in self._maps]
+        return tuple(unusable[name] if name in unusable else self._comparisons[name].report() for name in names)
+
+    async def repair(self) -> int:
+        """Log every key that was found wrong again; returns how many."""
+        logged = 0
+        for name in self._comparisons:
+            for encoded in self._scratch.found(name, REPAIRED_KEYS):
+                keys = {name: [decode_key(key) for key in encoded]}
+                logged += await asyncio.to_thread(sqlite.log_again, self._config, keys)
+        return logged
+
+    @asynccontextmanager
+    async def _at_one_position(self) -> AsyncIterator[Position]:
+        async with snapshot(self._connection):
+            state = await position.read(self._connection, self._source_id)
+            assert state is not None
+            assert state.position is not None
+            yield state.position
+
+    async def _begin(self, mapped: TableMap, target: TargetTable | None) -> str | None:
+        """Make the comparison of a table; returns why it cannot be made."""
+        if target is None:
+            return f"table {mapped.target} does not exist in Postgres"
+        canonical = Canonical(mapped, target)
+        if canonical.missing:
+            return f"columns do not exist in Postgres: {', '.join(canonical.missing)}"
+        rows = TargetRows(self._connection, mapped, target)
+        made = Comparison(self._reader, self._scratch, mapped, canonical, rows)
+        held = await quarantine.keys_of(self._connection, self._source_id, mapped.source.name)
+        await asyncio.to_thread(made.know, held.get(mapped.source.name, []))
+        self._comparisons[mapped.source.name] = made
+        return None
+
+    async def _run_table(self, comparison: Comparison, progress: Progress) -> None:
+        progress.start(f"comparing {comparison.name}", None)
+        await comparison.run(progress.advance)
+        progress.finish()
+
+    async def _catch_up(self, passed: int) -> int:
+        """Learn which keys were logged meanwhile, and judge nothing about them; returns the newest entry."""
+        newest = await asyncio.to_thread(self._reader.news, self._note)
+        for name in self._comparisons:
+            self._scratch.land(name, passed)
+            self._scratch.withdraw_flying(name)
+        return newest
+
+    def _note(self, entries: list[Logged]) -> None:
+        for name, comparison in self._comparisons.items():
+            comparison.note(entry for entry in entries if entry.table == name)
+
+    async def _settle(self, newest: int, progress: Progress) -> None:
+        """Look again at what was in flight, for as long as the daemon makes headway, and only so many times."""
+        for _ in range(PASSES):
+            waiting = [c for c in self._comparisons.values() if c.unknown or self._scratch.in_flight(c.name)]
+            if not waiting or not await self._passes(newest):
+                return
+            async with self._at_one_position() as at:
+                for comparison in waiting:
+                    if comparison.unknown:
+                        await self._run_table(comparison, progress)
+                    else:
+                        await comparison.recheck(at.seq)
+                newest = await self._catch_up(at.seq)
+
+    async def _passes(self, seq: int) -> bool:
+        """Whether Postgres passes an entry soon; without a daemon only if it has already."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        while True:
+            state = await position.read(self._connection, self._source_id)
+            if state is not None and state.position is not None and state.position.seq >= seq:
+                return True
+            late = asyncio.get_running_loop().time() > deadline
+            if late or not await verification.daemon_runs(self._connection, self._source_id):
+                return False
+            await asyncio.sleep(LOOK_SECONDS)

@@ -1,0 +1,210 @@
+"""SQLite's side of the comparison: raw rows page by page, and which keys were logged meanwhile.
+
+Nothing of the apply path is used to read rows. Each page is a short read transaction of its own, so that a writer in
+rollback-journal mode waits for milliseconds only; what changes between two pages is told by the changelog.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, cast
+
+from cdc.config import Config
+from cdc.errors import SourceBusy, SourceChanged
+from cdc.model import InvalidText, KeyValues, Position, Row, TableMap, Value
+from cdc.quoting import quote
+from cdc.sqlite.changelog import FileIdentity, position_at
+from cdc.sqlite.connection import open_source, read_transaction, translated
+from cdc.sqlite.source import Look
+
+PAGE_ROWS: Final = 5_000
+PAGE_ROWS_JOURNAL: Final = 500  # a few milliseconds, in which a rollback-journal writer waits for its commit
+NEWS_ENTRIES: Final = 20_000
+
+Parameter = int | float | str | bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows in the table's order, each the key and then the mapped columns; `end` is None after the last."""
+
+    rows: list[Row]
+    end: KeyValues | None
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A key in the changelog; `key` is None where an entry says only that something in the table changed."""
+
+    table: str
+    key: KeyValues | None
+    seq: int
+
+
+class Reader:
+    """Reads one application's file for a comparison; raises `SourceChanged` when it is not the file of `position`."""
+
+    def __init__(self, config: Config, look: Look, maps: Sequence[TableMap], position: Position) -> None:
+        self._path: Path = config.source.path
+        self._identity = FileIdentity.of(self._path)
+        self._connection = open_source(self._path, config.source.busy_timeout_seconds)
+        self._page_rows = PAGE_ROWS if look.journal_mode == "wal" else PAGE_ROWS_JOURNAL
+        tables = look.capture.tables if look.capture else {}
+        widths = {m.source.name: len(m.key) for m in maps}
+        self._names = {tid: (t.name, widths[t.name]) for tid, t in tables.items() if t.name in widths}
+        self._seen = position.seq
+        self._require(position)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def page(self, mapped: TableMap, after: KeyValues | None) -> Page:
+        """The next rows after a place, from the start when it is None."""
+        names = _place_columns(mapped)
+        order = ", ".join(names)
+        width = len(names)
+        bound: list[Parameter] = []
+        where = ""
+        if after is not None:
+            marks = ", ".join(_mark(value) for value in after)
+            bound = [_bindable(value) for value in after]
+            where = f"WHERE ({order}) > ({marks})"
+        sql = (
+            f"SELECT {', '.join(_places(mapped))}, {_columns(mapped)} FROM {quote(mapped.source.name)} AS t "
+            f"{where} ORDER BY {order} LIMIT ?"
+        )
+        with translated(f"reading table {mapped.source.name}"), read_transaction(self._connection):
+            found = self._fetch(sql, [*bound, self._page_rows], width + _width(mapped))
+        end = found[-1][:width] if len(found) == self._page_rows else None
+        return Page([row[width:] for row in found], end)
+
+    def look_up(self, mapped: TableMap, keys: Sequence[KeyValues]) -> list[Row]:
+        """The rows that have exactly one of these keys, in one snapshot."""
+        columns = [f"t.{quote(name)}" for name in mapped.source.key.columns]
+        found: list[Row] = []
+        with translated(f"reading table {mapped.source.name}"), read_transaction(self._connection):
+            for key in keys:
+                same = " AND ".join(f"{c} IS {_mark(v)}" for c, v in zip(columns, key, strict=True))
+                sql = f"SELECT {_columns(mapped)} FROM {quote(mapped.source.name)} AS t WHERE {same}"
+                # A collation may find a row whose key is equal and yet another one.
+                rows = self._fetch(sql, [_bindable(value) for value in key], _width(mapped))
+                found += [row for row in rows if _identical(row[: len(key)], key)]
+        return found
+
+    def news(self, take: Callable[[list[Logged]], None]) -> int:
+        """Hand over every entry that was logged since the last call; returns the newest entry's number.
+
+        Raises `SourceBusy` when entries were pruned before they could be read, so that the comparison must begin
+        again from a newer position.
+        """
+        while True:
+            with translated("reading the changelog"), read_transaction(self._connection):
+                self._require_unpruned()
+                entries = self._connection.execute(
+                    "SELECT * FROM _cdc_changelog WHERE seq > ? ORDER BY seq LIMIT ?", (self._seen, NEWS_ENTRIES)
+                ).fetchall()
+                columns = self._connection.execute("SELECT name FROM pragma_table_info('_cdc_changelog')").fetchall()
+            if not entries:
+                return self._seen
+            places = {str(row[0]): place for place, row in enumerate(columns)}
+            take([found for entry in entries if (found := self._logged(entry, places)) is not None])
+            self._seen = int(cast("int", entries[-1][places["seq"]]))
+
+    def _logged(self, entry: tuple[Value, ...], places: dict[str, int]) -> Logged | None:
+        known = self._names.get(cast("int", entry[places["tid"]]))
+        if known is None:
+            return None
+        name, width = known
+        key = tuple(entry[places[f"k{n}"]] for n in range(1, width + 1))
+        return Logged(name, None if entry[places["op"]] == "*" else key, cast("int", entry[places["seq"]]))
+
+    def _require(self, position: Position) -> None:
+        with read_transaction(self._connection):
+            self._require_unpruned()
+            there = position_at(self._connection, position.seq)
+            oldest = self._connection.execute("SELECT min(seq) FROM _cdc_changelog").get
+        if there != position and (oldest or 0) <= position.seq:
+            raise SourceChanged(
+                f"the changelog of {self._path} does not hold the entry that was applied last "
+                f"(number {position.seq}): the file was restored from a backup, replaced, or its changelog was edited",
+                remedy="if this file is the right one, run `cdc load --resync`: it compares every row",
+            )
+
+    def _require_unpruned(self) -> None:
+        if FileIdentity.of(self._path) != self._identity:
+            raise SourceChanged(
+                f"the SQLite file {self._path} was replaced during the comparison",
+                remedy="if the new file is the right one, run `cdc load --resync`: it compares every row",
+            )
+        oldest = self._connection.execute("SELECT min(seq) FROM _cdc_changelog").get
+        if oldest is None or oldest > self._seen + 1:
+            raise SourceBusy(
+                "changes were applied and pruned while the comparison was reading",
+                remedy="run `cdc verify` again, best when the application is quieter",
+            )
+
+    def _fetch(self, sql: str, bound: Sequence[Parameter], width: int) -> list[Row]:
+        try:
+            return cast("list[Row]", self._connection.execute(sql, bound).fetchall())
+        except UnicodeDecodeError:
+            return self._fetch_bytes(sql, bound, width)
+
+    def _fetch_bytes(self, sql: str, bound: Sequence[Parameter], width: int) -> list[Row]:
+        """The same rows with every text read as its bytes, because one of them is not valid."""
+        encoding = str(self._connection.pragma("encoding")).lower().replace("utf-16", "utf-16-")
+        names = [f"c{n}" for n in range(width)]
+        picked = ", ".join(
+            f"typeof({n}), CASE typeof({n}) WHEN 'text' THEN CAST({n} AS BLOB) ELSE {n} END" for n in names
+        )
+        found = self._connection.execute(f"WITH q({', '.join(names)}) AS ({sql}) SELECT {picked} FROM q", bound)
+        return [
+            tuple(_text(v, encoding) if kind == "text" else v for kind, v in zip(row[::2], row[1::2], strict=True))
+            for row in found
+        ]
+
+
+def _place_columns(mapped: TableMap) -> list[str]:
+    """What rows are paged by: the rowid where there is one, else the primary key under its own collations."""
+    if mapped.source.rowid_alias is not None:
+        return [f"t.{quote(mapped.source.rowid_alias)}"]
+    index = next((i for i in mapped.source.indexes if i.origin == "pk"), None)
+    terms = {t.column.lower(): t.collation for t in index.terms if t.column is not None} if index else {}
+    columns = [mapped.source.column(name) for name in mapped.source.key.columns]
+    return [f"t.{quote(c.name)} COLLATE {quote(terms.get(c.name.lower(), c.collation))}" for c in columns]
+
+
+def _places(mapped: TableMap) -> list[str]:
+    alias = mapped.source.rowid_alias
+    names = (alias,) if alias is not None else mapped.source.key.columns
+    return [f"t.{quote(name)}" for name in names]
+
+
+def _columns(mapped: TableMap) -> str:
+    key = (f"t.{quote(name)}" for name in mapped.source.key.columns)
+    return ", ".join([*key, *(f"({c.expression})" for c in mapped.columns)])
+
+
+def _width(mapped: TableMap) -> int:
+    return len(mapped.source.key.columns) + len(mapped.columns)
+
+
+def _mark(value: Value) -> str:
+    # The plus keeps the cast from lending its affinity to the column it is compared with.
+    return "+CAST(? AS TEXT)" if isinstance(value, InvalidText) else "?"
+
+
+def _bindable(value: Value) -> Parameter:
+    return value.data if isinstance(value, InvalidText) else value
+
+
+def _identical(found: Sequence[Value], key: Sequence[Value]) -> bool:
+    return all(type(a) is type(b) and a == b for a, b in zip(found, key, strict=True))
+
+
+def _text(value: Value, encoding: str) -> Value:
+    data = cast("bytes", value)
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        return InvalidText(data)

@@ -1,0 +1,136 @@
+"""Notes of a comparison that may outgrow memory: a temporary SQLite database beside the state, gone afterwards.
+
+Keys are texts that the caller chose; `encoded` is `cdc.model.encode_key` of the source key.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from cdc.sqlite.connection import translated
+
+_TABLES: Final = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE known(tab TEXT, key TEXT, PRIMARY KEY (tab, key)) WITHOUT ROWID;
+CREATE TABLE flight(tab TEXT, key TEXT, encoded TEXT, seq INTEGER, PRIMARY KEY (tab, key)) WITHOUT ROWID;
+CREATE TABLE target(key TEXT PRIMARY KEY, hash BLOB) WITHOUT ROWID;
+CREATE TABLE finding(tab TEXT, kind TEXT, key TEXT, encoded TEXT, PRIMARY KEY (tab, kind, key)) WITHOUT ROWID;
+"""
+
+DIFFERENT: Final = "different"
+MISSING: Final = "missing"
+EXTRA: Final = "extra"
+
+
+class Scratch:
+    """One comparison's notes: quarantined keys, keys in flight, Postgres' rows of doubtful buckets, findings."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = tempfile.TemporaryDirectory(prefix="verify-", dir=folder)
+        self._db = apsw.Connection(str(Path(self._folder.name) / "notes.db"))
+        with translated("the notes of the comparison"):
+            self._db.execute(_TABLES).fetchall()  # rows of the first pragma would leave the rest undone
+
+    def close(self) -> None:
+        """Remove the notes."""
+        self._db.close()
+        self._folder.cleanup()
+
+    # --- keys that are known not to be in Postgres ---
+
+    def know(self, table: str, keys: Iterable[str]) -> int:
+        """Note quarantined keys; returns how many the table has."""
+        self._many("INSERT OR IGNORE INTO known VALUES (?, ?)", ((table, key) for key in keys))
+        return int(self._db.execute("SELECT count(*) FROM known WHERE tab = ?", (table,)).get or 0)
+
+    def is_known(self, table: str, key: str) -> bool:
+        """Whether a key is in quarantine."""
+        return bool(self._db.execute("SELECT 1 FROM known WHERE tab = ? AND key = ?", (table, key)).get)
+
+    # --- keys that changed after the position ---
+
+    def fly(self, entries: Iterable[tuple[str, str, str, int]]) -> None:
+        """Note keys in flight as (table, key, encoded source key, number of the entry)."""
+        self._many("INSERT OR REPLACE INTO flight VALUES (?, ?, ?, ?)", entries)
+
+    def in_flight(self, table: str) -> int:
+        """How many keys of a table are in flight."""
+        return int(self._db.execute("SELECT count(*) FROM flight WHERE tab = ?", (table,)).get or 0)
+
+    def flying(self, table: str, upto: int, size: int) -> Iterator[list[str]]:
+        """Encoded keys whose newest entry is not newer than `upto`, in batches."""
+        sql = "SELECT key, encoded FROM flight WHERE tab = ? AND seq <= ? AND key > ? ORDER BY key LIMIT ?"
+        last = ""
+        while found := self._db.execute(sql, (table, upto, last, size)).fetchall():
+            last = str(found[-1][0])
+            yield [str(encoded) for _, encoded in found]
+
+    def land(self, table: str, upto: int) -> None:
+        """Forget the keys in flight whose newest entry is not newer than `upto`."""
+        self._db.execute("DELETE FROM flight WHERE tab = ? AND seq <= ?", (table, upto))
+
+    # --- Postgres' rows of doubtful buckets, one table at a time ---
+
+    def clear_target(self) -> None:
+        """Forget the rows of the table before."""
+        self._db.execute("DELETE FROM target")
+
+    def add_target(self, rows: Iterable[tuple[str, bytes]]) -> None:
+        """Note rows of Postgres."""
+        self._many("INSERT OR REPLACE INTO target VALUES (?, ?)", rows)
+
+    def take_target(self, key: str) -> bytes | None:
+        """The hash of Postgres' row of a key, which is then forgotten; None when there is none."""
+        found: bytes | None = self._db.execute("DELETE FROM target WHERE key = ? RETURNING hash", (key,)).get
+        return found
+
+    def rest_of_target(self) -> Iterator[str]:
+        """Keys of Postgres' rows that were not taken."""
+        last = ""
+        while found := self._db.execute(
+            "SELECT key FROM target WHERE key > ? ORDER BY 1 LIMIT 1000", (last,)
+        ).fetchall():
+            last = str(found[-1][0])
+            yield from (str(row[0]) for row in found)
+
+    # --- findings ---
+
+    def forget(self, table: str) -> None:
+        """Forget the findings about a table."""
+        self._db.execute("DELETE FROM finding WHERE tab = ?", (table,))
+
+    def find(self, findings: Iterable[tuple[str, str, str, str]]) -> None:
+        """Note findings as (table, kind, key, encoded source key)."""
+        self._many("INSERT OR REPLACE INTO finding VALUES (?, ?, ?, ?)", findings)
+
+    def withdraw_flying(self, table: str) -> None:
+        """Take back the findings about keys that were changing meanwhile."""
+        self._db.execute(
+            "DELETE FROM finding WHERE tab = ?1 AND key IN (SELECT key FROM flight WHERE tab = ?1)", (table,)
+        )
+
+    def count(self, table: str, kind: str) -> int:
+        """How many findings of a kind a table has."""
+        return int(self._db.execute("SELECT count(*) FROM finding WHERE tab = ? AND kind = ?", (table, kind)).get or 0)
+
+    def samples(self, table: str, kind: str, most: int) -> list[str]:
+        """A few encoded keys of a kind of finding."""
+        sql = "SELECT encoded FROM finding WHERE tab = ? AND kind = ? ORDER BY key LIMIT ?"
+        return [str(row[0]) for row in self._db.execute(sql, (table, kind, most))]
+
+    def found(self, table: str, size: int) -> Iterator[list[str]]:
+        """Encoded keys of all findings about a table, in batches."""
+        sql = "SELECT DISTINCT key, encoded FROM finding WHERE tab = ? AND key > ? ORDER BY key LIMIT ?"
+        last = ""
+        while rows := self._db.execute(sql, (table, last, size)).fetchall():
+            last = str(rows[-1][0])
+            yield [str(encoded) for _, encoded in rows]
+
+    def _many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        with translated("the notes of the comparison"), self._db:
+            self._db.executemany(sql, rows)
