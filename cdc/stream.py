@@ -149,7 +149,7 @@ class Session:
 
     async def drain(self) -> bool:
         """Apply everything that is there in one transaction; False when nothing was."""
-        if not self._resync and not await self.source.has_news(self.position):
+        if not self._resync and (self._asleep() or not await self.source.has_news(self.position)):
             return False
         changes = await self.source.read(self.position)
         if not self._resync and await self._applier.apply_directly(changes, _lag(changes)):
@@ -166,6 +166,10 @@ class Session:
         self._resync = ()
         await self._moved(reached)
         return True
+
+    def _asleep(self) -> bool:
+        """Whether the file was let go as idle and nothing has touched it since: no reason to open it."""
+        return not self.source.is_open and not self._watch.changed()
 
     async def tidy(self) -> None:
         """Heartbeat, pruning and leaving an idle file alone."""

@@ -29,6 +29,7 @@ class Watch:
         self._woken = asyncio.Event()
         self._observer: BaseObserver | None = None
         self._facts: FileFacts = ()
+        self._seen = False
 
     def start(self) -> None:
         """Begin to watch; call from the event loop that will wait. Without file events the timer does."""
@@ -58,12 +59,14 @@ class Watch:
         except TimeoutError:
             return False
         self._woken.clear()
+        self._seen = True
         return True
 
     def changed(self) -> bool:
-        """Whether size or time stamp of any of the files changed since the last call: watching by timer alone."""
+        """Whether an event came, or size or time stamp of any of the files changed, since the last call."""
         before, self._facts = self._facts, tuple(_facts(name) for name in self._names)
-        return before != self._facts
+        seen, self._seen = self._seen, False
+        return seen or before != self._facts
 
 
 def _facts(name: Path) -> tuple[int, int, int]:
