@@ -116,7 +116,10 @@ class Changelog:
     def has_news(self, after: Position) -> bool:
         """Whether an entry newer than the position can be seen; a hint, without a check."""
         with translated("looking at the changelog"):
-            latest = self._connection.execute("SELECT max(seq) FROM _cdc_changelog").get
+            try:
+                latest = self._connection.execute("SELECT max(seq) FROM _cdc_changelog").get
+            except apsw.SQLError:
+                return True  # the file was overwritten: the read that follows finds out by what
         return bool(latest != after.seq)
 
     def read(self, after: Position, budget: Budget) -> Round:

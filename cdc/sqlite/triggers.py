@@ -72,6 +72,7 @@ class _Plan:
     """What has to be done so that exactly the wanted triggers stand, newest of all; empty when all is right."""
 
     create_tables: list[str] = field(default_factory=list)
+    begin: bool = False
     columns: list[str] = field(default_factory=list)
     ids: dict[int, Table] = field(default_factory=dict)
     drop: list[str] = field(default_factory=list)
@@ -79,7 +80,7 @@ class _Plan:
 
     @property
     def empty(self) -> bool:
-        return not (self.create_tables or self.columns or self.ids or self.drop or self.create)
+        return not (self.create_tables or self.begin or self.columns or self.ids or self.drop or self.create)
 
 
 def install(connection: apsw.Connection, tables: Sequence[Table]) -> Installed:
@@ -178,6 +179,7 @@ def _plan(connection: apsw.Connection, tables: Sequence[Table]) -> tuple[dict[in
     """The id of each wanted table, and the steps that are missing."""
     missing = _missing_tables(connection)
     plan = _Plan(create_tables=missing, columns=_missing_columns(connection, tables, missing))
+    plan.begin = "_cdc_changelog" in missing or _emptied(connection)
     known = {} if "_cdc_table" in missing else _known_ids(connection)
     fresh = _next_id(connection, missing)
     assigned: dict[int, Table] = {}
@@ -201,6 +203,9 @@ def _carry_out(connection: apsw.Connection, plan: _Plan, assigned: Mapping[int, 
     width = max((len(t.key.columns) for t in assigned.values()), default=1)
     for name in plan.create_tables:
         _create_table(connection, name, width)
+    if plan.begin:
+        # A first entry, so that an empty changelog always means that somebody emptied it.
+        connection.execute("INSERT INTO _cdc_changelog(tid, op, at) VALUES (0, 'B', julianday('now'))")
     for column in plan.columns:
         connection.execute(f"ALTER TABLE _cdc_changelog ADD COLUMN {column}")
     for tid, table in plan.ids.items():
@@ -213,8 +218,6 @@ def _carry_out(connection: apsw.Connection, plan: _Plan, assigned: Mapping[int, 
 def _create_table(connection: apsw.Connection, name: str, width: int) -> None:
     if name == "_cdc_changelog":
         connection.execute(changelog_sql(width))
-        # A first entry, so that an empty changelog always means that somebody emptied it.
-        connection.execute("INSERT INTO _cdc_changelog(tid, op, at) VALUES (0, 'B', julianday('now'))")
     elif name == "_cdc_table":
         connection.execute(tables_sql())
     else:
@@ -274,6 +277,10 @@ def _missing_tables(connection: apsw.Connection) -> list[str]:
     rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
     present = {str(row[0]) for row in rows}
     return [name for name in _TABLES if name not in present]
+
+
+def _emptied(connection: apsw.Connection) -> bool:
+    return not connection.execute("SELECT EXISTS (SELECT 1 FROM _cdc_changelog)").get
 
 
 def _missing_columns(connection: apsw.Connection, tables: Sequence[Table], missing: Sequence[str]) -> list[str]:
