@@ -64,6 +64,7 @@ class Choices:
     direct_rows: int
     sync_share: float
     filled_before: bool
+    rigid: bool  # the target's constraints cannot wait, as in tables that somebody else made
 
     @classmethod
     def of(cls, random: Random) -> "Choices":
@@ -74,6 +75,7 @@ class Choices:
             direct_rows=random.choice((0, 3, apply.DIRECT_ROWS)),
             sync_share=random.choice((0.05, 0.2, 0.6)),
             filled_before=random.random() < 0.7,
+            rigid=random.random() < 0.4,
         )
 
 
@@ -98,12 +100,33 @@ async def run_workload(
     try:
         with _direct_rows(choices.direct_rows), _application(config, choices, workload) as application:
             await load(config)
+            if choices.rigid:
+                await _make_rigid(place.connection, config.target.schema)
             if weaken is not None:
                 weaken(application)
             return await _Run(place, config, application, random).follow(workload, seed, portable, choices)
     finally:
         await place.connection.execute(f"DROP SCHEMA IF EXISTS {quote(config.target.schema)} CASCADE")
         shutil.rmtree(folder)
+
+
+_DEFERRABLE = """
+SELECT conrelid::regclass::text AS table_name, quote_ident(conname) AS name, contype = 'f' AS foreign_key,
+    replace(pg_get_constraintdef(oid), ' DEFERRABLE', '') AS definition
+FROM pg_constraint WHERE connamespace = $1::text::regnamespace AND condeferrable
+"""
+
+
+async def _make_rigid(connection: Any, schema: str) -> None:
+    """Let every constraint of a schema be checked with each statement or row, as in tables that others made."""
+    for found in await connection.fetch(_DEFERRABLE, quote(schema)):
+        table, name = found["table_name"], found["name"]
+        if found["foreign_key"]:
+            await connection.execute(f"ALTER TABLE {table} ALTER CONSTRAINT {name} NOT DEFERRABLE")
+        else:
+            definition = found["definition"].replace(" INITIALLY DEFERRED", "")
+            await connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+            await connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
 
 
 class _Run:
