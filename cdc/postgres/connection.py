@@ -5,7 +5,7 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 OLDEST_VERSION: Final = 14
+_NOTICE_DEATH_MILLISECONDS: Final = 500
 
 _BUG: Final = "this is a bug of this tool: please report it with the table's definition"
 
@@ -147,14 +148,43 @@ WHERE l.locktype = 'advisory' AND l.granted
 
 
 async def lock_source(connection: Connection, source_id: str) -> None:
-    """Hold the source's lock for as long as this connection lives; raises `AlreadyRunning` naming the holder."""
+    """Hold the source's lock for as long as this connection lives; raises `AlreadyRunning` naming the holder.
+
+    Raises `TargetUnavailable`, so that it is tried again, while Postgres has not noticed yet that the holder died.
+    """
     key = lock_key(source_id)
     with translated("taking the source's lock"):
+        await _notice_death(connection)
         if await connection.fetchval("SELECT pg_try_advisory_lock($1)", key):
             return
         holder: Any = await connection.fetchrow(_HOLDER, key)
+    if holder and _is_dead(holder["application_name"]):
+        raise TargetUnavailable(
+            f"the lock of this source is still held for a daemon that was killed: {holder['application_name']}",
+            remedy="it is tried again by itself: Postgres lets the lock go when that connection's statement ends",
+        )
     held_by = f"{holder['application_name']} since {holder['backend_start']:%Y-%m-%d %H:%M:%S} UTC" if holder else "?"
     raise AlreadyRunning(
         f"another daemon replicates this source already: {held_by}",
         remedy="stop that daemon first; one source has one daemon",
     )
+
+
+async def _notice_death(connection: Connection) -> None:
+    """Have Postgres look during long statements whether we live: a killed daemon must not lock its successor out."""
+    with suppress(asyncpg.InvalidParameterValueError, asyncpg.FeatureNotSupportedError):  # not on every system
+        await connection.execute(f"SET client_connection_check_interval = {_NOTICE_DEATH_MILLISECONDS}")
+
+
+def _is_dead(application_name: str) -> bool:
+    """Whether a daemon's connection was opened on this machine by a process that is gone."""
+    host, _, pid = application_name.rpartition(" ")[2].rpartition("/")
+    if host != owner().rpartition("/")[0] or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
