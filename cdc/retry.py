@@ -57,5 +57,16 @@ async def retrying(
     step: Callable[[], Awaitable[T]], attempts: int | None = None, give_up: asyncio.Event | None = None
 ) -> T:
     """The result of `step`, tried again while its error is transient; any other error comes through as it is."""
-    result: T = await policy(attempts, give_up)(step)
+    try:
+        # The daemon's loop comes through here all the time, and the machinery costs as much as a read of the changelog.
+        return await step()
+    except CdcError as error:
+        failed = [error]
+
+    async def failed_once() -> T:
+        if failed:
+            raise failed.pop()
+        return await step()
+
+    result: T = await policy(attempts, give_up)(failed_once)
     return result

@@ -4,6 +4,7 @@ A stage is a temporary table with the mapped columns of its target and `_cdc_gon
 exist afterwards. Later rows of a key win, and rows come in the order they were staged: their ctid tells.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -57,14 +58,17 @@ class AppliedTable:
             f"DELETE FROM {self.name} AS t USING {self.stage} AS s WHERE s._cdc_gone AND {same('s', 't', self.key)}"
         )
 
+        # Kept, because to write such a text takes as long as to run it.
+        self.upsert_arrays = functools.cache(self._upsert_arrays)
+        self.delete_arrays = functools.cache(self._delete_arrays)
         unique = [qualified(target.schema, u.name) for u in target.uniques if u.deferrable]
         self.check_uniques = f"SET CONSTRAINTS {', '.join(unique)} IMMEDIATE" if unique else ""
 
-    def upsert_arrays(self, first: int) -> str:
+    def _upsert_arrays(self, first: int) -> str:
         """Upsert rows given as one array a column, in parameters from number `first`."""
         return self._upsert(f"SELECT * FROM unnest({self._arrays(self.columns, first)})")
 
-    def delete_arrays(self, first: int) -> str:
+    def _delete_arrays(self, first: int) -> str:
         """Delete keys given as one array a key column, in parameters from number `first`."""
         keys = f"unnest({self._arrays(self.key, first)}) AS s ({listed(self.key)})"
         return f"DELETE FROM {self.name} AS t USING {keys} WHERE {same('s', 't', self.key)}"
