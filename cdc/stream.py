@@ -28,7 +28,7 @@ from cdc.sqlite.source import Look, Source
 from cdc.sqlite.watch import Watch
 
 LOOK_AGAIN_SECONDS: Final = 0.02  # in WAL a file event comes before the commit can be seen, by up to 9 ms measured
-LOOK_AGAIN_EVERY_SECONDS: Final = 0.0005
+LOOK_AGAIN_EVERY_SECONDS: Final = 0.001  # uvloop takes less for nothing, and would spin
 FIRST_ATTEMPTS: Final = 3  # a daemon that never got going says why and ends; one that did tries for ever
 AUDIT_COPIED: Final = 1_000  # newest entries of the audit file that a starting daemon copies to Postgres
 QUIET_SECONDS: Final = 0.5  # pruning waits for a pause of the application this long
@@ -46,6 +46,7 @@ class Stream:
         self._target = target
         self._watch = Watch(config.source.path)
         self._session: Session | None = None
+        self._stirred_at = 0.0
         self._began = False
         self._failed = False
 
@@ -56,6 +57,7 @@ class Stream:
             while not stop.is_set():
                 attempts = None if self._began else FIRST_ATTEMPTS
                 if await retrying(self._step, attempts, give_up=stop):
+                    self._stirred_at = time.monotonic()
                     continue
                 if until_idle:
                     return
@@ -75,15 +77,13 @@ class Stream:
     async def _rest(self) -> None:
         """Nothing to apply: show that we live, tidy up, and wait for an event or the timer."""
         await self._in_session(lambda session: session.tidy())
-        woken = await self._watch.wait(self._config.replicate.poll_seconds)
-        if woken and self._session is not None and self._session.source.wal:
-            await self._look_again(self._session)
+        if await self._watch.wait(LOOK_AGAIN_EVERY_SECONDS if self._alert() else self._config.replicate.poll_seconds):
+            self._stirred_at = time.monotonic()
 
-    async def _look_again(self, session: "Session") -> None:
-        until = time.monotonic() + LOOK_AGAIN_SECONDS
-        # Another process commits, so there is no event of ours to wait for.
-        while not await session.source.has_news(session.position) and time.monotonic() < until:  # noqa: ASYNC110
-            await asyncio.sleep(LOOK_AGAIN_EVERY_SECONDS)
+    def _alert(self) -> bool:
+        """Whether the application wrote, or changes were applied, so recently that more may be seen at any moment."""
+        wal = self._session is not None and self._session.source.wal
+        return wal and time.monotonic() - self._stirred_at < LOOK_AGAIN_SECONDS
 
     async def _in_session(self, work: SessionWork) -> bool | None:
         try:
@@ -123,6 +123,7 @@ class Session:
         self._oldest = 0
         self._moved_at = self._pruned_at = time.monotonic()
         self._beat_at = 0.0
+        self._let_go = False
         self.source: Source
         self._applier: Applier
         self.position: Position
@@ -168,8 +169,11 @@ class Session:
         return True
 
     def _asleep(self) -> bool:
-        """Whether the file was let go as idle and nothing has touched it since: no reason to open it."""
-        return not self.source.is_open and not self._watch.changed()
+        """Whether the file was let go as idle and nothing has touched it since: no reason to open it.
+
+        A new session knows nothing yet: what the one before failed to apply may still wait in an untouched file.
+        """
+        return self._let_go and not self.source.is_open and not self._watch.changed()
 
     async def tidy(self) -> None:
         """Heartbeat, pruning and leaving an idle file alone."""
@@ -177,11 +181,14 @@ class Session:
         if now - self._beat_at >= self._config.replicate.heartbeat_seconds:
             await position.heartbeat(self._connection, self._source_id)
             self._beat_at = now
+            if self.source.is_open:
+                await self.source.check()
             await self._prune_if_due(now)
         if self.source.is_open and now - self._moved_at > self._config.replicate.idle_close_seconds:
             self._watch.changed()
             if not await self.source.has_news(self.position):
                 self.source.close()
+                self._let_go = True
 
     async def _stage(self, batch: Batch, changes: Round) -> Position:
         """Stage rounds, whole tables and released rows until the stage is the state of the last snapshot."""

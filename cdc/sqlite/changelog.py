@@ -113,14 +113,25 @@ class Changelog:
         self._bytes_per_entry = 1.0
         self._page_rows = FIRST_PAGE_ROWS
 
-    def has_news(self, after: Position) -> bool:
-        """Whether an entry newer than the position can be seen; a hint, without a check."""
+    def ahead(self, after: Position) -> int:
+        """How many entries newer than the position can be seen; a hint, without a check.
+
+        Below zero when the changelog is not the one that the position belongs to, which a read will find out, and when
+        the schema changed: a new table, or one whose triggers are gone, leaves no entry that would tell of it.
+        """
         with translated("looking at the changelog"):
             try:
                 latest = self._connection.execute("SELECT max(seq) FROM _cdc_changelog").get
+                if self._connection.execute("PRAGMA schema_version").get != self._expected.schema_version:
+                    return -1
             except apsw.SQLError:
-                return True  # the file was overwritten: the read that follows finds out by what
-        return bool(latest != after.seq)
+                latest = None  # the file was overwritten: the read that follows finds out by what
+        return (latest or 0) - after.seq
+
+    def check(self) -> None:
+        """Refuse a file or a trigger set that is not the known one: triggers can go and leave the version as it was."""
+        with read_transaction(self._connection):
+            self._check(None)
 
     def read(self, after: Position, budget: Budget) -> Round:
         """The state of every key logged after the position, as far as the budget goes."""

@@ -22,6 +22,7 @@ from cdc.sqlite.connection import journal_mode, open_copy, open_source, read_tra
 from cdc.sqlite.triggers import Capture, Signature
 
 WAL = "wal"
+FEW_ENTRIES = 100  # read in less time than it takes to change to another thread and back, or little more
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +147,21 @@ class Source:
         """Whether anything newer than the position can be seen."""
         if self.wal and self._open is not None:
             # Microseconds, and a reader never waits in WAL: not worth a change of thread.
-            return self._open[1].has_news(after)
-        return await asyncio.to_thread(lambda: self._changelog().has_news(after))
+            return self._open[1].ahead(after) != 0
+        return await asyncio.to_thread(lambda: self._changelog().ahead(after) != 0)
+
+    async def check(self) -> None:
+        """Refuse a file whose capture is not as it was, even where nothing was logged that would be read."""
+        await asyncio.to_thread(lambda: self._changelog().check())
 
     async def read(self, after: Position) -> Round:
         """The next round after the position.
 
-        In a thread of its own when it may take long: in rollback-journal mode a reader waits for the writer.
+        In a thread of its own when it may take long: many entries, or a reader that waits for the writer because the
+        file is in rollback-journal mode.
         """
+        if self.wal and self._open is not None and self._open[1].ahead(after) <= FEW_ENTRIES:
+            return self._open[1].read(after, self._budget)
         return await asyncio.to_thread(lambda: self._changelog().read(after, self._budget))
 
     async def read_keys(self, keys: Mapping[str, Sequence[KeyValues]], at: Position) -> tuple[TableRows, ...]:

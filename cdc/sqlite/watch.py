@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from loguru import logger
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import FileModifiedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
@@ -37,7 +37,7 @@ class Watch:
         try:
             # Already making one takes an inotify instance, of which a user may have few.
             self._observer = Observer()
-            self._observer.schedule(handler, os.fspath(self._names[0].parent))
+            self._observer.schedule(handler, os.fspath(self._names[0].parent), event_filter=[FileModifiedEvent])
             self._observer.start()
         except OSError as error:
             logger.bind(reason=str(error)).warning("no file events here; looking by timer alone")
@@ -55,7 +55,8 @@ class Watch:
     async def wait(self, seconds: float) -> bool:
         """Wait for an event, at most so long; True when there was one."""
         try:
-            await asyncio.wait_for(self._woken.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
         except TimeoutError:
             return False
         self._woken.clear()
@@ -86,5 +87,5 @@ class _Handler(FileSystemEventHandler):
         self._woken = woken
 
     def on_modified(self, event: FileSystemEvent) -> None:
-        if event.src_path in self._names and not self._loop.is_closed():
+        if event.src_path in self._names and not self._woken.is_set() and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._woken.set)
