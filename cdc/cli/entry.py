@@ -8,6 +8,7 @@ import click
 
 from cdc import __version__
 from cdc.cli import phases, quarantine, run, safety, status
+from cdc.cli.demo import demo
 from cdc.cli.failure import report
 from cdc.cli.init import init
 from cdc.cli.session import Session, terminable
@@ -61,6 +62,7 @@ for _command in (
     safety.cleanup,
     safety.restore,
     safety.audit,
+    demo,
 ):
     cli.add_command(_command)
 
