@@ -192,6 +192,8 @@ One object whose keys are always there; an unknown value is `null`.
 | `daemon` | `running` (it holds the source's lock), `owner` |
 | `quarantine` | `total`, `acknowledged`, `by_reason` |
 | `snapshot` | `id` and `taken_at` of the newest one in the state folder |
+| `verification` | `result` (`equal`, `different`, `critical`), `finished_at` and `age_seconds` of the last \
+whole `cdc verify`, null before the first |
 | `stopped` | `reason` and `remedy` when the daemon stopped with an error |
 
 With `--json` an error of any command is one object as well: `error`, `remedy`, `exit_code`."""

@@ -73,6 +73,7 @@ def _picture(found: Status) -> RenderableType:
             ("last apply", time_text(told["last_apply"])),
             ("daemon", None if new else _daemon(told)),
             ("quarantine", None if new else _quarantine(told["quarantine"])),
+            ("verified", None if new else _verification(told["verification"])),
             ("snapshot", time_text(told["snapshot"]["taken_at"])),
             ("source", told["source"]["path"]),
             ("target", told["target"]["where"]),
@@ -97,6 +98,12 @@ def _daemon(told: dict[str, Any]) -> str:
         return "not running"
     seen = f", last heartbeat {seconds_text(heartbeat)} ago" if heartbeat is not None else ""
     return f"running ({daemon['owner']}){seen}"
+
+
+def _verification(verification: dict[str, Any]) -> str:
+    if verification["result"] is None:
+        return "never; `cdc verify` compares every row"
+    return f"{verification['result']}, {seconds_text(max(0.0, verification['age_seconds']))} ago"
 
 
 def _quarantine(quarantine: dict[str, Any]) -> str:

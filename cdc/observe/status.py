@@ -113,6 +113,9 @@ class Status:
         if self.unacknowledged:
             what = f"rows in quarantine that nobody acknowledged: {self.unacknowledged:,}"
             found.append(Warned(what, "look at them with `cdc quarantine list`"))
+        checked = self.target.verification
+        if checked and checked.result != "equal":
+            found.append(Warned(f"the last comparison was not equal: {checked.result}", "see `cdc verify`"))
         return found + self._late()
 
     def _late(self) -> list[Warned]:
@@ -163,6 +166,7 @@ class Status:
         target, stream = self.target, self.target.stream
         waiting = target.quarantine
         applied = stream.applied_at if stream else None
+        checked = target.verification
         return {
             "target": {"where": target.where, "reachable": target.reachable, "error": target.error},
             "position": {"seq": stream.seq if stream else None},
@@ -178,6 +182,11 @@ class Status:
             "snapshot": {
                 "id": self.snapshot.id if self.snapshot else None,
                 "taken_at": self.snapshot.taken_at if self.snapshot else None,
+            },
+            "verification": {
+                "result": checked.result if checked else None,
+                "finished_at": checked.finished_at.isoformat() if checked else None,
+                "age_seconds": (self.at - checked.finished_at).total_seconds() if checked else None,
             },
             "stopped": {
                 "reason": stream.stopped_reason if stream else None,

@@ -12,6 +12,8 @@ from cdc.errors import TargetError
 from cdc.postgres.connection import Connection, lock_key, translated, where
 from cdc.postgres.statements import load
 from cdc.postgres.target import connected, embedded_folder
+from cdc.postgres.verification import Verification
+from cdc.postgres.verification import latest as latest_verification
 
 SQL: Final = load("status")
 
@@ -52,6 +54,7 @@ class TargetFacts:
     stream: StreamFacts | None = None
     daemon: str | None = None
     quarantine: Mapping[str, Waiting] = field(default_factory=dict)
+    verification: Verification | None = None
 
 
 def target_name(config: Config) -> str:
@@ -99,6 +102,7 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
         stream=stream,
         daemon=await connection.fetchval(SQL["holder"], lock_key(stream.source_id)),
         quarantine={r["reason"]: Waiting(r["rows"], r["acknowledged"]) for r in waiting},
+        verification=await latest_verification(connection, stream.source_id),
     )
 
 
