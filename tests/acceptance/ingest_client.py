@@ -12,6 +12,7 @@ import random
 import sqlite3
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -70,7 +71,11 @@ class Client:
         """Parent and children over several transactions, as an application without care for a concurrent delete."""
         blind = self.random.random() < 0.2
         for step in (self._content, self._summary, self._variants, self._files, self._finish):
-            self.commit(lambda n, step=step: step(content, n) if self._may(step, content, blind) else None)
+            self.commit(partial(self._take, step, content, blind))
+
+    def _take(self, step: Callable[[str, int], None], content: str, blind: bool, n: int) -> None:
+        if self._may(step, content, blind):
+            step(content, n)
 
     def _may(self, step: Callable[[str, int], None], content: str, blind: bool) -> bool:
         return step == self._content or (blind and step != self._variants) or self.exists(content)
@@ -120,9 +125,9 @@ class Client:
         order = self.random.choice(([*children, parent], [parent, *children]))
         transactions = self.random.choice(([order], [[statement] for statement in order], [order[:2], order[2:]]))
         for statements in transactions:
-            self.commit(lambda _, statements=statements: self._all(statements, content))
+            self.commit(partial(self._all, statements, content))
 
-    def _all(self, statements: list[str], content: str) -> None:
+    def _all(self, statements: list[str], content: str, _n: int) -> None:
         for statement in statements:
             self.db.execute(statement, (content,))
 

@@ -27,6 +27,7 @@ from pace import Pace
 
 from cdc.config import Config
 
+CLIENT: Final = Path(__file__).with_name("ingest_client.py")
 SAMPLE: Final = Path(__file__).parents[2] / "examples" / "ytv2" / "ytv2_migration_day.db"
 # The sample holds one row that Postgres cannot hold, which is another test's subject.
 EXTRA: Final = """
@@ -37,7 +38,12 @@ CREATE TABLE commit_counter(id INTEGER PRIMARY KEY, n INTEGER NOT NULL);
 INSERT INTO commit_counter VALUES (1, 0);
 """
 # A slow daemon: many small rounds to a batch, and much tidying.
-SLOW: Final = {"round_entries": 30, "round_entries_journal": 20, "prune_entries": 40, "heartbeat_seconds": 0.1}
+SLOW: Final[dict[str, Any]] = {
+    "round_entries": 30,
+    "round_entries_journal": 20,
+    "prune_entries": 40,
+    "heartbeat_seconds": 0.1,
+}
 INGESTS: Final = {True: 100, False: 50}  # by WAL; each is five transactions
 DELETES: Final = {True: 150, False: 75}
 DISTURBANCES: Final = ("pause", "kill", "pause", "pause", "pause", "kill", "pause", "pause")
@@ -163,7 +169,7 @@ async def test_a_deleted_row_stays_deleted_whatever_ingests_it_again(tmp_path: P
     with ExitStack() as running:
         running.callback(journal.close)
         clients = [
-            running.enter_context(Client("ingest_client.py", path, tmp_path / "journal", *role))
+            running.enter_context(Client(CLIENT, path, tmp_path / "journal", *role))
             for role in (("ingest", 11, INGESTS[wal]), ("delete", 12, DELETES[wal]))
         ]
         daemon = running.enter_context(Disturbed(config))

@@ -19,6 +19,7 @@ from comparison import Comparison
 from harness import Daemon, application, make_config, up, wait_for, wait_until_caught_up
 from pace import Pace
 
+CLIENT: Final = Path(__file__).with_name("bank_client.py")
 READERS: Final = 3
 READS: Final = {True: 10_000, False: 1_500}  # of all readers together, by WAL
 MOST_TRANSACTIONS: Final = 200_000  # a bound; the writer is told to end before
@@ -84,13 +85,13 @@ async def test_every_read_of_postgres_sees_one_committed_state(tmp_path: Path, d
     app = application(path := tmp_path / "bank.db", wal=wal)
     pace = Pace(tmp_path / "seen")
     pace.show(0)
-    with Client("bank_client.py", path, SEED, tmp_path / "seen", 0) as founder:
+    with Client(CLIENT, path, SEED, tmp_path / "seen", 0) as founder:
         founder.end()
     config = make_config(tmp_path, path, database)
     await up(config)
     readers = Readers(database, pace)
     with ExitStack() as running:
-        writer = running.enter_context(Client("bank_client.py", path, SEED, tmp_path / "seen", MOST_TRANSACTIONS))
+        writer = running.enter_context(Client(CLIENT, path, SEED, tmp_path / "seen", MOST_TRANSACTIONS))
         reading = asyncio.create_task(readers.run())
         for number, budget in enumerate(_budgets(), 1):
             config = make_config(tmp_path, path, database, round_entries=budget, round_entries_journal=budget)

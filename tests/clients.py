@@ -6,15 +6,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-FOLDER = Path(__file__).parent
-
 
 class Client:
-    """A script of this folder as a process; a failed write of the application makes it end with a trace."""
+    """A script as a process; a failed write of the application makes it end with a trace."""
 
-    def __init__(self, script: str, *arguments: object) -> None:
+    def __init__(self, script: Path, *arguments: object) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(FOLDER / script), *map(str, arguments)],
+            [sys.executable, str(script), *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -27,7 +25,7 @@ class Client:
         return self.process.poll() is None
 
     def end(self) -> None:
-        """Close its input, wait for its end, and fail with its trace when one of its writes failed."""
+        """Close its input, wait for its end, and fail with its trace when one of its writes failed; call it once."""
         told, _ = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, told
 
@@ -39,4 +37,7 @@ class Client:
     ) -> None:
         if self.runs:
             self.process.kill()
-        self.process.communicate()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+        self.process.wait()
