@@ -10,7 +10,7 @@ quarantine, so that Postgres never has to cascade on its own.
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,11 +64,13 @@ class Applier:
         self.tables = {table.source_name: table for table in _parents_first(applied, self.references)}
         self.referenced = {r.parent.source_name for r in self.references if r.parent}
         self._acting = {r.parent.source_name for r in self.references if r.parent and _acts(r)}
+        self._dragging = {r.parent.source_name for r in self.references if r.parent and r.drags}
         self._family = {name: {name} for name in self.tables}
         for reference in self.references:
             if reference.parent is not None:
                 self._family[reference.parent.source_name].add(reference.child.source_name)
         self._staged_before = False
+        self._referred: set[tuple[str, str]] = set()
 
     async def prepare(self) -> None:
         """Set the session up; call once after connecting."""
@@ -77,6 +79,11 @@ class Applier:
             await self.connection.execute("SET synchronous_commit = off; SET idle_in_transaction_session_timeout = 0")
             await use_exact_codecs(self.connection)
             await self.quarantine.refresh()
+            self._referred = {(r["schema"], r["name"]) for r in await self.connection.fetch(merge.REFERRED_TABLES)}
+
+    def may_vacate(self, table: AppliedTable) -> bool:
+        """Whether rows can be deleted and inserted again without anybody noticing: no table at all refers to them."""
+        return table.whole and (table.target.schema, table.target.name) not in self._referred
 
     async def apply_directly(self, changes: Round, lag_seconds: float | None) -> bool:
         """Apply one complete small round; False when it must be staged, with nothing changed."""
@@ -141,6 +148,8 @@ class Applier:
             gone = [key for raw in read.gone if not isinstance(key := table.converter.key(raw), Rejection)]
             if converted.rejected or self._touches_quarantine(read.table) or (gone and read.table in self._acting):
                 return None
+            if read.table in self._dragging:
+                return None
             work[read.table] = _Direct(table, converted.rows, gone)
         return [work[name] for name in self.tables if name in work]
 
@@ -196,7 +205,7 @@ class Batch:
         self._staged: dict[str, int] = {}
         self._leaving: set[str] = set()
         self._retried: set[str] = set()
-        self._parking = False
+        self._making_room = False
         self.finished = False
 
     async def stage(self, tables: Sequence[TableRows]) -> None:
@@ -302,6 +311,9 @@ class Batch:
         changed = False
         if self._may_abandon(reference) and (query := merge.find_abandoned(reference)):
             changed = await self._abandon(reference, query)
+            if query := merge.stage_dragged(reference):
+                await self._connection.execute(query)
+                self._staged.setdefault(child.source_name, 1)
         if child.source_name in self._staged:
             found = await self._connection.fetch(merge.find_orphans(reference))
             await self._hold_orphans(reference, found)
@@ -331,8 +343,8 @@ class Batch:
     async def _move_rows(self) -> None:
         """Parents first for upserts, children first for deletes; a table nobody refers to deletes first."""
         staged = [table for name, table in self._applier.tables.items() if name in self._staged]
-        if self._parking:
-            await self._park(staged)
+        if self._making_room:
+            await self._make_room(staged)
         for table in staged:
             if table.source_name not in self._applier.referenced:
                 await self._connection.execute(table.delete_from_stage)
@@ -341,16 +353,23 @@ class Batch:
             if table.source_name in self._applier.referenced:
                 await self._connection.execute(table.delete_from_stage)
 
-    async def _park(self, staged: Sequence[AppliedTable]) -> None:
+    async def _make_room(self, staged: Sequence[AppliedTable]) -> None:
+        """Free unique values that change owners; a parent stays, because children hang on it."""
         for table in staged:
+            if self._applier.may_vacate(table):
+                await self._connection.execute(table.vacate())
+                continue
             for unique in table.swappable:
                 if statement := table.park(unique):
-                    await self._connection.execute(statement)
+                    # Where not even a stand-in is taken, the value has to wait for its row.
+                    with suppress(*_REFUSED):
+                        async with self._connection.transaction():
+                            await self._connection.execute(statement)
 
     async def _resolve(self, error: asyncpg.PostgresError) -> None:
-        """Make the next attempt different: park unique values first, else quarantine the rows that are refused."""
-        if isinstance(error, _CONFLICT) and not self._parking:
-            self._parking = True
+        """Make the next attempt different: make room for unique values first, else quarantine what is refused."""
+        if isinstance(error, _CONFLICT) and not self._making_room:
+            self._making_room = True
             return
         refused = await self._find_refused()
         if not refused:
@@ -367,6 +386,8 @@ class Batch:
         refused: dict[AppliedTable, dict[Place, str]] = {}
         trial = self._connection.transaction()
         await trial.start()
+        # Rows go in one by one here, so a value may be wanted before its owner gave it up.
+        await self._make_room([table for name, table in self._applier.tables.items() if name in self._staged])
         for table in self._applier.tables.values():
             if table.source_name in self._staged:
                 if table.source_name not in self._applier.referenced:

@@ -20,6 +20,14 @@ from cdc.text_forms import read_literal
 _SAME_WHEN_EQUAL: Final = frozenset(
     ("int2", "int4", "int8", "float4", "float8", "bool", "bytea", "uuid", "date", "timestamp", "timestamptz", "time")
 )
+# Every table that a foreign key of this database refers to, replicated or not.
+REFERRED_TABLES: Final = """
+SELECT DISTINCT n.nspname::text AS schema, t.relname::text AS name
+FROM pg_catalog.pg_constraint c
+JOIN pg_catalog.pg_class t ON t.oid = c.confrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+WHERE c.contype = 'f'
+"""
 _TEXT: Final = frozenset(("text", "varchar", "bpchar"))
 
 
@@ -30,6 +38,15 @@ class Reference:
     key: TargetForeignKey
     child: "AppliedTable"
     parent: "AppliedTable | None"
+
+    @property
+    def drags(self) -> bool:
+        """Whether an upsert of a parent can make Postgres change its children."""
+        return (
+            self.parent is not None
+            and self.key.on_update not in ("NO ACTION", "RESTRICT")
+            and not set(self.key.parent_columns) <= set(self.parent.key)
+        )
 
     @property
     def waits_table(self) -> str:
@@ -112,10 +129,17 @@ class AppliedTable:
 
     @property
     def swappable(self) -> tuple[TargetUnique, ...]:
-        """Unique keys on plain columns that Postgres checks row by row, so that swapping owners needs a detour."""
-        return tuple(
-            u for u in self.target.uniques if not u.deferrable and u.columns and set(u.columns) != set(self.key)
-        )
+        """Unique keys on plain columns, whose values may change owners within a batch."""
+        return tuple(u for u in self.target.uniques if u.columns and set(u.columns) != set(self.key))
+
+    @property
+    def whole(self) -> bool:
+        """Whether a staged row has everything its target row has, so that it can be deleted and inserted again."""
+        return {c.name for c in self.target.columns if not c.generated} <= set(self.columns)
+
+    def vacate(self) -> str:
+        """Delete every row that is staged. Only for whole tables that nobody refers to."""
+        return f"DELETE FROM {self.name} AS t USING {self.stage} AS s WHERE {same('s', 't', self.key)}"
 
     def park(self, unique: TargetUnique) -> str | None:
         """Take a unique value from a staged row that gives it up, when another staged row wants it.
@@ -140,7 +164,9 @@ class AppliedTable:
         for column in free:
             if not column.not_null:
                 return column.name, "NULL"
-        return next(((c.name, _STAND_INS[c.base]) for c in free if c.base in _STAND_INS), None)
+        # A stand-in is no parent's value, which only a foreign key that waits for the end puts up with.
+        bound = {name for key in self.target.foreign_keys if not key.deferrable for name in key.columns}
+        return next(((c.name, _STAND_INS[c.base]) for c in free if c.base in _STAND_INS and c.name not in bound), None)
 
     def _upsert(self, rows: str) -> str:
         others = [c for c in self.columns if c not in self.key]
@@ -274,6 +300,24 @@ def find_abandoned(reference: Reference) -> str | None:
         f"AND {same('n', 'c', key.parent_columns, key.columns)}) "
         f"AND NOT EXISTS (SELECT FROM {child.stage} AS x WHERE {same('x', 'c', child.key)}) "
         f"RETURNING {child.source_key(child.stage)} AS key, {referenced_values(child.stage, key.columns)} AS waits_for"
+    )
+
+
+def stage_dragged(reference: Reference) -> str | None:
+    """Stage children as they are now, where Postgres would change them along with their parent; else None.
+
+    SQLite did so only if it enforced foreign keys, and then the children were logged too.
+    """
+    child, parent, key = reference.child, reference.parent, reference.key
+    if parent is None or not reference.drags:
+        return None
+    return (
+        f"INSERT INTO {child.stage} ({listed(child.columns)}) "
+        f"SELECT {listed(child.columns, 'c')} FROM {parent.stage} AS s "
+        f"JOIN {parent.name} AS p ON {same('s', 'p', parent.key)} "
+        f"JOIN {child.name} AS c ON {same('c', 'p', key.columns, key.parent_columns)} "
+        f"WHERE NOT s._cdc_gone AND {_changed('s', 'p', key.parent_columns)} "
+        f"AND NOT EXISTS (SELECT FROM {child.stage} AS x WHERE {same('x', 'c', child.key)})"
     )
 
 
