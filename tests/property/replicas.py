@@ -1,7 +1,11 @@
 """One random application, replicated while it runs and compared again and again: what a seed stands for.
 
 `run_workload` is used by the property test and by the soak run. A seed decides everything: schema, data, statements,
-journal mode, moments of syncing, sizes of rounds, and which way changes take into Postgres.
+journal mode, moments of syncing, sizes of rounds, which way changes take into Postgres, and whether its constraints
+can wait for the end of a transaction.
+
+A known gap is left out: a unique value that rows of one table refer to, under a foreign key that cannot wait, cannot
+change owners within a batch. Such rows go to quarantine until their table changes again.
 """
 
 import contextlib
@@ -113,7 +117,8 @@ async def run_workload(
 _DEFERRABLE = """
 SELECT conrelid::regclass::text AS table_name, quote_ident(conname) AS name, contype = 'f' AS foreign_key,
     replace(pg_get_constraintdef(oid), ' DEFERRABLE', '') AS definition
-FROM pg_constraint WHERE connamespace = $1::text::regnamespace AND condeferrable
+FROM pg_constraint
+WHERE connamespace = $1::text::regnamespace AND condeferrable AND conrelid <> confrelid
 """
 
 

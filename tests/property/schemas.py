@@ -190,16 +190,17 @@ class SchemaMaker:
 
     def _foreign_keys(self, table: Tab) -> list[str]:
         made = []
-        parents = [t for t in [*self.tables, table] if len(t.key) == 1]
+        candidates = [*self.tables, table]
+        parents = [(t, name) for t in candidates for (name,) in (u for u in (t.key, *t.uniques) if len(u) == 1)]
         for column in table.writable:
             if parents and column.name not in table.key and self._chance(0.35):
-                parent = self.random.choice(parents)
-                if self.portable and parent.columns[0].type != column.type:
+                parent, referred = self.random.choice(parents)
+                if self.portable and next(c.type for c in parent.columns if c.name == referred) != column.type:
                     continue
                 delete, update = self.random.choice(ACTIONS), self.random.choice(ACTIONS)
                 deferred = " DEFERRABLE INITIALLY DEFERRED" if self._chance(0.4) else ""
                 made.append(
-                    f"FOREIGN KEY({column.name}) REFERENCES {parent.name}({parent.key[0]})"
+                    f"FOREIGN KEY({column.name}) REFERENCES {parent.name}({referred})"
                     f" ON DELETE {delete} ON UPDATE {update}{deferred}"
                 )
         return made
