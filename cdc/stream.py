@@ -239,8 +239,8 @@ class Session:
         old = prunable > 0 and now - self._pruned_at >= options.prune_seconds
         quiet = now - self._moved_at >= QUIET_SECONDS
         if (many or old) and (quiet or prunable >= BUSY_FACTOR * options.prune_entries):
-            deleted = await self.source.prune(durable)
-            self._oldest, self._pruned_at = durable, now
+            deleted = await self.source.prune(durable, self.position)
+            self._oldest, self._pruned_at = self._oldest + deleted, now
             logger.bind(entries=deleted).debug("pruned the changelog")
 
     async def _settle(self, look: Look) -> None:

@@ -172,13 +172,21 @@ class Source:
         """A page of a whole table."""
         return await asyncio.to_thread(lambda: self._changelog().read_page(name, last, self._budget))
 
-    async def prune(self, below: int) -> int:
-        """Delete entries older than `below` in small steps, leaving the application room between them."""
+    async def prune(self, below: int, applied: Position) -> int:
+        """Delete entries older than `below` in small steps, leaving the application room between them.
+
+        Ends before all is done when that takes long, and sooner when there are changes to apply. Returns how many.
+        """
         deleted = 0
         steps = changelog.prune_steps(self._connection(), below)
-        while (step := await asyncio.to_thread(next, steps, None)) is not None:
+        for done in range(1, _MOST_STEPS + 1):
+            step = await asyncio.to_thread(next, steps, None)
+            if step is None:
+                break
             deleted += step
             await asyncio.sleep(_PAUSE_BETWEEN_STEPS_SECONDS)
+            if done >= _LEAST_STEPS and await self.has_news(applied):
+                break
         return deleted
 
     def close(self) -> None:
@@ -208,3 +216,5 @@ class Source:
 
 
 _PAUSE_BETWEEN_STEPS_SECONDS = 0.01
+_MOST_STEPS = 100  # about a second in which nothing else is done
+_LEAST_STEPS = 20  # so that an application which never pauses does not grow the changelog for ever
