@@ -14,8 +14,8 @@ from watchdog.events import FileModifiedEvent, FileSystemEvent, FileSystemEventH
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-# While it stops, the library warns about events that it drops; nobody waits for those any more.
-logging.getLogger("watchdog").setLevel(logging.ERROR)
+# While it stops, the library complains of events that it drops; nobody waits for those any more.
+logging.getLogger("watchdog").setLevel(logging.CRITICAL)
 
 FileFacts = tuple[tuple[int, int, int], ...]
 
