@@ -69,7 +69,8 @@ async def idle(here: Rig, size: Size) -> list[Figure]:
 
 def run(size: Size) -> list[Figure]:
     with rig() as here:
-        return [first_copy(here, size), *pending(here, size), *uvloop.run(idle(here, size))]
+        # Idle comes before the changes, because after them it would be busy with pruning.
+        return [first_copy(here, size), *uvloop.run(idle(here, size)), *pending(here, size)]
 
 
 QUICK = Size(rows=100_000, changes=200_000, idle_seconds=5)
