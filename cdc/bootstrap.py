@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from loguru import logger
+
 from cdc.config import Config
 from cdc.decisions import recall, remember
 from cdc.errors import SnapshotError, SourceError, TargetError
@@ -99,9 +101,8 @@ def verified_snapshot(config: Config) -> Snapshot:
 def usable_snapshot(config: Config) -> Snapshot | None:
     """The newest snapshot when it is intact and its position stands in the file's changelog now, else None."""
     found = latest(snapshots_folder(config))
-    if found is None:
+    if found is None or not _intact(found):
         return None
-    check(found)
     copy = open_copy(found.database)
     try:
         tables = read_schema(copy, config).tables
@@ -113,6 +114,17 @@ def usable_snapshot(config: Config) -> Snapshot | None:
         capture = triggers.read_capture(live, read_schema(live, config).tables)
         same = capture and captured and capture.source_id == captured.source_id
         return found if same and then and changelog.position_at(live, then.seq) == then else None
+
+
+def _intact(snapshot: Snapshot) -> bool:
+    try:
+        check(snapshot)
+    except SnapshotError as error:
+        logger.bind(snapshot=snapshot.manifest.id, reason=error.message).warning(
+            "a snapshot is damaged; taking another"
+        )
+        return False
+    return True
 
 
 def read_copy(config: Config, database: Path) -> Copy:
