@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from cdc.errors import AlreadyRunning, CdcError, TargetError, TargetRefused, TargetUnavailable
+from cdc.log import redact
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -20,6 +21,7 @@ CONNECT_TIMEOUT_SECONDS: Final = 10.0
 OLDEST_VERSION: Final = 14
 _NOTICE_DEATH_MILLISECONDS: Final = 500
 
+_UNREADABLE: Final = "the configured DSN"
 _BUG: Final = "this is a bug of this tool: please report it with the table's definition"
 
 # What Postgres says when it is going away, starting up, or out of connections: waiting helps.
@@ -46,7 +48,9 @@ def where(dsn: str) -> str:
         host = parts.hostname or "local socket"
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
-        return "the configured DSN"
+        return _UNREADABLE
+    if parts.scheme not in ("postgresql", "postgres"):
+        return _UNREADABLE
     return f"{host}{port}{parts.path}"
 
 
@@ -78,12 +82,18 @@ async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Con
         raise TargetRefused(
             f"Postgres at {where(dsn)}: {error}", remedy="create the database, or correct `dsn` in [target]"
         ) from None
+    except (asyncpg.ClientConfigurationError, ValueError) as error:
+        # The driver may quote the DSN, password and all.
+        raise TargetRefused(
+            f"`dsn` in [target] cannot be used: {redact(str(error))}",
+            remedy="write it as postgresql://USER@HOST:PORT/DATABASE, special characters percent-encoded",
+        ) from None
     except (*_TRANSIENT, asyncpg.InterfaceError, OSError, ssl.SSLError) as error:
         raise TargetUnavailable(
             f"Postgres at {where(dsn)} cannot be reached: {_reason(error)}",
             remedy="check that the server runs and that `dsn` in [target] names its host and port",
         ) from None
-    except (asyncpg.PostgresError, ValueError) as error:
+    except asyncpg.PostgresError as error:
         raise TargetRefused(
             f"Postgres at {where(dsn)} cannot be used: {error}", remedy="check `dsn` in [target]"
         ) from None
