@@ -239,6 +239,32 @@ async def test_a_parents_key_changes_with_its_children(tmp_path: Path, any_datab
         assert await pair.differences() == []
 
 
+async def test_children_do_not_follow_a_parent_that_they_did_not_follow_in_sqlite(
+    tmp_path: Path, any_database: str
+) -> None:
+    """SQLite did not enforce the foreign key, Postgres does: its ON UPDATE CASCADE must not have the last word."""
+    async with replicated(
+        tmp_path,
+        any_database,
+        "PRAGMA foreign_keys = OFF",
+        "CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE)",
+        "CREATE TABLE c(id INTEGER PRIMARY KEY, code TEXT REFERENCES p(code) ON UPDATE CASCADE)",
+        "INSERT INTO p VALUES (1, 'a'), (2, 'b')",
+        "INSERT INTO c VALUES (10, 'a'), (20, 'b')",
+    ) as pair:
+        await pair.write("UPDATE p SET code = 'z' WHERE id = 1")
+        assert await pair.held() == {"c 10": "orphan"}
+        assert await pair.differences() == []
+        await pair.write(
+            "UPDATE p SET code = 'tmp' WHERE id = 1",
+            "UPDATE p SET code = 'a' WHERE id = 2",
+            "UPDATE p SET code = 'b' WHERE id = 1",
+        )
+        assert await pair.held() == {}
+        assert await pair.rows("SELECT c.id, p.id FROM c JOIN p USING (code) ORDER BY 1") == [(10, 2), (20, 1)]
+        assert await pair.differences() == []
+
+
 async def test_rows_that_refer_to_their_own_table_follow(tmp_path: Path, any_database: str) -> None:
     async with replicated(
         tmp_path,
@@ -332,6 +358,33 @@ async def test_the_daemon_follows_another_process(tmp_path: Path, database: str)
                 app.execute("INSERT INTO users VALUES (?, ?, ?)", (number, f"u{number}", number))
             await wait_until_caught_up(pair.config, database, daemon=daemon)
             assert await value(database, "SELECT count(*) FROM users") == 50
+            assert daemon.terminate() == 0
+
+
+async def test_a_connection_lost_while_applying_is_made_anew_and_nothing_is_forgotten(
+    tmp_path: Path, database: str
+) -> None:
+    """The file is not touched again, so nothing but the daemon's own memory could tell that changes wait in it."""
+    async with replicated(tmp_path, database, USERS, PEOPLE) as pair:
+        await pair.replica.close()
+        with Daemon(pair.config) as daemon:
+            await wait_until_caught_up(pair.config, database, daemon=daemon)
+            holder = await asyncpg.connect(database)
+            async with holder.transaction():
+                await holder.execute("LOCK TABLE users")
+                pair.app.execute("UPDATE users SET age = 1")
+
+                async def stuck() -> bool:
+                    waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'users'::regclass AND NOT granted"
+                    return bool(await holder.fetchval(waiting))
+
+                await wait_for(stuck, "the daemon to wait for the table", daemon=daemon)
+                await holder.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'users'::regclass AND NOT granted"
+                )
+            await holder.close()
+            await wait_until_caught_up(pair.config, database, daemon=daemon)
+            assert await pair.differences() == []
             assert daemon.terminate() == 0
 
 
