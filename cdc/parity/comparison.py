@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from cdc.model import KeyValues, Row, TableMap, decode_key, encode_key
-from cdc.parity.forms import Canonical, bucket, digest, key_text, texts_of
+from cdc.parity.forms import Canonical, bucket, key_text, texts_of
 from cdc.parity.report import SAMPLE_KEYS, TableReport
 from cdc.postgres.canon import Sum, TargetRows
 from cdc.sqlite.canon import Logged, Reader
 from cdc.sqlite.scratch import DIFFERENT, EXTRA, MISSING, Scratch
 
 LOOKED_UP_KEYS: Final = 500
-
-_Hashed = tuple[str, bytes, bytes, KeyValues]  # key as text, its hash, the row's hash, the source key
 
 
 class Comparison:
@@ -69,7 +67,7 @@ class Comparison:
             texts = {key_text(made := self._canonical.key(key)): (key, made) for key in keys}
             theirs = await self._target.look_up([made for _, made in texts.values()])
             rows = await asyncio.to_thread(self._reader.look_up, self._mapped, keys)
-            ours = {text: digest_ for text, _, digest_, _ in self._hashed(rows)}
+            ours = {text.decode(): row_digest for text, _, row_digest in self._canonical.hashed(rows)}
             self._judge({text: key for text, (key, _) in texts.items()}, ours, theirs)
 
     def report(self) -> TableReport:
@@ -94,8 +92,8 @@ class Comparison:
         combined: defaultdict[int, int] = defaultdict(int)
 
         def add(rows: Sequence[Row]) -> None:
-            for key, key_digest, row_digest, _ in self._hashed(rows):
-                if not self._is_known(key):
+            for key, key_digest, row_digest in self._canonical.hashed(rows):
+                if not (self._quarantined and self._is_known(key.decode())):
                     place = bucket(key_digest)
                     counts[place] += 1
                     combined[place] ^= int.from_bytes(row_digest[:8], "big")
@@ -110,12 +108,12 @@ class Comparison:
 
         def probe(rows: Sequence[Row]) -> None:
             findings = []
-            for key, key_digest, row_digest, source_key in self._hashed(rows):
-                if bucket(key_digest) in doubtful and not self._is_known(key):
+            for raw, (text, key_digest, row_digest) in zip(rows, self._canonical.hashed(rows), strict=True):
+                if bucket(key_digest) in doubtful and not self._is_known(key := text.decode()):
                     there = self._scratch.take_target(key)
                     if there != row_digest:
                         kind = MISSING if there is None else DIFFERENT
-                        findings.append((self.name, kind, key, encode_key(source_key)))
+                        findings.append((self.name, kind, key, encode_key(raw[: self._width])))
             self._scratch.find(findings)
 
         await self._each_page(probe, advance)
@@ -132,13 +130,6 @@ class Comparison:
             place = page.end
 
     # --- small steps ---
-
-    def _hashed(self, rows: Sequence[Row]) -> Iterable[_Hashed]:
-        if not rows:
-            return
-        for raw, texts in zip(rows, self._canonical.rows(rows), strict=True):
-            key = key_text(self._canonical.key_of(texts))
-            yield key, digest(self._canonical.key_of(texts)), digest(texts), raw[: self._width]
 
     def _is_known(self, key: str) -> bool:
         return bool(self._quarantined) and self._scratch.is_known(self.name, key)

@@ -24,7 +24,7 @@ hold becomes a text that Postgres never has, so that the row shows as missing or
 
 import json
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -46,9 +46,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def digest(texts: Sequence[Text]) -> bytes:
-    """The hash of a row or of a key."""
-    return sha256(_encode(texts)).digest()
+def _digest(text: bytes) -> bytes:
+    return sha256(text).digest()
 
 
 def key_text(texts: Sequence[Text]) -> str:
@@ -79,15 +78,15 @@ class Canonical:
         self._key_places = [mapped.target_columns.index(name) for name in mapped.key]
         self._width = len(mapped.key)
 
-    def rows(self, raw: Sequence[Row]) -> list[tuple[Text, ...]]:
-        """The texts of rows that hold the key and then the mapped columns."""
+    def hashed(self, raw: Sequence[Row]) -> Iterator[tuple[bytes, bytes, bytes]]:
+        """The key's text as UTF-8, its hash and the row's hash, for rows that hold the key and then the columns."""
+        if not raw:
+            return iter(())
         values = list(zip(*raw, strict=True))[self._width :]
         made = [form(column) for form, column in zip(self._columns, values, strict=True)]
-        return list(zip(*made, strict=True))
-
-    def key_of(self, texts: Sequence[Text]) -> tuple[Text, ...]:
-        """The key's texts among the texts of a row."""
-        return tuple(texts[place] for place in self._key_places)
+        keys = list(map(_encode, zip(*(made[place] for place in self._key_places), strict=True)))
+        rows = map(_encode, zip(*made, strict=True))
+        return zip(keys, map(_digest, keys), map(_digest, rows), strict=True)
 
     def key(self, raw: Row) -> tuple[Text, ...]:
         """The texts of a key as SQLite has it."""
@@ -102,17 +101,36 @@ def form_of(column: TargetColumn, *, literal: bool = False) -> Form:
 
 
 def _column_form(form: Form, kind: str) -> Callable[[Sequence[Value]], Sequence[Text]]:
-    """The same for a whole column, with a short way for the types that most columns have."""
+    """The same for a whole column, with a short way where all values are of the kind that is usual for the type."""
+    usual, whole = _SHORT.get(kind, (NoneType, None))
 
     def column(values: Sequence[Value]) -> Sequence[Text]:
         kinds = set(map(type, values))
-        if kinds == {int} and kind == "int8":
-            return list(map(str, values))
+        if whole is not None and kinds == {usual}:
+            return whole(values)
         if kinds <= {str, NoneType} and kind in _CHARACTERS:
             return values  # type: ignore[return-value]
         return [None if value is None else _made(form, value) for value in values]
 
     return column
+
+
+def _doubles(values: Sequence[Any]) -> list[str]:
+    digits = struct.pack(f">{len(values)}d", *values).hex()
+    return [digits[place : place + 16] for place in range(0, len(digits), 16)]
+
+
+def _flags(values: Sequence[Any]) -> list[str]:
+    return [_FLAGS.get(value, NEVER) for value in values]
+
+
+_FLAGS: Final = {0: "false", 1: "true"}
+_SHORT: Final[dict[str, tuple[type, Callable[[Sequence[Any]], list[str]]]]] = {
+    "int8": (int, lambda values: list(map(str, values))),
+    "float8": (float, _doubles),
+    "bool": (int, _flags),
+    "bytea": (bytes, lambda values: list(map(bytes.hex, values))),
+}
 
 
 def _made(form: Form, value: Value) -> str:
@@ -148,7 +166,7 @@ def _bytes(value: Value) -> str:
 
 
 def _bool(value: Value) -> str:
-    return {0: "false", 1: "true"}.get(_only(value, int), NEVER)
+    return _FLAGS.get(_only(value, int), NEVER)
 
 
 def _real(layout: str) -> Form:

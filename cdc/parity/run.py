@@ -54,7 +54,10 @@ async def _verify(config: Config, tables: Sequence[str] | None, repair: bool, pr
     started = datetime.now(UTC)
     look = await asyncio.to_thread(sqlite.look, config)
     if look.capture is None:
-        raise TargetError(f"{config.source.path} is not set up for replication", remedy="run `cdc up`")
+        raise TargetError(
+            f"{config.source.path} carries no capture, so it cannot be said which state of it Postgres should show",
+            remedy="see `cdc status`: it was never set up, or was replaced or restored",
+        )
     source_id = look.capture.source_id
     async with connected(config, "verify") as connection:
         at, maps = await _what(connection, config, look, source_id)

@@ -11,6 +11,7 @@ import pytest
 from cdc.cli.entry import cli
 
 ROOT = Path(__file__).parents[2]
+GUIDES = ("docs/concepts.md", "docs/runbook.md", "examples/ytv2/README.md")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_every_key_of_the_configuration_is_explained_and_no_other(generate: Modu
     assert keys == set(generate.KEYS)
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/cli.md", "docs/configuration.md", "systemd/cdc.service"])
+@pytest.mark.parametrize("name", ["README.md", "docs/cli.md", "docs/configuration.md", "systemd/cdc.service", *GUIDES])
 def test_every_command_that_a_page_names_exists(generate: ModuleType, name: str) -> None:
     known = {path for path, _ in generate.walk(cli)} | {"cdc quarantine", "cdc COMMAND"}
     words = {w for path in known for w in [path.split()[1]]}
@@ -75,6 +76,6 @@ def test_every_target_of_make_that_a_page_names_exists() -> None:
 
 
 def test_pages_link_only_to_files_that_exist() -> None:
-    for name in ("README.md", "docs/cli.md", "docs/configuration.md"):
+    for name in ("README.md", "docs/cli.md", "docs/configuration.md", *GUIDES):
         for target in re.findall(r"\]\(([^)#:]+)\)", page(name)):
             assert ((ROOT / name).parent / target).exists(), f"{name} links to {target}"
