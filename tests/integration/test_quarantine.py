@@ -1,4 +1,4 @@
-"""Rows that Postgres cannot hold: kept by key with the reason while the rest goes on, released when the cause is gone."""
+"""Rows that Postgres cannot hold: kept by key with the reason, and released when the cause is gone."""
 
 from pathlib import Path
 
