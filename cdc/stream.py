@@ -72,7 +72,7 @@ class Stream:
 
     async def _step(self) -> bool:
         """Move Postgres to the newest state of SQLite; False when it is there already."""
-        return bool(await self._in_session(lambda session: session.drain()))
+        return bool(await self._in_session(_drain_and_tidy))
 
     async def _rest(self) -> None:
         """Nothing to apply: show that we live, tidy up, and wait for an event or the timer."""
@@ -329,6 +329,14 @@ class Session:
         crash_point("follow.after_capture")
         await position.store_columns(self._connection, self._source_id, remember(maps.values()))
         return look, remember(maps.values())
+
+
+async def _drain_and_tidy(session: Session) -> bool:
+    moved = await session.drain()
+    if moved:
+        # An application that never pauses must not keep us from pruning: its changelog would grow without end.
+        await session.tidy()
+    return moved
 
 
 async def identify(connection: Connection, config: Config, look: Look) -> str:
