@@ -40,7 +40,13 @@ from cdc.postgres.quarantine import Held, Quarantine, orphans
 
 DIRECT_ROWS: Final = 500  # beyond this, staging costs less than arrays
 _REFUSED: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
-_CONFLICT: Final = (asyncpg.UniqueViolationError, asyncpg.ExclusionViolationError)
+_IN_THE_WAY: Final = (
+    asyncpg.UniqueViolationError,
+    asyncpg.ExclusionViolationError,
+    asyncpg.ForeignKeyViolationError,
+)
+
+_PASSIVE: Final = ("NO ACTION", "RESTRICT")
 
 Place = tuple[int, int]  # a ctid
 
@@ -64,7 +70,9 @@ class Applier:
         self.tables = {table.source_name: table for table in _parents_first(applied, self.references)}
         self.referenced = {r.parent.source_name for r in self.references if r.parent}
         self._acting = {r.parent.source_name for r in self.references if r.parent and _acts(r)}
-        self._dragging = {r.parent.source_name for r in self.references if r.parent and r.drags}
+        acting = [r for r in self.references if r.parent and (_acts(r) or r.key.on_update not in _PASSIVE)]
+        self._dragging = {r.parent.source_name for r in acting if r.parent and r.drags}
+        self.cascading = {r.parent.source_name for r in acting if r.parent and r.key.on_delete == "CASCADE"}
         self._family = {name: {name} for name in self.tables}
         for reference in self.references:
             if reference.parent is not None:
@@ -352,23 +360,29 @@ class Batch:
         for table in reversed(staged):
             if table.source_name in self._applier.referenced:
                 await self._connection.execute(table.delete_from_stage)
+        bent = {r.child.source_name for r in self._applier.references if r.drags}
+        for table in staged:
+            if table.source_name in bent:
+                await self._connection.execute(table.upsert_from_stage)
 
     async def _make_room(self, staged: Sequence[AppliedTable]) -> None:
         """Free unique values that change owners; a parent stays, because children hang on it."""
-        for table in staged:
+        for table in reversed(staged):
             if self._applier.may_vacate(table):
                 await self._connection.execute(table.vacate())
                 continue
-            for unique in table.swappable:
-                if statement := table.park(unique):
-                    # Where not even a stand-in is taken, the value has to wait for its row.
-                    with suppress(*_REFUSED):
-                        async with self._connection.transaction():
-                            await self._connection.execute(statement)
+            statements = [table.park(unique) for unique in table.swappable]
+            if None in statements and table.source_name not in self._applier.cascading:
+                statements.append(table.delete_from_stage)
+            for statement in filter(None, statements):
+                # Where not even a stand-in is taken, the value has to wait for its row.
+                with suppress(*_REFUSED):
+                    async with self._connection.transaction():
+                        await self._connection.execute(statement)
 
     async def _resolve(self, error: asyncpg.PostgresError) -> None:
         """Make the next attempt different: make room for unique values first, else quarantine what is refused."""
-        if isinstance(error, _CONFLICT) and not self._making_room:
+        if isinstance(error, _IN_THE_WAY) and not self._making_room:
             self._making_room = True
             return
         refused = await self._find_refused()
@@ -456,4 +470,4 @@ def _parents_first(tables: Sequence[AppliedTable], references: Sequence[Referenc
 
 def _acts(reference: Reference) -> bool:
     """Whether Postgres would change children by itself when the parent is deleted."""
-    return reference.key.on_delete not in ("NO ACTION", "RESTRICT")
+    return reference.key.on_delete not in _PASSIVE

@@ -41,12 +41,12 @@ class Reference:
 
     @property
     def drags(self) -> bool:
-        """Whether an upsert of a parent can make Postgres change its children."""
-        return (
-            self.parent is not None
-            and self.key.on_update not in ("NO ACTION", "RESTRICT")
-            and not set(self.key.parent_columns) <= set(self.parent.key)
-        )
+        """Whether moving parents can bend children that stay: the columns they refer to are not the parents' key.
+
+        Such a value may change owners, and what Postgres does with the children of the old owner (cascade, set null)
+        is not what SQLite did.
+        """
+        return self.parent is not None and set(self.key.parent_columns) != set(self.parent.key)
 
     @property
     def waits_table(self) -> str:
@@ -304,7 +304,7 @@ def find_abandoned(reference: Reference) -> str | None:
 
 
 def stage_dragged(reference: Reference) -> str | None:
-    """Stage children as they are now, where Postgres would change them along with their parent; else None.
+    """Stage children as they are now, where Postgres would bend them along with their parent; else None.
 
     SQLite did so only if it enforced foreign keys, and then the children were logged too.
     """
@@ -316,7 +316,7 @@ def stage_dragged(reference: Reference) -> str | None:
         f"SELECT {listed(child.columns, 'c')} FROM {parent.stage} AS s "
         f"JOIN {parent.name} AS p ON {same('s', 'p', parent.key)} "
         f"JOIN {child.name} AS c ON {same('c', 'p', key.columns, key.parent_columns)} "
-        f"WHERE NOT s._cdc_gone AND {_changed('s', 'p', key.parent_columns)} "
+        f"WHERE (s._cdc_gone OR {_changed('s', 'p', key.parent_columns)}) "
         f"AND NOT EXISTS (SELECT FROM {child.stage} AS x WHERE {same('x', 'c', child.key)})"
     )
 
