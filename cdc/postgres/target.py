@@ -1,17 +1,17 @@
 """Reaching the configured Postgres: the operator's own, or the embedded server for as long as somebody needs it."""
 
 import asyncio
+import fcntl
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cdc.config import Config
-from cdc.errors import TargetError
+from cdc.errors import TargetUnavailable
 from cdc.postgres import embedded
 from cdc.postgres.connection import Connection, connect, password_from
 from cdc.postgres.embedded import EmbeddedServer
-
-_OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
 
 
 def embedded_folder(config: Config) -> Path:
@@ -27,14 +27,13 @@ class Target:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._server: EmbeddedServer | None = None
+        self._use: int | None = None
 
     async def dsn(self) -> str:
         """The DSN of the target, whose server runs now if it is ours to run; raises `TargetError`."""
         if not self._config.target.embedded:
             return self._config.target.dsn
-        server = await asyncio.to_thread(embedded.start, embedded_folder(self._config))
-        if self._server is None or server.owned:
-            self._server = server
+        server = await asyncio.to_thread(self._start, embedded_folder(self._config))
         return server.dsn
 
     async def connect(self, purpose: str) -> Connection:
@@ -44,20 +43,44 @@ class Target:
 
     async def leave(self) -> None:
         """Nothing more is wanted of the target."""
-        server, self._server = self._server, None
-        if server is not None and not await _in_use(server):
-            await asyncio.to_thread(server.shut_down)
+        if self._server is not None:
+            await asyncio.to_thread(self._stop_if_last, self._server)
+            self._server = None
+
+    def _start(self, folder: Path) -> EmbeddedServer:
+        if self._use is None:
+            self._use = _begin_use(folder)
+        server = embedded.start(folder)
+        if self._server is None or server.owned:
+            self._server = server
+        return server
+
+    def _stop_if_last(self, server: EmbeddedServer) -> None:
+        use, self._use = self._use, None
+        if use is None:
+            return
+        try:
+            # Whoever comes now waits for the exclusive lock to go, and then finds no server and starts one.
+            fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            server.shut_down()
+        except BlockingIOError:
+            pass  # somebody else uses the server: the last one stops it
+        finally:
+            os.close(use)
 
 
-async def _in_use(server: EmbeddedServer) -> bool:
+def _begin_use(folder: Path) -> int:
+    """A shared lock on the server, held for as long as the descriptor is open; the kernel drops it with the process."""
     try:
-        connection = await connect(server.dsn, purpose="leaving")
-    except TargetError:
-        return False  # it does not answer: let it be shut down
-    try:
-        return bool(await connection.fetchval(_OTHERS))
-    finally:
-        await connection.close()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise TargetUnavailable(
+            f"the embedded Postgres cannot keep its data in {folder}: {error.strerror}",
+            remedy="make `dir` in [state] a folder that this user may write",
+        ) from None
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
 
 
 @asynccontextmanager
