@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 from rich import box
 from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -33,6 +34,11 @@ def show(renderable: RenderableType) -> None:
 def say(text: str = "") -> None:
     """One line of the answer."""
     click.echo(visible(text))
+
+
+def indented(text: str, by: int) -> Padding:
+    """A text that keeps its indent when it needs several lines."""
+    return Padding(Text(visible(text)), (0, 0, 0, by))
 
 
 def print_json(answer: dict[str, Any]) -> None:

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
-from rich.padding import Padding
 from rich.text import Text
 
-from cdc.cli.output import counted, facts_of, print_table, say, show, visible
+from cdc.cli.output import counted, facts_of, indented, print_table, say, show
 from cdc.plan import Plan, TablePlan
 from cdc.risks import Risk
 
@@ -62,12 +61,8 @@ def _print_risks(level: str, risks: Iterable[Risk]) -> None:
     show(Text(f"{level}: {_HEADINGS[level]}", style=_STYLES[level]))
     for risk in found:
         place = f"{risk.table}.{risk.column}" if risk.column else risk.table
-        show(_indented(f"{place}: {risk.text}", 2))
-        show(_indented(f"remedy: {risk.remedy}", 4))
-
-
-def _indented(text: str, by: int) -> Padding:
-    return Padding(Text(visible(text)), (0, 0, 0, by))
+        show(indented(f"{place}: {risk.text}", 2))
+        show(indented(f"remedy: {risk.remedy}", 4))
 
 
 def _verdict(plan: Plan) -> str:

@@ -1,15 +1,15 @@
 """`cdc quarantine`: the rows that Postgres could not hold, and what to do about them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from cdc import audit
-from cdc.cli.output import counted, print_json, print_table, say
+from cdc.cli.output import counted, indented, print_json, say, show
 from cdc.cli.session import Session, audited, pass_session, run_async
 from cdc.config import Config
 from cdc.errors import ExitCode, UsageError
@@ -18,6 +18,9 @@ from cdc.model import show_key
 if TYPE_CHECKING:
     from cdc.postgres.connection import Connection
     from cdc.postgres.quarantine import QuarantinedRow
+
+
+MOST_KEYS: Final = 10  # of one cause; --json names them all
 
 
 @click.group()
@@ -39,7 +42,7 @@ def list_(session: Session, table: str | None, as_json: bool) -> int:
     if as_json:
         print_json({"rows": [{**asdict(row), "shown_key": show_key(row.key)} for row in rows]})
     elif rows:
-        print_table(("table", "key", "why", "remedy", "since", "known"), (_cells(row) for row in rows))
+        _print_rows(rows)
     else:
         say("the quarantine is empty")
     return int(ExitCode.DIFFERENCE if any(row.acknowledged_at is None for row in rows) else ExitCode.OK)
@@ -121,12 +124,15 @@ async def _acknowledge(config: Config, table: str | None, key: str | None) -> in
         return sum([await held.acknowledge(connection, source_id, r.source_table, r.key, by) for r in chosen])
 
 
-def _cells(row: "QuarantinedRow") -> tuple[object, ...]:
-    return (
-        row.source_table,
-        show_key(row.key),
-        f"{row.reason}: {row.detail}",
-        row.remedy,
-        f"{row.first_seen:%Y-%m-%d}",
-        "yes" if row.acknowledged_at else "no",
-    )
+def _print_rows(rows: Sequence["QuarantinedRow"]) -> None:
+    """Rows with one cause together: an operator corrects causes, not rows."""
+    causes: dict[tuple[str, str, str], list[QuarantinedRow]] = {}
+    for row in rows:
+        causes.setdefault((row.source_table, row.detail, row.remedy), []).append(row)
+    for (table, detail, remedy), held in causes.items():
+        show(indented(f"{table}: {detail}", 0))
+        show(indented(f"remedy: {remedy}", 2))
+        show(indented(f"{counted(len(held), 'row')} since {min(r.first_seen for r in held):%Y-%m-%d %H:%M} UTC", 2))
+        shown = ", ".join(show_key(r.key) + (" (acknowledged)" if r.acknowledged_at else "") for r in held[:MOST_KEYS])
+        more = f" and {len(held) - MOST_KEYS:,} more, see --json" if len(held) > MOST_KEYS else ""
+        show(indented(f"keys: {shown}{more}", 2))
