@@ -72,7 +72,7 @@ class Applier:
         self._acting = {r.parent.source_name for r in self.references if r.parent and _acts(r)}
         acting = [r for r in self.references if r.parent and (_acts(r) or r.key.on_update not in _PASSIVE)]
         self._dragging = {r.parent.source_name for r in acting if r.parent and r.drags}
-        self.cascading = {r.parent.source_name for r in acting if r.parent and r.key.on_delete == "CASCADE"}
+        self.cascading = {r.parent.source_name for r in acting if r.parent and r.drags and r.key.on_delete == "CASCADE"}
         self._family = {name: {name} for name in self.tables}
         for reference in self.references:
             if reference.parent is not None:
@@ -367,18 +367,29 @@ class Batch:
 
     async def _make_room(self, staged: Sequence[AppliedTable]) -> None:
         """Free unique values that change owners; a parent stays, because children hang on it."""
+        repointed = await self._repoint()
         for table in reversed(staged):
             if self._applier.may_vacate(table):
                 await self._connection.execute(table.vacate())
                 continue
-            statements = [table.park(unique) for unique in table.swappable]
-            if None in statements and table.source_name not in self._applier.cascading:
-                statements.append(table.delete_from_stage)
-            for statement in filter(None, statements):
+            if repointed and table.source_name not in self._applier.cascading:
+                await self._connection.execute(table.delete_from_stage)
+            for statement in filter(None, map(table.park, table.swappable)):
                 # Where not even a stand-in is taken, the value has to wait for its row.
                 with suppress(*_REFUSED):
                     async with self._connection.transaction():
                         await self._connection.execute(statement)
+
+    async def _repoint(self) -> bool:
+        """Whether no child that stays refers to a parent that leaves, so that parents can leave first."""
+        try:
+            async with self._connection.transaction():
+                for reference in self._applier.references:
+                    if reference.child.source_name in self._staged:
+                        await self._connection.execute(merge.repoint(reference))
+        except _REFUSED:
+            return False  # a foreign key or a unique one that cannot wait
+        return True
 
     async def _resolve(self, error: asyncpg.PostgresError) -> None:
         """Make the next attempt different: make room for unique values first, else quarantine what is refused."""

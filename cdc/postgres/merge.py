@@ -321,6 +321,16 @@ def stage_dragged(reference: Reference) -> str | None:
     )
 
 
+def repoint(reference: Reference) -> str:
+    """Let the staged children refer to the parents they end up with, before anything else moves."""
+    child, columns = reference.child, reference.key.columns
+    sets = ", ".join(f"{quote(c)} = s.{quote(c)}" for c in columns)
+    return (
+        f"UPDATE {child.name} AS t SET {sets} FROM {child.stage} AS s "
+        f"WHERE NOT s._cdc_gone AND {same('s', 't', child.key)} AND {_changed('s', 't', columns)}"
+    )
+
+
 def find_released(reference: Reference) -> str | None:
     """Keys of quarantined orphans whose parent is staged now; $1 is the source id, $2 `waits_table`."""
     parent = reference.parent
