@@ -94,7 +94,14 @@ class EmbeddedServer:
         )
 
     def shut_down(self) -> None:
-        """Shut down whoever started it; raises `TargetError` when it does not obey."""
+        """Shut down whoever started it, and leave no trace outside `folder`; raises `TargetError` if it goes on."""
+        with _one_start_at_a_time(self.folder):
+            self._end()
+            if self.socket.parent != self.folder:
+                with contextlib.suppress(OSError):
+                    self.socket.rmdir()
+
+    def _end(self) -> None:
         if self._process is not None:
             self.stop()
             return
