@@ -17,7 +17,8 @@ from cdc.config import Config
 from cdc.convert import TableConverter, compile_converter
 from cdc.errors import SnapshotError, TargetError, TargetNotEmpty
 from cdc.faults import crash_point
-from cdc.model import KeyValues, Progress, Rejection, TableMap, TargetTable, encode_key
+from cdc.keys import encode_key
+from cdc.model import KeyValues, Progress, Rejection, TableMap, TargetTable
 from cdc.postgres import ddl, orphans, position, schema
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, lock_source, translated

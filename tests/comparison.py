@@ -1,6 +1,6 @@
 """Whether Postgres holds what SQLite holds, told by reading both in a way of its own.
 
-Nothing of the code under test is used, except how a key is written in the quarantine (`cdc.model.encode_key`). Each
+Nothing of the code under test is used, except how a key is written in the quarantine (`cdc.keys.encode_key`). Each
 value becomes one canonical text on either side. Rows in quarantine are taken out, after a check that they deserve it:
 the row is in SQLite, not in Postgres, and its reason is real.
 """
@@ -16,7 +16,8 @@ from typing import Any
 import apsw
 import asyncpg
 
-from cdc.model import InvalidText, Value, encode_key
+from cdc.keys import encode_key
+from cdc.model import InvalidText, Value
 
 UNFIT = "unfit"  # a value that its column in Postgres cannot hold
 NULL = "null"

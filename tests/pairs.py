@@ -11,7 +11,7 @@ from comparison import Comparison
 from harness import Live, application, execute, fetch, live, load, make_config, quarantined
 
 from cdc.config import Config, TableOptions
-from cdc.model import show_key
+from cdc.keys import show_key
 
 
 class Pair:

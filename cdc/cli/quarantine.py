@@ -13,7 +13,7 @@ from cdc.cli.output import counted, indented, print_json, say, show
 from cdc.cli.session import Session, audited, pass_session, run_async
 from cdc.config import Config
 from cdc.errors import ExitCode, UsageError
-from cdc.model import show_key
+from cdc.keys import show_key
 
 if TYPE_CHECKING:
     from cdc.postgres.connection import Connection

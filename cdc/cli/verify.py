@@ -4,7 +4,7 @@ import click
 
 from cdc.cli.output import print_json, print_table, say
 from cdc.cli.session import Session, audited, pass_session, run_async
-from cdc.model import show_key
+from cdc.keys import show_key
 from cdc.parity.report import DIFFERENT, EQUAL, VerifyReport
 
 _SHOWN_KEYS = 5

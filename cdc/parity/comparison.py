@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from cdc.model import KeyValues, Row, TableMap, decode_key, encode_key
+from cdc.keys import decode_key, encode_key
+from cdc.model import KeyValues, Row, TableMap
 from cdc.parity.forms import Canonical, bucket, key_text, texts_of
 from cdc.parity.report import SAMPLE_KEYS, TableReport
 from cdc.postgres.canon import Sum, TargetRows

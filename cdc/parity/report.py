@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from cdc.errors import ExitCode
-from cdc.model import Position, show_key
+from cdc.keys import show_key
+from cdc.model import Position
 
 SAMPLE_KEYS: Final = 20
 
@@ -20,7 +21,7 @@ class TableReport:
 
     `different` rows have other values in Postgres, `missing` are in SQLite only, `extra` in Postgres only. `pending`
     keys changed after the compared position and Postgres had not passed them. `quarantined` rows are known not to be in
-    Postgres. The sample keys are encoded (`cdc.model.encode_key`), by kind. `problem` is why nothing could be compared.
+    Postgres. The sample keys are encoded (`cdc.keys.encode_key`), by kind. `problem` is why nothing could be compared.
     """
 
     table: str

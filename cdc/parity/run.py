@@ -14,8 +14,9 @@ from typing import Final
 from cdc.config import Config
 from cdc.decisions import recall
 from cdc.errors import TargetError, UsageError
+from cdc.keys import decode_key
 from cdc.mapping import map_schema
-from cdc.model import Position, Progress, TableMap, TargetTable, decode_key
+from cdc.model import Position, Progress, TableMap, TargetTable
 from cdc.parity.comparison import Comparison
 from cdc.parity.forms import Canonical
 from cdc.parity.report import TableReport, VerifyReport

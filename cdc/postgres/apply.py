@@ -19,18 +19,8 @@ import asyncpg
 from cdc.convert import TableConverter
 from cdc.errors import TargetError
 from cdc.faults import crash_point
-from cdc.model import (
-    KeyValues,
-    Position,
-    Reason,
-    Rejection,
-    Round,
-    TableMap,
-    TableRows,
-    TargetTable,
-    decode_key,
-    encode_key,
-)
+from cdc.keys import decode_key, encode_key
+from cdc.model import KeyValues, Position, Reason, Rejection, Round, TableMap, TableRows, TargetTable
 from cdc.postgres import merge
 from cdc.postgres.codecs import use_exact_codecs
 from cdc.postgres.connection import Connection, translated

@@ -11,7 +11,8 @@ from typing import Final
 
 from cdc.convert import TableConverter
 from cdc.errors import TargetMismatch
-from cdc.model import TableMap, TargetColumn, TargetForeignKey, TargetTable, TargetUnique, encode_key
+from cdc.keys import encode_key
+from cdc.model import TableMap, TargetColumn, TargetForeignKey, TargetTable, TargetUnique
 from cdc.quoting import qualified, quote
 from cdc.text_forms import read_literal
 
@@ -117,7 +118,7 @@ class AppliedTable:
         return f"{marked} RETURNING {self.source_key('s')}"
 
     def source_key(self, alias: str) -> str:
-        """SQL that writes the source key of a target row as `cdc.model.encode_key` does."""
+        """SQL that writes the source key of a target row as `cdc.keys.encode_key` does."""
         return source_key(self.target, self.mapped, alias)
 
     def column(self, name: str) -> TargetColumn:
@@ -244,7 +245,7 @@ def source_key(target: TargetTable, mapped: TableMap, alias: str) -> str:
 
 
 def read_key(text: str) -> str:
-    """A key that `source_key` wrote as `cdc.model.encode_key` writes it: literals say which value they stand for."""
+    """A key that `source_key` wrote as `cdc.keys.encode_key` writes it: literals say which value they stand for."""
     return "\x1f".join(_read_part(part) if part.startswith("l") else part for part in text.split("\x1f"))
 
 

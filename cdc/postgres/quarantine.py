@@ -7,7 +7,8 @@ from typing import Final
 
 import asyncpg
 
-from cdc.model import KeyValues, Reason, Rejection, TargetForeignKey, decode_key, encode_key
+from cdc.keys import decode_key, encode_key
+from cdc.model import KeyValues, Reason, Rejection, TargetForeignKey
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.merge import read_key, waits_table
 from cdc.postgres.statements import load
@@ -29,7 +30,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedRow:
-    """A row of `cdc.quarantine` for people and programs; `key` is encoded (see `cdc.model.show_key`)."""
+    """A row of `cdc.quarantine` for people and programs; `key` is encoded (see `cdc.keys.show_key`)."""
 
     source_table: str
     key: str

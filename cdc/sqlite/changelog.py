@@ -16,7 +16,8 @@ import apsw
 
 from cdc.errors import CaptureLost, SourceChanged
 from cdc.faults import crash_point
-from cdc.model import InvalidText, KeyKind, KeyValues, Position, Round, Row, TableMap, TableRows, encode_key
+from cdc.keys import encode_key
+from cdc.model import InvalidText, KeyKind, KeyValues, Position, Round, Row, TableMap, TableRows
 from cdc.quoting import quote
 from cdc.sqlite import rows
 from cdc.sqlite.connection import read_transaction, translated

@@ -1,6 +1,6 @@
 """Notes of a comparison that may outgrow memory: a temporary SQLite database beside the state, gone afterwards.
 
-Keys are texts that the caller chose; `encoded` is `cdc.model.encode_key` of the source key.
+Keys are texts that the caller chose; `encoded` is `cdc.keys.encode_key` of the source key.
 """
 
 import tempfile

@@ -18,7 +18,8 @@ from cdc import audit
 from cdc.cli import main
 from cdc.config import load_config
 from cdc.errors import ExitCode
-from cdc.model import Position, Reason, Rejection, encode_key
+from cdc.keys import encode_key
+from cdc.model import Position, Reason, Rejection
 from cdc.postgres import audit as postgres_audit
 from cdc.postgres import position
 from cdc.postgres.connection import Connection, connect, lock_source

@@ -13,7 +13,8 @@ from cdc.cli.progress import Silent
 from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.errors import ExitCode, UsageError
 from cdc.forms import Form
-from cdc.model import Position, TableMap, TargetColumn, decode_key
+from cdc.keys import decode_key
+from cdc.model import Position, TableMap, TargetColumn
 from cdc.parity import TableReport, VerifyReport, forms, verify
 from cdc.parity import run as parity_run
 from cdc.postgres import verification

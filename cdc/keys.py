@@ -1,0 +1,89 @@
+"""Keys as text: exact, reversible, and written the same by Postgres, so that either side can name a source row."""
+
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+from cdc.model import InvalidText, KeyValues, Value
+
+
+def encode_value(value: Value) -> str:
+    """A SQLite value as text that `decode_value` turns back exactly, type and all bits: `i5`, `tabc`.
+
+    Reals and blobs are written as the hexadecimal of their bytes (reals big-endian), which Postgres can produce too.
+    """
+    match value:
+        case None:
+            return "n"
+        case bool() | int():
+            return f"i{int(value)}"
+        case float():
+            return "r" + struct.pack(">d", value).hex()
+        case str():
+            return f"t{value}"
+        case bytes():
+            return "b" + value.hex()
+        case InvalidText(data):
+            return "x" + data.hex()
+
+
+def decode_value(text: str) -> Value:
+    """The value that `encode_value` made this text from."""
+    kind, body = text[:1], text[1:]
+    match kind:
+        case "n":
+            return None
+        case "i":
+            return int(body)
+        case "r":
+            real: float = struct.unpack(">d", bytes.fromhex(body))[0]
+            return real
+        case "t":
+            return body
+        case "b":
+            return bytes.fromhex(body)
+        case "x":
+            return InvalidText(bytes.fromhex(body))
+        case _:
+            raise ValueError(f"not an encoded value: {text[:20]!r}")
+
+
+_SEPARATOR: Final = "\x1f"
+_ESCAPE: Final = "\x1b"
+
+
+def _escape(text: str) -> str:
+    # Postgres text holds no NUL, so NUL is escaped along with the separator.
+    return text.replace(_ESCAPE, _ESCAPE + "e").replace(_SEPARATOR, _ESCAPE + "s").replace("\x00", _ESCAPE + "0")
+
+
+def _unescape(text: str) -> str:
+    return text.replace(_ESCAPE + "0", "\x00").replace(_ESCAPE + "s", _SEPARATOR).replace(_ESCAPE + "e", _ESCAPE)
+
+
+def encode_key(key: Sequence[Value]) -> str:
+    """A key as one text without NUL, exact and reversible; equal texts mean identical keys."""
+    return _SEPARATOR.join(_escape(encode_value(v)) for v in key)
+
+
+def decode_key(text: str) -> KeyValues:
+    """The key that `encode_key` made this text from."""
+    return tuple(decode_value(_unescape(part)) for part in text.split(_SEPARATOR))
+
+
+def show_key(text: str) -> str:
+    """An encoded key in a form for people: `5`, `'yt:abc'`, `('a', 2)`."""
+    shown = [_show(v) for v in decode_key(text)]
+    return shown[0] if len(shown) == 1 else f"({', '.join(shown)})"
+
+
+def _show(value: Value) -> str:
+    match value:
+        case None:
+            return "NULL"
+        case bytes():
+            return f"x'{value.hex()}'"
+        case InvalidText(data):
+            return f"invalid text x'{data.hex()}'"
+        case _:
+            return repr(value)
