@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -78,6 +79,7 @@ def main() -> int:
     parser.add_argument("--keep-going", action="store_true", help="do not end at the first difference")
     wanted = parser.parse_args()
     logger.disable("cdc")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must be stopped then too
     with _server(wanted.dsn) as dsn:
         return asyncio.run(soak(dsn, wanted))
 
