@@ -19,8 +19,8 @@ from benchmarks.report import Figure
 from benchmarks.rig import Rig, rig
 from cdc.postgres.connection import Connection
 from cdc.postgres.target import Target
+from cdc.session import Session
 from cdc.sqlite.watch import Watch
-from cdc.stream import Session
 
 LEAST_RATIO = 0.70
 

@@ -24,8 +24,8 @@ from cdc.cli.progress import Silent
 from cdc.config import Config, Replicate, Source, State, TableOptions, Target
 from cdc.errors import CaptureLost
 from cdc.postgres.target import Target as ReachedTarget
+from cdc.session import Session
 from cdc.sqlite.watch import Watch
-from cdc.stream import Session
 
 DEADLINE_SECONDS = 60.0
 _POLL_SECONDS = 0.01

@@ -65,6 +65,18 @@ async def read(connection: Connection, source_id: str) -> StreamState | None:
     )
 
 
+async def store(
+    connection: Connection, source_id: str, position: Position, changes: int, lag_seconds: float | None
+) -> None:
+    """Store the position; always inside the transaction that applied the changes up to it."""
+    await connection.execute(SQL["store_position"], source_id, position.seq, position.entry, changes, lag_seconds)
+
+
+async def clear_resync(connection: Connection, source_id: str) -> None:
+    """Every table that had to be read as a whole was; part of the transaction that moved their rows."""
+    await connection.execute(SQL["clear_resync"], source_id)
+
+
 async def begin_at(connection: Connection, source_id: str, position: Position, snapshot_id: str) -> None:
     """Note the position a first load starts from and the snapshot it loads; part of the caller's transaction."""
     await connection.execute(SQL["begin_at"], source_id, position.seq, position.entry, snapshot_id)

@@ -33,6 +33,7 @@ LAYERS = {
     "cdc.postgres": 3,
     "cdc.stream": 4,
     "cdc.session": 4,
+    "cdc.settling": 4,
     "cdc.bootstrap": 4,
     "cdc.loading": 4,
     "cdc.drift": 4,

@@ -1,0 +1,273 @@
+"""The staged way of applying: rounds are staged until they are one state of SQLite, then rows move once.
+
+A stage is made consistent before rows move: children whose parent will not exist go to quarantine, so that Postgres
+never has to cascade on its own.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import asyncpg
+
+from cdc.faults import crash_point
+from cdc.keys import decode_key, encode_key
+from cdc.model import KeyValues, Position, Reason, Rejection, TableRows
+from cdc.postgres import merge
+from cdc.postgres.connection import Connection, translated
+from cdc.postgres.families import Families
+from cdc.postgres.merge import AppliedTable, Reference
+from cdc.postgres.position import clear_resync, store
+from cdc.postgres.quarantine import Held, Quarantine, orphans
+
+REFUSED: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
+_IN_THE_WAY: Final = (
+    asyncpg.UniqueViolationError,
+    asyncpg.ExclusionViolationError,
+    asyncpg.ForeignKeyViolationError,
+)
+
+Place = tuple[int, int]  # a ctid
+
+_CONSTRAINT_REMEDY: Final = "correct the row in SQLite, or the constraint in Postgres, then `cdc quarantine retry`"
+
+
+class Batch:
+    """One open transaction: stage rounds until they are whole, merge once, commit with the position."""
+
+    def __init__(self, connection: Connection, source_id: str, families: Families, quarantine: Quarantine) -> None:
+        self._connection = connection
+        self._source_id = source_id
+        self._families = families
+        self._quarantine = quarantine
+        self._staged: dict[str, int] = {}
+        self._leaving: set[str] = set()
+        self._retried: set[str] = set()
+        self._making_room = False
+        self.finished = False
+
+    async def stage(self, tables: Sequence[TableRows]) -> None:
+        """Copy what one snapshot gave into the stage; a key staged again is newer."""
+        with translated("staging changes"):
+            for read in tables:
+                await self._stage_table(self._families.tables[read.table], read)
+        crash_point("apply.after_stage")
+
+    async def begin_whole(self, name: str) -> None:
+        """A source table will be staged as a whole: what is known of its quarantine is void."""
+        await self._quarantine.release_table(name)
+
+    async def end_whole(self, name: str) -> None:
+        """A source table was staged as a whole: what was not seen is gone."""
+        table = self._families.tables[name]
+        await self._keep_latest(table)
+        await self._connection.execute(table.stage_unseen())
+        self._staged[name] = 1
+        self._leaving.add(name)
+
+    async def releasable(self) -> dict[str, list[KeyValues]]:
+        """Quarantined keys whose cause may be gone with what is staged: they must be read again before the merge."""
+        keys: dict[str, list[KeyValues]] = {}
+        if not self._quarantine.tables:
+            return keys
+        with translated("looking for rows to release"):
+            for reference in self._families.references:
+                await self._find_released(reference, keys)
+            for name in set(self._staged) - self._retried:
+                keys.setdefault(name, []).extend(await self._quarantine.retriable(name))
+                self._retried.add(name)
+        # A key may wait for several parents, and be read only once.
+        return {name: list({encode_key(k): k for k in found}.values()) for name, found in keys.items() if found}
+
+    async def merge(self) -> None:
+        """Move the targets to the staged state. What Postgres refuses goes to quarantine and the rest goes on."""
+        crash_point("apply.before_merge")
+        for name in self._staged:
+            await self._keep_latest(self._families.tables[name])
+        while True:
+            await self._settle_orphans()
+            try:
+                async with self._connection.transaction():
+                    await self._move_rows()
+                    await self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                break
+            except REFUSED as error:
+                await self._resolve(error)
+        crash_point("apply.after_merge")
+
+    async def commit(self, position: Position, changes: int, lag_seconds: float | None) -> None:
+        """Store the position; the transaction commits when the batch ends."""
+        await store(self._connection, self._source_id, position, changes, lag_seconds)
+        crash_point("apply.before_commit")
+        self.finished = True
+
+    async def clear_resync(self) -> None:
+        """Every table that had to be read as a whole was."""
+        await clear_resync(self._connection, self._source_id)
+
+    async def _stage_table(self, table: AppliedTable, read: TableRows) -> None:
+        converted = table.converter.rows(read.rows)
+        if read.table in self._quarantine.tables:
+            await self._quarantine.release(read.table, [*converted.keys, *read.gone])
+        if converted.rows:
+            await self._copy(table, converted.rows, table.columns)
+        rejected = [key for key, _ in converted.rejected]
+        gone = [key for raw in (*read.gone, *rejected) if not isinstance(key := table.converter.key(raw), Rejection)]
+        if gone:
+            await self._copy(table, [(*key, True) for key in gone], (*table.key, "_cdc_gone"))
+            self._leaving.add(read.table)
+        await self._quarantine.put(read.table, [Held(encode_key(key), why) for key, why in converted.rejected])
+        self._staged[read.table] = self._staged.get(read.table, 0) + 1
+
+    async def _copy(self, table: AppliedTable, rows: Sequence[tuple[object, ...]], columns: Sequence[str]) -> None:
+        await self._connection.copy_records_to_table(table.stage, records=rows, columns=list(columns))
+
+    async def _keep_latest(self, table: AppliedTable) -> None:
+        if self._staged.get(table.source_name, 0) > 1:
+            await self._connection.execute(table.keep_latest())
+            self._staged[table.source_name] = 1
+
+    async def _find_released(self, reference: Reference, keys: dict[str, list[KeyValues]]) -> None:
+        child = reference.child.source_name
+        if reference.parent is None or child not in self._quarantine.tables:
+            return
+        if reference.parent.source_name in self._staged and (query := merge.find_released(reference)):
+            found = await self._connection.fetch(query, self._source_id, reference.waits_table, child)
+            keys.setdefault(child, []).extend(decode_key(record["key"]) for record in found)
+
+    async def _settle_orphans(self) -> None:
+        """Repeat until no child is without its parent: an orphan that leaves may leave orphans of its own."""
+        settled = False
+        while not settled:
+            settled = True
+            for reference in self._families.references:
+                if await self._settle(reference):
+                    settled = False
+
+    async def _settle(self, reference: Reference) -> bool:
+        child = reference.child
+        changed = False
+        if self._may_abandon(reference) and (query := merge.find_abandoned(reference)):
+            changed = await self._abandon(reference, query)
+            if query := merge.stage_dragged(reference):
+                await self._connection.execute(query)
+                self._staged.setdefault(child.source_name, 1)
+        if child.source_name in self._staged:
+            found = await self._connection.fetch(merge.find_orphans(reference))
+            await self._hold_orphans(reference, found)
+            if found:
+                self._leaving.add(child.source_name)
+                changed = True
+        return changed
+
+    def _may_abandon(self, reference: Reference) -> bool:
+        """Whether children can lose their parent: it leaves, or is referred to by columns that can change."""
+        parent = reference.parent
+        if parent is None or parent.source_name not in self._staged:
+            return False
+        return parent.source_name in self._leaving or not set(reference.key.parent_columns) <= set(parent.key)
+
+    async def _abandon(self, reference: Reference, query: str) -> bool:
+        abandoned = await self._connection.fetch(query)
+        await self._hold_orphans(reference, abandoned)
+        if abandoned:
+            self._staged.setdefault(reference.child.source_name, 1)
+            self._leaving.add(reference.child.source_name)
+        return bool(abandoned)
+
+    async def _hold_orphans(self, reference: Reference, found: "list[asyncpg.Record]") -> None:
+        await self._quarantine.put(reference.child.source_name, orphans(reference.key, found))
+
+    async def _move_rows(self) -> None:
+        """Parents first for upserts, children first for deletes; a table nobody refers to deletes first."""
+        staged = [table for name, table in self._families.tables.items() if name in self._staged]
+        if self._making_room:
+            await self._make_room(staged)
+        for table in staged:
+            if table.source_name not in self._families.referenced:
+                await self._connection.execute(table.delete_from_stage)
+            await self._connection.execute(table.upsert_from_stage)
+        for table in reversed(staged):
+            if table.source_name in self._families.referenced:
+                await self._connection.execute(table.delete_from_stage)
+        bent = {r.child.source_name for r in self._families.references if r.drags}
+        for table in staged:
+            if table.source_name in bent:
+                await self._connection.execute(table.upsert_from_stage)
+
+    async def _make_room(self, staged: Sequence[AppliedTable]) -> None:
+        """Free unique values that change owners; a parent stays, because children hang on it."""
+        repointed = await self._repoint()
+        for table in reversed(staged):
+            if self._families.may_vacate(table):
+                await self._connection.execute(table.vacate())
+                continue
+            if repointed and table.source_name not in self._families.cascading:
+                await self._connection.execute(table.delete_from_stage)
+            for statement in filter(None, map(table.park, table.swappable)):
+                # Where not even a stand-in is taken, the value has to wait for its row.
+                with suppress(*REFUSED):
+                    async with self._connection.transaction():
+                        await self._connection.execute(statement)
+
+    async def _repoint(self) -> bool:
+        """Whether no child that stays refers to a parent that leaves, so that parents can leave first."""
+        try:
+            async with self._connection.transaction():
+                for reference in self._families.references:
+                    if reference.child.source_name in self._staged:
+                        await self._connection.execute(merge.repoint(reference))
+        except REFUSED:
+            return False  # a foreign key or a unique one that cannot wait
+        return True
+
+    async def _resolve(self, error: asyncpg.PostgresError) -> None:
+        """Make the next attempt different: make room for unique values first, else quarantine what is refused."""
+        if isinstance(error, _IN_THE_WAY) and not self._making_room:
+            self._making_room = True
+            return
+        refused = await self._find_refused()
+        if not refused:
+            raise error
+        for table, places in refused.items():
+            for place, words in places.items():
+                marked = await self._connection.fetchval(table.reject_subset(), [place])
+                why = Rejection("", Reason.CONSTRAINT, words, _CONSTRAINT_REMEDY)
+                await self._quarantine.put(table.source_name, [Held(merge.read_key(marked), why)])
+            self._leaving.add(table.source_name)
+
+    async def _find_refused(self) -> dict[AppliedTable, dict[Place, str]]:
+        """Which staged rows Postgres refuses, with its words; tried for real, parents first, and undone."""
+        refused: dict[AppliedTable, dict[Place, str]] = {}
+        trial = self._connection.transaction()
+        await trial.start()
+        # Rows go in one by one here, so a value may be wanted before its owner gave it up.
+        await self._make_room([table for name, table in self._families.tables.items() if name in self._staged])
+        for table in self._families.tables.values():
+            if table.source_name in self._staged:
+                if table.source_name not in self._families.referenced:
+                    await self._connection.execute(table.delete_from_stage)
+                places = await self._connection.fetch(f"SELECT ctid FROM {table.stage} WHERE NOT _cdc_gone")
+                found: dict[Place, str] = {}
+                await self._try_rows(table, [record["ctid"] for record in places], found)
+                if found:
+                    refused[table] = found
+        await trial.rollback()
+        return refused
+
+    async def _try_rows(self, table: AppliedTable, places: list[Place], refused: dict[Place, str]) -> None:
+        """Upsert rows in halves, keeping what Postgres takes, until each refused row stands alone."""
+        if not places:
+            return
+        try:
+            async with self._connection.transaction():
+                await self._connection.execute(table.upsert_subset, places)
+                if table.check_uniques:
+                    await self._connection.execute(table.check_uniques)
+        except REFUSED as error:
+            if len(places) == 1:
+                refused[places[0]] = str(error.args[0])
+                return
+            middle = len(places) // 2
+            await self._try_rows(table, places[:middle], refused)
+            await self._try_rows(table, places[middle:], refused)

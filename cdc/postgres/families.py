@@ -1,0 +1,82 @@
+"""How replicated tables refer to each other in Postgres, and what that means for moving their rows. No I/O."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from cdc.postgres.merge import AppliedTable, Reference
+
+_PASSIVE: Final = ("NO ACTION", "RESTRICT")
+
+
+class Families:
+    """The replicated tables by source name, parents before their children, and the foreign keys between them.
+
+    `referenced` are the tables that others refer to, `acting` those whose deletes Postgres would carry on to children
+    by itself, `dragging` those whose updates it would, `cascading` those of them whose children it would delete.
+    """
+
+    def __init__(self, tables: Sequence[AppliedTable]) -> None:
+        self.references = _references(tables)
+        self.tables = {table.source_name: table for table in _parents_first(tables, self.references)}
+        self.referenced = {r.parent.source_name for r in self.references if r.parent}
+        self.acting = {r.parent.source_name for r in self.references if r.parent and _acts(r)}
+        dragging = [r for r in self.references if r.drags and (_acts(r) or r.key.on_update not in _PASSIVE)]
+        self.dragging = {r.parent.source_name for r in dragging if r.parent}
+        self.cascading = {r.parent.source_name for r in dragging if r.parent and r.key.on_delete == "CASCADE"}
+        self.referred: set[tuple[str, str]] = set()
+        self._households = {name: {name} for name in self.tables}
+        for reference in self.references:
+            if reference.parent is not None:
+                self._households[reference.parent.source_name].add(reference.child.source_name)
+
+    def household(self, name: str) -> set[str]:
+        """A table and those that refer to it: a row of the first may set rows of the others free."""
+        return self._households[name]
+
+    def may_vacate(self, table: AppliedTable) -> bool:
+        """Whether rows can be deleted and inserted again without anybody noticing: no table at all refers to them.
+
+        `referred` names every table of the database that some foreign key refers to, replicated or not.
+        """
+        return table.whole and (table.target.schema, table.target.name) not in self.referred
+
+
+def _references(tables: Sequence[AppliedTable]) -> list[Reference]:
+    """Foreign keys of the targets whose columns are all replicated, parents first."""
+    by_name = {(t.target.schema, t.target.name): t for t in tables}
+    found: list[Reference] = []
+    for child in tables:
+        for key in child.target.foreign_keys:
+            parent = by_name.get((key.parent_schema, key.parent))
+            known = parent is None or set(key.parent_columns) <= set(parent.columns)
+            if known and set(key.columns) <= set(child.columns):
+                found.append(Reference(key, child, parent))
+    order = {t.source_name: place for place, t in enumerate(_parents_first(tables, found))}
+    return sorted(found, key=lambda r: order[r.child.source_name])
+
+
+def _parents_first(tables: Sequence[AppliedTable], references: Sequence[Reference]) -> list[AppliedTable]:
+    """Tables so that a parent stands before its children; within a cycle the given order stays."""
+    parents: dict[str, list[AppliedTable]] = {}
+    for reference in references:
+        if reference.parent is not None:
+            parents.setdefault(reference.child.source_name, []).append(reference.parent)
+    done: dict[str, AppliedTable] = {}
+    open_: set[str] = set()
+
+    def visit(table: AppliedTable) -> None:
+        if table.source_name in done or table.source_name in open_:
+            return
+        open_.add(table.source_name)
+        for parent in parents.get(table.source_name, []):
+            visit(parent)
+        done[table.source_name] = table
+
+    for table in tables:
+        visit(table)
+    return list(done.values())
+
+
+def _acts(reference: Reference) -> bool:
+    """Whether Postgres would change children by itself when the parent is deleted."""
+    return reference.key.on_delete not in _PASSIVE

@@ -1,0 +1,173 @@
+"""A session: both ends open and settled. It drains what is there, tidies up, and is thrown away on any error."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import Final, Self
+
+from loguru import logger
+
+from cdc.config import Config
+from cdc.model import Position, Round, TableRows
+from cdc.postgres import position
+from cdc.postgres.batch import Batch
+from cdc.postgres.connection import Connection, lock_source
+from cdc.postgres.position import Durable
+from cdc.postgres.target import Target
+from cdc.settling import Settled, Settling, identify
+from cdc.sqlite import source as sqlite
+from cdc.sqlite.watch import Watch
+
+QUIET_SECONDS: Final = 0.5  # pruning waits for a pause of the application this long
+BUSY_FACTOR: Final = 10  # unless so many times the usual number of entries wait to be pruned
+
+
+class Session:
+    """Both ends open, the lock held, capture known to be whole, and the position as Postgres has it."""
+
+    def __init__(
+        self, config: Config, connection: Connection, source_id: str, watch: Watch, settling: Settling, ready: Settled
+    ) -> None:
+        self.source = ready.source
+        self.position = ready.position
+        self._config = config
+        self._connection = connection
+        self._source_id = source_id
+        self._watch = watch
+        self._audit = settling.audit
+        self._applier = ready.applier
+        self._resync = ready.resync
+        self._oldest = ready.oldest_seq
+        self._durable = Durable()
+        self._moved_at = self._pruned_at = time.monotonic()
+        self._beat_at = 0.0
+        self._let_go = False
+
+    @classmethod
+    async def open(cls, config: Config, target: Target, watch: Watch) -> Self:
+        """Open both ends and settle whatever changed since the last time; raises when that needs a person."""
+        look = await asyncio.to_thread(sqlite.look, config)
+        connection = await target.connect("daemon")
+        try:
+            source_id = await identify(connection, config, look)
+            await lock_source(connection, source_id)
+            settling = Settling(config, connection, source_id)
+            return cls(config, connection, source_id, watch, settling, await settling.settle(look))
+        except BaseException:
+            await connection.close()
+            raise
+
+    async def close(self) -> None:
+        """Let go of both ends."""
+        self.source.close()
+        await self._connection.close()
+
+    async def drain(self) -> bool:
+        """Apply everything that is there in one transaction; False when nothing was."""
+        if not self._resync and (self._asleep() or not await self.source.has_news(self.position)):
+            return False
+        changes = await self.source.read(self.position)
+        if not self._resync and await self._applier.apply_directly(changes, _lag(changes)):
+            await self._moved(changes.position)
+            return True
+        async with self._applier.batch() as batch:
+            reached = await self._stage(batch, changes)
+            await batch.merge()
+            if self._resync:
+                await batch.clear_resync()
+            await batch.commit(reached, reached.seq - self.position.seq, _lag(changes))
+        if self._resync:
+            await self._audit("compare whole tables", tables=", ".join(self._resync))
+        self._resync = ()
+        await self._moved(reached)
+        return True
+
+    def _asleep(self) -> bool:
+        """Whether the file was let go as idle and nothing has touched it since: no reason to open it.
+
+        A new session knows nothing yet: what the one before failed to apply may still wait in an untouched file.
+        """
+        return self._let_go and not self.source.is_open and not self._watch.changed()
+
+    async def tidy(self) -> None:
+        """Heartbeat, pruning and leaving an idle file alone."""
+        now = time.monotonic()
+        if now - self._beat_at >= self._config.replicate.heartbeat_seconds:
+            await position.heartbeat(self._connection, self._source_id)
+            self._beat_at = now
+            if self.source.is_open:
+                await self.source.check()
+            await self._prune_if_due(now)
+        if self.source.is_open and now - self._moved_at > self._config.replicate.idle_close_seconds:
+            self._watch.changed()
+            if not await self.source.has_news(self.position):
+                self.source.close()
+                self._let_go = True
+
+    async def _stage(self, batch: Batch, changes: Round) -> Position:
+        """Stage rounds, whole tables and released rows until the stage is the state of the last snapshot."""
+        waiting, done = list(self._resync), set[str]()
+        tables: tuple[TableRows, ...] = changes.tables
+        while True:
+            waiting += [name for name in changes.rescan if name not in done and name not in waiting]
+            if waiting:
+                await batch.stage(tables)
+                done.add(name := waiting.pop())
+                await self._stage_whole(batch, name)
+                changes = await self.source.read(changes.position)
+            elif not changes.complete:
+                changes = await _while_reading(batch.stage(tables), self.source.read(changes.position))
+            else:
+                await batch.stage(tables)
+                keys = await batch.releasable()
+                if not keys:
+                    break
+                tables = await self.source.read_keys(keys, changes.position)
+                if tables:
+                    continue
+                changes = await self.source.read(changes.position)
+            tables = changes.tables
+        for name in done:
+            await batch.end_whole(name)
+        return changes.position
+
+    async def _stage_whole(self, batch: Batch, name: str) -> None:
+        await batch.begin_whole(name)
+        last = None
+        while True:
+            rows, last = await self.source.read_page(name, last)
+            await batch.stage((TableRows(name, rows),))
+            if last is None:
+                return
+
+    async def _moved(self, reached: Position) -> None:
+        self.position = reached
+        self._moved_at = time.monotonic()
+
+    async def _prune_if_due(self, now: float) -> None:
+        durable = await self._durable.advance(self._connection)
+        await self._durable.mark(self._connection, self.position.seq)
+        prunable = durable - self._oldest
+        options = self._config.replicate
+        many = prunable >= options.prune_entries
+        old = prunable > 0 and now - self._pruned_at >= options.prune_seconds
+        quiet = now - self._moved_at >= QUIET_SECONDS
+        if (many or old) and (quiet or prunable >= BUSY_FACTOR * options.prune_entries):
+            deleted = await self.source.prune(durable, self.position)
+            self._oldest, self._pruned_at = self._oldest + deleted, now
+            logger.bind(entries=deleted).debug("pruned the changelog")
+
+
+def _lag(changes: Round) -> float | None:
+    return None if changes.oldest_at is None else max(0.0, time.time() - changes.oldest_at)
+
+
+async def _while_reading(staging: Awaitable[None], reading: Awaitable[Round]) -> Round:
+    """Stage one round while the next is read; the read is waited for whatever happens, it holds the connection."""
+    read = asyncio.ensure_future(reading)
+    try:
+        await staging
+    except BaseException:
+        await asyncio.wait([read])
+        raise
+    return await read
