@@ -38,11 +38,15 @@ CHUNK_BYTES: Final = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What the first copy did: rows by source table, and how many rows went to quarantine."""
+    """What the first copy did: rows by source table, and how many rows went to quarantine.
+
+    `skipped` tables were loaded before, `left_to_stream` ones are filled by the daemon's first batch.
+    """
 
     tables: dict[str, int] = field(default_factory=dict)
     quarantined: int = 0
     skipped: tuple[str, ...] = ()
+    left_to_stream: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -94,14 +98,20 @@ class _Load:
             await prepare_for_load(self._connection)
             done = await position.loaded(self._connection, self._source_id, self._snapshot.manifest.id)
         targets = await read_tables(self._connection, config.target.schema, [m.target for m in self._maps])
-        loaded = {m.source.name: await self._table(m, targets) for m in self._maps if m.source.name not in done}
+        missing = [m for m in self._maps if m.source.name not in done]
+        # Foreign keys that stand already want rows in their order and take no orphans: that is the stream's trade.
+        later = missing if any(target.foreign_keys for target in targets.values()) else []
+        for mapped in later:
+            await self._refuse_foreign_rows(mapped, targets[mapped.target])
+        loaded = {m.source.name: await self._table(m, targets) for m in missing if not later}
         crash_point("load.before_constraints")
         held = await self._finish(config, targets)
         crash_point("load.before_position")
         async with self._connection.transaction():
             await position.begin_at(self._connection, self._source_id, copy.position, self._snapshot.manifest.id)
+            await position.request_resync(self._connection, self._source_id, [m.source.name for m in later])
         crash_point("load.after_position")
-        return LoadReport(loaded, held, tuple(done))
+        return LoadReport(loaded, held, tuple(done), tuple(m.source.name for m in later))
 
     async def _table(self, mapped: TableMap, targets: dict[str, TargetTable]) -> int:
         target = targets.get(mapped.target)
@@ -121,6 +131,12 @@ class _Load:
         return count
 
     async def _make_empty(self, mapped: TableMap, target: TargetTable) -> None:
+        await self._refuse_foreign_rows(mapped, target)
+        # In one transaction with the COPY, so that readers never see the table empty in between.
+        await make_empty(self._connection, target)
+        await self._quarantine.release_table(mapped.source.name)
+
+    async def _refuse_foreign_rows(self, mapped: TableMap, target: TargetTable) -> None:
         """Only what an earlier load of ours left may be there; rows of others are never touched."""
         known = await position.was_loaded(self._connection, self._source_id, mapped.source.name)
         if not known and await has_rows(self._connection, target):
@@ -128,9 +144,6 @@ class _Load:
                 f"table {target.schema}.{target.name} in Postgres has rows that this tool did not load",
                 remedy="empty it, or choose another `schema` in [target]",
             )
-        # In one transaction with the COPY, so that readers never see the table empty in between.
-        await make_empty(self._connection, target)
-        await self._quarantine.release_table(mapped.source.name)
 
     async def _copy(self, mapped: TableMap, target: TargetTable, converter: TableConverter) -> int:
         feed = _Feed(self._snapshot.database, mapped, converter, self._progress)

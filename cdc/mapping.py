@@ -226,7 +226,7 @@ def _decide(column: Column, in_key: bool, found: ColumnProfile) -> tuple[str, bo
         Affinity.BLOB: "bytea",
     }
     if declared in ("", "ANY"):
-        return _untyped(found)
+        return _untyped(found, in_key)
     if column.affinity is not Affinity.NUMERIC:
         return by_affinity[column.affinity], False
     name = declared.partition("(")[0].strip()
@@ -239,15 +239,18 @@ def _decide(column: Column, in_key: bool, found: ColumnProfile) -> tuple[str, bo
     return ("numeric", False) if name.startswith(_NUMBER_NAMES) else _unknown_name(found)
 
 
-def _untyped(found: ColumnProfile) -> tuple[str, bool]:
-    """The one storage class there is; with several or none, only the literal holds whatever may come."""
+def _untyped(found: ColumnProfile, in_key: bool) -> tuple[str, bool]:
+    """The one storage class there is; with several or none, only the literal holds whatever may come.
+
+    In a key reals are literals too: an integer that comes later is another key, and would be the same double.
+    """
     for count, type_ in (
         (found.integer, "bigint"),
         (found.real, "double precision"),
         (found.text, "text"),
         (found.blob, "bytea"),
     ):
-        if count and count == found.present:
+        if count and count == found.present and not (in_key and type_ == "double precision"):
             return type_, False
     return "text", True
 
@@ -320,6 +323,16 @@ def _check_key(mapped: TableMap) -> None:
                 "different keys could become equal",
                 remedy=f"choose one of {', '.join(KEY_TYPES)}, or {rowid}",
             )
+        if column.target in mapped.key and column.type == "double precision" and _keeps_integers(mapped, column):
+            raise MappingError(
+                f"column {column.source} of table {table} identifies the rows and cannot be of type {column.type}: "
+                "without a type of its own it keeps 1 and 1.0 apart",
+                remedy=f'choose `type = "literal"`, or {rowid}',
+            )
+
+
+def _keeps_integers(mapped: TableMap, column: ColumnMap) -> bool:
+    return column.source is not None and mapped.source.column(column.source).affinity is Affinity.BLOB
 
 
 def _check_name(name: str, what: str, section: str) -> None:

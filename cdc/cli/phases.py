@@ -98,4 +98,7 @@ def load(session: Session, resync: bool) -> None:
     with audited(config, "load") as told:
         report = run_async(loading.load(config, session.progress()))
         told["rows"] = report.rows
-    say(f"loaded {counted(report.rows, 'row')}; next: `cdc run`" if report.rows else "nothing was left to load")
+    if report.left_to_stream:
+        say(f"{counted(len(report.left_to_stream), 'table')} will be filled by the daemon; next: `cdc run`")
+    else:
+        say(f"loaded {counted(report.rows, 'row')}; next: `cdc run`" if report.rows else "nothing was left to load")

@@ -40,7 +40,7 @@ async def has_rows(conn: Connection, target: TargetTable) -> bool:
 
 async def make_empty(conn: Connection, target: TargetTable) -> None:
     """Empty a target that an earlier load of ours filled; part of the transaction that loads it anew."""
-    await conn.execute(f"TRUNCATE {qualified(target.schema, target.name)} CASCADE")
+    await conn.execute(f"TRUNCATE {qualified(target.schema, target.name)}")
 
 
 class _Counted:
