@@ -10,7 +10,7 @@ from loguru import logger
 from cdc.config import Config
 from cdc.model import Position, Round, TableRows
 from cdc.postgres import position
-from cdc.postgres.batch import Batch
+from cdc.postgres.batch import Batch, MovedTooEarly
 from cdc.postgres.connection import Connection, lock_source
 from cdc.postgres.position import Durable
 from cdc.postgres.target import Target
@@ -37,6 +37,7 @@ class Session:
         self._audit = settling.audit
         self._applier = ready.applier
         self._resync = ready.resync
+        self._second_look: frozenset[str] = frozenset()
         self._oldest = ready.oldest_seq
         self._durable = Durable()
         self._moved_at = self._pruned_at = time.monotonic()
@@ -64,23 +65,34 @@ class Session:
 
     async def drain(self) -> bool:
         """Apply everything that is there in one transaction; False when nothing was."""
-        if not self._resync and (self._asleep() or not await self.source.has_news(self.position)):
+        staged_only = bool(self._resync or self._second_look)
+        if not staged_only and (self._asleep() or not await self.source.has_news(self.position)):
             return False
         changes = await self.source.read(self.position)
-        if not self._resync and await self._applier.apply_directly(changes, _lag(changes)):
+        if not staged_only and await self._applier.apply_directly(changes, _lag(changes)):
             await self._moved(changes.position)
             return True
-        async with self._applier.batch() as batch:
-            reached = await self._stage(batch, changes)
-            await batch.merge()
-            if self._resync:
-                await batch.clear_resync()
-            await batch.commit(reached, reached.seq - self.position.seq, _lag(changes))
+        try:
+            reached = await self._apply_staged(changes)
+        except MovedTooEarly:
+            reached = await self._apply_staged(changes, patient=True)
         if self._resync:
             await self._audit("compare whole tables", tables=", ".join(self._resync))
         self._resync = ()
         await self._moved(reached)
         return True
+
+    async def _apply_staged(self, changes: Round, *, patient: bool = False) -> Position:
+        async with self._applier.batch(patient=patient) as batch:
+            batch.second_look(self._second_look)
+            reached = await self._stage(batch, changes)
+            await batch.merge()
+            if self._resync:
+                await batch.clear_resync()
+            await batch.commit(reached, reached.seq - self.position.seq, _lag(changes))
+        # One more look only: what is refused again by itself has to wait for a change.
+        self._second_look = frozenset() if self._second_look else frozenset(batch.refused)
+        return reached
 
     def _asleep(self) -> bool:
         """Whether the file was let go as idle and nothing has touched it since: no reason to open it.
@@ -116,7 +128,8 @@ class Session:
                 await self._stage_whole(batch, name)
                 changes = await self.source.read(changes.position)
             elif not changes.complete:
-                changes = await _while_reading(batch.stage(tables), self.source.read(changes.position))
+                staging = batch.stage(tables, more=True)
+                changes = await _while_reading(staging, self.source.read(changes.position))
             else:
                 await batch.stage(tables)
                 keys = await batch.releasable()
