@@ -23,11 +23,10 @@ from cdc.stream import Stream
 async def run(config: Config, *, until_idle: bool) -> None:
     """Replicate until told to stop by SIGTERM or SIGINT, or with `until_idle` until Postgres has everything."""
     async with reached(config) as target:
-        stream = Stream(config, target)
+        stream = Stream(config, target, on_began=lambda: notify("READY=1"))
         stop = asyncio.Event()
         with _stopped_by_signals(stop, stream):
             logger.bind(source=str(config.source.path)).info("replication starts")
-            notify("READY=1")
             try:
                 await stream.run(stop, until_idle=until_idle)
             except CdcError as error:

@@ -22,9 +22,13 @@ SessionWork = Callable[[Session], Awaitable[bool | None]]
 
 
 class Stream:
-    """Replicates one source for as long as it runs. Holds no state that cannot be read again from the databases."""
+    """Replicates one source for as long as it runs. Holds no state that cannot be read again from the databases.
 
-    def __init__(self, config: Config, target: Target) -> None:
+    `on_began` is called once, when both databases are open and settled for the first time.
+    """
+
+    def __init__(self, config: Config, target: Target, on_began: Callable[[], None] = lambda: None) -> None:
+        self._on_began = on_began
         self._config = config
         self._target = target
         self._watch = Watch(config.source.path)
@@ -72,7 +76,9 @@ class Stream:
         try:
             if self._session is None:
                 self._session = await Session.open(self._config, self._target, self._watch)
-                self._began = True
+                if not self._began:
+                    self._began = True
+                    self._on_began()
                 if self._failed:
                     logger.info("replication goes on")
                     self._failed = False

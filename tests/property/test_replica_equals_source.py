@@ -12,7 +12,7 @@ from pathlib import Path
 import apsw
 import asyncpg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from loguru import logger
 from replicas import Found, Place, Weaken, fast_folder, run_workload
@@ -62,6 +62,7 @@ def runs(server: EmbeddedServer) -> Iterator[Runs]:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
 )
 @given(seed=SEEDS)
+@example(seed=86)  # a row was refused with the neighbours it swapped values with, and stayed out
 def test_postgres_equals_sqlite_at_every_sync(runs: Runs, part: int, portable: bool, seed: int) -> None:
     del part
     found = runs.run(seed, portable=portable)
