@@ -6,12 +6,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from comparison import Comparison
+from harness import Daemon, application, execute, make_config, up
 
 from cdc import bootstrap, loading
 from cdc.cli.progress import Silent
 from cdc.errors import TargetNotEmpty
-from tests.comparison import Comparison
-from tests.harness import Daemon, application, execute, make_config, up
 
 SCHEMA = """
 CREATE TABLE a_child(id INTEGER PRIMARY KEY, owner INTEGER REFERENCES z_parent(id) ON DELETE CASCADE, v TEXT);
