@@ -10,7 +10,7 @@ from loguru import logger
 from cdc.config import Config
 from cdc.model import Position, Round, TableRows
 from cdc.postgres import position
-from cdc.postgres.batch import Batch, MovedTooEarly
+from cdc.postgres.batch import Batch
 from cdc.postgres.connection import Connection, lock_source
 from cdc.postgres.position import Durable
 from cdc.postgres.target import Target
@@ -72,18 +72,15 @@ class Session:
         if not staged_only and await self._applier.apply_directly(changes, _lag(changes)):
             await self._moved(changes.position)
             return True
-        try:
-            reached = await self._apply_staged(changes)
-        except MovedTooEarly:
-            reached = await self._apply_staged(changes, patient=True)
+        reached = await self._apply_staged(changes)
         if self._resync:
             await self._audit("compare whole tables", tables=", ".join(self._resync))
         self._resync = ()
         await self._moved(reached)
         return True
 
-    async def _apply_staged(self, changes: Round, *, patient: bool = False) -> Position:
-        async with self._applier.batch(patient=patient) as batch:
+    async def _apply_staged(self, changes: Round) -> Position:
+        async with self._applier.batch() as batch:
             batch.second_look(self._second_look)
             reached = await self._stage(batch, changes)
             await batch.merge()
@@ -128,8 +125,7 @@ class Session:
                 await self._stage_whole(batch, name)
                 changes = await self.source.read(changes.position)
             elif not changes.complete:
-                staging = batch.stage(tables, more=True)
-                changes = await _while_reading(staging, self.source.read(changes.position))
+                changes = await _while_reading(batch.stage(tables), self.source.read(changes.position))
             else:
                 await batch.stage(tables)
                 keys = await batch.releasable()

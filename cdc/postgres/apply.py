@@ -75,7 +75,7 @@ class Applier:
         return True
 
     @asynccontextmanager
-    async def batch(self, *, patient: bool = False) -> "AsyncIterator[Batch]":
+    async def batch(self) -> "AsyncIterator[Batch]":
         """One transaction that ends in a commit only through `Batch.commit`."""
         with translated("applying changes"):
             await self._create_stages()
@@ -83,7 +83,7 @@ class Applier:
             await transaction.start()
             try:
                 await self.connection.execute("SET CONSTRAINTS ALL DEFERRED")
-                batch = Batch(self.connection, self.source_id, self.families, self.quarantine, patient=patient)
+                batch = Batch(self.connection, self.source_id, self.families, self.quarantine)
                 yield batch
             except BaseException:
                 await self._forget(transaction)

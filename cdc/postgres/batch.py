@@ -1,8 +1,7 @@
 """The staged way of applying: rounds are staged until they are one state of SQLite, then rows move and are committed.
 
-Rows of tables that stand alone need not wait for the last round: they move while the next one is read, and move again
-if it has them again. Nobody sees that before the commit. Families move at the end: first the stage is made consistent,
-so that children whose parent will not exist go to quarantine and Postgres never has to cascade on its own.
+Before rows move, the stage is made consistent: children whose parent will not exist go to quarantine, so that Postgres
+never has to cascade on its own. Moving rows of each round while the next is read was tried and measured: slower.
 """
 
 from collections.abc import Collection, Sequence
@@ -33,30 +32,21 @@ Place = tuple[int, int]  # a ctid
 _CONSTRAINT_REMEDY: Final = "correct the row in SQLite, or the constraint in Postgres, then `cdc quarantine retry`"
 
 
-class MovedTooEarly(Exception):
-    """Postgres refuses the end of a batch, and the rows to blame are no longer in the stage: apply it patiently."""
-
-
 class Batch:
     """One open transaction: stage rounds until they are whole, merge, commit with the position.
 
-    A `patient` batch moves no row before everything is staged. `refused` are the source tables of which Postgres
-    refused rows. When values change owners among several rows, one that is fine may be refused with the others: it
-    fits as soon as the others stand where they belong, so those tables deserve a `second_look`.
+    `refused` are the source tables of which Postgres refused rows. When values change owners among several rows, one
+    that is fine may be refused with the others: it fits as soon as the others stand where they belong, so those tables
+    deserve a `second_look`.
     """
 
-    def __init__(
-        self, connection: Connection, source_id: str, families: Families, quarantine: Quarantine, *, patient: bool
-    ) -> None:
+    def __init__(self, connection: Connection, source_id: str, families: Families, quarantine: Quarantine) -> None:
         self._connection = connection
         self._source_id = source_id
         self._families = families
         self._quarantine = quarantine
         self._staged: dict[str, int] = {}
         self._touched: set[str] = set()
-        self._waiting: set[str] = set()
-        self._patient = patient
-        self._moved_early = False
         self._leaving: set[str] = set()
         self._retried: set[str] = set()
         self._making_room = False
@@ -67,19 +57,15 @@ class Batch:
         """Try the refused rows of these source tables again, although nothing of them changed."""
         self._touched |= set(names)
 
-    async def stage(self, tables: Sequence[TableRows], *, more: bool = False) -> None:
-        """Copy what one snapshot gave into the stage; a key staged again is newer. `more` says that a round follows."""
+    async def stage(self, tables: Sequence[TableRows]) -> None:
+        """Copy what one snapshot gave into the stage; a key staged again is newer."""
         with translated("staging changes"):
             for read in tables:
-                table = self._families.tables[read.table]
-                await self._stage_table(table, read)
-                if more and self._may_move_early(table):
-                    await self._move_early(table)
+                await self._stage_table(self._families.tables[read.table], read)
         crash_point("apply.after_stage")
 
     async def begin_whole(self, name: str) -> None:
         """A source table will be staged as a whole: what is known of its quarantine is void."""
-        self._waiting.add(name)
         await self._quarantine.release_table(name)
 
     async def end_whole(self, name: str) -> None:
@@ -144,23 +130,6 @@ class Batch:
         await self._quarantine.put(read.table, [Held(encode_key(key), why) for key, why in converted.rejected])
         self._staged[read.table] = self._staged.get(read.table, 0) + 1
         self._touched.add(read.table)
-
-    def _may_move_early(self, table: AppliedTable) -> bool:
-        return not self._patient and table.source_name not in self._waiting and self._families.stands_alone(table)
-
-    async def _move_early(self, table: AppliedTable) -> None:
-        try:
-            async with self._connection.transaction():
-                await self._connection.execute(table.delete_from_stage)
-                await self._connection.execute(table.upsert_from_stage)
-                await self._connection.execute(table.empty_stage())
-        except REFUSED:
-            # Its rows wait in the stage for the merge, which makes room for them or finds out what is refused.
-            self._waiting.add(table.source_name)
-            return
-        self._moved_early = True
-        self._staged.pop(table.source_name)
-        self._leaving.discard(table.source_name)
 
     async def _copy(self, table: AppliedTable, rows: Sequence[tuple[object, ...]], columns: Sequence[str]) -> None:
         await self._connection.copy_records_to_table(table.stage, records=rows, columns=list(columns))
@@ -271,8 +240,6 @@ class Batch:
             return
         refused = await self._find_refused()
         if not refused:
-            if self._moved_early:
-                raise MovedTooEarly from error
             raise error
         for table, places in refused.items():
             for place, words in places.items():

@@ -33,10 +33,6 @@ class Families:
         """A table and those that refer to it: a row of the first may set rows of the others free."""
         return self._households[name]
 
-    def stands_alone(self, table: AppliedTable) -> bool:
-        """Whether no foreign key leads from the table or to it, so that its rows may move at any time."""
-        return (table.target.schema, table.target.name) not in self.referred and not table.target.foreign_keys
-
     def may_vacate(self, table: AppliedTable) -> bool:
         """Whether rows can be deleted and inserted again without anybody noticing: no table at all refers to them.
 

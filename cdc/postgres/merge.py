@@ -99,10 +99,6 @@ class AppliedTable:
             f"ALTER TABLE {self.stage} ALTER _cdc_gone SET DEFAULT false"
         )
 
-    def empty_stage(self) -> str:
-        """Forget what is staged: it was moved."""
-        return f"TRUNCATE {self.stage}"
-
     def keep_latest(self) -> str:
         """Leave only the newest staged row of each key."""
         newer = f"n.ctid > s.ctid AND {same('s', 'n', self.key)}"

@@ -1,4 +1,4 @@
-"""Rows of tables that stand alone move while the next round is read; what Postgres says at the end still counts."""
+"""Rows that Postgres refuses at the end of a batch of several rounds: the ones to blame stay out, the others do not."""
 
 from pathlib import Path
 
@@ -10,9 +10,7 @@ UNIQUE = "ALTER TABLE item ADD CONSTRAINT item_v UNIQUE (v) DEFERRABLE"
 MANY = "INSERT INTO item VALUES " + ", ".join(f"({n}, 'v{n}')" for n in range(1, 30))
 
 
-async def test_rows_that_moved_early_are_found_out_when_they_break_a_constraint_at_the_end(
-    tmp_path: Path, database: str
-) -> None:
+async def test_only_the_row_that_breaks_a_constraint_of_postgres_stays_out(tmp_path: Path, database: str) -> None:
     async with replicated(tmp_path, database, TABLE, round_entries=3) as pair:
         # Only Postgres has this constraint, so SQLite may break it.
         await execute(database, UNIQUE)
@@ -23,7 +21,7 @@ async def test_rows_that_moved_early_are_found_out_when_they_break_a_constraint_
         assert await pair.differences() == []
 
 
-async def test_rows_that_move_early_and_again_end_as_sqlite_has_them(tmp_path: Path, database: str) -> None:
+async def test_rows_that_come_in_several_rounds_end_as_sqlite_has_them(tmp_path: Path, database: str) -> None:
     async with replicated(tmp_path, database, TABLE, round_entries=3) as pair:
         await pair.write(
             MANY,
