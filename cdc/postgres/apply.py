@@ -48,6 +48,8 @@ class Applier:
         with translated("preparing the session"):
             # Data and position are lost together or not at all, so a commit need not wait for the disk.
             await self.connection.execute("SET synchronous_commit = off; SET idle_in_transaction_session_timeout = 0")
+            # The stage has no index: what joins it to its target hashes it, in memory where it can.
+            await self.connection.execute("SET work_mem = '32MB'")
             await use_exact_codecs(self.connection)
             await self.quarantine.refresh()
             referred = await self.connection.fetch(REFERRED_TABLES)

@@ -210,11 +210,13 @@ class Source:
             # Before opening: a file moved into place in between then shows as another file, never goes unnoticed.
             identity = FileIdentity.of(self.path)
             connection = open_source(self.path, self._config.source.busy_timeout_seconds)
+            connection.pragma("cache_size", -_CACHE_KIB)
             known = self._known.signature
             self._open = connection, Changelog(connection, self.path, identity, self._capture, self._maps, known)
         return self._open[1]
 
 
+_CACHE_KIB = 16 * 1024  # changed rows lie all over the file; SQLite's own 2 MiB make it read pages again and again
 _PAUSE_BETWEEN_STEPS_SECONDS = 0.01
 _MOST_STEPS = 100  # about a second in which nothing else is done
 _LEAST_STEPS = 20  # so that an application which never pauses does not grow the changelog for ever
