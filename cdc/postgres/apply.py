@@ -21,9 +21,10 @@ from cdc.postgres.batch import REFUSED, Batch
 from cdc.postgres.codecs import use_exact_codecs
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.families import Families
-from cdc.postgres.merge import REFERRED_TABLES, AppliedTable
+from cdc.postgres.merge import AppliedTable
 from cdc.postgres.position import SQL as STREAM_SQL
 from cdc.postgres.quarantine import Quarantine
+from cdc.postgres.statements import load
 
 DIRECT_ROWS: Final = 500  # beyond this, staging costs less than arrays
 
@@ -52,7 +53,7 @@ class Applier:
             await self.connection.execute("SET work_mem = '32MB'")
             await use_exact_codecs(self.connection)
             await self.quarantine.refresh()
-            referred = await self.connection.fetch(REFERRED_TABLES)
+            referred = await self.connection.fetch(load("catalogue")["referred_tables"])
             self.families.referred = {(r["schema"], r["name"]) for r in referred}
 
     async def apply_directly(self, changes: Round, lag_seconds: float | None) -> bool:

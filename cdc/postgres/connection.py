@@ -14,6 +14,7 @@ import asyncpg
 
 from cdc.errors import AlreadyRunning, CdcError, TargetError, TargetRefused, TargetUnavailable
 from cdc.log import redact
+from cdc.postgres.statements import load
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -149,25 +150,17 @@ def lock_key(source_id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"cdc {source_id}".encode()).digest()[:8], "big", signed=True)
 
 
-_HOLDER: Final = """
-SELECT a.application_name, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-WHERE l.locktype = 'advisory' AND l.granted
-  AND (l.classid::bigint << 32 | l.objid::bigint) = $1
-  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-
-
 async def lock_source(connection: Connection, source_id: str) -> None:
     """Hold the source's lock for as long as this connection lives; raises `AlreadyRunning` naming the holder.
 
     Raises `TargetUnavailable`, so that it is tried again, while Postgres has not noticed yet that the holder died.
     """
-    key = lock_key(source_id)
+    key, sql = lock_key(source_id), load("lock")
     with translated("taking the source's lock"):
         await _notice_death(connection)
-        if await connection.fetchval("SELECT pg_try_advisory_lock($1)", key):
+        if await connection.fetchval(sql["take"], key):
             return
-        holder: Any = await connection.fetchrow(_HOLDER, key)
+        holder: Any = await connection.fetchrow(sql["holder"], key)
     if holder and _is_dead(holder["application_name"]):
         raise TargetUnavailable(
             f"the lock of this source is still held for a daemon that was killed: {holder['application_name']}",

@@ -21,14 +21,6 @@ from cdc.text_forms import read_literal
 _SAME_WHEN_EQUAL: Final = frozenset(
     ("int2", "int4", "int8", "float4", "float8", "bool", "bytea", "uuid", "date", "timestamp", "timestamptz", "time")
 )
-# Every table that a foreign key of this database refers to, replicated or not.
-REFERRED_TABLES: Final = """
-SELECT DISTINCT n.nspname::text AS schema, t.relname::text AS name
-FROM pg_catalog.pg_constraint c
-JOIN pg_catalog.pg_class t ON t.oid = c.confrelid
-JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
-WHERE c.contype = 'f'
-"""
 _TEXT: Final = frozenset(("text", "varchar", "bpchar"))
 
 

@@ -100,7 +100,7 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
     return replace(
         facts,
         stream=stream,
-        daemon=await connection.fetchval(SQL["holder"], lock_key(stream.source_id)),
+        daemon=await connection.fetchval(load("lock")["holder"], lock_key(stream.source_id)),
         quarantine={r["reason"]: Waiting(r["rows"], r["acknowledged"]) for r in waiting},
         verification=await latest_verification(connection, stream.source_id),
     )

@@ -65,4 +65,4 @@ async def latest(connection: Connection, source_id: str) -> Verification | None:
 async def daemon_runs(connection: Connection, source_id: str) -> bool:
     """Whether a daemon holds the source's lock, so that waiting for it makes sense."""
     with translated("looking for the daemon"):
-        return await connection.fetchval(load("status")["holder"], lock_key(source_id)) is not None
+        return await connection.fetchval(load("lock")["holder"], lock_key(source_id)) is not None

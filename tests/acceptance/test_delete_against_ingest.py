@@ -47,7 +47,9 @@ SLOW: Final[dict[str, Any]] = {
 INGESTS: Final = {True: 100, False: 50}  # by WAL; each is five transactions
 DELETES: Final = {True: 150, False: 75}
 DISTURBANCES: Final = ("pause", "kill", "pause", "pause", "pause", "kill", "pause", "pause")
-LEAST_STATES: Final = 20
+# Some states between the first and the last must be seen, or nothing was watched. How many depends on the machine: in
+# rollback-journal mode one batch holds some sixty commits when writers keep the daemon waiting for the lock.
+LEAST_STATES = {True: 10, False: 4}
 
 
 class Journal:
@@ -182,7 +184,7 @@ async def test_a_deleted_row_stays_deleted_whatever_ingests_it_again(tmp_path: P
         watcher.stop()
         await watching
     assert await _differences(app, database) == []
-    assert len(watcher.states) >= LEAST_STATES, f"only {len(watcher.states)} states were seen"
+    assert len(watcher.states) >= LEAST_STATES[wal], f"only {len(watcher.states)} states were seen"
     app.close()
 
 

@@ -125,3 +125,11 @@ JOIN pg_catalog.pg_class p ON p.oid = c.confrelid
 JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
 WHERE c.contype = 'f' AND c.conparentid = 0 AND n.nspname = $1 AND ($2::text[] IS NULL OR t.relname = ANY ($2::text[]))
 ORDER BY t.relname, c.conname;
+
+-- name: referred_tables
+-- Every table that a foreign key of this database refers to, replicated or not.
+SELECT DISTINCT n.nspname::text AS schema, t.relname::text AS name
+FROM pg_catalog.pg_constraint c
+JOIN pg_catalog.pg_class t ON t.oid = c.confrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+WHERE c.contype = 'f'

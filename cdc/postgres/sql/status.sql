@@ -10,10 +10,3 @@ ORDER BY started_at DESC LIMIT 1
 -- name: quarantine
 SELECT reason, count(*) AS rows, count(acknowledged_at) AS acknowledged
 FROM cdc.quarantine WHERE source_id = $1 GROUP BY reason ORDER BY reason
-
--- The lock lives as long as the daemon's connection, so it tells a killed daemon from a silent one.
--- name: holder
-SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-WHERE l.locktype = 'advisory' AND l.granted AND (l.classid::bigint << 32 | l.objid::bigint) = $1
-    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-LIMIT 1
