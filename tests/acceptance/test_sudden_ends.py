@@ -175,7 +175,8 @@ async def _prune(bank: Bank, dsn: str, daemon: Daemon) -> None:
     before = bank.oldest_entry()
 
     async def pruned() -> bool:
-        await execute(dsn, "SELECT pg_current_xact_id()")
+        # A transaction that wrote nothing to the log would not wait for the disk.
+        await execute(dsn, "SELECT pg_logical_emit_message(true, 'test', 'written')")
         return bank.oldest_entry() > before
 
     await wait_for(pruned, "entries to be pruned", daemon=daemon)
