@@ -93,7 +93,7 @@ def test_a_wrong_type_is_refused_and_its_place_named(tmp_path: Path, text: str) 
 
 @pytest.mark.parametrize("schema", ["", "cdc", "pg_catalog"])
 def test_a_schema_that_is_not_ours_to_fill_is_refused(tmp_path: Path, schema: str) -> None:
-    refused(tmp_path, f'{SMALLEST}schema = "{schema}"\n')
+    assert f"schema `{schema}`" in refused(tmp_path, f'{SMALLEST}schema = "{schema}"\n').message
 
 
 def test_tables_are_chosen_by_patterns_without_regard_to_case(tmp_path: Path) -> None:
