@@ -17,7 +17,7 @@ from cdc.mapping import TableProfile, chosen_dates, map_schema
 from cdc.model import Position, Progress, SourceSchema, TableMap
 from cdc.plan import Plan, make_plan
 from cdc.postgres import ddl, position, quarantine, schema
-from cdc.postgres.connection import Connection
+from cdc.postgres.connection import Connection, lock_source
 from cdc.postgres.target import connected
 from cdc.sqlite import changelog, triggers
 from cdc.sqlite import source as sqlite
@@ -234,6 +234,8 @@ async def request_resync(config: Config) -> list[str]:
         old_id = await position.find_by_path(connection, str(config.source.path), config.target.schema)
         if old_id is None:
             raise TargetError("this source was never loaded into Postgres", remedy="run `cdc up`")
+        # A running daemon goes by what it knew when it began: it would not see what is asked for here.
+        await lock_source(connection, old_id)
         crash_point("resync.before_adopt")
         if old_id != new_id:
             await position.adopt(connection, old_id, new_id)

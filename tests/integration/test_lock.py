@@ -8,8 +8,9 @@ import pytest
 from comparison import Comparison
 from harness import Daemon, application, make_config, up, value, wait_for, wait_until_caught_up
 
+from cdc import bootstrap
 from cdc.config import Config
-from cdc.errors import ExitCode
+from cdc.errors import AlreadyRunning, ExitCode
 
 STOPPED = "SELECT stopped_reason FROM cdc.stream"
 OWNER = "SELECT owner FROM cdc.stream"
@@ -96,3 +97,13 @@ async def test_a_daemon_killed_during_a_long_statement_does_not_lock_its_success
         await blocker.execute("COMMIT")
         assert await equal(app, config, second)
     await blocker.close()
+
+
+async def test_a_resync_is_refused_while_a_daemon_runs(app: apsw.Connection, config: Config) -> None:
+    with Daemon(config) as daemon:
+        # The heartbeat names the owner, and comes only once the lock is held.
+        await wait_for(lambda: value(config.target.dsn, OWNER), "the daemon's heartbeat", daemon=daemon)
+        with pytest.raises(AlreadyRunning):
+            await bootstrap.request_resync(config)
+        assert await value(config.target.dsn, "SELECT resync FROM cdc.stream") == []
+    app.close()
