@@ -3,6 +3,7 @@
 Values of SQLite are plain Python: None, int, float, str, bytes, and `InvalidText` for a text that is not UTF-8.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -323,6 +324,32 @@ class Rejection:
     reason: Reason
     detail: str
     remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableTally:
+    """What one batch did to one source table's rows in Postgres and in quarantine."""
+
+    upserted: int = 0
+    deleted: int = 0
+    quarantined: int = 0
+    released: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedBatch:
+    """A batch that Postgres committed: changelog entries after `after_seq` up to `last_seq`, which were `changes` many.
+
+    `tables` holds the source tables that something was done to. `seconds` is how long it took from the first read to
+    the commit, `lag_seconds` how old its oldest entry was when it was read.
+    """
+
+    after_seq: int
+    last_seq: int
+    changes: int
+    tables: Mapping[str, TableTally]
+    seconds: float
+    lag_seconds: float | None = None
 
 
 class Progress(Protocol):

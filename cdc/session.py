@@ -17,6 +17,7 @@ from cdc.postgres.target import Target
 from cdc.settling import Settled, Settling, identify
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.watch import Watch
+from cdc.vitals import Vitals
 
 QUIET_SECONDS: Final = 0.5  # pruning waits for a pause of the application this long
 BUSY_FACTOR: Final = 10  # unless so many times the usual number of entries wait to be pruned
@@ -26,14 +27,15 @@ class Session:
     """Both ends open, the lock held, capture known to be whole, and the position as Postgres has it."""
 
     def __init__(
-        self, config: Config, connection: Connection, source_id: str, watch: Watch, settling: Settling, ready: Settled
+        self, config: Config, connection: Connection, watch: Watch, vitals: Vitals, settling: Settling, ready: Settled
     ) -> None:
         self.source = ready.source
         self.position = ready.position
         self._config = config
         self._connection = connection
-        self._source_id = source_id
+        self._source_id = settling.source_id
         self._watch = watch
+        self._vitals = vitals
         self._audit = settling.audit
         self._applier = ready.applier
         self._resync = ready.resync
@@ -45,7 +47,7 @@ class Session:
         self._let_go = False
 
     @classmethod
-    async def open(cls, config: Config, target: Target, watch: Watch) -> Self:
+    async def open(cls, config: Config, target: Target, watch: Watch, vitals: Vitals | None = None) -> Self:
         """Open both ends and settle whatever changed since the last time; raises when that needs a person."""
         look = await asyncio.to_thread(sqlite.look, config)
         connection = await target.connect("daemon")
@@ -53,7 +55,7 @@ class Session:
             source_id = await identify(connection, config, look)
             await lock_source(connection, source_id)
             settling = Settling(config, connection, source_id)
-            return cls(config, connection, source_id, watch, settling, await settling.settle(look))
+            return cls(config, connection, watch, vitals or Vitals(), settling, await settling.settle(look))
         except BaseException:
             await connection.close()
             raise
@@ -151,6 +153,7 @@ class Session:
 
     async def _moved(self, reached: Position) -> None:
         self.position = reached
+        self._vitals.position = reached.seq
         self._moved_at = time.monotonic()
 
     async def _prune_if_due(self, now: float) -> None:

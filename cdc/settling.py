@@ -42,7 +42,7 @@ class Settling:
     def __init__(self, config: Config, connection: Connection, source_id: str) -> None:
         self._config = config
         self._connection = connection
-        self._source_id = source_id
+        self.source_id = source_id
 
     async def settle(self, look: Look) -> Settled:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""
@@ -55,15 +55,15 @@ class Settling:
             maps = self._maps(look, decided)
         targets = await self._targets(maps)
         tables = [(m, targets[m.target], compile_converter(m, targets[m.target])) for m in maps.values()]
-        applier = Applier(self._connection, self._source_id, tables)
+        applier = Applier(self._connection, self.source_id, tables)
         await applier.prepare()
         for target in targets.values():
-            names = await position.disable_triggers(self._connection, self._source_id, target)
+            names = await position.disable_triggers(self._connection, self.source_id, target)
             if names:
                 await self.audit("disable triggers", table=target.name, triggers=", ".join(names))
-        await position.store_schema_version(self._connection, self._source_id, look.signature.schema_version)
-        await position.set_phase(self._connection, self._source_id, "replicate")
-        await trail.record_missing(self._connection, audit.read(self._config.state.dir, AUDIT_COPIED), self._source_id)
+        await position.store_schema_version(self._connection, self.source_id, look.signature.schema_version)
+        await position.set_phase(self._connection, self.source_id, "replicate")
+        await trail.record_missing(self._connection, audit.read(self._config.state.dir, AUDIT_COPIED), self.source_id)
         return Settled(
             source=Source(self._config, look, maps),
             applier=applier,
@@ -76,10 +76,10 @@ class Settling:
         """Every step that changes something beside rows is told: in the log, in the audit file, and in Postgres."""
         logger.bind(**details).info(action)
         entry = audit.record(self._config.state.dir, action, "done", details)
-        await trail.record(self._connection, entry, self._source_id)
+        await trail.record(self._connection, entry, self.source_id)
 
     async def _state(self) -> StreamState:
-        state = await position.read(self._connection, self._source_id)
+        state = await position.read(self._connection, self.source_id)
         if state is None or state.position is None:
             raise TargetError(
                 "this source was never loaded into Postgres", remedy="run `cdc up`, or `cdc schema` and `cdc load`"
@@ -119,7 +119,7 @@ class Settling:
     async def _mend(self, look: Look, decided: Decisions, findings: Findings) -> tuple[Look, Decisions]:
         """Follow the application: note what must be compared, extend the targets, make capture whole."""
         await self.audit("follow a change of the file", reasons="; ".join(findings.reasons))
-        await position.request_resync(self._connection, self._source_id, findings.resync)
+        await position.request_resync(self._connection, self.source_id, findings.resync)
         maps = self._maps(look, decided)
         new = [maps[name] for name in findings.new_tables]
         if new:
@@ -131,7 +131,7 @@ class Settling:
         if findings.reinstall:
             look = await asyncio.to_thread(sqlite.install, self._config)
         crash_point("follow.after_capture")
-        await position.store_columns(self._connection, self._source_id, remember(maps.values()))
+        await position.store_columns(self._connection, self.source_id, remember(maps.values()))
         return look, remember(maps.values())
 
 

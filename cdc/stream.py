@@ -13,6 +13,7 @@ from cdc.postgres.target import Target
 from cdc.retry import retrying
 from cdc.session import Session
 from cdc.sqlite.watch import Watch
+from cdc.vitals import Doing, Vitals
 
 LOOK_AGAIN_SECONDS: Final = 0.02  # in WAL a file event comes before the commit can be seen, by up to 9 ms measured
 LOOK_AGAIN_EVERY_SECONDS: Final = 0.001  # uvloop takes less for nothing, and would spin
@@ -27,7 +28,14 @@ class Stream:
     `on_began` is called once, when both databases are open and settled for the first time.
     """
 
-    def __init__(self, config: Config, target: Target, on_began: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        target: Target,
+        on_began: Callable[[], None] = lambda: None,
+        vitals: Vitals | None = None,
+    ) -> None:
+        self.vitals = vitals or Vitals()
         self._on_began = on_began
         self._config = config
         self._target = target
@@ -75,7 +83,9 @@ class Stream:
     async def _in_session(self, work: SessionWork) -> bool | None:
         try:
             if self._session is None:
-                self._session = await Session.open(self._config, self._target, self._watch)
+                self._session = await Session.open(self._config, self._target, self._watch, self.vitals)
+                self.vitals.doing = Doing.STREAMING
+                self.vitals.last_error = None
                 if not self._began:
                     self._began = True
                     self._on_began()
@@ -90,6 +100,7 @@ class Stream:
         except BaseException:
             # Whatever we believed about either database is void: read it again before the next attempt.
             self._failed = True
+            self.vitals.doing = Doing.WAITING
             await self._close()
             raise
 
