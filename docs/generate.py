@@ -1,4 +1,4 @@
-"""Writes docs/cli.md and docs/configuration.md from what the program itself knows. `make docs` runs it."""
+"""Writes docs/cli.md, docs/configuration.md and docs/errors.md from what the program itself knows, for `make docs`."""
 
 import inspect
 import re
@@ -8,9 +8,11 @@ from typing import Any, Final
 
 import click
 import msgspec
+from error_catalogue import CLASSES, ErrorSite, as_prose, error_sites, literals
 
 from cdc.cli.entry import cli
 from cdc.config import ColumnOptions, Replicate, Snapshot, Source, State, TableOptions, Target
+from cdc.errors import CdcError, ExitCode, Policy
 
 FOLDER: Final = Path(__file__).parent
 NOTICE: Final = "<!-- Written by `make docs`; edit the sources it is made from. -->"
@@ -67,6 +69,42 @@ def configuration_page() -> str:
     for heading, struct in SECTIONS:
         parts += [f"## `{heading}`", inspect.cleandoc(struct.__doc__ or ""), _keys_table(heading, struct)]
     return "\n\n".join(parts) + "\n"
+
+
+def errors_page() -> str:
+    """The catalogue of every error: by class, and within it by the words of the message."""
+    sites = error_sites()
+    kinds = sorted({site.kind for site in sites}, key=lambda kind: (kind.exit_code, list(CLASSES.values()).index(kind)))
+    parts = ["# Errors", NOTICE, ERRORS_INTRODUCTION, _kinds_table(kinds)]
+    for kind in kinds:
+        parts += [f"## {kind.__name__}", _kind_text(kind), _errors_table([s for s in sites if s.kind is kind])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _kinds_table(kinds: Sequence[type[CdcError]]) -> str:
+    rows = [(f"[{k.__name__}](#{k.__name__.lower()})", f"{k.exit_code:d}", _POLICIES[k.policy]) for k in kinds]
+    return _table(("kind", "exit code", "the daemon"), rows)
+
+
+_POLICIES: Final = {Policy.RETRY: "tries again by itself", Policy.NEEDS_A_PERSON: "ends: it needs a person"}
+
+
+def _kind_text(kind: type[CdcError]) -> str:
+    meaning = inspect.cleandoc(kind.__doc__ or "")
+    return f"{meaning} Exit code {kind.exit_code:d} ({_EXIT_CODES[kind.exit_code]})."
+
+
+_EXIT_CODES: Final = {
+    ExitCode.CRITICAL: "critical",
+    ExitCode.USAGE: "wrong usage",
+    ExitCode.UNAVAILABLE: "a database cannot be reached",
+    ExitCode.CONFIG: "wrong configuration",
+}
+
+
+def _errors_table(sites: Sequence[ErrorSite]) -> str:
+    ordered = sorted({(s.message, s.remedy) for s in sites}, key=lambda texts: (literals(texts[0]).lower(), texts))
+    return _table(("message", "remedy"), [(as_prose(message), as_prose(remedy)) for message, remedy in ordered])
 
 
 def walk(group: click.Group, path: str = "cdc") -> list[tuple[str, click.Command]]:
@@ -169,6 +207,12 @@ or an impossible value is refused with exit code 78 and a remedy.
 Only `path` in `[source]` and `dsn` in `[target]` are required. A password does not belong into this file: it is taken
 from `PGPASSWORD`, from `PGPASSFILE`, or from `password_file`."""
 
+ERRORS_INTRODUCTION: Final = """\
+A command that fails says two lines on stderr, `error:` and `remedy:`, and ends with an exit code; with `--json` it
+answers with one object, `error`, `remedy` and `exit_code`. Whatever it was about to do is undone: both databases are as
+they were. Words in italics stand for names and numbers. Within a kind the messages stand in alphabetical order, by the
+first word that is always there."""
+
 STATUS_JSON: Final = """\
 ## What `cdc status --json` answers
 
@@ -200,9 +244,10 @@ With `--json` an error of any command is one object as well: `error`, `remedy`, 
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write all pages."""
     (FOLDER / "cli.md").write_text(cli_page(), encoding="utf-8")
     (FOLDER / "configuration.md").write_text(configuration_page(), encoding="utf-8")
+    (FOLDER / "errors.md").write_text(errors_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from sites import CLOSED_PORT, Site
 
 from cdc.postgres import embedded
 from cdc.postgres.embedded import EmbeddedServer
@@ -83,3 +84,17 @@ def _administer(program: str, server: EmbeddedServer, *arguments: str) -> None:
     binary = str(embedded.bundled_binaries() / program)
     command = [binary, f"--host={server.socket}", "--username=postgres", *arguments]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+
+@pytest.fixture
+def site(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
+    """A configured source with an empty Postgres, and the working directory in its folder."""
+    monkeypatch.chdir(tmp_path)
+    return Site(tmp_path, database, capsys)
+
+
+@pytest.fixture
+def cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
+    """The same with a Postgres that cannot be reached."""
+    monkeypatch.chdir(tmp_path)
+    return Site(tmp_path, CLOSED_PORT, capsys)

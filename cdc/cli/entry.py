@@ -13,7 +13,7 @@ from cdc.cli.failure import report
 from cdc.cli.init import init
 from cdc.cli.session import Session, terminable
 from cdc.cli.verify import verify
-from cdc.errors import ExitCode
+from cdc.errors import ExitCode, UsageError
 
 
 @click.group(
@@ -44,7 +44,7 @@ def cli(
     """
     del debug  # read by `main`, which also sees errors from before this point
     if verbose and quiet:
-        raise click.UsageError("--verbose and --quiet contradict each other")
+        raise UsageError("--verbose and --quiet contradict each other", remedy="give one of them, or neither")
     context.obj = Session(config_file=config_file, verbose=verbose, quiet=quiet, log_json=log_json)
 
 

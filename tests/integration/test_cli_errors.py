@@ -6,101 +6,23 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote as quote_url
 
-import apsw
 import pytest
+from sites import ROOT, Site
 
 from cdc import audit
-from cdc.cli import main
-from cdc.config import load_config
 from cdc.errors import ExitCode
 from cdc.keys import encode_key
-from cdc.model import Position, Reason, Rejection
+from cdc.model import Reason, Rejection
 from cdc.postgres import audit as postgres_audit
 from cdc.postgres import position
-from cdc.postgres.connection import Connection, connect, lock_source
+from cdc.postgres.connection import Connection, lock_source
 from cdc.postgres.quarantine import Held, Quarantine
-from cdc.sqlite import source as sqlite
 from cdc.sqlite.connection import open_source
 
-ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
-CLOSED_PORT = "postgresql://nobody@127.0.0.1:1/app"
-
-
-class Site:
-    """One configured source and target, and what an operator does there."""
-
-    def __init__(self, folder: Path, dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self.dsn = dsn
-        self._capsys = capsys
-        self.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, v)")
-        assert main(["init", str(folder / "app.db"), "--target", dsn]) == ExitCode.OK
-        capsys.readouterr()
-
-    def sql(self, text: str) -> None:
-        connection = apsw.Connection(str(self.folder / "app.db"))
-        connection.execute(text)
-        connection.close()
-
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        code = main(arguments)
-        shown = self._capsys.readouterr()
-        return code, shown.out, shown.err
-
-    def status(self, *arguments: str) -> dict[str, Any]:
-        code, out, _ = self.run("status", "--json", *arguments)
-        told: dict[str, Any] = json.loads(out)
-        assert told["exit_code"] == code
-        return told
-
-    def capture(self) -> str:
-        """Install capture; returns the source's id."""
-        found = sqlite.install(load_config(self.folder / "cdc.toml")).capture
-        assert found is not None
-        return found.source_id
-
-    def postgres(self, work: Callable[[Connection], Awaitable[None]]) -> None:
-        async def connected() -> None:
-            connection = await connect(self.dsn, purpose="test")
-            try:
-                await work(connection)
-            finally:
-                await connection.close()
-
-        asyncio.run(connected())
-
-    def replicating(self, seq: int = 1) -> str:
-        """As the databases are while the daemon follows, without a daemon."""
-        source_id = self.capture()
-
-        async def work(connection: Connection) -> None:
-            await position.create_state(connection)
-            await position.register(connection, source_id, str(self.folder / "app.db"), "public")
-            await position.begin_at(connection, source_id, Position(seq, "x"), "snapshot")
-            await position.set_phase(connection, source_id, "replicate")
-
-        self.postgres(work)
-        return source_id
-
-
-@pytest.fixture
-def site(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
-    monkeypatch.chdir(tmp_path)
-    return Site(tmp_path, database, capsys)
-
-
-@pytest.fixture
-def cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
-    """A site whose Postgres cannot be reached."""
-    monkeypatch.chdir(tmp_path)
-    return Site(tmp_path, CLOSED_PORT, capsys)
-
 
 # --- before anything was set up ---------------------------------------------------------------------------------------
 

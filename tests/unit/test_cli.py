@@ -116,7 +116,7 @@ def test_init_refuses_a_schema_that_could_not_be_used_later() -> None:
         (["init"], "`cdc init --help`"),
         (["status", "-c", "x.toml"], "stands before the command"),
         (["audit", "--limit", "0"], "`cdc audit --help`"),
-        (["-v", "-q", "status"], "`cdc --help`"),
+        (["-v", "-q", "status"], "one of them"),
         (["cleanup"], "--capture-only"),
         (["status", "--watch", "--json"], "again and again"),
     ],
