@@ -13,12 +13,13 @@ from cdc.config import Config
 from cdc.decisions import recall, remember
 from cdc.errors import SnapshotError, SourceError, TargetError
 from cdc.faults import crash_point
-from cdc.mapping import TableProfile, chosen_dates, map_schema
+from cdc.mapping import TableProfile, map_schema
 from cdc.model import Position, Progress, SourceSchema, TableMap
 from cdc.plan import Plan, make_plan
 from cdc.postgres import ddl, position, quarantine, schema
 from cdc.postgres.connection import Connection, lock_source
 from cdc.postgres.target import connected
+from cdc.rehearsal import rehearse_load
 from cdc.sqlite import changelog, triggers
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.catalogue import read_schema
@@ -135,7 +136,7 @@ def read_copy(config: Config, database: Path) -> Copy:
         capture = triggers.read_capture(connection, tables.tables)
         return Copy(
             schema=tables,
-            profiles={t.name: profile(connection, t, chosen_dates(t, config)) for t in tables.tables},
+            profiles={t.name: profile(connection, t) for t in tables.tables},
             source_id=capture.source_id if capture else None,
             position=changelog.newest(connection) if capture else None,
         )
@@ -148,19 +149,27 @@ def read_copy(config: Config, database: Path) -> Copy:
 
 async def build_plan(config: Config) -> Plan:
     """The preflight report; touches neither database, and holds up a rollback-journal writer no longer than allowed."""
-    copy = await asyncio.to_thread(_copy_for_plan, config)
-    maps = map_schema(copy.schema, config, copy.profiles)
-    return make_plan(copy.schema, maps, ddl.script(maps, config.target.schema), copy.profiles)
+    return await asyncio.to_thread(_plan, config)
 
 
-def _copy_for_plan(config: Config) -> Copy:
+def _plan(config: Config) -> Plan:
+    with _copy_for_plan(config) as database:
+        copy = read_copy(config, database)
+        maps = map_schema(copy.schema, config, copy.profiles)
+        script = ddl.script(maps, config.target.schema)
+        return make_plan(copy.schema, maps, script, copy.profiles, rehearse_load(database, maps))
+
+
+@contextmanager
+def _copy_for_plan(config: Config) -> Iterator[Path]:
+    """The newest snapshot, or a copy for the time of the block."""
     found = latest(snapshots_folder(config))
     if found is not None:
-        return read_copy(config, found.database)
+        yield found.database
+        return
     pause = config.snapshot.max_writer_pause_seconds
     with tempfile.TemporaryDirectory(prefix="cdc-plan-") as folder:
-        taken = take(config.source.path, Path(folder), max_writer_pause_seconds=pause)
-        return read_copy(config, taken.database)
+        yield take(config.source.path, Path(folder), max_writer_pause_seconds=pause).database
 
 
 # --- phase 1: schema --------------------------------------------------------------------------------------------------
@@ -168,7 +177,12 @@ def _copy_for_plan(config: Config) -> Copy:
 
 async def render_schema(config: Config) -> str:
     """The DDL as text that psql runs; touches neither database."""
-    copy = await asyncio.to_thread(_copy_for_plan, config)
+    return await asyncio.to_thread(_rendered, config)
+
+
+def _rendered(config: Config) -> str:
+    with _copy_for_plan(config) as database:
+        copy = read_copy(config, database)
     return ddl.script(map_schema(copy.schema, config, copy.profiles), config.target.schema).sql
 
 

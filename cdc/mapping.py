@@ -40,12 +40,29 @@ _NUMBER_NAMES: Final = ("NUMERIC", "DECIMAL", "NUMBER", "MONEY", "DEC")
 
 
 @dataclass(frozen=True, slots=True)
+class TextForms:
+    """How many texts have which form: time stamps without and with an offset, dates, empty ones, UUIDs, others.
+
+    Those make up all texts; `nul` and `invalid` (not UTF-8) are counted beside.
+    """
+
+    naive: int = 0
+    zoned: int = 0
+    date: int = 0
+    empty: int = 0
+    uuid: int = 0
+    other: int = 0
+    nul: int = 0
+    invalid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnProfile:
     """What one column holds: values of each storage class, and what about them matters to a Postgres type.
 
     `not_boolean` counts integers other than 0 and 1, `big` integers that a double cannot hold exactly, `json` texts
-    that are JSON objects or arrays, `not_json` texts that are no JSON at all. The texts of columns declared as dates
-    are counted by form too: `naive` to `other` then make up `text`.
+    that are JSON objects or arrays, `not_json` texts that are no JSON at all. `least` and `greatest` are of numbers,
+    `first` and `last` the beginnings of the texts at either end, `longest` the bytes of the longest text or blob.
     """
 
     name: str
@@ -56,15 +73,14 @@ class ColumnProfile:
     blob: int = 0
     not_boolean: int = 0
     big: int = 0
-    nul: int = 0
-    invalid: int = 0
     json: int = 0
     not_json: int = 0
-    naive: int = 0
-    zoned: int = 0
-    date: int = 0
-    empty: int = 0
-    other: int = 0
+    least: int | float | None = None
+    greatest: int | float | None = None
+    first: str | None = None
+    last: str | None = None
+    longest: int = 0
+    forms: TextForms = TextForms()
 
     @property
     def present(self) -> int:
@@ -74,11 +90,10 @@ class ColumnProfile:
 
 @dataclass(frozen=True, slots=True)
 class TableProfile:
-    """How many rows a table has and what its columns hold; `orphans` counts rows whose parent row is missing."""
+    """How many rows a table has and what its columns hold."""
 
     rows: int
     columns: tuple[ColumnProfile, ...]
-    orphans: int = 0
 
     def column(self, name: str) -> ColumnProfile | None:
         """The profile of the column of that name, compared without case, or None."""
@@ -88,13 +103,6 @@ class TableProfile:
 def is_temporal(declared_type: str) -> bool:
     """Whether a declared type speaks of dates or times, for which SQLite has no type of its own."""
     return declared_type.strip().upper().startswith(("DATE", "TIME"))
-
-
-def chosen_dates(table: Table, config: Config) -> frozenset[str]:
-    """The columns for which the operator chose a type of dates: a profile must look at the form of their texts."""
-    options = config.options(table.name)
-    types = {c.name: canonical_type(_options(options, c.name).type or "") for c in table.columns}
-    return frozenset(name for name, type_ in types.items() if type_ in ("date", "timestamp", "timestamptz"))
 
 
 def canonical_type(text: str) -> str:
@@ -269,9 +277,9 @@ def _temporal(name: str, in_key: bool, found: ColumnProfile) -> tuple[str, bool]
     if not found.present:
         return ("text" if in_key else _when_empty(name)), False
     candidates = (
-        ("timestamp", found.naive, in_key),
-        ("timestamptz", found.zoned, in_key),
-        ("date", found.date, in_key),
+        ("timestamp", found.forms.naive, in_key),
+        ("timestamptz", found.forms.zoned, in_key),
+        ("date", found.forms.date, in_key),
         ("bigint", found.integer, False),
         ("double precision", found.integer + found.real, found.big > 0),
         ("text", found.text, False),

@@ -8,15 +8,19 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cdc.errors import ExitCode
-from cdc.mapping import TableProfile
+from cdc.mapping import ColumnProfile, TableProfile
 from cdc.model import LeftOut, SourceSchema, TableMap
 from cdc.postgres.script import Made, Note, Script
-from cdc.risks import Risk, risks
+from cdc.rehearsal import Rehearsal
+from cdc.risks import Risk, kept_out, risks
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnPlan:
-    """One column on its way; `source` is the SQLite expression where the column is none of the table's own."""
+    """One column on its way; `source` is the SQLite expression where the column is none of the table's own.
+
+    `holds` is what the data really is, None when nothing was looked at.
+    """
 
     source: str
     declared_type: str
@@ -24,6 +28,7 @@ class ColumnPlan:
     type: str
     key: bool
     literal: bool
+    holds: ColumnProfile | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +92,20 @@ class Plan:
 
 
 def make_plan(
-    schema: SourceSchema, maps: Sequence[TableMap], script: Script, profiles: Mapping[str, TableProfile] | None = None
+    schema: SourceSchema,
+    maps: Sequence[TableMap],
+    script: Script,
+    profiles: Mapping[str, TableProfile] | None = None,
+    rehearsal: Rehearsal | None = None,
 ) -> Plan:
-    """The report over a schema, its maps, their script, and the profiles by source name where data was looked at."""
+    """The report over a schema, its maps and their script; and where data was looked at, the profiles by source name
+    and what a rehearsal of the load kept out.
+    """
     known = profiles or {}
-    found = [risk for m in maps for risk in risks(m.source, m, known.get(m.source.name))]
+    found = [
+        *kept_out(rehearsal or Rehearsal()),
+        *(risk for m in maps for risk in risks(m.source, m, known.get(m.source.name))),
+    ]
     return Plan(
         tables=tuple(_table(m, script, known.get(m.source.name)) for m in maps),
         left_out=schema.left_out,
@@ -113,7 +127,7 @@ def _table(mapped: TableMap, script: Script, profile: TableProfile | None) -> Ta
         target=mapped.target,
         key=mapped.key,
         key_kind=mapped.source.key.kind.value,
-        columns=tuple(_columns(mapped)),
+        columns=tuple(_columns(mapped, profile)),
         creates=tuple(
             (s.kind.value, s.object) for s in script.after_load if s.table == mapped.target and s.kind in made
         ),
@@ -121,7 +135,7 @@ def _table(mapped: TableMap, script: Script, profile: TableProfile | None) -> Ta
     )
 
 
-def _columns(mapped: TableMap) -> Iterable[ColumnPlan]:
+def _columns(mapped: TableMap, profile: TableProfile | None) -> Iterable[ColumnPlan]:
     for column in mapped.columns:
         declared = mapped.source.column(column.source).declared_type if column.source else ""
         yield ColumnPlan(
@@ -131,6 +145,7 @@ def _columns(mapped: TableMap) -> Iterable[ColumnPlan]:
             type=column.type,
             key=column.target in mapped.key,
             literal=column.literal,
+            holds=profile.column(column.source) if profile and column.source else None,
         )
 
 

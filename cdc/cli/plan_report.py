@@ -1,13 +1,16 @@
 """The plan for people: tables first, then what stays behind, then every risk, the worst first."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from rich.text import Text
 
-from cdc.cli.output import counted, facts_of, indented, print_table, say, show
+from cdc.cli.output import bytes_text, counted, facts_of, indented, print_table, say, show
+from cdc.mapping import ColumnProfile
 from cdc.plan import Plan, TablePlan
 from cdc.risks import Risk
 
+_SHOWN_KEYS: Final = 5
 _STYLES = {"blocks": "bold red", "quarantine": "yellow", "note": "dim"}
 _HEADINGS = {
     "blocks": "these keep the first copy from beginning",
@@ -36,12 +39,53 @@ def _row(table: TablePlan) -> tuple[object, ...]:
 def _print_columns(table: TablePlan) -> None:
     say()
     rows = [
-        (column.source, column.declared_type or "none", f"{column.target} {column.type}", "key" if column.key else "")
+        (
+            column.source,
+            column.declared_type or "none",
+            f"{column.target} {column.type}{', key' if column.key else ''}",
+            _holds(column.holds) if column.holds else "",
+        )
         for column in table.columns
     ]
-    print_table((table.source, "declared", "in Postgres", ""), rows)
+    print_table((table.source, "declared", "in Postgres", "holds"), rows)
     for kind, name in table.creates:
         say(f"  {kind} {name}")
+
+
+def _holds(found: ColumnProfile) -> str:
+    """What a column really holds: `59 texts, 22 NULL; all JSON; 36 to 812 bytes`."""
+    storage = ((found.integer, "integer"), (found.real, "real"), (found.text, "text"), (found.blob, "blob"))
+    counts = [counted(n, what) for n, what in storage if n] + ([f"{found.null:,} NULL"] if found.null else [])
+    parts = [", ".join(counts) or "no rows", *_sorts(found), *_extent(found)]
+    return "; ".join(parts)
+
+
+def _sorts(found: ColumnProfile) -> Iterator[str]:
+    forms = found.forms
+    sorts = (
+        (found.json, found.text, "JSON"),
+        (forms.naive, found.text, "time stamps without an offset"),
+        (forms.zoned, found.text, "time stamps with an offset"),
+        (forms.date, found.text, "dates"),
+        (forms.uuid, found.text, "UUIDs"),
+        (forms.empty, found.text, "empty"),
+        (forms.nul, found.text, "with a NUL character"),
+        (forms.invalid, found.text, "not in UTF-8"),
+    )
+    for n, of, what in sorts:
+        if n:
+            yield f"all {what}" if n == of else f"{n:,} {what}"
+    if found.integer and not found.not_boolean:
+        yield "all 0 or 1"
+
+
+def _extent(found: ColumnProfile) -> Iterator[str]:
+    if found.least is not None and found.not_boolean + found.real:
+        yield f"{found.least} to {found.greatest}"
+    if found.forms.naive + found.forms.zoned + found.forms.date == found.text - found.forms.empty and found.last:
+        yield f"up to {found.last}"
+    elif found.longest:
+        yield f"up to {bytes_text(found.longest)}"
 
 
 def _print_left_out(plan: Plan) -> None:
@@ -62,6 +106,9 @@ def _print_risks(level: str, risks: Iterable[Risk]) -> None:
     for risk in found:
         place = f"{risk.table}.{risk.column}" if risk.column else risk.table
         show(indented(f"{place}: {risk.text}", 2))
+        if risk.keys:
+            more = f", and {risk.rows - _SHOWN_KEYS:,} more" if risk.rows > _SHOWN_KEYS else ""
+            show(indented(f"keys: {', '.join(risk.keys[:_SHOWN_KEYS])}{more}", 4))
         show(indented(f"remedy: {risk.remedy}", 4))
 
 

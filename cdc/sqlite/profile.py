@@ -1,134 +1,160 @@
-"""What the columns of a table hold, counted in one scan of a snapshot and one more for each column of dates."""
+"""What the columns of a table hold, counted in one scan of a snapshot."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
-from typing import Final
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 import apsw
 
-from cdc.mapping import ColumnProfile, TableProfile, is_temporal
+from cdc.mapping import ColumnProfile, TableProfile, TextForms
 from cdc.model import Column, Table
 from cdc.quoting import quote
 from cdc.sqlite.connection import translated
-from cdc.text_forms import DATES, INSTANTS, TIMESTAMPS, all_match, days, instants, microseconds
+from cdc.text_forms import DATES, INSTANTS, TIMESTAMPS, UUIDS, all_match, days, instants, microseconds
 
 # SQLite allows 2,000 result columns; wide tables are read in parts.
-_COLUMNS_A_SCAN: Final = 150
+_COLUMNS_A_SCAN: Final = 100
 
 _BEYOND_DOUBLE: Final = 2**53
-_NUL: Final = 1 << 32
+_SHOWN: Final = 40  # characters of the least and the greatest text
 
+_BEGINS_AS_DATE: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-")
+_LONGEST_DATE: Final = 60  # bytes; digits of a second may be followed by any number of zeros
+_UUID_BYTES: Final = 36
 _FORMS: Final = (("naive", TIMESTAMPS, microseconds), ("zoned", INSTANTS, instants), ("date", DATES, days))
 
 
-def profile(connection: apsw.Connection, table: Table, dates: Collection[str] = ()) -> TableProfile:
+def profile(connection: apsw.Connection, table: Table) -> TableProfile:
     """Counts over all rows; meant for a snapshot, because on a live file it holds one read for the whole scan.
-
-    The texts of columns in `dates` are counted by form as if they were declared as dates.
 
     Raises `SourceError` when SQLite cannot read the table.
     """
     with translated(f"profiling table {table.name}"):
-        functions: dict[str, Callable[..., int | str]] = {"_cdc_faults": _faults, "_cdc_form": _form}
-        for name, function in functions.items():
-            connection.create_scalar_function(name, function, 1, deterministic=True)
+        connection.create_aggregate_function("_cdc_texts", _texts, 1)
         rows, columns = 0, list[ColumnProfile]()
         for start in range(0, len(table.columns), _COLUMNS_A_SCAN):
             rows, found = _scan(connection, table, table.columns[start : start + _COLUMNS_A_SCAN])
             columns += found
-        temporal = {c.name for c in table.columns if is_temporal(c.declared_type) or c.name in dates}
-        columns = [_with_forms(connection, table, c) if c.name in temporal and c.text else c for c in columns]
-        return TableProfile(rows, tuple(columns), _orphans(connection, table))
+        return TableProfile(rows, tuple(columns))
 
 
 def _scan(connection: apsw.Connection, table: Table, part: Sequence[Column]) -> tuple[int, list[ColumnProfile]]:
-    counts = ", ".join(count for column in part for count in _counts(column))
-    (found,) = connection.execute(f"SELECT count(*), {counts} FROM {quote(table.name)}").fetchall()
-    rows, *numbers = (int(n or 0) for n in found)
+    asked = [list(_asked(column)) for column in part]
+    listed = ", ".join(expression for column in asked for expression in column)
+    found: tuple[Any, ...] = connection.execute(f"SELECT count(*), {listed} FROM {quote(table.name)}").get
+    rows, answers = int(found[0]), list(found[1:])
     columns = []
-    for column in part:
-        integer, real, text, blob, not_boolean, big, faults, json, not_json = (numbers.pop(0) for _ in range(9))
-        columns.append(
-            ColumnProfile(
-                column.name,
-                null=rows - integer - real - text - blob,
-                integer=integer,
-                real=real,
-                text=text,
-                blob=blob,
-                not_boolean=not_boolean,
-                big=big,
-                nul=faults // _NUL,
-                invalid=faults % _NUL,
-                json=json,
-                not_json=not_json,
-            )
-        )
+    for column, expressions in zip(part, asked, strict=True):
+        columns.append(_profile(column.name, rows, answers[: len(expressions)]))
+        del answers[: len(expressions)]
     return rows, columns
 
 
-def _counts(column: Column) -> Iterator[str]:
+def _asked(column: Column) -> Iterator[str]:
+    """The expressions that `_profile` reads, in its order."""
     name = quote(column.name)
     for storage in ("integer", "real", "text", "blob"):
-        yield f"sum(typeof({name}) = '{storage}')"
-    yield f"sum(typeof({name}) = 'integer' AND {name} NOT IN (0, 1))"
-    yield f"sum(typeof({name}) = 'integer' AND {name} NOT BETWEEN -{_BEYOND_DOUBLE} AND {_BEYOND_DOUBLE})"
-    # As a blob, because a text that is not UTF-8 cannot be handed to a function as a text.
-    yield f"sum(CASE WHEN typeof({name}) = 'text' THEN _cdc_faults(CAST({name} AS BLOB)) END)"
-    yield f"sum(CASE WHEN typeof({name}) = 'text' AND {name} GLOB '[[{{]*' THEN json_valid({name}) END)"
-    yield f"sum(CASE WHEN typeof({name}) = 'text' THEN NOT json_valid({name}) END)"
-
-
-def _faults(data: bytes) -> int:
-    """1 for a text that is not UTF-8, 2**32 for one with a NUL, so that one sum counts both."""
-    nul = _NUL if b"\x00" in data else 0
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return nul + 1
-    return nul
-
-
-def _with_forms(connection: apsw.Connection, table: Table, found: ColumnProfile) -> ColumnProfile:
-    name = quote(found.name)
-    forms = connection.execute(
-        f"SELECT _cdc_form(CAST({name} AS BLOB)) AS form, count(*) FROM {quote(table.name)} "
-        f"WHERE typeof({name}) = 'text' GROUP BY form"
+        yield f"count(*) FILTER (WHERE typeof({name}) = '{storage}')"
+    yield f"count(*) FILTER (WHERE typeof({name}) = 'integer' AND {name} NOT IN (0, 1))"
+    yield (
+        f"count(*) FILTER (WHERE typeof({name}) = 'integer' "
+        f"AND {name} NOT BETWEEN -{_BEYOND_DOUBLE} AND {_BEYOND_DOUBLE})"
     )
-    counts = {str(form): int(count) for form, count in forms}
-    return replace(
-        found,
-        naive=counts.get("naive", 0),
-        zoned=counts.get("zoned", 0),
-        date=counts.get("date", 0),
-        empty=counts.get("empty", 0),
-        other=counts.get("other", 0),
+    text = f"FILTER (WHERE typeof({name}) = 'text')"
+    yield f"count(*) FILTER (WHERE typeof({name}) = 'text' AND {name} GLOB '[[{{]*' AND json_valid({name}))"
+    yield f"count(*) FILTER (WHERE typeof({name}) = 'text' AND NOT json_valid({name}))"
+    for extreme in ("min", "max"):
+        yield f"{extreme}({name}) FILTER (WHERE typeof({name}) IN ('integer', 'real'))"
+        # As a blob, because a text that is not UTF-8 cannot be handed over as a text.
+        yield f"CAST({extreme}(substr({name}, 1, {_SHOWN})) {text} AS BLOB)"
+    yield f"max(length(CAST({name} AS BLOB))) FILTER (WHERE typeof({name}) IN ('text', 'blob'))"
+    yield f"_cdc_texts(CAST({name} AS BLOB)) {text}"
+
+
+def _profile(name: str, rows: int, answers: Sequence[object]) -> ColumnProfile:
+    integer, real, text, blob, not_boolean, big, json, not_json = (int(str(n)) for n in answers[:8])
+    least, first, greatest, last, longest, forms = answers[8:]
+    return ColumnProfile(
+        name,
+        null=rows - integer - real - text - blob,
+        integer=integer,
+        real=real,
+        text=text,
+        blob=blob,
+        not_boolean=not_boolean,
+        big=big,
+        json=json,
+        not_json=not_json,
+        least=_number(least),
+        greatest=_number(greatest),
+        first=_shown(first),
+        last=_shown(last),
+        longest=int(str(longest or 0)),
+        forms=TextForms(*map(int, str(forms).split(","))) if forms else TextForms(),
     )
+
+
+def _number(found: object) -> int | float | None:
+    return found if isinstance(found, int | float) else None
+
+
+def _shown(found: object) -> str | None:
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else None
+
+
+@dataclass(slots=True)
+class _Counts:
+    naive: int = 0
+    zoned: int = 0
+    date: int = 0
+    empty: int = 0
+    uuid: int = 0
+    other: int = 0
+    nul: int = 0
+    invalid: int = 0
+
+
+class _Texts:
+    """An aggregate over the bytes of texts: how many there are of each form. Its answer is read by `TextForms`."""
+
+    def __init__(self) -> None:
+        self._counts = _Counts()
+
+    def step(self, data: bytes) -> None:
+        """One text more."""
+        counts = self._counts
+        if b"\x00" in data:
+            counts.nul += 1
+        try:
+            form = _form(data)
+        except UnicodeDecodeError:
+            counts.invalid += 1
+            form = "other"
+        setattr(counts, form, getattr(counts, form) + 1)
+
+    def final(self) -> str:
+        """The counts in the order of their names above."""
+        return ",".join(str(getattr(self._counts, f.name)) for f in fields(_Counts))
+
+
+def _texts() -> tuple[_Texts, Callable[..., None], Callable[[_Texts], str]]:
+    return _Texts(), _Texts.step, _Texts.final
 
 
 def _form(data: bytes) -> str:
-    """Which of the forms of `ColumnProfile` a text has; a date that no calendar knows is `other`."""
+    """Which of the forms of `TextForms` a text has; a date that no calendar knows is `other`."""
+    text = data.decode()
     if not data:
         return "empty"
-    try:
-        text = data.decode()
+    if len(data) == _UUID_BYTES and all_match(UUIDS, [text]):
+        return "uuid"
+    if len(data) <= _LONGEST_DATE and _BEGINS_AS_DATE.match(data):
         for form, pattern, read in _FORMS:
             if all_match(pattern, [text]):
-                read([text])
+                try:
+                    read([text])
+                except ValueError:
+                    break
                 return form
-    except ValueError:
-        pass
     return "other"
-
-
-def _orphans(connection: apsw.Connection, table: Table) -> int:
-    """Rows whose parent is missing; a foreign key that SQLite itself cannot check counts none."""
-    if not table.foreign_keys:
-        return 0
-    try:
-        found = connection.execute(
-            "SELECT count(DISTINCT rowid) FROM pragma_foreign_key_check(?)", (table.name,)
-        ).fetchone()
-    except apsw.SQLError:
-        return 0
-    return int(found[0]) if found else 0

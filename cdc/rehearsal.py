@@ -1,0 +1,127 @@
+"""Which rows of a copy the load would keep out: all are converted as the load converts them, and go nowhere."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from cdc.convert import TableConverter, compile_converter
+from cdc.keys import encode_key, show_key
+from cdc.model import ColumnMap, KeyValues, Reason, Rejection, TableMap, TargetColumn, TargetTable
+from cdc.postgres.foreign_keys import Link, links
+from cdc.sqlite.connection import open_copy
+from cdc.sqlite.orphans import KeptOut
+from cdc.sqlite.rows import chunks
+from cdc.type_names import column_of_type
+
+CHUNK_ROWS: Final = 256
+CHUNK_BYTES: Final = 4 * 1024 * 1024
+MOST_KEYS: Final = 10_000  # told by name for each finding; the others are counted
+
+_ORPHAN_REMEDY: Final = "add the parents or correct the references in SQLite; each is released when its parent arrives"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Rows of a table that stay behind for one reason; `keys` are in their form for people, `MOST_KEYS` at most."""
+
+    table: str
+    column: str
+    reason: Reason
+    detail: str
+    remedy: str
+    rows: int
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A column whose type only the database knows, so that nothing could be tried."""
+
+    table: str
+    column: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What became of every row. `unknown` are columns that could not be tried."""
+
+    findings: tuple[Finding, ...] = ()
+    unknown: tuple[Unknown, ...] = ()
+
+
+def rehearse_load(database: Path, maps: Sequence[TableMap]) -> Rehearsal:
+    """Convert every row of a copy; needs no Postgres. Orphans include the children of rows that stay behind."""
+    unknown: list[Unknown] = []
+    connection = open_copy(database)
+    try:
+        notes = _Notes(KeptOut(connection, maps))
+        for mapped in maps:
+            known, converter = _converter(mapped, unknown)
+            for chunk in chunks(connection, known, CHUNK_ROWS, CHUNK_BYTES):
+                notes.add(mapped, converter.rows(chunk).rejected)
+        notes.add_orphans([link for link in links(maps) if isinstance(link, Link)])
+    finally:
+        connection.close()
+    return Rehearsal(tuple(notes.findings()), tuple(unknown))
+
+
+def _converter(mapped: TableMap, unknown: list[Unknown]) -> tuple[TableMap, TableConverter]:
+    """The map without the columns that cannot be tried, which are added to `unknown`, and its converter."""
+    columns = {c.target: _column(mapped, c) for c in mapped.columns}
+    unknown += [Unknown(mapped.source.name, c.target, c.type) for c in mapped.columns if columns[c.target] is None]
+    known = replace(mapped, columns=tuple(c for c in mapped.columns if columns[c.target]))
+    target = TargetTable(mapped.schema, mapped.target, tuple(filter(None, columns.values())))
+    return known, compile_converter(known, target)
+
+
+def _column(mapped: TableMap, column: ColumnMap) -> TargetColumn | None:
+    not_null = column.target in mapped.key or (
+        column.source is not None and mapped.source.column(column.source).not_null
+    )
+    return column_of_type(column.target, column.type, not_null=not_null)
+
+
+class _Notes:
+    def __init__(self, kept_out: KeptOut) -> None:
+        self._kept_out = kept_out
+        self._rows: Counter[tuple[str, Rejection]] = Counter()
+        self._keys: dict[tuple[str, Rejection], list[str]] = {}
+
+    def add(self, mapped: TableMap, rejected: Sequence[tuple[KeyValues, Rejection]]) -> None:
+        self._kept_out.add(mapped, (key for key, _ in rejected))
+        for key, why in rejected:
+            place = (mapped.source.name, why)
+            self._rows[place] += 1
+            listed = self._keys.setdefault(place, [])
+            if len(listed) < MOST_KEYS:
+                listed.append(show_key(encode_key(key)))
+
+    def add_orphans(self, found: Sequence[Link]) -> None:
+        """Until no child is without its parent: an orphan that stays behind may have children of its own."""
+        settled = False
+        while not settled:
+            settled = True
+            for link in found:
+                columns = _source_names(link.child, link.columns)
+                parent_columns = _source_names(link.parent, link.parent_columns)
+                why = Rejection(", ".join(columns), Reason.ORPHAN, _orphan(link), _ORPHAN_REMEDY)
+                while keys := self._kept_out.orphans(link.child, columns, link.parent, parent_columns):
+                    self.add(link.child, [(key, why) for key in keys])
+                    settled = False
+
+    def findings(self) -> Iterator[Finding]:
+        for (table, why), rows in self._rows.items():
+            keys = tuple(self._keys[table, why])
+            yield Finding(table, why.column, why.reason, why.detail, why.remedy, rows, keys)
+
+
+def _orphan(link: Link) -> str:
+    return f"the parent row in {link.parent.source.name} is missing, or stays behind itself"
+
+
+def _source_names(mapped: TableMap, targets: Sequence[str]) -> list[str]:
+    by_target = {c.target: c.source for c in mapped.columns}
+    return [by_target[name] or name for name in targets]

@@ -1,0 +1,65 @@
+"""Rows of a copy that Postgres would not get, and the children that this leaves without a parent."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import apsw
+
+from cdc.model import InvalidText, KeyValues, TableMap
+from cdc.quoting import quote
+from cdc.sqlite.connection import translated
+from cdc.sqlite.rows import fetch
+
+FOUND_AT_ONCE: Final = 1_000
+
+
+class KeptOut:
+    """Keys of rows that stay behind, in temporary tables of the connection to a copy: they may outgrow memory."""
+
+    def __init__(self, connection: apsw.Connection, tables: Sequence[TableMap]) -> None:
+        self._connection = connection
+        self._names = {m.source.name: f"_cdc_kept_out_{place}" for place, m in enumerate(tables)}
+        with translated("the notes of the rehearsal"):
+            for mapped in tables:
+                columns = ", ".join(_columns(mapped))
+                connection.execute(f"CREATE TEMP TABLE {self._name(mapped)}({columns}, PRIMARY KEY ({columns}))")
+
+    def add(self, mapped: TableMap, keys: Iterable[KeyValues]) -> None:
+        """Note keys of rows that stay behind."""
+        with translated("the notes of the rehearsal"), self._connection:
+            for key in keys:
+                marks = ", ".join("CAST(? AS TEXT)" if isinstance(value, InvalidText) else "?" for value in key)
+                bound = [value.data if isinstance(value, InvalidText) else value for value in key]
+                self._connection.execute(f"INSERT OR IGNORE INTO {self._name(mapped)} VALUES ({marks})", bound)
+
+    def orphans(
+        self, child: TableMap, columns: Sequence[str], parent: TableMap, parent_columns: Sequence[str]
+    ) -> list[KeyValues]:
+        """Keys of children that do not stay behind yet but whose parent is missing or does; a bounded number.
+
+        Columns are named as in SQLite.
+        """
+        there = " AND ".join(f"c.{quote(c)} IS NOT NULL" for c in columns)
+        refers = " AND ".join(f"p.{quote(p)} = c.{quote(c)}" for c, p in zip(columns, parent_columns, strict=True))
+        key = ", ".join(f"c.{quote(name)}" for name in child.source.key.columns)
+        sql = (
+            f"SELECT {key} FROM {quote(child.source.name)} AS c WHERE {there} AND NOT {self._is_noted(child, 'c')} "
+            f"AND NOT EXISTS (SELECT 1 FROM {quote(parent.source.name)} AS p WHERE {refers} "
+            f"AND NOT {self._is_noted(parent, 'p')}) LIMIT {FOUND_AT_ONCE}"
+        )
+        with translated(f"looking for orphans of {child.source.name}"):
+            return [tuple(row) for row in fetch(self._connection, sql)]
+
+    def _name(self, mapped: TableMap) -> str:
+        return f"temp.{self._names[mapped.source.name]}"
+
+    def _is_noted(self, mapped: TableMap, alias: str) -> str:
+        same = " AND ".join(
+            f"k.{ours} IS {alias}.{quote(theirs)}"
+            for ours, theirs in zip(_columns(mapped), mapped.source.key.columns, strict=True)
+        )
+        return f"EXISTS (SELECT 1 FROM {self._name(mapped)} AS k WHERE {same})"
+
+
+def _columns(mapped: TableMap) -> list[str]:
+    return [f"k{place}" for place, _ in enumerate(mapped.source.key.columns)]
