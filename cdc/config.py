@@ -13,11 +13,13 @@ Relative paths are relative to the configuration file.
 
 import difflib
 import fnmatch
+import json
 import os
-import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from types import NoneType
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -25,6 +27,8 @@ from cdc.errors import ConfigError
 
 DEFAULT_FILE: Final = "cdc.toml"
 EMBEDDED: Final = "embedded"
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,29 +132,34 @@ def load_config(path: Path) -> Config:
             f"configuration file {path} does not exist",
             remedy="create one with `cdc init SQLITE-FILE`, or name it with `-c FILE` or $CDC_CONFIG",
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ConfigError(
-            f"configuration file {path} cannot be read: {error}", remedy="check its permissions"
+            f"configuration file {path} cannot be read: {error.strerror}",
+            remedy="make it a file that the user who runs this tool may read, in a folder that this user may enter",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"configuration file {path} is not UTF-8 text: byte {error.start + 1} is not",
+            remedy="save it in UTF-8, as TOML has to be",
         ) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"configuration file {path} is not valid TOML: {error}", remedy="correct that line") from None
+        raise ConfigError(
+            f"configuration file {path} is not valid TOML: {error}",
+            remedy="correct that line; texts stand in quotes, and a section's name in brackets on a line of its own",
+        ) from None
     return _beside(decode_config(raw, str(path)), path.resolve().parent)
 
 
-def decode_config(raw: dict[str, Any], name: str = "configuration") -> Config:
+def decode_config(raw: dict[str, Any], file: str = "configuration") -> Config:
     """The configuration in a decoded TOML document; raises `ConfigError`."""
-    try:
-        config = msgspec.convert(raw, Config, strict=True, dec_hook=_path_from_text)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{name}: {_in_words(str(error))}", remedy=_remedy(str(error))) from None
-    _check_values(config, name)
+    config = _section(raw, Config, "", file)
+    schema = config.target.schema
+    if not schema or schema.startswith("pg_") or schema == "cdc":
+        raise ConfigError(
+            f"{file}: `schema` in [target] cannot be `{schema}`",
+            remedy="choose another schema; `cdc` holds this tool's own state and `pg_` names belong to Postgres",
+        )
     return config
-
-
-def _path_from_text(wanted: type[Any], value: object) -> Path:
-    if wanted is Path and isinstance(value, str) and value:
-        return Path(value)
-    raise ValueError("expected a path")
 
 
 def _beside(config: Config, base: Path) -> Config:
@@ -164,49 +173,77 @@ def _beside(config: Config, base: Path) -> Config:
     )
 
 
-_UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>[^`]+)`(?: - at `\$(?P<path>[^`]*)`)?")
-_MISSING: Final = re.compile(r"Object missing required field `(?P<name>[^`]+)`(?: - at `\$(?P<path>[^`]*)`)?")
-_SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
-    "": Config,
-    "source": Source,
-    "target": Target,
-    "state": State,
-    "replicate": Replicate,
-    "snapshot": Snapshot,
+# What may stand in a key of each type: in words, and as an example for keys without a default.
+KINDS: Final[Mapping[object, tuple[str, object]]] = {
+    int: ("a whole number greater than zero", 1000),
+    float: ("a number greater than zero", 2.5),
+    str: ("a text in quotes", "text"),
+    Path: ("a path in quotes", "folder/file"),
+    list[str]: ("a list of texts", ["one", "two"]),
+    Literal["declared", "rowid"]: ("`declared` or `rowid`", "rowid"),
 }
+_LARGEST: Final = 10**15  # of any number: far beyond sense, and SQLite can still compute with it
+_MAY_BE_ZERO: Final = ("busy_timeout_seconds", "idle_close_seconds", "max_writer_pause_seconds", "prune_seconds")
 
 
-def _section_of(path: str | None) -> str:
-    return (path or "").strip(".")
+def _section(raw: object, kind: type[S], place: str, file: str) -> S:
+    """One section as its struct, decoded by itself so that an error can name the place as it stands in the file."""
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{file}: `{place}` must be a section", remedy=f"write its keys below a line `[{place}]`")
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    where = f"in [{place}]" if place else "at the top level"
+    for key in raw:
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1)
+            meant = f"did you mean `{near[0]}`? " if near else ""
+            raise ConfigError(
+                f"{file}: unknown key `{key}` {where}",
+                remedy=f"{meant}correct or remove it; what may stand there: {', '.join(fields)}",
+            )
+    for key, field in fields.items():
+        if field.required and key not in raw:
+            raise ConfigError(
+                f"{file}: `{key}` is missing {where}",
+                remedy="add it; `cdc -c NEW.toml init SQLITE-FILE` writes a file with all that is needed",
+            )
+    return kind(**{key: _value(value, fields[key], f"{place}.{key}".strip("."), file) for key, value in raw.items()})
 
 
-def _in_words(message: str) -> str:
-    if found := _UNKNOWN.search(message):
-        section = _section_of(found["path"])
-        return f"unknown key `{found['name']}`" + (f" in [{section}]" if section else "")
-    if found := _MISSING.search(message):
-        section = _section_of(found["path"])
-        return f"`{found['name']}` is missing" + (f" in [{section}]" if section else "")
-    return message.replace("`$.", "`")
-
-
-def _remedy(message: str) -> str:
-    if found := _UNKNOWN.search(message):
-        section = _section_of(found["path"])
-        struct = _SECTIONS.get(section) or (ColumnOptions if ".columns" in section else TableOptions)
-        known = [f.name for f in msgspec.structs.fields(struct)]
-        near = difflib.get_close_matches(found["name"], known, n=1)
-        return f"did you mean `{near[0]}`?" if near else f"remove it; known keys are {', '.join(known)}"
-    return "correct the configuration file; docs/configuration.md lists every key"
-
-
-def _check_values(config: Config, name: str) -> None:
-    positive = ("poll_seconds", "round_entries", "round_entries_journal", "round_bytes", "heartbeat_seconds")
-    for key in positive:
-        if getattr(config.replicate, key) <= 0:
-            raise ConfigError(f"{name}: `{key}` in [replicate] must be greater than zero", remedy="correct the value")
-    if not config.target.schema or config.target.schema.startswith("pg_") or config.target.schema == "cdc":
+def _value(raw: object, field: msgspec.structs.FieldInfo, place: str, file: str) -> Any:
+    kind = plain_type(field.type)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return _section(raw, kind, place, file)
+    if get_origin(kind) is dict:
+        inner = get_args(kind)[1]
+        named = raw.items() if isinstance(raw, dict) else [(place, raw)]
+        return {name: _section(value, inner, f"{place}.{name}", file) for name, value in named}
+    try:
+        value = msgspec.convert(raw, kind, strict=True, dec_hook=_path_from_text)
+    except msgspec.ValidationError:
+        value = None
+    if value is None or (isinstance(value, int | float) and not _in_range(field.name, value)):
+        words, example = KINDS[kind]
+        words = "zero or a number greater than zero" if field.name in _MAY_BE_ZERO else words
+        default = field.default if isinstance(field.default, int | float | str) else example
+        section, _, key = place.rpartition(".")
         raise ConfigError(
-            f"{name}: schema `{config.target.schema}` in [target] cannot be replicated into",
-            remedy="choose another schema; `cdc` holds this tool's own state and `pg_` names belong to Postgres",
+            f"{file}: `{key}` in [{section}] must be {words}",
+            remedy=f"write it as `{key} = {json.dumps(default)}`, for example",
         )
+    return value
+
+
+def plain_type(kind: Any) -> Any:
+    """The type of a key without the None that stands for a missing one."""
+    inner = get_args(kind)
+    return next(k for k in inner if k is not NoneType) if NoneType in inner else kind
+
+
+def _in_range(key: str, value: float) -> bool:
+    return 0 < value <= _LARGEST or (value == 0 and key in _MAY_BE_ZERO)
+
+
+def _path_from_text(wanted: type[Any], value: object) -> Path:
+    if wanted is Path and isinstance(value, str) and value:
+        return Path(value)
+    raise ValueError("expected a path")

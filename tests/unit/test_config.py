@@ -1,10 +1,12 @@
 """The configuration file: what it may hold, and what its reader is told when it holds something else."""
 
 from pathlib import Path
+from typing import get_args, get_origin
 
+import msgspec
 import pytest
 
-from cdc.config import Config, config_path, decode_config, load_config
+from cdc.config import KINDS, Config, config_path, decode_config, load_config, plain_type
 from cdc.errors import ConfigError, ExitCode
 
 SMALLEST = '[source]\npath = "app.db"\n[target]\ndsn = "embedded"\n'
@@ -57,16 +59,18 @@ def test_broken_toml_names_the_line(tmp_path: Path) -> None:
 def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
     error = refused(tmp_path, SMALLEST.replace("dsn", 'shcema = "x"\ndsn'))
     assert "`shcema` in [target]" in error.message
-    assert error.remedy == "did you mean `schema`?"
+    assert error.remedy.startswith("did you mean `schema`? ")
 
 
 def test_an_unknown_key_without_a_neighbour_lists_what_is_known(tmp_path: Path) -> None:
     error = refused(tmp_path, SMALLEST + "[state]\nxyz = 1\n")
-    assert error.remedy == "remove it; known keys are dir"
+    assert error.remedy == "correct or remove it; what may stand there: dir"
 
 
 def test_an_unknown_key_of_a_column_is_told_from_one_of_a_table(tmp_path: Path) -> None:
-    assert "expression" in refused(tmp_path, SMALLEST + '[tables.t.columns.c]\nexpresion = "1"\n').remedy
+    error = refused(tmp_path, SMALLEST + '[tables.t.columns.c]\nexpresion = "1"\n')
+    assert "expression" in error.remedy
+    assert "[tables.t.columns.c]" in error.message
     assert "skip" in refused(tmp_path, SMALLEST + '[tables.t]\nskp = ["c"]\n').remedy
 
 
@@ -93,7 +97,7 @@ def test_a_wrong_type_is_refused_and_its_place_named(tmp_path: Path, text: str) 
 
 @pytest.mark.parametrize("schema", ["", "cdc", "pg_catalog"])
 def test_a_schema_that_is_not_ours_to_fill_is_refused(tmp_path: Path, schema: str) -> None:
-    assert f"schema `{schema}`" in refused(tmp_path, f'{SMALLEST}schema = "{schema}"\n').message
+    assert f"cannot be `{schema}`" in refused(tmp_path, f'{SMALLEST}schema = "{schema}"\n').message
 
 
 def test_tables_are_chosen_by_patterns_without_regard_to_case(tmp_path: Path) -> None:
@@ -109,6 +113,18 @@ def test_options_of_a_table_are_found_without_regard_to_case(tmp_path: Path) -> 
     config = load_config(written(tmp_path, SMALLEST + '[tables.Content]\ntarget = "c"\n'))
     assert config.options("CONTENT").target == "c"
     assert config.options("other").target is None
+
+
+def test_every_type_of_a_key_can_be_told_in_words() -> None:
+    waiting: list[type[msgspec.Struct]] = [Config]
+    for struct in waiting:
+        for field in msgspec.structs.fields(struct):
+            kind = plain_type(field.type)
+            inner = get_args(kind)[1] if get_origin(kind) is dict else kind
+            if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+                waiting.append(inner)
+            else:
+                assert inner in KINDS, f"{struct.__name__}.{field.name}"
 
 
 def test_the_file_is_the_given_one_then_the_variable_then_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
