@@ -10,6 +10,7 @@ import click
 import msgspec
 from error_catalogue import CLASSES, ErrorSite, as_prose, error_sites, literals
 
+from cdc.cli.command import Command, example_lines
 from cdc.cli.entry import cli
 from cdc.config import ColumnOptions, Replicate, Snapshot, Source, State, TableOptions, Target
 from cdc.errors import CdcError, ExitCode, Policy
@@ -57,9 +58,10 @@ KEYS: Final = {
 
 def cli_page() -> str:
     """The reference of every command and option."""
-    parts = ["# Command line", NOTICE, _group_text(cli), _options_table(cli)]
+    parts = ["# Command line", NOTICE, _group_text(cli), _options_table(cli), _examples(cli)]
     for path, command in walk(cli):
-        parts += [f"## `{path}`", f"```\n{_usage(path, command)}\n```", _help_text(command), _options_table(command)]
+        usage = f"```\n{_usage(path, command)}\n```"
+        parts += [f"## `{path}`", usage, _help_text(command), _options_table(command), _examples(command)]
     return "\n\n".join(part for part in (*parts, STATUS_JSON) if part) + "\n"
 
 
@@ -108,10 +110,9 @@ def _errors_table(sites: Sequence[ErrorSite]) -> str:
 
 
 def walk(group: click.Group, path: str = "cdc") -> list[tuple[str, click.Command]]:
-    """Every command below a group that does something itself, with the words that call it."""
+    """Every command below a group that does something itself, with the words that call it, in the order of the help."""
     found: list[tuple[str, click.Command]] = []
-    for name in sorted(group.commands):
-        command = group.commands[name]
+    for name, command in group.commands.items():
         own = f"{path} {name}"
         found += walk(command, own) if isinstance(command, click.Group) else [(own, command)]
     return found
@@ -128,6 +129,11 @@ def _usage(path: str, command: click.Command) -> str:
 
 def _help_text(command: click.Command) -> str:
     return inspect.cleandoc(command.help or "")
+
+
+def _examples(command: click.Command) -> str:
+    lines = example_lines(command.examples) if isinstance(command, Command) else []
+    return "\n".join(["```sh", *lines, "```"]) if lines else ""
 
 
 def _options_table(command: click.Command) -> str:

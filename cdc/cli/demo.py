@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from cdc.cli.command import Command
 from cdc.cli.output import bytes_text, console, show, table_of
 from cdc.cli.session import Session, pass_session, run_async
 from cdc.errors import ExitCode
@@ -24,7 +25,13 @@ REFRESH_SECONDS: Final = 0.25
 A, B, C = "yt:video-a", "yt:video-b", "yt:video-c"
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc demo", "Watch it, and leave nothing behind."),
+        ("cdc demo --keep /tmp/story", "Keep both databases to look at them."),
+    ),
+)
 @click.option("--keep", metavar="FOLDER", type=click.Path(path_type=Path), help="Keep databases and logs there.")
 @pass_session
 def demo(session: Session, keep: Path | None) -> int:

@@ -8,6 +8,8 @@ import click
 
 from cdc import __version__
 from cdc.cli import phases, quarantine, run, safety, status
+from cdc.cli.command import Group
+from cdc.cli.completion import completion
 from cdc.cli.demo import demo
 from cdc.cli.failure import report
 from cdc.cli.init import init
@@ -17,6 +19,11 @@ from cdc.errors import ExitCode, UsageError
 
 
 @click.group(
+    cls=Group,
+    examples=(
+        ("cdc init app.db && cdc up", "From nothing to following."),
+        ("cdc -c /etc/cdc/bot.toml status", "Ask about one application of several."),
+    ),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 fine, 1 a difference or a warning, 2 critical, 64 wrong usage, 69 a database cannot be "
     "reached, 78 wrong configuration.",
@@ -48,23 +55,12 @@ def cli(
     context.obj = Session(config_file=config_file, verbose=verbose, quiet=quiet, log_json=log_json)
 
 
-for _command in (
-    init,
-    phases.plan,
-    phases.snapshot,
-    phases.schema,
-    phases.load,
-    run.run,
-    run.up,
-    status.status,
-    verify,
-    quarantine.quarantine,
-    safety.cleanup,
-    safety.restore,
-    safety.audit,
-    demo,
-):
-    cli.add_command(_command)
+# In the order in which an operator meets them; so `cdc --help` and the reference page show them.
+cli.add_under("Before", demo, init, phases.plan)
+cli.add_under("Phases 0 and 1, the copy", phases.snapshot, phases.schema, phases.load)
+cli.add_under("Phase 2, following", run.up, run.run, status.status, verify, quarantine.quarantine)
+cli.add_under("The way back", safety.restore, safety.cleanup)
+cli.add_under("At any time", safety.audit, completion)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import click
 
+from cdc.cli.command import Command
 from cdc.cli.output import say
 from cdc.cli.session import Session, pass_session
 from cdc.config import DEFAULT_FILE, EMBEDDED, decode_config
@@ -53,7 +54,17 @@ exclude = []
 """
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc init app.db", "Into the Postgres that cdc brings."),
+        ("cdc init app.db --target postgresql://cdc@db.lan/app --schema bot", "Into a server of your own."),
+        (
+            "cdc -c /etc/cdc/bot.toml init /srv/bot/bot.db",
+            "For a service: the configuration of one application of several.",
+        ),
+    ),
+)
 @click.argument("sqlite", type=click.Path(path_type=Path))
 @click.option(
     "--target",

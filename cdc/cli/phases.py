@@ -2,11 +2,19 @@
 
 import click
 
+from cdc.cli.command import Command
 from cdc.cli.output import bytes_text, counted, print_facts, print_json, say
 from cdc.cli.session import Session, audited, pass_session, run_async
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc plan", "Look before anything is touched."),
+        ("cdc plan --columns", "See the type that every column gets."),
+        ("cdc plan --json", "The same for a program."),
+    ),
+)
 @click.option("--columns", is_flag=True, help="Also list every column with its type, and what is created on it.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
@@ -27,7 +35,7 @@ def plan(session: Session, columns: bool, as_json: bool) -> int:
     return int(made.exit_code)
 
 
-@click.command()
+@click.command(cls=Command, examples=(("cdc snapshot", "Take one; its folder is the way back for `cdc restore`."),))
 @pass_session
 def snapshot(session: Session) -> None:
     """Take a checked copy of the running application's file.
@@ -55,7 +63,13 @@ def snapshot(session: Session) -> None:
     )
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc schema --print", "Read the SQL first."),
+        ("cdc schema", "Create what is missing."),
+    ),
+)
 @click.option("--print", "only_print", is_flag=True, help="Print the SQL and change nothing.")
 @pass_session
 def schema(session: Session, only_print: bool) -> None:
@@ -76,7 +90,13 @@ def schema(session: Session, only_print: bool) -> None:
     say(f"the schema is in place ({counted(len(done), 'statement')})")
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc load", "Load, or go on with a load that was cut short."),
+        ("cdc load --resync", "Accept a file that was restored from a backup."),
+    ),
+)
 @click.option("--resync", is_flag=True, help="Accept the file as it is now; the daemon then compares every row.")
 @pass_session
 def load(session: Session, resync: bool) -> None:

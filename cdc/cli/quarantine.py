@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cdc import audit
+from cdc.cli.command import Group
+from cdc.cli.completion import complete_table
 from cdc.cli.output import counted, indented, print_json, say, show
 from cdc.cli.session import Session, audited, pass_session, run_async
 from cdc.config import Config
@@ -23,13 +25,19 @@ if TYPE_CHECKING:
 MOST_KEYS: Final = 10  # of one cause; --json names them all
 
 
-@click.group()
+@click.group(cls=Group)
 def quarantine() -> None:
     """Show and treat the rows that Postgres could not hold."""
 
 
-@quarantine.command("list")
-@click.option("--table", metavar="NAME", help="Only the rows of this source table.")
+@quarantine.command(
+    "list",
+    examples=(
+        ("cdc quarantine list", "Every cause, its remedy, and its first keys."),
+        ("cdc quarantine list --table content --json", "Every key of one table, for a program."),
+    ),
+)
+@click.option("--table", metavar="NAME", shell_complete=complete_table, help="Only the rows of this source table.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
 def list_(session: Session, table: str | None, as_json: bool) -> int:
@@ -48,8 +56,13 @@ def list_(session: Session, table: str | None, as_json: bool) -> int:
     return int(ExitCode.DIFFERENCE if any(row.acknowledged_at is None for row in rows) else ExitCode.OK)
 
 
-@quarantine.command()
-@click.option("--table", metavar="NAME", help="Only the rows of this source table.")
+@quarantine.command(
+    examples=(
+        ("cdc quarantine retry", "Try every row again."),
+        ("cdc quarantine retry --table content", "Only those of a table whose column has another type now."),
+    ),
+)
+@click.option("--table", metavar="NAME", shell_complete=complete_table, help="Only the rows of this source table.")
 @pass_session
 def retry(session: Session, table: str | None) -> None:
     """Have the rows read and applied again.
@@ -66,8 +79,13 @@ def retry(session: Session, table: str | None) -> None:
     say(f"{counted(logged, 'row')} will be tried again by the daemon; see `cdc quarantine list` then")
 
 
-@quarantine.command()
-@click.option("--table", metavar="NAME", help="Only the rows of this source table.")
+@quarantine.command(
+    examples=(
+        ("cdc quarantine acknowledge --table content --key \"'yt:video-c'\"", "One row that may stay behind."),
+        ("cdc quarantine acknowledge", "All that there are now."),
+    ),
+)
+@click.option("--table", metavar="NAME", shell_complete=complete_table, help="Only the rows of this source table.")
 @click.option("--key", metavar="KEY", help="Only this row, by the key that `cdc quarantine list` shows.")
 @pass_session
 def acknowledge(session: Session, table: str | None, key: str | None) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from cdc import audit
+from cdc.cli.command import Command
 from cdc.cli.session import Session, Terminated, audited, pass_session, run_async
 from cdc.config import Config
 from cdc.errors import ExitCode
@@ -13,7 +14,14 @@ from cdc.errors import ExitCode
 _until_idle = click.option("--until-idle", is_flag=True, help="End when Postgres has everything, instead of following.")
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc run", "Follow until Ctrl-C."),
+        ("cdc run --until-idle", "Catch up once, from a task scheduler for instance."),
+        ("cdc -c /etc/cdc/bot.toml --log-json run", "With a log for programs."),
+    ),
+)
 @_until_idle
 @pass_session
 def run(session: Session, until_idle: bool) -> int:
@@ -28,7 +36,13 @@ def run(session: Session, until_idle: bool) -> int:
     return _serve(config, "run", lambda: service.run(config, until_idle=until_idle))
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc up", "From nothing to following, in one command."),
+        ("cdc up --until-idle", "The same, and end when Postgres has everything."),
+    ),
+)
 @_until_idle
 @pass_session
 def up(session: Session, until_idle: bool) -> int:

@@ -7,13 +7,19 @@ from pathlib import Path
 import click
 
 from cdc.audit import AuditEntry, Detail, read
+from cdc.cli.command import Command
 from cdc.cli.output import print_json, print_table, say, time_text
 from cdc.cli.session import Session, audited, pass_session, run_async
 from cdc.config import Config
 from cdc.errors import ConfigError, UsageError
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc restore .cdc/snapshots/20261123T074617.781783Z-b313a9 --to restored.db", "A snapshot as a SQLite file."),
+    ),
+)
 @click.argument("snapshot", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--to", "to", required=True, type=click.Path(path_type=Path), help="The SQLite file to write.")
 @pass_session
@@ -30,7 +36,10 @@ def restore(session: Session, snapshot: Path, to: Path) -> None:
     say(f"restored {to}")
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(("cdc cleanup --capture-only", "Take triggers and changelog out of the SQLite file."),),
+)
 @click.option("--capture-only", is_flag=True, help="Remove this tool's triggers and tables from the SQLite file.")
 @pass_session
 def cleanup(session: Session, capture_only: bool) -> None:
@@ -51,7 +60,14 @@ def cleanup(session: Session, capture_only: bool) -> None:
     say("capture is removed" if removed else "there was no capture to remove")
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc audit", "The newest entries."),
+        ("cdc audit --limit 500 --json", "More of them, for a program."),
+        ("cdc audit --postgres", "The copy in Postgres, when the state folder is lost."),
+    ),
+)
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many of the newest.")
 @click.option("--postgres", is_flag=True, help="Read the copy in Postgres instead of the file in the state folder.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")

@@ -1,25 +1,36 @@
 """`cdc status`: where the replication stands, once or again and again."""
 
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from cdc.cli.command import Command
 from cdc.cli.output import console, counted, facts_of, print_json, seconds_text, show, time_text
 from cdc.cli.session import Session, pass_session, run_async
 from cdc.config import Config
 from cdc.errors import ExitCode, UsageError
-from cdc.observe.status import NEW, Limits, Status, gather
+
+if TYPE_CHECKING:
+    from cdc.observe.status import Limits, Status
 
 REFRESH_SECONDS: Final = 1.0
 
 _STYLES: Final = {ExitCode.OK: "green", ExitCode.DIFFERENCE: "yellow"}
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc status", "Where it stands, and what to do next."),
+        ("cdc status --watch", "Keep looking."),
+        ("cdc --quiet status --max-lag-seconds 60", "For a monitor: exit code 1 beyond a minute, 2 when it stopped."),
+        ("cdc status --json", "The same for a program."),
+    ),
+)
 @click.option("--watch", is_flag=True, help="Refresh until Ctrl-C.")
 @click.option("--max-lag-seconds", type=click.FloatRange(min=0), help="Warn (exit code 1) beyond this lag.")
 @click.option("--max-lag-changes", type=click.IntRange(min=0), help="Warn (exit code 1) beyond this lag.")
@@ -32,6 +43,8 @@ def status(
 
     Works while the daemon is down and while a database cannot be reached; then it tells what it can.
     """
+    from cdc.observe.status import Limits, gather
+
     if watch and as_json:
         raise UsageError("--watch and --json contradict each other", remedy="call `cdc status --json` again and again")
     session.start_log()
@@ -47,7 +60,9 @@ def status(
     return int(found.exit_code)
 
 
-def _watch(config: Config, limits: Limits) -> int:
+def _watch(config: Config, limits: "Limits") -> int:
+    from cdc.observe.status import gather
+
     screen = console()
     if not screen.is_terminal:
         raise UsageError("--watch needs a terminal", remedy="call `cdc status --json` again and again")
@@ -62,7 +77,9 @@ def _watch(config: Config, limits: Limits) -> int:
         return int(found.exit_code)
 
 
-def _picture(found: Status) -> RenderableType:
+def _picture(found: "Status") -> RenderableType:
+    from cdc.observe.status import NEW
+
     told, new = found.to_json(), found.phase == NEW
     style = _STYLES.get(found.exit_code, "red")
     troubles = [Text(f"! {what}", style=style) for what in told["warnings"]]

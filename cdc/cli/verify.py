@@ -1,17 +1,37 @@
 """`cdc verify`: whether both databases hold the same, and repair where they do not."""
 
+from typing import TYPE_CHECKING
+
 import click
 
+from cdc.cli.command import Command
+from cdc.cli.completion import complete_table
 from cdc.cli.output import print_json, print_table, say
 from cdc.cli.session import Session, audited, pass_session, run_async
 from cdc.keys import show_key
-from cdc.parity.report import DIFFERENT, EQUAL, VerifyReport
+
+if TYPE_CHECKING:
+    from cdc.parity.report import VerifyReport
 
 _SHOWN_KEYS = 5
 
 
-@click.command()
-@click.option("--table", "tables", metavar="NAME", multiple=True, help="Only this table; may be given again.")
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc verify", "Compare everything."),
+        ("cdc verify --table content --table summary_variants", "Compare two tables."),
+        ("cdc verify --repair", "Have every row that differs moved again."),
+    ),
+)
+@click.option(
+    "--table",
+    "tables",
+    metavar="NAME",
+    shell_complete=complete_table,
+    multiple=True,
+    help="Only this table; may be given again.",
+)
 @click.option("--repair", is_flag=True, help="Have the daemon move every key that differs once more.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
@@ -35,7 +55,7 @@ def verify(session: Session, tables: tuple[str, ...], repair: bool, as_json: boo
     return int(report.exit_code)
 
 
-def print_report(report: VerifyReport) -> None:
+def print_report(report: "VerifyReport") -> None:
     """The counts of each table, some keys that differ, and what it means."""
     columns = ("table", "equal", "different", "missing", "extra", "quarantined", "pending")
     rows = [(t.table, t.matched, t.different, t.missing, t.extra, t.quarantined, t.pending) for t in report.tables]
@@ -52,7 +72,9 @@ def print_report(report: VerifyReport) -> None:
     say(_verdict(report))
 
 
-def _verdict(report: VerifyReport) -> str:
+def _verdict(report: "VerifyReport") -> str:
+    from cdc.parity.report import DIFFERENT, EQUAL
+
     seconds = (report.finished_at - report.started_at).total_seconds()
     if report.result == EQUAL:
         waiting = f"; {report.pending:,} rows are still on their way" if report.pending else ""

@@ -1,0 +1,136 @@
+"""The calls that help texts show: every command has some, the command line takes them, and they do what they say."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import apsw
+import click
+import pytest
+from pages import calls
+
+from cdc.cli import main
+from cdc.cli.command import Command, Example
+from cdc.cli.entry import cli
+from cdc.resources import folder
+
+# What stands for something of the reader's own.
+SNAPSHOT = "20261123T074617.781783Z-b313a9"
+VIDEO = "yt:video-c"
+# Calls that follow for ever, need a terminal, play for a minute, or belong to a shell: other tests run those.
+RUN_ELSEWHERE = {
+    "cdc init app.db && cdc up",
+    "cdc up",
+    "cdc run",
+    "cdc -c /etc/cdc/bot.toml --log-json run",
+    "cdc status --watch",
+    "cdc demo",
+    "cdc demo --keep /tmp/story",
+    'eval "$(cdc completion bash)"',
+    "cdc completion zsh > ~/.zfunc/_cdc",
+    "cdc completion fish > ~/.config/fish/completions/cdc.fish",
+}
+
+Run = Callable[[list[str]], int]
+
+
+def commands(group: click.Group = cli, path: str = "cdc") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        own = f"{path} {name}"
+        yield from commands(command, own) if isinstance(command, click.Group) else [(own, command)]
+    yield path, group
+
+
+def examples() -> Iterator[Example]:
+    for _, command in commands():
+        assert isinstance(command, Command)
+        yield from command.examples
+
+
+@pytest.fixture
+def parse(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command line, whose commands do nothing: only whether it understands is asked."""
+    for _, command in commands():
+        if not isinstance(command, click.Group):
+            monkeypatch.setattr(command, "callback", lambda **_: None)
+    return main
+
+
+@pytest.mark.parametrize(("path", "command"), list(commands()))
+def test_the_help_of_every_command_ends_with_examples_of_itself(path: str, command: click.Command) -> None:
+    if path == "cdc quarantine":
+        return  # its commands have them
+    assert isinstance(command, Command)
+    assert command.examples
+    told = command.get_help(click.Context(command, info_name=path))
+    for example in command.examples:
+        assert f"\n  {example.call}\n" in f"{told}\n"
+        assert any(words[: path.count(" ")] == path.split()[1:] for words in without_options_before(example.call))
+
+
+def without_options_before(call: str) -> list[list[str]]:
+    """The calls in an example, without what stands before the command."""
+    found = re.sub(r"\bcdc( -c \S+| --quiet| --log-json)+", "cdc", call)
+    return list(calls(found))
+
+
+@pytest.mark.parametrize("example", list(examples()), ids=lambda example: example.call)
+def test_every_example_is_understood(example: Example, parse: Run) -> None:
+    found = list(calls(example.call))
+    assert found
+    for words in found:
+        assert parse(words) == 0, example.call
+
+
+def test_an_example_with_an_unknown_option_would_be_noticed(parse: Run) -> None:
+    assert [parse(words) for words in calls("cdc status --sideways && cdc")] == [64, 64]
+
+
+def test_the_help_names_the_commands_in_the_order_of_an_operators_way() -> None:
+    told = cli.get_help(click.Context(cli, info_name="cdc"))
+    way = ["init", "plan", "snapshot", "schema", "load", "up", "run", "status", "verify", "quarantine", "cleanup"]
+    places = [told.index(f"\n  {name} ") for name in way]
+    assert places == sorted(places)
+
+
+def test_every_command_stands_under_a_heading_in_a_line_of_80_columns() -> None:
+    told = cli.get_help(click.Context(cli, info_name="cdc", terminal_width=80))
+    for name, command in cli.commands.items():
+        assert re.search(rf"^  {name} +{re.escape(command.get_short_help_str(200))}$", told, re.MULTILINE), name
+
+
+def test_the_examples_do_what_they_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sample(tmp_path / "app.db")
+    shutil.copyfile(tmp_path / "app.db", tmp_path / "bot.db")
+    all_calls = [example.call for example in examples()]
+    assert set(all_calls) >= RUN_ELSEWHERE
+    for call in all_calls:
+        for words in [] if call in RUN_ELSEWHERE else calls(call):
+            given = [in_the_test(word, tmp_path, database) for word in words]
+            again = ["--force"] if "init" in given else []
+            code = main([*given, *again])
+            shown = capsys.readouterr()
+            # 1 says that something was found, 2 of `cdc status` that no daemon runs.
+            assert code in ({0, 1, 2} if "status" in given else {0, 1}), f"{call}: {shown.out}{shown.err}"
+            if "init" in given:
+                assert main([*given, "--target", database, "--schema", "public", *again]) == 0
+    assert (tmp_path / "restored.db").exists()
+
+
+def sample(path: Path) -> None:
+    """An application's file with a row that Postgres will not hold."""
+    shutil.copyfile(folder("ytv2") / "ytv2_migration_day.db", path)
+    connection = apsw.Connection(str(path))
+    connection.execute("INSERT INTO content(id, view_count) VALUES (?, 'many')", (VIDEO,))
+    connection.close()
+
+
+def in_the_test(word: str, place: Path, database: str) -> str:
+    """A word of an example, with the test's own folders in it."""
+    taken = next(place.glob(".cdc/snapshots/2*"), place / SNAPSHOT).name
+    moved = word.replace("/etc/cdc/", f"{place}/").replace("/srv/bot/", f"{place}/").replace(SNAPSHOT, taken)
+    return database if moved.startswith("postgresql:") else moved
