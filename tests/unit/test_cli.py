@@ -133,7 +133,7 @@ def test_wrong_usage_exits_64_and_names_the_remedy(
 def test_a_group_alone_shows_its_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == ExitCode.USAGE
     shown = capsys.readouterr().err
-    assert "Commands:" in shown
+    assert "Usage:" in shown
     assert "error:" not in shown
 
 
