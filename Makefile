@@ -4,14 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
-# `make test TESTS=tests/unit`, `make soak SOAK="--statements 100000 --seed 7"`, `make bench BENCHES=load`
+# `make test TESTS=tests/unit`, `make soak SOAK="--statements 100000 --seed 7"`, `make bench BENCH="load --quick"`
 TESTS ?=
 SOAK ?=
-BENCHES ?= $(basename $(notdir $(shell grep -l "^if __name__" benchmarks/*.py)))
+BENCH ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types docs soak bench clean
+.PHONY: help demo test lint format types docs soak bench bench-check clean
 
 help:
 	@echo "make demo    the whole story on sample data and a Postgres of its own"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint    formatting and lint        make format  apply the formatting"
 	@echo "make types   mypy, strict               make docs    write the reference pages again"
 	@echo "make soak    long random runs           make bench   the numbers of this machine"
+	@echo "make bench-check   compare this machine's ratios with the recorded ones"
 	@echo "make clean   remove what these made"
 
 # A stamp that is older than pyproject.toml means that the requirements may have changed.
@@ -51,12 +52,16 @@ types: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m benchmarks.page
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.property.soak $(SOAK)
 
 bench: $(VENV)/.dev
-	@for name in $(BENCHES); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-check: $(VENV)/.dev
+	$(BIN)/python -m benchmarks --check
 
 clean:
 	rm -rf $(VENV) .cdc .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

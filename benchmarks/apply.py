@@ -4,8 +4,6 @@ Both sides start from the same rows and end with the same. Ours reads SQLite, co
 finds its stage filled and does only the merge, so a ratio of 1 would mean that everything else costs nothing.
 """
 
-import random
-import statistics
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,16 +11,16 @@ from dataclasses import dataclass
 import apsw
 import uvloop
 
-from benchmarks import application, report
+from benchmarks import application, changes, report
 from benchmarks.application import COLUMNS
-from benchmarks.report import Figure
+from benchmarks.figures import Figure, compared_speeds
+from benchmarks.report import Sizes
 from benchmarks.rig import Rig, rig
 from cdc.postgres.connection import Connection
-from cdc.postgres.target import Target
 from cdc.session import Session
-from cdc.sqlite.watch import Watch
 
 LEAST_RATIO = 0.70
+WORDS = {"insert": "inserts", "update": "updates", "delete": "deletes", "mix": "changes, half of them updates"}
 
 
 @dataclass(frozen=True)
@@ -32,22 +30,6 @@ class Size:
     rows: int = 300_000
     changes: int = 100_000
     rounds: int = 5
-
-
-def change(source: apsw.Connection, count: int, seed: int) -> list[int]:
-    """Half updates, a quarter inserts, a quarter deletes, in transactions of 100; returns the keys touched."""
-    ids = [row[0] for row in source.execute("SELECT id FROM item")]
-    highest = max(ids)
-    touched = random.Random(seed).sample(ids, count)
-    for start in range(0, count, 100):
-        with source:
-            for n in range(start, min(start + 100, count)):
-                if n % 4 == 0:
-                    touched[n] = highest + 1 + n
-                    source.execute(application.INSERT, next(application.items([touched[n]])))
-                else:
-                    source.execute(application.DELETE if n % 4 == 1 else application.UPDATE, (touched[n],))
-    return touched
 
 
 async def fill_stage(connection: Connection, source: apsw.Connection, keys: list[int]) -> None:
@@ -76,37 +58,47 @@ async def timed(connection: Connection, work: Callable[[], Awaitable[object]]) -
     return time.perf_counter() - started
 
 
-async def measure(here: Rig, size: Size) -> list[Figure]:
-    source = application.make(here.database, size.rows)
-    await here.up()
-    ours: list[float] = []
-    theirs: list[float] = []
+async def measure(here: Rig, source: apsw.Connection, session: Session, size: Size) -> list[Figure]:
+    """Changes a second of both sides, for each kind in each round; the table keeps its size over a round."""
+    speeds: dict[str, tuple[list[float], list[float]]] = {kind: ([], []) for kind in changes.KINDS}
     async with here.postgres() as connection:
         await connection.execute("SET synchronous_commit = off")
         await connection.execute("CREATE TABLE twin (LIKE item INCLUDING ALL); INSERT INTO twin TABLE item; ANALYZE")
-        session = await Session.open(here.config(), Target(here.config()), Watch(here.database))
-        try:
-            for turn in range(size.rounds):
-                await fill_stage(connection, source, change(source, size.changes, turn))
+        for turn in range(size.rounds):
+            report.tell(f"round {turn + 1} of {size.rounds}")
+            for kind, (ours, theirs) in speeds.items():
+                await fill_stage(connection, source, changes.make(source, kind, size.changes, turn))
                 sides = [(ours, session.drain), (theirs, lambda: merge(connection))]
-                for seconds, work in reversed(sides) if turn % 2 else sides:
-                    seconds.append(await timed(connection, work))
-                if await connection.fetchval("SELECT count(*) FROM (TABLE item EXCEPT TABLE twin) AS d"):
-                    raise SystemExit("the two sides differ")
-        finally:
-            await session.close()
-    source.close()
-    ratio = statistics.median(their / our for our, their in zip(ours, theirs, strict=True))
-    what = f"apply of {size.changes:,} changes, beside Postgres' own merge"
-    return [Figure(what, size.changes / statistics.median(ours), "changes/s", ratio, least_ratio=LEAST_RATIO)]
+                for speed, work in reversed(sides) if turn % 2 else sides:
+                    speed.append(size.changes / await timed(connection, work))
+            if await connection.fetchval("SELECT count(*) FROM (TABLE item EXCEPT TABLE twin) AS d"):
+                raise SystemExit("the two sides differ")
+    return [
+        compared_speeds(
+            *both,
+            id=f"apply.{kind}",
+            what=f"apply of {size.changes:,} {WORDS[kind]}, beside Postgres' own merge",
+            unit="changes/s",
+            least_ratio=LEAST_RATIO,
+        )
+        for kind, both in speeds.items()
+    ]
 
 
 def run(size: Size) -> list[Figure]:
+    async def work() -> list[Figure]:
+        source = application.make(here.database, size.rows)
+        await here.up()
+        async with here.session() as session:
+            found = await measure(here, source, session, size)
+        source.close()
+        return found
+
     with rig() as here:
-        return uvloop.run(measure(here, size))
+        return uvloop.run(work())
 
 
-QUICK = Size(rows=60_000, changes=20_000, rounds=3)
+SIZES = Sizes(full=Size(), quick=Size(rows=60_000, changes=20_000, rounds=3), check=Size(rounds=3))
 
 if __name__ == "__main__":
-    report.main(run, Size(), QUICK)
+    report.main(run, SIZES)

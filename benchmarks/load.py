@@ -1,52 +1,34 @@
-"""Bulk load against psql's own \\copy: the same rows, the same server, alternating rounds, ratios within one run.
+"""Bulk load against psql's own \\copy and against pgloader: the same rows and server, ratios within one run.
 
-Each round loads an empty table three times: from a ready binary file and a ready text file with psql, which had its
-rows formatted beforehand, and from the SQLite file through rows, conversion and COPY.
+Each round loads four times: from a ready binary file and a ready text file with psql, which had its rows formatted
+beforehand; from the SQLite file through rows, conversion and COPY; and from the same file with pgloader.
 """
 
-import datetime
-import multiprocessing
-import random
-import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 import uvloop
 
-from benchmarks import report
-from benchmarks.report import Figure
-from benchmarks.rig import Rig, peak_rss_mb, rig
+from benchmarks import mixed, report
+from benchmarks.figures import Figure, compared_speeds
+from benchmarks.pgloader import PgLoader
+from benchmarks.process import forget_peak, peak_rss_mb
+from benchmarks.report import Sizes
+from benchmarks.rig import Rig, rig
 from cdc.convert import compile_converter
-from cdc.model import Affinity, Column, ColumnMap, Key, KeyKind, Table, TableMap, TargetColumn, TargetTable
 from cdc.postgres import load
-from cdc.postgres.connection import connect
+from cdc.postgres.connection import Connection, connect
 from cdc.sqlite import rows
 
-SEED: Final = 1
 ROWS_PER_CHUNK: Final = 256
 BYTES_PER_CHUNK: Final = 1024 * 1024
 MOST_MB: Final = 150
-LEAST_RATIOS: Final = {"binary": 0.95, "text": 1.2}
-
-# Name, type in SQLite, type in Postgres, its name in pg_type.
-COLUMNS: Final = (
-    ("id", "INTEGER PRIMARY KEY", "bigint", "int8"),
-    ("amount", "REAL", "double precision", "float8"),
-    ("name", "TEXT", "text", "text"),
-    ("note", "TEXT", "text", "text"),
-    ("active", "BOOLEAN", "boolean", "bool"),
-    ("seen_at", "DATETIME", "timestamp without time zone", "timestamp"),
-    ("digest", "BLOB", "bytea", "bytea"),
-)
-CREATE: Final = (
-    "CREATE TABLE items ("
-    + ", ".join(f"{name} {type_}{' PRIMARY KEY' if name == 'id' else ''}" for name, _, type_, _ in COLUMNS)
-    + ")"
-)
+PEER: Final = "pgloader"
+LEAST_RATIOS: Final = {"binary": 0.95, "text": 1.2, PEER: 3.0}
+WORDS: Final = {"binary": r"`\copy` from a binary file", "text": r"`\copy` from a text file", PEER: PEER}
 
 
 @dataclass(frozen=True)
@@ -54,43 +36,15 @@ class Size:
     """How much is measured."""
 
     rows: int = 1_000_000
-    rounds: int = 3
+    rounds: int = 5
 
 
 def empty_table(here: Rig) -> None:
-    here.psql("SET client_min_messages = warning", "DROP TABLE IF EXISTS items", CREATE, "CHECKPOINT")
-
-
-def make_rows(count: int) -> Iterator[tuple[object, ...]]:
-    chance = random.Random(SEED)
-    start = datetime.datetime(2024, 1, 1)
-    for n in range(1, count + 1):
-        note = None if n % 5 == 0 else "some words about a thing " * chance.randrange(1, 4)
-        seen = start + datetime.timedelta(seconds=n * 7, microseconds=chance.randrange(1_000_000))
-        yield n, chance.uniform(0, 1e6), f"item number {n}", note, n % 2, str(seen), chance.randbytes(24)
-
-
-def make_sqlite(path: Path, count: int) -> None:
-    connection = apsw.Connection(str(path))
-    columns = ", ".join(f"{name} {type_}" for name, type_, _, _ in COLUMNS)
-    connection.execute("PRAGMA journal_mode = OFF").fetchall()
-    connection.execute(f"CREATE TABLE items ({columns})")
-    with connection:
-        marks = ", ".join("?" * len(COLUMNS))
-        connection.executemany(f"INSERT INTO items VALUES ({marks})", make_rows(count))
-    connection.close()
-
-
-def mapping() -> tuple[TableMap, TargetTable]:
-    columns = tuple(Column(name, type_.split()[0], Affinity.BLOB) for name, type_, _, _ in COLUMNS)
-    source = Table("items", columns, Key(KeyKind.INTEGER, ("id",)))
-    mapped = tuple(ColumnMap(name, f'"{name}"', type_, name) for name, _, type_, _ in COLUMNS)
-    target = tuple(TargetColumn(name, type_, base, not_null=name == "id") for name, _, type_, base in COLUMNS)
-    return TableMap(source, "public", "items", mapped, ("id",)), TargetTable("public", "items", target)
+    here.psql("SET client_min_messages = warning", "DROP TABLE IF EXISTS items", mixed.CREATE, "CHECKPOINT")
 
 
 async def load_from_sqlite(here: Rig) -> None:
-    table, target = mapping()
+    table, target = mixed.mapping()
     converter = compile_converter(table, target)
     source = apsw.Connection(str(here.database), flags=apsw.SQLITE_OPEN_READONLY)
     postgres = await connect(here.dsn, purpose="benchmark")
@@ -114,56 +68,84 @@ def timed(here: Rig, work: Callable[[], None], count: int) -> float:
     return count / (time.perf_counter() - start)
 
 
-def measure(here: Rig, size: Size) -> dict[str, list[float]]:
+def measure(here: Rig, ways: dict[str, Callable[[], None]], size: Size) -> dict[str, list[float]]:
     """Rows a second of each way in each round."""
-    ways: dict[str, Callable[[], None]] = {
-        "binary": lambda: here.psql(f"\\copy items FROM '{here.folder}/items.bin' (FORMAT binary)"),
-        "text": lambda: here.psql(f"\\copy items FROM '{here.folder}/items.txt'"),
-        "sqlite": lambda: uvloop.run(load_from_sqlite(here)),
-    }
     speeds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(size.rounds):
+        report.tell(f"round {turn + 1} of {size.rounds}")
         # Each way takes each place, so that warm caches and noise of the machine fall on all alike.
-        names = list(ways)[turn % 3 :] + list(ways)[: turn % 3]
-        for name in names:
+        first = turn % len(ways)
+        for name in (*list(ways)[first:], *list(ways)[:first]):
             speeds[name].append(timed(here, ways[name], size.rows))
     return speeds
 
 
 def prepare(here: Rig, size: Size) -> None:
     """The SQLite file, and the same rows in files for psql."""
-    # In a process of its own, so that its memory is not counted as ours.
-    maker = multiprocessing.get_context("spawn").Process(target=make_sqlite, args=(here.database, size.rows))
-    maker.start()
-    maker.join()
+    mixed.make(here.database, size.rows)
     empty_table(here)
     uvloop.run(load_from_sqlite(here))
     here.psql(
         f"\\copy items TO '{here.folder}/items.bin' (FORMAT binary)",
         f"\\copy items TO '{here.folder}/items.txt'",
         f"DO $$ BEGIN ASSERT (SELECT count(*) FROM items) = {size.rows}; END $$",
+        "CREATE TABLE ours AS TABLE items",
     )
 
 
 def run(size: Size) -> list[Figure]:
     with rig() as here:
         prepare(here, size)
-        speeds = measure(here, size)
-    ours = speeds["sqlite"]
-    figures = [
-        Figure(
-            f"bulk load of {size.rows:,} rows, beside \\copy from a {way} file",
-            statistics.median(ours),
-            "rows/s",
-            statistics.median(our / their for our, their in zip(ours, speeds[way], strict=True)),
-            least_ratio=least,
-        )
-        for way, least in LEAST_RATIOS.items()
-    ]
-    return [*figures, Figure("memory of a bulk load", peak_rss_mb(), "MB", most=MOST_MB)]
+        forget_peak()
+        ways: dict[str, Callable[[], None]] = {
+            "binary": lambda: here.psql(f"\\copy items FROM '{here.folder}/items.bin' (FORMAT binary)"),
+            "text": lambda: here.psql(f"\\copy items FROM '{here.folder}/items.txt'"),
+            "ours": lambda: uvloop.run(load_from_sqlite(here)),
+        }
+        peer = PgLoader.find(here.folder, here.database, here.dsn)
+        if peer is not None:
+            ways[PEER] = peer.run
+        speeds = measure(here, ways, size)
+        peak = peak_rss_mb()
+        note = uvloop.run(what_the_peer_bent(here, peer)) if peer else "not installed"
+    figures = [figure(name, speeds, size, note if name == PEER else "") for name in LEAST_RATIOS]
+    memory = Figure(id="load.memory", what="memory of a bulk load", value=peak, unit="MB", most=MOST_MB)
+    return [*figures, memory]
 
 
-QUICK = Size(rows=100_000, rounds=3)
+def figure(name: str, speeds: dict[str, list[float]], size: Size, note: str) -> Figure:
+    facts: dict[str, Any] = {
+        "id": f"load.{name}",
+        "what": f"bulk load of {size.rows:,} rows, beside {WORDS[name]}",
+        "unit": "rows/s",
+        "least_ratio": LEAST_RATIOS[name],
+        "note": note,
+    }
+    if name not in speeds:
+        return Figure(value=None, **facts)
+    return compared_speeds(speeds["ours"], speeds[name], **facts)
+
+
+async def what_the_peer_bent(here: Rig, peer: PgLoader) -> str:
+    """In words, how the rows that pgloader left differ from ours."""
+    empty_table(here)
+    peer.run()
+    async with here.postgres() as connection:
+        lost = await connection.fetchval("SELECT (SELECT count(*) FROM ours) - (SELECT count(*) FROM items)")
+        bent = [told for name, _, type_, _ in mixed.COLUMNS if (told := await _bent(connection, name, type_))]
+    return "; ".join([*([f"it left {lost:,} rows out"] if lost else []), *bent]) or "the same rows"
+
+
+async def _bent(connection: Connection, column: str, type_: str) -> str:
+    made = await connection.fetchval(f"SELECT pg_typeof({column})::text FROM items LIMIT 1")
+    differ = await connection.fetchval(
+        f"SELECT count(*) FROM ours JOIN items USING (id) WHERE ours.{column} IS DISTINCT FROM items.{column}::{type_}"
+    )
+    told = f"it made {column} {made}" if made != type_ else f"it bent {column}" if differ else ""
+    return f"{told}, which changed {differ:,} values" if differ else told
+
+
+SIZES = Sizes(full=Size(), quick=Size(rows=100_000, rounds=3), check=Size())
 
 if __name__ == "__main__":
-    report.main(run, Size(), QUICK)
+    report.main(run, SIZES)

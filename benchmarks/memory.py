@@ -1,8 +1,9 @@
 """Memory: of the first copy, of a daemon that finds millions of pending changes, and of one with nothing to do.
 
-All three are the real command in a process of its own.
+All three are the real command in a process of its own. The last one is asked what its rest costs as well.
 """
 
+import asyncio
 import random
 import time
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 import uvloop
 
 from benchmarks import application, report
-from benchmarks.report import Figure
+from benchmarks.figures import Figure
+from benchmarks.report import Sizes, tell
 from benchmarks.rig import Rig, rig
 
 MOST_MB = 150
@@ -30,13 +32,16 @@ class Size:
 
 
 def first_copy(here: Rig, size: Size) -> Figure:
+    tell(f"first copy of {size.rows:,} rows")
     application.make(here.database, size.rows).close()
     with here.command("up", "--until-idle") as copy:
         peak = copy.peak_until_end()
-    return Figure(f"memory of the first copy of {size.rows:,} rows", peak, "MB", most=MOST_MB)
+    what = f"memory of the first copy of {size.rows:,} rows"
+    return Figure(id="memory.copy", what=what, value=peak, unit="MB", most=MOST_MB)
 
 
 def pending(here: Rig, size: Size) -> list[Figure]:
+    tell(f"{size.changes:,} pending changes")
     chance = random.Random(SEED)
     source = application.connect(here.database)
     for _ in range(0, size.changes, CHANGES_PER_TRANSACTION):
@@ -50,21 +55,39 @@ def pending(here: Rig, size: Size) -> list[Figure]:
     speed = size.changes / (time.perf_counter() - started)
     what = f"{size.changes:,} pending changes"
     return [
-        Figure(f"memory of a daemon that finds {what}", peak, "MB", most=MOST_MB),
-        Figure(f"apply of {what}", speed, "changes/s"),
+        Figure(id="memory.pending", what=f"memory of a daemon that finds {what}", value=peak, unit="MB", most=MOST_MB),
+        Figure(id="memory.pending.speed", what=f"apply of {what}", value=speed, unit="changes/s"),
     ]
 
 
 async def idle(here: Rig, size: Size) -> list[Figure]:
-    async with here.daemon() as daemon:
-        before = daemon.cpu_seconds()
+    tell(f"idle for {size.idle_seconds} s")
+    async with here.daemon() as daemon, here.postgres() as connection:
+        while daemon.holds(here.database):  # noqa: ASYNC110 (nothing tells that it has let the file go)
+            await asyncio.sleep(0.1)
+        before, wakeups = daemon.cpu_seconds(), daemon.wakeups()
         # Time has to pass here: it is what is measured.
-        time.sleep(size.idle_seconds)  # noqa: ASYNC251
+        await asyncio.sleep(size.idle_seconds)
         busy = 100 * (daemon.cpu_seconds() - before) / size.idle_seconds
-        return [
-            Figure("memory of an idle daemon", daemon.rss_mb(), "MB", most=MOST_IDLE_MB),
-            Figure("processor time of an idle daemon", busy, "% of a core", most=MOST_IDLE_PERCENT),
-        ]
+        woken = (daemon.wakeups() - wakeups) / size.idle_seconds
+        connections = await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE starts_with(application_name, 'cdc ')"
+        )
+        resident = daemon.rss_mb()
+    return [
+        Figure(id="memory.idle.memory", what="memory of an idle daemon", value=resident, unit="MB", most=MOST_IDLE_MB),
+        Figure(
+            id="memory.idle.processor",
+            what="processor time of an idle daemon",
+            value=busy,
+            unit="% of a core",
+            most=MOST_IDLE_PERCENT,
+        ),
+        Figure(id="memory.idle.wakeups", what="wake-ups of an idle daemon, all threads", value=woken, unit="a second"),
+        Figure(
+            id="memory.idle.connections", what="connections of an idle daemon", value=connections, unit="to Postgres"
+        ),
+    ]
 
 
 def run(size: Size) -> list[Figure]:
@@ -73,7 +96,7 @@ def run(size: Size) -> list[Figure]:
         return [first_copy(here, size), *uvloop.run(idle(here, size)), *pending(here, size)]
 
 
-QUICK = Size(rows=100_000, changes=200_000, idle_seconds=5)
+SIZES = Sizes(full=Size(), quick=Size(rows=100_000, changes=200_000, idle_seconds=5))
 
 if __name__ == "__main__":
-    report.main(run, Size(), QUICK)
+    report.main(run, SIZES)

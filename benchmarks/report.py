@@ -1,73 +1,64 @@
-"""What benchmarks answer with: figures, each beside what is to be reached, as a table or as JSON; and their options."""
+"""Figures as a table on the terminal, and the command line of a single benchmark."""
 
 import argparse
 import dataclasses
-import json
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks import tables
+from benchmarks.figures import Figure, encode
 
 Size = TypeVar("Size")
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One measurement; what is to be reached is either a ratio at least or a value at most, or nothing."""
+class Sizes(Generic[Size]):
+    """How much is measured: in full; in little, to see that everything works; and to compare with recorded ratios.
 
-    what: str
-    value: float
-    unit: str
-    ratio: float | None = None
-    least_ratio: float | None = None
-    most: float | None = None
+    What `check` leaves out it leaves out as whole figures: a figure it has is measured as in full.
+    """
 
-    @property
-    def reached(self) -> bool | None:
-        """Whether the figure is as good as it should be; None where nothing was set."""
-        if self.least_ratio is not None and self.ratio is not None:
-            return self.ratio >= self.least_ratio
-        return None if self.most is None else self.value <= self.most
-
-    @property
-    def reach(self) -> str:
-        """What is to be reached, in words."""
-        if self.least_ratio is not None:
-            return f"ratio {self.least_ratio:.2f}"
-        return "" if self.most is None else f"at most {self.most:g} {self.unit}"
+    full: Size
+    quick: Size
+    check: Size | None = None
 
 
-def show(figures: Iterable[Figure]) -> None:
-    """One table of all figures on standard output."""
-    table = Table("what", "measured", "ratio", "reach", "reached")
-    for figure in figures:
-        digits = 2 if figure.value < 100 else 0
-        ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
-        reached = {True: "yes", False: "no", None: ""}[figure.reached]
-        table.add_row(figure.what, f"{figure.value:,.{digits}f} {figure.unit}", ratio, figure.reach, reached)
-    Console(width=None if Console().is_terminal else 120).print(table)
+def show(figures: Sequence[Figure]) -> None:
+    """One table for each benchmark on standard output."""
+    console = Console(width=None if Console().is_terminal else 160, markup=False)
+    for table in tables.by_benchmark(figures):
+        shown = Table(*table.columns)
+        for line in table.lines:
+            shown.add_row(*line)
+        console.print(shown)
 
 
-def as_json(figures: Sequence[Figure]) -> str:
-    """All figures as one JSON list."""
-    return json.dumps([{**dataclasses.asdict(f), "reached": f.reached} for f in figures])
+def tell(step: str) -> None:
+    """Show on standard error how far a long benchmark is."""
+    print(f"  {step}", file=sys.stderr, flush=True)
 
 
-def main(measure: Callable[[Size], list[Figure]], full: Size, quick: Size) -> None:
-    """The command line of one benchmark: an option for each number of its size, `--quick` and `--json`."""
+def main(measure: Callable[[Size], list[Figure]], sizes: Sizes[Size]) -> None:
+    """The command line of one benchmark: `--quick`, `--check`, `--json`, and an option for each number of its size."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a smaller size, to see that everything works")
+    if sizes.check is not None:
+        parser.add_argument("--check", action="store_true", help="only what is compared with recorded ratios")
     parser.add_argument("--json", action="store_true", help="print a list of figures instead of a table")
-    sizes: Any = full
-    for field in dataclasses.fields(sizes):
-        parser.add_argument(f"--{field.name}", type=int, help=f"default {getattr(full, field.name):,}")
+    full: Any = sizes.full
+    numbers = [f.name for f in dataclasses.fields(full) if isinstance(getattr(full, f.name), int)]
+    for name in numbers:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, help=f"default {getattr(full, name):,}")
     options = parser.parse_args()
-    size: Any = quick if options.quick else full
-    given = {f.name: number for f in dataclasses.fields(sizes) if (number := getattr(options, f.name)) is not None}
+    size: Any = sizes.quick if options.quick else sizes.check if getattr(options, "check", False) else full
+    given = {name: number for name in numbers if (number := getattr(options, name)) is not None}
     figures = measure(dataclasses.replace(size, **given))
     if options.json:
-        print(as_json(figures))
+        print(encode(figures).decode())
     else:
         show(figures)
