@@ -2,13 +2,14 @@
 
 import asyncio
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from loguru import logger
 
+from cdc.adoption import Adopted, adapt, compare, require_compatible
 from cdc.config import Config
 from cdc.decisions import recall, remember
 from cdc.errors import SnapshotError, SourceError, TargetError
@@ -17,9 +18,12 @@ from cdc.mapping import TableProfile, map_schema
 from cdc.model import Position, Progress, SourceSchema, TableMap
 from cdc.plan import Plan, make_plan
 from cdc.postgres import ddl, position, quarantine, schema
+from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, lock_source
+from cdc.postgres.counts import count_rows
 from cdc.postgres.target import connected
 from cdc.rehearsal import rehearse_load
+from cdc.risks import kept_out
 from cdc.sqlite import changelog, triggers
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.catalogue import read_schema
@@ -148,20 +152,22 @@ def read_copy(config: Config, database: Path) -> Copy:
 
 
 async def build_plan(config: Config) -> Plan:
-    """The preflight report; touches neither database, and holds up a rollback-journal writer no longer than allowed."""
-    return await asyncio.to_thread(_plan, config)
+    """The preflight report; touches neither database, and holds up a rollback-journal writer no longer than allowed.
 
-
-def _plan(config: Config) -> Plan:
-    with _copy_for_plan(config) as database:
-        copy = read_copy(config, database)
+    Postgres is asked only where tables are to be adopted.
+    """
+    async with _copy_for_plan(config) as database:
+        copy = await asyncio.to_thread(read_copy, config, database)
         maps = map_schema(copy.schema, config, copy.profiles)
-        script = ddl.script(maps, config.target.schema)
-        return make_plan(copy.schema, maps, script, copy.profiles, rehearse_load(database, maps))
+        found = await _look_at_adopted(config, maps)
+        maps = adapt(maps, found)
+        rehearsal = await asyncio.to_thread(rehearse_load, database, maps, found.tables)
+    script = ddl.script(maps, config.target.schema)
+    return make_plan(copy.schema, maps, script, copy.profiles, [*compare(maps, found), *kept_out(rehearsal)])
 
 
-@contextmanager
-def _copy_for_plan(config: Config) -> Iterator[Path]:
+@asynccontextmanager
+async def _copy_for_plan(config: Config) -> AsyncIterator[Path]:
     """The newest snapshot, or a copy for the time of the block."""
     found = latest(snapshots_folder(config))
     if found is not None:
@@ -169,7 +175,23 @@ def _copy_for_plan(config: Config) -> Iterator[Path]:
         return
     pause = config.snapshot.max_writer_pause_seconds
     with tempfile.TemporaryDirectory(prefix="cdc-plan-") as folder:
-        yield take(config.source.path, Path(folder), max_writer_pause_seconds=pause).database
+        taken = await asyncio.to_thread(take, config.source.path, Path(folder), max_writer_pause_seconds=pause)
+        yield taken.database
+
+
+async def _look_at_adopted(config: Config, maps: Sequence[TableMap]) -> Adopted:
+    if not any(m.adopted for m in maps):
+        return Adopted({}, {}, config.target.existing_rows)
+    async with connected(config, "plan") as connection:
+        return await read_adopted(connection, config, maps)
+
+
+async def read_adopted(connection: Connection, config: Config, maps: Sequence[TableMap]) -> Adopted:
+    """The adopted tables as they are now."""
+    names = [m.target for m in maps if m.adopted]
+    tables = await read_tables(connection, config.target.schema, names)
+    rows = await count_rows(connection, config.target.schema, list(tables)) if tables else {}
+    return Adopted(tables, rows, config.target.existing_rows)
 
 
 # --- phase 1: schema --------------------------------------------------------------------------------------------------
@@ -177,12 +199,8 @@ def _copy_for_plan(config: Config) -> Iterator[Path]:
 
 async def render_schema(config: Config) -> str:
     """The DDL as text that psql runs; touches neither database."""
-    return await asyncio.to_thread(_rendered, config)
-
-
-def _rendered(config: Config) -> str:
-    with _copy_for_plan(config) as database:
-        copy = read_copy(config, database)
+    async with _copy_for_plan(config) as database:
+        copy = await asyncio.to_thread(read_copy, config, database)
     return ddl.script(map_schema(copy.schema, config, copy.profiles), config.target.schema).sql
 
 
@@ -195,10 +213,13 @@ async def create_schema(config: Config) -> list[str]:
             f"snapshot {snapshot.manifest.id} was taken without capture", remedy="run `cdc snapshot` again"
         )
     async with connected(config, "schema") as connection:
-        await position.create_state(connection)
         maps = await mapped_for(connection, config, copy, copy.source_id)
         script = ddl.script(maps, config.target.schema)
         await schema.preflight(connection, maps)
+        state = await position.read(connection, copy.source_id)
+        if state is None or state.position is None:  # afterwards the rows there are ours
+            require_compatible(maps, await read_adopted(connection, config, maps))
+        await position.create_state(connection)
         done = await schema.apply(connection, script.before_load)
         await position.register(connection, copy.source_id, str(config.source.path), config.target.schema)
         await position.store_columns(connection, copy.source_id, remember(maps))

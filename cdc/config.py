@@ -5,7 +5,6 @@
     [state]       dir = ".cdc"
     [replicate]   tables = ["*"], exclude = [], and the tunables of `Replicate`
     [snapshot]    max_writer_pause_seconds = 3.0
-    [metrics]     listen = "127.0.0.1:9464"
     [tables.NAME] target = "...", skip = ["column"], key = "rowid"
     [tables.NAME.columns.COLUMN] target = "...", type = "jsonb", expression = "substr(id, 4)"
 
@@ -14,7 +13,6 @@ Relative paths are relative to the configuration file.
 
 import difflib
 import fnmatch
-import ipaddress
 import json
 import os
 import tomllib
@@ -46,6 +44,8 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dsn: str
     schema: str = "public"
     password_file: Path | None = None
+    adopt: bool = False  # the tables are there already, made by the application's own migrations
+    existing_rows: Literal["refuse", "replace"] = "refuse"  # what adopted tables hold before the first copy
 
     @property
     def embedded(self) -> bool:
@@ -85,31 +85,6 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_writer_pause_seconds: float = 3.0
 
 
-class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether and where `/metrics` and `/healthz` are served; not at all without `listen`."""
-
-    listen: str | None = None
-    allow_remote: bool = False
-    max_lag_seconds: float | None = None
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port of `listen`; raises `ValueError` when it is not written as HOST:PORT."""
-        host, _, port = (self.listen or "").rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:
-            raise ValueError(self.listen)
-        return host.removeprefix("[").removesuffix("]"), int(port)
-
-    @property
-    def local(self) -> bool:
-        """Whether only programs on this machine can reach the address; a name other than `localhost` may be any."""
-        host, _ = self.address
-        try:
-            return host == "localhost" or ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
-
-
 class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the operator chose for one column; `expression` is SQLite SQL for a column only the target has."""
 
@@ -122,6 +97,7 @@ class TableOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the operator chose for one table. `key = "rowid"` keys it by rowid although it declares a primary key."""
 
     target: str | None = None
+    adopt: bool | None = None
     skip: list[str] = msgspec.field(default_factory=list)
     key: Literal["declared", "rowid"] = "declared"
     columns: dict[str, ColumnOptions] = msgspec.field(default_factory=dict)
@@ -135,12 +111,16 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: State = msgspec.field(default_factory=State)
     replicate: Replicate = msgspec.field(default_factory=Replicate)
     snapshot: Snapshot = msgspec.field(default_factory=Snapshot)
-    metrics: Metrics = msgspec.field(default_factory=Metrics)
     tables: dict[str, TableOptions] = msgspec.field(default_factory=dict)
 
     def options(self, table: str) -> TableOptions:
         """The operator's choices for a source table, compared without case; empty when there are none."""
         return next((o for name, o in self.tables.items() if name.lower() == table.lower()), _NO_OPTIONS)
+
+    def adopts(self, table: str) -> bool:
+        """Whether the target of a source table was made by others and is used as it is."""
+        chosen = self.options(table).adopt
+        return self.target.adopt if chosen is None else chosen
 
 
 _NO_OPTIONS: Final = TableOptions()
@@ -187,25 +167,7 @@ def decode_config(raw: dict[str, Any], file: str = "configuration") -> Config:
             f"{file}: `schema` in [target] cannot be `{schema}`",
             remedy="choose another schema; `cdc` holds this tool's own state and `pg_` names belong to Postgres",
         )
-    if config.metrics.listen is not None:
-        _check_address(config.metrics, file)
     return config
-
-
-def _check_address(metrics: Metrics, file: str) -> None:
-    try:
-        local = metrics.local
-    except ValueError:
-        raise ConfigError(
-            f"{file}: `listen` in [metrics] is no address: {metrics.listen}",
-            remedy='write it as HOST:PORT, such as "127.0.0.1:9464" or "[::1]:9464"',
-        ) from None
-    if not local and not metrics.allow_remote:
-        raise ConfigError(
-            f"{file}: other machines could reach `listen` in [metrics]: {metrics.listen}",
-            remedy='listen on "127.0.0.1:9464", or write `allow_remote = true`: the pages have no login, '
-            "and tell the names of tables, not what is in them",
-        )
 
 
 def _beside(config: Config, base: Path) -> Config:
@@ -221,13 +183,14 @@ def _beside(config: Config, base: Path) -> Config:
 
 # What may stand in a key of each type: in words, and as an example for keys without a default.
 KINDS: Final[Mapping[object, tuple[str, object]]] = {
-    bool: ("true or false", True),
     int: ("a whole number greater than zero", 1000),
     float: ("a number greater than zero", 2.5),
     str: ("a text in quotes", "text"),
     Path: ("a path in quotes", "folder/file"),
     list[str]: ("a list of texts", ["one", "two"]),
+    bool: ("true or false", True),
     Literal["declared", "rowid"]: ("`declared` or `rowid`", "rowid"),
+    Literal["refuse", "replace"]: ("`refuse` or `replace`", "replace"),
 }
 _LARGEST: Final = 10**15  # of any number: far beyond sense, and SQLite can still compute with it
 _MAY_BE_ZERO: Final = ("busy_timeout_seconds", "idle_close_seconds", "max_writer_pause_seconds", "prune_seconds")
@@ -268,7 +231,7 @@ def _value(raw: object, field: msgspec.structs.FieldInfo, place: str, file: str)
         value = msgspec.convert(raw, kind, strict=True, dec_hook=_path_from_text)
     except msgspec.ValidationError:
         value = None
-    if value is None or (kind in (int, float) and not _in_range(field.name, value)):
+    if value is None or (isinstance(value, int | float) and not _in_range(field.name, value)):
         words, example = KINDS[kind]
         words = "zero or a number greater than zero" if field.name in _MAY_BE_ZERO else words
         default = field.default if isinstance(field.default, int | float | str) else example
@@ -287,7 +250,7 @@ def plain_type(kind: Any) -> Any:
 
 
 def _in_range(key: str, value: float) -> bool:
-    return 0 < value <= _LARGEST or (value == 0 and key in _MAY_BE_ZERO)
+    return isinstance(value, bool) or 0 < value <= _LARGEST or (value == 0 and key in _MAY_BE_ZERO)
 
 
 def _path_from_text(wanted: type[Any], value: object) -> Path:

@@ -12,6 +12,7 @@ from typing import Final
 
 from loguru import logger
 
+from cdc import audit
 from cdc.bootstrap import Copy, mapped_for, read_copy, verified_snapshot
 from cdc.config import Config
 from cdc.convert import TableConverter, compile_converter
@@ -22,7 +23,7 @@ from cdc.model import KeyValues, Progress, Rejection, TableMap, TargetTable
 from cdc.postgres import ddl, orphans, position, schema
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, lock_source, translated
-from cdc.postgres.load import copy_rows, has_rows, make_empty, prepare_for_load
+from cdc.postgres.load import copy_rows, has_rows, make_empty, prepare_for_load, save_rows
 from cdc.postgres.quarantine import Held, Quarantine
 from cdc.postgres.script import Made, Statement
 from cdc.postgres.target import connected
@@ -99,10 +100,12 @@ class _Load:
             done = await position.loaded(self._connection, self._source_id, self._snapshot.manifest.id)
         targets = await read_tables(self._connection, config.target.schema, [m.target for m in self._maps])
         missing = [m for m in self._maps if m.source.name not in done]
-        # Foreign keys that stand already want rows in their order and take no orphans: that is the stream's trade.
-        later = missing if any(target.foreign_keys for target in targets.values()) else []
+        # Foreign keys that stand already want rows in their order and take no orphans: that is the stream's trade. So
+        # is what adopted tables hold already.
+        stands = any(m.adopted for m in self._maps) or any(target.foreign_keys for target in targets.values())
+        later = missing if stands else []
         for mapped in later:
-            await self._refuse_foreign_rows(mapped, targets[mapped.target])
+            await self._settle_existing(config, mapped, targets[mapped.target])
         loaded = {m.source.name: await self._table(m, targets) for m in missing if not later}
         crash_point("load.before_constraints")
         held = await self._finish(config, targets)
@@ -135,6 +138,17 @@ class _Load:
         # In one transaction with the COPY, so that readers never see the table empty in between.
         await make_empty(self._connection, target)
         await self._quarantine.release_table(mapped.source.name)
+
+    async def _settle_existing(self, config: Config, mapped: TableMap, target: TargetTable) -> None:
+        """Rows that adopted tables hold already are saved to a file before the stream replaces them."""
+        if not mapped.adopted or config.target.existing_rows == "refuse":
+            await self._refuse_foreign_rows(mapped, target)
+        elif await has_rows(self._connection, target):
+            file = config.state.dir / "replaced" / f"{target.schema}.{target.name}.csv"
+            count = await save_rows(self._connection, target, file)
+            audit.record(
+                config.state.dir, "save rows", "done", {"table": target.name, "rows": count, "file": str(file)}
+            )
 
     async def _refuse_foreign_rows(self, mapped: TableMap, target: TargetTable) -> None:
         """Only what an earlier load of ours left may be there; rows of others are never touched."""
@@ -169,7 +183,9 @@ class _Load:
         held = await orphans.remove(self._connection, self._quarantine, self._maps, targets)
         await self._apply(keys, "foreign keys")
         marks = await asyncio.to_thread(high_water, self._snapshot.database, self._maps)
-        sequences = [s for m in self._maps for s in ddl.sequence_statements(m, marks.get(m.source.name, 0))]
+        # Those of adopted tables are their makers': the application that uses them there gets them at cutover.
+        made = [m for m in self._maps if not m.adopted]
+        sequences = [s for m in made for s in ddl.sequence_statements(m, marks.get(m.source.name, 0))]
         await schema.apply(self._connection, sequences)
         return held
 

@@ -143,7 +143,8 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     if table.key.kind is KeyKind.ROWID:
         rowid = _rowid_column(table, columns)
         columns, key = [rowid, *columns], (rowid.target,)
-    mapped = TableMap(table, config.target.schema, options.target or table.name, tuple(columns), key)
+    target, adopted = options.target or table.name, config.adopts(table.name)
+    mapped = TableMap(table, config.target.schema, target, tuple(columns), key, adopted)
     _check(mapped)
     return mapped
 

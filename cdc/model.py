@@ -208,7 +208,11 @@ class TargetForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class TargetTable:
-    """A table of Postgres as the catalogue tells it: after phase 1 the only truth about types."""
+    """A table of Postgres as the catalogue tells it: after phase 1 the only truth about types.
+
+    `rules` rewrite statements on it, `row_security` says whether policies would filter what our role sees, `owned`
+    whether our role may alter it.
+    """
 
     schema: str
     name: str
@@ -216,6 +220,10 @@ class TargetTable:
     uniques: tuple[TargetUnique, ...] = ()
     foreign_keys: tuple[TargetForeignKey, ...] = ()
     user_triggers: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    partitioned: bool = False
+    row_security: bool = False
+    owned: bool = True
 
     def column(self, name: str) -> TargetColumn | None:
         """The column of exactly that name, or None."""
@@ -250,7 +258,8 @@ class ColumnMap:
 class TableMap:
     """A source table, its target and their columns. `key` are the target columns that hold the source key, in order.
 
-    `columns` leaves out what the operator skipped and what Postgres generates itself.
+    `columns` leaves out what the operator skipped and what Postgres generates itself. An `adopted` target was made by
+    others and is used as it is.
     """
 
     source: Table
@@ -258,6 +267,7 @@ class TableMap:
     target: str
     columns: tuple[ColumnMap, ...]
     key: tuple[str, ...]
+    adopted: bool = False
 
     @property
     def target_columns(self) -> tuple[str, ...]:

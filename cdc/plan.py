@@ -11,8 +11,7 @@ from cdc.errors import ExitCode
 from cdc.mapping import ColumnProfile, TableProfile
 from cdc.model import LeftOut, SourceSchema, TableMap
 from cdc.postgres.script import Made, Note, Script
-from cdc.rehearsal import Rehearsal
-from cdc.risks import Risk, kept_out, risks
+from cdc.risks import Risk, risks
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +95,14 @@ def make_plan(
     maps: Sequence[TableMap],
     script: Script,
     profiles: Mapping[str, TableProfile] | None = None,
-    rehearsal: Rehearsal | None = None,
+    looked: Iterable[Risk] = (),
 ) -> Plan:
     """The report over a schema, its maps and their script; and where data was looked at, the profiles by source name
-    and what a rehearsal of the load kept out.
+    and what that look found beyond them.
     """
     known = profiles or {}
     found = [
-        *kept_out(rehearsal or Rehearsal()),
+        *looked,
         *(risk for m in maps for risk in risks(m.source, m, known.get(m.source.name))),
     ]
     return Plan(

@@ -1,12 +1,13 @@
 """Which rows of a copy the load would keep out: all are converted as the load converts them, and go nowhere."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from cdc.convert import TableConverter, compile_converter
+from cdc.column_forms import form_of
+from cdc.convert import compile_converter
 from cdc.keys import encode_key, show_key
 from cdc.model import ColumnMap, KeyValues, Reason, Rejection, TableMap, TargetColumn, TargetTable
 from cdc.postgres.foreign_keys import Link, links
@@ -52,29 +53,35 @@ class Rehearsal:
     unknown: tuple[Unknown, ...] = ()
 
 
-def rehearse_load(database: Path, maps: Sequence[TableMap]) -> Rehearsal:
-    """Convert every row of a copy; needs no Postgres. Orphans include the children of rows that stay behind."""
+def rehearse_load(
+    database: Path, maps: Sequence[TableMap], adopted: Mapping[str, TargetTable] | None = None
+) -> Rehearsal:
+    """Convert every row of a copy. Orphans include the children of rows that stay behind.
+
+    Targets that are not among the `adopted` ones, by name, are taken as they will be made.
+    """
+    targets = adopted or {}
     unknown: list[Unknown] = []
     connection = open_copy(database)
     try:
         notes = _Notes(KeptOut(connection, maps))
         for mapped in maps:
-            known, converter = _converter(mapped, unknown)
-            for chunk in chunks(connection, known, CHUNK_ROWS, CHUNK_BYTES):
-                notes.add(mapped, converter.rows(chunk).rejected)
-        notes.add_orphans([link for link in links(maps) if isinstance(link, Link)])
+            there = targets.get(mapped.target) if mapped.adopted else _to_be_made(mapped, unknown)
+            if there and (known := _fed(mapped, there)):
+                converter = compile_converter(known, _without_others(known, there))
+                for chunk in chunks(connection, known, CHUNK_ROWS, CHUNK_BYTES):
+                    notes.add(mapped, converter.rows(chunk).rejected)
+        notes.add_orphans([*(link for link in links(maps) if isinstance(link, Link)), *_adopted_links(maps, targets)])
     finally:
         connection.close()
     return Rehearsal(tuple(notes.findings()), tuple(unknown))
 
 
-def _converter(mapped: TableMap, unknown: list[Unknown]) -> tuple[TableMap, TableConverter]:
-    """The map without the columns that cannot be tried, which are added to `unknown`, and its converter."""
+def _to_be_made(mapped: TableMap, unknown: list[Unknown]) -> TargetTable:
+    """The target as it will be made, without the columns that cannot be tried, which are added to `unknown`."""
     columns = {c.target: _column(mapped, c) for c in mapped.columns}
     unknown += [Unknown(mapped.source.name, c.target, c.type) for c in mapped.columns if columns[c.target] is None]
-    known = replace(mapped, columns=tuple(c for c in mapped.columns if columns[c.target]))
-    target = TargetTable(mapped.schema, mapped.target, tuple(filter(None, columns.values())))
-    return known, compile_converter(known, target)
+    return TargetTable(mapped.schema, mapped.target, tuple(filter(None, columns.values())))
 
 
 def _column(mapped: TableMap, column: ColumnMap) -> TargetColumn | None:
@@ -82,6 +89,34 @@ def _column(mapped: TableMap, column: ColumnMap) -> TargetColumn | None:
         column.source is not None and mapped.source.column(column.source).not_null
     )
     return column_of_type(column.target, column.type, not_null=not_null)
+
+
+def _fed(mapped: TableMap, target: TargetTable) -> TableMap | None:
+    """The map with the columns that the target can take; None when it cannot take the key."""
+    columns = tuple(c for c in mapped.columns if (there := target.column(c.target)) and _takes(there, c))
+    return replace(mapped, columns=columns) if set(mapped.key) <= {c.target for c in columns} else None
+
+
+def _takes(there: TargetColumn, column: ColumnMap) -> bool:
+    return not there.generated and form_of(there, literal=column.literal) is not None
+
+
+def _without_others(mapped: TableMap, target: TargetTable) -> TargetTable:
+    return replace(target, columns=tuple(c for c in target.columns if c.name in mapped.target_columns))
+
+
+def _adopted_links(maps: Sequence[TableMap], adopted: Mapping[str, TargetTable]) -> Iterator[Link]:
+    """The foreign keys that adopted tables have, as far as both ends hold plain columns of SQLite."""
+    by_target = {m.target: m for m in maps}
+    for child in (m for m in maps if m.adopted and m.target in adopted):
+        for key in adopted[child.target].foreign_keys:
+            parent = by_target.get(key.parent) if key.parent_schema == child.schema else None
+            if parent and _plain(child, key.columns) and _plain(parent, key.parent_columns):
+                yield Link(child, key.columns, parent, key.parent_columns, key.on_delete, key.on_update)
+
+
+def _plain(mapped: TableMap, names: Sequence[str]) -> bool:
+    return set(names) <= {c.target for c in mapped.columns if c.source is not None}
 
 
 class _Notes:

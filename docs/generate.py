@@ -12,7 +12,7 @@ from error_catalogue import CLASSES, ErrorSite, as_prose, error_sites, literals
 
 from cdc.cli.command import Command, example_lines
 from cdc.cli.entry import cli
-from cdc.config import ColumnOptions, Metrics, Replicate, Snapshot, Source, State, TableOptions, Target
+from cdc.config import ColumnOptions, Replicate, Snapshot, Source, State, TableOptions, Target
 from cdc.errors import CdcError, ExitCode, Policy
 
 FOLDER: Final = Path(__file__).parent
@@ -24,7 +24,6 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
     ("[state]", State),
     ("[replicate]", Replicate),
     ("[snapshot]", Snapshot),
-    ("[metrics]", Metrics),
     ("[tables.NAME]", TableOptions),
     ("[tables.NAME.columns.COLUMN]", ColumnOptions),
 ]
@@ -36,6 +35,10 @@ KEYS: Final = {
     "target.dsn": "`postgresql://USER@HOST:PORT/DATABASE`, or `embedded` for the server that cdc brings.",
     "target.schema": "The schema of the replicated tables. `cdc` and names that begin with `pg_` are refused.",
     "target.password_file": "A file that holds the password and nothing else.",
+    "target.adopt": "The tables are there already, made by the application's own migrations: they are compared and "
+    "used as they are, never altered. See [adopted tables](adopting.md).",
+    "target.existing_rows": "What becomes of rows that adopted tables hold before the first copy: `refuse` stops, "
+    "`replace` saves them to a file in the state folder and has the tables become what SQLite holds.",
     "state.dir": "The folder of snapshots, the embedded server and the audit file.",
     "replicate.tables": "Shell patterns of table names to replicate; letter case does not matter.",
     "replicate.exclude": "Shell patterns of table names to leave out, although `tables` matches them.",
@@ -48,10 +51,8 @@ KEYS: Final = {
     "replicate.prune_seconds": "or when the oldest of them is this old.",
     "replicate.heartbeat_seconds": "How often the daemon shows in Postgres that it lives.",
     "snapshot.max_writer_pause_seconds": "How long a snapshot may hold a writer in rollback-journal mode.",
-    "metrics.listen": "HOST:PORT where `/metrics` (for Prometheus) and `/healthz` are served; nowhere without it.",
-    "metrics.allow_remote": "Allow `listen` to name an address that other machines can reach. There is no login.",
-    "metrics.max_lag_seconds": "Beyond this lag `/healthz` answers 503.",
     "tables.NAME.target": "The table's name in Postgres.",
+    "tables.NAME.adopt": "Whether this table is adopted, where it differs from `adopt` in [target].",
     "tables.NAME.skip": "Columns that are not replicated.",
     "tables.NAME.key": "`declared` uses the primary key; `rowid` the rowid although a primary key is declared.",
     "tables.NAME.columns.COLUMN.target": "The column's name in Postgres.",
@@ -178,7 +179,7 @@ def _type_text(struct: type[msgspec.Struct], name: str) -> str:
 _TYPES: Final = (
     ("list", "list of texts"),
     ("Literal", "text"),
-    ("bool", "true or false"),
+    ("bool", "yes or no"),
     ("float", "number"),
     ("int", "integer"),
     ("Path", "path"),
@@ -199,8 +200,6 @@ def _toml(value: object) -> str:
     match value:
         case list():
             return "[" + ", ".join(f'"{item}"' for item in value) + "]"
-        case bool():
-            return "true" if value else "false"
         case int() | float():
             return str(value)
         case _:
@@ -239,8 +238,7 @@ One object whose keys are always there; an unknown value is `null`.
 | `next_step` | what to do now, in words |
 | `warnings` | everything that needs an eye, the worst first |
 | `source` | `path`, `reachable`, `error`, `capture_installed`, `source_id`, `newest_seq` (the newest entry), \
-`kept` (entries in the changelog, applied ones included), `pending` (entries that Postgres has not), \
-`oldest_pending_seconds` |
+`pending` (entries that Postgres has not), `oldest_pending_seconds` |
 | `target` | `where` (never with a password), `reachable`, `error` |
 | `position` | `seq`: the changelog entry up to which Postgres has everything |
 | `lag` | `changes` and `seconds`: how much waits, and for how long |

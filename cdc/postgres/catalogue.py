@@ -32,6 +32,10 @@ async def read_tables(conn: Connection, schema: str, names: Sequence[str] | None
             uniques=tuple(_unique(r) for r in uniques.get(name, ())),
             foreign_keys=tuple(_foreign_key(r) for r in foreign_keys.get(name, ())),
             user_triggers=tuple(records[0]["triggers"]),
+            rules=tuple(records[0]["rules"]),
+            partitioned=records[0]["partitioned"],
+            row_security=records[0]["row_security"],
+            owned=records[0]["owned"],
         )
         for name, records in _grouped(columns).items()
     }

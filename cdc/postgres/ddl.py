@@ -21,12 +21,13 @@ _Part = tuple[str, list[Note]]
 def script(maps: Sequence[TableMap], schema: str) -> Script:
     """The statements that make the targets of `maps` in `schema`, in an order that works, and what they leave out.
 
-    The same maps always give the same script.
+    The same maps always give the same script. Adopted targets are there already: nothing is made for them.
     """
     before = [Statement(schema, f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}", Made.SCHEMA, schema)]
     notes: list[Note] = []
     names = Names({m.target for m in maps})
-    for mapped in maps:
+    made = [m for m in maps if not m.adopted]
+    for mapped in made:
         statement, left_out = _table(mapped, names)
         before += [statement, _comment(mapped)]
         notes += left_out
@@ -47,16 +48,17 @@ def mark(mapped: TableMap) -> str:
 def _after_load(maps: Sequence[TableMap], names: Names) -> Iterator[Statement | Note]:
     found = list(links(maps))
     keys = [link for link in found if isinstance(link, Link)]
-    for mapped in maps:
+    made = [m for m in maps if not m.adopted]
+    for mapped in made:
         referenced = {frozenset(k.parent_columns) for k in keys if k.parent is mapped}
         yield from uniques(mapped, names, referenced)
-    for mapped in maps:
+    for mapped in made:
         yield from indexes(mapped, names)
     for key in keys:
         if index := supporting_index(key, names):
             yield index
     yield from (note for note in found if isinstance(note, Note))
-    constraint_names = {id(m): Names() for m in maps}
+    constraint_names = {id(m): Names() for m in made}
     yield from (foreign_key(k, constraint_names[id(k.child)]) for k in keys)
 
 

@@ -23,9 +23,12 @@ class Link:
 
 
 def links(maps: Sequence[TableMap]) -> Iterator[Link | Note]:
-    """The foreign keys between mapped tables that the target can have, and why it cannot have the others."""
+    """The foreign keys between mapped tables that the target can have, and why it cannot have the others.
+
+    An adopted child has those that its own makers gave it.
+    """
     by_name = {m.source.name.lower(): m for m in maps}
-    for child in maps:
+    for child in (m for m in maps if not m.adopted):
         for key in child.source.foreign_keys:
             label = f"foreign key ({', '.join(key.columns)}) to {key.parent}"
             try:
@@ -41,6 +44,8 @@ def links(maps: Sequence[TableMap]) -> Iterator[Link | Note]:
 def _link(child: TableMap, key: ForeignKey, parent: TableMap | None) -> Link:
     if parent is None:
         raise Untranslatable(f"{key.parent} is not replicated")
+    if parent.adopted:
+        raise Untranslatable(f"{parent.target} was made by others, and stays as it is")
     pairs = [_pair(child, c, parent, p) for c, p in zip(key.columns, key.parent_columns, strict=True)]
     columns, parent_columns = tuple(c.target for c, _ in pairs), tuple(p.target for _, p in pairs)
     _require_unique(parent, parent_columns)

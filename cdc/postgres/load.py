@@ -1,8 +1,12 @@
 """Bulk load: converted rows go into a table through one binary COPY."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO
 
+from cdc.errors import TargetError
 from cdc.model import TableMap, TargetTable
 from cdc.postgres.codecs import use_exact_codecs
 from cdc.postgres.connection import Connection, translated
@@ -36,6 +40,46 @@ async def prepare_for_load(conn: Connection) -> None:
 async def has_rows(conn: Connection, target: TargetTable) -> bool:
     """Whether the target holds any row."""
     return bool(await conn.fetchval(f"SELECT EXISTS (SELECT FROM {qualified(target.schema, target.name)})"))
+
+
+async def save_rows(conn: Connection, target: TargetTable, file: Path) -> int:
+    """Write the target's rows to a CSV file with a heading, which `COPY ... FROM` reads back; returns how many.
+
+    A file that is there already holds what was found first, and stays. Raises `TargetError` when it cannot be written.
+    """
+    try:
+        output = await asyncio.to_thread(_begin, file)
+        if output is None:
+            return 0
+        with output, translated(f"saving the rows of {target.schema}.{target.name}"):
+            done = await conn.copy_from_table(
+                target.name, schema_name=target.schema, output=output, format="csv", header=True
+            )
+        await asyncio.to_thread(_finish, file)
+    except OSError as error:
+        raise TargetError(
+            f"the rows of {target.schema}.{target.name} cannot be saved to {file}: {error.strerror}",
+            remedy="make room there, or make `dir` in [state] a folder that this user may write",
+        ) from None
+    return int(done.rpartition(" ")[2])
+
+
+def _begin(file: Path) -> BinaryIO | None:
+    if file.exists():
+        return None
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return _partial(file).open("wb")
+
+
+def _finish(file: Path) -> None:
+    """Give the file its name once all of it is on the disk."""
+    with _partial(file).open("rb") as written:
+        os.fsync(written.fileno())
+    _partial(file).rename(file)
+
+
+def _partial(file: Path) -> Path:
+    return file.with_name(f"{file.name}.partial")
 
 
 async def make_empty(conn: Connection, target: TargetTable) -> None:

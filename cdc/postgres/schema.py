@@ -132,14 +132,15 @@ async def preflight(conn: Connection, maps: Sequence[TableMap], own: Collection[
     with translated("looking at the target schema"):
         for schema in {m.schema for m in maps}:
             present = await _look(conn, schema)
-            for mapped in maps:
+            for mapped in (m for m in maps if not m.adopted):
                 found = present.relations.get(mapped.target) if mapped.schema == schema else None
                 if found and mapped.target not in own and found.comment != mark(mapped):
                     taken.append(f"{schema}.{mapped.target}")
     if taken:
         raise TargetNotEmpty(
             f"these tables would be created but exist already: {', '.join(sorted(taken))}",
-            remedy="choose an empty `schema` in [target], set `target` in [tables.NAME], or drop them if they are old",
+            remedy="set `adopt = true` in [target] if the application's own migrations made them; else choose an empty "
+            "`schema`, or drop them if they are old",
         )
 
 
@@ -147,7 +148,7 @@ async def missing_columns(conn: Connection, maps: Sequence[TableMap]) -> tuple[S
     """The statements that add the mapped columns which existing target tables do not have."""
     statements: list[Statement] = []
     for schema in sorted({m.schema for m in maps}):
-        here = [m for m in maps if m.schema == schema]
+        here = [m for m in maps if m.schema == schema and not m.adopted]
         tables = await read_tables(conn, schema, [m.target for m in here])
         for mapped in here:
             found = tables.get(mapped.target)

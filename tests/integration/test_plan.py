@@ -19,6 +19,7 @@ from cdc.plan import Plan, make_plan
 from cdc.postgres.ddl import script
 from cdc.rehearsal import rehearse_load
 from cdc.resources import folder
+from cdc.risks import kept_out
 from cdc.sqlite.catalogue import read_schema
 from cdc.sqlite.profile import profile
 
@@ -35,7 +36,8 @@ def planned(db: apsw.Connection, tables: dict[str, Any] | None = None) -> Plan:
     schema = read_schema(db, config)
     profiles = {t.name: profile(db, t) for t in schema.tables}
     maps = map_schema(schema, config, profiles)
-    return make_plan(schema, maps, script(maps, "public"), profiles, rehearse_load(Path(db.db_filename("main")), maps))
+    rehearsal = rehearse_load(Path(db.db_filename("main")), maps)
+    return make_plan(schema, maps, script(maps, "public"), profiles, kept_out(rehearsal))
 
 
 def column(db: apsw.Connection, name: str) -> ColumnProfile:

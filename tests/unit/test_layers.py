@@ -39,6 +39,7 @@ LAYERS = {
     "cdc.loading": 4,
     "cdc.drift": 4,
     "cdc.plan": 4,
+    "cdc.adoption": 4,
     "cdc.rehearsal": 4,
     "cdc.risks": 4,
     "cdc.parity": 4,

@@ -3,7 +3,8 @@
 -- (length, precision, scale) come from the column or else from the domain. Scale is 11 bits with a sign since
 -- version 15; the formula gives the right number for older versions too.
 WITH RECURSIVE wanted AS (
-    SELECT c.oid, c.relname
+    SELECT c.oid, c.relname, c.relkind, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
+        pg_catalog.row_security_active(c.oid) AS row_security
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND ($2::text[] IS NULL OR c.relname = ANY ($2::text[]))
@@ -50,7 +51,13 @@ SELECT
         FROM pg_catalog.pg_trigger g
         WHERE g.tgrelid = w.oid AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
         ORDER BY g.tgname
-    ) AS triggers
+    ) AS triggers,
+    ARRAY(
+        SELECT r.rulename::text FROM pg_catalog.pg_rewrite r WHERE r.ev_class = w.oid ORDER BY r.rulename
+    ) AS rules,
+    w.relkind = 'p' AS partitioned,
+    w.row_security,
+    w.owned
 FROM wanted w
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = w.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN based b ON b.attrelid = w.oid AND b.attnum = a.attnum

@@ -1,0 +1,205 @@
+"""Whether tables that others made can take the rows of their sources: compared column by column, never altered."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from cdc.column_forms import SUPPORTED, form_of
+from cdc.errors import TargetMismatch
+from cdc.model import Affinity, ColumnMap, TableMap, TargetColumn, TargetTable
+from cdc.risks import Level, Risk
+
+# Under these, two keys that SQLite keeps apart stay apart.
+KEY_BASES: Final = ("int2", "int4", "int8", "float8", "text", "varchar", "bytea", "bool", "uuid", "numeric")
+_NARROW_INTEGERS: Final = {"int2": 16, "int4": 32}
+
+ExistingRows = Literal["refuse", "replace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """The tables that were found, by name, and how many rows each holds."""
+
+    tables: Mapping[str, TargetTable]
+    rows: Mapping[str, int]
+    existing_rows: ExistingRows
+
+
+def adapt(maps: Sequence[TableMap], found: Adopted) -> tuple[TableMap, ...]:
+    """The maps with the types that adopted tables really have."""
+    return tuple(_adapted(m, found.tables.get(m.target)) if m.adopted else m for m in maps)
+
+
+def _adapted(mapped: TableMap, target: TargetTable | None) -> TableMap:
+    columns = (target.column(c.target) if target else None for c in mapped.columns)
+    pairs = zip(mapped.columns, columns, strict=True)
+    return replace(mapped, columns=tuple(replace(c, type=there.type) if there else c for c, there in pairs))
+
+
+def require_compatible(maps: Sequence[TableMap], found: Adopted) -> None:
+    """Raises `TargetMismatch` that names everything which blocks, in all adopted tables at once."""
+    blocking = [risk for risk in compare(maps, found) if risk.level == "blocks"]
+    if blocking:
+        listed = "; ".join(f"{_place(risk)}: {risk.text}" for risk in blocking)
+        raise TargetMismatch(
+            f"adopted tables cannot take the rows: {listed}", remedy="see `cdc plan`, which has the remedy for each"
+        )
+
+
+def _place(risk: Risk) -> str:
+    return f"{risk.table}.{risk.column}" if risk.column else risk.table
+
+
+def compare(maps: Sequence[TableMap], found: Adopted) -> Iterator[Risk]:
+    """Everything about the adopted tables that blocks, and what is worth knowing."""
+    for mapped in maps:
+        if mapped.adopted:
+            target = found.tables.get(mapped.target)
+            yield from _table(mapped, target, found) if target else _missing(mapped)
+
+
+def _missing(mapped: TableMap) -> Iterator[Risk]:
+    name = f"{mapped.schema}.{mapped.target}"
+    yield _blocks(
+        mapped,
+        "",
+        f"there is no table {name} in Postgres",
+        "run the application's migrations there, correct `target`, or set `adopt = false` for this table",
+    )
+
+
+def _table(mapped: TableMap, target: TargetTable, found: Adopted) -> Iterator[Risk]:
+    yield from _key(mapped, target)
+    for column in mapped.columns:
+        there = target.column(column.target)
+        yield from _column(mapped, column, there) if there else _no_column(mapped, column)
+    yield from _unfed(mapped, target)
+    yield from _bending(mapped, target)
+    yield from _rows(mapped, found)
+
+
+def _blocks(mapped: TableMap, column: str, text: str, remedy: str) -> Risk:
+    return Risk(mapped.source.name, column, "blocks", text, remedy)
+
+
+def _note(mapped: TableMap, column: str, text: str, remedy: str) -> Risk:
+    return Risk(mapped.source.name, column, "note", text, remedy)
+
+
+# --- the key ----------------------------------------------------------------------------------------------------------
+
+
+def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
+    wanted = set(mapped.key)
+    columns = ", ".join(mapped.key)
+    usable = [u for u in target.uniques if set(u.columns) == wanted and not u.deferrable and not u.partial]
+    if not usable:
+        yield _blocks(
+            mapped,
+            "",
+            f"nothing in Postgres makes ({columns}) unique, by which SQLite names rows",
+            f"add a unique constraint on ({columns}) there, not deferrable",
+        )
+    elif set(target.primary_key) != wanted:
+        primary = ", ".join(target.primary_key) or "none"
+        yield _note(mapped, "", f"rows are found by ({columns}); the primary key there is {primary}", "nothing to do")
+    for name in mapped.key:
+        there = target.column(name)
+        if there and (there.base not in KEY_BASES or not there.deterministic):
+            yield _blocks(
+                mapped,
+                name,
+                f"as {there.type} two keys that SQLite keeps apart could become equal",
+                f"use one of {', '.join(KEY_BASES)} with a deterministic collation",
+            )
+
+
+# --- columns ----------------------------------------------------------------------------------------------------------
+
+
+def _no_column(mapped: TableMap, column: ColumnMap) -> Iterator[Risk]:
+    name = column.source or column.target
+    yield _blocks(
+        mapped,
+        name,
+        f"table {mapped.target} has no column {column.target}",
+        f"set `target` for it, name it in `skip` of [tables.{mapped.source.name}], or add it in Postgres",
+    )
+
+
+def _column(mapped: TableMap, column: ColumnMap, there: TargetColumn) -> Iterator[Risk]:
+    name = column.source or column.target
+    skip = f"name it in `skip` of [tables.{mapped.source.name}]"
+    if there.generated:
+        yield _blocks(mapped, name, f"{there.name} is generated by Postgres and takes no value", skip)
+    elif form_of(there, literal=column.literal) is None:
+        kinds = ", ".join(SUPPORTED)
+        yield _blocks(mapped, name, f"{there.name} is of type {there.type}, which is none of {kinds}", skip)
+    elif column.source and (narrower := _narrower(mapped, column.source, there)):
+        yield _note(mapped, name, narrower, "rows that do not fit are named under quarantine")
+
+
+def _narrower(mapped: TableMap, name: str, there: TargetColumn) -> str:
+    source = mapped.source.column(name)
+    if source.affinity is Affinity.INTEGER and there.base in _NARROW_INTEGERS:
+        return f"{there.type} holds {_NARROW_INTEGERS[there.base]} bits, SQLite 64"
+    if there.length is not None:
+        return f"{there.type} holds {there.length} characters, SQLite any number"
+    if there.labels:
+        return f"enum {there.type} holds {', '.join(there.labels)}"
+    if there.not_null and not source.not_null and not source.primary_key:
+        return f"{there.name} is NOT NULL there, and may be NULL in SQLite"
+    return ""
+
+
+def _unfed(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
+    fed = set(mapped.target_columns)
+    extra = [c for c in target.columns if c.name not in fed and not c.generated]
+    for column in extra:
+        if column.not_null and not column.has_default and not column.identity:
+            yield _blocks(
+                mapped,
+                column.name,
+                f"{column.name} is NOT NULL without a default there, and nothing feeds it",
+                f"set `expression` in [tables.{mapped.source.name}.columns.{column.name}], or give it a default",
+            )
+    left = [c.name for c in extra if not c.not_null or c.has_default or c.identity]
+    if left:
+        text = f"only Postgres has {', '.join(left)}: new rows get the default, replicated changes leave them alone"
+        yield _note(mapped, "", text, "set `expression` for a column that is to be fed")
+
+
+# --- what would bend or hide rows -------------------------------------------------------------------------------------
+
+
+def _bending(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
+    name = f"{target.schema}.{target.name}"
+    if target.rules:
+        text = f"rules of {name} rewrite what is written: {', '.join(target.rules)}"
+        yield _blocks(mapped, "", text, "drop them, or make them triggers")
+    if target.row_security:
+        text = f"row level security of {name} filters what the role of `dsn` sees and writes"
+        yield _blocks(mapped, "", text, "connect as the table's owner, or as a role with BYPASSRLS")
+    if target.user_triggers:
+        names = ", ".join(target.user_triggers)
+        if target.owned:
+            text = f"its triggers would bend replicated rows, and are disabled while they are replicated: {names}"
+            yield _note(mapped, "", text, "nothing to do: what was disabled is recorded, to be enabled again")
+        else:
+            text = f"its triggers would bend replicated rows, and only its owner may disable them: {names}"
+            yield _blocks(mapped, "", text, f"make the role of `dsn` a member of the role that owns {name}")
+    if target.partitioned:
+        yield _note(mapped, "", f"{name} is partitioned: Postgres puts each row where it belongs", "nothing to do")
+
+
+def _rows(mapped: TableMap, found: Adopted) -> Iterator[Risk]:
+    count = found.rows.get(mapped.target, 0)
+    if not count:
+        return
+    there = f"{mapped.schema}.{mapped.target} holds {'1 row' if count == 1 else f'{count:,} rows'} already"
+    level: Level = "note" if found.existing_rows == "replace" else "blocks"
+    if level == "note":
+        text, remedy = f"{there}: they are saved to a file, then become what SQLite holds", "nothing to do"
+    else:
+        text, remedy = there, 'empty it, or set `existing_rows = "replace"` in [target]: they are saved to a file first'
+    yield Risk(mapped.source.name, "", level, text, remedy)

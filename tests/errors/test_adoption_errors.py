@@ -1,0 +1,31 @@
+"""Tables that others made, and that cannot be adopted."""
+
+from refusals import refused
+from sites import Site
+
+from cdc.errors import ExitCode
+
+
+def adopting(site: Site, table: str) -> None:
+    site.configure(f'[target]\ndsn = "{site.dsn}"\nadopt = true\nexisting_rows = "replace"')
+    site.target_sql(table)
+    assert site.run("-q", "snapshot")[0] == ExitCode.OK
+
+
+def test_a_table_that_cannot_take_the_rows(site: Site) -> None:
+    adopting(site, "CREATE TABLE t(id bigint, other int NOT NULL)")
+    told = refused(
+        site,
+        ["schema"],
+        "adopted tables cannot take the rows: {listed}",
+        ExitCode.CRITICAL,
+    )
+    for part in ("nothing in Postgres makes (id) unique", "t.v: table t has no column v", "t.other"):
+        assert part in told
+
+
+def test_rows_that_cannot_be_saved_before_they_are_replaced(site: Site) -> None:
+    adopting(site, "CREATE TABLE t(id bigint PRIMARY KEY, v text); INSERT INTO t VALUES (5, 'seeded')")
+    assert site.run("-q", "schema")[0] == ExitCode.OK
+    (site.folder / ".cdc" / "replaced").write_text("a file in the way")
+    refused(site, ["load"], "the rows of {schema}.{name} cannot be saved to {file}: {error}", ExitCode.CRITICAL)

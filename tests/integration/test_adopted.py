@@ -1,0 +1,210 @@
+"""Targets that the application's own migrations made: compared, used as they are, never altered."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import asyncpg
+import msgspec
+import pytest
+from comparison import Comparison
+from harness import application, execute, fetch, make_config, quarantined, up, value
+
+from cdc import audit
+from cdc.bootstrap import build_plan, create_schema, take_snapshot
+from cdc.cli.progress import Silent
+from cdc.config import Config, TableOptions
+from cdc.errors import ExitCode, TargetMismatch
+from cdc.keys import show_key
+from cdc.parity.run import verify
+
+SOURCE: Final = """
+CREATE TABLE users (id INTEGER PRIMARY KEY AUTOINCREMENT, email VARCHAR(40) NOT NULL UNIQUE, mood TEXT, admin BOOLEAN);
+CREATE TABLE posts (id INTEGER PRIMARY KEY, author INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+    parent INTEGER REFERENCES posts, title TEXT, rank INTEGER, UNIQUE (author, rank));
+INSERT INTO users VALUES (1, 'a@x', 'glad', 1), (2, 'b@x', 'sad', 0), (3, 'c@x', NULL, NULL);
+INSERT INTO posts VALUES (1, 1, NULL, 'one', 1), (2, 1, 1, 'two', 2), (3, 2, 2, 'three', 1), (4, 3, 4, 'self', 1);
+"""
+TARGET: Final = """
+CREATE TYPE mood AS ENUM ('glad', 'sad');
+CREATE TABLE users (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email varchar(40) NOT NULL UNIQUE, mood mood,
+    admin boolean, seen timestamptz NOT NULL DEFAULT now(), changes integer NOT NULL DEFAULT 0);
+CREATE TABLE posts (id bigint PRIMARY KEY, author integer NOT NULL REFERENCES users ON DELETE CASCADE,
+    parent bigint REFERENCES posts, title text, rank integer, UNIQUE (author, rank));
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.title := 'bent'; RETURN NEW; END $$;
+CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON posts FOR EACH ROW EXECUTE FUNCTION touch();
+"""
+SWAPS: Final = """
+UPDATE users SET email = 'spare' WHERE id = 1; UPDATE users SET email = 'a@x' WHERE id = 2;
+UPDATE users SET email = 'b@x' WHERE id = 1;
+UPDATE posts SET rank = 9 WHERE id = 1; UPDATE posts SET rank = 1 WHERE id = 2; UPDATE posts SET rank = 2 WHERE id = 1;
+"""
+WRITES: Final = (
+    SWAPS,
+    "DELETE FROM users WHERE id = 2",
+    "INSERT INTO users(email, mood) VALUES ('d@x', 'glad')",
+    "UPDATE posts SET author = 1, rank = id + 10, parent = 2 WHERE id = 4",
+    "UPDATE posts SET title = 'changed'",
+)
+
+
+def adopted(folder: Path, dsn: str, tables: dict[str, TableOptions] | None = None, **chosen: Any) -> Config:
+    config = make_config(folder, folder / "app.db", dsn, tables=tables)
+    target = msgspec.structs.replace(config.target, adopt=True, **chosen)
+    return msgspec.structs.replace(config, target=target)
+
+
+async def told(config: Config, level: str) -> dict[str, str]:
+    """What the plan says at a level, by `table.column`."""
+    found = [r for r in (await build_plan(config)).risks if r.level == level]
+    return {f"{r.table}.{r.column}": r.text for r in found}
+
+
+async def test_rows_arrive_in_tables_that_others_made_and_follow(tmp_path: Path, any_database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute(SOURCE)
+    app.execute("PRAGMA foreign_keys = ON")
+    await execute(any_database, TARGET)
+    config = adopted(tmp_path, any_database)
+    before = await shape(any_database)
+    await up(config)
+    for sql in ("", *WRITES):
+        with app:
+            app.execute(sql)
+        await up(config)
+        assert await differences(app, any_database) == []
+    assert await shape(any_database) == before
+    assert await value(any_database, "SELECT count(*) FROM users WHERE changes = 0 AND seen IS NOT NULL") == 3
+    assert await value(any_database, "SELECT count(*) FROM posts WHERE title = 'bent'") == 0
+    app.close()
+
+
+async def differences(app: apsw.Connection, dsn: str) -> list[str]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await Comparison(app, connection).differences()
+    finally:
+        await connection.close()
+
+
+async def test_everything_that_blocks_is_told_at_once_with_a_remedy(tmp_path: Path, database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute(
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, gone TEXT, made TEXT, place TEXT, n INT);"
+        "CREATE TABLE b (id INTEGER PRIMARY KEY); CREATE TABLE c (name TEXT PRIMARY KEY NOT NULL);"
+        "CREATE TABLE missing (id INTEGER PRIMARY KEY); INSERT INTO a (id, n) VALUES (1, 1)"
+    )
+    await execute(
+        database,
+        "CREATE TABLE a (id bigint PRIMARY KEY, made text GENERATED ALWAYS AS ('x') STORED, place point, n int,"
+        " wanted text NOT NULL, kept text DEFAULT 'x');"
+        "CREATE TABLE b (id bigint); CREATE RULE quiet AS ON INSERT TO b DO INSTEAD NOTHING;"
+        "CREATE TABLE c (name timestamptz PRIMARY KEY); INSERT INTO c VALUES (now())",
+    )
+    config = adopted(tmp_path, database)
+    blocked = await told(config, "blocks")
+    assert blocked.keys() >= {"a.gone", "a.made", "a.place", "a.wanted", "b.", "c.", "c.name", "missing."}
+    assert "there is no table public.missing" in blocked["missing."]
+    assert (await build_plan(config)).exit_code is ExitCode.CRITICAL
+    assert all(r.remedy for r in (await build_plan(config)).risks)
+    await take_snapshot(config, Silent())
+    with pytest.raises(TargetMismatch) as refused:
+        await create_schema(config)
+    for place in ("a.gone", "a.wanted", "b: ", "missing: "):
+        assert place in refused.value.message
+    assert await fetch(database, "SELECT FROM pg_tables WHERE schemaname = 'cdc' AND tablename = 'loaded'") is not None
+    app.close()
+
+
+async def test_the_plan_tries_every_value_against_the_tables_as_they_are(tmp_path: Path, database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute(SOURCE)
+    app.execute(
+        "INSERT INTO users VALUES (4, 'e@x', 'angry', 1), (5, printf('%.50c', 'x'), NULL, 1);"
+        "INSERT INTO users VALUES (6000000000, 'f@x', NULL, 1);"
+        "INSERT INTO posts VALUES (5, 4, NULL, 'by an angry one', 1), (6, 99, NULL, 'by nobody', 1)"
+    )
+    await execute(database, TARGET)
+    config = adopted(tmp_path, database)
+    foreseen = {(r.table, key) for r in (await build_plan(config)).risks for key in r.keys}
+    assert foreseen == {("users", "4"), ("users", "5"), ("users", "6000000000"), ("posts", "5"), ("posts", "6")}
+    assert "trigger" in (await told(config, "note"))["posts."]
+    await up(config)
+    assert foreseen == {(table, show_key(key)) for table, key, _ in await quarantined(database)}
+    assert (await verify(config, None, False, Silent())).exit_code is ExitCode.OK
+    app.close()
+
+
+async def test_rows_that_are_there_already_are_refused_or_saved_and_replaced(tmp_path: Path, database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute(SOURCE)
+    await execute(database, TARGET)
+    await execute(
+        database,
+        "INSERT INTO users (email, mood) VALUES ('seed@x', 'sad'), ('c@x', NULL), ('later@x', NULL), ('b@x', NULL);"
+        "INSERT INTO posts VALUES (7, 2, NULL, 'seeded', 3)",
+    )
+    refusing = adopted(tmp_path, database)
+    assert "holds 4 rows already" in (await told(refusing, "blocks"))["users."]
+    await take_snapshot(refusing, Silent())
+    with pytest.raises(TargetMismatch, match="holds 4 rows already"):
+        await create_schema(refusing)
+    assert await value(database, "SELECT count(*) FROM users") == 4
+
+    config = adopted(tmp_path, database, existing_rows="replace")
+    await up(config)
+    assert await differences(app, database) == []
+    saved = config.state.dir / "replaced" / "public.users.csv"
+    assert "seed@x" in saved.read_text()
+    assert "save rows" in {entry.action for entry in audit.read(config.state.dir)}
+    # The file can be read back.
+    await execute(database, "CREATE TABLE again (LIKE users)")
+    connection = await asyncpg.connect(database)
+    await connection.copy_to_table("again", source=saved, format="csv", header=True)
+    await connection.close()
+    assert await value(database, "SELECT count(*) FROM again") == 4
+    app.close()
+
+
+async def test_one_table_may_be_made_among_adopted_ones(tmp_path: Path, database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute(SOURCE)
+    app.execute(
+        "CREATE TABLE extra (id INTEGER PRIMARY KEY, u INTEGER REFERENCES users); INSERT INTO extra VALUES (1, 1)"
+    )
+    await execute(database, TARGET)
+    config = adopted(tmp_path, database, {"extra": TableOptions(adopt=False)})
+    await up(config)
+    assert await value(database, "SELECT u FROM extra") == 1
+    assert await differences(app, database) == []
+    app.close()
+
+
+async def test_a_column_that_the_application_adds_must_be_added_by_its_makers(tmp_path: Path, database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute(SOURCE)
+    await execute(database, TARGET)
+    config = adopted(tmp_path, database)
+    await up(config)
+    app.execute("ALTER TABLE posts ADD COLUMN lang TEXT; UPDATE posts SET lang = 'en'")
+    with pytest.raises(TargetMismatch, match="column lang does not exist there"):
+        await up(config)
+    await execute(database, "ALTER TABLE posts ADD COLUMN lang text")
+    await up(config)
+    assert await value(database, "SELECT count(*) FROM posts WHERE lang = 'en'") == 4
+    app.close()
+
+
+async def shape(dsn: str) -> list[tuple[Any, ...]]:
+    """Everything about the adopted tables but whether their triggers are enabled."""
+    found = await fetch(
+        dsn,
+        """SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull
+        FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+        WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0
+        UNION ALL SELECT conname::text, conrelid::regclass::text, pg_get_constraintdef(oid), NULL FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace
+        UNION ALL SELECT relname::text, obj_description(oid), NULL, NULL FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace ORDER BY 1, 2, 3""",
+    )
+    return [tuple(row) for row in found]
