@@ -5,6 +5,7 @@
     [state]       dir = ".cdc"
     [replicate]   tables = ["*"], exclude = [], and the tunables of `Replicate`
     [snapshot]    max_writer_pause_seconds = 3.0
+    [metrics]     listen = "127.0.0.1:9464"
     [tables.NAME] target = "...", skip = ["column"], key = "rowid"
     [tables.NAME.columns.COLUMN] target = "...", type = "jsonb", expression = "substr(id, 4)"
 
@@ -13,6 +14,7 @@ Relative paths are relative to the configuration file.
 
 import difflib
 import fnmatch
+import ipaddress
 import json
 import os
 import tomllib
@@ -85,6 +87,31 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_writer_pause_seconds: float = 3.0
 
 
+class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether and where `/metrics` and `/healthz` are served; not at all without `listen`."""
+
+    listen: str | None = None
+    allow_remote: bool = False
+    max_lag_seconds: float | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `listen`; raises `ValueError` when it is not written as HOST:PORT."""
+        host, _, port = (self.listen or "").rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            raise ValueError(self.listen)
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+    @property
+    def local(self) -> bool:
+        """Whether only programs on this machine can reach the address; a name other than `localhost` may be any."""
+        host, _ = self.address
+        try:
+            return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
+
+
 class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the operator chose for one column; `expression` is SQLite SQL for a column only the target has."""
 
@@ -111,6 +138,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: State = msgspec.field(default_factory=State)
     replicate: Replicate = msgspec.field(default_factory=Replicate)
     snapshot: Snapshot = msgspec.field(default_factory=Snapshot)
+    metrics: Metrics = msgspec.field(default_factory=Metrics)
     tables: dict[str, TableOptions] = msgspec.field(default_factory=dict)
 
     def options(self, table: str) -> TableOptions:
@@ -167,7 +195,25 @@ def decode_config(raw: dict[str, Any], file: str = "configuration") -> Config:
             f"{file}: `schema` in [target] cannot be `{schema}`",
             remedy="choose another schema; `cdc` holds this tool's own state and `pg_` names belong to Postgres",
         )
+    if config.metrics.listen is not None:
+        _check_address(config.metrics, file)
     return config
+
+
+def _check_address(metrics: Metrics, file: str) -> None:
+    try:
+        local = metrics.local
+    except ValueError:
+        raise ConfigError(
+            f"{file}: `listen` in [metrics] is no address: {metrics.listen}",
+            remedy='write it as HOST:PORT, such as "127.0.0.1:9464" or "[::1]:9464"',
+        ) from None
+    if not local and not metrics.allow_remote:
+        raise ConfigError(
+            f"{file}: other machines could reach `listen` in [metrics]: {metrics.listen}",
+            remedy='listen on "127.0.0.1:9464", or write `allow_remote = true`: the pages have no login, '
+            "and tell the names of tables, not what is in them",
+        )
 
 
 def _beside(config: Config, base: Path) -> Config:
@@ -183,12 +229,12 @@ def _beside(config: Config, base: Path) -> Config:
 
 # What may stand in a key of each type: in words, and as an example for keys without a default.
 KINDS: Final[Mapping[object, tuple[str, object]]] = {
+    bool: ("true or false", True),
     int: ("a whole number greater than zero", 1000),
     float: ("a number greater than zero", 2.5),
     str: ("a text in quotes", "text"),
     Path: ("a path in quotes", "folder/file"),
     list[str]: ("a list of texts", ["one", "two"]),
-    bool: ("true or false", True),
     Literal["declared", "rowid"]: ("`declared` or `rowid`", "rowid"),
     Literal["refuse", "replace"]: ("`refuse` or `replace`", "replace"),
 }
@@ -231,7 +277,7 @@ def _value(raw: object, field: msgspec.structs.FieldInfo, place: str, file: str)
         value = msgspec.convert(raw, kind, strict=True, dec_hook=_path_from_text)
     except msgspec.ValidationError:
         value = None
-    if value is None or (isinstance(value, int | float) and not _in_range(field.name, value)):
+    if value is None or (kind in (int, float) and not _in_range(field.name, value)):
         words, example = KINDS[kind]
         words = "zero or a number greater than zero" if field.name in _MAY_BE_ZERO else words
         default = field.default if isinstance(field.default, int | float | str) else example

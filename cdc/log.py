@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -17,11 +18,14 @@ from loguru import logger
 if TYPE_CHECKING:
     from loguru import Record
 
-REPEAT_SECONDS: Final = 30.0  # an identical warning is logged at most this often
-REMEMBERED: Final = 200  # kinds of warnings remembered at a time
+WINDOW_SECONDS: Final = 30.0  # in this time, what says the same is written once,
+PLACE_LINES: Final = 10  # one place in the code writes so many lines at most, whatever they say,
+ALL_LINES: Final = 100  # and all of them together so many
+REMEMBERED: Final = 500  # kinds of lines, and places, remembered at a time
 
 _PASSWORD_IN_URL: Final = re.compile(r"(?<=://)(?P<user>[^:/@\s]*):[^/\s]*@")
 _PASSWORD_FIELD: Final = re.compile(r"(?P<key>\bpassword\s*=\s*)('[^']*'|[^\s&]+)", re.IGNORECASE)
+_COUNTERS: Final = frozenset({"attempt", "wait_seconds"})
 _LEVEL_STYLE: Final = "<level>{level: <7}</level>"
 
 
@@ -48,31 +52,65 @@ def redact(text: str) -> str:
 
 
 class Repeats:
-    """Lets a warning through and holds back identical ones for `REPEAT_SECONDS`; the next one tells how many.
+    """Bounds the volume of the log whatever repeats, alternates or comes and goes; a person reads the rest sooner.
 
-    Identical are a warning's place in the code, its sentence and its `error`; other fields (attempts, waits) differ.
+    The same is a line's place in the code, its sentence and its fields, but for those that count attempts. A line that
+    is written tells how many of its kind were held back before it (`repeated`), and how many others of its place
+    (`held_back`).
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._seen: dict[tuple[object, ...], tuple[float, int]] = {}
+        self._windows: OrderedDict[object, _Window] = OrderedDict()
+        self._all = _Window(ALL_LINES)
 
     def __call__(self, record: "Record") -> bool:
-        """Whether this record is to be written; adds the field `repeated` when others were held back."""
-        if record["level"].no < logger.level("WARNING").no:
-            return True
-        key = (record["name"], record["line"], record["message"], str(record["extra"].get("error")))
-        since, held = self._seen.get(key, (None, 0))
+        """Whether this record is to be written; adds the counts of those that were not."""
         now = self._clock()
-        if since is not None and now - since < REPEAT_SECONDS:
-            self._seen[key] = (since, held + 1)
+        place = (record["name"], record["line"])
+        fields = sorted((name, str(value)) for name, value in record["extra"].items() if name not in _COUNTERS)
+        kind = self._window((place, record["message"], *fields), 1)
+        windows = (kind, self._window(place, PLACE_LINES), self._all)
+        if not all(window.has_room(now) for window in windows):
+            for window in windows:
+                window.held += 1
             return False
-        if len(self._seen) >= REMEMBERED:
-            self._seen.clear()
-        self._seen[key] = (now, 0)
-        if held:
-            record["extra"]["repeated"] = held
+        repeated, held, _ = [window.take(now) for window in windows]
+        counts = {"repeated": repeated, "held_back": held - repeated}
+        record["extra"].update({name: count for name, count in counts.items() if count > 0})
         return True
+
+    def _window(self, key: object, most: int) -> "_Window":
+        window = self._windows.setdefault(key, _Window(most))
+        self._windows.move_to_end(key)
+        if len(self._windows) > REMEMBERED:
+            self._windows.popitem(last=False)
+        return window
+
+
+class _Window:
+    """Room for so many lines in `WINDOW_SECONDS`, counted from the first of them."""
+
+    __slots__ = ("_began", "_most", "_written", "held")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._began = 0.0
+        self._written = 0
+        self.held = 0
+
+    def has_room(self, now: float) -> bool:
+        if now - self._began >= WINDOW_SECONDS:
+            self._written = 0
+        return self._written < self._most
+
+    def take(self, now: float) -> int:
+        """Note a written line; returns how many were held back before it."""
+        if self._written == 0:
+            self._began = now
+        self._written += 1
+        held, self.held = self.held, 0
+        return held
 
 
 def _journal_reads(stream: TextIO) -> bool:

@@ -13,17 +13,37 @@ from cdc import bootstrap, loading
 from cdc.config import Config
 from cdc.errors import CdcError
 from cdc.model import Progress
+from cdc.observe.watched import observed
 from cdc.postgres import position
 from cdc.postgres.connection import lock_source
 from cdc.postgres.target import Target, connected, reached
 from cdc.sqlite import source as sqlite
 from cdc.stream import Stream
+from cdc.vitals import Doing, Vitals
 
 
 async def run(config: Config, *, until_idle: bool) -> None:
     """Replicate until told to stop by SIGTERM or SIGINT, or with `until_idle` until Postgres has everything."""
+    with observed(config) as vitals:
+        await _follow(config, vitals, until_idle=until_idle)
+
+
+async def up(config: Config, *, until_idle: bool, progress: Progress) -> None:
+    """Everything that is not done yet (snapshot, schema, load), then `run`."""
+    with observed(config) as vitals:
+        async with reached(config):
+            if not await _is_loaded(config):
+                vitals.doing = Doing.LOADING
+                if not await _can_go_on(config):
+                    await bootstrap.take_snapshot(config, progress)
+                await bootstrap.create_schema(config)
+                await loading.load(config, progress)
+            await _follow(config, vitals, until_idle=until_idle)
+
+
+async def _follow(config: Config, vitals: Vitals, *, until_idle: bool) -> None:
     async with reached(config) as target:
-        stream = Stream(config, target, on_began=lambda: notify("READY=1"))
+        stream = Stream(config, target, lambda: notify("READY=1"), vitals)
         stop = asyncio.Event()
         with _stopped_by_signals(stop, stream):
             logger.bind(source=str(config.source.path)).info("replication starts")
@@ -32,20 +52,10 @@ async def run(config: Config, *, until_idle: bool) -> None:
             except CdcError as error:
                 await _last_word(config, target, error)
                 raise
+            vitals.doing = Doing.STOPPING
             await _last_word(config, target, None)
             notify("STOPPING=1")
             logger.info("replication ended")
-
-
-async def up(config: Config, *, until_idle: bool, progress: Progress) -> None:
-    """Everything that is not done yet (snapshot, schema, load), then `run`."""
-    async with reached(config):
-        if not await _is_loaded(config):
-            if not await _can_go_on(config):
-                await bootstrap.take_snapshot(config, progress)
-            await bootstrap.create_schema(config)
-            await loading.load(config, progress)
-        await run(config, until_idle=until_idle)
 
 
 async def _is_loaded(config: Config) -> bool:

@@ -13,11 +13,12 @@ from cdc.postgres import position
 from cdc.postgres.batch import Batch
 from cdc.postgres.connection import Connection, lock_source
 from cdc.postgres.position import Durable
+from cdc.postgres.status import findings
 from cdc.postgres.target import Target
 from cdc.settling import Settled, Settling, identify
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.watch import Watch
-from cdc.vitals import Vitals
+from cdc.vitals import TargetFindings, Vitals
 
 QUIET_SECONDS: Final = 0.5  # pruning waits for a pause of the application this long
 BUSY_FACTOR: Final = 10  # unless so many times the usual number of entries wait to be pruned
@@ -106,6 +107,7 @@ class Session:
         if now - self._beat_at >= self._config.replicate.heartbeat_seconds:
             await position.heartbeat(self._connection, self._source_id)
             self._beat_at = now
+            self._vitals.heartbeat(await self._findings())
             if self.source.is_open:
                 await self.source.check()
             await self._prune_if_due(now)
@@ -167,7 +169,14 @@ class Session:
         if (many or old) and (quiet or prunable >= BUSY_FACTOR * options.prune_entries):
             deleted = await self.source.prune(durable, self.position)
             self._oldest, self._pruned_at = self._oldest + deleted, now
+            self._vitals.pruned(deleted)
             logger.bind(entries=deleted).debug("pruned the changelog")
+
+    async def _findings(self) -> TargetFindings | None:
+        """What `/metrics` tells of Postgres; it is not asked when nobody reads that."""
+        if self._config.metrics.listen is None:
+            return None
+        return await findings(self._connection, self._source_id)
 
 
 def _lag(changes: Round) -> float | None:

@@ -13,7 +13,7 @@ from cdc.postgres.target import Target
 from cdc.retry import retrying
 from cdc.session import Session
 from cdc.sqlite.watch import Watch
-from cdc.vitals import Doing, Vitals
+from cdc.vitals import Vitals
 
 LOOK_AGAIN_SECONDS: Final = 0.02  # in WAL a file event comes before the commit can be seen, by up to 9 ms measured
 LOOK_AGAIN_EVERY_SECONDS: Final = 0.001  # uvloop takes less for nothing, and would spin
@@ -84,8 +84,7 @@ class Stream:
         try:
             if self._session is None:
                 self._session = await Session.open(self._config, self._target, self._watch, self.vitals)
-                self.vitals.doing = Doing.STREAMING
-                self.vitals.last_error = None
+                self.vitals.opened(self._session.position.seq)
                 if not self._began:
                     self._began = True
                     self._on_began()
@@ -97,10 +96,11 @@ class Stream:
             # A new session looks at the schema, mends what can be mended and refuses what cannot.
             await self._close()
             return True
-        except BaseException:
+        except BaseException as error:
             # Whatever we believed about either database is void: read it again before the next attempt.
             self._failed = True
-            self.vitals.doing = Doing.WAITING
+            if isinstance(error, Exception):
+                self.vitals.failed(error)
             await self._close()
             raise
 

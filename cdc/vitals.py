@@ -5,8 +5,12 @@ place, so a reader sees the old or the new value and needs no lock.
 """
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
+from cdc.errors import CdcError, SourceError, TargetError
 from cdc.model import AppliedBatch
 
 
@@ -20,8 +24,43 @@ class Doing(StrEnum):
     STOPPING = "stopping"
 
 
+class Side(StrEnum):
+    """One of the two databases, by the name that people know it by."""
+
+    SOURCE = "the SQLite file"
+    TARGET = "Postgres"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFindings:
+    """What Postgres told with a heartbeat: rows in quarantine by reason, and the last whole comparison.
+
+    `verified_at` is in seconds since 1970; None with `verified` before the first comparison.
+    """
+
+    quarantine: Mapping[str, int]
+    verified: str | None = None
+    verified_at: float | None = None
+
+
+class Counting(Protocol):
+    """Who counts what happens. Called in the loop, so nothing in it may take long or raise."""
+
+    def applied(self, batch: AppliedBatch) -> None:
+        """A batch was committed in Postgres."""
+
+    def opened(self) -> None:
+        """Both databases were opened and settled."""
+
+    def failed(self, error: Exception) -> None:
+        """An attempt ended with an error."""
+
+    def pruned(self, entries: int) -> None:
+        """So many entries were taken out of the changelog."""
+
+
 class Vitals:
-    """The signs of life of one daemon."""
+    """The signs of life of one daemon. Moments are of the monotonic clock unless said otherwise, None is never."""
 
     def __init__(self) -> None:
         self.doing = Doing.STARTING
@@ -29,19 +68,72 @@ class Vitals:
         self.last_beat = time.monotonic()
         self.position: int | None = None  # the changelog entry up to which Postgres has everything
         self.last_batch: AppliedBatch | None = None
+        self.applied_at: float | None = None
+        self.heartbeat_at: float | None = None
+        self.found: TargetFindings | None = None
         self.last_error: str | None = None  # of the attempt that failed last, None once an attempt succeeded
+        self.attempts = 0  # that failed since one succeeded
+        self.waits_for: Side | None = None  # what the attempt that failed last could not use
+        self.target_reached: bool | None = None  # when it was tried last
+        self.counting: tuple[Counting, ...] = ()
 
     def beat(self) -> None:
         """The loop got something done: a look at the file, a round, a statement, a batch."""
         self.last_beat = time.monotonic()
 
+    def opened(self, position: int) -> None:
+        """Both databases are open and settled, and Postgres has everything up to `position`."""
+        self.position = position
+        self.last_error, self.attempts, self.waits_for, self.target_reached = None, 0, None, True
+        self.doing = Doing.STREAMING
+        self.beat()
+        for counter in self.counting:
+            counter.opened()
+
+    def failed(self, error: Exception) -> None:
+        """An attempt failed; if another one follows, the daemon waits for the side that the error is about."""
+        self.waits_for = _side_of(error)
+        if self.waits_for is Side.TARGET:
+            self.target_reached = False
+        # The message of an error that nobody foresaw may hold row values; its kind cannot.
+        self.last_error = error.message if isinstance(error, CdcError) else type(error).__name__
+        self.attempts += 1
+        self.doing = Doing.WAITING
+        for counter in self.counting:
+            counter.failed(error)
+
     def applied(self, batch: AppliedBatch) -> None:
         """A batch was committed in Postgres."""
         self.last_batch = batch
         self.position = batch.last_seq
+        self.applied_at = time.monotonic()
         self.beat()
+        for counter in self.counting:
+            counter.applied(batch)
+
+    def heartbeat(self, found: TargetFindings | None = None) -> None:
+        """Postgres took a heartbeat, and told what it holds if it was asked."""
+        self.heartbeat_at = time.monotonic()
+        self.found = found or self.found
+        self.beat()
+
+    def pruned(self, entries: int) -> None:
+        """So many entries were taken out of the changelog."""
+        self.beat()
+        for counter in self.counting:
+            counter.pruned(entries)
 
     @property
     def silent_seconds(self) -> float:
         """How long ago the loop last got something done."""
         return time.monotonic() - self.last_beat
+
+
+def _side_of(error: Exception) -> Side | None:
+    match error:
+        case TargetError():
+            return Side.TARGET
+        case SourceError():
+            return Side.SOURCE
+        case _:
+            return None

@@ -12,7 +12,7 @@ from error_catalogue import CLASSES, ErrorSite, as_prose, error_sites, literals
 
 from cdc.cli.command import Command, example_lines
 from cdc.cli.entry import cli
-from cdc.config import ColumnOptions, Replicate, Snapshot, Source, State, TableOptions, Target
+from cdc.config import ColumnOptions, Metrics, Replicate, Snapshot, Source, State, TableOptions, Target
 from cdc.errors import CdcError, ExitCode, Policy
 
 FOLDER: Final = Path(__file__).parent
@@ -24,6 +24,7 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
     ("[state]", State),
     ("[replicate]", Replicate),
     ("[snapshot]", Snapshot),
+    ("[metrics]", Metrics),
     ("[tables.NAME]", TableOptions),
     ("[tables.NAME.columns.COLUMN]", ColumnOptions),
 ]
@@ -51,6 +52,9 @@ KEYS: Final = {
     "replicate.prune_seconds": "or when the oldest of them is this old.",
     "replicate.heartbeat_seconds": "How often the daemon shows in Postgres that it lives.",
     "snapshot.max_writer_pause_seconds": "How long a snapshot may hold a writer in rollback-journal mode.",
+    "metrics.listen": "HOST:PORT where `/metrics` (for Prometheus) and `/healthz` are served; nowhere without it.",
+    "metrics.allow_remote": "Allow `listen` to name an address that other machines can reach. There is no login.",
+    "metrics.max_lag_seconds": "Beyond this lag `/healthz` answers 503.",
     "tables.NAME.target": "The table's name in Postgres.",
     "tables.NAME.adopt": "Whether this table is adopted, where it differs from `adopt` in [target].",
     "tables.NAME.skip": "Columns that are not replicated.",
@@ -179,7 +183,7 @@ def _type_text(struct: type[msgspec.Struct], name: str) -> str:
 _TYPES: Final = (
     ("list", "list of texts"),
     ("Literal", "text"),
-    ("bool", "yes or no"),
+    ("bool", "true or false"),
     ("float", "number"),
     ("int", "integer"),
     ("Path", "path"),
@@ -200,6 +204,8 @@ def _toml(value: object) -> str:
     match value:
         case list():
             return "[" + ", ".join(f'"{item}"' for item in value) + "]"
+        case bool():
+            return "true" if value else "false"
         case int() | float():
             return str(value)
         case _:
@@ -238,7 +244,8 @@ One object whose keys are always there; an unknown value is `null`.
 | `next_step` | what to do now, in words |
 | `warnings` | everything that needs an eye, the worst first |
 | `source` | `path`, `reachable`, `error`, `capture_installed`, `source_id`, `newest_seq` (the newest entry), \
-`pending` (entries that Postgres has not), `oldest_pending_seconds` |
+`kept` (entries in the changelog, applied ones included), `pending` (entries that Postgres has not), \
+`oldest_pending_seconds` |
 | `target` | `where` (never with a password), `reachable`, `error` |
 | `position` | `seq`: the changelog entry up to which Postgres has everything |
 | `lag` | `changes` and `seconds`: how much waits, and for how long |

@@ -105,9 +105,9 @@ async def _desk(config: Config) -> "AsyncIterator[tuple[Connection, str | None]]
     """A connection to Postgres, and the id of the source, None when nothing was ever set up."""
     from cdc.postgres.status import find_source_id
     from cdc.postgres.target import connected
-    from cdc.sqlite.lag import read_identity
+    from cdc.sqlite.lag import read_source
 
-    found = await asyncio.to_thread(read_identity, config.source)
+    found = await asyncio.to_thread(read_source, config.source)
     async with connected(config, "quarantine") as connection:
         known = await find_source_id(connection, found.source_id, str(config.source.path))
         yield connection, known

@@ -12,7 +12,7 @@ from typing import Any
 from cdc.config import Config
 from cdc.errors import ExitCode
 from cdc.postgres.status import TargetFacts, read_target
-from cdc.sqlite.lag import SourceFacts, read_identity, read_pending
+from cdc.sqlite.lag import SourceFacts, read_source
 from cdc.sqlite.manifest import Manifest
 from cdc.sqlite.snapshot import latest
 
@@ -63,7 +63,7 @@ class Status:
     @property
     def lag_seconds(self) -> float | None:
         """How long the oldest such change has been waiting, 0 when there is none, None when unknown."""
-        return 0.0 if self.source.pending == 0 else self.source.oldest_pending_seconds
+        return self.source.lag_seconds
 
     @property
     def unacknowledged(self) -> int:
@@ -197,9 +197,9 @@ class Status:
 
 async def gather(config: Config, limits: Limits = Limits()) -> Status:
     """The picture of now. Never raises for a database that cannot be reached: the picture then says so."""
-    source = await asyncio.to_thread(read_identity, config.source)
+    source = await asyncio.to_thread(read_source, config.source)
     target = await read_target(config, source.source_id)
-    if target.stream and target.stream.seq is not None:
-        source = await asyncio.to_thread(read_pending, config.source, source, target.stream.seq)
+    if source.capture_installed and target.stream and target.stream.seq is not None:
+        source = await asyncio.to_thread(read_source, config.source, target.stream.seq)
     newest = latest(config.state.dir / "snapshots")
     return Status(datetime.now(UTC), source, target, newest.manifest if newest else None, limits)

@@ -1,5 +1,6 @@
 """What `cdc status` asks Postgres: how far the stream is, what is in quarantine, and whether the daemon lives."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,6 +15,7 @@ from cdc.postgres.statements import load
 from cdc.postgres.target import connected, embedded_folder
 from cdc.postgres.verification import Verification
 from cdc.postgres.verification import latest as latest_verification
+from cdc.vitals import TargetFindings
 
 SQL: Final = load("status")
 
@@ -78,6 +80,13 @@ async def read_target(config: Config, source_id: str | None) -> TargetFacts:
                 return await _read(connection, replace(facts, reachable=True), source_id, str(config.source.path))
     except TargetError as error:
         return replace(facts, error=error.message, remedy=error.remedy)
+
+
+async def findings(connection: Connection, source_id: str) -> TargetFindings:
+    """What the daemon's own connection tells of quarantine and comparisons, for who watches it."""
+    with translated("counting what is in quarantine"):
+        (row,) = await connection.fetch(SQL["findings"], source_id)
+    return TargetFindings(json.loads(row["quarantine"]), row["verified"], row["verified_at"])
 
 
 async def find_source_id(connection: Connection, source_id: str | None, path: str) -> str | None:

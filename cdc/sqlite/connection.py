@@ -137,6 +137,11 @@ def read_transaction(connection: apsw.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
+def library_version() -> str:
+    """The version of the SQLite that this tool brings."""
+    return str(apsw.sqlite_lib_version())
+
+
 def journal_mode(connection: apsw.Connection) -> str:
     """The journal mode of the file in lower case: `wal`, `delete`, `truncate`, `persist`, `memory` or `off`."""
     return str(connection.pragma("journal_mode")).lower()

@@ -1,6 +1,8 @@
-"""What `cdc status` asks the application's file: is capture there, and how much has it logged that waits."""
+"""What the application's file tells of itself: is capture there, and how much has it logged that waits."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -13,11 +15,15 @@ from cdc.sqlite.changelog import seconds_since_epoch
 from cdc.sqlite.connection import open_source, read_transaction, translated
 
 COUNTED: Final = 100_000  # beyond this many, the pending changes are told by subtraction, to hold no reader for long
+PATIENCE_SECONDS: Final = 2.0  # whoever asks for the lag wants an answer soon, if only that the file is locked
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """What the file told; None is unknown. Ages are in seconds, `error` is why it could not be asked."""
+    """What the file told; None is unknown. Ages are in seconds, `error` is why it could not be asked.
+
+    `pending` entries came after the position that was asked about, `kept` ones lie in the changelog, applied or not.
+    """
 
     path: Path
     reachable: bool = False
@@ -26,42 +32,37 @@ class SourceFacts:
     capture_installed: bool | None = None
     source_id: str | None = None
     newest_seq: int | None = None
+    kept: int | None = None
     pending: int | None = None
     oldest_pending_seconds: float | None = None
 
+    @property
+    def lag_seconds(self) -> float | None:
+        """How long the oldest pending entry has been waiting, 0 when there is none, None when unknown."""
+        return 0.0 if self.pending == 0 else self.oldest_pending_seconds
 
-def read_identity(source: Source) -> SourceFacts:
-    """The file's source id and newest changelog entry, in one short snapshot; never raises `SourceError`."""
+
+def read_source(source: Source, after: int | None = None) -> SourceFacts:
+    """The file's facts in one short snapshot, and what it logged after the entry `after`; never raises `SourceError`.
+
+    Waits no longer than `PATIENCE_SECONDS` for a lock.
+    """
     facts = SourceFacts(source.path)
     try:
         with _opened(source) as connection, translated(f"SQLite file {source.path}"), read_transaction(connection):
-            return _identity(connection, replace(facts, reachable=True))
+            found = _identity(connection, replace(facts, reachable=True))
+            return _pending(connection, found, after) if found.capture_installed and after is not None else found
     except SourceError as error:
         return replace(facts, error=error.message, remedy=error.remedy)
 
 
-def read_pending(source: Source, facts: SourceFacts, after: int) -> SourceFacts:
-    """The same facts with what was logged after the entry `after`; unchanged when the file cannot be asked now."""
-    if not facts.capture_installed:
-        return facts
+@contextmanager
+def _opened(source: Source) -> Iterator[apsw.Connection]:
+    connection = open_source(source.path, min(source.busy_timeout_seconds, PATIENCE_SECONDS))
     try:
-        with _opened(source) as connection, translated(f"SQLite file {source.path}"), read_transaction(connection):
-            return _pending(connection, _identity(connection, facts), after)
-    except SourceError as error:
-        return replace(facts, reachable=False, error=error.message, remedy=error.remedy)
-
-
-class _opened:  # noqa: N801 (reads as a verb where it is used)
-    """An open connection that is closed when the block ends."""
-
-    def __init__(self, source: Source) -> None:
-        self._connection = open_source(source.path, source.busy_timeout_seconds)
-
-    def __enter__(self) -> apsw.Connection:
-        return self._connection
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        yield connection
+    finally:
+        connection.close()
 
 
 def _identity(connection: apsw.Connection, facts: SourceFacts) -> SourceFacts:
@@ -70,11 +71,15 @@ def _identity(connection: apsw.Connection, facts: SourceFacts) -> SourceFacts:
     ).get
     if found != 2:
         return replace(facts, capture_installed=False)
+    # One aggregate a query: SQLite looks up the smallest and the largest key only when asked for one of them.
+    newest = connection.execute("SELECT max(seq) FROM _cdc_changelog").get
+    oldest = connection.execute("SELECT min(seq) FROM _cdc_changelog").get
     return replace(
         facts,
         capture_installed=True,
         source_id=connection.execute("SELECT source_id FROM _cdc_state").get,
-        newest_seq=connection.execute("SELECT max(seq) FROM _cdc_changelog").get,
+        newest_seq=newest,
+        kept=0 if newest is None else newest - oldest + 1,
     )
 
 

@@ -22,7 +22,6 @@ from cdc.cli.progress import LineProgress
 from cdc.cli.session import Terminated, audited, run_async, terminable
 from cdc.config import Config, Source, State, Target, load_config
 from cdc.errors import ConfigError, ExitCode, SourceBusy, TargetUnavailable
-from cdc.log import Repeats
 
 
 @pytest.fixture(autouse=True)
@@ -362,24 +361,6 @@ def test_a_trace_in_the_log_shows_no_values() -> None:
             logger.exception("unexpected")
 
     assert "a row's value'" not in logged(fail)
-
-
-def test_an_identical_warning_is_held_back_and_counted() -> None:
-    stream = io.StringIO()
-    repeats = Repeats(clock(0, 1, 2, 31, 32))
-    logger.remove()
-    logger.add(stream, format="{message} {extra}", filter=repeats)
-    for _ in range(4):
-        logger.bind(error="away").warning("waiting")
-    logger.info("waiting")
-    logger.bind(error="other").warning("waiting")
-    logger.remove()
-    assert stream.getvalue().splitlines() == [
-        "waiting {'error': 'away'}",
-        "waiting {'error': 'away', 'repeated': 2}",
-        "waiting {}",
-        "waiting {'error': 'other'}",
-    ]
 
 
 def test_json_is_chosen_only_when_the_journal_really_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,3 +10,13 @@ ORDER BY started_at DESC LIMIT 1
 -- name: quarantine
 SELECT reason, count(*) AS rows, count(acknowledged_at) AS acknowledged
 FROM cdc.quarantine WHERE source_id = $1 GROUP BY reason ORDER BY reason
+
+-- One statement, because the daemon asks it with every heartbeat while metrics are served.
+-- name: findings
+SELECT coalesce((SELECT json_object_agg(reason, rows) FROM (
+        SELECT reason, count(*) AS rows FROM cdc.quarantine WHERE source_id = $1 GROUP BY reason) AS q), '{}')::text
+        AS quarantine,
+    v.result AS verified, extract(epoch FROM v.finished_at)::double precision AS verified_at
+FROM (SELECT) AS always LEFT JOIN LATERAL (
+    SELECT result, finished_at FROM cdc.verification WHERE source_id = $1 AND complete
+    ORDER BY finished_at DESC LIMIT 1) AS v ON true

@@ -1,0 +1,85 @@
+"""Every metric of `/metrics`: name, type, labels and meaning. docs/metrics.md is made from it.
+
+Labels take few values: tables of the source, kinds of errors, and words from fixed lists. No label and no value comes
+from a row.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """Types of metrics as Prometheus has them."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric; `labels` in the order their values are given."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+def _gauge(name: str, text: str, *labels: str) -> Metric:
+    return Metric(name, Kind.GAUGE, text, labels)
+
+
+# --- counted as it happens --------------------------------------------------------------------------------------------
+
+BATCHES: Final = Metric("cdc_batches_total", Kind.COUNTER, "Batches that Postgres committed.")
+CHANGES: Final = Metric("cdc_changes_total", Kind.COUNTER, "Changelog entries that were applied.")
+ROWS: Final = Metric(
+    "cdc_rows_total",
+    Kind.COUNTER,
+    "Rows by source table and what was done: upserted, deleted, quarantined or released from quarantine.",
+    ("table", "action"),
+)
+BATCH_SECONDS: Final = Metric(
+    "cdc_batch_duration_seconds", Kind.HISTOGRAM, "How long a batch took, from its first read to its commit."
+)
+APPLY_LAG_SECONDS: Final = Metric(
+    "cdc_apply_lag_seconds",
+    Kind.HISTOGRAM,
+    "How old the oldest change of a batch was when Postgres had it, counted from the statement that made it.",
+)
+ERRORS: Final = Metric("cdc_errors_total", Kind.COUNTER, "Attempts that failed, by kind of error.", ("kind",))
+RECONNECTS: Final = Metric(
+    "cdc_reconnects_total", Kind.COUNTER, "How often both databases were opened again after the first time."
+)
+PRUNED: Final = Metric(
+    "cdc_pruned_entries_total", Kind.COUNTER, "Applied entries that were taken out of the changelog."
+)
+
+# --- measured when asked ----------------------------------------------------------------------------------------------
+
+BUILD: Final = _gauge("cdc_build_info", "Always 1; versions of cdc, Python and SQLite.", "version", "python", "sqlite")
+STATE: Final = _gauge("cdc_state", "1 for what the daemon is doing now, 0 for everything else.", "state")
+UPTIME: Final = _gauge("cdc_uptime_seconds", "How long the daemon has been running.")
+BEAT_AGE: Final = _gauge("cdc_last_beat_age_seconds", "How long ago the loop last got something done.")
+APPLY_AGE: Final = _gauge("cdc_last_apply_age_seconds", "How long ago the last batch of this daemon was committed.")
+HEARTBEAT_AGE: Final = _gauge("cdc_last_heartbeat_age_seconds", "How long ago Postgres took the last heartbeat.")
+ATTEMPTS: Final = _gauge("cdc_failed_attempts", "Attempts that failed since one succeeded.")
+SOURCE_READABLE: Final = _gauge("cdc_source_readable", "1 when the SQLite file could be read for this answer, else 0.")
+TARGET_REACHABLE: Final = _gauge("cdc_target_reachable", "1 when Postgres answered the daemon the last time, else 0.")
+POSITION: Final = _gauge("cdc_position", "The changelog entry up to which Postgres has everything.")
+NEWEST: Final = _gauge("cdc_newest_entry", "The newest changelog entry in the SQLite file.")
+LAG_CHANGES: Final = _gauge("cdc_lag_changes", "Changelog entries that Postgres has not.")
+LAG_SECONDS: Final = _gauge("cdc_lag_seconds", "How old the oldest entry is that Postgres has not; 0 without one.")
+KEPT: Final = _gauge("cdc_changelog_entries", "Entries that lie in the changelog, applied ones included.")
+QUARANTINE: Final = _gauge("cdc_quarantine_rows", "Rows that Postgres cannot hold, as of the last heartbeat.", "reason")
+VERIFIED: Final = _gauge("cdc_verification_result", "1 for the result of the last whole comparison.", "result")
+VERIFICATION_AGE: Final = _gauge("cdc_verification_age_seconds", "How old the last whole comparison is.")
+SNAPSHOT_AGE: Final = _gauge("cdc_snapshot_age_seconds", "How old the newest snapshot is.")
+STATE_BYTES: Final = _gauge("cdc_state_bytes", "Size of the state folder by part.", "part")
+FREE_BYTES: Final = _gauge(
+    "cdc_free_bytes", "Free space on the disk of the state folder or of the SQLite file.", "disk"
+)
+
+CATALOGUE: Final = tuple(found for found in list(globals().values()) if isinstance(found, Metric))
