@@ -9,8 +9,8 @@ from cdc.errors import TargetMismatch
 from cdc.model import Affinity, ColumnMap, TableMap, TargetColumn, TargetTable
 from cdc.risks import Level, Risk
 
-# Under these, two keys that SQLite keeps apart stay apart.
-KEY_BASES: Final = ("int2", "int4", "int8", "float8", "text", "varchar", "bytea", "bool", "uuid", "numeric")
+# Under these, two keys that SQLite keeps apart stay apart. A date has one form only, unlike a timestamp.
+KEY_BASES: Final = ("int2", "int4", "int8", "float8", "text", "varchar", "bytea", "bool", "uuid", "numeric", "date")
 _NARROW_INTEGERS: Final = ("int2", "int4")
 
 ExistingRows = Literal["refuse", "replace"]

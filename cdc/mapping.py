@@ -7,7 +7,7 @@ value that is there exactly.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from cdc.config import ColumnOptions, Config, TableOptions
@@ -137,14 +137,18 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     """
     options = config.options(table.name)
     _refuse_unknown(table, options)
+    adopted = config.adopts(table.name)
     columns = [_map_column(table, c, options, profile) for c in table.columns if not _skipped(c, options)]
+    if adopted:  # literals stand only where the operator wants them: the column is not ours to choose
+        columns = [
+            replace(c, literal=c.literal and _options(options, c.source or c.target).type == LITERAL) for c in columns
+        ]
     columns += [_extra_column(table, name, o) for name, o in options.columns.items() if not _has(table, name)]
     key = tuple(c.target for name in table.key.columns for c in columns if _same(c.source, name))
     if table.key.kind is KeyKind.ROWID:
         rowid = _rowid_column(table, columns)
         columns, key = [rowid, *columns], (rowid.target,)
-    target, adopted = options.target or table.name, config.adopts(table.name)
-    mapped = TableMap(table, config.target.schema, target, tuple(columns), key, adopted)
+    mapped = TableMap(table, config.target.schema, options.target or table.name, tuple(columns), key, adopted)
     _check(mapped)
     return mapped
 

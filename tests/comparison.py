@@ -26,6 +26,17 @@ Connection = Any  # asyncpg.Connection, whose type has a parameter
 Texts = tuple[str, ...]
 
 
+async def differences(
+    source: apsw.Connection, dsn: str, schema: str = "public", *, ignored: Iterable[str] = ()
+) -> list[str]:
+    """What differs between a SQLite file and a schema of Postgres, over a connection of its own."""
+    target = await asyncpg.connect(dsn, server_settings={"datestyle": "ISO"})
+    try:
+        return await Comparison(source, target, schema, ignored=ignored).differences()
+    finally:
+        await target.close()
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of Postgres: `kind` is its type's name, `literal` says that it keeps SQL literals of SQLite."""

@@ -353,24 +353,25 @@ _STAND_INS: Final = {
 
 
 def _encoded(value: str, column: TargetColumn) -> str:
-    match column.base:
-        case "int2" | "int4" | "int8":
-            return f"'i' || {value}"
-        case "bool":
-            return f"'i' || {value}::int"
-        case "float4" | "float8":
-            return f"'r' || encode(float8send({value}::float8), 'hex')"
-        case "bytea":
-            return f"'b' || encode({value}, 'hex')"
-        case "numeric":
-            # SQLite's NUMERIC affinity keeps whole numbers of up to 64 bits as integers, all else as reals.
-            whole = f"{value} = trunc({value}) AND abs({value}) < 9223372036854775807"
-            return (
-                f"CASE WHEN {whole} THEN 'i' || trunc({value})::bigint "
-                f"ELSE 'r' || encode(float8send({value}::float8), 'hex') END"
-            )
-        case _:
-            return _escaped("t", value)
+    written = _ENCODED.get(column.base)
+    return written.format(value=value) if written else _escaped("t", value)
+
+
+# SQLite's NUMERIC affinity keeps whole numbers of up to 64 bits as integers, all else as reals.
+_WHOLE: Final = "{value} = trunc({value}) AND abs({value}) < 9223372036854775807"
+_INTEGER: Final = "'i' || {value}"
+_REAL: Final = "'r' || encode(float8send({value}::float8), 'hex')"
+_ENCODED: Final = {
+    "int2": _INTEGER,
+    "int4": _INTEGER,
+    "int8": _INTEGER,
+    "bool": "'i' || {value}::int",
+    "float4": _REAL,
+    "float8": _REAL,
+    "bytea": "'b' || encode({value}, 'hex')",
+    "date": "'t' || to_char({value}, 'YYYY-MM-DD')",
+    "numeric": f"CASE WHEN {_WHOLE} THEN 'i' || trunc({{value}})::bigint ELSE {_REAL} END",
+}
 
 
 def _escaped(kind: str, value: str) -> str:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-import apsw
 import asyncpg
 import msgspec
 import pytest
-from comparison import Comparison
+from comparison import differences
 from harness import application, execute, fetch, make_config, quarantined, up, value
 
 from cdc import audit
@@ -77,14 +77,6 @@ async def test_rows_arrive_in_tables_that_others_made_and_follow(tmp_path: Path,
     assert await value(any_database, "SELECT count(*) FROM users WHERE changes = 0 AND seen IS NOT NULL") == 3
     assert await value(any_database, "SELECT count(*) FROM posts WHERE title = 'bent'") == 0
     app.close()
-
-
-async def differences(app: apsw.Connection, dsn: str) -> list[str]:
-    connection = await asyncpg.connect(dsn)
-    try:
-        return await Comparison(app, connection).differences()
-    finally:
-        await connection.close()
 
 
 async def test_everything_that_blocks_is_told_at_once_with_a_remedy(tmp_path: Path, database: str) -> None:
@@ -163,6 +155,25 @@ async def test_rows_that_are_there_already_are_refused_or_saved_and_replaced(tmp
     await connection.copy_to_table("again", source=saved, format="csv", header=True)
     await connection.close()
     assert await value(database, "SELECT count(*) FROM again") == 4
+    app.close()
+
+
+async def test_a_date_may_be_the_key(tmp_path: Path, any_database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute("CREATE TABLE days (day DATE NOT NULL, n INT NOT NULL, v TEXT, PRIMARY KEY (day, n))")
+    app.execute("INSERT INTO days VALUES ('2024-02-29', 1, 'a'), ('0001-01-01', 2, 'b'), ('9999-12-31', 3, 'c')")
+    await execute(any_database, "CREATE TABLE days (day date, n int, v text CHECK (v <> 'bad'), PRIMARY KEY (day, n))")
+    name = urlsplit(any_database).path[1:]
+    await execute(any_database, f"ALTER DATABASE {name} SET datestyle = 'German'")
+    config = adopted(tmp_path, any_database)
+    await up(config)
+    assert await differences(app, any_database) == []
+    app.execute("UPDATE days SET v = 'bad' WHERE n = 2; DELETE FROM days WHERE n = 1")
+    app.execute("UPDATE days SET day = '2024-03-01' WHERE n = 3")
+    await up(config)
+    assert [show_key(key) for _, key, _ in await quarantined(any_database)] == ["('0001-01-01', 2)"]
+    assert await differences(app, any_database) == []
+    assert (await verify(config, None, False, Silent())).exit_code is ExitCode.OK
     app.close()
 
 
