@@ -112,6 +112,21 @@ class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return False
 
 
+class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A query and its answer, which both databases must give; `target_sql` where Postgres needs other words."""
+
+    name: str
+    sql: str
+    answer: int | str
+    target_sql: str | None = None
+
+
+class Verify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a comparison looks at beside the rows themselves."""
+
+    expect: list[Expectation] = msgspec.field(default_factory=list)
+
+
 class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the operator chose for one column; `expression` is SQLite SQL for a column only the target has."""
 
@@ -139,6 +154,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replicate: Replicate = msgspec.field(default_factory=Replicate)
     snapshot: Snapshot = msgspec.field(default_factory=Snapshot)
     metrics: Metrics = msgspec.field(default_factory=Metrics)
+    verify: Verify = msgspec.field(default_factory=Verify)
     tables: dict[str, TableOptions] = msgspec.field(default_factory=dict)
 
     def options(self, table: str) -> TableOptions:
@@ -235,6 +251,7 @@ KINDS: Final[Mapping[object, tuple[str, object]]] = {
     str: ("a text in quotes", "text"),
     Path: ("a path in quotes", "folder/file"),
     list[str]: ("a list of texts", ["one", "two"]),
+    int | str: ("a whole number or a text", 67),
     Literal["declared", "rowid"]: ("`declared` or `rowid`", "rowid"),
     Literal["refuse", "replace"]: ("`refuse` or `replace`", "replace"),
 }
@@ -273,6 +290,9 @@ def _value(raw: object, field: msgspec.structs.FieldInfo, place: str, file: str)
         inner = get_args(kind)[1]
         named = raw.items() if isinstance(raw, dict) else [(place, raw)]
         return {name: _section(value, inner, f"{place}.{name}", file) for name, value in named}
+    if get_origin(kind) is list and issubclass(item := get_args(kind)[0], msgspec.Struct):
+        found = raw if isinstance(raw, list) else [raw]
+        return [_section(value, item, f"{place} {number}", file) for number, value in enumerate(found, 1)]
     try:
         value = msgspec.convert(raw, kind, strict=True, dec_hook=_path_from_text)
     except msgspec.ValidationError:
@@ -296,7 +316,7 @@ def plain_type(kind: Any) -> Any:
 
 
 def _in_range(key: str, value: float) -> bool:
-    return isinstance(value, bool) or 0 < value <= _LARGEST or (value == 0 and key in _MAY_BE_ZERO)
+    return 0 < value <= _LARGEST or (value == 0 and key in _MAY_BE_ZERO)
 
 
 def _path_from_text(wanted: type[Any], value: object) -> Path:

@@ -12,7 +12,17 @@ from error_catalogue import CLASSES, ErrorSite, as_prose, error_sites, literals
 
 from cdc.cli.command import Command, example_lines
 from cdc.cli.entry import cli
-from cdc.config import ColumnOptions, Metrics, Replicate, Snapshot, Source, State, TableOptions, Target
+from cdc.config import (
+    ColumnOptions,
+    Expectation,
+    Metrics,
+    Replicate,
+    Snapshot,
+    Source,
+    State,
+    TableOptions,
+    Target,
+)
 from cdc.errors import CdcError, ExitCode, Policy
 
 FOLDER: Final = Path(__file__).parent
@@ -25,9 +35,13 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
     ("[replicate]", Replicate),
     ("[snapshot]", Snapshot),
     ("[metrics]", Metrics),
+    ("[[verify.expect]]", Expectation),
     ("[tables.NAME]", TableOptions),
     ("[tables.NAME.columns.COLUMN]", ColumnOptions),
 ]
+
+# Keys that are sections of their own.
+OWN_SECTIONS: Final = ("tables.NAME.columns",)
 
 # Said beside the struct's own docstrings: what each key means to the operator, with its unit.
 KEYS: Final = {
@@ -55,6 +69,10 @@ KEYS: Final = {
     "metrics.listen": "HOST:PORT where `/metrics` (for Prometheus) and `/healthz` are served; nowhere without it.",
     "metrics.allow_remote": "Allow `listen` to name an address that other machines can reach. There is no login.",
     "metrics.max_lag_seconds": "Beyond this lag `/healthz` answers 503.",
+    "verify.expect.name": "What is asked, in words.",
+    "verify.expect.sql": "A query that only reads; its first value is the answer. `cdc verify` asks both databases.",
+    "verify.expect.answer": "What both must answer; `cdc verify` exits with 1 when one of them does not.",
+    "verify.expect.target_sql": "The query in Postgres' words, where `sql` is not understood there.",
     "tables.NAME.target": "The table's name in Postgres.",
     "tables.NAME.adopt": "Whether this table is adopted, where it differs from `adopt` in [target].",
     "tables.NAME.skip": "Columns that are not replicated.",
@@ -167,7 +185,7 @@ def _keys_table(heading: str, struct: type[msgspec.Struct]) -> str:
     rows = [
         (f"`{f.name}`", _type_text(struct, f.name), _default(f), KEYS[f"{prefix}.{f.name}"])
         for f in msgspec.structs.fields(struct)
-        if f"{prefix}.{f.name}" != "tables.NAME.columns"  # it has a section of its own
+        if f"{prefix}.{f.name}" not in OWN_SECTIONS
     ]
     return _table(("key", "type", "default", "meaning"), rows)
 
@@ -181,6 +199,7 @@ def _type_text(struct: type[msgspec.Struct], name: str) -> str:
 
 
 _TYPES: Final = (
+    (r"int \| str", "integer or text"),
     ("list", "list of texts"),
     ("Literal", "text"),
     ("bool", "true or false"),

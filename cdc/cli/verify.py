@@ -69,6 +69,9 @@ def print_report(report: "VerifyReport") -> None:
             say(f"! {table.table}: {kind}: {', '.join(map(show_key, keys[:_SHOWN_KEYS]))}{more}")
     for problem in report.problems:
         say(f"! {problem}")
+    for found in report.answers:
+        said = f"SQLite says {found.source!r}, Postgres {found.target!r}"
+        say(f"as expected: {found.name}" if found.met else f"! {found.name}: {said}; expected {found.expected!r}")
     say(_verdict(report))
 
 
@@ -81,6 +84,8 @@ def _verdict(report: "VerifyReport") -> str:
         return f"both databases hold the same, compared in {seconds:.1f} s{waiting}"
     if report.result == DIFFERENT and report.repaired:
         return f"{report.repaired:,} keys were logged again: the daemon moves them, then run `cdc verify` again"
+    if report.result == DIFFERENT and not report.differences:
+        return "the rows are the same in both, but an answer is not the expected one: see above"
     if report.result == DIFFERENT:
         return f"{report.differences:,} rows differ; `cdc verify --repair` has the daemon move them again"
     return "not everything could be compared: see above; `cdc run` follows a changed schema by itself"

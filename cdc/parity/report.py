@@ -7,6 +7,7 @@ from typing import Any, Final
 from cdc.errors import ExitCode
 from cdc.keys import show_key
 from cdc.model import Position
+from cdc.parity.expectations import Answered, unmet
 
 SAMPLE_KEYS: Final = 20
 
@@ -56,7 +57,10 @@ class TableReport:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """Both databases compared at one position. `repaired` counts the keys that were logged again."""
+    """Both databases compared at one position. `repaired` counts the keys that were logged again.
+
+    `answers` are those to the operator's own questions, asked when all tables are compared.
+    """
 
     started_at: datetime
     finished_at: datetime
@@ -64,6 +68,7 @@ class VerifyReport:
     tables: tuple[TableReport, ...]
     repaired: int = 0
     problems: tuple[str, ...] = ()
+    answers: tuple[Answered, ...] = ()
 
     @property
     def differences(self) -> int:
@@ -80,7 +85,7 @@ class VerifyReport:
         """`equal`, `different` or `critical`; keys that are still on their way make no difference."""
         if self.problems or any(t.problem for t in self.tables):
             return CRITICAL
-        return DIFFERENT if self.differences else EQUAL
+        return DIFFERENT if self.differences or unmet(self.answers) else EQUAL
 
     @property
     def exit_code(self) -> ExitCode:
@@ -101,4 +106,5 @@ class VerifyReport:
             "repaired": self.repaired,
             "problems": list(self.problems),
             "tables": [t.to_json() for t in self.tables],
+            "expectations": [a.to_json() for a in self.answers],
         }

@@ -18,6 +18,7 @@ from cdc.keys import decode_key
 from cdc.mapping import map_schema
 from cdc.model import Position, Progress, TableMap, TargetTable
 from cdc.parity.comparison import Comparison
+from cdc.parity.expectations import ask_both
 from cdc.parity.forms import Canonical
 from cdc.parity.report import TableReport, VerifyReport
 from cdc.postgres import catalogue, position, quarantine, verification
@@ -70,7 +71,9 @@ async def _verify(config: Config, tables: Sequence[str] | None, repair: bool, pr
             repaired = await run.repair() if repair else 0
         finally:
             scratch.close()
-        report = VerifyReport(started, datetime.now(UTC), run.position or at, found, repaired, _problems(look))
+        answers = await ask_both(connection, config, source_id) if tables is None else ()
+        ended = datetime.now(UTC)
+        report = VerifyReport(started, ended, run.position or at, found, repaired, _problems(look), answers)
         await verification.record(connection, source_id, _row(report, complete=len(chosen) == len(maps)))
     return report
 

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 TABLES = ("content", "content_summaries", "summary_variants")
 PAUSE_SECONDS = 0.02  # a busy day for a bot of this kind
+CURATED_UNTIL = "2025-09-18"  # what was indexed before was put into categories by hand
 Result = TypeVar("Result")
 VARIANTS = ("comprehensive", "key-points", "audio")
 
@@ -122,10 +123,15 @@ class Application:
         self.call(work)
 
     def _deleted(self) -> None:
-        self.delete(self._any())
+        """What was curated by hand before this program ran is left alone."""
+        if own := self._ids(f"WHERE indexed_at >= '{CURATED_UNTIL}'"):
+            self.delete(self.random.choice(own))
 
     def _any(self) -> str:
-        return str(self.random.choice(self.call(lambda db: db.execute("SELECT id FROM content").fetchall()))[0])
+        return self.random.choice(self._ids())
+
+    def _ids(self, where: str = "") -> list[str]:
+        return [str(row[0]) for row in self.call(lambda db: db.execute(f"SELECT id FROM content {where}").fetchall())]
 
     # --- statements ---
 

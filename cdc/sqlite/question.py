@@ -1,0 +1,32 @@
+"""One question to the application's file, answered by the first value of the first row."""
+
+from typing import Final
+
+import apsw
+
+from cdc.config import Source
+from cdc.model import Value
+from cdc.sqlite.connection import open_source, read_transaction, translated
+from cdc.sqlite.rows import fetch
+
+_READING: Final = (apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE)
+
+
+def ask(source: Source, name: str, sql: str) -> Value:
+    """The answer to a query that only reads, None when it has no rows; raises `SourceError` for any other.
+
+    In rollback-journal mode the application's commits wait for it, as they do for every reader.
+    """
+    connection = open_source(source.path, source.busy_timeout_seconds)
+    try:
+        with translated(f"asking {source.path}: {name}"), read_transaction(connection):
+            connection.authorizer = _only_reading
+            found = fetch(connection, sql)
+            connection.authorizer = None
+            return found[0][0] if found else None
+    finally:
+        connection.close()
+
+
+def _only_reading(action: int, *_: object) -> int:
+    return apsw.SQLITE_OK if action in _READING else apsw.SQLITE_DENY
