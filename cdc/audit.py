@@ -1,95 +1,240 @@
-"""Who did what, when, with what result: one JSON object a line, appended and flushed to disk, never rewritten."""
+"""Who did what, when, with what result: a file of JSON lines in the state folder, appended to and flushed to disk.
 
-import getpass
+Each line is an entry of a chain with its hash at the end (see `chain`). Beside it, a small file remembers how the chain
+ends, so that lines that were cut off at the end are missed; it also is what several writers lock.
+"""
+
+import fcntl
 import json
 import os
-import socket
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cdc import segments
+from cdc.chain import AuditEntry, Detail, Head, Sealed, actor, decode, entry, link
+from cdc.chain_check import Check, Verdict, Witness, last_words
 from cdc.errors import ConfigError
+from cdc.segments import FILE
 
-FILE: Final = "audit.jsonl"
+__all__ = ["FILE", "AuditEntry", "Detail", "actor", "record"]
 
-Detail = str | int | float | bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One step: `at` is ISO 8601 in UTC, `actor` is user@host, `details` hold names and counts, never row values."""
-
-    at: str
-    actor: str
-    action: str
-    result: str
-    details: Mapping[str, Detail] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """The entry as the file and `cdc audit --json` hold it."""
-        return {**asdict(self), "details": dict(self.details)}
-
-
-def entry(action: str, result: str, details: Mapping[str, Detail] | None = None) -> AuditEntry:
-    """An entry of now, by whoever runs this process."""
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return AuditEntry(at, actor(), action, result, dict(details or {}))
+END_FILE: Final = "audit.end"
+_END_BYTES: Final = 320  # always written as a whole, so that it is never half old and half new
+_MARK: Final = ', "hash": "'
 
 
 def record(state_dir: Path, action: str, result: str, details: Mapping[str, Detail] | None = None) -> AuditEntry:
     """Append an entry and wait until it is on disk; raises `ConfigError` when the state folder cannot be written."""
     made = entry(action, result, details)
-    line = json.dumps(made.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    with opened(state_dir) as file:
+        file.append([made])
+    return made
+
+
+@contextmanager
+def opened(state_dir: Path) -> "Iterator[AuditFile]":
+    """The audit file, for this process alone as long as the block lasts; raises `ConfigError`."""
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _append(state_dir / FILE, line)
+        end = os.open(state_dir / END_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(end, fcntl.LOCK_EX)
+            yield AuditFile(state_dir, end)
+        finally:
+            os.close(end)
     except OSError as error:
         raise ConfigError(
             f"the audit file {state_dir / FILE} cannot be written: {error.strerror}",
             remedy="make `dir` in [state] a folder that this user may write, with room on its disk",
         ) from None
-    return made
 
 
-def read(state_dir: Path, limit: int | None = None) -> list[AuditEntry]:
-    """The newest `limit` entries (all without it), oldest first; empty when nothing was recorded yet."""
-    file = state_dir / FILE
+class AuditFile:
+    """The audit file while it is locked. `end` is where it ends, `postgres` the end of the other chain, as far as the
+    file has copies of it.
+    """
+
+    def __init__(self, folder: Path, end: int) -> None:
+        self._folder = folder
+        self._end = end
+        self.end, self.postgres = _read_end(end)
+        self._torn = 0
+        self._settle()
+
+    def append(self, entries: Sequence[AuditEntry], postgres: Head | None = None) -> Head:
+        """Append entries and wait until they are on disk; returns where the chain ends then."""
+        if self._torn:
+            entries = [entry("mend", "done", {"bytes": self._torn}), *entries]
+            self._torn = 0
+        lines, head = [], self.end
+        for made in entries:
+            head, sealed = link(head, made)
+            lines.append(line_of(sealed))
+        if lines:
+            _append(self._folder / FILE, "".join(lines).encode("ascii"))
+        self.end, self.postgres = head, postgres or self.postgres
+        self._note_end()
+        return head
+
+    def go_on_after(self, head: Head) -> None:
+        """Have the next line follow `head` when the file ends before it: what is missing in between stays missing."""
+        self.end = max(self.end, head, key=lambda h: h.n)
+
+    def newest(self, count: int) -> list[Sealed]:
+        """The last lines, at most so many, the oldest first."""
+        return [split_line(line) for line in segments.newest_lines(self._folder, count)]
+
+    def bound(self, most_bytes: int) -> None:
+        """Close the file as a segment when it is large, and drop the oldest segments while all exceed `most_bytes`."""
+        segments.close_current(self._folder, segments.size_for(most_bytes))
+        trimmed = segments.oldest_beyond(self._folder, most_bytes)
+        if trimmed:
+            self.append(last_words(map(split_line, segments.lines_of(trimmed))))
+            segments.drop(trimmed)
+
+    def _settle(self) -> None:
+        """Find the end: the last whole line may be newer than what was noted. A line that a crash cut short goes."""
+        with segments.current(self._folder) as file:
+            line, torn = segments.tail(file) if file is not None else (b"", b"")
+            if file is not None and torn:
+                if head_of(split_line(torn)) is not None:
+                    os.pwrite(file, b"\n", os.fstat(file).st_size)
+                    line, torn = torn, b""
+                else:
+                    os.ftruncate(file, os.fstat(file).st_size - len(torn))
+        self._torn = len(torn)
+        found = head_of(split_line(line)) or Head()
+        if self.end.n < found.n:
+            self._see_copies(found.n - self.end.n)
+        if not found.n and not self.end.n:
+            newest = self.newest(1)
+            found = (head_of(newest[0]) if newest else None) or Head()
+        self.go_on_after(found)
+
+    def _see_copies(self, count: int) -> None:
+        """A crash came before the last lines were noted: which entries of Postgres are among them."""
+        for line in self.newest(count):
+            copied = found.copy_of if (found := decode(line.text)) else None
+            if copied is not None and copied > self.postgres.n:
+                self.postgres = Head(copied)
+
+    def _note_end(self) -> None:
+        told = {"n": self.end.n, "hash": self.end.hash, "postgres": [self.postgres.n, self.postgres.hash]}
+        os.pwrite(self._end, json.dumps(told).ljust(_END_BYTES - 1).encode() + b"\n", 0)
+
+
+def line_of(sealed: Sealed) -> str:
+    """A sealed entry as a line of the file."""
+    return f'{sealed.text[:-1]}{_MARK}{sealed.hash}"}}\n'
+
+
+def split_line(line: bytes) -> Sealed:
+    """What `line_of` made this line from; lines without a hash, or with something else in its place, have none."""
+    text = line.rstrip(b"\n").decode("utf-8", "surrogateescape")
+    body, mark, end = text.rpartition(_MARK)
+    if mark and len(end) == 66 and end.endswith('"}'):
+        return Sealed(body + "}", end[:-2])
+    return Sealed(text, None)
+
+
+def head_of(sealed: Sealed) -> Head | None:
+    """Number and hash of a sealed entry, None when it has none."""
+    found = decode(sealed.text) if sealed.hash is not None else None
+    return Head(found.n, sealed.hash) if found and found.n and sealed.hash else None
+
+
+def _read_end(end: int) -> tuple[Head, Head]:
     try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise ConfigError(
-            f"the audit file {file} cannot be read: {error.strerror}", remedy="read it as the user that runs the daemon"
-        ) from None
-    return [_decode(line) for line in (lines[-limit:] if limit else lines) if line]
+        told: Any = json.loads(os.pread(end, _END_BYTES, 0) or b"{}")
+        return Head(int(told["n"]), str(told["hash"])), Head(int(told["postgres"][0]), str(told["postgres"][1]))
+    except (ValueError, LookupError, TypeError):
+        return Head(), Head()
 
 
-def _append(file: Path, line: bytes) -> None:
-    handle = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+def _append(file: Path, data: bytes) -> None:
+    handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        # A line that a crash cut short stays as it is; ours begins on a new one.
-        size = os.fstat(handle).st_size
-        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
-        os.write(handle, b"\n" + line if torn else line)
-        os.fsync(handle)
+        before = os.fstat(handle).st_size
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(handle, view) :]
+            os.fsync(handle)
+        except OSError:
+            os.ftruncate(handle, before)  # a full disk: no half lines
+            raise
     finally:
         os.close(handle)
 
 
-def _decode(line: str) -> AuditEntry:
-    try:
-        return AuditEntry(**json.loads(line))
-    except (ValueError, TypeError):
-        return AuditEntry("", "", "unreadable line", "was cut short by a crash, or edited")
+# --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def actor() -> str:
-    """Who this is, as user@host."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The file at one moment: every line, and what was noted of its end and of the end of Postgres' chain."""
+
+    lines: Iterator[Sealed]
+    end: Head
+    postgres: Head
+
+    def examine(self, *witnesses: Witness) -> Check:
+        """A check that knows the end."""
+        return Check("line", (*witnesses, Witness(END_FILE, self.end)))
+
+
+@contextmanager
+def look(state_dir: Path) -> Iterator[Look]:
+    """The file for reading, without holding up who writes it; raises `ConfigError`."""
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have a number and no name
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+        with ExitStack() as stack:
+            end, postgres, pieces = _open_all(state_dir, stack)
+            yield Look((split_line(line) for line in segments.lines(pieces)), end, postgres)
+    except OSError as error:
+        raise ConfigError(
+            f"the audit file {state_dir / FILE} cannot be read: {error.strerror}",
+            remedy="read it as the user that runs the daemon",
+        ) from None
+
+
+def ends(state_dir: Path) -> tuple[Head, Head]:
+    """Where the file ends, and where Postgres' chain ended as far as it was copied; without waiting for the lock."""
+    try:
+        end = os.open(state_dir / END_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return Head(), Head()
+    try:
+        return _read_end(end)
+    finally:
+        os.close(end)
+
+
+def read(state_dir: Path) -> list[AuditEntry]:
+    """Every entry there is, the oldest first; lines that cannot be read are left out."""
+    with look(state_dir) as found:
+        return [read for line in found.lines if (read := decode(line.text))]
+
+
+def check(state_dir: Path, *witnesses: Witness) -> Verdict:
+    """Whether the file is whole."""
+    with look(state_dir) as found:
+        examined = found.examine(*witnesses)
+        for line in found.lines:
+            examined.see(line)
+        return examined.verdict()
+
+
+def _open_all(state_dir: Path, stack: ExitStack) -> tuple[Head, Head, list[segments.Piece]]:
+    """The noted ends and the pieces as they belong together: the lock is held while they are opened."""
+    try:
+        end = os.open(state_dir / END_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return Head(), Head(), segments.open_pieces(state_dir, stack)
+    try:
+        fcntl.flock(end, fcntl.LOCK_SH)
+        return *_read_end(end), segments.open_pieces(state_dir, stack)
+    finally:
+        os.close(end)

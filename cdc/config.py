@@ -59,6 +59,7 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where snapshots, the embedded server and the audit file are kept."""
 
     dir: Path = Path(".cdc")
+    audit_megabytes: float = 64.0  # how much of the audit file is kept
 
 
 class Replicate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +75,7 @@ class Replicate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prune_entries: int = 10_000  # prune when this many applied entries lie in the changelog
     prune_seconds: float = 600.0  # or when the oldest of them is this old
     heartbeat_seconds: float = 5.0
+    audit_rows: int = 200_000  # how many entries of the audit trail are kept in Postgres
 
     def wants(self, table: str) -> bool:
         """Whether a source table of this name is to be replicated."""
@@ -256,7 +258,14 @@ KINDS: Final[Mapping[object, tuple[str, object]]] = {
     Literal["refuse", "replace"]: ("`refuse` or `replace`", "replace"),
 }
 _LARGEST: Final = 10**15  # of any number: far beyond sense, and SQLite can still compute with it
-_MAY_BE_ZERO: Final = ("busy_timeout_seconds", "idle_close_seconds", "max_writer_pause_seconds", "prune_seconds")
+_MAY_BE_ZERO: Final = (
+    "audit_megabytes",
+    "audit_rows",
+    "busy_timeout_seconds",
+    "idle_close_seconds",
+    "max_writer_pause_seconds",
+    "prune_seconds",
+)
 
 
 def _section(raw: object, kind: type[S], place: str, file: str) -> S:

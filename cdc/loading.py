@@ -166,6 +166,7 @@ class _Load:
             while not feed.ended:
                 count += await copy_rows(self._connection, mapped, target, feed.chunks())
                 await self._quarantine.put(mapped.source.name, feed.take_held())
+                await self._quarantine.tell()
         finally:
             feed.close()
         return count

@@ -8,8 +8,9 @@ from typing import Final, Self
 from loguru import logger
 
 from cdc.config import Config
-from cdc.model import Position, Round, TableRows
+from cdc.model import AppliedBatch, Position, Round, TableRows
 from cdc.postgres import position
+from cdc.postgres.audit import Begun
 from cdc.postgres.batch import Batch
 from cdc.postgres.connection import Connection, lock_source
 from cdc.postgres.position import Durable
@@ -38,6 +39,7 @@ class Session:
         self._watch = watch
         self._vitals = vitals
         self._audit = settling.audit
+        self._trail = ready.trail
         self._applier = ready.applier
         self._resync = ready.resync
         self._second_look: frozenset[str] = frozenset()
@@ -64,6 +66,7 @@ class Session:
     async def close(self) -> None:
         """Let go of both ends."""
         self.source.close()
+        await self._trail.close()
         await self._connection.close()
 
     async def drain(self) -> bool:
@@ -71,28 +74,29 @@ class Session:
         staged_only = bool(self._resync or self._second_look)
         if not staged_only and (self._asleep() or not await self.source.has_news(self.position)):
             return False
+        began = time.monotonic()
         changes = await self.source.read(self.position)
-        if not staged_only and await self._applier.apply_directly(changes, _lag(changes)):
-            await self._moved(changes.position)
+        begun = Begun(self.position.seq, began, _lag(changes))
+        if not staged_only and (applied := await self._applier.apply_directly(changes, begun)):
+            self._moved(changes.position, applied)
             return True
-        reached = await self._apply_staged(changes)
+        self._moved(*await self._apply_staged(changes, begun))
         if self._resync:
             await self._audit("compare whole tables", tables=", ".join(self._resync))
         self._resync = ()
-        await self._moved(reached)
         return True
 
-    async def _apply_staged(self, changes: Round) -> Position:
+    async def _apply_staged(self, changes: Round, begun: Begun) -> tuple[Position, AppliedBatch]:
         async with self._applier.batch() as batch:
             batch.second_look(self._second_look)
             reached = await self._stage(batch, changes)
             await batch.merge()
             if self._resync:
                 await batch.clear_resync()
-            await batch.commit(reached, reached.seq - self.position.seq, _lag(changes))
+            applied = await batch.commit(begun, reached, reached.seq - begun.after_seq)
         # One more look only: what is refused again by itself has to wait for a change.
         self._second_look = frozenset() if self._second_look else frozenset(batch.refused)
-        return reached
+        return reached, applied
 
     def _asleep(self) -> bool:
         """Whether the file was let go as idle and nothing has touched it since: no reason to open it.
@@ -108,6 +112,7 @@ class Session:
             await position.heartbeat(self._connection, self._source_id)
             self._beat_at = now
             self._vitals.heartbeat(await self._findings())
+            await self._trail.sync()
             if self.source.is_open:
                 await self.source.check()
             await self._prune_if_due(now)
@@ -153,9 +158,9 @@ class Session:
             if last is None:
                 return
 
-    async def _moved(self, reached: Position) -> None:
+    def _moved(self, reached: Position, applied: AppliedBatch) -> None:
         self.position = reached
-        self._vitals.position = reached.seq
+        self._vitals.applied(applied)
         self._moved_at = time.monotonic()
 
     async def _prune_if_due(self, now: float) -> None:

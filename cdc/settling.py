@@ -14,15 +14,13 @@ from cdc.errors import SourceChanged, TargetError
 from cdc.faults import crash_point
 from cdc.mapping import map_schema
 from cdc.model import Position, TableMap, TargetTable
-from cdc.postgres import audit as trail
 from cdc.postgres import catalogue, ddl, position, schema
 from cdc.postgres.apply import Applier
 from cdc.postgres.connection import Connection
 from cdc.postgres.position import StreamState
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.source import Look, Source
-
-AUDIT_COPIED = 1_000  # newest entries of the audit file that a starting daemon copies to Postgres
+from cdc.trail import Trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,7 @@ class Settled:
     position: Position
     resync: tuple[str, ...]
     oldest_seq: int
+    trail: Trail
 
 
 class Settling:
@@ -46,6 +45,7 @@ class Settling:
 
     async def settle(self, look: Look) -> Settled:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""
+        await position.bring_up_to_date(self._connection)
         state = await self._state()
         decided = await self._still_there(state.columns)
         maps = self._maps(look, decided)
@@ -63,20 +63,21 @@ class Settling:
                 await self.audit("disable triggers", table=target.name, triggers=", ".join(names))
         await position.store_schema_version(self._connection, self.source_id, look.signature.schema_version)
         await position.set_phase(self._connection, self.source_id, "replicate")
-        await trail.record_missing(self._connection, audit.read(self._config.state.dir, AUDIT_COPIED), self.source_id)
+        trail = Trail(self._config, self._connection, self.source_id)
+        await trail.open()
         return Settled(
             source=Source(self._config, look, maps),
             applier=applier,
             position=await self._position(),
             resync=tuple(name for name in (await self._state()).resync if name in maps),
             oldest_seq=look.oldest_seq,
+            trail=trail,
         )
 
     async def audit(self, action: str, **details: str) -> None:
-        """Every step that changes something beside rows is told: in the log, in the audit file, and in Postgres."""
+        """Every step that changes something beside rows is told: in the log and in the audit trail."""
         logger.bind(**details).info(action)
-        entry = audit.record(self._config.state.dir, action, "done", details)
-        await trail.record(self._connection, entry, self.source_id)
+        audit.record(self._config.state.dir, action, "done", details)
 
     async def _state(self) -> StreamState:
         state = await position.read(self._connection, self.source_id)

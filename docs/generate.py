@@ -55,6 +55,7 @@ KEYS: Final = {
     "target.existing_rows": "What becomes of rows that adopted tables hold before the first copy: `refuse` stops, "
     "`replace` saves them to a file in the state folder and has the tables become what SQLite holds.",
     "state.dir": "The folder of snapshots, the embedded server and the audit file.",
+    "state.audit_megabytes": "How much of the audit file is kept, compressed pieces included; 0 keeps all of it.",
     "replicate.tables": "Shell patterns of table names to replicate; letter case does not matter.",
     "replicate.exclude": "Shell patterns of table names to leave out, although `tables` matches them.",
     "replicate.poll_seconds": "How long a change can go unseen when no file event arrives.",
@@ -65,6 +66,7 @@ KEYS: Final = {
     "replicate.prune_entries": "The changelog is pruned when so many applied entries lie in it,",
     "replicate.prune_seconds": "or when the oldest of them is this old.",
     "replicate.heartbeat_seconds": "How often the daemon shows in Postgres that it lives.",
+    "replicate.audit_rows": "How many entries of the audit trail are kept in Postgres; 0 keeps all of them.",
     "snapshot.max_writer_pause_seconds": "How long a snapshot may hold a writer in rollback-journal mode.",
     "metrics.listen": "HOST:PORT where `/metrics` (for Prometheus) and `/healthz` are served; nowhere without it.",
     "metrics.allow_remote": "Allow `listen` to name an address that other machines can reach. There is no login.",

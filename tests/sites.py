@@ -175,7 +175,7 @@ def _picture_of_files(folder: Path) -> Picture:
         return found
 
 
-_OURS: Final = ("audit.jsonl", "lock", "daemon.log")
+_OURS: Final = ("audit.jsonl", "audit.end", "lock", "daemon.log")
 
 
 def _picture_of_file(name: str, file: Path) -> Picture:
@@ -234,7 +234,10 @@ async def _picture_of_postgres(dsn: str) -> Picture:
         await connection.close()
 
 
-_SIGNS_OF_LIFE: Final = ["heartbeat_at", "owner", "stopped_reason", "stopped_remedy"]
+_SIGNS_OF_LIFE: Final = [
+    *("heartbeat_at", "owner", "stopped_reason", "stopped_remedy"),
+    *("audit_n", "audit_hash", "audit_copied", "audit_file_n", "audit_file_hash"),
+]
 
 _TABLES: Final = """
 SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind IN ('r', 'p')

@@ -8,6 +8,7 @@ import click
 
 from cdc import __version__
 from cdc.cli import phases, quarantine, run, safety, status
+from cdc.cli.audit import audit
 from cdc.cli.command import Group
 from cdc.cli.completion import completion
 from cdc.cli.demo import demo
@@ -60,7 +61,7 @@ cli.add_under("Before", demo, init, phases.plan)
 cli.add_under("Phases 0 and 1, the copy", phases.snapshot, phases.schema, phases.load)
 cli.add_under("Phase 2, following", run.up, run.run, status.status, verify, quarantine.quarantine)
 cli.add_under("The way back", safety.restore, safety.cleanup)
-cli.add_under("At any time", safety.audit, completion)
+cli.add_under("At any time", audit, completion)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -92,9 +92,9 @@ def seconds_text(seconds: float | None) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
-def counted(n: int, noun: str) -> str:
-    """So many of something: `1 row`, `2,000 rows`."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+def counted(n: int, noun: str, several: str = "") -> str:
+    """So many of something: `1 row`, `2,000 rows`; `several` is a plural that does not end in s alone."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {several or noun + 's'}"
 
 
 def time_text(at: str | None) -> str | None:

@@ -1,8 +1,6 @@
 """`cdc quarantine`: the rows that Postgres could not hold, and what to do about them."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +9,7 @@ import click
 from cdc import audit
 from cdc.cli.command import Group
 from cdc.cli.completion import complete_table
+from cdc.cli.desk import desk
 from cdc.cli.output import counted, indented, print_json, say, show
 from cdc.cli.session import Session, audited, pass_session, run_async
 from cdc.config import Config
@@ -18,7 +17,6 @@ from cdc.errors import ExitCode, UsageError
 from cdc.keys import show_key
 
 if TYPE_CHECKING:
-    from cdc.postgres.connection import Connection
     from cdc.postgres.quarantine import QuarantinedRow
 
 
@@ -100,26 +98,13 @@ def acknowledge(session: Session, table: str | None, key: str | None) -> None:
     say(f"{counted(marked, 'row')} acknowledged")
 
 
-@asynccontextmanager
-async def _desk(config: Config) -> "AsyncIterator[tuple[Connection, str | None]]":
-    """A connection to Postgres, and the id of the source, None when nothing was ever set up."""
-    from cdc.postgres.status import find_source_id
-    from cdc.postgres.target import connected
-    from cdc.sqlite.lag import read_source
-
-    found = await asyncio.to_thread(read_source, config.source)
-    async with connected(config, "quarantine") as connection:
-        known = await find_source_id(connection, found.source_id, str(config.source.path))
-        yield connection, known
-
-
 async def _rows(config: Config) -> "list[QuarantinedRow]":
     from cdc.postgres.quarantine import list_rows
     from cdc.postgres.status import never_started
 
     if never_started(config):
         return []
-    async with _desk(config) as (connection, source_id):
+    async with desk(config, "quarantine") as (connection, source_id):
         return await list_rows(connection, source_id) if source_id else []
 
 
@@ -130,7 +115,7 @@ async def _acknowledge(config: Config, table: str | None, key: str | None) -> in
     if never_started(config):
         return 0
     by = audit.actor()
-    async with _desk(config) as (connection, source_id):
+    async with desk(config, "quarantine") as (connection, source_id):
         if source_id is None:
             return 0
         if key is None:

@@ -1,16 +1,14 @@
-"""`cdc restore`, `cdc cleanup` and `cdc audit`: the way back, and the record of every step."""
+"""`cdc restore` and `cdc cleanup`: the way back."""
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import click
 
-from cdc.audit import AuditEntry, Detail, read
+from cdc.audit import Detail
 from cdc.cli.command import Command
-from cdc.cli.output import print_json, print_table, say, time_text
-from cdc.cli.session import Session, audited, pass_session, run_async
-from cdc.config import Config
+from cdc.cli.output import say
+from cdc.cli.session import Session, audited, pass_session
 from cdc.errors import ConfigError, UsageError
 
 
@@ -60,32 +58,6 @@ def cleanup(session: Session, capture_only: bool) -> None:
     say("capture is removed" if removed else "there was no capture to remove")
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        ("cdc audit", "The newest entries."),
-        ("cdc audit --limit 500 --json", "More of them, for a program."),
-        ("cdc audit --postgres", "The copy in Postgres, when the state folder is lost."),
-    ),
-)
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many of the newest.")
-@click.option("--postgres", is_flag=True, help="Read the copy in Postgres instead of the file in the state folder.")
-@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
-@pass_session
-def audit(session: Session, limit: int, postgres: bool, as_json: bool) -> None:
-    """Show who did what, when, with what result."""
-    session.start_log()
-    config = session.config()
-    entries = run_async(_recent(config, limit)) if postgres else read(config.state.dir, limit)
-    if as_json:
-        print_json({"entries": [e.to_json() for e in entries]})
-    elif entries:
-        rows = [(time_text(e.at), e.actor, e.action, e.result, _details(e.details)) for e in entries]
-        print_table(("at", "who", "what", "result", "details"), rows)
-    else:
-        say("nothing was done yet")
-
-
 def _audited_where_possible(session: Session, action: str, **details: Detail) -> AbstractContextManager[object]:
     """An audited step; on a machine without a configuration, where a snapshot may well be restored, just the step."""
     try:
@@ -93,18 +65,3 @@ def _audited_where_possible(session: Session, action: str, **details: Detail) ->
     except ConfigError:
         return nullcontext()
     return audited(config, action, **details)
-
-
-async def _recent(config: Config, limit: int) -> list[AuditEntry]:
-    from cdc.postgres.audit import recent
-    from cdc.postgres.status import never_started
-    from cdc.postgres.target import connected
-
-    if never_started(config):
-        return []
-    async with connected(config, "audit") as connection:
-        return await recent(connection, limit)
-
-
-def _details(details: Mapping[str, Detail]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in details.items() if value is not None)

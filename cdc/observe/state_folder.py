@@ -12,7 +12,7 @@ from cdc.config import Config
 
 LOW_BYTES: Final = 512 * 1024 * 1024  # about what the embedded server's log of changes may take by itself
 
-_PARTS: Final = {"snapshots": "snapshots", "postgres": "postgres", "audit.jsonl": "audit"}
+_PARTS: Final = {"snapshots": "snapshots", "postgres": "postgres", "audit": "audit"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,13 @@ import asyncpg
 from cdc.convert import TableConverter
 from cdc.errors import TargetError
 from cdc.faults import crash_point
-from cdc.model import Rejection, Round, TableMap, TargetTable
+from cdc.model import AppliedBatch, Rejection, Round, TableMap, TargetTable
+from cdc.postgres.audit import FREE, Begun, Part, Tally, store_position
 from cdc.postgres.batch import REFUSED, Batch
 from cdc.postgres.codecs import use_exact_codecs
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.families import Families
 from cdc.postgres.merge import AppliedTable
-from cdc.postgres.position import SQL as STREAM_SQL
 from cdc.postgres.quarantine import Quarantine
 from cdc.postgres.statements import load
 
@@ -56,26 +56,26 @@ class Applier:
             referred = await self.connection.fetch(load("catalogue")["referred_tables"])
             self.families.referred = {(r["schema"], r["name"]) for r in referred}
 
-    async def apply_directly(self, changes: Round, lag_seconds: float | None) -> bool:
-        """Apply one complete small round; False when it must be staged, with nothing changed."""
+    async def apply_directly(self, changes: Round, begun: Begun) -> AppliedBatch | None:
+        """Apply one complete small round; None when it must be staged, with nothing changed."""
         if (
             not changes.complete
             or changes.rescan
             or sum(len(t.rows) + len(t.gone) for t in changes.tables) > DIRECT_ROWS
         ):
-            return False
+            return None
         work = self._direct_work(changes)
         if work is None:
-            return False
+            return None
         try:
             with translated("applying changes"):
-                await self._run_directly(work, changes, lag_seconds)
+                applied = await self._run_directly(work, changes, begun)
         except TargetError as error:
             if isinstance(error.__cause__, REFUSED):
-                return False
+                return None
             raise
         crash_point("apply.after_commit")
-        return True
+        return applied
 
     @asynccontextmanager
     async def batch(self) -> "AsyncIterator[Batch]":
@@ -132,18 +132,19 @@ class Applier:
         """Whether rows of this table, or children that may wait for them, are in quarantine."""
         return bool(self.quarantine.tables) and not self.quarantine.tables.isdisjoint(self.families.household(name))
 
-    async def _run_directly(self, work: "list[_Direct]", changes: Round, lag_seconds: float | None) -> None:
+    async def _run_directly(self, work: "list[_Direct]", changes: Round, begun: Begun) -> AppliedBatch:
         """One statement, and so one transaction and one round trip: foreign keys are checked at its end."""
-        position = changes.position
-        arguments: list[object] = [self.source_id, position.seq, position.entry, changes.entries, lag_seconds]
-        parts: list[str] = []
+        parts: list[Part] = []
+        free = FREE
         for step in work:
-            for statement, columns in step.statements(len(arguments) + 1):
-                parts.append(f"part_{len(parts)} AS ({statement})")
-                arguments += columns
+            for part in step.parts(free):
+                parts.append(part)
+                free += len(part.arguments)
         crash_point("apply.before_commit")
-        moves = f"WITH {', '.join(parts)} " if parts else ""
-        await self.connection.execute(moves + STREAM_SQL["store_position"], *arguments)
+        tables = {step.table.source_name: step.tally for step in work}
+        return await store_position(
+            self.connection, self.source_id, begun, changes.position, changes.entries, tables, parts
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +155,17 @@ class _Direct:
     rows: Sequence[tuple[object, ...]]
     gone: Sequence[tuple[object, ...]]
 
-    def statements(self, first: int) -> Iterator[tuple[str, list[list[object]]]]:
-        """Statements and their parameters (one array a column), numbered from `first`."""
+    def parts(self, first: int) -> Iterator[Part]:
+        """The statements with their parameters, one array a column, numbered from `first`."""
         if self.gone:
             keys = [list(column) for column in zip(*self.gone, strict=True)]
-            yield self.table.delete_arrays(first), keys
+            yield Part(self.table.delete_arrays(first), keys)
             first += len(keys)
         if self.rows:
-            yield self.table.upsert_arrays(first), [list(column) for column in zip(*self.rows, strict=True)]
+            columns = [list(column) for column in zip(*self.rows, strict=True)]
+            yield Part(self.table.upsert_arrays(first), columns)
+
+    @property
+    def tally(self) -> Tally:
+        """What the statements count, in their order."""
+        return {"deleted": None if self.gone else 0, "upserted": None if self.rows else 0}

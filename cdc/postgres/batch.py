@@ -4,6 +4,7 @@ Before rows move, the stage is made consistent: children whose parent will not e
 never has to cascade on its own. Moving rows of each round while the next is read was tried and measured: slower.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Final
@@ -12,12 +13,13 @@ import asyncpg
 
 from cdc.faults import crash_point
 from cdc.keys import decode_key, encode_key
-from cdc.model import KeyValues, Position, Reason, Rejection, TableRows
+from cdc.model import AppliedBatch, KeyValues, Position, Reason, Rejection, TableRows
 from cdc.postgres import merge
+from cdc.postgres.audit import Begun, Tally, store_position
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.families import Families
 from cdc.postgres.merge import AppliedTable, Reference
-from cdc.postgres.position import clear_resync, store
+from cdc.postgres.position import clear_resync
 from cdc.postgres.quarantine import Held, Quarantine, orphans
 
 REFUSED: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
@@ -49,6 +51,7 @@ class Batch:
         self._touched: set[str] = set()
         self._leaving: set[str] = set()
         self._retried: set[str] = set()
+        self._moved: dict[str, Counter[str]] = {}
         self._making_room = False
         self.refused: set[str] = set()
         self.finished = False
@@ -106,11 +109,15 @@ class Batch:
                 await self._resolve(error)
         crash_point("apply.after_merge")
 
-    async def commit(self, position: Position, changes: int, lag_seconds: float | None) -> None:
-        """Store the position; the transaction commits when the batch ends."""
-        await store(self._connection, self._source_id, position, changes, lag_seconds)
+    async def commit(self, begun: Begun, position: Position, changes: int) -> AppliedBatch:
+        """Store the position and what was done; the transaction commits when the batch ends."""
+        tables: dict[str, Tally] = {name: dict(rows) for name, rows in self._moved.items() if any(rows.values())}
+        for name, rows in (await self._quarantine.tell()).items():
+            tables[name] = {**tables.get(name, {}), **rows}
+        applied = await store_position(self._connection, self._source_id, begun, position, changes, tables)
         crash_point("apply.before_commit")
         self.finished = True
+        return applied
 
     async def clear_resync(self) -> None:
         """Every table that had to be read as a whole was."""
@@ -193,19 +200,35 @@ class Batch:
     async def _move_rows(self) -> None:
         """Parents first for upserts, children first for deletes; a table nobody refers to deletes first."""
         staged = [table for name, table in self._families.tables.items() if name in self._staged]
+        bent = {r.child.source_name for r in self._families.references if r.drags}
+        self._moved = {table.source_name: Counter[str]() for table in staged}
+        # Where rows are moved twice, what moved them says nothing about how many are different afterwards.
+        twice = [table for table in staged if self._making_room or table.source_name in bent]
+        counted = {table.source_name: await self._count_moves(table) for table in twice}
         if self._making_room:
             await self._make_room(staged)
         for table in staged:
             if table.source_name not in self._families.referenced:
-                await self._connection.execute(table.delete_from_stage)
-            await self._connection.execute(table.upsert_from_stage)
+                await self._delete(table)
+            await self._upsert(table)
         for table in reversed(staged):
             if table.source_name in self._families.referenced:
-                await self._connection.execute(table.delete_from_stage)
-        bent = {r.child.source_name for r in self._families.references if r.drags}
+                await self._delete(table)
         for table in staged:
             if table.source_name in bent:
-                await self._connection.execute(table.upsert_from_stage)
+                await self._upsert(table)
+        self._moved |= counted
+
+    async def _count_moves(self, table: AppliedTable) -> Counter[str]:
+        return Counter(dict(await self._connection.fetchrow(table.count_moves()) or {}))
+
+    async def _delete(self, table: AppliedTable) -> None:
+        done = await self._connection.execute(table.delete_from_stage)
+        self._moved[table.source_name]["deleted"] += _rows_of(done)
+
+    async def _upsert(self, table: AppliedTable) -> None:
+        done = await self._connection.execute(table.upsert_from_stage)
+        self._moved[table.source_name]["upserted"] += _rows_of(done)
 
     async def _make_room(self, staged: Sequence[AppliedTable]) -> None:
         """Free unique values that change owners; a parent stays, because children hang on it."""
@@ -284,3 +307,8 @@ class Batch:
             middle = len(places) // 2
             await self._try_rows(table, places[:middle], refused)
             await self._try_rows(table, places[middle:], refused)
+
+
+def _rows_of(done: str) -> int:
+    """How many rows a statement moved, by what Postgres answers: `INSERT 0 5`."""
+    return int(done.rpartition(" ")[2])

@@ -134,6 +134,16 @@ class AppliedTable:
         """Delete every row that is staged. Only for whole tables that nobody refers to."""
         return f"DELETE FROM {self.name} AS t USING {self.stage} AS s WHERE {same('s', 't', self.key)}"
 
+    def count_moves(self) -> str:
+        """Count what moving the staged rows will do: rows to be deleted, and rows to be written because they differ."""
+        there = f"t.{quote(self.key[0])} IS NOT NULL"
+        changed = " OR ".join(self._differs(c, "s") for c in self.columns if c not in self.key) or "false"
+        return (
+            f"SELECT count(*) FILTER (WHERE s._cdc_gone AND {there}) AS deleted, "
+            f"count(*) FILTER (WHERE NOT s._cdc_gone AND (NOT {there} OR {changed})) AS upserted "
+            f"FROM {self.stage} AS s LEFT JOIN {self.name} AS t ON {same('s', 't', self.key)}"
+        )
+
     def park(self, unique: TargetUnique) -> str | None:
         """Take a unique value from a staged row that gives it up, when another staged row wants it.
 
@@ -181,11 +191,11 @@ class AppliedTable:
                 return f"ON CONSTRAINT {quote(unique.name)}"
         return f"({listed(self.key)})"
 
-    def _differs(self, name: str) -> str:
+    def _differs(self, name: str, new: str = "EXCLUDED") -> str:
         column = self.column(name)
         plain = column.base in _SAME_WHEN_EQUAL or (column.base in _TEXT and column.deterministic)
         cast = "" if plain else '::text COLLATE "C"'
-        return f"t.{quote(name)}{cast} IS DISTINCT FROM EXCLUDED.{quote(name)}{cast}"
+        return f"t.{quote(name)}{cast} IS DISTINCT FROM {new}.{quote(name)}{cast}"
 
     def _arrays(self, names: Sequence[str], first: int) -> str:
         return ", ".join(f"${place}::{self.column(name).type}[]" for place, name in enumerate(names, first))

@@ -22,6 +22,7 @@ async def remove(
                 if not sum(moved):
                     break
                 removed += sum(moved)
+            await quarantine.tell()
     return removed
 
 

@@ -37,6 +37,14 @@ async def create_state(connection: Connection) -> None:
         await connection.execute(_CREATE)
 
 
+async def bring_up_to_date(connection: Connection) -> None:
+    """Give what an earlier version left in the schema `cdc` the form that this one knows."""
+    with translated("looking at the schema cdc"):
+        current = await connection.fetchval(SQL["is_current"])
+    if not current:
+        await create_state(connection)
+
+
 async def register(connection: Connection, source_id: str, path: str, schema: str) -> None:
     """Make the stream's row where it is missing, and note where the file is now."""
     with translated("registering the source"):
@@ -63,13 +71,6 @@ async def read(connection: Connection, source_id: str) -> StreamState | None:
         columns=json.loads(row["columns"]),
         stopped_reason=row["stopped_reason"],
     )
-
-
-async def store(
-    connection: Connection, source_id: str, position: Position, changes: int, lag_seconds: float | None
-) -> None:
-    """Store the position; always inside the transaction that applied the changes up to it."""
-    await connection.execute(SQL["store_position"], source_id, position.seq, position.entry, changes, lag_seconds)
 
 
 async def clear_resync(connection: Connection, source_id: str) -> None:
@@ -119,7 +120,14 @@ async def adopt(connection: Connection, old_id: str, new_id: str) -> None:
     """Let a file with a new id carry on the stream of the file that was there before."""
     with translated("carrying the stream on"):
         async with connection.transaction():
-            for statement in ("adopt_stream", "adopt_mapping", "adopt_quarantine", "adopt_loaded", "adopt_triggers"):
+            for statement in (
+                "adopt_stream",
+                "adopt_mapping",
+                "adopt_quarantine",
+                "adopt_loaded",
+                "adopt_audit",
+                "adopt_triggers",
+            ):
                 await connection.execute(SQL[statement], old_id, new_id)
 
 

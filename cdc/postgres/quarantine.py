@@ -1,19 +1,25 @@
 """Rows that Postgres cannot hold: kept by key with reason and remedy, and released when the cause is gone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 import asyncpg
 
-from cdc.keys import decode_key, encode_key
+from cdc.chain import AuditEntry, entry
+from cdc.keys import decode_key, encode_key, show_key
 from cdc.model import KeyValues, Reason, Rejection, TargetForeignKey
+from cdc.postgres import audit
+from cdc.postgres.audit import Tally
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.merge import read_key, waits_table
 from cdc.postgres.statements import load
 
 SQL: Final = load("quarantine")
+
+KEYS_IN_ENTRY: Final = 100  # of the audit trail
+LONGEST_KEY: Final = 200  # characters of a key that it shows
 
 _ORPHAN_REMEDY: Final = "it is applied by itself when the parent row appears in SQLite; else delete it there"
 
@@ -47,16 +53,20 @@ class QuarantinedRow:
 class Quarantine:
     """The quarantine of one source, used inside the transactions that apply changes.
 
-    `tables` caches which source tables have rows here, so that an empty quarantine costs nothing.
+    `tables` caches which source tables have rows here, so that an empty quarantine costs nothing. What comes and goes
+    is remembered until `tell` records it, at the end of the same transaction.
     """
 
     def __init__(self, connection: Connection, source_id: str) -> None:
         self._connection = connection
         self._source_id = source_id
         self.tables: set[str] = set()
+        self._came: dict[str, dict[str, str]] = {}  # by table, the reason by key
+        self._left: dict[str, dict[str, str]] = {}
 
     async def refresh(self) -> None:
-        """Read again which tables have rows in quarantine."""
+        """Read again which tables have rows in quarantine, and forget what a transaction did that was given up."""
+        self._came, self._left = {}, {}
         records = await self._connection.fetch(SQL["tables"], self._source_id)
         self.tables = {record["source_table"] for record in records}
 
@@ -73,16 +83,40 @@ class Quarantine:
         columns = [list(column) for column in zip(*fields, strict=True)]
         waits = [[h.waits_table for h in once], [h.waits_for for h in once]]
         await self._connection.execute(SQL["put"], self._source_id, table, *columns, *waits)
+        self._came.setdefault(table, {}).update({h.key: str(h.rejection.reason) for h in once})
 
     async def release(self, table: str, keys: Sequence[KeyValues]) -> None:
         """Take keys out whose row was read again."""
         if keys:
             encoded = [encode_key(key) for key in keys]
-            await self._connection.execute(SQL["release"], self._source_id, table, encoded)
+            self._went(table, await self._connection.fetch(SQL["release"], self._source_id, table, encoded))
 
     async def release_table(self, table: str) -> None:
         """Take all keys of a table out, because the whole table is read again."""
-        await self._connection.execute(SQL["release_table"], self._source_id, table)
+        self._went(table, await self._connection.fetch(SQL["release_table"], self._source_id, table))
+
+    async def tell(self) -> dict[str, Tally]:
+        """Record in the audit trail what came and went since the last time, in the caller's transaction.
+
+        A key that was taken out and came back for the same reason never left. Returns how many rows it is by table.
+        """
+        tallies: dict[str, Tally] = {}
+        entries: list[AuditEntry] = []
+        for table in self._came.keys() | self._left.keys():
+            came, left = self._came.get(table, {}), self._left.get(table, {})
+            held = {key: reason for key, reason in came.items() if left.get(key) != reason}
+            released = {key: reason for key, reason in left.items() if key not in came}
+            entries += [*told("release", table, released), *told("quarantine", table, held)]
+            tallies[table] = {"quarantined": len(held), "released": len(released)}
+        await audit.append(self._connection, self._source_id, entries)
+        self._came, self._left = {}, {}
+        return tallies
+
+    def _went(self, table: str, gone: "list[asyncpg.Record]") -> None:
+        came, left = self._came.setdefault(table, {}), self._left.setdefault(table, {})
+        for key, reason in gone:
+            if came.pop(key, None) is None:
+                left[key] = reason
 
     async def retriable(self, table: str) -> list[KeyValues]:
         """Keys held for a violated constraint: any change of their table may have removed the cause."""
@@ -90,6 +124,23 @@ class Quarantine:
             return []
         records = await self._connection.fetch(SQL["retriable"], self._source_id, table)
         return [decode_key(record["key"]) for record in records]
+
+
+def told(action: str, table: str, reasons: Mapping[str, str]) -> list[AuditEntry]:
+    """Entries of the audit trail about rows of a table, by reason and with a bounded number of keys each."""
+    by_reason: dict[str, list[str]] = {}
+    for key, reason in reasons.items():
+        by_reason.setdefault(reason, []).append(_shown(key))
+    return [
+        entry(action, "done", {"table": table, "reason": reason, "rows": len(some), "keys": some})
+        for reason, keys in by_reason.items()
+        for some in (keys[place : place + KEYS_IN_ENTRY] for place in range(0, len(keys), KEYS_IN_ENTRY))
+    ]
+
+
+def _shown(key: str) -> str:
+    shown = show_key(key)
+    return shown if len(shown) <= LONGEST_KEY else f"{shown[:LONGEST_KEY]}..."
 
 
 def orphans(key: TargetForeignKey, found: Sequence[asyncpg.Record]) -> list[Held]:
@@ -119,5 +170,11 @@ async def list_rows(connection: Connection, source_id: str) -> list[QuarantinedR
 async def acknowledge(connection: Connection, source_id: str, table: str | None, key: str | None, by: str) -> int:
     """Mark rows as known to the operator; None means all. Returns how many were marked."""
     with translated("acknowledging quarantined rows"):
-        done = await connection.execute(SQL["acknowledge"], source_id, table, key, by)
-    return int(done.rsplit(" ", 1)[1])
+        async with connection.transaction():
+            marked = await connection.fetch(SQL["acknowledge"], source_id, table, key, by)
+            reasons: dict[str, dict[str, str]] = {}
+            for name, reason, encoded in marked:
+                reasons.setdefault(name, {})[encoded] = reason
+            entries = [one for name in reasons for one in told("acknowledge", name, reasons[name])]
+            await audit.append(connection, source_id, entries)
+    return len(marked)

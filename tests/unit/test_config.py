@@ -64,7 +64,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path) ->
 
 def test_an_unknown_key_without_a_neighbour_lists_what_is_known(tmp_path: Path) -> None:
     error = refused(tmp_path, SMALLEST + "[state]\nxyz = 1\n")
-    assert error.remedy == "correct or remove it; what may stand there: dir"
+    assert error.remedy == "correct or remove it; what may stand there: dir, audit_megabytes"
 
 
 def test_an_unknown_key_of_a_column_is_told_from_one_of_a_table(tmp_path: Path) -> None:

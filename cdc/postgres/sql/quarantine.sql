@@ -10,10 +10,10 @@ ON CONFLICT (source_id, source_table, key) DO UPDATE SET reason = EXCLUDED.reaso
 
 -- Keys whose row was read again: they leave, and come back only if the row still cannot be held.
 -- name: release
-DELETE FROM cdc.quarantine WHERE source_id = $1 AND source_table = $2 AND key = ANY($3::text[])
+DELETE FROM cdc.quarantine WHERE source_id = $1 AND source_table = $2 AND key = ANY($3::text[]) RETURNING key, reason
 
 -- name: release_table
-DELETE FROM cdc.quarantine WHERE source_id = $1 AND source_table = $2
+DELETE FROM cdc.quarantine WHERE source_id = $1 AND source_table = $2 RETURNING key, reason
 
 -- name: tables
 SELECT DISTINCT source_table FROM cdc.quarantine WHERE source_id = $1
@@ -35,3 +35,4 @@ FROM cdc.quarantine WHERE source_id = $1 ORDER BY source_table, first_seen, key
 UPDATE cdc.quarantine SET acknowledged_at = now(), acknowledged_by = $4
 WHERE source_id = $1 AND ($2::text IS NULL OR source_table = $2) AND ($3::text IS NULL OR key = $3)
     AND acknowledged_at IS NULL
+RETURNING source_table, reason, key

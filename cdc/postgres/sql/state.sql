@@ -7,6 +7,8 @@ CREATE SCHEMA IF NOT EXISTS cdc;
 -- One row a source. The position is stored by the transaction that applied the changes up to it;
 -- `entry` is the fingerprint of the changelog entry found there. `schema_version` is SQLite's counter as it was when
 -- capture was last known to be whole. `resync` names source tables that must be read as a whole with the next batch.
+-- `audit_n` and `audit_hash` are those of the newest entry in cdc.audit, `audit_copied` is how many of them the audit file
+-- has; `audit_file_n` and `audit_file_hash` are those of the newest line of that file that is known here.
 CREATE TABLE IF NOT EXISTS cdc.stream (
     source_id      text PRIMARY KEY,
     source_path    text NOT NULL,
@@ -24,7 +26,12 @@ CREATE TABLE IF NOT EXISTS cdc.stream (
     heartbeat_at   timestamptz,
     owner          text,
     stopped_reason text,
-    stopped_remedy text
+    stopped_remedy text,
+    audit_n         bigint NOT NULL DEFAULT 0,
+    audit_hash      text NOT NULL DEFAULT '',
+    audit_copied    bigint NOT NULL DEFAULT 0,
+    audit_file_n    bigint NOT NULL DEFAULT 0,
+    audit_file_hash text NOT NULL DEFAULT ''
 );
 
 -- What was decided about each column when its table was made, where the data had a say. Apart from the stream's row,
@@ -65,16 +72,38 @@ CREATE TABLE IF NOT EXISTS cdc.quarantine (
 CREATE INDEX IF NOT EXISTS quarantine_waits ON cdc.quarantine (source_id, waits_table, waits_for)
     WHERE waits_table IS NOT NULL;
 
--- Who did what, when, with what result.
+-- Who did what, when, with what result. Entry `n` of a source is sealed: `hash` is the SHA-256, in hexadecimal, of the
+-- hash before it followed by the text of `entry`, and the newest one stands in cdc.stream too. An earlier version kept
+-- the parts of an entry in columns, unsealed.
 CREATE TABLE IF NOT EXISTS cdc.audit (
-    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    at        timestamptz NOT NULL DEFAULT now(),
     source_id text,
-    actor     text NOT NULL,
-    action    text NOT NULL,
-    result    text NOT NULL,
-    details   jsonb NOT NULL DEFAULT '{}'
+    n         bigint,
+    entry     json NOT NULL,
+    hash      text
 );
+DO $upgrade$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_attribute
+        WHERE attrelid = 'cdc.audit'::regclass AND attname = 'details' AND NOT attisdropped
+    ) THEN
+        ALTER TABLE cdc.audit ADD COLUMN n bigint, ADD COLUMN entry json, ADD COLUMN hash text;
+        UPDATE cdc.audit SET entry = json_build_object('at', to_char(at AT TIME ZONE 'UTC',
+            'YYYY-MM-DD"T"HH24:MI:SS.MS"+00:00"'), 'actor', actor, 'action', action, 'result', result, 'details', details);
+        ALTER TABLE cdc.audit ALTER COLUMN entry SET NOT NULL, DROP COLUMN id, DROP COLUMN at, DROP COLUMN actor,
+            DROP COLUMN action, DROP COLUMN result, DROP COLUMN details;
+    END IF;
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute
+        WHERE attrelid = 'cdc.stream'::regclass AND attname = 'audit_n' AND NOT attisdropped
+    ) THEN
+        ALTER TABLE cdc.stream ADD COLUMN audit_n bigint NOT NULL DEFAULT 0,
+            ADD COLUMN audit_hash text NOT NULL DEFAULT '', ADD COLUMN audit_copied bigint NOT NULL DEFAULT 0,
+            ADD COLUMN audit_file_n bigint NOT NULL DEFAULT 0, ADD COLUMN audit_file_hash text NOT NULL DEFAULT '';
+    END IF;
+END
+$upgrade$;
+CREATE UNIQUE INDEX IF NOT EXISTS audit_order ON cdc.audit (source_id, n);
 
 -- Triggers of the target that were enabled before replication began, to be enabled again at cutover.
 -- `enabled` is pg_trigger.tgenabled as it was.

@@ -3,11 +3,30 @@ SELECT source_path, target_schema, phase, seq, entry, snapshot_id, schema_versio
     coalesce(m.columns, '{}')::text AS columns, stopped_reason
 FROM cdc.stream LEFT JOIN cdc.mapping AS m USING (source_id) WHERE source_id = $1
 
--- The transaction that applies changes stores how far it went: both are there or neither.
+-- The transaction that applies changes stores how far it went, and the entry of the audit trail about it: all are there
+-- or nothing is. It stands after `WITH`, and after the parts that move rows when these are in the same statement: then
+-- {counts} are what they did, in the order of the %s in $6. `told` is materialized because it must not be computed again
+-- when another writer of the trail is waited for: the parts have no rows to count then.
 -- name: store_position
-UPDATE cdc.stream SET seq = $2, entry = $3, applied_at = now(), heartbeat_at = now(), changes = changes + $4,
-    lag_seconds = $5, stopped_reason = NULL, stopped_remedy = NULL
-WHERE source_id = $1
+told AS MATERIALIZED (
+    SELECT format($6::text, {counts}
+        round(($7::float8 + extract(epoch FROM clock_timestamp() - statement_timestamp()))::numeric, 6)) AS body
+), moved AS (
+    UPDATE cdc.stream AS s SET seq = $2, entry = $3, applied_at = now(), heartbeat_at = now(), changes = changes + $4,
+        lag_seconds = $5, stopped_reason = NULL, stopped_remedy = NULL, audit_n = s.audit_n + 1,
+        audit_hash = encode(sha256(convert_to(
+            s.audit_hash || '{"n": ' || s.audit_n + 1 || ', ' || substr(told.body, 2), 'UTF8')), 'hex')
+    FROM told WHERE s.source_id = $1
+    RETURNING s.audit_n AS n, '{"n": ' || s.audit_n || ', ' || substr(told.body, 2) AS entry, s.audit_hash AS hash
+)
+INSERT INTO cdc.audit (source_id, n, entry, hash) SELECT $1, n, entry::json, hash FROM moved RETURNING entry::text
+
+-- Whether the schema, where it is there, is of a version that seals the audit trail.
+-- name: is_current
+SELECT to_regclass('cdc.stream') IS NULL OR EXISTS (
+    SELECT FROM pg_attribute
+    WHERE attrelid = to_regclass('cdc.stream') AND attname = 'audit_n' AND NOT attisdropped
+)
 
 -- name: clear_resync
 UPDATE cdc.stream SET resync = '{}' WHERE source_id = $1
@@ -38,6 +57,9 @@ UPDATE cdc.mapping SET source_id = $2 WHERE source_id = $1
 
 -- name: adopt_loaded
 UPDATE cdc.loaded SET source_id = $2 WHERE source_id = $1
+
+-- name: adopt_audit
+UPDATE cdc.audit SET source_id = $2 WHERE source_id = $1
 
 -- name: adopt_triggers
 UPDATE cdc.disabled_trigger SET source_id = $2 WHERE source_id = $1

@@ -1,0 +1,112 @@
+"""The closed catalogue of what the audit trail records: every action, what it means, and what its details hold.
+
+Documentation and tests read it: what is recorded anywhere is here, and what is here is documented.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+
+class Kind(Enum):
+    """What an action is about: a `STEP` somebody took, `ROUTINE` of the daemon with rows, or the `TRAIL` itself."""
+
+    STEP = "step"
+    ROUTINE = "routine"
+    TRAIL = "trail"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What an action means, and the details that an entry about it may have, by name."""
+
+    kind: Kind
+    means: str
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+# What the details of every step may have.
+STEP_DETAILS: Final = {
+    "reason": "why it failed",
+    "again": "the number of an entry that was dropped with the oldest ones, and was written again before that",
+}
+
+
+def _step(means: str, **details: str) -> Action:
+    return Action(Kind.STEP, means, {**details, **STEP_DETAILS})
+
+
+_TABLE: Final = "the table's name in SQLite"
+_KEYS: Final = "their keys as `cdc quarantine list` shows them, 100 in an entry at most, long ones cut"
+
+ACTIONS: Final[Mapping[str, Action]] = {
+    "snapshot": _step("`cdc snapshot`", snapshot="its name", rows="rows in it"),
+    "schema": _step("`cdc schema`", statements="how many were run", created="how many were run"),
+    "load": _step("`cdc load`", rows="rows that were copied", quarantined="rows that went to quarantine"),
+    "resync": _step("`cdc load --resync`", tables="tables that will be compared as a whole"),
+    "run": _step("`cdc run`, which is recorded as `started` when it begins and again when it ends"),
+    "up": _step("`cdc up`, recorded as `cdc run` is"),
+    "verify": _step("`cdc verify`", repair="whether repair was asked for"),
+    "restore": _step("`cdc restore`", snapshot="the folder", to="the file that was written"),
+    "cleanup": _step("`cdc cleanup`", removed="whether there was something to remove"),
+    "quarantine retry": _step("`cdc quarantine retry`", table="only this table", rows="how many were logged again"),
+    "quarantine acknowledge": _step(
+        "`cdc quarantine acknowledge`", table="only this table", rows="how many were marked"
+    ),
+    "disable triggers": _step("triggers of a target were disabled", table="the target", triggers="their names"),
+    "follow a change of the file": _step("the daemon followed a change of the file", reasons="what had changed"),
+    "compare whole tables": _step("the daemon compared tables as a whole", tables="their names"),
+    "save rows": _step(
+        "rows that an adopted table held were saved before they were replaced",
+        table="the target",
+        rows="how many",
+        file="where they are",
+    ),
+    "broken": _step("the daemon found that a trail does not end as the other one remembers", words="how it does not"),
+    "accept": _step("`cdc audit --accept`: somebody knows why the trail is broken", breaks="in words"),
+    "trim": Action(
+        Kind.TRAIL,
+        "the oldest entries are dropped, to keep the trail bounded",
+        {
+            "through": "the number of the newest of them",
+            "hash": "its hash, from which the oldest entry that is left follows",
+            "at": "when it was written",
+            "entries": "how many are dropped",
+        },
+    ),
+    "mend": Action(Kind.TRAIL, "a line that a crash cut short was taken away", {"bytes": "how long it was"}),
+    "batch": Action(
+        Kind.ROUTINE,
+        "changes were applied, in the transaction that has this entry",
+        {
+            "after_seq": "the changelog entry before the first one",
+            "last_seq": "the last changelog entry",
+            "changes": "how many entries that were",
+            "lag_seconds": "the age of the oldest of them when it was read, null when unknown",
+            "tables": "by source table: rows `upserted` and `deleted` in Postgres, `quarantined` and `released`",
+            "seconds": "from the first look at SQLite to the commit",
+        },
+    ),
+    "quarantine": Action(
+        Kind.ROUTINE,
+        "rows went to quarantine, or are there for another reason now",
+        {"table": _TABLE, "reason": "`value`, `orphan` or `constraint`", "rows": "how many", "keys": _KEYS},
+    ),
+    "release": Action(
+        Kind.ROUTINE,
+        "rows left quarantine",
+        {"table": _TABLE, "reason": "why they had been there", "rows": "how many", "keys": _KEYS},
+    ),
+    "acknowledge": Action(
+        Kind.ROUTINE,
+        "somebody marked rows in quarantine as known",
+        {"table": _TABLE, "reason": "why they are there", "rows": "how many", "keys": _KEYS},
+    ),
+}
+
+
+def is_step(action: str) -> bool:
+    """Whether an action is a step that somebody took; what is not known here is taken for one."""
+    known = ACTIONS.get(action)
+    return known is None or known.kind is Kind.STEP

@@ -1,0 +1,231 @@
+"""`cdc audit`: who did what, when, with what result, and whether the record of it is whole."""
+
+import re
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import click
+
+from cdc.actions import ACTIONS
+from cdc.audit import FILE, AuditEntry, Detail, look
+from cdc.chain import Head, Sealed
+from cdc.chain_check import Check, Verdict, Witness
+from cdc.cli.command import Command
+from cdc.cli.completion import complete_table
+from cdc.cli.desk import desk
+from cdc.cli.output import counted, print_json, print_table, say, time_text
+from cdc.cli.session import Session, pass_session, run_async
+from cdc.config import Config
+from cdc.errors import ExitCode, TargetError
+
+MOST_KEYS: Final = 10  # of an entry; --json names them all
+_SPAN: Final = re.compile(r"(\d+) *([smhd])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Moment(click.ParamType[datetime]):
+    """A date, a time, or how long ago: `2026-11-24`, `2026-11-24T07:30`, `90m`."""
+
+    name = "WHEN"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The moment; one without a zone is in UTC."""
+        if span := _SPAN.fullmatch(str(value)):
+            return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        try:
+            found = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value} is no moment: write 2026-11-24, 2026-11-24T07:30 (UTC), or 90m, 12h, 7d", param, ctx)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which entries are shown. All are checked."""
+
+    actions: tuple[str, ...] = ()
+    since: datetime | None = None
+    table: str | None = None
+    batches: bool = False
+
+    def takes(self, entry: AuditEntry) -> bool:
+        """Whether an entry is to be shown."""
+        if entry.action == "batch" and not self.batches and "batch" not in self.actions:
+            return False
+        if self.actions and entry.action not in self.actions:
+            return False
+        if self.table is not None and self.table not in _tables_of(entry.details):
+            return False
+        return self.since is None or _at(entry) >= self.since
+
+
+@dataclass
+class Shown:
+    """The newest entries that are wanted, while all are checked."""
+
+    check: Check
+    wanted: Wanted
+    limit: int
+    entries: deque[AuditEntry] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.entries = deque(maxlen=self.limit)
+
+    def see(self, stored: Sealed) -> None:
+        """Check an entry, and keep it if it is wanted."""
+        found = self.check.see(stored)
+        if found is not None and self.wanted.takes(found):
+            self.entries.append(found)
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc audit", "The newest steps, and whether the trail is whole."),
+        ("cdc audit --batches --table content --since 2h", "What happened to a table in the last two hours."),
+        ("cdc audit --action quarantine --action release --json", "Rows that came and went, for a program."),
+        ("cdc audit --postgres", "The trail in Postgres, which is checked by itself."),
+    ),
+)
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many of the newest.")
+@click.option(
+    "--action", "actions", metavar="NAME", multiple=True, type=click.Choice(list(ACTIONS)), help="Only this action."
+)
+@click.option("--since", type=Moment(), help="Only what was done since: a date, a time, or 90m, 12h, 7d.")
+@click.option("--table", metavar="NAME", shell_complete=complete_table, help="Only what names this table.")
+@click.option("--batches", is_flag=True, help="Show batches of changes too, which else are only checked.")
+@click.option("--postgres", is_flag=True, help="Read the trail in Postgres instead of the file in the state folder.")
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+@pass_session
+def audit(  # noqa: PLR0913 (an option each)
+    session: Session,
+    *,
+    limit: int,
+    actions: tuple[str, ...],
+    since: datetime | None,
+    table: str | None,
+    batches: bool,
+    postgres: bool,
+    as_json: bool,
+) -> int:
+    """Show who did what, when, with what result.
+
+    Every entry of the trail is checked, whether it is shown or not: one that was changed, removed, inserted or moved is
+    named, and the exit code is 2 then.
+    """
+    session.start_log()
+    config = session.config()
+    wanted = Wanted(actions, since, table, batches)
+    shown, note = (_postgres if postgres else _file)(config, wanted, limit)
+    verdict = shown.check.verdict()
+    if as_json:
+        told = {**verdict.to_json(), "not_compared": note}
+        print_json({"entries": [e.to_json() for e in shown.entries], "verdict": told})
+    else:
+        _print(list(shown.entries), verdict, note)
+    return int(ExitCode.OK if verdict.whole else ExitCode.CRITICAL)
+
+
+def _file(config: Config, wanted: Wanted, limit: int) -> tuple[Shown, str | None]:
+    """The file, compared with what Postgres remembers of it; the second is why that could not be asked."""
+    witness, note = run_async(_postgres_remembers(config))
+    with look(config.state.dir) as found:
+        shown = Shown(found.examine(*witness), wanted, limit)
+        for stored in found.lines:
+            shown.see(stored)
+    return shown, note
+
+
+async def _postgres_remembers(config: Config) -> tuple[list[Witness], str | None]:
+    from cdc.postgres.audit import ends
+    from cdc.postgres.status import never_started
+
+    if never_started(config):
+        return [], None
+    try:
+        async with desk(config, "audit") as (connection, source_id):
+            known = (await ends(connection, source_id)).file if source_id else Head()
+    except TargetError as error:
+        return [], error.message
+    return [Witness("Postgres", known)], None
+
+
+def _postgres(config: Config, wanted: Wanted, limit: int) -> tuple[Shown, str | None]:
+    """The trail in Postgres, compared with what was noted of it beside the file."""
+    with look(config.state.dir) as found:
+        beside = Witness(f"the state folder, which has a copy in {FILE},", found.postgres)
+    return run_async(_stored(config, beside, wanted, limit)), None
+
+
+async def _stored(config: Config, beside: Witness, wanted: Wanted, limit: int) -> Shown:
+    from cdc.postgres.audit import ends, stored
+    from cdc.postgres.status import never_started
+
+    nothing = Shown(Check("entry", [beside]), wanted, limit)
+    if never_started(config):
+        return nothing
+    async with desk(config, "audit") as (connection, source_id):
+        if source_id is None:
+            return nothing
+        end = Witness("cdc.stream", (await ends(connection, source_id)).own)
+        shown = Shown(Check("entry", [beside, end]), wanted, limit)
+        async for one in stored(connection, source_id):
+            shown.see(one)
+    return shown
+
+
+def _print(entries: Sequence[AuditEntry], verdict: Verdict, note: str | None) -> None:
+    if entries:
+        rows = [(time_text(e.at), e.actor, e.action, e.result, _details(e.details)) for e in entries]
+        print_table(("at", "who", "what", "result", "details"), rows)
+        say()
+    for words in verdict.breaks:
+        say(f"! {words}")
+    if verdict.more_breaks:
+        say(f"! and {counted(verdict.more_breaks, 'more break')}")
+    say(_words(verdict))
+    if note is not None:
+        say(f"it could not be compared with what Postgres remembers: {note}")
+
+
+def _words(verdict: Verdict) -> str:
+    if not verdict.whole:
+        return "the trail is broken: somebody changed it, or a disk lost a part of it"
+    if not verdict.entries:
+        return "nothing was done yet"
+    older = f"; {counted(verdict.unchained, 'entry', 'entries')} of an earlier version cannot be checked"
+    checked = f"{verdict.noun} {verdict.first:,} to {verdict.last:,}" if verdict.last else "nothing to check"
+    return f"the trail is whole: {checked}{older if verdict.unchained else ''}"
+
+
+def _details(details: Mapping[str, Detail]) -> str:
+    return ", ".join(f"{name} {_detail(value)}" for name, value in details.items() if value is not None)
+
+
+def _detail(value: object) -> str:
+    match value:
+        case Mapping():
+            return "; ".join(f"{name} ({_details(of)})" for name, of in value.items() if isinstance(of, Mapping))
+        case list():
+            more = f" and {len(value) - MOST_KEYS:,} more" if len(value) > MOST_KEYS else ""
+            return ", ".join(map(str, value[:MOST_KEYS])) + more
+        case _:
+            return str(value)
+
+
+def _tables_of(details: Mapping[str, Detail]) -> set[str]:
+    """The tables that an entry names, alone, in a list or each with its counts."""
+    named = details.get("tables")
+    several = named.split(", ") if isinstance(named, str) else named if isinstance(named, Mapping) else ()
+    return {str(details.get("table")), *several}
+
+
+def _at(entry: AuditEntry) -> datetime:
+    try:
+        found = datetime.fromisoformat(entry.at)
+    except ValueError:
+        return datetime.max.replace(tzinfo=UTC)  # shown rather than hidden: it was tampered with
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,27 @@
+"""Where commands that ask Postgres about this source begin: a connection, and which source it is."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from cdc.config import Config
+
+if TYPE_CHECKING:
+    from cdc.postgres.connection import Connection
+
+
+@asynccontextmanager
+async def desk(config: Config, purpose: str) -> "AsyncIterator[tuple[Connection, str | None]]":
+    """A connection to Postgres, and the id of the source, None when nothing was ever set up."""
+    from cdc.postgres.position import bring_up_to_date
+    from cdc.postgres.status import find_source_id
+    from cdc.postgres.target import connected
+    from cdc.sqlite.lag import read_source
+
+    found = await asyncio.to_thread(read_source, config.source)
+    async with connected(config, purpose) as connection:
+        known = await find_source_id(connection, found.source_id, str(config.source.path))
+        if known is not None:
+            await bring_up_to_date(connection)
+        yield connection, known

@@ -1,0 +1,156 @@
+"""Both places of the audit trail kept alike: each gets what it lacks from the other and remembers how the other ended.
+
+Postgres is where batches are recorded, in the transaction that applies them; the file is where steps are recorded, also
+while Postgres is away. The file is written in a thread, because a disk can take its time.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+from loguru import logger
+
+from cdc import audit
+from cdc.actions import ACTIONS, Kind
+from cdc.audit import AuditFile
+from cdc.chain import AuditEntry, Head, decode
+from cdc.config import Config
+from cdc.errors import CdcError, ConfigError
+from cdc.postgres import audit as postgres
+from cdc.postgres.connection import Connection
+from cdc.postgres.position import Durable
+
+MOST_AT_ONCE: Final = 5_000  # entries that are copied in one go
+_MEGABYTE: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The file after it was written: its end, the end of Postgres' chain as far as the file has copies, the steps that
+    Postgres lacks, and how the file did not end as Postgres remembers (None when it did).
+    """
+
+    end: Head
+    copied: Head
+    steps: tuple[AuditEntry, ...]
+    broken: str | None
+
+
+class Trail:
+    """The trail of one source, for the daemon that holds the source's lock."""
+
+    def __init__(self, config: Config, connection: Connection, source_id: str) -> None:
+        self._folder = config.state.dir
+        self._most_bytes = int(config.state.audit_megabytes * _MEGABYTE)
+        self._most_rows = config.replicate.audit_rows
+        self._connection = connection
+        self._source_id = source_id
+        self._durable = Durable()
+        self._copied = Head()  # Postgres' chain as far as the file has it
+        self._file = Head()  # the file as far as Postgres knows it
+        self._writing: asyncio.Task[Written] | None = None
+
+    async def open(self) -> None:
+        """Find out how far either has the other's entries, and copy what is missing."""
+        known = await postgres.ends(self._connection, self._source_id)
+        _, noted = await asyncio.to_thread(audit.ends, self._folder)
+        self._file = known.file
+        self._copied = noted if noted.n >= known.copied else Head(known.copied)
+        await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Copy everything that there is, and wait until it is done."""
+        await self._finish()
+        while await self._begin(await postgres.make_durable(self._connection, self._source_id)):
+            if not await self._finish():
+                return
+
+    async def sync(self) -> None:
+        """Begin to copy what is new; what was begun before is finished by now, or else goes on.
+
+        What a crash of Postgres could still take back is not copied yet.
+        """
+        if self._writing is not None and not self._writing.done():
+            return
+        await self._finish()
+        durable = await self._durable.advance(self._connection)
+        own = (await postgres.ends(self._connection, self._source_id)).own
+        await self._durable.mark(self._connection, own.n)
+        await self._begin(durable)
+        if self._most_rows:
+            await postgres.trim(self._connection, self._source_id, self._most_rows, self._copied.n)
+
+    async def close(self) -> None:
+        """Copy what can be copied before the connection is closed."""
+        if not self._connection.is_closed():
+            with suppress(CdcError):
+                await self.catch_up()
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+
+    async def _begin(self, durable: int) -> bool:
+        """Have written what Postgres recorded up to that number; False when neither side has anything new."""
+        found = await postgres.read_from(self._connection, self._source_id, self._copied.n, durable, MOST_AT_ONCE)
+        if self._copied.hash and (not found or found[0].head != self._copied):
+            await self._tell_broken(f"entry {self._copied.n} in Postgres is gone, or is not the one that was copied")
+            self._copied = Head(min(self._copied.n, durable))
+        new = [one for one in found if one.head.n > self._copied.n]
+        end, _ = await asyncio.to_thread(audit.ends, self._folder)
+        if not new and end == self._file:
+            return False
+        entries = [replace(one.entry, copy_of=one.head.n) for one in new if one.entry and _is_original(one.entry)]
+        reached = new[-1].head if new else self._copied
+        self._writing = asyncio.create_task(asyncio.to_thread(self._write, entries, reached, self._file))
+        return True
+
+    async def _finish(self) -> bool:
+        """Let Postgres know what was written, and give it the steps that it lacks; False when it could not be done."""
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return True
+        try:
+            written = await writing
+        except ConfigError as error:
+            # Postgres has it all: it is tried again, and changes flow meanwhile.
+            logger.bind(error=error.message).warning("the audit file cannot be written")
+            return False
+        copies = [replace(step, copy_of=step.n) for step in written.steps]
+        await postgres.note_copied(self._connection, self._source_id, copies, written.copied, written.end)
+        self._copied, self._file = written.copied, written.end
+        if written.broken:
+            await self._tell_broken(written.broken)
+        return True
+
+    async def _tell_broken(self, words: str) -> None:
+        logger.bind(words=words).warning("the audit trail is broken; see `cdc audit`")
+        with suppress(ConfigError):
+            await asyncio.to_thread(audit.record, self._folder, "broken", "done", {"words": words})
+
+    def _write(self, entries: Sequence[AuditEntry], reached: Head, known: Head) -> Written:
+        """In a thread: append entries, look what others appended, and keep the file bounded."""
+        with audit.opened(self._folder) as file:
+            broken = _missing(file, known)
+            file.go_on_after(known)
+            file.append(entries, reached)
+            lines = (decode(line.text) for line in file.newest(file.end.n - known.n))
+            steps = tuple(e for e in lines if e and (e.n or 0) > known.n and _is_original(e))
+            if self._most_bytes:
+                file.bound(self._most_bytes)
+            return Written(file.end, reached, steps, broken)
+
+
+def _is_original(made: AuditEntry) -> bool:
+    """Whether an entry belongs into the other place too: it is no copy itself, and not about this chain only."""
+    known = ACTIONS.get(made.action)
+    return made.copy_of is None and "again" not in made.details and (known is None or known.kind is not Kind.TRAIL)
+
+
+def _missing(file: AuditFile, known: Head) -> str | None:
+    """In words, why the file is not the one whose end is known; None when it is."""
+    if file.end.n < known.n:
+        return f"the file ended with line {file.end.n}, but Postgres remembers line {known.n}"
+    if known.n and all(audit.head_of(line) != known for line in file.newest(file.end.n - known.n + 1)):
+        return f"line {known.n} of the file is gone, or is not the one that Postgres remembers"
+    return None
