@@ -1,14 +1,15 @@
-"""Named crash points between the steps of the main path, inert outside tests.
+"""Named points between the steps of the main path where a test ends or stops the process, inert outside tests.
 
 `CDC_CRASH_AT=name` kills the process with SIGKILL the first time the point is reached, `name:3` the third time.
-A point costs one comparison when the variable is not set.
+`CDC_STALL_AT=name` blocks there for ever, whoever comes by. A point costs one comparison when its variable is not set.
 """
 
 import os
 import signal
+import time
 from typing import Final
 
-POINTS: Final = (
+CRASH_POINTS: Final = (
     "capture.before_commit",
     "capture.after_commit",
     "snapshot.before_manifest",
@@ -32,19 +33,38 @@ POINTS: Final = (
     "prune.before_commit",
     "prune.after_commit",
 )
+STALL_POINTS: Final = (
+    "loop.step",  # in the event loop: nothing else runs any more
+    "sqlite.read",  # in the thread that reads SQLite: the event loop lives, and waits for it
+    "snapshot.copy",  # in the thread that takes the snapshot, while `cdc up` makes the first copy
+)
 
-_name, _, _count = os.environ.get("CDC_CRASH_AT", "").partition(":")
-_left = int(_count or "1")
+
+class _Point:
+    """A point chosen by an environment variable as `name` or `name:count`: reached when it was passed so often."""
+
+    def __init__(self, variable: str) -> None:
+        self._name, _, count = os.environ.get(variable, "").partition(":")
+        self._left = int(count or "1")
+
+    def is_reached(self, name: str) -> bool:
+        if name != self._name:
+            return False
+        self._left -= 1
+        return self._left <= 0
+
+
+_crash = _Point("CDC_CRASH_AT")
+_stall = _Point("CDC_STALL_AT")
 
 
 def crash_point(name: str) -> None:
     """Die here, without clean-up, when this point was asked for; otherwise do nothing."""
-    if name == _name:
-        _reached()
-
-
-def _reached() -> None:
-    global _left  # noqa: PLW0603 (a count down over the life of the process)
-    _left -= 1
-    if _left == 0:
+    if _crash.is_reached(name):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stall_point(name: str) -> None:
+    """Stay here for ever when this point was asked for; otherwise do nothing."""
+    while _stall.is_reached(name):
+        time.sleep(1.0)

@@ -32,7 +32,7 @@ _LEVEL_STYLE: Final = "<level>{level: <7}</level>"
 def setup(*, level: str = "INFO", as_json: bool = False, stream: TextIO | None = None) -> None:
     """Send log lines of `level` and above to `stream` (stderr); JSON when asked, or when systemd's journal reads."""
     sink = stream or sys.stderr
-    json_lines = as_json or _journal_reads(sink)
+    json_lines = as_json or journal_reads(sink)
     logger.remove()
     logger.add(
         sink,
@@ -113,7 +113,8 @@ class _Window:
         return held
 
 
-def _journal_reads(stream: TextIO) -> bool:
+def journal_reads(stream: TextIO) -> bool:
+    """Whether what is written there goes to systemd's journal."""
     # The variable alone proves nothing: every process of a desktop session inherits it. It names the journal's stream.
     named = os.environ.get("JOURNAL_STREAM", "")
     try:

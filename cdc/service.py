@@ -1,61 +1,153 @@
-"""The daemon: one task group, signals, and a last word in Postgres about why it ended."""
+"""The daemon: signals, the first copy, the stream, and a last word in Postgres about why it ended."""
 
 import asyncio
-import os
 import signal
-import socket
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any, Final
 
 from loguru import logger
 
 from cdc import bootstrap, loading
 from cdc.config import Config
 from cdc.errors import CdcError
+from cdc.log import redact
 from cdc.model import Progress
 from cdc.observe.watched import observed
 from cdc.postgres import position
-from cdc.postgres.connection import lock_source
-from cdc.postgres.target import Target, connected, reached
+from cdc.postgres.connection import hang_up, lock_source
+from cdc.postgres.target import Target, connected
+from cdc.pulse import Pulse
+from cdc.reload import Reloading, Reread
 from cdc.sqlite import source as sqlite
+from cdc.sqlite.connection import showing_life
+from cdc.stopping import Stop
 from cdc.stream import Stream
+from cdc.systemd import Manager
 from cdc.vitals import Doing, Vitals
 
+LAST_WORD_SECONDS: Final = 1.5  # a server that hangs shall not hold up the end
 
-async def run(config: Config, *, until_idle: bool) -> None:
-    """Replicate until told to stop by SIGTERM or SIGINT, or with `until_idle` until Postgres has everything."""
+
+async def run(config: Config, *, until_idle: bool, reread: Reread | None = None) -> bool:
+    """Replicate until told to stop by SIGTERM or SIGINT, or with `until_idle` until Postgres has everything.
+
+    SIGHUP has the configuration read again by `reread`; without one it stops as well. Returns whether it was told to.
+    """
     with observed(config) as vitals:
-        await _follow(config, vitals, until_idle=until_idle)
+        daemon = Daemon(config, vitals, reread)
+        return await daemon.serve(daemon.follow(until_idle))
 
 
-async def up(config: Config, *, until_idle: bool, progress: Progress) -> None:
+async def up(config: Config, *, until_idle: bool, progress: Progress, reread: Reread | None = None) -> bool:
     """Everything that is not done yet (snapshot, schema, load), then `run`."""
     with observed(config) as vitals:
-        async with reached(config):
-            if not await _is_loaded(config):
-                vitals.doing = Doing.LOADING
-                if not await _can_go_on(config):
-                    await bootstrap.take_snapshot(config, progress)
-                await bootstrap.create_schema(config)
-                await loading.load(config, progress)
-            await _follow(config, vitals, until_idle=until_idle)
+        daemon = Daemon(config, vitals, reread)
+        return await daemon.serve(daemon.copy_and_follow(until_idle, progress))
 
 
-async def _follow(config: Config, vitals: Vitals, *, until_idle: bool) -> None:
-    async with reached(config) as target:
-        stream = Stream(config, target, lambda: notify("READY=1"), vitals)
-        stop = asyncio.Event()
-        with _stopped_by_signals(stop, stream):
-            logger.bind(source=str(config.source.path)).info("replication starts")
+class Daemon:
+    """One daemon in this process: its work, those who may tell it something, and those whom it tells."""
+
+    def __init__(self, config: Config, vitals: Vitals, reread: Reread | None) -> None:
+        self._config = config
+        self._vitals = vitals
+        self._target = Target(config)
+        self._manager = Manager()
+        self._stop = Stop(self._on_stop)
+        self._stream = Stream(config, self._target, self._manager.ready, vitals)
+        self._reloading = Reloading(config, self._stream, self._manager, reread) if reread else None
+
+    async def serve(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do the work until it ends, or until a signal ends it; returns whether one did."""
+        beside = [Pulse(self._config, self._vitals, self._manager).beat()]
+        beside += [self._reloading.run()] if self._reloading else []
+        with self._signals(), showing_life(self._vitals.beat), _beside(*beside):
             try:
-                await stream.run(stop, until_idle=until_idle)
+                await self._stop.bound(work)
+                await self._end(None)
+                logger.info("replication ended")
             except CdcError as error:
-                await _last_word(config, target, error)
+                await self._end(error)
                 raise
-            vitals.doing = Doing.STOPPING
-            await _last_word(config, target, None)
-            notify("STOPPING=1")
-            logger.info("replication ended")
+            finally:
+                await self._target.leave()
+        return self._stop.asked.is_set()
+
+    async def follow(self, until_idle: bool) -> None:
+        """The work of `run`."""
+        logger.bind(source=str(self._config.source.path)).info("replication starts")
+        await self._stream.run(self._stop.asked, until_idle=until_idle)
+
+    async def copy_and_follow(self, until_idle: bool, progress: Progress) -> None:
+        """The work of `up`."""
+        await self._target.dsn()  # an embedded server is kept from here on, not started anew for each step
+        if not await _is_loaded(self._config):
+            self._vitals.doing = Doing.LOADING
+            await _first_copy(self._config, _Shown(progress, self._vitals))
+        await self.follow(until_idle)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        asked = {signal.SIGTERM: self._stop.ask, signal.SIGINT: self._stop.ask}
+        asked[signal.SIGHUP] = self._reloading.ask if self._reloading else self._stop.ask
+        for number, handler in asked.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            for number in asked:
+                loop.remove_signal_handler(number)
+
+    def _on_stop(self) -> bool:
+        """Tell that the end begins; whether a transaction may be under way that can finish."""
+        logger.info("told to stop")
+        streams = self._vitals.doing is Doing.STREAMING
+        self._stops()
+        self._stream.wake()
+        return streams
+
+    def _stops(self) -> None:
+        if self._vitals.doing is not Doing.STOPPING:
+            self._vitals.doing = Doing.STOPPING
+            self._manager.stopping()
+
+    async def _end(self, error: CdcError | None) -> None:
+        self._stops()
+        if error:
+            self._manager.status(f"ended: {redact(error.message)}; {redact(error.remedy)}")
+        with suppress(CdcError, OSError, TimeoutError):
+            async with asyncio.timeout(LAST_WORD_SECONDS):
+                await _last_word(self._config, self._target, error)
+
+
+@contextmanager
+def _beside(*work: Coroutine[Any, Any, None]) -> Iterator[None]:
+    """Do what never ends by itself for the time of a block; if it fails, that is told and the rest goes on."""
+    tasks = [asyncio.create_task(part) for part in work]
+    for task in tasks:
+        task.add_done_callback(_tell_failure)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _tell_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()):
+        logger.bind(kind=type(error).__name__).error("a part of the daemon ended that should not")
+
+
+# --- the first copy ---------------------------------------------------------------------------------------------------
+
+
+async def _first_copy(config: Config, progress: Progress) -> None:
+    if not await _can_go_on(config):
+        await bootstrap.take_snapshot(config, progress)
+    await bootstrap.create_schema(config)
+    await loading.load(config, progress)
 
 
 async def _is_loaded(config: Config) -> bool:
@@ -75,50 +167,52 @@ async def _can_go_on(config: Config) -> bool:
     return await asyncio.to_thread(bootstrap.usable_snapshot, config) is not None
 
 
+class _Shown:
+    """Progress that is shown to the vitals as well."""
+
+    def __init__(self, shown: Progress, vitals: Vitals) -> None:
+        self._shown = shown
+        self._vitals = vitals
+        self._total: int | None = None
+        self._done = 0
+
+    def start(self, what: str, total: int | None) -> None:
+        """A piece of work begins."""
+        self._what, self._total, self._done = what, total, 0
+        self._vitals.stage = what
+        self._vitals.beat()
+        self._shown.start(what, total)
+
+    def advance(self, n: int) -> None:
+        """More of it is done."""
+        self._done += n
+        part = f", {100 * self._done // self._total} %" if self._total else ""
+        self._vitals.stage = f"{self._what}{part}"
+        self._vitals.beat()
+        self._shown.advance(n)
+
+    def finish(self) -> None:
+        """It is done."""
+        self._vitals.beat()
+        self._shown.finish()
+
+
+# --- the last word ----------------------------------------------------------------------------------------------------
+
+
 async def _last_word(config: Config, target: Target, error: CdcError | None) -> None:
-    """Tell Postgres why the daemon ended, so that `cdc status` can say it; never hides the error itself.
+    """Tell Postgres why the daemon ended, so that `cdc status` can say it.
 
     A daemon that ends because another one runs has nothing to say about that one's stream: the lock keeps it from it.
     """
-    with suppress(CdcError, OSError):
-        look = await asyncio.to_thread(sqlite.look, config)
-        source_id = look.capture.source_id if look.capture else None
-        connection = await target.connect("last word")
-        try:
-            source_id = source_id or await position.find_by_path(
-                connection, str(config.source.path), config.target.schema
-            )
-            if source_id:
-                await lock_source(connection, source_id)
-                await position.stopped(
-                    connection, source_id, error.message if error else None, error.remedy if error else None
-                )
-        finally:
-            await connection.close()
-
-
-@contextmanager
-def _stopped_by_signals(stop: asyncio.Event, stream: Stream) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        stop.set()
-        stream.wake()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
+    look = await asyncio.to_thread(sqlite.look, config)
+    source_id = look.capture.source_id if look.capture else None
+    connection = await target.connect("last word")
     try:
-        yield
+        source_id = source_id or await position.find_by_path(connection, str(config.source.path), config.target.schema)
+        if source_id:
+            await lock_source(connection, source_id)
+            reason, remedy = (error.message, error.remedy) if error else (None, None)
+            await position.stopped(connection, source_id, reason, remedy)
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-
-
-def notify(message: str) -> None:
-    """Tell systemd, as sd_notify(3) describes; does nothing when systemd did not ask."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, suppress(OSError):
-        channel.connect("\0" + address[1:] if address.startswith("@") else address)
-        channel.send(message.encode())
+        await hang_up(connection)

@@ -12,7 +12,7 @@ from cdc.model import AppliedBatch, Position, Round, TableRows
 from cdc.postgres import position
 from cdc.postgres.audit import Begun
 from cdc.postgres.batch import Batch
-from cdc.postgres.connection import Connection, lock_source
+from cdc.postgres.connection import Connection, hang_up, lock_source, show_life
 from cdc.postgres.position import Durable
 from cdc.postgres.status import findings
 from cdc.postgres.target import Target
@@ -52,22 +52,25 @@ class Session:
     @classmethod
     async def open(cls, config: Config, target: Target, watch: Watch, vitals: Vitals | None = None) -> Self:
         """Open both ends and settle whatever changed since the last time; raises when that needs a person."""
+        vitals = vitals or Vitals()
         look = await asyncio.to_thread(sqlite.look, config)
         connection = await target.connect("daemon")
         try:
+            vitals.backend = await show_life(connection, vitals.beat)
+            vitals.behind_since = None
             source_id = await identify(connection, config, look)
             await lock_source(connection, source_id)
             settling = Settling(config, connection, source_id)
-            return cls(config, connection, watch, vitals or Vitals(), settling, await settling.settle(look))
+            return cls(config, connection, watch, vitals, settling, await settling.settle(look))
         except BaseException:
-            await connection.close()
+            await hang_up(connection)
             raise
 
     async def close(self) -> None:
         """Let go of both ends."""
         self.source.close()
         await self._trail.close()
-        await self._connection.close()
+        await hang_up(self._connection)
 
     async def drain(self) -> bool:
         """Apply everything that is there in one transaction; False when nothing was."""
@@ -76,6 +79,7 @@ class Session:
             return False
         began = time.monotonic()
         changes = await self.source.read(self.position)
+        self._vitals.behind_since = changes.oldest_at
         begun = Begun(self.position.seq, began, _lag(changes))
         if not staged_only and (applied := await self._applier.apply_directly(changes, begun)):
             self._moved(changes.position, applied)
@@ -145,6 +149,7 @@ class Session:
                     continue
                 changes = await self.source.read(changes.position)
             tables = changes.tables
+            self._vitals.beat()
         for name in done:
             await batch.end_whole(name)
         return changes.position
@@ -155,11 +160,13 @@ class Session:
         while True:
             rows, last = await self.source.read_page(name, last)
             await batch.stage((TableRows(name, rows),))
+            self._vitals.beat()
             if last is None:
                 return
 
     def _moved(self, reached: Position, applied: AppliedBatch) -> None:
         self.position = reached
+        self._vitals.behind_since = None
         self._vitals.applied(applied)
         self._moved_at = time.monotonic()
 

@@ -8,18 +8,28 @@ from typing import Final
 from loguru import logger
 
 from cdc.config import Config
-from cdc.errors import CaptureLost
+from cdc.errors import CaptureLost, CdcError
+from cdc.faults import stall_point
 from cdc.postgres.target import Target
-from cdc.retry import retrying
+from cdc.retry import is_transient, retrying
 from cdc.session import Session
 from cdc.sqlite.watch import Watch
 from cdc.vitals import Vitals
 
 LOOK_AGAIN_SECONDS: Final = 0.02  # in WAL a file event comes before the commit can be seen, by up to 9 ms measured
 LOOK_AGAIN_EVERY_SECONDS: Final = 0.001  # uvloop takes less for nothing, and would spin
+LONGEST_REST_SECONDS: Final = 10.0  # whatever `poll_seconds` is: a heartbeat is due, and a sign of life
 FIRST_ATTEMPTS: Final = 3  # a daemon that never got going says why and ends; one that did tries for ever
 
 SessionWork = Callable[[Session], Awaitable[bool | None]]
+
+
+class Reload:
+    """A configuration to go on with. `answer` is set when a session runs with it, and fails when none can."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
 class Stream:
@@ -41,9 +51,10 @@ class Stream:
         self._target = target
         self._watch = Watch(config.source.path)
         self._session: Session | None = None
+        self._reload: Reload | None = None
         self._stirred_at = 0.0
         self._began = False
-        self._failed = False
+        self._failed_at: float | None = None
 
     async def run(self, stop: asyncio.Event, *, until_idle: bool = False) -> None:
         """Follow the source until `stop` is set, or with `until_idle` until Postgres has everything."""
@@ -65,14 +76,33 @@ class Stream:
         """Let the loop look at once whether it shall stop."""
         self._watch.wake()
 
+    def reload(self, config: Config) -> "asyncio.Future[None]":
+        """Go on with another configuration after the step under way, or stay with the old one when that is refused.
+
+        The future ends with the outcome: nothing, or the `CdcError` that refused it. A later call takes the place of
+        one that has no outcome yet, whose future is then cancelled.
+        """
+        if self._reload:
+            self._reload.answer.cancel()
+        self._reload = Reload(config)
+        self.wake()
+        return self._reload.answer
+
+    @property
+    def began(self) -> bool:
+        """Whether both databases were open and settled once."""
+        return self._began
+
     async def _step(self) -> bool:
         """Move Postgres to the newest state of SQLite; False when it is there already."""
+        stall_point("loop.step")
         return bool(await self._in_session(_drain_and_tidy))
 
     async def _rest(self) -> None:
         """Nothing to apply: show that we live, tidy up, and wait for an event or the timer."""
         await self._in_session(lambda session: session.tidy())
-        if await self._watch.wait(LOOK_AGAIN_EVERY_SECONDS if self._alert() else self._config.replicate.poll_seconds):
+        poll = min(self._config.replicate.poll_seconds, LONGEST_REST_SECONDS)
+        if await self._watch.wait(LOOK_AGAIN_EVERY_SECONDS if self._alert() else poll):
             self._stirred_at = time.monotonic()
 
     def _alert(self) -> bool:
@@ -82,15 +112,9 @@ class Stream:
 
     async def _in_session(self, work: SessionWork) -> bool | None:
         try:
-            if self._session is None:
-                self._session = await Session.open(self._config, self._target, self._watch, self.vitals)
-                self.vitals.opened(self._session.position.seq)
-                if not self._began:
-                    self._began = True
-                    self._on_began()
-                if self._failed:
-                    logger.info("replication goes on")
-                    self._failed = False
+            if self._reload:
+                await self._close()
+            self._session = self._session or await self._open()
             return await work(self._session)
         except CaptureLost:
             # A new session looks at the schema, mends what can be mended and refuses what cannot.
@@ -98,11 +122,40 @@ class Stream:
             return True
         except BaseException as error:
             # Whatever we believed about either database is void: read it again before the next attempt.
-            self._failed = True
+            self._failed_at = self._failed_at or time.monotonic()
             if isinstance(error, Exception):
                 self.vitals.failed(error)
             await self._close()
             raise
+        finally:
+            self.vitals.beat()
+
+    async def _open(self) -> Session:
+        """A session of the configuration asked for last; of the one before while that one is refused."""
+        reload = self._reload
+        config = reload.config if reload else self._config
+        try:
+            session = await Session.open(config, self._target, self._watch, self.vitals)
+        except CdcError as error:
+            if reload is None or reload is not self._reload or is_transient(error):
+                raise
+            self._reload = None
+            reload.answer.set_exception(error)
+            return await self._open()
+        if reload is not None and reload is self._reload:
+            self._reload, self._config = None, config
+            reload.answer.set_result(None)
+        self._opened(session)
+        return session
+
+    def _opened(self, session: Session) -> None:
+        self.vitals.opened(session.position.seq)
+        if not self._began:
+            self._began = True
+            self._on_began()
+        if self._failed_at is not None:
+            logger.bind(away_seconds=round(time.monotonic() - self._failed_at, 1)).info("replication goes on")
+            self._failed_at = None
 
     async def _close(self) -> None:
         session, self._session = self._session, None

@@ -75,6 +75,10 @@ class Vitals:
         self.attempts = 0  # that failed since one succeeded
         self.waits_for: Side | None = None  # what the attempt that failed last could not use
         self.target_reached: bool | None = None  # when it was tried last
+        self.stage = "looking what is done already"  # of the first copy
+        self.behind_since: float | None = None  # since 1970: when the oldest change was made that is being applied
+        self.backend: int | None = None  # the process in Postgres that works for the stream
+        self.blocked_by: tuple[str, ...] = ()  # who holds a lock that it waits for
         self.counting: tuple[Counting, ...] = ()
 
     def beat(self) -> None:
@@ -85,7 +89,7 @@ class Vitals:
         """Both databases are open and settled, and Postgres has everything up to `position`."""
         self.position = position
         self.last_error, self.attempts, self.waits_for, self.target_reached = None, 0, None, True
-        self.doing = Doing.STREAMING
+        self._turn_to(Doing.STREAMING)
         self.beat()
         for counter in self.counting:
             counter.opened()
@@ -98,9 +102,13 @@ class Vitals:
         # The message of an error that nobody foresaw may hold row values; its kind cannot.
         self.last_error = error.message if isinstance(error, CdcError) else type(error).__name__
         self.attempts += 1
-        self.doing = Doing.WAITING
+        self._turn_to(Doing.WAITING)
         for counter in self.counting:
             counter.failed(error)
+
+    def _turn_to(self, doing: Doing) -> None:
+        if self.doing is not Doing.STOPPING:
+            self.doing = doing
 
     def applied(self, batch: AppliedBatch) -> None:
         """A batch was committed in Postgres."""

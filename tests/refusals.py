@@ -1,7 +1,7 @@
 """How a refusal is judged: two lines that say what the source says, the right exit code, and nothing changed."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import click
@@ -52,6 +52,11 @@ def said(words: str, template: str, exit_code: ExitCode) -> None:
     """Judge what a process that ran on for a while, a daemon, wrote at its end: its last two lines."""
     error, remedy = _two_lines(words)
     _judge(error, remedy, exit_code, template, exit_code)
+
+
+def logged(line: Mapping[str, str], template: str) -> None:
+    """Judge a line of the log by which a daemon that goes on tells what it refused."""
+    _judge(line["error"], line["remedy"], site_of(template).kind.exit_code, template, site_of(template).kind.exit_code)
 
 
 def site_of(template: str) -> ErrorSite:

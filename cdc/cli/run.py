@@ -1,15 +1,21 @@
 """`cdc run` and `cdc up`: the daemon, alone or with everything that has to be done before it."""
 
+import os
+import signal
+import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from cdc import audit
 from cdc.cli.command import Command
+from cdc.cli.failure import TERMINATED
 from cdc.cli.session import Session, Terminated, audited, pass_session, run_async
 from cdc.config import Config
 from cdc.errors import ExitCode
+
+THREADS_SECONDS: Final = 1.0
 
 _until_idle = click.option("--until-idle", is_flag=True, help="End when Postgres has everything, instead of following.")
 
@@ -29,11 +35,13 @@ def run(session: Session, until_idle: bool) -> int:
 
     Every change that the application commits goes to Postgres, until SIGTERM or Ctrl-C.
     """
-    session.start_log(daemon=True)
-    config = session.config()
-    from cdc import service
 
-    return _serve(config, "run", lambda: service.run(config, until_idle=until_idle))
+    def work(config: Config) -> Coroutine[Any, Any, bool]:
+        from cdc import service
+
+        return service.run(config, until_idle=until_idle, reread=_reread(session))
+
+    return _serve(session, "run", work, until_idle=until_idle)
 
 
 @click.command(
@@ -50,19 +58,48 @@ def up(session: Session, until_idle: bool) -> int:
 
     That is: snapshot, schema, load, then what `cdc run` does. Given again, it goes on where it ended.
     """
-    session.start_log(daemon=True)
-    config = session.config()
-    from cdc import service
 
-    progress = session.progress()
-    return _serve(config, "up", lambda: service.up(config, until_idle=until_idle, progress=progress))
+    def work(config: Config) -> Coroutine[Any, Any, bool]:
+        from cdc import service
+
+        return service.up(config, until_idle=until_idle, progress=session.progress(), reread=_reread(session))
+
+    return _serve(session, "up", work, until_idle=until_idle)
 
 
-def _serve(config: Config, action: str, work: Callable[[], Coroutine[Any, Any, None]]) -> int:
-    audit.record(config.state.dir, action, "started")
+def _reread(session: Session) -> Callable[[], Config] | None:
+    """How SIGHUP reads the configuration again; on a terminal it means that the terminal goes away: stop."""
+    return None if os.isatty(0) else session.config
+
+
+def _serve(
+    session: Session, action: str, work: Callable[[Config], Coroutine[Any, Any, bool]], *, until_idle: bool
+) -> int:
+    # A stop is no failure of a service; but who waits until everything is there must not go on when it is not.
+    stopped = TERMINATED if until_idle else int(ExitCode.OK)
     try:
-        with audited(config, action):
-            run_async(work())
+        session.start_log(daemon=True)
+        config = session.config()
+        audit.record(config.state.dir, action, "started")
+        if not run_async(_served(config, action, work(config), stopped)):
+            return int(ExitCode.OK)
     except Terminated:
-        pass  # systemd's way to end a service is no failure
-    return int(ExitCode.OK)
+        pass  # before anything was under way
+    return stopped
+
+
+async def _served(config: Config, action: str, work: Coroutine[Any, Any, bool], exit_code: int) -> bool:
+    with audited(config, action):
+        told_to_stop = await work
+    if told_to_stop:
+        _leave_threads_behind(exit_code)
+    return told_to_stop
+
+
+def _leave_threads_behind(exit_code: int) -> None:
+    """End the process soon although a thread hangs, in a read of SQLite that nobody waits for any more."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    undertaker = threading.Timer(THREADS_SECONDS, os._exit, (exit_code,))
+    undertaker.daemon = True
+    undertaker.start()

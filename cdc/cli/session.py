@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ class Session:
 
     def progress(self) -> Progress:
         """Where long work shows how far it is."""
-        return chosen_progress(quiet=self.quiet)
+        return chosen_progress(quiet=self.quiet or self.log_json or log.journal_reads(sys.stderr))
 
 
 pass_session = click.make_pass_decorator(Session)

@@ -1,26 +1,35 @@
 """Connections to Postgres: opened with words for everything that can go wrong, and one lock a source."""
 
+import asyncio
 import hashlib
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
+from weakref import WeakSet
 
 import asyncpg
+from asyncpg.connection import LoggedQuery
 
+from cdc.config import Target
 from cdc.errors import AlreadyRunning, CdcError, TargetError, TargetRefused, TargetUnavailable
 from cdc.log import redact
 from cdc.postgres.statements import load
+from cdc.systemd import credential
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
+HANG_UP_SECONDS: Final = 1.0  # for a polite end of a connection; a server that hangs never answers it
 OLDEST_VERSION: Final = 14
 _NOTICE_DEATH_MILLISECONDS: Final = 500
+_CREDENTIAL: Final = "cdc-password"
+
+_open: Final["WeakSet[Connection]"] = WeakSet()
 
 _UNREADABLE: Final = "the configured DSN"
 _BUG: Final = "this is a bug of this tool: please report it with the table's definition"
@@ -37,6 +46,7 @@ _TRANSIENT: Final = (
     asyncpg.SerializationError,
     asyncpg.LockNotAvailableError,
     asyncpg.DiskFullError,
+    asyncpg.InternalClientError,  # the driver lost track, for instance when a server shuts down right after a login
     ConnectionError,
     TimeoutError,
 )
@@ -55,10 +65,19 @@ def where(dsn: str) -> str:
     return f"{host}{port}{parts.path}"
 
 
-def password_from(file: Path | None) -> str | None:
-    """The password in `password_file` without its line end, None when no file is configured."""
-    if file is None:
+def password_for(target: Target) -> str | None:
+    """The password in `password_file`, else the unit's credential, without its line end.
+
+    None where neither is given, and where the DSN or the environment says more: then the driver finds it there.
+    """
+    if target.password_file is not None:
+        return _read_password(target.password_file)
+    if "PGPASSWORD" in os.environ or "PGPASSFILE" in os.environ or _holds_password(target.dsn):
         return None
+    return credential(_CREDENTIAL)
+
+
+def _read_password(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
@@ -67,9 +86,17 @@ def password_from(file: Path | None) -> str | None:
         ) from None
 
 
+def _holds_password(dsn: str) -> bool:
+    try:
+        parts = urlsplit(dsn)
+        return parts.password is not None or "password" in parse_qs(parts.query)
+    except ValueError:
+        return False  # connecting will say what is wrong with it
+
+
 async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Connection:
     """An open connection named `cdc <purpose>`; raises `TargetUnavailable` or `TargetRefused` with the reason."""
-    settings = {"application_name": f"cdc {purpose} {owner()}", "timezone": "UTC"}
+    settings = {"application_name": application_name(purpose), "timezone": "UTC"}
     try:
         connection = await asyncpg.connect(
             dsn, password=password, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=settings
@@ -77,7 +104,7 @@ async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Con
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
         raise TargetRefused(
             f"Postgres at {where(dsn)} refused the login: {error}",
-            remedy="check user and password (PGPASSWORD, PGPASSFILE or `password_file`)",
+            remedy="check user and password (PGPASSWORD, PGPASSFILE, `password_file` or the unit's credential)",
         ) from None
     except asyncpg.InvalidCatalogNameError as error:
         raise TargetRefused(
@@ -99,7 +126,35 @@ async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Con
             f"Postgres at {where(dsn)} cannot be used: {error}", remedy="check `dsn` in [target]"
         ) from None
     await _refuse_old(connection, dsn)
+    _open.add(connection)
     return connection
+
+
+async def show_life(connection: Connection, beat: Callable[[], None]) -> int:
+    """From now on each statement that ends well over this connection calls `beat`. Returns the server's process."""
+
+    def ended(statement: LoggedQuery) -> None:
+        if statement.exception is None:
+            beat()
+
+    connection.add_query_logger(ended)
+    with translated("asking for the server's process"):
+        return int(await connection.fetchval("SELECT pg_backend_pid()"))
+
+
+async def hang_up(connection: Connection) -> None:
+    """Close a connection, with a good-bye if the server takes it soon; what it had not committed is rolled back."""
+    try:
+        async with asyncio.timeout(HANG_UP_SECONDS):
+            await connection.close()
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()
+
+
+def hang_up_all() -> None:
+    """Cut every connection of this process at once: whoever waits for an answer over one gets an error instead."""
+    for connection in list(_open):
+        connection.terminate()
 
 
 async def _refuse_old(connection: Connection, dsn: str) -> None:
@@ -138,6 +193,11 @@ def translated(what: str) -> Iterator[None]:
     except asyncpg.PostgresError as error:
         # The server's primary message names objects; its DETAIL may hold row values and is left out.
         raise TargetError(f"{what}: {error.args[0]}", remedy="see the server's log for the statement") from error
+
+
+def application_name(purpose: str) -> str:
+    """What other operators see of a connection of this process."""
+    return f"cdc {purpose} {owner()}"
 
 
 def owner() -> str:

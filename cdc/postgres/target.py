@@ -10,13 +10,18 @@ from pathlib import Path
 from cdc.config import Config
 from cdc.errors import TargetUnavailable
 from cdc.postgres import embedded
-from cdc.postgres.connection import Connection, connect, password_from
+from cdc.postgres.connection import Connection, connect, hang_up, password_for
 from cdc.postgres.embedded import EmbeddedServer
 
 
 def embedded_folder(config: Config) -> Path:
     """Where the embedded server keeps its data."""
     return config.state.dir / "postgres"
+
+
+def running_dsn(config: Config) -> str | None:
+    """The DSN of the target as it is now, None when it is an embedded server that does not run; starts none."""
+    return embedded.find(embedded_folder(config)) if config.target.embedded else config.target.dsn
 
 
 class Target:
@@ -39,7 +44,7 @@ class Target:
     async def connect(self, purpose: str) -> Connection:
         """An open connection to the target."""
         dsn = await self.dsn()
-        return await connect(dsn, purpose=purpose, password=password_from(self._config.target.password_file))
+        return await connect(dsn, purpose=purpose, password=password_for(self._config.target))
 
     async def leave(self) -> None:
         """Nothing more is wanted of the target."""
@@ -101,4 +106,4 @@ async def connected(config: Config, purpose: str) -> AsyncIterator[Connection]:
         try:
             yield connection
         finally:
-            await connection.close()
+            await hang_up(connection)

@@ -7,8 +7,8 @@ import random
 import re
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,9 @@ import apsw
 from cdc.errors import SourceBusy, SourceError, SourceUnavailable
 
 _ASK_AGAIN_SECONDS: Final = 0.0015
+_STEPS_OF_LIFE: Final = (
+    100_000  # of SQLite's virtual machine: milliseconds in memory, half a minute on a cold slow disk
+)
 _MOUNTINFO: Final = Path("/proc/self/mountinfo")
 # File systems where locks or the shared memory of WAL do not reach the machine on which the application runs.
 _NETWORK: Final = frozenset(
@@ -124,6 +127,31 @@ def translated(what: str) -> Iterator[None]:
         ) from error
     except apsw.Error as error:
         raise SourceError(f"{what}: {error}", remedy="see the reason; the file was left as it was") from error
+
+
+@contextmanager
+def showing_life(beat: Callable[[], None]) -> Iterator[None]:
+    """While inside, SQLite calls `beat` as it gets on with a statement, on every connection that is opened there."""
+
+    def at_work() -> bool:
+        beat()
+        return False  # go on
+
+    def opened(connection: apsw.Connection) -> None:
+        connection.set_progress_handler(at_work, _STEPS_OF_LIFE)
+
+    apsw.connection_hooks.append(opened)
+    try:
+        yield
+    finally:
+        apsw.connection_hooks.remove(opened)
+
+
+def interrupt_all() -> None:
+    """End the statement that each connection of this process is running, with an error in the thread that waits."""
+    for connection in apsw.connections():
+        with suppress(apsw.ConnectionClosedError):
+            connection.interrupt()
 
 
 @contextmanager

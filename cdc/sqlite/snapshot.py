@@ -15,7 +15,7 @@ from typing import Final
 import apsw
 
 from cdc.errors import SnapshotError, SourceError
-from cdc.faults import crash_point
+from cdc.faults import crash_point, stall_point
 from cdc.sqlite.connection import open_copy, translated
 from cdc.sqlite.manifest import (
     FILE_NAME,
@@ -69,6 +69,7 @@ def take(
                 copy = OnlineCopy(source, folder / DATABASE, max_writer_pause_seconds, progress)
                 mode, method = copy.make()
                 manifest = _describe(folder, source, taken_at, mode, method)
+                stall_point("snapshot.copy")
                 crash_point("snapshot.before_manifest")
                 write_manifest(manifest, folder)
                 crash_point("snapshot.after_manifest")

@@ -6,13 +6,14 @@ alive that would be replayed over a file moved into its place.
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
 
 from cdc.config import Config
+from cdc.faults import stall_point
 from cdc.model import KeyValues, Position, Round, Row, SourceSchema, Table, TableMap, TableRows
 from cdc.quoting import quote
 from cdc.sqlite import changelog, triggers
@@ -162,7 +163,7 @@ class Source:
         """
         if self.wal and self._open is not None and self._open[1].ahead(after) <= FEW_ENTRIES:
             return self._open[1].read(after, self._budget)
-        return await asyncio.to_thread(lambda: self._changelog().read(after, self._budget))
+        return await asyncio.to_thread(self._read, after)
 
     async def read_keys(self, keys: Mapping[str, Sequence[KeyValues]], at: Position) -> tuple[TableRows, ...]:
         """The rows of some keys at exactly a position; nothing when the file has moved on since."""
@@ -193,12 +194,18 @@ class Source:
         """Let go of the file; the next read opens it again."""
         opened_before, self._open = self._open, None
         if opened_before is not None:
-            opened_before[0].close()
+            # A thread that was given up may still be reading: then its end closes the connection.
+            with suppress(apsw.ThreadingViolationError):
+                opened_before[0].close()
 
     @property
     def is_open(self) -> bool:
         """Whether a connection is held."""
         return self._open is not None
+
+    def _read(self, after: Position) -> Round:
+        stall_point("sqlite.read")
+        return self._changelog().read(after, self._budget)
 
     def _connection(self) -> apsw.Connection:
         self._changelog()

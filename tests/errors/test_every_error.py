@@ -56,7 +56,7 @@ def _texts(tree: ast.Module) -> Iterator[str]:
     for test in tree.body:
         if isinstance(test, ast.FunctionDef | ast.AsyncFunctionDef) and test.name.startswith("test_"):
             nodes = list(ast.walk(test))
-            if any(isinstance(n, ast.Name) and n.id in ("refused", "said") for n in nodes):
+            if any(isinstance(n, ast.Name) and n.id in ("refused", "said", "logged") for n in nodes):
                 yield from (n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
 
 

@@ -17,7 +17,7 @@ from comparison import Comparison
 from harness import Daemon, application, make_config, up, wait_until_caught_up
 
 from cdc.config import Config
-from cdc.faults import POINTS
+from cdc.faults import CRASH_POINTS
 
 SCHEMA: Final = """
 CREATE VIEW numbers(value) AS
@@ -119,7 +119,7 @@ CASES: Final = [
 
 
 def test_every_crash_point_has_a_case() -> None:
-    assert {case.point.partition(":")[0] for case in CASES} == set(POINTS)
+    assert {case.point.partition(":")[0] for case in CASES} == set(CRASH_POINTS)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

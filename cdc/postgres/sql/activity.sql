@@ -1,0 +1,13 @@
+-- name: at_work
+-- A backend that waits for its client is not at work: then it is the client that hangs. The pid of a prepared
+-- transaction is 0.
+SELECT a.pid, CASE WHEN a.wait_event_type = 'Lock' THEN ARRAY(
+    SELECT CASE WHEN p.pid = 0 THEN 'a prepared transaction'
+        ELSE format('process %s (%s)', p.pid, coalesce(nullif(b.application_name, ''), b.usename, 'unknown')) END
+    FROM (SELECT DISTINCT unnest(pg_blocking_pids(a.pid)) AS pid) p LEFT JOIN pg_stat_activity b USING (pid)
+    ORDER BY p.pid
+) END AS blockers
+FROM pg_stat_activity a
+WHERE a.application_name = ANY($1) AND ($2::int IS NULL OR a.pid = $2)
+    AND a.state = 'active' AND a.wait_event_type IS DISTINCT FROM 'Client'
+LIMIT 1

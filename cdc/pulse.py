@@ -1,0 +1,90 @@
+"""The daemon's pulse: what systemd hears of it while it runs, taken from the signs of life of its own loop.
+
+A loop that hangs gives no sign, so nothing is told: not when the event loop is blocked, because this runs in it, and
+not when only the stream waits for something that never comes. One long silence is none: a statement that takes
+Postgres long, or that waits there for a lock of somebody else. After half the interval Postgres is asked for that.
+"""
+
+import asyncio
+import time
+from typing import Final
+
+from loguru import logger
+
+from cdc.config import Config
+from cdc.log import redact
+from cdc.postgres.activity import at_work
+from cdc.systemd import Manager
+from cdc.vitals import Doing, Vitals
+
+LONGEST_TICK_SECONDS: Final = 1.0
+UNWATCHED_SECONDS: Final = 120.0  # the interval where systemd watches nothing: warnings about locks are wanted anyway
+EXTENSION_SECONDS: Final = 900.0  # how long a start may be silent: the checksum of a large snapshot takes minutes
+
+
+class Pulse:
+    """Tells the manager what the daemon is doing, and that it lives as long as it does."""
+
+    def __init__(self, config: Config, vitals: Vitals, manager: Manager) -> None:
+        self._config = config
+        self._vitals = vitals
+        self._manager = manager
+        self._interval = manager.watchdog_seconds or UNWATCHED_SECONDS
+        self._seen = 0.0
+        self._told_at = self._asked_at = 0.0
+
+    async def beat(self) -> None:
+        """Go on until cancelled."""
+        while True:
+            self._manager.status(words(self._vitals))
+            now = time.monotonic()
+            if now - self._told_at >= self._interval / 3 and await self._lives():
+                self._tell_life()
+                self._told_at = now
+            await asyncio.sleep(min(LONGEST_TICK_SECONDS, self._interval / 10))
+
+    def _tell_life(self) -> None:
+        if self._manager.watchdog_seconds:
+            self._manager.alive()
+        if self._vitals.doing in (Doing.STARTING, Doing.LOADING):
+            self._manager.extend(EXTENSION_SECONDS)
+
+    async def _lives(self) -> bool:
+        """Whether the loop got something done since the last time, or waits for a statement that Postgres works on."""
+        if self._vitals.last_beat > self._seen:
+            self._seen, self._vitals.blocked_by = self._vitals.last_beat, ()
+            return True
+        now = time.monotonic()
+        if self._vitals.silent_seconds < self._interval / 2 or now - self._asked_at < self._interval / 6:
+            return False
+        self._asked_at = now
+        work = await at_work(self._config, self._vitals.backend, self._interval / 6)
+        if work is None:
+            return False
+        self._vitals.blocked_by = work.blockers
+        if work.blockers:
+            logger.bind(blockers=", ".join(work.blockers)).warning("a statement waits in Postgres for a lock")
+        return True
+
+
+def words(vitals: Vitals) -> str:
+    """What the daemon is doing, in one line for people."""
+    match vitals.doing:
+        case Doing.STARTING:
+            return "starting: opening both databases"
+        case Doing.LOADING:
+            return f"first copy: {vitals.stage}"
+        case Doing.WAITING:
+            return f"waiting for {vitals.waits_for or 'another attempt'}: {redact(vitals.last_error or '')}"
+        case Doing.STREAMING:
+            return f"following the application: {_progress(vitals)}"
+        case Doing.STOPPING:
+            return "stopping: what is under way is finished or given up"
+
+
+def _progress(vitals: Vitals) -> str:
+    if vitals.blocked_by:
+        return f"waiting in Postgres for a lock of {', '.join(vitals.blocked_by)}"
+    if vitals.behind_since is not None:
+        return f"applying changes, lag {max(0.0, time.time() - vitals.behind_since):.0f} s"
+    return f"no lag, Postgres has everything up to change {vitals.position}"

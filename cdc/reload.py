@@ -1,0 +1,108 @@
+"""Reading the configuration again while the daemon runs, when SIGHUP asks for it.
+
+What a new session with both databases takes up can change. Where the databases are, where state is kept and what is
+served to others belong to the process for its whole life: such a change is refused in words, like a file that cannot be
+read, and the daemon goes on as before.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from loguru import logger
+
+from cdc import audit
+from cdc.config import Config
+from cdc.errors import CdcError, ConfigError
+from cdc.log import redact
+from cdc.stream import Stream
+from cdc.systemd import Manager
+
+LIVE: Final = ("replicate.", "snapshot.", "tables.", "source.busy_timeout_seconds")
+ANSWER_SECONDS: Final = 5.0  # then the reload counts as over; it takes effect when the databases can be reached
+
+Reread = Callable[[], Config]
+
+
+class Reloading:
+    """Hands a changed configuration to the stream, and tells everybody what came of it."""
+
+    def __init__(self, config: Config, stream: Stream, manager: Manager, reread: Reread) -> None:
+        self._config = config
+        self._stream = stream
+        self._manager = manager
+        self._reread = reread
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """Read the configuration again, as soon as `run` comes to it."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        while await self._asked.wait():
+            self._asked.clear()
+            if not self._stream.began:
+                # Telling the manager anything here would make it believe that the service is ready.
+                logger.warning("the configuration is read again only once changes flow")
+                continue
+            self._manager.reloading()
+            try:
+                await self._reload()
+            except CdcError as error:
+                self._refused(error)
+            self._manager.ready()
+
+    async def _reload(self) -> None:
+        config = await asyncio.to_thread(self._reread)
+        keys = changed_keys(self._config, config)
+        if not keys:
+            logger.info("the configuration is as it was")
+            return
+        answer = self._stream.reload(config)
+        answer.add_done_callback(partial(self._answered, config, ", ".join(keys)))
+        await asyncio.wait({answer}, timeout=ANSWER_SECONDS)
+
+    def _answered(self, config: Config, keys: str, answer: "asyncio.Future[None]") -> None:
+        if answer.cancelled():
+            return  # a later one took its place
+        error = answer.exception()
+        if error is not None:
+            self._refused(error)
+            return
+        self._config = config
+        audit.record(config.state.dir, "reload", "done", {"keys": keys})
+        logger.bind(keys=keys).info("the configuration was read again")
+
+    def _refused(self, error: BaseException) -> None:
+        reason = redact(error.message) if isinstance(error, CdcError) else type(error).__name__
+        audit.record(self._config.state.dir, "reload", "failed", {"reason": reason})
+        remedy = error.remedy if isinstance(error, CdcError) else ""
+        logger.bind(error=reason, remedy=remedy).error("the new configuration is refused; the old one stays")
+
+
+def changed_keys(before: Config, after: Config) -> list[str]:
+    """The keys whose values differ, as `section.key`; raises `ConfigError` when one of them cannot change live."""
+    old, new = _flat(before), _flat(after)
+    keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    fixed = ", ".join(key for key in keys if not key.startswith(LIVE))
+    if fixed:
+        raise ConfigError(
+            f"this cannot change while the daemon runs: {fixed}",
+            remedy="undo the change, or restart the daemon: `systemctl restart cdc`",
+        )
+    return keys
+
+
+def _flat(config: Config) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    waiting: list[tuple[str, Any]] = list(msgspec.to_builtins(config, enc_hook=str).items())
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{name}.{key}", inner) for key, inner in value.items()]
+        else:
+            found[name] = value
+    return found
