@@ -69,8 +69,10 @@ class Session:
     async def close(self) -> None:
         """Let go of both ends."""
         self.source.close()
-        await self._trail.close()
-        await hang_up(self._connection)
+        try:
+            await self._trail.close()
+        finally:
+            await hang_up(self._connection)
 
     async def drain(self) -> bool:
         """Apply everything that is there in one transaction; False when nothing was."""
