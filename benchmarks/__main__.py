@@ -13,8 +13,8 @@ from benchmarks import gate, machine, page, record, report
 from benchmarks.figures import Figure, decode, encode
 from benchmarks.record import Record
 
-NAMES = ("load", "apply", "capture", "latency", "writer", "memory")
-CHECKED = ("load", "apply", "capture", "latency", "writer")
+NAMES = ("load", "apply", "capture", "latency", "writer", "verify", "growth", "memory")
+CHECKED = ("load", "apply", "capture", "latency", "writer", "verify", "growth")
 
 
 def figures_of(name: str, options: Sequence[str]) -> list[Figure]:

@@ -88,10 +88,10 @@ class Cell:
 class Watcher:
     """Sees in Postgres what an application committed."""
 
-    def __init__(self, here: Rig, connection: Connection) -> None:
+    def __init__(self, here: Rig, connection: Connection, first: int = 0) -> None:
         self._here = here
         self._connection = connection
-        self._next = 0
+        self._next = first
 
     async def follow(self, commits: int, pace: int) -> tuple[list[float], list[Write]]:
         """Seconds from each commit until it was seen, and the commits."""

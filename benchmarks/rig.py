@@ -36,13 +36,13 @@ class Rig:
     def database(self) -> Path:
         return self.folder / "app.db"
 
-    def config(self) -> Config:
-        """The configuration that an operator would begin with."""
-        return decode_config(self._sections())
+    def config(self, dsn: str | None = None) -> Config:
+        """The configuration that an operator would begin with; another way to the server may be given."""
+        return decode_config(self._sections(dsn))
 
-    def _sections(self) -> dict[str, dict[str, str]]:
+    def _sections(self, dsn: str | None = None) -> dict[str, dict[str, str]]:
         state = str(self.folder / "state")
-        return {"source": {"path": str(self.database)}, "target": {"dsn": self.dsn}, "state": {"dir": state}}
+        return {"source": {"path": str(self.database)}, "target": {"dsn": dsn or self.dsn}, "state": {"dir": state}}
 
     async def up(self) -> None:
         """Everything up to lag zero, in this process."""
