@@ -1,7 +1,7 @@
 """Whether a chain is whole: an entry that was removed, changed, inserted or moved is named, and so is a missing end."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -9,8 +9,10 @@ from cdc.actions import is_step
 from cdc.chain import AuditEntry, Head, Sealed, decode, entry, seal
 
 TRIM: Final = "trim"
+ACCEPT: Final = "accept"
+BROKEN: Final = "broken"
 MOST_STEPS: Final = 1_000  # that are written again when they would be dropped
-MOST_BREAKS: Final = 100  # that are told in words; they are counted all
+MOST_BREAKS: Final = 1_000  # that are told in words; they are counted all
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +24,22 @@ class Witness:
 
 
 @dataclass(frozen=True, slots=True)
+class Break:
+    """Where a chain is not whole. The same break is found in the same words again; `hint` says how it is known."""
+
+    words: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.words}{self.hint}"
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What a check found. `unchained` entries were written by a version that knew no hashes: nothing is said of them.
 
-    `first` and `last` are the numbers of the oldest and the newest entry, 0 when there is none.
+    `first` and `last` are the numbers of the oldest and the newest entry, 0 when there is none. `accepted` breaks are
+    those that somebody knows about, by an entry in the chain.
     """
 
     noun: str
@@ -33,13 +47,14 @@ class Verdict:
     unchained: int
     first: int
     last: int
-    breaks: tuple[str, ...] = ()
-    more_breaks: int = 0
+    breaks: tuple[Break, ...]
+    accepted: tuple[Break, ...]
+    more_breaks: int
 
     @property
     def whole(self) -> bool:
-        """Whether the chain is as it was written."""
-        return not self.breaks
+        """Whether the chain is as it was written, as far as nobody knows better."""
+        return not self.breaks and not self.more_breaks
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as `cdc audit --json` tells it."""
@@ -49,8 +64,9 @@ class Verdict:
             "not_chained": self.unchained,
             "first": self.first,
             "last": self.last,
-            "breaks": list(self.breaks),
+            "breaks": [str(found) for found in self.breaks],
             "more_breaks": self.more_breaks,
+            "accepted": [str(found) for found in self.accepted],
         }
 
 
@@ -63,15 +79,16 @@ class Check:
     """
 
     noun: str
-    witnesses: Iterable[Witness] = ()
+    witnesses: Sequence[Witness] = ()
     _entries: int = 0
     _unchained: int = 0
     _first: Head | None = None
     _first_text: str = ""
     _last: Head = field(default_factory=Head)
     _trims: dict[int, str] = field(default_factory=dict)
-    _breaks: list[str] = field(default_factory=list)
-    _broken: int = 0
+    _breaks: list[Break] = field(default_factory=list)
+    _more: int = 0
+    _accepted: set[str] = field(default_factory=set)
 
     def see(self, stored: Sealed) -> AuditEntry | None:
         """Check the next entry; returns it, or None when it cannot be read."""
@@ -80,46 +97,53 @@ class Check:
         if stored.hash is None and found is not None and found.n is None and self._first is None:
             self._unchained += 1
         elif stored.hash is None or found is None or found.n is None or found.n < 1:
-            self._break(f"what stands after {self._place} is no sealed {self.noun}: it was changed or inserted")
+            after = f"after {self.noun} {self._last.n}" if self._last.n else "at the beginning"
+            self._break(f"what stands {after} is no sealed {self.noun}", stored.text)
         else:
-            self._see(found, stored.text, Head(found.n, stored.hash))
+            self._follow(found, stored.text, Head(found.n, stored.hash))
+            self._heed(found)
         return found
 
     def verdict(self) -> Verdict:
         """What was found, after the last entry."""
         self._judge_beginning()
-        for witness in self.witnesses:
-            if witness.head.n > self._last.n:
-                gap = self._range(self._last.n + 1, witness.head.n)
-                self._break(f"{gap} missing at the end: {witness.who} remembers {self.noun} {witness.head.n}")
+        for witness in sorted(self.witnesses, key=lambda w: -w.head.n)[:1]:
+            self._gap(self._last.n, witness.head.n + 1, f" at the end: {witness.who} remembers them")
         return Verdict(
             self.noun,
             self._entries,
             self._unchained,
             self._first.n if self._first else 0,
             self._last.n,
-            tuple(self._breaks),
-            self._broken - len(self._breaks),
+            tuple(found for found in self._breaks if found.words not in self._accepted),
+            tuple(found for found in self._breaks if found.words in self._accepted),
+            self._more,
         )
 
-    def _see(self, found: AuditEntry, text: str, here: Head) -> None:
+    def _follow(self, found: AuditEntry, text: str, here: Head) -> None:
         before = self._last
         if self._first is None:
             self._first, self._first_text = here, text
-        elif here.n == before.n:
-            self._break(f"{self.noun} {here.n} stands there twice")
-        elif here.n < before.n:
-            self._break(f"{self.noun} {here.n} stands after {self.noun} {before.n}: it was moved or inserted")
+        elif here.n <= before.n:
+            how = "stands there twice" if here.n == before.n else f"stands after {self.noun} {before.n}"
+            self._break(f"{self.noun} {here.n} {how}: it was moved or inserted", text)
         elif here.n > before.n + 1:
-            self._break(f"{self._range(before.n + 1, here.n - 1)} missing before {self.noun} {here.n}")
+            self._gap(before.n, here.n)
         elif seal(before.hash, text) != here.hash:
-            self._break(f"{self.noun} {here.n} does not follow from {self.noun} {before.n}: one of them was changed")
+            self._break(f"{self.noun} {here.n} does not follow from {self.noun} {before.n}: one was changed", text)
         for witness in self.witnesses:
-            if witness.head.n == here.n and witness.head.hash != here.hash:
-                self._break(f"{self.noun} {here.n} is not the one that {witness.who} remembers")
+            if witness.head.n == here.n and witness.head.hash not in ("", here.hash):
+                self._break(f"{self.noun} {here.n} is not the one that {witness.who} remembers", text)
+        self._last = here
+
+    def _heed(self, found: AuditEntry) -> None:
+        """What entries say about the chain itself."""
         if found.action == TRIM and found.copy_of is None:
             self._trims[_number(found.details.get("through"))] = str(found.details.get("hash"))
-        self._last = here
+        elif found.action == ACCEPT and isinstance(known := found.details.get("breaks"), list):
+            self._accepted |= set(map(str, known))
+        elif found.action == BROKEN and "again" not in found.details:
+            self._break(f"the daemon found at {found.at}: {found.details.get('words')}")
 
     def _judge_beginning(self) -> None:
         """The first entry follows from nothing, or from the last one that was dropped on purpose."""
@@ -127,23 +151,23 @@ class Check:
             return
         previous = "" if self._first.n == 1 else self._trims.get(self._first.n - 1)
         if previous is None:
-            self._break(f"{self._range(1, self._first.n - 1)} missing at the beginning", first=True)
+            self._gap(0, self._first.n)
         elif seal(previous, self._first_text) != self._first.hash:
-            self._break(f"{self.noun} {self._first.n}, the first one, was changed", first=True)
+            self._break(f"{self.noun} {self._first.n}, the first one, was changed", self._first_text)
 
-    @property
-    def _place(self) -> str:
-        return f"{self.noun} {self._last.n}" if self._last.n else "the beginning"
+    def _gap(self, before: int, after: int, hint: str = "") -> None:
+        if after - before == 2:
+            self._break(f"{self.noun} {before + 1} is missing", hint=hint)
+        elif after - before > 2:
+            self._break(f"{self.noun}s {before + 1} to {after - 1} are missing", hint=hint)
 
-    def _range(self, first: int, last: int) -> str:
-        return f"{self.noun} {first} is" if first == last else f"{self.noun}s {first} to {last} are"
-
-    def _break(self, words: str, *, first: bool = False) -> None:
-        self._broken += 1
-        if first:
-            self._breaks.insert(0, words)
-        elif len(self._breaks) < MOST_BREAKS:
-            self._breaks.append(words)
+    def _break(self, words: str, text: str = "", hint: str = "") -> None:
+        # With a mark of what stands there, so that whoever knows this break does not know the next one in its place.
+        mark = f" ({seal('', text)[:12]})" if text else ""
+        if len(self._breaks) < MOST_BREAKS:
+            self._breaks.append(Break(f"{words}{mark}", hint))
+        else:
+            self._more += 1
 
 
 def _number(value: object) -> int:

@@ -3,23 +3,23 @@
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import click
 
 from cdc.actions import ACTIONS
-from cdc.audit import FILE, AuditEntry, Detail, look
-from cdc.chain import Head, Sealed
-from cdc.chain_check import Check, Verdict, Witness
+from cdc.audit import FILE, AuditEntry, Detail, look, opened
+from cdc.chain import Head, Sealed, entry
+from cdc.chain_check import ACCEPT, Check, Verdict, Witness
 from cdc.cli.command import Command
 from cdc.cli.completion import complete_table
 from cdc.cli.desk import desk
 from cdc.cli.output import counted, print_json, print_table, say, time_text
 from cdc.cli.session import Session, pass_session, run_async
 from cdc.config import Config
-from cdc.errors import ExitCode, TargetError
+from cdc.errors import ExitCode, TargetError, UsageError
 
 MOST_KEYS: Final = 10  # of an entry; --json names them all
 _SPAN: Final = re.compile(r"(\d+) *([smhd])")
@@ -98,6 +98,9 @@ class Shown:
 @click.option("--table", metavar="NAME", shell_complete=complete_table, help="Only what names this table.")
 @click.option("--batches", is_flag=True, help="Show batches of changes too, which else are only checked.")
 @click.option("--postgres", is_flag=True, help="Read the trail in Postgres instead of the file in the state folder.")
+@click.option(
+    "--accept", is_flag=True, help="Record that you know why the trail is broken; it is whole then but for that."
+)
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
 def audit(  # noqa: PLR0913 (an option each)
@@ -109,6 +112,7 @@ def audit(  # noqa: PLR0913 (an option each)
     table: str | None,
     batches: bool,
     postgres: bool,
+    accept: bool,
     as_json: bool,
 ) -> int:
     """Show who did what, when, with what result.
@@ -121,6 +125,8 @@ def audit(  # noqa: PLR0913 (an option each)
     wanted = Wanted(actions, since, table, batches)
     shown, note = (_postgres if postgres else _file)(config, wanted, limit)
     verdict = shown.check.verdict()
+    if accept and not verdict.whole:
+        verdict = _accept(config, shown.check, verdict, postgres=postgres)
     if as_json:
         told = {**verdict.to_json(), "not_compared": note}
         print_json({"entries": [e.to_json() for e in shown.entries], "verdict": told})
@@ -177,13 +183,41 @@ async def _stored(config: Config, beside: Witness, wanted: Wanted, limit: int) -
     return shown
 
 
+def _accept(config: Config, check: Check, verdict: Verdict, *, postgres: bool) -> Verdict:
+    """Record the breaks as known; returns the verdict with that."""
+    if verdict.more_breaks:
+        raise UsageError(
+            f"the audit trail has more than {len(verdict.breaks):,} breaks, which nobody can know each by itself",
+            remedy="find out who wrote to it; then move its files out of the state folder, and a new one begins",
+        )
+    made = entry(ACCEPT, "done", {"breaks": [found.words for found in verdict.breaks]})
+    beyond = max((witness.head for witness in check.witnesses), key=lambda head: head.n)
+    if postgres:
+        run_async(_accept_in_postgres(config, made, beyond))
+    else:
+        with opened(config.state.dir) as file:
+            file.go_on_after(beyond)
+            file.append([made])
+    return replace(verdict, breaks=(), accepted=(*verdict.accepted, *verdict.breaks))
+
+
+async def _accept_in_postgres(config: Config, made: AuditEntry, beyond: Head) -> None:
+    from cdc.postgres.audit import append
+
+    async with desk(config, "audit") as (connection, source_id):
+        if source_id is not None:
+            await append(connection, source_id, [made], beyond)
+
+
 def _print(entries: Sequence[AuditEntry], verdict: Verdict, note: str | None) -> None:
     if entries:
         rows = [(time_text(e.at), e.actor, e.action, e.result, _details(e.details)) for e in entries]
         print_table(("at", "who", "what", "result", "details"), rows)
         say()
-    for words in verdict.breaks:
-        say(f"! {words}")
+    for found in verdict.accepted:
+        say(f"known: {found}")
+    for found in verdict.breaks:
+        say(f"! {found}")
     if verdict.more_breaks:
         say(f"! and {counted(verdict.more_breaks, 'more break')}")
     say(_words(verdict))
@@ -198,7 +232,8 @@ def _words(verdict: Verdict) -> str:
         return "nothing was done yet"
     older = f"; {counted(verdict.unchained, 'entry', 'entries')} of an earlier version cannot be checked"
     checked = f"{verdict.noun} {verdict.first:,} to {verdict.last:,}" if verdict.last else "nothing to check"
-    return f"the trail is whole: {checked}{older if verdict.unchained else ''}"
+    but = " but for what is known" if verdict.accepted else ""
+    return f"the trail is whole{but}: {checked}{older if verdict.unchained else ''}"
 
 
 def _details(details: Mapping[str, Detail]) -> str:

@@ -48,14 +48,21 @@ class Part:
 FREE: Final = 8  # the first parameter that storing the position leaves free
 
 
-async def append(connection: Connection, source_id: str, entries: Sequence[AuditEntry]) -> None:
-    """Append to the chain of a source, in the caller's transaction. Lets the driver's errors through."""
+async def append(
+    connection: Connection, source_id: str, entries: Sequence[AuditEntry], beyond: Head | None = None
+) -> None:
+    """Append to the chain of a source, in the caller's transaction; lets the driver's errors through.
+
+    `beyond` is an end that the chain is known to have had: what is missing up to there stays missing.
+    """
     if not entries:
         return
     async with connection.transaction():
         end = await connection.fetchrow(SQL["end_for_update"], source_id)
         assert end is not None, "the trail of a source is written after the source was registered"
         head, sealed, numbers = Head(end["n"], end["hash"]), [], []
+        if beyond is not None and beyond.n > head.n:
+            head = beyond
         for made in entries:
             head, one = link(head, made)
             sealed.append(one)
