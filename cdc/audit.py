@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cdc import segments
-from cdc.chain import AuditEntry, Detail, Head, Sealed, actor, decode, entry, link
+from cdc.chain import AuditEntry, Detail, Head, Sealed, actor, decode, entry, line_of, link, split_line
 from cdc.chain_check import Check, Verdict, Witness, last_words
 from cdc.errors import ConfigError
 from cdc.segments import FILE
@@ -23,7 +23,6 @@ __all__ = ["FILE", "AuditEntry", "Detail", "actor", "record"]
 
 END_FILE: Final = "audit.end"
 _END_BYTES: Final = 320  # always written as a whole, so that it is never half old and half new
-_MARK: Final = ', "hash": "'
 
 
 def record(state_dir: Path, action: str, result: str, details: Mapping[str, Detail] | None = None) -> AuditEntry:
@@ -124,20 +123,6 @@ class AuditFile:
     def _note_end(self) -> None:
         told = {"n": self.end.n, "hash": self.end.hash, "postgres": [self.postgres.n, self.postgres.hash]}
         os.pwrite(self._end, json.dumps(told).ljust(_END_BYTES - 1).encode() + b"\n", 0)
-
-
-def line_of(sealed: Sealed) -> str:
-    """A sealed entry as a line of the file."""
-    return f'{sealed.text[:-1]}{_MARK}{sealed.hash}"}}\n'
-
-
-def split_line(line: bytes) -> Sealed:
-    """What `line_of` made this line from; lines without a hash, or with something else in its place, have none."""
-    text = line.rstrip(b"\n").decode("utf-8", "surrogateescape")
-    body, mark, end = text.rpartition(_MARK)
-    if mark and len(end) == 66 and end.endswith('"}'):
-        return Sealed(body + "}", end[:-2])
-    return Sealed(text, None)
 
 
 def head_of(sealed: Sealed) -> Head | None:

@@ -13,7 +13,9 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
+
+_MARK: Final = ', "hash": "'
 
 Detail = str | int | float | bool | None | Sequence[str] | Mapping[str, Mapping[str, int]]
 
@@ -104,3 +106,17 @@ def link(head: Head, made: AuditEntry) -> tuple[Head, Sealed]:
     text = f'{{"n": {head.n + 1}, {made.body[1:]}'
     after = Head(head.n + 1, seal(head.hash, text))
     return after, Sealed(text, after.hash)
+
+
+def line_of(sealed: Sealed) -> str:
+    """A sealed entry as a line of the file."""
+    return f'{sealed.text[:-1]}{_MARK}{sealed.hash}"}}\n'
+
+
+def split_line(line: bytes) -> Sealed:
+    """What `line_of` made this line from; lines without a hash, or with something else in its place, have none."""
+    text = line.rstrip(b"\n").decode("utf-8", "surrogateescape")
+    body, mark, end = text.rpartition(_MARK)
+    if mark and len(end) == 66 and end.endswith('"}'):
+        return Sealed(body + "}", end[:-2])
+    return Sealed(text, None)

@@ -159,7 +159,8 @@ class Check:
         if after - before == 2:
             self._break(f"{self.noun} {before + 1} is missing", hint=hint)
         elif after - before > 2:
-            self._break(f"{self.noun}s {before + 1} to {after - 1} are missing", hint=hint)
+            several = f"{self.noun}s" if self.noun == "line" else "entries"
+            self._break(f"{several} {before + 1} to {after - 1} are missing", hint=hint)
 
     def _break(self, words: str, text: str = "", hint: str = "") -> None:
         # With a mark of what stands there, so that whoever knows this break does not know the next one in its place.

@@ -13,11 +13,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
-from cdc.chain import decode
+from cdc.chain import decode, split_line
 
 FILE: Final = "audit.jsonl"
 _CLOSED: Final = re.compile(r"audit-(\d{12})\.jsonl(\.gz)?")
-_LARGEST_SEGMENT: Final = 8 * 1024 * 1024
+LARGEST_SEGMENT: Final = 8 * 1024 * 1024
 _PIECES: Final = 8  # what is kept consists of at least so many segments
 _CHUNK: Final = 64 * 1024
 
@@ -104,7 +104,7 @@ def tail(file: int) -> tuple[bytes, bytes]:
 
 def size_for(most_bytes: int) -> int:
     """How large a segment may grow when so much is kept in all."""
-    return min(_LARGEST_SEGMENT, most_bytes // _PIECES) if most_bytes else _LARGEST_SEGMENT
+    return min(LARGEST_SEGMENT, most_bytes // _PIECES) if most_bytes else LARGEST_SEGMENT
 
 
 def close_current(folder: Path, size: int) -> None:
@@ -138,7 +138,7 @@ def _first_n(file: Path) -> int | None:
     """The number of the first sealed line of a file."""
     with file.open("rb") as opened:
         for line in opened:
-            found = decode(line.decode("utf-8", "surrogateescape").rpartition(', "hash": "')[0] + "}")
+            found = decode(split_line(line).text)
             if found is not None and found.n is not None:
                 return found.n
     return None

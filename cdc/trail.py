@@ -23,6 +23,7 @@ from cdc.postgres.connection import Connection
 from cdc.postgres.position import Durable
 
 MOST_AT_ONCE: Final = 5_000  # entries that are copied in one go
+LAST_SECONDS: Final = 3.0  # for copying when the daemon ends
 _MEGABYTE: Final = 1024 * 1024
 
 
@@ -83,12 +84,12 @@ class Trail:
             await postgres.trim(self._connection, self._source_id, self._most_rows, self._copied.n)
 
     async def close(self) -> None:
-        """Copy what can be copied before the connection is closed."""
+        """Copy what can be copied in a short time before the connection is closed; the next daemon copies the rest."""
         if not self._connection.is_closed():
-            with suppress(CdcError):
-                await self.catch_up()
+            with suppress(CdcError, TimeoutError):
+                await asyncio.wait_for(self.catch_up(), LAST_SECONDS)
         if self._writing is not None:
-            await asyncio.wait([self._writing])
+            await asyncio.wait([self._writing], timeout=LAST_SECONDS)
 
     async def _begin(self, durable: int) -> bool:
         """Have written what Postgres recorded up to that number; False when neither side has anything new."""
