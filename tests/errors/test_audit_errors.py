@@ -14,6 +14,6 @@ def test_more_breaks_than_anybody_can_know_are_not_accepted(cut_off: Site) -> No
     refused(
         cut_off,
         ["audit", "--accept"],
-        "the audit trail has more than {len(verdict.breaks):,} breaks, which nobody can know each by itself",
+        "the audit trail has more than {breaks} breaks, which nobody can know each by itself",
         ExitCode.USAGE,
     )
