@@ -5,6 +5,7 @@
     [state]       dir = ".cdc"
     [replicate]   tables = ["*"], exclude = [], and the tunables of `Replicate`
     [snapshot]    max_writer_pause_seconds = 3.0
+    [verify]      stale_after_hours = 168
     [metrics]     listen = "127.0.0.1:9464"
     [tables.NAME] target = "...", skip = ["column"], key = "rowid"
     [tables.NAME.columns.COLUMN] target = "...", type = "jsonb", expression = "substr(id, 4)"
@@ -124,8 +125,9 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Verify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a comparison looks at beside the rows themselves."""
+    """What a comparison looks at beside the rows themselves, and when it is too old to be relied upon; 0 is never."""
 
+    stale_after_hours: float = 168.0
     expect: list[Expectation] = msgspec.field(default_factory=list)
 
 
@@ -265,6 +267,7 @@ _MAY_BE_ZERO: Final = (
     "idle_close_seconds",
     "max_writer_pause_seconds",
     "prune_seconds",
+    "stale_after_hours",
 )
 
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 from cdc.errors import CdcError, SourceError, TargetError
 from cdc.model import AppliedBatch
@@ -43,8 +42,11 @@ class TargetFindings:
     verified_at: float | None = None
 
 
-class Counting(Protocol):
-    """Who counts what happens. Called in the loop, so nothing in it may take long or raise."""
+class Listener:
+    """Who wants to know what happens. Called in the loop, so nothing in it may take long or raise."""
+
+    def turned(self, vitals: "Vitals") -> None:
+        """The daemon does something else now, or an attempt failed."""
 
     def applied(self, batch: AppliedBatch) -> None:
         """A batch was committed in Postgres."""
@@ -63,7 +65,7 @@ class Vitals:
     """The signs of life of one daemon. Moments are of the monotonic clock unless said otherwise, None is never."""
 
     def __init__(self) -> None:
-        self.doing = Doing.STARTING
+        self._doing = Doing.STARTING
         self.began_at = time.time()  # seconds since 1970
         self.last_beat = time.monotonic()
         self.position: int | None = None  # the changelog entry up to which Postgres has everything
@@ -79,7 +81,18 @@ class Vitals:
         self.behind_since: float | None = None  # since 1970: when the oldest change was made that is being applied
         self.backend: int | None = None  # the process in Postgres that works for the stream
         self.blocked_by: tuple[str, ...] = ()  # who holds a lock that it waits for
-        self.counting: tuple[Counting, ...] = ()
+        self.listeners: tuple[Listener, ...] = ()
+
+    @property
+    def doing(self) -> Doing:
+        """What the daemon is doing now."""
+        return self._doing
+
+    @doing.setter
+    def doing(self, now: Doing) -> None:
+        if now is not self._doing:
+            self._doing = now
+            self._turned()
 
     def beat(self) -> None:
         """The loop got something done: a look at the file, a round, a statement, a batch."""
@@ -91,8 +104,8 @@ class Vitals:
         self.last_error, self.attempts, self.waits_for, self.target_reached = None, 0, None, True
         self._turn_to(Doing.STREAMING)
         self.beat()
-        for counter in self.counting:
-            counter.opened()
+        for listener in self.listeners:
+            listener.opened()
 
     def failed(self, error: Exception) -> None:
         """An attempt failed; if another one follows, the daemon waits for the side that the error is about."""
@@ -103,8 +116,9 @@ class Vitals:
         self.last_error = error.message if isinstance(error, CdcError) else type(error).__name__
         self.attempts += 1
         self._turn_to(Doing.WAITING)
-        for counter in self.counting:
-            counter.failed(error)
+        self._turned()
+        for listener in self.listeners:
+            listener.failed(error)
 
     def _turn_to(self, doing: Doing) -> None:
         if self.doing is not Doing.STOPPING:
@@ -116,8 +130,8 @@ class Vitals:
         self.position = batch.last_seq
         self.applied_at = time.monotonic()
         self.beat()
-        for counter in self.counting:
-            counter.applied(batch)
+        for listener in self.listeners:
+            listener.applied(batch)
 
     def heartbeat(self, found: TargetFindings | None = None) -> None:
         """Postgres took a heartbeat, and told what it holds if it was asked."""
@@ -128,13 +142,17 @@ class Vitals:
     def pruned(self, entries: int) -> None:
         """So many entries were taken out of the changelog."""
         self.beat()
-        for counter in self.counting:
-            counter.pruned(entries)
+        for listener in self.listeners:
+            listener.pruned(entries)
 
     @property
     def silent_seconds(self) -> float:
         """How long ago the loop last got something done."""
         return time.monotonic() - self.last_beat
+
+    def _turned(self) -> None:
+        for listener in self.listeners:
+            listener.turned(self)
 
 
 def _side_of(error: Exception) -> Side | None:

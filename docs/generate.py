@@ -22,6 +22,7 @@ from cdc.config import (
     State,
     TableOptions,
     Target,
+    Verify,
 )
 from cdc.errors import CdcError, ExitCode, Policy
 
@@ -35,13 +36,14 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
     ("[replicate]", Replicate),
     ("[snapshot]", Snapshot),
     ("[metrics]", Metrics),
+    ("[verify]", Verify),
     ("[[verify.expect]]", Expectation),
     ("[tables.NAME]", TableOptions),
     ("[tables.NAME.columns.COLUMN]", ColumnOptions),
 ]
 
 # Keys that are sections of their own.
-OWN_SECTIONS: Final = ("tables.NAME.columns",)
+OWN_SECTIONS: Final = ("tables.NAME.columns", "verify.expect")
 
 # Said beside the struct's own docstrings: what each key means to the operator, with its unit.
 KEYS: Final = {
@@ -68,6 +70,7 @@ KEYS: Final = {
     "replicate.heartbeat_seconds": "How often the daemon shows in Postgres that it lives.",
     "replicate.audit_rows": "How many entries of the audit trail are kept in Postgres; 0 keeps all of them.",
     "snapshot.max_writer_pause_seconds": "How long a snapshot may hold a writer in rollback-journal mode.",
+    "verify.stale_after_hours": "`cdc status` warns when the last whole comparison is older; 0 never warns.",
     "metrics.listen": "HOST:PORT where `/metrics` (for Prometheus) and `/healthz` are served; nowhere without it.",
     "metrics.allow_remote": "Allow `listen` to name an address that other machines can reach. There is no login.",
     "metrics.max_lag_seconds": "Beyond this lag `/healthz` answers 503.",
@@ -273,12 +276,16 @@ One object whose keys are always there; an unknown value is `null`.
 | `changes_applied` | changelog entries applied since the stream began |
 | `last_apply` | when the last batch was committed, ISO 8601 |
 | `heartbeat_age_seconds` | how long ago the daemon showed that it lives |
-| `daemon` | `running` (it holds the source's lock), `owner` |
+| `daemon` | `running` (it holds the source's lock, or shows itself on this machine), `owner` |
 | `quarantine` | `total`, `acknowledged`, `by_reason` |
 | `snapshot` | `id` and `taken_at` of the newest one in the state folder |
 | `verification` | `result` (`equal`, `different`, `critical`), `finished_at` and `age_seconds` of the last \
 whole `cdc verify`, null before the first |
 | `stopped` | `reason` and `remedy` when the daemon stopped with an error |
+| `activity` | what a daemon on this machine is doing: `doing` (`starting`, `loading`, `streaming`, `waiting` for a \
+database, `stopping`), `since`, and after failed attempts `error` (of the last one) and `attempts` |
+| `state` | `dir`, `bytes` (of the state folder, by part: `snapshots`, `postgres`, `postgres_log`, `audit`, `other`), \
+`free_bytes` (on the disk of the state folder, `state`, and of the SQLite file, `source`) |
 
 With `--json` an error of any command is one object as well: `error`, `remedy`, `exit_code`."""
 

@@ -1,15 +1,17 @@
 """`cdc status`: where the replication stands, once or again and again."""
 
-import time
+import asyncio
+from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from cdc.cli.command import Command
-from cdc.cli.output import console, counted, facts_of, print_json, seconds_text, show, time_text
+from cdc.cli.output import bytes_text, console, counted, facts_of, print_json, seconds_text, show, time_text
 from cdc.cli.session import Session, pass_session, run_async
 from cdc.config import Config
 from cdc.errors import ExitCode, UsageError
@@ -43,61 +45,71 @@ def status(
 
     Works while the daemon is down and while a database cannot be reached; then it tells what it can.
     """
-    from cdc.observe.status import Limits, gather
+    from cdc.observe.status import Limits
 
     if watch and as_json:
         raise UsageError("--watch and --json contradict each other", remedy="call `cdc status --json` again and again")
     session.start_log()
     config = session.config()
-    limits = Limits(max_lag_seconds, max_lag_changes)
-    if watch:
-        return _watch(config, limits)
-    found = run_async(gather(config, limits))
+    limits = Limits(max_lag_seconds, max_lag_changes, config.verify.stale_after_hours)
+    screen = console()
+    if watch and not screen.is_terminal:
+        raise UsageError("--watch needs a terminal", remedy="call `cdc status --json` again and again")
+    found = run_async(_watched(config, limits, screen) if watch else _once(config, limits))
     if as_json:
         print_json(found.to_json())
-    else:
+    elif not watch:
         show(_picture(found))
     return int(found.exit_code)
 
 
-def _watch(config: Config, limits: "Limits") -> int:
+async def _once(config: Config, limits: "Limits") -> "Status":
     from cdc.observe.status import gather
+    from cdc.postgres.status import ANSWER_SECONDS
+    from cdc.postgres.target import reached
 
-    screen = console()
-    if not screen.is_terminal:
-        raise UsageError("--watch needs a terminal", remedy="call `cdc status --json` again and again")
-    found = run_async(gather(config, limits))
-    try:
-        with Live(_picture(found), console=screen, auto_refresh=False) as live:
+    async with reached(config, ANSWER_SECONDS) as target:
+        return await gather(config, target, limits)
+
+
+async def _watched(config: Config, limits: "Limits", screen: Console) -> "Status":
+    """Pictures until Ctrl-C; returns the last one. An embedded server that had to be started is kept meanwhile."""
+    from cdc.observe.status import gather
+    from cdc.postgres.status import ANSWER_SECONDS
+    from cdc.postgres.target import reached
+
+    async with reached(config, ANSWER_SECONDS) as target:
+        found = await gather(config, target, limits)
+        with Live(_picture(found), console=screen, auto_refresh=False) as live, suppress(asyncio.CancelledError):
             while True:
-                time.sleep(REFRESH_SECONDS)
-                found = run_async(gather(config, limits))
+                await asyncio.sleep(REFRESH_SECONDS)
+                found = await gather(config, target, limits)
                 live.update(_picture(found), refresh=True)
-    except KeyboardInterrupt:
-        return int(found.exit_code)
+    return found
 
 
 def _picture(found: "Status") -> RenderableType:
-    from cdc.observe.status import NEW
-
-    told, new = found.to_json(), found.phase == NEW
+    told = found.to_json()
     style = _STYLES.get(found.exit_code, "red")
     troubles = [Text(f"! {what}", style=style) for what in told["warnings"]]
-    facts = facts_of(
-        [
-            ("phase", Text().append(told["phase"], style=style)),
-            ("lag", None if new else _lag(told["lag"])),
-            ("last apply", time_text(told["last_apply"])),
-            ("daemon", None if new else _daemon(told)),
-            ("quarantine", None if new else _quarantine(told["quarantine"])),
-            ("verified", None if new else _verification(told["verification"])),
-            ("snapshot", time_text(told["snapshot"]["taken_at"])),
-            ("source", told["source"]["path"]),
-            ("target", told["target"]["where"]),
-            ("next step", told["next_step"]),
-        ]
-    )
-    return Group(*troubles, facts)
+    return Group(*troubles, facts_of(_facts(told, style)))
+
+
+def _facts(told: dict[str, Any], style: str) -> list[tuple[str, object]]:
+    new, loaded = told["phase"] == "new", told["position"]["seq"] is not None or told["phase"] == "unknown"
+    return [
+        ("phase", Text().append(told["phase"], style=style)),
+        ("lag", _lag(told["lag"]) if loaded else None),
+        ("last apply", time_text(told["last_apply"])),
+        ("daemon", None if new else _daemon(told)),
+        ("quarantine", _quarantine(told["quarantine"]) if loaded else None),
+        ("verified", _verification(told) if loaded else None),
+        ("snapshot", time_text(told["snapshot"]["taken_at"])),
+        ("state", _state(told["state"])),
+        ("source", told["source"]["path"]),
+        ("target", told["target"]["where"]),
+        ("next step", told["next_step"]),
+    ]
 
 
 def _lag(lag: dict[str, Any]) -> str:
@@ -108,19 +120,35 @@ def _lag(lag: dict[str, Any]) -> str:
 
 
 def _daemon(told: dict[str, Any]) -> str:
-    daemon, heartbeat = told["daemon"], told["heartbeat_age_seconds"]
-    if daemon["running"] is None:
-        return "unknown"
+    daemon, activity, heartbeat = told["daemon"], told["activity"], told["heartbeat_age_seconds"]
     if not daemon["running"]:
-        return "not running"
+        return "unknown" if daemon["running"] is None else "not running"
     seen = f", last heartbeat {seconds_text(heartbeat)} ago" if heartbeat is not None else ""
-    return f"running ({daemon['owner']}){seen}"
+    owner = f" ({daemon['owner']})" if daemon["owner"] else ""
+    return f"{_activity(activity, told['at']) or 'running'}{owner}{seen}"
 
 
-def _verification(verification: dict[str, Any]) -> str:
-    if verification["result"] is None:
-        return "never; `cdc verify` compares every row"
-    return f"{verification['result']}, {seconds_text(max(0.0, verification['age_seconds']))} ago"
+def _activity(activity: dict[str, Any], at: str) -> str | None:
+    if activity["doing"] is None:
+        return None
+    lasts = datetime.fromisoformat(at) - datetime.fromisoformat(activity["since"])
+    tries = f" after {counted(activity['attempts'], 'failed attempt')}" if activity["attempts"] else ""
+    return f"{activity['doing']} for {seconds_text(max(0.0, lasts.total_seconds()))}{tries}"
+
+
+def _verification(told: dict[str, Any]) -> str:
+    verification = told["verification"]
+    if verification["result"] is not None:
+        return f"{verification['result']}, {seconds_text(verification['age_seconds'])} ago"
+    return "never; `cdc verify` compares every row" if told["target"]["reachable"] else "unknown"
+
+
+def _state(state: dict[str, Any]) -> str:
+    parts = {name.replace("_", " "): size for name, size in state["bytes"].items() if size}
+    each = ", ".join(f"{name} {bytes_text(size)}" for name, size in parts.items())
+    free = state["free_bytes"].get("state")
+    room = f"{bytes_text(free)} free" if free is not None else ""
+    return "; ".join(filter(None, [each, room]))
 
 
 def _quarantine(quarantine: dict[str, Any]) -> str:

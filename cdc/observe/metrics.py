@@ -42,7 +42,7 @@ def served(config: Config, vitals: Vitals) -> Iterator[str | None]:
         yield None
         return
     registry = CollectorRegistry()
-    vitals.counting = (*vitals.counting, Tally(registry))
+    vitals.listeners = (*vitals.listeners, Tally(registry))
     gauges = Gauges(config, vitals)
     registry.register(gauges)
     ProcessCollector(registry=registry)

@@ -7,25 +7,32 @@ databases cannot be reached, and before anything was set up.
 import asyncio
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from cdc.config import Config
 from cdc.errors import ExitCode
+from cdc.observe import presence, state_folder
+from cdc.observe.presence import Presence
+from cdc.observe.state_folder import StateFolder
 from cdc.postgres.status import TargetFacts, read_target
+from cdc.postgres.target import Target
 from cdc.sqlite.lag import SourceFacts, read_source
 from cdc.sqlite.manifest import Manifest
 from cdc.sqlite.snapshot import latest
+from cdc.vitals import Doing
 
-NEW = "new"
-REPLICATE = "replicate"
+NEW: Final = "new"
+REPLICATE: Final = "replicate"
+NO_SIGN_SECONDS: Final = 300.0  # a daemon shows that it lives far more often, but for a single long transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Lag beyond which the operator wants to be warned; None sets no limit."""
+    """Beyond what the operator wants to be warned; None sets no limit."""
 
     max_lag_seconds: float | None = None
     max_lag_changes: int | None = None
+    stale_after_hours: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,8 @@ class Status:
     at: datetime
     source: SourceFacts
     target: TargetFacts
+    folder: StateFolder
+    presence: Presence | None = None
     snapshot: Manifest | None = None
     limits: Limits = Limits()
 
@@ -69,6 +78,19 @@ class Status:
     def unacknowledged(self) -> int:
         """Rows in quarantine that no operator has acknowledged."""
         return sum(w.rows - w.acknowledged for w in self.target.quarantine.values())
+
+    @property
+    def daemon_runs(self) -> bool | None:
+        """Whether a daemon holds the source's lock, or shows itself on this machine; None is unknown."""
+        if self.target.reachable and self.target.daemon:
+            return True
+        return True if self.presence else False if self.target.reachable else None
+
+    @property
+    def verification_age(self) -> float | None:
+        """How old the last whole comparison is in seconds, None when there was none or it is unknown."""
+        checked = self.target.verification
+        return max(0.0, (self.at - checked.finished_at).total_seconds()) if checked else None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -107,16 +129,41 @@ class Status:
     @property
     def warnings(self) -> list[Warned]:
         """What needs an eye while the replication goes on."""
-        found = []
-        if self.phase == REPLICATE and self.target.reachable and not self.target.daemon:
+        return [*self._daemon_warnings(), *self._data_warnings(), *self._low(), *self._late()]
+
+    def _daemon_warnings(self) -> list[Warned]:
+        found, stream = [], self.target.stream
+        if self.phase == REPLICATE and self.daemon_runs is False:
             found.append(Warned("the daemon is not running", "start it: `systemctl start cdc`, or `cdc run`"))
+        if self.presence and self.presence.doing == Doing.WAITING and not self.unreachable:
+            found.append(Warned(f"the daemon waits: {self.presence.error}", "wait: it tries again by itself"))
+        if self.daemon_runs and stream and (stream.heartbeat_age or 0) > NO_SIGN_SECONDS:
+            found.append(
+                Warned(
+                    f"the daemon has shown no sign of life for {(stream.heartbeat_age or 0) / 60:.0f} minutes",
+                    "see its log: it works on one long transaction, or hangs and must be restarted",
+                )
+            )
+        return found
+
+    def _data_warnings(self) -> list[Warned]:
+        found = []
         if self.unacknowledged:
             what = f"rows in quarantine that nobody acknowledged: {self.unacknowledged:,}"
             found.append(Warned(what, "look at them with `cdc quarantine list`"))
-        checked = self.target.verification
+        checked, limit = self.target.verification, self.limits.stale_after_hours
         if checked and checked.result != "equal":
             found.append(Warned(f"the last comparison was not equal: {checked.result}", "see `cdc verify`"))
-        return found + self._late()
+        if limit and (self.verification_age or 0) > limit * 3600:
+            found.append(Warned(f"the last comparison is over {limit:g} hours old", "compare again: `cdc verify`"))
+        return found
+
+    def _low(self) -> list[Warned]:
+        names = {"state": "the state folder", "source": "the SQLite file"}
+        return [
+            Warned(f"the disk of {names[disk]} is nearly full", "free space on it, before writes of others fail")
+            for disk in self.folder.low
+        ]
 
     def _late(self) -> list[Warned]:
         found = []
@@ -140,7 +187,7 @@ class Status:
                 return "wait: the daemon is catching up"
             case "replicate":
                 return "nothing: Postgres follows the application"
-            case _ if self.target.daemon:
+            case _ if self.daemon_runs:
                 return "wait: the first copy is being made"
             case _:
                 return "run `cdc up`: it goes on where the first copy ended"
@@ -156,6 +203,21 @@ class Status:
             "source": self._source_json(),
             "lag": {"changes": self.lag_changes, "seconds": self.lag_seconds},
             **self._target_json(),
+            "activity": self._activity_json(),
+            "state": {
+                "dir": str(self.folder.path),
+                "bytes": dict(self.folder.parts),
+                "free_bytes": dict(self.folder.free),
+            },
+        }
+
+    def _activity_json(self) -> dict[str, Any]:
+        shown = self.presence
+        return {
+            "doing": shown.doing if shown else None,
+            "since": shown.since if shown else None,
+            "error": shown.error if shown else None,
+            "attempts": shown.attempts if shown else None,
         }
 
     def _source_json(self) -> dict[str, Any]:
@@ -173,7 +235,7 @@ class Status:
             "changes_applied": stream.changes if stream else None,
             "last_apply": applied.isoformat() if applied else None,
             "heartbeat_age_seconds": stream.heartbeat_age if stream else None,
-            "daemon": {"running": bool(target.daemon) if target.reachable else None, "owner": target.daemon},
+            "daemon": {"running": self.daemon_runs, "owner": target.daemon},
             "quarantine": {
                 "total": sum(w.rows for w in waiting.values()) if target.reachable else None,
                 "acknowledged": sum(w.acknowledged for w in waiting.values()) if target.reachable else None,
@@ -186,7 +248,7 @@ class Status:
             "verification": {
                 "result": checked.result if checked else None,
                 "finished_at": checked.finished_at.isoformat() if checked else None,
-                "age_seconds": (self.at - checked.finished_at).total_seconds() if checked else None,
+                "age_seconds": self.verification_age,
             },
             "stopped": {
                 "reason": stream.stopped_reason if stream else None,
@@ -195,11 +257,23 @@ class Status:
         }
 
 
-async def gather(config: Config, limits: Limits = Limits()) -> Status:
-    """The picture of now. Never raises for a database that cannot be reached: the picture then says so."""
+async def gather(config: Config, target: Target, limits: Limits = Limits()) -> Status:
+    """The picture of now. Never raises for a database that cannot be reached: the picture then says so.
+
+    Each of the two is asked for a few seconds at most.
+    """
+    shown = presence.look(config)
     source = await asyncio.to_thread(read_source, config.source)
-    target = await read_target(config, source.source_id)
-    if source.capture_installed and target.stream and target.stream.seq is not None:
-        source = await asyncio.to_thread(read_source, config.source, target.stream.seq)
+    told = await read_target(config, target, source.source_id, daemon_runs=shown is not None)
+    if source.capture_installed and told.stream and told.stream.seq is not None:
+        source = await asyncio.to_thread(read_source, config.source, told.stream.seq)
     newest = latest(config.state.dir / "snapshots")
-    return Status(datetime.now(UTC), source, target, newest.manifest if newest else None, limits)
+    return Status(
+        at=datetime.now(UTC),
+        source=source,
+        target=told,
+        folder=await asyncio.to_thread(state_folder.measure, config),
+        presence=shown,
+        snapshot=newest.manifest if newest else None,
+        limits=limits,
+    )

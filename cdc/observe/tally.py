@@ -7,14 +7,15 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from cdc.model import AppliedBatch
 from cdc.observe import catalogue
 from cdc.observe.catalogue import Metric
+from cdc.vitals import Listener
 
 # From a single row on a fast machine to a whole table of millions.
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 ACTIONS: Final = ("upserted", "deleted", "quarantined", "released")
 
 
-class Tally:
-    """Counts what `Vitals` tells."""
+class Tally(Listener):
+    """Counts what the daemon does."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def counter(metric: Metric) -> Counter:

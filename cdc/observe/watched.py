@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from cdc.config import Config
+from cdc.observe import presence
 from cdc.vitals import Vitals
 
 
@@ -15,6 +16,7 @@ def observed(config: Config) -> Iterator[Vitals]:
     """
     vitals = Vitals()
     with ExitStack() as shown:
+        shown.enter_context(presence.shown(config, vitals))
         if config.metrics.listen is not None:
             from cdc.observe.metrics import served  # noqa: PLC0415 (memory that only who wants metrics shall pay)
 

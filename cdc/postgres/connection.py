@@ -168,7 +168,7 @@ async def _refuse_old(connection: Connection, dsn: str) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
 @contextmanager

@@ -138,21 +138,28 @@ def bundled_binaries() -> Path:
     )
 
 
-def start(folder: Path, *, binaries: Path | None = None, settings: Mapping[str, str] | None = None) -> EmbeddedServer:
+def start(
+    folder: Path,
+    *,
+    binaries: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+    ready_seconds: float = READY_SECONDS,
+) -> EmbeddedServer:
     """The server that keeps its data in `folder`, made on first use and reused when it is running.
 
     `settings` hold for this start only. When this returns, the server accepts connections. Raises `TargetUnavailable`
-    when it cannot be started now, `TargetError` when the data there belongs to another version of Postgres.
+    when it cannot be started now or is not ready in time, `TargetError` when the data there belongs to another version
+    of Postgres.
     """
     folder = folder.resolve()
     with _translated(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _one_start_at_a_time(folder):
             if _postmaster(folder / "data") is not None:
-                running = _wait_until_ready(folder, None, "", 0)
+                running = _wait_until_ready(folder, None, "", 0, ready_seconds)
                 return EmbeddedServer(folder, running.socket, running.pid, owned=False)
             runner = runner_for(folder, binaries or bundled_binaries())
-            return _launch(folder, runner, settings or {})
+            return _launch(folder, runner, settings or {}, ready_seconds)
 
 
 def find(folder: Path) -> str | None:
@@ -168,7 +175,7 @@ def _dsn(socket: Path, database: str) -> str:
 # --- starting --------------------------------------------------------------------------------------------------------
 
 
-def _launch(folder: Path, runner: Runner, settings: Mapping[str, str]) -> EmbeddedServer:
+def _launch(folder: Path, runner: Runner, settings: Mapping[str, str], ready_seconds: float) -> EmbeddedServer:
     data, log = folder / "data", folder / "server.log"
     runner.hand_over(folder)
     if not data.exists():
@@ -189,7 +196,7 @@ def _launch(folder: Path, runner: Runner, settings: Mapping[str, str]) -> Embedd
             env=environment(),
             start_new_session=True,  # an interrupt from the terminal is for us to handle, not for the server
         )
-    running = _wait_until_ready(folder, process, stale, written_before)
+    running = _wait_until_ready(folder, process, stale, written_before, ready_seconds)
     return EmbeddedServer(folder, running.socket, running.pid, owned=True, _process=process)
 
 
@@ -313,9 +320,9 @@ def _drop_recycled(data: Path) -> None:
 
 
 def _wait_until_ready(
-    folder: Path, process: "subprocess.Popen[bytes] | None", stale: str, log_from: int
+    folder: Path, process: "subprocess.Popen[bytes] | None", stale: str, log_from: int, ready_seconds: float
 ) -> _Postmaster:
-    deadline = time.monotonic() + READY_SECONDS
+    deadline = time.monotonic() + ready_seconds
     while time.monotonic() < deadline:
         ended = process is not None and process.poll() is not None
         found = _postmaster(folder / "data", stale)
@@ -327,7 +334,7 @@ def _wait_until_ready(
         time.sleep(_POLL_SECONDS)
     # It is left running: recovery goes on, and the next start finds it.
     raise TargetUnavailable(
-        f"the embedded Postgres in {folder} is not ready after {READY_SECONDS:.0f} seconds",
+        f"the embedded Postgres in {folder} is not ready after {ready_seconds:.0f} seconds",
         remedy=f"wait, if {folder / 'server.log'} shows that it is recovering; it will be found when it is ready",
     )
 

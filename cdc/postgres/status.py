@@ -1,5 +1,6 @@
 """What `cdc status` asks Postgres: how far the stream is, what is in quarantine, and whether the daemon lives."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,14 +11,16 @@ from asyncpg import Record
 
 from cdc.config import EMBEDDED, Config
 from cdc.errors import TargetError
-from cdc.postgres.connection import Connection, lock_key, translated, where
+from cdc.postgres.connection import Connection, hang_up, lock_key, translated, where
+from cdc.postgres.embedded import find
 from cdc.postgres.statements import load
-from cdc.postgres.target import connected, embedded_folder
+from cdc.postgres.target import Target, embedded_folder
 from cdc.postgres.verification import Verification
 from cdc.postgres.verification import latest as latest_verification
 from cdc.vitals import TargetFindings
 
 SQL: Final = load("status")
+ANSWER_SECONDS: Final = 5.0  # who asks for the status wants an answer soon, if only that Postgres gives none
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +72,32 @@ def never_started(config: Config) -> bool:
     return config.target.embedded and not (embedded_folder(config) / "data").exists()
 
 
-async def read_target(config: Config, source_id: str | None) -> TargetFacts:
-    """What Postgres knows of the source; never raises `TargetError`. Without an id the source is found by its path."""
+async def read_target(config: Config, target: Target, source_id: str | None, *, daemon_runs: bool) -> TargetFacts:
+    """What Postgres knows of the source, asked for a few seconds at most; never raises `TargetError`.
+
+    Without an id the source is found by its path. An embedded server is left for a running daemon to start.
+    """
     facts = TargetFacts(target_name(config))
     if never_started(config):
         return replace(facts, reachable=True)
+    if config.target.embedded and daemon_runs and find(embedded_folder(config)) is None:
+        return replace(facts, error="the embedded Postgres does not run now", remedy="wait: the daemon starts it")
     try:
-        async with connected(config, "status") as connection:
-            with translated("reading the status"):
-                return await _read(connection, replace(facts, reachable=True), source_id, str(config.source.path))
+        async with asyncio.timeout(ANSWER_SECONDS):
+            connection = await target.connect("status")
+            try:
+                with translated("reading the status"):
+                    return await _read(connection, replace(facts, reachable=True), source_id, str(config.source.path))
+            finally:
+                await hang_up(connection)
     except TargetError as error:
         return replace(facts, error=error.message, remedy=error.remedy)
+    except TimeoutError:
+        return replace(
+            facts,
+            error=f"Postgres at {facts.where} did not answer within {ANSWER_SECONDS:.0f} seconds",
+            remedy="see what the server is doing: it hangs, or is too busy to answer",
+        )
 
 
 async def findings(connection: Connection, source_id: str) -> TargetFindings:

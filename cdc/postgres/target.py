@@ -11,7 +11,7 @@ from cdc.config import Config
 from cdc.errors import TargetUnavailable
 from cdc.postgres import embedded
 from cdc.postgres.connection import Connection, connect, hang_up, password_for
-from cdc.postgres.embedded import EmbeddedServer
+from cdc.postgres.embedded import READY_SECONDS, EmbeddedServer
 
 
 def embedded_folder(config: Config) -> Path:
@@ -26,11 +26,12 @@ def running_dsn(config: Config) -> str | None:
 
 class Target:
     """The configured Postgres. An embedded server is started when it does not run, also when it died meanwhile, and
-    stopped by the last who leaves it, whoever started it.
+    stopped by the last who leaves it, whoever started it. `ready_seconds` is how long it may take to start or recover.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, ready_seconds: float = READY_SECONDS) -> None:
         self._config = config
+        self._ready_seconds = ready_seconds
         self._server: EmbeddedServer | None = None
         self._use: int | None = None
 
@@ -55,7 +56,7 @@ class Target:
     def _start(self, folder: Path) -> EmbeddedServer:
         if self._use is None:
             self._use = _begin_use(folder)
-        server = embedded.start(folder)
+        server = embedded.start(folder, ready_seconds=self._ready_seconds)
         if self._server is None or server.owned:
             self._server = server
         return server
@@ -89,9 +90,9 @@ def _begin_use(folder: Path) -> int:
 
 
 @asynccontextmanager
-async def reached(config: Config) -> AsyncIterator[Target]:
+async def reached(config: Config, ready_seconds: float = READY_SECONDS) -> AsyncIterator[Target]:
     """The target for the time of a block."""
-    target = Target(config)
+    target = Target(config, ready_seconds)
     try:
         yield target
     finally:

@@ -16,7 +16,7 @@ COUNT = "SELECT count(*) FROM t WHERE done"
 
 
 def asking(config: Config, *expect: Expectation) -> Config:
-    return msgspec.structs.replace(config, verify=Verify(list(expect)))
+    return msgspec.structs.replace(config, verify=Verify(expect=list(expect)))
 
 
 async def verified(config: Config) -> VerifyReport:

@@ -1,0 +1,119 @@
+"""What a running daemon shows of itself in the state folder, so that others know of it while Postgres is away.
+
+The daemon holds a lock on a small file for as long as it runs; the kernel drops it with the process. Nothing depends on
+the file: a daemon that cannot write it runs without.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cdc.config import Config
+from cdc.vitals import Listener, Vitals
+
+FILE: Final = "daemon.json"
+_ATTEMPTS: Final = 50  # to get the lock, which others hold only for as long as it takes to look
+_BETWEEN_SECONDS: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A daemon that runs on this machine: its process, what it is doing and since when (ISO 8601).
+
+    `error` is why the last attempt failed and `attempts` how many failed in a row, None and 0 while all is well.
+    """
+
+    pid: int
+    source: str
+    doing: str
+    since: str
+    error: str | None
+    attempts: int
+
+
+@contextmanager
+def shown(config: Config, vitals: Vitals) -> Iterator[None]:
+    """Show the daemon for the time of a block."""
+    file = config.state.dir / FILE
+    handle = _claimed(file)
+    if handle is None:
+        yield
+        return
+    showing = _Showing(handle, str(config.source.path))
+    vitals.listeners = (*vitals.listeners, showing)
+    showing.turned(vitals)
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def look(config: Config) -> Presence | None:
+    """The daemon of this source as it shows itself on this machine; None when none does, or it may not be seen."""
+    try:
+        with (config.state.dir / FILE).open("rb") as file:
+            if _lock(file.fileno(), fcntl.LOCK_SH):
+                return None  # left by a daemon that was killed
+            found = Presence(**json.load(file))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if found.source == str(config.source.path) else None
+
+
+class _Showing(Listener):
+    """Writes what the daemon does into the file, when it turns to something else."""
+
+    def __init__(self, handle: int, source: str) -> None:
+        self._handle = handle
+        self._source = source
+        self._doing = ""
+        self._since = ""
+
+    def turned(self, vitals: Vitals) -> None:
+        """The daemon does something else now, or an attempt failed."""
+        if vitals.doing.value != self._doing:
+            self._doing, self._since = vitals.doing.value, datetime.now(UTC).isoformat(timespec="seconds")
+        told = Presence(os.getpid(), self._source, self._doing, self._since, vitals.last_error, vitals.attempts)
+        line = json.dumps(asdict(told)).encode() + b"\n"
+        with suppress(OSError):  # a full disk is no reason to end
+            os.pwrite(self._handle, line, 0)
+            os.ftruncate(self._handle, len(line))
+
+
+def _claimed(file: Path) -> int | None:
+    """The file, made where it is missing, and locked; None when another daemon has it or the folder refuses it."""
+    for _ in range(_ATTEMPTS):
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return None
+        if _lock(handle, fcntl.LOCK_EX) and _still_named(file, handle):
+            return handle
+        os.close(handle)
+        time.sleep(_BETWEEN_SECONDS)
+    return None
+
+
+def _lock(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _still_named(file: Path, handle: int) -> bool:
+    """Whether the file was not removed by a daemon that ended while this one waited for it."""
+    try:
+        return os.path.samestat(file.stat(), os.fstat(handle))
+    except OSError:
+        return False
