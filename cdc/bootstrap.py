@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from loguru import logger
 from cdc.adoption import Adopted, adapt, compare, require_compatible
 from cdc.config import Config
 from cdc.decisions import recall, remember
-from cdc.errors import SnapshotError, SourceError, TargetError
+from cdc.errors import CdcError, SnapshotError, SourceError, TargetError
 from cdc.faults import crash_point
 from cdc.mapping import TableProfile, map_schema
 from cdc.model import Position, Progress, SourceSchema, TableMap
@@ -27,9 +27,9 @@ from cdc.risks import kept_out
 from cdc.sqlite import changelog, triggers
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.catalogue import read_schema
-from cdc.sqlite.connection import open_copy
+from cdc.sqlite.connection import no_tables, open_copy
 from cdc.sqlite.profile import profile
-from cdc.sqlite.snapshot import Snapshot, check, latest, rehearse, take
+from cdc.sqlite.snapshot import Snapshot, check, discard, latest, rehearse, take
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +51,40 @@ def snapshots_folder(config: Config) -> Path:
 
 
 async def take_snapshot(config: Config, progress: Progress) -> Snapshot:
-    """Install capture, then take a checked copy that knows its position in the changelog, and rehearse its restore."""
-    await asyncio.to_thread(sqlite.install, config)
-    with _shown(progress, "snapshot (bytes)") as shown:
-        taken = await asyncio.to_thread(
-            take,
-            config.source.path,
-            snapshots_folder(config),
-            max_writer_pause_seconds=config.snapshot.max_writer_pause_seconds,
-            progress=shown,
-        )
-        await asyncio.to_thread(rehearse, taken)
+    """Install capture, then take a checked copy that knows its position in the changelog, and rehearse its restore.
+
+    What cannot be mapped is refused before anything is written; capture that led to no snapshot is taken out again.
+    """
+    had_capture = await asyncio.to_thread(_install, config)
+    try:
+        with _shown(progress, "snapshot (bytes)") as shown:
+            return await asyncio.to_thread(_rehearsed, config, shown)
+    except CdcError:
+        if not had_capture:
+            # Else the changelog would grow, and nobody would read it.
+            with suppress(CdcError):
+                await asyncio.to_thread(remove_capture, config)
+        raise
+
+
+def _install(config: Config) -> bool:
+    """Make capture whole, for tables that can be mapped; tells whether there was one before."""
+    look = sqlite.look(config)
+    if not look.schema.tables:
+        raise no_tables(config.source.path)
+    map_schema(look.schema, config)
+    sqlite.install(config)
+    return look.capture is not None
+
+
+def _rehearsed(config: Config, progress: "_Absolute") -> Snapshot:
+    pause = config.snapshot.max_writer_pause_seconds
+    taken = take(config.source.path, snapshots_folder(config), max_writer_pause_seconds=pause, progress=progress)
+    try:
+        rehearse(taken)
+    except CdcError:
+        discard(taken)
+        raise
     return taken
 
 
@@ -158,6 +181,8 @@ async def build_plan(config: Config) -> Plan:
     """
     async with _copy_for_plan(config) as database:
         copy = await asyncio.to_thread(read_copy, config, database)
+        if not copy.schema.tables:
+            raise no_tables(config.source.path)
         maps = map_schema(copy.schema, config, copy.profiles)
         found = await _look_at_adopted(config, maps)
         maps = adapt(maps, found)

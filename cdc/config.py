@@ -13,7 +13,6 @@
 Relative paths are relative to the configuration file.
 """
 
-import difflib
 import fnmatch
 import ipaddress
 import json
@@ -26,7 +25,7 @@ from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
-from cdc.errors import ConfigError
+from cdc.errors import ConfigError, did_you_mean
 
 DEFAULT_FILE: Final = "cdc.toml"
 EMBEDDED: Final = "embedded"
@@ -279,11 +278,9 @@ def _section(raw: object, kind: type[S], place: str, file: str) -> S:
     where = f"in [{place}]" if place else "at the top level"
     for key in raw:
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
-            meant = f"did you mean `{near[0]}`? " if near else ""
             raise ConfigError(
                 f"{file}: unknown key `{key}` {where}",
-                remedy=f"{meant}correct or remove it; what may stand there: {', '.join(fields)}",
+                remedy=f"{did_you_mean(key, fields)}correct or remove it; what may stand there: {', '.join(fields)}",
             )
     for key, field in fields.items():
         if field.required and key not in raw:

@@ -11,7 +11,7 @@ from typing import Any
 
 from cdc.decisions import dropped_columns
 from cdc.errors import SchemaDrift
-from cdc.model import KeyKind, TableMap
+from cdc.model import KeyKind, SourceSchema, TableMap
 from cdc.sqlite.source import Look
 
 
@@ -38,7 +38,7 @@ def judge(now: Look, maps: Mapping[str, TableMap], decided: Mapping[str, Any], k
     """
     if now.capture is None:
         raise ValueError("drift is judged on a file with capture")
-    _refuse_lost(now, maps, decided)
+    _refuse_lost_columns(maps, decided)
     captured = {table.name for table in now.capture.tables.values()}
     new = tuple(t.name for t in now.schema.tables if t.name not in decided)
     uncaptured = tuple(t.name for t in now.schema.tables if t.name not in captured and t.name not in new)
@@ -59,14 +59,18 @@ def judge(now: Look, maps: Mapping[str, TableMap], decided: Mapping[str, Any], k
     )
 
 
-def _refuse_lost(now: Look, maps: Mapping[str, TableMap], decided: Mapping[str, Any]) -> None:
-    names = {t.name for t in now.schema.tables}
+def refuse_lost_tables(schema: SourceSchema, decided: Mapping[str, Any]) -> None:
+    """Raises `SchemaDrift` when a replicated table is gone; to be asked before the tables are mapped."""
+    names = {t.name for t in schema.tables}
     lost = [name for name in decided if name not in names]
     if lost:
         raise SchemaDrift(
             f"replicated tables are no longer in the SQLite file, or were renamed: {', '.join(lost)}",
             remedy="if that is meant, add them to `exclude` in [replicate] and drop or keep their copies in Postgres",
         )
+
+
+def _refuse_lost_columns(maps: Mapping[str, TableMap], decided: Mapping[str, Any]) -> None:
     for mapped in maps.values():
         gone = dropped_columns(mapped, decided)
         if gone:

@@ -4,6 +4,8 @@ Every error names the thing, the reason and the remedy. Driver errors (apsw, asy
 into this tree where the driver is used; nothing above those layers knows the drivers' classes.
 """
 
+import difflib
+from collections.abc import Iterable
 from enum import Enum, IntEnum
 
 
@@ -119,3 +121,10 @@ class MappingError(CdcError):
     """A table or column cannot be mapped as configured."""
 
     exit_code = ExitCode.CONFIG
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """The beginning of a remedy for a name that is not known: the nearest known one as a question, or nothing."""
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(given.lower(), by_lower, n=1)
+    return f"did you mean `{by_lower[near[0]]}`? " if near else ""

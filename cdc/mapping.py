@@ -5,25 +5,17 @@ Where it gives none (dates, untyped columns, unknown names) the data decides, an
 value that is there exactly.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from cdc.config import ColumnOptions, Config, TableOptions
-from cdc.errors import MappingError
+from cdc.mapping_checks import check, has, in_key, refuse_missing, refuse_twins, refuse_unknown, same
 from cdc.model import Affinity, Column, ColumnMap, KeyKind, SourceSchema, Table, TableMap
 from cdc.quoting import quote
 
 ROWID_COLUMN: Final = "_cdc_rowid"
 LITERAL: Final = "literal"  # what an operator writes as `type` to keep any value as its SQL literal, in a text column
-LONGEST_NAME_BYTES: Final = 63
-MOST_COLUMNS: Final = 1600
-MOST_KEY_COLUMNS: Final = 32
-KEY_TYPES: Final = ("bigint", "text", "double precision", "bytea", "boolean", "numeric")
-
-_SYSTEM_COLUMNS: Final = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
-_TYPE_TEXT: Final = re.compile(r'["\w]["\w. ]*(\( *\d+ *(, *-?\d+ *)?\))?[\w ]*(\[\])*')
 _ALIASES: Final = {
     "int8": "bigint",
     "int": "integer",
@@ -121,12 +113,9 @@ def map_schema(
     Raises `MappingError` as `map_table` does, and when two tables go to one target or the configuration names a
     table that is not there.
     """
-    known = {t.name.lower() for t in schema.tables} | {left.name.lower() for left in schema.left_out}
-    for name in config.tables:
-        if name.lower() not in known:
-            raise MappingError(f"[tables.{name}]: there is no such table", remedy="correct or remove that section")
+    refuse_missing(schema, config)
     maps = tuple(map_table(t, config, (profiles or {}).get(t.name)) for t in schema.tables)
-    _refuse_twins((m.target for m in maps), "tables", "set `target` for one of them")
+    refuse_twins((m.target for m in maps), "tables")
     return maps
 
 
@@ -136,69 +125,35 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     Raises `MappingError` when a name, a type or the key cannot be taken as configured.
     """
     options = config.options(table.name)
-    _refuse_unknown(table, options)
+    refuse_unknown(table, options)
     adopted = config.adopts(table.name)
     columns = [_map_column(table, c, options, profile) for c in table.columns if not _skipped(c, options)]
     if adopted:  # literals stand only where the operator wants them: the column is not ours to choose
         columns = [
             replace(c, literal=c.literal and _options(options, c.source or c.target).type == LITERAL) for c in columns
         ]
-    columns += [_extra_column(table, name, o) for name, o in options.columns.items() if not _has(table, name)]
-    key = tuple(c.target for name in table.key.columns for c in columns if _same(c.source, name))
+    columns += [_extra_column(table, name, o) for name, o in options.columns.items() if not has(table, name)]
+    key = tuple(c.target for name in table.key.columns for c in columns if same(c.source, name))
     if table.key.kind is KeyKind.ROWID:
         rowid = _rowid_column(table, columns)
         columns, key = [rowid, *columns], (rowid.target,)
     mapped = TableMap(table, config.target.schema, options.target or table.name, tuple(columns), key, adopted)
-    _check(mapped)
+    check(mapped)
     return mapped
 
 
-def _same(a: str | None, b: str) -> bool:
-    return a is not None and a.lower() == b.lower()
-
-
-def _has(table: Table, name: str) -> bool:
-    return any(_same(c.name, name) for c in table.columns)
-
-
 def _skipped(column: Column, options: TableOptions) -> bool:
-    return any(_same(column.name, name) for name in options.skip)
-
-
-def _in_key(table: Table, column: Column) -> bool:
-    return table.key.kind is not KeyKind.ROWID and any(_same(column.name, k) for k in table.key.columns)
+    return any(same(column.name, name) for name in options.skip)
 
 
 def _options(options: TableOptions, column: str) -> ColumnOptions:
-    return next((o for name, o in options.columns.items() if _same(column, name)), ColumnOptions())
-
-
-def _refuse_unknown(table: Table, options: TableOptions) -> None:
-    for name in options.skip:
-        if not _has(table, name):
-            raise MappingError(
-                f"[tables.{table.name}] skips {name}, which the table does not have", remedy="remove it from `skip`"
-            )
-        if _in_key(table, table.column(name)):
-            raise MappingError(
-                f"[tables.{table.name}] skips {name}, which identifies the rows",
-                remedy='keep it, or set `key = "rowid"` for the table',
-            )
-    for name, column in options.columns.items():
-        where = f"[tables.{table.name}.columns.{name}]"
-        if not _has(table, name) and column.expression is None:
-            raise MappingError(f"{where}: the table has no such column", remedy="correct the name, or set `expression`")
-        if column.expression is not None and _has(table, name) and _in_key(table, table.column(name)):
-            raise MappingError(
-                f"{where}: {name} identifies the rows and cannot be replaced by an expression",
-                remedy="put the expression into a column of its own",
-            )
+    return next((o for name, o in options.columns.items() if same(column, name)), ColumnOptions())
 
 
 def _map_column(table: Table, column: Column, options: TableOptions, profile: TableProfile | None) -> ColumnMap:
     chosen = _options(options, column.name)
     found = (profile.column(column.name) if profile else None) or ColumnProfile(column.name)
-    type_, literal = _chosen(chosen.type) if chosen.type else _decide(column, _in_key(table, column), found)
+    type_, literal = _chosen(chosen.type) if chosen.type else _decide(column, in_key(table, column), found)
     return ColumnMap(
         target=chosen.target or column.name,
         expression=chosen.expression or quote(column.name),
@@ -213,15 +168,13 @@ def _chosen(type_: str) -> tuple[str, bool]:
 
 
 def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
-    if not chosen.expression:
-        raise MappingError(f"{table.name}.{name}: `expression` is empty", remedy="write SQL that SQLite can evaluate")
     type_, literal = _chosen(chosen.type or "text")
-    return ColumnMap(chosen.target or name, chosen.expression, type_, literal=literal)
+    return ColumnMap(chosen.target or name, chosen.expression or "NULL", type_, literal=literal)
 
 
 def _rowid_column(table: Table, columns: list[ColumnMap]) -> ColumnMap:
     name = ROWID_COLUMN
-    while any(_same(c.target, name) for c in columns):
+    while any(same(c.target, name) for c in columns):
         name += "_"
     return ColumnMap(name, quote(table.key.columns[0]), "bigint")
 
@@ -301,75 +254,3 @@ def _when_empty(name: str) -> str:
     if name in ("TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE"):
         return "timestamptz"
     return "text" if name.startswith("TIME") and not name.startswith("TIMESTAMP") else "timestamp"
-
-
-# --- checks ---------------------------------------------------------------------------------------------------------
-
-
-def _check(mapped: TableMap) -> None:
-    table = mapped.source.name
-    _check_name(mapped.target, f"table {table}", f"[tables.{table}]")
-    for column in mapped.columns:
-        place = column.source or column.target
-        _check_name(column.target, f"column {place} of table {table}", f"[tables.{table}.columns.{place}]")
-        _check_column(table, column)
-    _refuse_twins(mapped.target_columns, f"columns of table {table}", "set `target` for one of them")
-    if len(mapped.columns) > MOST_COLUMNS:
-        raise MappingError(
-            f"table {table} has {len(mapped.columns)} columns, Postgres allows {MOST_COLUMNS}",
-            remedy=f"name the ones to leave out in `skip` of [tables.{table}]",
-        )
-    _check_key(mapped)
-
-
-def _check_key(mapped: TableMap) -> None:
-    table = mapped.source.name
-    rowid = f'set `key = "rowid"` in [tables.{table}]'
-    if len(mapped.key) > MOST_KEY_COLUMNS:
-        raise MappingError(
-            f"the key of table {table} has {len(mapped.key)} columns, Postgres allows {MOST_KEY_COLUMNS}", remedy=rowid
-        )
-    for column in mapped.columns:
-        if column.target in mapped.key and column.type not in KEY_TYPES:
-            raise MappingError(
-                f"column {column.source} of table {table} identifies the rows and cannot be of type {column.type}: "
-                "different keys could become equal",
-                remedy=f"choose one of {', '.join(KEY_TYPES)}, or {rowid}",
-            )
-        if column.target in mapped.key and column.type == "double precision" and _keeps_integers(mapped, column):
-            raise MappingError(
-                f"column {column.source} of table {table} identifies the rows and cannot be of type {column.type}: "
-                "without a type of its own it keeps 1 and 1.0 apart",
-                remedy=f'choose `type = "literal"`, or {rowid}',
-            )
-
-
-def _keeps_integers(mapped: TableMap, column: ColumnMap) -> bool:
-    return column.source is not None and mapped.source.column(column.source).affinity is Affinity.BLOB
-
-
-def _check_name(name: str, what: str, section: str) -> None:
-    length = len(name.encode("utf-8", "surrogatepass"))
-    if 0 < length <= LONGEST_NAME_BYTES:
-        return
-    reason = f"{length} bytes long, Postgres keeps {LONGEST_NAME_BYTES}" if length else "empty, which Postgres refuses"
-    raise MappingError(f"the target name of {what} is {reason}", remedy=f"set `target` in {section}")
-
-
-def _check_column(table: str, column: ColumnMap) -> None:
-    section = f"[tables.{table}.columns.{column.source or column.target}]"
-    if column.target in _SYSTEM_COLUMNS:
-        raise MappingError(
-            f"column {column.target} of table {table} has a name that Postgres keeps for itself",
-            remedy=f"set `target` in {section}",
-        )
-    if not _TYPE_TEXT.fullmatch(column.type):
-        raise MappingError(f"{section}: {column.type!r} is not the name of a type", remedy="correct `type`")
-
-
-def _refuse_twins(names: Iterable[str], what: str, remedy: str) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise MappingError(f"two {what} have the target name {name}", remedy=remedy)
-        seen.add(name)

@@ -9,7 +9,7 @@ from cdc import audit
 from cdc.config import Config
 from cdc.convert import compile_converter
 from cdc.decisions import Decisions, recall, remember
-from cdc.drift import Findings, judge
+from cdc.drift import Findings, judge, refuse_lost_tables
 from cdc.errors import SourceChanged, TargetError
 from cdc.faults import crash_point
 from cdc.mapping import map_schema
@@ -48,6 +48,7 @@ class Settling:
         await position.bring_up_to_date(self._connection)
         state = await self._state()
         decided = await self._still_there(state.columns)
+        refuse_lost_tables(look.schema, decided)
         maps = self._maps(look, decided)
         findings = judge(look, maps, decided, state.schema_version)
         if not findings.nothing:

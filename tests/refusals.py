@@ -24,12 +24,13 @@ def refused(
     *,
     run: Callable[..., Outcome] | None = None,
     changes: Sequence[str] = (),
+    with_json: bool = True,
 ) -> str:
     """Give a command that must be refused with the error of this template, as it stands in the source.
 
     Both lines must be those of the source, and both databases and the folder must be as before, except for parts whose
-    names begin with one of `changes`. A command that knows `--json` is given once more with it. `run` gives the
-    command, `Site.run` by default. Returns the error's line.
+    names begin with one of `changes`. A command that knows `--json` is given once more with it, unless `with_json` is
+    false. `run` gives the command, `Site.run` by default. Returns the error's line.
     """
     before = site.picture()
     give = run or site.run
@@ -37,7 +38,7 @@ def refused(
     error, remedy = _two_lines(err)
     assert out == "", f"a refused command answers nothing: {out}"
     _judge(error, remedy, code, template, exit_code)
-    if _knows_json(command):
+    if with_json and _knows_json(command):
         code, out, err = give("-q", "--log-json", *command, "--json")
         told = json.loads(out)
         assert set(told) == {"error", "remedy", "exit_code"}

@@ -186,8 +186,8 @@ def _picture_of_file(name: str, file: Path) -> Picture:
     if content.startswith(b"SQLite format 3\0"):
         try:
             return _picture_of_database(name, file)
-        except apsw.Error:
-            pass  # a damaged one: its bytes then
+        except (apsw.Error, UnicodeEncodeError):
+            pass  # a damaged one, or one whose name SQLite cannot be given: its bytes then
     return {f"{name}: bytes": hashlib.sha256(content).hexdigest()}
 
 

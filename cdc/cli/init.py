@@ -13,9 +13,7 @@ from cdc.cli.command import Command
 from cdc.cli.output import say
 from cdc.cli.session import Session, pass_session
 from cdc.config import DEFAULT_FILE, EMBEDDED, decode_config
-from cdc.errors import ConfigError, SourceUnavailable, UsageError
-
-_HEADER: Final = b"SQLite format 3\0"
+from cdc.errors import ConfigError, UsageError
 
 _TEMPLATE: Final = """\
 # What `cdc` replicates, and where to. Every key is described in docs/configuration.md.
@@ -81,12 +79,15 @@ def init(session: Session, sqlite: Path, target: str, schema: str, force: bool) 
 
     The file is written to cdc.toml, or to the one given with -c. Neither database is touched.
     """
+    from cdc.sqlite.connection import require_database
+
     file = session.config_path
     if file.exists() and not force:
         raise UsageError(
-            f"configuration file {file} exists already", remedy="edit it, name another with -c, or add --force"
+            f"configuration file {file} exists already",
+            remedy="edit it, name another (`cdc -c OTHER.toml init`), or replace it with --force",
         )
-    _require_sqlite(sqlite)
+    require_database(sqlite)
     secret = _check_target(target)
     text = _TEMPLATE.format(path=_toml(_beside(sqlite, file)), dsn=_toml(target), schema=_toml(schema))
     decode_config(tomllib.loads(text), str(file))
@@ -97,21 +98,6 @@ def init(session: Session, sqlite: Path, target: str, schema: str, force: bool) 
         say("better keep the password in PGPASSWORD, PGPASSFILE or `password_file`")
     option = "" if file == Path(DEFAULT_FILE) or "CDC_CONFIG" in os.environ else f"-c {file} "
     say(f"next: `cdc {option}plan` shows what will happen, `cdc {option}up` does it")
-
-
-def _require_sqlite(path: Path) -> None:
-    # Plain reading is right only because nothing in this process has the file open in SQLite: closing any descriptor
-    # of a database file drops the locks that this process holds on it.
-    try:
-        with path.open("rb") as file:
-            header = file.read(len(_HEADER))
-    except OSError as error:
-        raise SourceUnavailable(
-            f"SQLite file {path} cannot be read: {error.strerror}", remedy="name the application's database file"
-        ) from None
-    if header != _HEADER:
-        what = "is not a SQLite database, or is encrypted" if header else "is empty: the application made no table yet"
-        raise SourceUnavailable(f"{path} {what}", remedy="name the application's database file")
 
 
 def _check_target(dsn: str) -> bool:
@@ -125,7 +111,8 @@ def _check_target(dsn: str) -> bool:
         parts, secret = urlsplit(""), False
     if parts.scheme not in {"postgresql", "postgres"}:
         raise UsageError(
-            "the target is neither `embedded` nor a DSN", remedy="write it as postgresql://USER@HOST:5432/DATABASE"
+            "--target is neither `embedded` nor the address of a Postgres database",
+            remedy="write it as postgresql://USER@HOST:5432/DATABASE",
         )
     return secret
 
@@ -153,9 +140,11 @@ def _write(file: Path, text: str, mode: int) -> None:
         partial.replace(file)
     except UnicodeEncodeError:
         raise UsageError(
-            "the path of the SQLite file is not valid UTF-8", remedy="link it under another name and use the link"
+            "the path of the SQLite file is not valid UTF-8",
+            remedy="rename the file, or the folder whose name is not: the configuration is a UTF-8 text",
         ) from None
     except OSError as error:
         raise ConfigError(
-            f"configuration file {file} cannot be written: {error.strerror}", remedy="check the folder's permissions"
+            f"configuration file {file} cannot be written: {error.strerror}",
+            remedy="name a file in a folder where this user may write: `cdc -c FILE init`",
         ) from None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from cdc.mapping import MOST_KEY_COLUMNS
+from cdc.mapping_checks import MOST_KEY_COLUMNS
 from cdc.model import ColumnMap, Index, IndexTerm, KeyKind, TableMap
 from cdc.postgres.script import Made, Names, Note, Statement
 from cdc.postgres.translate import Scope, Untranslatable, translate_condition, translate_value

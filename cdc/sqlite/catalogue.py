@@ -7,13 +7,20 @@ from typing import Final
 
 import apsw
 
-from cdc.config import Config
+from cdc.config import Config, TableOptions
+from cdc.errors import MappingError, SourceError
 from cdc.model import Affinity, Column, ForeignKey, Index, IndexTerm, Key, KeyKind, LeftOut, SourceSchema, Table
 from cdc.quoting import quote
 from cdc.sqlite.connection import translated
 from cdc.sqlite.ddl_text import TableText, index_text, table_text
 
 OURS: Final = "_cdc_"
+# Our tables, and columns that each of them has had in every version.
+OUR_TABLES: Final[Mapping[str, frozenset[str]]] = {
+    "_cdc_changelog": frozenset(["seq", "tid", "op", "at"]),
+    "_cdc_table": frozenset(["tid", "name", "kind", "columns"]),
+    "_cdc_state": frozenset(["id", "source_id", "format"]),
+}
 _ALIASES: Final = ("_rowid_", "rowid", "oid")
 _GENERATED: Final = {2: "virtual", 3: "stored"}
 _NO_KEY: Final = "it declares no key, and columns of it hide every name of its rowid"
@@ -36,9 +43,10 @@ def read_schema(connection: apsw.Connection, config: Config) -> SourceSchema:
     """Every table that can be replicated, in name order, and every object that cannot or shall not, with the reason.
 
     A key choice recorded in `_cdc_table` wins over a fresh one while its columns still identify a row.
-    Raises `SourceError` when SQLite cannot tell.
+    Raises `SourceError` when SQLite cannot tell or a name is taken, `MappingError` for an expression it cannot compute.
     """
     with translated("reading the schema"):
+        refuse_namesakes(connection)
         recorded = recorded_keys(connection)
         tables: list[Table] = []
         left_out: list[LeftOut] = []
@@ -47,7 +55,13 @@ def read_schema(connection: apsw.Connection, config: Config) -> SourceSchema:
             if reason:
                 left_out.append(LeftOut(name, kind, reason))
                 continue
+            if name.lower().startswith(OURS):
+                raise SourceError(
+                    f"{name} in the SQLite file has a name that begins as those of this tool's own tables do",
+                    remedy="leave it out with `exclude` in [replicate], or rename it in the application",
+                )
             table = _read_table(connection, name, without_rowid, strict)
+            _require_computable(connection, table, config.options(name))
             key = _choose_key(connection, table, recorded.get(name.lower()), config.options(name).key)
             if key is None:
                 left_out.append(LeftOut(name, kind, _NO_KEY))
@@ -70,8 +84,35 @@ def _objects(connection: apsw.Connection) -> Iterator[tuple[str, str, bool, bool
     rows = connection.execute(_OBJECTS)
     for name, kind, without_rowid, strict in rows.fetchall():
         lower = str(name).lower()
-        if not lower.startswith(("sqlite_", OURS)):
+        if not lower.startswith("sqlite_") and lower not in OUR_TABLES:
             yield str(name), str(kind), bool(without_rowid), bool(strict)
+
+
+def refuse_namesakes(connection: apsw.Connection) -> None:
+    """Raises `SourceError` when something in the file has the name of a table of ours and is another."""
+    rows = connection.execute("SELECT lower(name) FROM sqlite_schema WHERE type IN ('table', 'view')").fetchall()
+    for name in OUR_TABLES.keys() & {str(row[0]) for row in rows}:
+        columns = {str(row[0]) for row in connection.execute("SELECT name FROM pragma_table_info(?)", (name,))}
+        if not columns >= OUR_TABLES[name]:
+            raise SourceError(
+                f"{name} in the SQLite file is not the table that this tool makes under that name",
+                remedy="rename it in the application: this tool needs that name",
+            )
+
+
+def _require_computable(connection: apsw.Connection, table: Table, options: TableOptions) -> None:
+    for name, column in options.columns.items():
+        if column.expression is None or not column.expression.strip():
+            continue
+        try:
+            # In a condition SQLite also refuses aggregates, which would make one row of all.
+            sql = f"EXPLAIN SELECT 1 FROM {quote(table.name)} AS x WHERE ({column.expression}) IS NULL"
+            connection.execute(sql).fetchall()
+        except apsw.SQLError as error:
+            raise MappingError(
+                f"[tables.{table.name}.columns.{name}]: SQLite cannot compute `expression`: {error}",
+                remedy="write SQL of SQLite over the columns of that table, with functions that SQLite itself has",
+            ) from None
 
 
 def _excluded(config: Config, name: str) -> str:

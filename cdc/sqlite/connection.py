@@ -16,6 +16,7 @@ import apsw
 
 from cdc.errors import SourceBusy, SourceError, SourceUnavailable
 
+_HEADER: Final = b"SQLite format 3\0"
 _ASK_AGAIN_SECONDS: Final = 0.0015
 _STEPS_OF_LIFE: Final = (
     100_000  # of SQLite's virtual machine: milliseconds in memory, half a minute on a cold slow disk
@@ -81,6 +82,33 @@ def open_copy(path: Path) -> apsw.Connection:
     return connection
 
 
+def require_database(path: Path) -> None:
+    """Raises `SourceUnavailable` unless the path names what looks like a SQLite database, which is not opened as one.
+
+    Right only where nothing in this process has the file open in SQLite.
+    """
+    _require_file(path)
+    refuse_network_filesystem(path)
+    try:
+        with path.open("rb") as file:
+            header = file.read(len(_HEADER))
+    except OSError as error:
+        raise _unreachable(path, error) from None
+    if not header:
+        raise no_tables(path)
+    if header != _HEADER:
+        raise _no_database(f"SQLite file {path}")
+
+
+def no_tables(path: Path) -> SourceUnavailable:
+    """What is said about a database without a table to replicate, as one of zero bytes is."""
+    return SourceUnavailable(
+        f"SQLite file {path} has no table to replicate",
+        remedy="start the application once, so that it makes its tables; else name its right file, or correct `tables` "
+        "and `exclude` in [replicate]",
+    )
+
+
 class _Patience:
     """Waits for a lock by asking often.
 
@@ -112,10 +140,7 @@ def translated(what: str) -> Iterator[None]:
             remedy="nothing if it passes; otherwise find the process that holds a transaction open",
         ) from error
     except (apsw.NotADBError, apsw.FormatError) as error:
-        raise SourceUnavailable(
-            f"{what} is not a SQLite database, or is encrypted: {error}",
-            remedy="name the application's database file; encrypted files cannot be read",
-        ) from error
+        raise _no_database(what) from error
     except apsw.CorruptError as error:
         raise SourceUnavailable(
             f"{what} is damaged: {error}", remedy="check it with `PRAGMA integrity_check` and restore a good copy"
@@ -213,17 +238,29 @@ def _require_file(path: Path) -> None:
         mode = path.stat().st_mode
     except FileNotFoundError:
         raise SourceUnavailable(
-            f"SQLite file {path} does not exist", remedy="correct `path` in [source] of the configuration"
+            f"SQLite file {path} does not exist",
+            remedy="correct the path (`path` in [source]), or make its disk available: is it mounted?",
         ) from None
     except OSError as error:
-        raise SourceUnavailable(
-            f"SQLite file {path} cannot be reached: {error.strerror}",
-            remedy="let the user that runs this tool read and write the file and its folder",
-        ) from error
+        raise _unreachable(path, error) from None
     if stat.S_ISDIR(mode):
         raise SourceUnavailable(
-            f"SQLite file {path} is a directory", remedy="name the database file inside it in `path` of [source]"
+            f"SQLite file {path} is a folder", remedy="name the database file inside it (`path` in [source])"
         )
+
+
+def _unreachable(path: Path, error: OSError) -> SourceUnavailable:
+    return SourceUnavailable(
+        f"SQLite file {path} cannot be reached: {error.strerror}",
+        remedy="let the user that runs this tool enter the folders above the file, and read and write the file",
+    )
+
+
+def _no_database(what: str) -> SourceUnavailable:
+    return SourceUnavailable(
+        f"{what} is not a SQLite database, or is encrypted",
+        remedy="name the application's database file (`path` in [source]); an encrypted one cannot be read",
+    )
 
 
 def _require_writable_database(connection: apsw.Connection, path: Path) -> None:
@@ -232,5 +269,5 @@ def _require_writable_database(connection: apsw.Connection, path: Path) -> None:
     if connection.readonly("main"):
         raise SourceUnavailable(
             f"SQLite file {path} is read-only for this user",
-            remedy="let the user that runs this tool write the file and its folder: capture is installed in it",
+            remedy="let the user that runs this tool write the file and its folder: triggers are put into it",
         )

@@ -111,6 +111,8 @@ def changelog_seq(connection: apsw.Connection, tables: dict[str, int]) -> int | 
     """The newest entry's number in the changelog; None when there is no changelog or it is empty."""
     if _CHANGELOG not in tables:
         return None
+    if not connection.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = 'seq'", (_CHANGELOG,)).get:
+        return None  # a table of the application's own under this name
     found = connection.execute(f"SELECT max(seq) FROM main.{quote(_CHANGELOG)}").get
     return found if isinstance(found, int) else None
 

@@ -31,7 +31,17 @@ from cdc.sqlite.manifest import (
 )
 from cdc.sqlite.online_copy import OnlineCopy, Progress, estimate_pause_seconds, own_files, require_space
 
-__all__ = ["Snapshot", "check", "estimate_pause_seconds", "latest", "open_snapshot", "rehearse", "restore", "take"]
+__all__ = [
+    "Snapshot",
+    "check",
+    "discard",
+    "estimate_pause_seconds",
+    "latest",
+    "open_snapshot",
+    "rehearse",
+    "restore",
+    "take",
+]
 
 DATABASE: Final = "database.sqlite"
 _NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{6}")
@@ -164,6 +174,12 @@ def _differs(name: str, what: str) -> SnapshotError:
     return SnapshotError(
         f"snapshot {name} does not pass its checks: {what}", remedy="do not use it: take a new one or use another"
     )
+
+
+def discard(snapshot: Snapshot) -> None:
+    """Remove a snapshot; without its manifest it is none at once, whatever happens then."""
+    (snapshot.folder / FILE_NAME).unlink(missing_ok=True)
+    shutil.rmtree(snapshot.folder, ignore_errors=True)
 
 
 # --- restoring -------------------------------------------------------------------------------------------------------

@@ -18,13 +18,12 @@ from cdc.errors import SourceError
 from cdc.faults import crash_point
 from cdc.model import Table
 from cdc.quoting import quote
-from cdc.sqlite.catalogue import OURS
+from cdc.sqlite.catalogue import OUR_TABLES, OURS, refuse_namesakes
 from cdc.sqlite.connection import translated
 from cdc.sqlite.trigger_text import changelog_sql, state_sql, tables_sql, trigger_sql
 
 FORMAT: Final = 1
 _CAPTURE_TRIGGER: Final = re.compile(r"_cdc_\d+_(?:bi|ai|bu|bd|mi|mu)")
-_TABLES: Final = ("_cdc_changelog", "_cdc_table", "_cdc_state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +142,7 @@ def signature(connection: apsw.Connection) -> Signature:
 def remove(connection: apsw.Connection) -> bool:
     """Takes everything of ours out of the file in one transaction; False when nothing was there."""
     with translated("removing change capture"):
+        refuse_namesakes(connection)
         if not _ours(connection):
             return False
         with _write_transaction(connection):
@@ -276,7 +276,7 @@ def _triggers(connection: apsw.Connection) -> dict[str, list[_Trigger]]:
 def _missing_tables(connection: apsw.Connection) -> list[str]:
     rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
     present = {str(row[0]) for row in rows}
-    return [name for name in _TABLES if name not in present]
+    return [name for name in OUR_TABLES if name not in present]
 
 
 def _emptied(connection: apsw.Connection) -> bool:
@@ -327,4 +327,5 @@ def _ours(connection: apsw.Connection) -> list[tuple[str, str]]:
     rows = connection.execute(
         "SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'table') ORDER BY type DESC"
     )
-    return [(str(kind).upper(), str(name)) for kind, name in rows if str(name).startswith(OURS)]
+    named = [(str(kind), str(name)) for kind, name in rows]
+    return [(kind.upper(), name) for kind, name in named if name in OUR_TABLES or _CAPTURE_TRIGGER.fullmatch(name)]

@@ -203,7 +203,7 @@ def other_content(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "reason"),
-    [(not_there, "does not exist"), (directory, "directory"), (other_content, "not a SQLite database")],
+    [(not_there, "does not exist"), (directory, "is a folder"), (other_content, "not a SQLite database")],
 )
 @pytest.mark.parametrize("open_file", [open_source, open_copy])
 def test_what_is_no_database_is_refused_in_words(

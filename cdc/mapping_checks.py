@@ -1,0 +1,171 @@
+"""What a mapping must not ask for, each told with the section that asks for it. Pure."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from cdc.config import Config, TableOptions
+from cdc.errors import MappingError, did_you_mean
+from cdc.model import Affinity, Column, ColumnMap, KeyKind, SourceSchema, Table, TableMap
+
+LONGEST_NAME_BYTES: Final = 63
+MOST_COLUMNS: Final = 1600
+MOST_KEY_COLUMNS: Final = 32
+KEY_TYPES: Final = ("bigint", "text", "double precision", "bytea", "boolean", "numeric")
+
+_PATTERN: Final = re.compile(r"[*?\[]")
+_SYSTEM_COLUMNS: Final = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+_TYPE_TEXT: Final = re.compile(r'["\w]["\w. ]*(\( *\d+ *(, *-?\d+ *)?\))?[\w ]*(\[\])*')
+
+
+def refuse_missing(schema: SourceSchema, config: Config) -> None:
+    """Raises `MappingError` when the configuration names a table that is not there."""
+    names = [t.name for t in schema.tables] + [left.name for left in schema.left_out]
+    known = {name.lower() for name in names}
+    for name in config.tables:
+        if name.lower() not in known:
+            raise MappingError(
+                f"[tables.{name}]: there is no such table in the SQLite file",
+                remedy=f"{did_you_mean(name, names)}correct or remove that section",
+            )
+    for name in config.replicate.tables:
+        # A pattern may match tables that are yet to come; a plain name is one that somebody expects.
+        if name.lower() not in known and not _PATTERN.search(name):
+            raise MappingError(
+                f"`tables` in [replicate] names {name}, and there is no such table in the SQLite file",
+                remedy=f"{did_you_mean(name, names)}correct or remove that name",
+            )
+
+
+def refuse_unknown(table: Table, options: TableOptions) -> None:
+    """Raises `MappingError` when the options of a table name a column that is not there, or take its key away."""
+    columns = [c.name for c in table.columns]
+    for name in options.skip:
+        if not has(table, name):
+            raise MappingError(
+                f"[tables.{table.name}] skips {name}, which is no column of that table",
+                remedy=f"{did_you_mean(name, columns)}correct it in `skip`, or remove it there",
+            )
+        if in_key(table, table.column(name)):
+            raise MappingError(
+                f"[tables.{table.name}] skips {name}, which identifies the rows",
+                remedy="remove it from `skip`",
+            )
+    for name, column in options.columns.items():
+        if not has(table, name) and column.expression is None:
+            raise MappingError(
+                f"[tables.{table.name}.columns.{name}]: the table has no such column",
+                remedy=f"{did_you_mean(name, columns)}correct the name; a column that only Postgres has needs "
+                "an `expression`",
+            )
+        if column.expression is not None and not column.expression.strip():
+            raise MappingError(
+                f"[tables.{table.name}.columns.{name}]: `expression` is empty",
+                remedy="write SQL that SQLite can evaluate for a row of that table, or remove `expression`",
+            )
+        if column.expression is not None and has(table, name) and in_key(table, table.column(name)):
+            raise MappingError(
+                f"[tables.{table.name}.columns.{name}]: the column identifies the rows and cannot be computed",
+                remedy="remove `expression` there, and put it into a column of its own with another name",
+            )
+
+
+def check(mapped: TableMap) -> None:
+    """Raises `MappingError` when Postgres cannot have that table: its names, types, sizes or key."""
+    table = mapped.source.name
+    _check_name(mapped.target, f"table {table}", f"[tables.{table}]")
+    for column in mapped.columns:
+        place = column.source or column.target
+        _check_name(column.target, f"column {place} of table {table}", f"[tables.{table}.columns.{place}]")
+        _check_column(table, column)
+    refuse_twins(mapped.target_columns, f"columns of table {table}")
+    if len(mapped.columns) > MOST_COLUMNS:
+        raise MappingError(
+            f"table {table} has {len(mapped.columns)} columns, and Postgres allows {MOST_COLUMNS}",
+            remedy=f"name the ones to leave out in `skip` of [tables.{table}]",
+        )
+    _check_key(mapped)
+
+
+def _check_key(mapped: TableMap) -> None:
+    table = mapped.source.name
+    if len(mapped.key) > MOST_KEY_COLUMNS:
+        raise MappingError(
+            f"the key of table {table} has {len(mapped.key)} columns, and Postgres allows {MOST_KEY_COLUMNS}",
+            remedy=f'set `key = "rowid"` in [tables.{table}]; a WITHOUT ROWID table can only be left out, '
+            "with `exclude` in [replicate]",
+        )
+    for column in mapped.columns:
+        if column.target not in mapped.key:
+            continue
+        section = f"[tables.{table}.columns.{column.source}]"
+        if column.type not in KEY_TYPES:
+            raise MappingError(
+                f"{section}: the column identifies the rows, and in type {column.type} different keys could become "
+                "equal",
+                remedy=f"choose one of {', '.join(KEY_TYPES)} as its `type`",
+            )
+        if column.type == "double precision" and _keeps_integers(mapped, column):
+            raise MappingError(
+                f"{section}: the column identifies the rows, and in type {column.type} the keys 1 and 1.0 would be "
+                "equal, which SQLite keeps apart in it",
+                remedy='set `type = "literal"` there',
+            )
+
+
+def _keeps_integers(mapped: TableMap, column: ColumnMap) -> bool:
+    return column.source is not None and mapped.source.column(column.source).affinity is Affinity.BLOB
+
+
+def _check_name(name: str, what: str, section: str) -> None:
+    length = len(name.encode("utf-8", "surrogatepass"))
+    if not length:
+        raise MappingError(
+            f"the name of {what} would be empty in Postgres, which refuses that", remedy=f"set `target` in {section}"
+        )
+    if length > LONGEST_NAME_BYTES:
+        raise MappingError(
+            f"the name of {what} is {length} bytes long, and Postgres allows {LONGEST_NAME_BYTES}",
+            remedy=f"set a shorter `target` in {section}",
+        )
+
+
+def _check_column(table: str, column: ColumnMap) -> None:
+    section = f"[tables.{table}.columns.{column.source or column.target}]"
+    if column.target in _SYSTEM_COLUMNS:
+        raise MappingError(
+            f"column {column.target} of table {table} has a name that Postgres keeps for itself",
+            remedy=f"set another `target` in {section}",
+        )
+    if not _TYPE_TEXT.fullmatch(column.type):
+        raise MappingError(
+            f"{section}: `type` cannot be {column.type!r}, which is not the name of a type",
+            remedy='write a type of Postgres, like `type = "numeric(10, 2)"`',
+        )
+
+
+def refuse_twins(names: Iterable[str], what: str) -> None:
+    """Raises `MappingError` when two of the names are one."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise MappingError(
+                f"two {what} would have the name {name} in Postgres",
+                remedy="set another `target` for one of them, in its section under [tables]",
+            )
+        seen.add(name)
+
+
+def same(a: str | None, b: str) -> bool:
+    """Whether two names are one for SQLite."""
+    return a is not None and a.lower() == b.lower()
+
+
+def has(table: Table, name: str) -> bool:
+    """Whether a table has a column of that name."""
+    return any(same(c.name, name) for c in table.columns)
+
+
+def in_key(table: Table, column: Column) -> bool:
+    """Whether a column is part of what identifies the rows."""
+    return table.key.kind is not KeyKind.ROWID and any(same(column.name, k) for k in table.key.columns)

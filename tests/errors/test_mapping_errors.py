@@ -1,0 +1,173 @@
+"""A mapping that cannot work is refused before anything is written, and the section to correct is named."""
+
+import pytest
+from refusals import refused
+from sites import Site
+
+from cdc.errors import ExitCode
+
+# Without capture `cdc snapshot` would write to the application's file; it must look first.
+COMMANDS = (["plan"], ["schema", "--print"], ["snapshot"])
+
+
+def refused_everywhere(site: Site, template: str) -> None:
+    """Every command of the first phases says the same."""
+    for command in COMMANDS:
+        refused(site, command, template, ExitCode.CONFIG)
+
+
+def remedy_of(site: Site) -> str:
+    return site.run("plan")[2].partition("remedy: ")[2].strip()
+
+
+def accepted(site: Site) -> bool:
+    return site.run("plan")[0] != ExitCode.CONFIG
+
+
+# --- what is named and is not there -----------------------------------------------------------------------------------
+
+
+def test_a_section_for_a_table_that_is_not_there(cut_off: Site) -> None:
+    cut_off.sql("CREATE TABLE videos(id INTEGER PRIMARY KEY)")
+    cut_off.configure("[tables.vidoes]")
+    refused(cut_off, ["snapshot"], "[tables.{name}]: there is no such table in the SQLite file", ExitCode.CONFIG)
+    refused(cut_off, ["plan"], "[tables.{name}]: there is no such table in the SQLite file", ExitCode.CONFIG)
+    assert "did you mean `videos`?" in remedy_of(cut_off)
+
+
+def test_a_table_to_replicate_that_is_not_there(cut_off: Site) -> None:
+    cut_off.configure("[replicate]\ntables = ['T', 'nope']")
+    refused(
+        cut_off,
+        ["snapshot"],
+        "`tables` in [replicate] names {name}, and there is no such table in the SQLite file",
+        ExitCode.CONFIG,
+    )
+    cut_off.configure("[replicate]\ntables = ['T', 'nope*', 'no[pq]e', 'nop?']")
+    assert accepted(cut_off)
+
+
+def test_a_column_to_skip_that_is_not_there(cut_off: Site) -> None:
+    cut_off.configure("[tables.t]\nskip = ['w']")
+    refused(cut_off, ["plan"], "[tables.{name}] skips {name}, which is no column of that table", ExitCode.CONFIG)
+
+
+def test_options_for_a_column_that_is_not_there(cut_off: Site) -> None:
+    cut_off.sql("ALTER TABLE t ADD COLUMN title")
+    cut_off.configure("[tables.t.columns.titel]\ntype = 'text'")
+    refused(cut_off, ["plan"], "[tables.{name}.columns.{name}]: the table has no such column", ExitCode.CONFIG)
+    assert "did you mean `title`?" in remedy_of(cut_off)
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_that_is_to_be_skipped(cut_off: Site) -> None:
+    cut_off.configure("[tables.t]\nskip = ['ID']")
+    refused(cut_off, ["plan"], "[tables.{name}] skips {name}, which identifies the rows", ExitCode.CONFIG)
+
+
+def test_a_key_that_is_to_be_computed(cut_off: Site) -> None:
+    cut_off.configure("[tables.t.columns.id]\nexpression = 'id + 1'")
+    refused(
+        cut_off,
+        ["plan"],
+        "[tables.{name}.columns.{name}]: the column identifies the rows and cannot be computed",
+        ExitCode.CONFIG,
+    )
+    cut_off.configure("[tables.t.columns.id]", "[tables.t.columns.next]\nexpression = 'id + 1'")
+    assert accepted(cut_off)
+
+
+def test_a_key_of_a_type_in_which_keys_could_become_equal(cut_off: Site) -> None:
+    cut_off.configure("[tables.t.columns.id]\ntype = 'jsonb'")
+    refused(
+        cut_off,
+        ["plan"],
+        "{section}: the column identifies the rows, and in type {type} different keys could become equal",
+        ExitCode.CONFIG,
+    )
+
+
+def test_an_untyped_key_as_a_double(cut_off: Site) -> None:
+    cut_off.sql("CREATE TABLE u(k PRIMARY KEY NOT NULL)")
+    cut_off.configure("[tables.u.columns.k]\ntype = 'float8'")
+    refused(
+        cut_off,
+        ["plan"],
+        "{section}: the column identifies the rows, and in type {type} the keys 1 and 1.0 would be equal, which SQLite "
+        "keeps apart in it",
+        ExitCode.CONFIG,
+    )
+    cut_off.configure("[tables.u.columns.k]\ntype = 'literal'")
+    assert accepted(cut_off)
+
+
+def test_a_key_of_more_columns_than_postgres_allows(cut_off: Site) -> None:
+    columns = ", ".join(f"c{n}" for n in range(33))
+    cut_off.sql(f"CREATE TABLE wide({columns}, PRIMARY KEY({columns}))")
+    refused(
+        cut_off, ["snapshot"], "the key of table {table} has {key} columns, and Postgres allows 32", ExitCode.CONFIG
+    )
+    cut_off.configure("[tables.wide]\nkey = 'rowid'")
+    assert accepted(cut_off)
+
+
+# --- names and types --------------------------------------------------------------------------------------------------
+
+
+def test_a_name_that_is_too_long(cut_off: Site) -> None:
+    cut_off.sql(f"CREATE TABLE {'x' * 64}(id INTEGER PRIMARY KEY)")
+    refused_everywhere(cut_off, "the name of {what} is {length} bytes long, and Postgres allows 63")
+    cut_off.configure(f"[tables.{'x' * 64}]\ntarget = 'short'")
+    assert accepted(cut_off)
+
+
+def test_a_name_that_is_empty(cut_off: Site) -> None:
+    cut_off.sql('CREATE TABLE e(id INTEGER PRIMARY KEY, "" TEXT)')
+    refused_everywhere(cut_off, "the name of {what} would be empty in Postgres, which refuses that")
+    cut_off.configure("[tables.e.columns.'']\ntarget = 'nameless'")
+    assert accepted(cut_off)
+
+
+def test_a_name_that_postgres_keeps_for_itself(cut_off: Site) -> None:
+    cut_off.sql("ALTER TABLE t ADD COLUMN xmin")
+    refused_everywhere(cut_off, "column {target} of table {table} has a name that Postgres keeps for itself")
+    cut_off.configure("[tables.t.columns.xmin]\ntarget = 'x_min'")
+    assert accepted(cut_off)
+
+
+@pytest.mark.parametrize("section", ["[tables.u]\ntarget = 't'", "[tables.t.columns.v]\ntarget = 'id'"])
+def test_two_of_one_name(cut_off: Site, section: str) -> None:
+    cut_off.sql("CREATE TABLE u(id INTEGER PRIMARY KEY)")
+    cut_off.configure(section)
+    refused_everywhere(cut_off, "two {what} would have the name {name} in Postgres")
+
+
+def test_what_is_no_type(cut_off: Site) -> None:
+    cut_off.configure("[tables.t.columns.v]\ntype = 'text; DROP TABLE t'")
+    refused_everywhere(cut_off, "{section}: `type` cannot be {type}, which is not the name of a type")
+    cut_off.configure("[tables.t.columns.v]\ntype = 'numeric(10, 2)'")
+    assert accepted(cut_off)
+
+
+def test_more_columns_than_postgres_allows(cut_off: Site) -> None:
+    names = [f"c{n}" for n in range(1601)]
+    cut_off.sql(f"CREATE TABLE wide(id INTEGER PRIMARY KEY, {', '.join(names)})")
+    refused_everywhere(cut_off, "table {table} has {columns} columns, and Postgres allows 1600")
+    cut_off.configure(f"[tables.wide]\nskip = {names[:2]}")
+    assert accepted(cut_off)
+
+
+# --- expressions ------------------------------------------------------------------------------------------------------
+
+
+def test_an_expression_that_is_empty(cut_off: Site) -> None:
+    cut_off.configure("[tables.t.columns.n]\nexpression = ' '")
+    refused_everywhere(cut_off, "[tables.{name}.columns.{name}]: `expression` is empty")
+
+
+@pytest.mark.parametrize("expression", ["substr(v", "nope + 1", "no_such_function(v)", "count(*)", "v; SELECT 1"])
+def test_an_expression_that_sqlite_cannot_compute(cut_off: Site, expression: str) -> None:
+    cut_off.configure(f"[tables.t.columns.n]\nexpression = '{expression}'")
+    refused_everywhere(cut_off, "[tables.{name}.columns.{name}]: SQLite cannot compute `expression`: {error}")
