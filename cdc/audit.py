@@ -17,6 +17,7 @@ from cdc import segments
 from cdc.chain import AuditEntry, Detail, Head, Sealed, actor, decode, entry, line_of, link, split_line
 from cdc.chain_check import Check, Verdict, Witness, last_words
 from cdc.errors import ConfigError
+from cdc.faults import crash_point
 from cdc.segments import FILE
 
 __all__ = ["FILE", "AuditEntry", "Detail", "actor", "record"]
@@ -74,6 +75,7 @@ class AuditFile:
             lines.append(line_of(sealed))
         if lines:
             _append(self._folder / FILE, "".join(lines).encode("ascii"))
+        crash_point("trail.before_end")
         self.end, self.postgres = head, postgres or self.postgres
         self._note_end()
         return head

@@ -32,6 +32,8 @@ CRASH_POINTS: Final = (
     "apply.after_commit",
     "prune.before_commit",
     "prune.after_commit",
+    "trail.before_end",
+    "trail.before_note",
 )
 STALL_POINTS: Final = (
     "loop.step",  # in the event loop: nothing else runs any more

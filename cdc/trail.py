@@ -18,6 +18,7 @@ from cdc.audit import AuditFile
 from cdc.chain import AuditEntry, Head, decode
 from cdc.config import Config
 from cdc.errors import CdcError, ConfigError
+from cdc.faults import crash_point
 from cdc.postgres import audit as postgres
 from cdc.postgres.connection import Connection
 from cdc.postgres.position import Durable
@@ -117,6 +118,7 @@ class Trail:
             # Postgres has it all: it is tried again, and changes flow meanwhile.
             logger.bind(error=error.message).warning("the audit file cannot be written")
             return False
+        crash_point("trail.before_note")
         copies = [replace(step, copy_of=step.n) for step in written.steps]
         await postgres.note_copied(self._connection, self._source_id, copies, written.copied, written.end)
         self._copied, self._file = written.copied, written.end

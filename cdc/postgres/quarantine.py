@@ -82,7 +82,7 @@ class Quarantine:
         ]
         columns = [list(column) for column in zip(*fields, strict=True)]
         waits = [[h.waits_table for h in once], [h.waits_for for h in once]]
-        await self._connection.execute(SQL["put"], self._source_id, table, *columns, *waits)
+        self._went(table, await self._connection.fetch(SQL["put"], self._source_id, table, *columns, *waits))
         self._came.setdefault(table, {}).update({h.key: str(h.rejection.reason) for h in once})
 
     async def release(self, table: str, keys: Sequence[KeyValues]) -> None:

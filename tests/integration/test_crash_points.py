@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 from comparison import Comparison
 from harness import Daemon, application, make_config, up, wait_until_caught_up
+from tallies import trail_breaks
 
 from cdc.config import Config
 from cdc.faults import CRASH_POINTS
@@ -112,6 +113,8 @@ CASES: Final = [
     Case("apply.after_commit", DRIFT),
     Case("resync.before_adopt", MANY, command=RESYNC),
     Case("resync.before_position", MANY, command=RESYNC),
+    *[Case(f"trail.before_end:{time}", FEW) for time in (1, 2, 3)],
+    *[Case(f"trail.before_note:{time}", MANY) for time in (1, 2)],
     Case("prune.before_commit", MANY, command=("run",), options=PRUNING),
     Case("prune.after_commit", MANY, command=("run",), options=PRUNING),
     Case("prune.before_commit:2", MANY, command=("run",), options=PRUNING),
@@ -137,6 +140,8 @@ async def test_killed_at_a_point_and_started_again_nothing_is_lost(case: Case, t
         await wait_until_caught_up(config, database, daemon=daemon)
         app.execute("INSERT INTO note(k, v, n) VALUES ('after', 2.5, 78)")
         await expect_equal(app, config, database, daemon)
+        assert daemon.terminate() == 0, daemon.words()
+    assert await trail_breaks(config, database) == []
     app.close()
 
 

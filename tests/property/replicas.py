@@ -19,7 +19,8 @@ from typing import Any
 
 import apsw
 from comparison import Comparison
-from harness import Live, live, load, make_config
+from harness import Live, live, load, make_config, newest_entry
+from tallies import Witnessed
 from workloads import Workload, make_workload
 
 from cdc.config import Config
@@ -84,9 +85,18 @@ class Choices:
 
 
 async def run_workload(
-    place: Place, seed: int, *, portable: bool, statements: int = 40, weaken: Weaken | None = None
+    place: Place,
+    seed: int,
+    *,
+    portable: bool,
+    statements: int = 40,
+    weaken: Weaken | None = None,
+    audited: bool = False,
 ) -> Found | None:
-    """Run the workload of a seed; the first difference, or None when there was none at any sync."""
+    """Run the workload of a seed; the first difference, or None when there was none at any sync.
+
+    An `audited` run compares what the audit trail says with what really changed, too.
+    """
     random = Random(f"replica {seed} {portable}")
     choices = Choices.of(random)
     workload = make_workload(seed, statements, portable=portable)
@@ -108,7 +118,10 @@ async def run_workload(
                 await _make_rigid(place.connection, config.target.schema)
             if weaken is not None:
                 weaken(application)
-            return await _Run(place, config, application, random).follow(workload, seed, portable, choices)
+            run = _Run(place, config, application, random)
+            if audited:
+                await run.witness()
+            return await run.follow(workload, seed, portable, choices)
     finally:
         await place.connection.execute(f"DROP SCHEMA IF EXISTS {quote(config.target.schema)} CASCADE")
         shutil.rmtree(folder)
@@ -142,6 +155,14 @@ class _Run:
         self._config = config
         self._application = application
         self._random = random
+        self._witnessed: Witnessed | None = None
+
+    async def witness(self) -> None:
+        """Look at what the audit trail says from now on."""
+        found = newest_entry(self._config.source.path)
+        assert found is not None
+        self._witnessed = Witnessed(self._place.connection, self._config.target.schema, found[0])
+        await self._witnessed.look()
 
     async def follow(self, workload: Workload, seed: int, portable: bool, choices: Choices) -> Found | None:
         reader = apsw.Connection(str(self._config.source.path))
@@ -162,7 +183,8 @@ class _Run:
 
     async def _differences(self, replica: Live, comparison: Comparison) -> list[str]:
         await replica.sync()
-        return await comparison.differences()
+        told = await self._witnessed.differences() if self._witnessed else []
+        return [*told, *await comparison.differences()]
 
 
 def attempt(application: apsw.Connection, sql: str) -> None:

@@ -26,6 +26,7 @@ PARTS = 10  # for each flavour, so that several test processes share them
 WORKLOADS = int(os.environ.get("CDC_REPLICAS", "2000"))
 REPLAYED = os.environ.get("CDC_SEED")
 SEEDS = st.just(int(REPLAYED)) if REPLAYED else st.integers(0, 2**48)
+AUDITED = WORKLOADS // 40
 KNOWN = [
     86,  # a row was refused together with the neighbours it swapped values with, and stayed out
 ]
@@ -38,8 +39,9 @@ class Runs:
         self._runner = runner
         self._place = place
 
-    def run(self, seed: int, *, portable: bool, weaken: Weaken | None = None) -> Found | None:
-        return self._runner.run(run_workload(self._place, seed, portable=portable, weaken=weaken))
+    def run(self, seed: int, *, portable: bool, weaken: Weaken | None = None, audited: bool = False) -> Found | None:
+        work = run_workload(self._place, seed, portable=portable, weaken=weaken, audited=audited)
+        return self._runner.run(work)
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +92,10 @@ def test_a_capture_that_misses_replaced_rows_is_found_out(runs: Runs, monkeypatc
     """The comparison has teeth: with the look-up before inserts taken away, and hidden, some workload differs."""
     monkeypatch.setattr(triggers, "damaged", lambda _connection, _capture: ())
     assert any(runs.run(seed, portable=True, weaken=without_before_insert) for seed in range(60))
+
+
+@pytest.mark.parametrize("portable", [True, False])
+def test_the_audit_trail_says_what_really_changed(runs: Runs, portable: bool) -> None:
+    for seed in [int(REPLAYED)] if REPLAYED else range(AUDITED):
+        found = runs.run(seed, portable=portable, audited=True)
+        assert found is None, f"replay with CDC_SEED={seed}: {found}"

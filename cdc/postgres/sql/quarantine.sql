@@ -1,12 +1,18 @@
+-- Returns those that were there already, with the reason they had.
 -- name: put
-INSERT INTO cdc.quarantine (source_id, source_table, key, reason, column_name, detail, remedy, waits_table, waits_for)
-SELECT $1, $2, r.key, r.reason, r.column_name, r.detail, r.remedy, r.waits_table, r.waits_for
-FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
-    AS r (key, reason, column_name, detail, remedy, waits_table, waits_for)
-ON CONFLICT (source_id, source_table, key) DO UPDATE SET reason = EXCLUDED.reason,
-    column_name = EXCLUDED.column_name, detail = EXCLUDED.detail, remedy = EXCLUDED.remedy,
-    waits_table = EXCLUDED.waits_table, waits_for = EXCLUDED.waits_for, last_seen = now(),
-    acknowledged_at = NULL, acknowledged_by = NULL
+WITH before AS (
+    SELECT key, reason FROM cdc.quarantine WHERE source_id = $1 AND source_table = $2 AND key = ANY($3::text[])
+), put AS (
+    INSERT INTO cdc.quarantine (source_id, source_table, key, reason, column_name, detail, remedy, waits_table, waits_for)
+    SELECT $1, $2, r.key, r.reason, r.column_name, r.detail, r.remedy, r.waits_table, r.waits_for
+    FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+        AS r (key, reason, column_name, detail, remedy, waits_table, waits_for)
+    ON CONFLICT (source_id, source_table, key) DO UPDATE SET reason = EXCLUDED.reason,
+        column_name = EXCLUDED.column_name, detail = EXCLUDED.detail, remedy = EXCLUDED.remedy,
+        waits_table = EXCLUDED.waits_table, waits_for = EXCLUDED.waits_for, last_seen = now(),
+        acknowledged_at = NULL, acknowledged_by = NULL
+)
+SELECT key, reason FROM before
 
 -- Keys whose row was read again: they leave, and come back only if the row still cannot be held.
 -- name: release
