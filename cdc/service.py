@@ -17,7 +17,7 @@ from cdc.observe.watched import observed
 from cdc.postgres import position
 from cdc.postgres.connection import hang_up, lock_source
 from cdc.postgres.target import Target, connected
-from cdc.pulse import Pulse
+from cdc.pulse import Pulse, words
 from cdc.reload import Reloading, Reread
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.connection import showing_life
@@ -55,7 +55,7 @@ class Daemon:
         self._target = Target(config)
         self._manager = Manager()
         self._stop = Stop(self._on_stop)
-        self._stream = Stream(config, self._target, self._manager.ready, vitals)
+        self._stream = Stream(config, self._target, self._on_began, vitals)
         self._reloading = Reloading(config, self._stream, self._manager, reread) if reread else None
 
     async def serve(self, work: Coroutine[Any, Any, None]) -> bool:
@@ -99,6 +99,10 @@ class Daemon:
         finally:
             for number in asked:
                 loop.remove_signal_handler(number)
+
+    def _on_began(self) -> None:
+        self._manager.status(words(self._vitals))
+        self._manager.ready()
 
     def _on_stop(self) -> bool:
         """Tell that the end begins; whether a transaction may be under way that can finish."""

@@ -68,15 +68,19 @@ class Manager:
         return False
 
 
-def credential(name: str, environment: Mapping[str, str] = os.environ) -> str | None:
-    """What `LoadCredential=NAME:...` of the unit gave, without its line end; None when nothing was given."""
+def credential(name: str, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The file that `LoadCredential=NAME:...` of the unit gave, readable or not; None when it gave none."""
     folder = environment.get("CREDENTIALS_DIRECTORY")
     if not folder:
         return None
+    file = Path(folder) / name
     try:
-        return (Path(folder) / name).read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError:
+        file.lstat()
+    except FileNotFoundError:
         return None
+    except OSError:
+        pass  # it is for the reader to say what is wrong
+    return file
 
 
 def _watchdog_seconds(environment: Mapping[str, str]) -> float | None:

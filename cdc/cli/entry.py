@@ -15,6 +15,7 @@ from cdc.cli.demo import demo
 from cdc.cli.failure import report
 from cdc.cli.init import init
 from cdc.cli.session import Session, terminable
+from cdc.cli.unit import unit
 from cdc.cli.verify import verify
 from cdc.errors import ExitCode, UsageError
 
@@ -59,7 +60,7 @@ def cli(
 # In the order in which an operator meets them; so `cdc --help` and the reference page show them.
 cli.add_under("Before", demo, init, phases.plan)
 cli.add_under("Phases 0 and 1, the copy", phases.snapshot, phases.schema, phases.load)
-cli.add_under("Phase 2, following", run.up, run.run, status.status, verify, quarantine.quarantine)
+cli.add_under("Phase 2, following", run.up, run.run, unit, status.status, verify, quarantine.quarantine)
 cli.add_under("The way back", safety.restore, safety.cleanup)
 cli.add_under("At any time", audit, completion)
 

@@ -74,7 +74,8 @@ def password_for(target: Target) -> str | None:
         return _read_password(target.password_file)
     if "PGPASSWORD" in os.environ or "PGPASSFILE" in os.environ or _holds_password(target.dsn):
         return None
-    return credential(_CREDENTIAL)
+    given = credential(_CREDENTIAL)
+    return _read_password(given) if given else None
 
 
 def _read_password(file: Path) -> str:
@@ -82,7 +83,8 @@ def _read_password(file: Path) -> str:
         return file.read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
         raise TargetRefused(
-            f"password file {file} cannot be read: {error.strerror}", remedy="check `password_file` in [target]"
+            f"password file {file} cannot be read: {error.strerror}",
+            remedy="check `password_file` in [target], or `LoadCredential=` in the unit",
         ) from None
 
 

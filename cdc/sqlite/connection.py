@@ -48,7 +48,7 @@ def open_source(path: Path, busy_timeout_seconds: float = 5.0) -> apsw.Connectio
     Raises `SourceUnavailable` when the file is missing, unreadable, not a database, or on a network file system, and
     `SourceBusy` when it stays locked for longer than the timeout.
     """
-    _require_file(path)
+    require_file(path)
     refuse_network_filesystem(path)
     with translated(f"SQLite file {path}"):
         connection = apsw.Connection(str(path.resolve()), flags=apsw.SQLITE_OPEN_READWRITE)
@@ -67,7 +67,7 @@ def open_copy(path: Path) -> apsw.Connection:
 
     Raises `SourceUnavailable` when the file is missing or is not a database.
     """
-    _require_file(path)
+    require_file(path)
     wal = Path(f"{path}-wal")
     # An immutable open needs no -shm file but looks at no log either, so it is right only where none is left over.
     option = "mode=ro" if wal.exists() and wal.stat().st_size else "immutable=1"
@@ -87,7 +87,7 @@ def require_database(path: Path) -> None:
 
     Right only where nothing in this process has the file open in SQLite.
     """
-    _require_file(path)
+    require_file(path)
     refuse_network_filesystem(path)
     try:
         with path.open("rb") as file:
@@ -233,7 +233,8 @@ def _mount_of(path: Path, mountinfo: str) -> tuple[str, str]:
     return best
 
 
-def _require_file(path: Path) -> None:
+def require_file(path: Path) -> None:
+    """Raises `SourceUnavailable` when there is no file, or none that can be reached."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

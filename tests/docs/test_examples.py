@@ -25,6 +25,8 @@ RUN_ELSEWHERE = {
     "cdc run",
     "cdc -c /etc/cdc/bot.toml --log-json run",
     "cdc status --watch",
+    "cdc unit | sudo tee /etc/systemd/system/cdc.service",
+    "cdc -c /etc/cdc/bot.toml unit --name bot --user bot",
     "cdc demo",
     "cdc demo --keep /tmp/story",
     'eval "$(cdc completion bash)"',

@@ -11,7 +11,7 @@ from cdc.cli.entry import cli
 
 ROOT = Path(__file__).parents[2]
 REFERENCES = ("docs/cli.md", "docs/configuration.md", "docs/errors.md")
-PAGES = ("README.md", *REFERENCES, "docs/concepts.md", "docs/runbook.md", "examples/ytv2/README.md")
+PAGES = ("README.md", *REFERENCES, "docs/concepts.md", "docs/runbook.md", "docs/service.md", "examples/ytv2/README.md")
 
 
 def page(name: str) -> str:

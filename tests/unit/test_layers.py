@@ -56,6 +56,7 @@ LAYERS = {
     "cdc.pulse": 5,
     "cdc.reload": 5,
     "cdc.stopping": 4,
+    "cdc.unit": 4,
     "cdc.service": 6,
     "cdc.cli": 7,
     "cdc.demo": 7,

@@ -1,0 +1,33 @@
+"""`cdc unit`: the systemd unit of this installation."""
+
+import click
+
+from cdc.cli.command import Command
+from cdc.cli.output import say
+from cdc.cli.session import Session, pass_session
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc unit | sudo tee /etc/systemd/system/cdc.service", "As a service, with the user who owns the file."),
+        ("cdc -c /etc/cdc/bot.toml unit --name bot --user bot", "One application of several."),
+    ),
+)
+@click.option("--user", metavar="USER", help="Who runs the daemon: a name or a number. Default: the file's owner.")
+@click.option(
+    "--name", metavar="NAME", help="The name of the unit. Default: cdc, or cdc- and the configuration's name."
+)
+@pass_session
+def unit(session: Session, user: str | None, name: str | None) -> None:
+    """Print a systemd unit for this installation.
+
+    It starts `cdc up` with this configuration, may write the folder of the SQLite file and the state folder, and
+    nothing else. What has to be done before it can run is told on stderr.
+    """
+    from cdc.unit import installation, obstacles, render
+
+    made = installation(session.config(), session.config_path, user, name)
+    say(render(made).rstrip())
+    for words in obstacles(made):
+        click.echo(f"note: {words}", err=True)
