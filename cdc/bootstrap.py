@@ -12,7 +12,7 @@ from loguru import logger
 from cdc.adoption import Adopted, adapt, compare, require_compatible
 from cdc.config import Config
 from cdc.decisions import recall, remember
-from cdc.errors import CdcError, SnapshotError, SourceError, TargetError
+from cdc.errors import CdcError, SnapshotError
 from cdc.faults import crash_point
 from cdc.mapping import TableProfile, map_schema
 from cdc.model import Position, Progress, SourceSchema, TableMap
@@ -27,7 +27,7 @@ from cdc.risks import kept_out
 from cdc.sqlite import changelog, triggers
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.catalogue import read_schema
-from cdc.sqlite.connection import no_tables, open_copy
+from cdc.sqlite.connection import no_tables, not_set_up, open_copy
 from cdc.sqlite.profile import profile
 from cdc.sqlite.snapshot import Snapshot, check, discard, latest, rehearse, take
 
@@ -124,6 +124,13 @@ def verified_snapshot(config: Config) -> Snapshot:
         raise SnapshotError("there is no snapshot yet", remedy="run `cdc snapshot` first")
     check(found)
     return found
+
+
+def without_capture(snapshot: Snapshot) -> SnapshotError:
+    """The error of a snapshot that does not tell where in the changelog it stands."""
+    return SnapshotError(
+        f"snapshot {snapshot.manifest.id} was taken without capture", remedy="run `cdc snapshot` again"
+    )
 
 
 def usable_snapshot(config: Config) -> Snapshot | None:
@@ -234,9 +241,7 @@ async def create_schema(config: Config) -> list[str]:
     snapshot = await asyncio.to_thread(verified_snapshot, config)
     copy = await asyncio.to_thread(read_copy, config, snapshot.database)
     if copy.source_id is None:
-        raise SnapshotError(
-            f"snapshot {snapshot.manifest.id} was taken without capture", remedy="run `cdc snapshot` again"
-        )
+        raise without_capture(snapshot)
     async with connected(config, "schema") as connection:
         maps = await mapped_for(connection, config, copy, copy.source_id)
         script = ddl.script(maps, config.target.schema)
@@ -274,7 +279,7 @@ async def retry_quarantined(config: Config, table: str | None) -> int:
     """Log quarantined keys again, of one source table or all, so that the daemon tries them; returns how many."""
     look = await asyncio.to_thread(sqlite.look, config)
     if look.capture is None:
-        raise SourceError(f"{config.source.path} is not set up for replication", remedy="run `cdc up`")
+        raise not_set_up(config.source.path)
     async with connected(config, "quarantine") as connection:
         keys = await quarantine.keys_of(connection, look.capture.source_id, table)
     return await asyncio.to_thread(sqlite.log_again, config, keys)
@@ -293,7 +298,7 @@ async def request_resync(config: Config) -> list[str]:
     async with connected(config, "resync") as connection:
         old_id = await position.find_by_path(connection, str(config.source.path), config.target.schema)
         if old_id is None:
-            raise TargetError("this source was never loaded into Postgres", remedy="run `cdc up`")
+            raise position.never_loaded()
         # A running daemon goes by what it knew when it began: it would not see what is asked for here.
         await lock_source(connection, old_id)
         crash_point("resync.before_adopt")

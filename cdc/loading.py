@@ -13,10 +13,10 @@ from typing import Final
 from loguru import logger
 
 from cdc import audit
-from cdc.bootstrap import Copy, mapped_for, read_copy, verified_snapshot
+from cdc.bootstrap import Copy, mapped_for, read_copy, verified_snapshot, without_capture
 from cdc.config import Config
 from cdc.convert import TableConverter, compile_converter
-from cdc.errors import SnapshotError, TargetError, TargetNotEmpty
+from cdc.errors import TargetError, TargetNotEmpty
 from cdc.faults import crash_point
 from cdc.keys import encode_key
 from cdc.model import KeyValues, Progress, Rejection, TableMap, TargetTable
@@ -60,9 +60,7 @@ async def load(config: Config, progress: Progress) -> LoadReport:
     snapshot = await asyncio.to_thread(verified_snapshot, config)
     copy = await asyncio.to_thread(read_copy, config, snapshot.database)
     if copy.source_id is None or copy.position is None:
-        raise SnapshotError(
-            f"snapshot {snapshot.manifest.id} was taken without capture", remedy="run `cdc snapshot` again"
-        )
+        raise without_capture(snapshot)
     async with connected(config, "load") as connection:
         state = await position.read(connection, copy.source_id)
         if state is None:

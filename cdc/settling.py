@@ -19,6 +19,7 @@ from cdc.postgres.apply import Applier
 from cdc.postgres.connection import Connection
 from cdc.postgres.position import StreamState
 from cdc.sqlite import source as sqlite
+from cdc.sqlite.connection import not_set_up
 from cdc.sqlite.source import Look, Source
 from cdc.trail import Trail
 
@@ -83,9 +84,7 @@ class Settling:
     async def _state(self) -> StreamState:
         state = await position.read(self._connection, self.source_id)
         if state is None or state.position is None:
-            raise TargetError(
-                "this source was never loaded into Postgres", remedy="run `cdc up`, or `cdc schema` and `cdc load`"
-            )
+            raise position.never_loaded()
         return state
 
     async def _position(self) -> Position:
@@ -146,7 +145,7 @@ async def identify(connection: Connection, config: Config, look: Look) -> str:
             f"{config.source.path} carries no capture any more: it was overwritten, replaced or restored",
             remedy="if this file is the right one, run `cdc load --resync`: it compares every row and goes on",
         )
-    raise TargetError(f"{config.source.path} is not set up for replication", remedy="run `cdc up`")
+    raise not_set_up(config.source.path)
 
 
 def _has_column(table: TargetTable | None, name: str) -> bool:

@@ -84,9 +84,7 @@ async def _what(
     """Where the stream is, and what is replicated."""
     state = await position.read(connection, source_id)
     if state is None or state.position is None:
-        raise TargetError(
-            "this source was never loaded into Postgres", remedy="run `cdc up`, or `cdc schema` and `cdc load`"
-        )
+        raise position.never_loaded()
     return state.position, recall(map_schema(look.schema, config), state.columns)
 
 

@@ -187,14 +187,19 @@ def translated(what: str) -> Iterator[None]:
     except asyncpg.InterfaceError as error:
         if isinstance(error, ValueError):
             raise TargetError(f"{what}: a value does not fit its column's type", remedy=_BUG) from error
-        raise TargetUnavailable(f"{what}: {error}", remedy="it is tried again by itself") from error
+        raise TargetUnavailable(
+            f"{what}: the connection to Postgres is not usable: {error}", remedy="it is tried again by itself"
+        ) from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise TargetRefused(
-            f"{what}: {error.args[0]}", remedy="grant the role of `dsn` that privilege, or use the tables' owner"
+            f"{what}: not allowed in Postgres: {error.args[0]}",
+            remedy="grant the role of `dsn` that privilege, or use the tables' owner",
         ) from error
     except asyncpg.PostgresError as error:
         # The server's primary message names objects; its DETAIL may hold row values and is left out.
-        raise TargetError(f"{what}: {error.args[0]}", remedy="see the server's log for the statement") from error
+        raise TargetError(
+            f"{what}: Postgres refuses: {error.args[0]}", remedy="see the server's log for the statement"
+        ) from error
 
 
 def application_name(purpose: str) -> str:

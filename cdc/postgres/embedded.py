@@ -88,10 +88,7 @@ class EmbeddedServer:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_SECONDS)
                 return
-        raise TargetError(
-            f"the embedded Postgres in {self.folder} (process {self.pid}) does not stop",
-            remedy=f"look into {self.folder / 'server.log'}, then end process {self.pid}",
-        )
+        raise _does_not_stop(self.folder, self.pid)
 
     def shut_down(self) -> None:
         """Shut down whoever started it, and leave no trace outside `folder`; raises `TargetError` if it goes on."""
@@ -111,10 +108,7 @@ class EmbeddedServer:
             os.kill(running.pid, signal.SIGINT)
         while (running := _postmaster(data)) is not None:
             if time.monotonic() > deadline:
-                raise TargetError(
-                    f"the embedded Postgres in {self.folder} (process {running.pid}) does not stop",
-                    remedy=f"look into {self.folder / 'server.log'}, then end process {running.pid}",
-                )
+                raise _does_not_stop(self.folder, running.pid)
             time.sleep(_POLL_SECONDS)
 
     def __enter__(self) -> Self:
@@ -124,6 +118,13 @@ class EmbeddedServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _does_not_stop(folder: Path, pid: int) -> TargetError:
+    return TargetError(
+        f"the embedded Postgres in {folder} (process {pid}) does not stop",
+        remedy=f"look into {folder / 'server.log'}, then end process {pid}",
+    )
 
 
 def bundled_binaries() -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdc.decisions import Decisions
+from cdc.errors import TargetError
 from cdc.model import Position, TargetTable
 from cdc.postgres.connection import Connection, owner, translated
 from cdc.postgres.statements import load
@@ -29,6 +30,13 @@ class StreamState:
     resync: tuple[str, ...]
     columns: Decisions
     stopped_reason: str | None
+
+
+def never_loaded() -> TargetError:
+    """The error of a stream that has no position."""
+    return TargetError(
+        "this source was never loaded into Postgres", remedy="run `cdc up`, or `cdc schema` and `cdc load`"
+    )
 
 
 async def create_state(connection: Connection) -> None:

@@ -13,7 +13,7 @@ from cdc.config import Config
 from cdc.errors import SourceBusy, SourceChanged
 from cdc.model import InvalidText, KeyValues, Position, Row, TableMap, Value
 from cdc.quoting import quote
-from cdc.sqlite.changelog import FileIdentity, position_at
+from cdc.sqlite.changelog import FileIdentity, entry_lost, position_at
 from cdc.sqlite.connection import open_source, read_transaction, translated
 from cdc.sqlite.source import Look
 
@@ -125,11 +125,7 @@ class Reader:
             there = position_at(self._connection, position.seq)
             oldest = self._connection.execute("SELECT min(seq) FROM _cdc_changelog").get
         if there != position and (oldest or 0) <= position.seq:
-            raise SourceChanged(
-                f"the changelog of {self._path} does not hold the entry that was applied last "
-                f"(number {position.seq}): the file was restored from a backup, replaced, or its changelog was edited",
-                remedy="if this file is the right one, run `cdc load --resync`: it compares every row",
-            )
+            raise entry_lost(self._path, position.seq)
 
     def _require_unpruned(self) -> None:
         if FileIdentity.of(self._path) != self._identity:

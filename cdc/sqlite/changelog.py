@@ -57,6 +57,15 @@ class FileIdentity:
         return cls(facts.st_dev, facts.st_ino)
 
 
+def entry_lost(path: Path, seq: int) -> SourceChanged:
+    """The error of a changelog in which the position means nothing."""
+    return SourceChanged(
+        f"the changelog of {path} does not hold the entry that was applied last (number {seq}): the file was restored "
+        "from a backup, replaced, or its changelog was edited",
+        remedy="if this file is the right one, run `cdc load --resync`: it compares every row",
+    )
+
+
 def newest(connection: apsw.Connection) -> Position:
     """The newest changelog entry; raises `SourceChanged` when the changelog was emptied."""
     with translated("reading the newest changelog entry"):
@@ -196,11 +205,7 @@ class Changelog:
         if signature(self._connection) != self._expected:
             raise CaptureLost("the schema of the SQLite file changed", remedy="it is looked at by itself")
         if after is not None and position_at(self._connection, after.seq) != after:
-            raise SourceChanged(
-                f"the changelog of {self._path} does not hold the entry that was applied last (number {after.seq}): "
-                "the file was restored from a backup, replaced, or its changelog was edited",
-                remedy="if this file is the right one, run `cdc load --resync`: it compares every row",
-            )
+            raise entry_lost(self._path, after.seq)
 
     def _read_tables(
         self, span: tuple[int, int], most_bytes: int | None

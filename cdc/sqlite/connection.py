@@ -151,7 +151,9 @@ def translated(what: str) -> Iterator[None]:
             remedy="check that the file, its folder and their permissions are as the application needs them",
         ) from error
     except apsw.Error as error:
-        raise SourceError(f"{what}: {error}", remedy="see the reason; the file was left as it was") from error
+        raise SourceError(
+            f"{what}: SQLite refuses: {error}", remedy="see the reason; the file was left as it was"
+        ) from error
 
 
 @contextmanager
@@ -188,6 +190,11 @@ def read_transaction(connection: apsw.Connection) -> Iterator[None]:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def not_set_up(path: Path) -> SourceError:
+    """The error of a file that carries no capture and never did."""
+    return SourceError(f"{path} is not set up for replication", remedy="run `cdc up`")
 
 
 def library_version() -> str:

@@ -51,7 +51,7 @@ def opened(config: Config) -> Iterator[apsw.Connection]:
 
 def look(config: Config) -> Look:
     """Read all that decides whether the stream can go on, in one snapshot."""
-    with opened(config) as connection:
+    with opened(config) as connection, translated(f"SQLite file {config.source.path}"):
         mode = journal_mode(connection)
         with read_transaction(connection):
             schema = read_schema(connection, config)

@@ -245,7 +245,8 @@ def _compiles(connection: apsw.Connection, table: Table) -> str | None:
     statements = (f"INSERT INTO {name} DEFAULT VALUES", f"UPDATE {name} SET {column} = 1", f"DELETE FROM {name}")
     try:
         for statement in statements:
-            connection.execute(f"EXPLAIN {statement}").fetchall()
+            # Not from the cache: running a kept EXPLAIN looks at no schema, so it would tell of the time before.
+            connection.execute(f"EXPLAIN {statement}", can_cache=False).fetchall()
     except apsw.SQLError as error:
         return str(error)
     return None

@@ -11,34 +11,20 @@ from error_catalogue import CLASSES, PACKAGE, error_sites, literals
 FOLDER = Path(__file__).parent
 
 # Errors that no test can provoke from outside, each with its reason.
-OUT_OF_REACH: dict[str, str] = {}
+OUT_OF_REACH: dict[str, str] = {
+    "the schema of the SQLite file changed": "the daemon settles it by itself and goes on; nobody reads these words",
+    "the SQLite file {path} was replaced during the comparison": "only within the moments of one comparison",
+    "changes were applied and pruned while the comparison was reading": "`cdc verify` begins again by itself",
+    "the application of the demo ended by itself": "its own program would have to be broken",
+    "the daemon of the demo does not get on": "its own program would have to be broken",
+}
 
 # Modules whose errors are not provoked yet.
 PENDING = (
-    "cdc.audit",
-    "cdc.bootstrap",
-    "cdc.cli.quarantine",
-    "cdc.cli.safety",
-    "cdc.cli.status",
-    "cdc.convert",
-    "cdc.demo",
-    "cdc.drift",
-    "cdc.loading",
-    "cdc.parity.run",
     "cdc.postgres.connection",
     "cdc.postgres.embedded",
-    "cdc.postgres.merge",
-    "cdc.postgres.schema",
     "cdc.postgres.target",
     "cdc.postgres.unprivileged",
-    "cdc.settling",
-    "cdc.sqlite.canon",
-    "cdc.sqlite.changelog",
-    "cdc.sqlite.connection",
-    "cdc.sqlite.manifest",
-    "cdc.sqlite.online_copy",
-    "cdc.sqlite.snapshot",
-    "cdc.sqlite.triggers",
 )
 
 SITES = error_sites()
@@ -102,13 +88,16 @@ def test_only_known_kinds_are_raised() -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.Raise) and node.exc is not None:
                 name = ast.unparse(node.exc).partition("(")[0].rpartition(".")[2]
-                assert name in {*CLASSES, *INTERNAL, *makers(tree), *KEPT}, f"{file}:{node.lineno}: {name}"
+                assert name in {*CLASSES, *INTERNAL, *MAKERS, *KEPT}, f"{file}:{node.lineno}: {name}"
 
 
-KEPT = ("error", "pop", "no_tables")  # an error that was caught and kept, and a function of another module
+KEPT = ("error", "pop")  # an error that was caught and kept
 
 
 def makers(tree: ast.Module) -> set[str]:
     """The functions of a module that make an error for others to raise."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     return {f.name for f in functions if isinstance(f.returns, ast.Name) and f.returns.id in CLASSES}
+
+
+MAKERS = {name for file in PACKAGE.rglob("*.py") for name in makers(ast.parse(file.read_text("utf-8")))}
