@@ -26,7 +26,7 @@ class Action:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
-# What the details of every step may have.
+# What the details of every step may have as well.
 STEP_DETAILS: Final = {
     "reason": "why it failed",
     "again": "the number of an entry that was dropped with the oldest ones, and was written again before that",
@@ -41,22 +41,32 @@ _TABLE: Final = "the table's name in SQLite"
 _KEYS: Final = "their keys as `cdc quarantine list` shows them, 100 in an entry at most, long ones cut"
 
 ACTIONS: Final[Mapping[str, Action]] = {
-    "snapshot": _step("`cdc snapshot`", snapshot="its name", rows="rows in it"),
-    "schema": _step("`cdc schema`", statements="how many were run", created="how many were run"),
-    "load": _step("`cdc load`", rows="rows that were copied", quarantined="rows that went to quarantine"),
-    "resync": _step("`cdc load --resync`", tables="tables that will be compared as a whole"),
-    "run": _step("`cdc run`, which is recorded as `started` when it begins and again when it ends"),
-    "up": _step("`cdc up`, recorded as `cdc run` is"),
-    "verify": _step("`cdc verify`", repair="whether repair was asked for"),
-    "restore": _step("`cdc restore`", snapshot="the folder", to="the file that was written"),
+    "snapshot": _step("`cdc snapshot`", id="the snapshot's name"),
+    "schema": _step("`cdc schema`", statements="how many were run"),
+    "load": _step("`cdc load`", rows="how many were copied"),
+    "resync": _step("`cdc load --resync`", tables="how many will be compared as a whole"),
+    "run": _step("`cdc run`: `started` when it begins, and once more when it ends"),
+    "up": _step("`cdc up`, as `cdc run`"),
+    "reload": _step("the daemon was told to read its configuration again", keys="what had changed"),
+    "verify": _step(
+        "`cdc verify`",
+        repair="whether rows that differ were to be moved again",
+        result="`equal`, `different` or `critical`",
+        differences="rows that differ",
+        repaired="rows that will be moved again",
+    ),
+    "restore": _step("`cdc restore`", snapshot="its folder", to="the file that was written"),
     "cleanup": _step("`cdc cleanup`", removed="whether there was something to remove"),
     "quarantine retry": _step("`cdc quarantine retry`", table="only this table", rows="how many were logged again"),
-    "quarantine acknowledge": _step(
-        "`cdc quarantine acknowledge`", table="only this table", rows="how many were marked"
-    ),
+    "quarantine acknowledge": _step("`cdc quarantine acknowledge`", table="only this table", rows="how many"),
     "disable triggers": _step("triggers of a target were disabled", table="the target", triggers="their names"),
     "follow a change of the file": _step("the daemon followed a change of the file", reasons="what had changed"),
     "compare whole tables": _step("the daemon compared tables as a whole", tables="their names"),
+    "position": _step(
+        "replication begins at a position, or goes on from another one; batches follow from it",
+        before="the position it had, null for the first",
+        seq="the position it has now",
+    ),
     "save rows": _step(
         "rows that an adopted table held were saved before they were replaced",
         table="the target",

@@ -38,15 +38,15 @@ class Break:
 class Verdict:
     """What a check found. `unchained` entries were written by a version that knew no hashes: nothing is said of them.
 
-    `first` and `last` are the numbers of the oldest and the newest entry, 0 when there is none. `accepted` breaks are
-    those that somebody knows about, by an entry in the chain.
+    `first` is the number of the oldest entry, 0 when there is none. `accepted` breaks are those that somebody knows
+    about, by an entry in the chain.
     """
 
     noun: str
     entries: int
     unchained: int
     first: int
-    last: int
+    last: Head
     breaks: tuple[Break, ...]
     accepted: tuple[Break, ...]
     more_breaks: int
@@ -63,7 +63,8 @@ class Verdict:
             "entries": self.entries,
             "not_chained": self.unchained,
             "first": self.first,
-            "last": self.last,
+            "last": self.last.n,
+            "hash": self.last.hash,
             "breaks": [str(found) for found in self.breaks],
             "more_breaks": self.more_breaks,
             "accepted": [str(found) for found in self.accepted],
@@ -114,7 +115,7 @@ class Check:
             self._entries,
             self._unchained,
             self._first.n if self._first else 0,
-            self._last.n,
+            self._last,
             tuple(found for found in self._breaks if found.words not in self._accepted),
             tuple(found for found in self._breaks if found.words in self._accepted),
             self._more,

@@ -16,6 +16,7 @@ from cdc import audit
 from cdc.actions import ACTIONS, Kind
 from cdc.audit import AuditFile
 from cdc.chain import AuditEntry, Head, decode
+from cdc.chain_check import BROKEN
 from cdc.config import Config
 from cdc.errors import CdcError, ConfigError
 from cdc.faults import crash_point
@@ -96,7 +97,7 @@ class Trail:
         """Have written what Postgres recorded up to that number; False when neither side has anything new."""
         found = await postgres.read_from(self._connection, self._source_id, self._copied.n, durable, MOST_AT_ONCE)
         if self._copied.hash and (not found or found[0].head != self._copied):
-            await self._tell_broken(f"entry {self._copied.n} in Postgres is gone, or is not the one that was copied")
+            self._tell_broken(f"entry {self._copied.n} in Postgres is gone, or is not the one that was copied")
             self._copied = Head(min(self._copied.n, durable))
         new = [one for one in found if one.head.n > self._copied.n]
         end, _ = await asyncio.to_thread(audit.ends, self._folder)
@@ -123,13 +124,13 @@ class Trail:
         await postgres.note_copied(self._connection, self._source_id, copies, written.copied, written.end)
         self._copied, self._file = written.copied, written.end
         if written.broken:
-            await self._tell_broken(written.broken)
+            self._tell_broken(written.broken)
         return True
 
-    async def _tell_broken(self, words: str) -> None:
+    def _tell_broken(self, words: str) -> None:
         logger.bind(words=words).warning("the audit trail is broken; see `cdc audit`")
         with suppress(ConfigError):
-            await asyncio.to_thread(audit.record, self._folder, "broken", "done", {"words": words})
+            audit.record(self._folder, BROKEN, "done", {"words": words})
 
     def _write(self, entries: Sequence[AuditEntry], reached: Head, known: Head) -> Written:
         """In a thread: append entries, look what others appended, and keep the file bounded."""

@@ -10,6 +10,7 @@ import click
 import msgspec
 from error_catalogue import CLASSES, ErrorSite, as_prose, error_sites, literals
 
+from cdc.actions import ACTIONS, STEP_DETAILS, Action, Kind
 from cdc.cli.command import Command, example_lines
 from cdc.cli.entry import cli
 from cdc.config import (
@@ -290,8 +291,46 @@ database, `stopping`), `since`, and after failed attempts `error` (of the last o
 With `--json` an error of any command is one object as well: `error`, `remedy`, `exit_code`."""
 
 
+def audit_page() -> str:
+    """The page of the audit trail with the list of actions as it is now."""
+    written = (FOLDER / "audit.md").read_text(encoding="utf-8")
+    before, rest = written.split(ACTIONS_BEGIN)
+    return f"{before}{ACTIONS_BEGIN}\n{_actions()}\n{ACTIONS_END}{rest.split(ACTIONS_END)[1]}"
+
+
+ACTIONS_BEGIN: Final = "<!-- actions: written by `make docs` -->"
+ACTIONS_END: Final = "<!-- end -->"
+
+
+def _actions() -> str:
+    parts = []
+    for kind, words in _KINDS.items():
+        rows = [
+            (f"`{name}`", action.means, "; ".join(f"`{key}`: {means}" for key, means in _own(action).items()))
+            for name, action in ACTIONS.items()
+            if action.kind is kind
+        ]
+        parts += [words, _table(("action", "means", "details"), rows)]
+    everywhere = "; ".join(f"`{key}`: {means}" for key, means in STEP_DETAILS.items())
+    return "\n\n".join(["", *parts, f"The details of every step may have as well: {everywhere}.\n"])
+
+
+def _own(action: Action) -> dict[str, str]:
+    return {
+        key: means for key, means in action.details.items() if key not in STEP_DETAILS or action.kind is not Kind.STEP
+    }
+
+
+_KINDS: Final = {
+    Kind.STEP: "Steps that somebody took:",
+    Kind.ROUTINE: "What the daemon does with rows all day:",
+    Kind.TRAIL: "About the trail itself; these are not copied to the other place:",
+}
+
+
 def main() -> None:
     """Write all pages."""
+    (FOLDER / "audit.md").write_text(audit_page(), encoding="utf-8")
     (FOLDER / "cli.md").write_text(cli_page(), encoding="utf-8")
     (FOLDER / "configuration.md").write_text(configuration_page(), encoding="utf-8")
     (FOLDER / "errors.md").write_text(errors_page(), encoding="utf-8")

@@ -24,6 +24,11 @@ JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY(i.indkey)
 WHERE c.relnamespace = $1::text::regnamespace AND i.indisprimary GROUP BY 1
 """
 _BATCHES = "SELECT entry FROM cdc.audit WHERE source_id = $1 AND entry ->> 'action' = 'batch' ORDER BY n"
+_RANGES = """
+SELECT coalesce(entry #>> '{details,after_seq}', entry #>> '{details,before}')::bigint,
+    coalesce(entry #>> '{details,last_seq}', entry #>> '{details,seq}')::bigint
+FROM cdc.audit WHERE source_id = $1 AND entry ->> 'action' IN ('batch', 'position') ORDER BY n
+"""
 
 
 class Witnessed:
@@ -87,8 +92,7 @@ class Witnessed:
         seq, newest, count = (
             await self._connection.fetchrow(f"{stream} WHERE source_id = $1", self._source_id) or (0,) * 3
         )
-        batches = await self.batches()
-        ranges = [(batch["after_seq"], batch["last_seq"]) for batch in batches]
+        ranges = [(row[0], row[1]) for row in await self._connection.fetch(_RANGES, self._source_id)]
         wrong += [f"{one} then {two}" for one, two in pairwise(ranges) if one[1] != two[0]]
         if newest != count:
             wrong.append(f"the chain ends at {newest} and has {count} entries")

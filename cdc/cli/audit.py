@@ -231,7 +231,7 @@ def _words(verdict: Verdict) -> str:
     if not verdict.entries:
         return "nothing was done yet"
     older = f"; {counted(verdict.unchained, 'entry', 'entries')} of an earlier version cannot be checked"
-    checked = f"{verdict.noun} {verdict.first:,} to {verdict.last:,}" if verdict.last else "nothing to check"
+    checked = f"{verdict.noun} {verdict.first:,} to {verdict.last.n:,}" if verdict.first else "nothing to check"
     but = " but for what is known" if verdict.accepted else ""
     return f"the trail is whole{but}: {checked}{older if verdict.unchained else ''}"
 

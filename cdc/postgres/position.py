@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from cdc.chain import entry
 from cdc.decisions import Decisions
 from cdc.errors import TargetError
 from cdc.model import Position, TargetTable
+from cdc.postgres import audit
 from cdc.postgres.connection import Connection, owner, translated
 from cdc.postgres.statements import load
 from cdc.quoting import qualified, quote
@@ -88,6 +90,7 @@ async def clear_resync(connection: Connection, source_id: str) -> None:
 
 async def begin_at(connection: Connection, source_id: str, position: Position, snapshot_id: str) -> None:
     """Note the position a first load starts from and the snapshot it loads; part of the caller's transaction."""
+    await audit.append(connection, source_id, [entry("position", "done", {"before": None, "seq": position.seq})])
     await connection.execute(SQL["begin_at"], source_id, position.seq, position.entry, snapshot_id)
 
 
@@ -143,6 +146,9 @@ async def reposition(connection: Connection, source_id: str, position: Position,
     """Go on from another position, with every named table to be compared as a whole first."""
     with translated("setting the position anew"):
         async with connection.transaction():
+            before = await connection.fetchval(SQL["seq"], source_id)
+            told = entry("position", "done", {"before": before, "seq": position.seq})
+            await audit.append(connection, source_id, [told])
             await connection.execute(SQL["reposition"], source_id, position.seq, position.entry)
             await connection.execute(SQL["request_resync"], source_id, list(tables))
 

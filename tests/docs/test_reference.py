@@ -11,7 +11,15 @@ from cdc.cli.entry import cli
 
 ROOT = Path(__file__).parents[2]
 REFERENCES = ("docs/cli.md", "docs/configuration.md", "docs/errors.md")
-PAGES = ("README.md", *REFERENCES, "docs/concepts.md", "docs/runbook.md", "docs/service.md", "examples/ytv2/README.md")
+PAGES = (
+    "README.md",
+    *REFERENCES,
+    "docs/audit.md",
+    "docs/concepts.md",
+    "docs/runbook.md",
+    "docs/service.md",
+    "examples/ytv2/README.md",
+)
 
 
 def page(name: str) -> str:
@@ -28,6 +36,10 @@ def test_the_page_of_the_configuration_is_current() -> None:
 
 def test_the_page_of_errors_is_current() -> None:
     assert page("docs/errors.md") == generate.errors_page(), "run `make docs`"
+
+
+def test_the_actions_on_the_page_of_the_audit_trail_are_current() -> None:
+    assert page("docs/audit.md") == generate.audit_page(), "run `make docs`"
 
 
 def test_every_command_and_option_is_on_its_page() -> None:

@@ -38,7 +38,7 @@ def test_a_file_that_nobody_touched_is_whole(tmp_path: Path) -> None:
     recorded(tmp_path, 5)
     verdict = audit.check(tmp_path)
     assert verdict.whole
-    assert (verdict.first, verdict.last, verdict.unchained) == (1, 5, 0)
+    assert (verdict.first, verdict.last.n, verdict.unchained) == (1, 5, 0)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_lines_of_an_earlier_version_are_kept_and_said_to_be_unchecked(tmp_path:
     recorded(tmp_path, 2)
     verdict = audit.check(tmp_path)
     assert verdict.whole
-    assert (verdict.unchained, verdict.first, verdict.last) == (2, 1, 2)
+    assert (verdict.unchained, verdict.first, verdict.last.n) == (2, 1, 2)
     assert len(audit.read(tmp_path)) == 4
 
 
@@ -191,7 +191,7 @@ def test_what_is_kept_is_bounded_and_the_chain_goes_on_across_its_pieces(tmp_pat
     assert verdict.whole
     assert len(segments.closed(tmp_path)) > 3
     assert verdict.first > 1
-    assert verdict.last > 2_000
+    assert verdict.last.n > 2_000
     for _ in range(20):
         fill(tmp_path, 4)
         assert size_of(tmp_path) <= SMALL + 4 * 1024
@@ -292,7 +292,7 @@ def test_several_processes_keep_one_chain(tmp_path: Path) -> None:
         assert audit.check(tmp_path).whole  # also to who reads while they write
     assert [writer.returncode for writer in writers] == [0] * 4
     verdict = audit.check(tmp_path)
-    assert (verdict.whole, verdict.entries, verdict.last) == (True, 160, 160)
+    assert (verdict.whole, verdict.entries, verdict.last.n) == (True, 160, 160)
 
 
 def test_a_line_is_ascii_and_one_json_object(tmp_path: Path) -> None:

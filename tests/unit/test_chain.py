@@ -45,7 +45,7 @@ def test_a_chain_is_whole_as_it_was_written(made: list[AuditEntry]) -> None:
     sealed = chain(made)
     verdict = judge(sealed, end_of(sealed))
     assert verdict.whole
-    assert (verdict.entries, verdict.first, verdict.last) == (len(made), 1, len(made))
+    assert (verdict.entries, verdict.first, verdict.last.n) == (len(made), 1, len(made))
     assert [one.isascii() for one in (s.text for s in sealed)] == [True] * len(made)
 
 
@@ -139,7 +139,7 @@ def test_a_trail_whose_oldest_entries_were_dropped_is_whole() -> None:
     sealed = trimmed(chain(some(10)), 4)
     verdict = judge(sealed, end_of(sealed))
     assert verdict.whole
-    assert (verdict.first, verdict.last) == (5, 11)
+    assert (verdict.first, verdict.last.n) == (5, 11)
     again = trimmed(sealed, 5)
     assert judge(again, end_of(again)).whole
 

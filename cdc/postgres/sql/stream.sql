@@ -64,6 +64,9 @@ UPDATE cdc.audit SET source_id = $2 WHERE source_id = $1
 -- name: adopt_triggers
 UPDATE cdc.disabled_trigger SET source_id = $2 WHERE source_id = $1
 
+-- name: seq
+SELECT seq FROM cdc.stream WHERE source_id = $1
+
 -- name: reposition
 UPDATE cdc.stream SET seq = $2, entry = $3, stopped_reason = NULL, stopped_remedy = NULL WHERE source_id = $1
 
