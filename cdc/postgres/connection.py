@@ -27,6 +27,15 @@ CONNECT_TIMEOUT_SECONDS: Final = 10.0
 HANG_UP_SECONDS: Final = 1.0  # for a polite end of a connection; a server that hangs never answers it
 OLDEST_VERSION: Final = 14
 _NOTICE_DEATH_MILLISECONDS: Final = 500
+# What a database or a role may have set otherwise, and what this tool relies on. A long merge is no statement to end.
+_SESSION: Final = {
+    "timezone": "UTC",
+    "datestyle": "ISO, MDY",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+    "default_transaction_isolation": "read committed",
+    "statement_timeout": "0",
+}
 _CREDENTIAL: Final = "cdc-password"
 
 _open: Final["WeakSet[Connection]"] = WeakSet()
@@ -98,7 +107,7 @@ def _holds_password(dsn: str) -> bool:
 
 async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Connection:
     """An open connection named `cdc <purpose>`; raises `TargetUnavailable` or `TargetRefused` with the reason."""
-    settings = {"application_name": application_name(purpose), "timezone": "UTC"}
+    settings = {"application_name": application_name(purpose), **_SESSION}
     try:
         connection = await asyncpg.connect(
             dsn, password=password, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=settings
@@ -125,9 +134,10 @@ async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Con
         ) from None
     except asyncpg.PostgresError as error:
         raise TargetRefused(
-            f"Postgres at {where(dsn)} cannot be used: {error}", remedy="check `dsn` in [target]"
+            f"Postgres at {where(dsn)} cannot be used: {error}",
+            remedy="check `dsn` in [target]; it must lead to the server itself, not to a connection pooler",
         ) from None
-    await _refuse_old(connection, dsn)
+    await _refuse_unfit(connection, dsn)
     _open.add(connection)
     return connection
 
@@ -159,13 +169,19 @@ def hang_up_all() -> None:
         connection.terminate()
 
 
-async def _refuse_old(connection: Connection, dsn: str) -> None:
-    version = connection.get_server_version()
+async def _refuse_unfit(connection: Connection, dsn: str) -> None:
+    version, encoding = connection.get_server_version(), connection.get_settings().server_encoding
     if version.major < OLDEST_VERSION:
         await connection.close()
         raise TargetRefused(
             f"Postgres at {where(dsn)} is version {version.major}",
             remedy=f"use Postgres {OLDEST_VERSION} or newer",
+        )
+    if encoding != "UTF8":
+        await connection.close()
+        raise TargetRefused(
+            f"the database at {where(dsn)} holds texts in {encoding}, which cannot hold every text of SQLite",
+            remedy="make one with CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0, and name it in `dsn`",
         )
 
 

@@ -217,7 +217,7 @@ def _initialise(folder: Path, runner: Runner, settings: Mapping[str, str]) -> No
     )
     if done.returncode != 0:
         shutil.rmtree(partial, ignore_errors=True)
-        raise _failure(f"the embedded Postgres could not make its data folder in {folder}", _last_lines(done.stderr))
+        raise _failure(folder, "initdb failed", _last_lines(done.stderr))
     with (partial / "postgresql.conf").open("a") as configuration:
         configuration.writelines(f"{name} = '{value}'\n" for name, value in _FIRST_SETTINGS.items())
     partial.rename(folder / "data")
@@ -268,7 +268,7 @@ def _translated(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _failure(f"the embedded Postgres in {folder} cannot be started: {error}", "") from None
+        raise _failure(folder, str(error)) from None
 
 
 # --- what runs -------------------------------------------------------------------------------------------------------
@@ -331,7 +331,7 @@ def _wait_until_ready(
             return found
         if ended or (process is None and found is None):
             told = _last_lines((folder / "server.log").read_bytes()[log_from:])
-            raise _failure(f"the embedded Postgres in {folder} ended while starting", told)
+            raise _failure(folder, "it ended at once", told)
         time.sleep(_POLL_SECONDS)
     # It is left running: recovery goes on, and the next start finds it.
     raise TargetUnavailable(
@@ -356,7 +356,10 @@ def _last_lines(log: bytes) -> str:
     return " | ".join(lines[-_SHOWN_LOG_LINES:])
 
 
-def _failure(message: str, told: str) -> TargetUnavailable:
-    text = f"{message}; its last words: {told}" if told else message
-    remedy = next((remedy for sign, remedy in _REMEDIES if sign in text), "look into server.log in that folder")
-    return TargetUnavailable(text, remedy=remedy)
+def _failure(folder: Path, reason: str, last_words: str = "") -> TargetUnavailable:
+    why = f"{reason}; its last words: {last_words}" if last_words else reason
+    known = next((remedy for sign, remedy in _REMEDIES if sign in why), "see the reason")
+    return TargetUnavailable(
+        f"the embedded Postgres in {folder} cannot be started: {why}",
+        remedy=f"{known}; server.log in that folder tells more",
+    )

