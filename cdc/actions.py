@@ -42,6 +42,7 @@ _KEYS: Final = "their keys as `cdc quarantine list` shows them, 100 in an entry 
 
 ACTIONS: Final[Mapping[str, Action]] = {
     "snapshot": _step("`cdc snapshot`", id="the snapshot's name"),
+    "remove snapshot": _step("an older snapshot was removed, for a newer one was proven", snapshot="its name"),
     "schema": _step("`cdc schema`", statements="how many were run"),
     "load": _step("`cdc load`", rows="how many were copied"),
     "resync": _step("`cdc load --resync`", tables="how many will be compared as a whole"),

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from loguru import logger
 
+from cdc import audit
 from cdc.adoption import Adopted, adapt, compare, require_compatible
 from cdc.config import Config
 from cdc.decisions import recall, remember
-from cdc.errors import CdcError, SnapshotError
+from cdc.errors import CdcError, SnapshotError, TargetError
 from cdc.faults import crash_point
 from cdc.mapping import TableProfile, map_schema
 from cdc.model import Position, Progress, SourceSchema, TableMap
@@ -21,6 +22,7 @@ from cdc.postgres import ddl, position, quarantine, schema
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, lock_source
 from cdc.postgres.counts import count_rows
+from cdc.postgres.status import never_started
 from cdc.postgres.target import connected
 from cdc.rehearsal import rehearse_load
 from cdc.risks import kept_out
@@ -29,7 +31,7 @@ from cdc.sqlite import source as sqlite
 from cdc.sqlite.catalogue import read_schema
 from cdc.sqlite.connection import no_tables, not_set_up, open_copy
 from cdc.sqlite.profile import profile
-from cdc.sqlite.snapshot import Snapshot, check, discard, latest, rehearse, take
+from cdc.sqlite.snapshot import Snapshot, check, discard, latest, older_than_newest, rehearse, take
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,32 @@ def _rehearsed(config: Config, progress: "_Absolute") -> Snapshot:
         discard(taken)
         raise
     return taken
+
+
+async def remove_older_snapshots(config: Config) -> list[str]:
+    """Remove snapshots beyond the newest `keep`, but none that Postgres began with; returns their names.
+
+    Only after a newer one was proven. Nothing is removed while Postgres cannot say which one it needs.
+    """
+    older = older_than_newest(snapshots_folder(config), config.snapshot.keep) if config.snapshot.keep else []
+    if not older or (needed := await _snapshots_in_use(config)) is None:
+        return []
+    removed = [found for found in older if found.manifest.id not in needed]
+    for found in removed:
+        await asyncio.to_thread(discard, found)
+        audit.record(config.state.dir, "remove snapshot", "done", {"snapshot": found.manifest.id})
+    return [found.manifest.id for found in removed]
+
+
+async def _snapshots_in_use(config: Config) -> frozenset[str] | None:
+    if never_started(config):
+        return frozenset()
+    try:
+        async with connected(config, "snapshot") as connection:
+            return await position.snapshots_in_use(connection)
+    except TargetError as error:
+        logger.bind(reason=error.message).warning("older snapshots are kept")
+        return None
 
 
 @contextmanager

@@ -87,6 +87,7 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How snapshots are taken. The pause is what a rollback-journal writer may have to wait at most."""
 
     max_writer_pause_seconds: float = 3.0
+    keep: int = 5  # newest ones; 0 keeps all
 
 
 class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -264,6 +265,7 @@ _MAY_BE_ZERO: Final = (
     "audit_rows",
     "busy_timeout_seconds",
     "idle_close_seconds",
+    "keep",
     "max_writer_pause_seconds",
     "prune_seconds",
     "stale_after_hours",

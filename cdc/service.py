@@ -150,6 +150,7 @@ def _tell_failure(task: "asyncio.Task[None]") -> None:
 async def _first_copy(config: Config, progress: Progress) -> None:
     if not await _can_go_on(config):
         await bootstrap.take_snapshot(config, progress)
+        await bootstrap.remove_older_snapshots(config)
     await bootstrap.create_schema(config)
     await loading.load(config, progress)
 

@@ -100,6 +100,7 @@ class Stream:
 
     async def _rest(self) -> None:
         """Nothing to apply: show that we live, tidy up, and wait for an event or the timer."""
+        self._target.bound_log()
         await self._in_session(lambda session: session.tidy())
         poll = min(self._config.replicate.poll_seconds, LONGEST_REST_SECONDS)
         if await self._watch.wait(LOOK_AGAIN_EVERY_SECONDS if self._alert() else poll):

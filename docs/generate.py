@@ -26,6 +26,7 @@ from cdc.config import (
     Verify,
 )
 from cdc.errors import CdcError, ExitCode, Policy
+from cdc.observe.catalogue import CATALOGUE as METRICS
 
 FOLDER: Final = Path(__file__).parent
 NOTICE: Final = "<!-- Written by `make docs`; edit the sources it is made from. -->"
@@ -72,6 +73,8 @@ KEYS: Final = {
     "replicate.audit_rows": "How many entries of the audit trail are kept in Postgres; 0 keeps all of them.",
     "snapshot.max_writer_pause_seconds": "How long a snapshot may hold a writer in rollback-journal mode.",
     "verify.stale_after_hours": "`cdc status` warns when the last whole comparison is older; 0 never warns.",
+    "snapshot.keep": "How many of the newest snapshots are kept once another one is proven, beside the one that the "
+    "copy in Postgres began with; 0 keeps all.",
     "metrics.listen": "HOST:PORT where `/metrics` (for Prometheus) and `/healthz` are served; nowhere without it.",
     "metrics.allow_remote": "Allow `listen` to name an address that other machines can reach. There is no login.",
     "metrics.max_lag_seconds": "Beyond this lag `/healthz` answers 503.",
@@ -293,13 +296,23 @@ With `--json` an error of any command is one object as well: `error`, `remedy`, 
 
 def audit_page() -> str:
     """The page of the audit trail with the list of actions as it is now."""
-    written = (FOLDER / "audit.md").read_text(encoding="utf-8")
-    before, rest = written.split(ACTIONS_BEGIN)
-    return f"{before}{ACTIONS_BEGIN}\n{_actions()}\n{ACTIONS_END}{rest.split(ACTIONS_END)[1]}"
+    return _with_part("audit.md", "<!-- actions: written by `make docs` -->", _actions())
 
 
-ACTIONS_BEGIN: Final = "<!-- actions: written by `make docs` -->"
-ACTIONS_END: Final = "<!-- end -->"
+def metrics_page() -> str:
+    """The page of metrics with the list of them as it is now."""
+    rows = [(f"`{m.name}`", m.kind.value, ", ".join(f"`{label}`" for label in m.labels), m.help) for m in METRICS]
+    table = _table(("metric", "type", "labels", "meaning"), rows)
+    return _with_part("metrics.md", "<!-- metrics: written by `make docs` -->", f"\n{table}\n")
+
+
+PART_END: Final = "<!-- end -->"
+
+
+def _with_part(name: str, begin: str, part: str) -> str:
+    """A page that people write, with the part that is made from the program."""
+    before, rest = (FOLDER / name).read_text(encoding="utf-8").split(begin)
+    return f"{before}{begin}\n{part}\n{PART_END}{rest.split(PART_END)[1]}"
 
 
 def _actions() -> str:
@@ -334,6 +347,7 @@ def main() -> None:
     (FOLDER / "cli.md").write_text(cli_page(), encoding="utf-8")
     (FOLDER / "configuration.md").write_text(configuration_page(), encoding="utf-8")
     (FOLDER / "errors.md").write_text(errors_page(), encoding="utf-8")
+    (FOLDER / "metrics.md").write_text(metrics_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,17 @@
 """`cdc plan`, `cdc snapshot`, `cdc schema` and `cdc load`: the steps before the daemon, one by one."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from cdc.cli.command import Command
 from cdc.cli.output import bytes_text, counted, print_facts, print_json, say
 from cdc.cli.session import Session, audited, pass_session, run_async
+from cdc.config import Config
+from cdc.model import Progress
+
+if TYPE_CHECKING:
+    from cdc.sqlite.snapshot import Snapshot
 
 
 @click.command(
@@ -40,14 +47,13 @@ def plan(session: Session, columns: bool, as_json: bool) -> int:
 def snapshot(session: Session) -> None:
     """Take a checked copy of the running application's file.
 
-    The copy is consistent, described by a manifest with its SHA-256, and its restore is rehearsed.
+    The copy is consistent, described by a manifest with its SHA-256, and its restore is rehearsed. Older ones beyond
+    `keep` in [snapshot] are then removed, but never the one that the copy in Postgres began with.
     """
-    from cdc import bootstrap
-
     session.start_log()
     config = session.config()
     with audited(config, "snapshot") as told:
-        taken = run_async(bootstrap.take_snapshot(config, session.progress()))
+        taken, removed = run_async(_snapshot(config, session.progress()))
         told["id"] = taken.manifest.id
     manifest = taken.manifest
     rows = [count for name, count in manifest.tables.items() if not name.startswith("_cdc_")]
@@ -58,9 +64,17 @@ def snapshot(session: Session) -> None:
             ("rows", f"{sum(rows):,} in {counted(len(rows), 'table')}"),
             ("integrity", manifest.integrity_check),
             ("SHA-256", manifest.sha256),
+            ("removed", ", ".join(removed)),
             ("next", f"`cdc schema`; the way back is `cdc restore {taken.folder} --to FILE`"),
         ]
     )
+
+
+async def _snapshot(config: Config, progress: Progress) -> "tuple[Snapshot, list[str]]":
+    from cdc import bootstrap
+
+    taken = await bootstrap.take_snapshot(config, progress)
+    return taken, await bootstrap.remove_older_snapshots(config)
 
 
 @click.command(

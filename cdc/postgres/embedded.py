@@ -31,7 +31,7 @@ STOP_SECONDS: Final = 60.0  # then the fast shutdown, which writes a checkpoint,
 PORT: Final = 5432  # only names the socket file
 _POLL_SECONDS: Final = 0.02
 _LONGEST_SOCKET: Final = 107  # bytes that a Unix socket's address can hold
-_LONGEST_LOG: Final = 10 * 1024 * 1024  # bytes, then the log is put aside at the next start
+_LONGEST_LOG: Final = 10 * 1024 * 1024  # bytes, then the log is put aside
 _SHOWN_LOG_LINES: Final = 5
 
 # A server beside an application on a small machine. Written once; the operator may edit postgresql.conf afterwards.
@@ -343,10 +343,18 @@ def _wait_until_ready(
 # --- what went wrong -------------------------------------------------------------------------------------------------
 
 
+def bound_log(folder: Path) -> None:
+    """Put the server's log aside once it is too long, also while the server runs: it appends, wherever the end is."""
+    log = folder / "server.log"
+    with contextlib.suppress(OSError):  # a full disk, or no log yet: the log is not worth an error
+        if log.stat().st_size > _LONGEST_LOG:
+            shutil.copyfile(log, log.with_name("server.log.1"))
+            os.truncate(log, 0)
+
+
 def _open_log(log: Path) -> int:
     """Make sure the log exists and is not too long; returns its size."""
-    if log.exists() and log.stat().st_size > _LONGEST_LOG:
-        log.rename(log.with_name("server.log.1"))
+    bound_log(log.parent)
     log.touch(mode=0o600)
     return log.stat().st_size
 

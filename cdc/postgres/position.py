@@ -41,6 +41,15 @@ def never_loaded() -> TargetError:
     )
 
 
+async def snapshots_in_use(connection: Connection) -> frozenset[str]:
+    """The snapshots that copies in this database began with, whichever source they are of."""
+    with translated("looking which snapshots are in use"):
+        if await connection.fetchval("SELECT to_regclass('cdc.stream')") is None:
+            return frozenset()
+        rows = await connection.fetch(SQL["snapshots"])
+    return frozenset(row["snapshot_id"] for row in rows)
+
+
 async def create_state(connection: Connection) -> None:
     """Make the schema `cdc` where it is missing; idempotent."""
     with translated("creating the schema cdc"):

@@ -47,6 +47,11 @@ class Target:
         dsn = await self.dsn()
         return await connect(dsn, purpose=purpose, password=password_for(self._config.target))
 
+    def bound_log(self) -> None:
+        """Keep the log of an embedded server from growing for ever."""
+        if self._server is not None:
+            embedded.bound_log(self._server.folder)
+
     async def leave(self) -> None:
         """Nothing more is wanted of the target."""
         if self._server is not None:

@@ -140,6 +140,15 @@ def latest(snapshots: Path) -> Snapshot | None:
     return None
 
 
+def older_than_newest(snapshots: Path, keep: int) -> list[Snapshot]:
+    """Complete snapshots beyond the newest `keep`, the oldest first."""
+    found = []
+    for name in sorted(path.name for path in _folders(snapshots)):
+        with suppress(SnapshotError):
+            found.append(open_snapshot(snapshots / name))
+    return found[: max(0, len(found) - keep)]
+
+
 def check(snapshot: Snapshot) -> None:
     """Prove that the copy is what was taken: size, SHA-256, structure, row counts. Raises `SnapshotError` if not."""
     _check_file(snapshot.database, snapshot.manifest, snapshot.folder.name)

@@ -8,6 +8,7 @@ import generate
 import pytest
 
 from cdc.cli.entry import cli
+from cdc.observe.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
 REFERENCES = ("docs/cli.md", "docs/configuration.md", "docs/errors.md")
@@ -40,6 +41,17 @@ def test_the_page_of_errors_is_current() -> None:
 
 def test_the_actions_on_the_page_of_the_audit_trail_are_current() -> None:
     assert page("docs/audit.md") == generate.audit_page(), "run `make docs`"
+
+
+def test_the_list_of_metrics_is_current() -> None:
+    assert page("docs/metrics.md") == generate.metrics_page(), "run `make docs`"
+
+
+def test_the_alerts_ask_only_for_metrics_that_there_are() -> None:
+    alerts = page("docs/metrics.md").partition("```yaml")[2]
+    asked = set(re.findall(r"\bcdc_[a-z_]+", alerts))
+    assert asked <= {metric.name for metric in CATALOGUE}
+    assert len(asked) > 5
 
 
 def test_every_command_and_option_is_on_its_page() -> None:

@@ -35,6 +35,11 @@ UPDATE cdc.stream SET resync = '{}' WHERE source_id = $1
 -- name: request_resync
 UPDATE cdc.stream SET resync = ARRAY(SELECT DISTINCT unnest(resync || $2::text[]) ORDER BY 1) WHERE source_id = $1
 
+-- A load that goes on, and the way back, need the snapshot that the copy began with.
+-- name: snapshots
+SELECT snapshot_id FROM cdc.stream WHERE snapshot_id IS NOT NULL
+UNION SELECT snapshot_id FROM cdc.loaded
+
 -- name: store_schema_version
 UPDATE cdc.stream SET schema_version = $2 WHERE source_id = $1
 
