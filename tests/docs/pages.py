@@ -2,9 +2,17 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+import click
+import pytest
+
+from cdc.cli import main
+from cdc.cli.entry import cli
+
+Parse = Callable[[list[str]], int]  # what the exit code of a call would be if it did nothing
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -15,6 +23,7 @@ PAGES = sorted(
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _BETWEEN_COMMANDS = {"&&", "||", "|", "|&", ";", "(", ")", "&"}
+_WRAPPERS = {"sudo", "runuser", "env", "exec", "time", "while", "do", "if", "then"}
 _REDIRECTIONS = {">", ">>", "<", ">&"}
 
 
@@ -56,18 +65,18 @@ def calls(shell: str) -> Iterator[list[str]]:
     for inner in re.findall(r"\$\(([^()]*)\)", text):
         yield from calls(inner)
     for line in re.sub(r"<<'?(\w+)'?\n.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL).splitlines():
-        for words in _commands(line):
-            if found := next((i for i, word in enumerate(words) if word == "cdc" or word.endswith("/bin/cdc")), None):
-                if not _reaches(words[:found]):
-                    continue
-            elif found is None:
-                continue
-            yield words[found + 1 :]
+        for words in map(_without_wrappers, _commands(line)):
+            if words and (words[0] == "cdc" or words[0].endswith("/bin/cdc")):
+                yield words[1:]
 
 
-def _reaches(before: list[str]) -> bool:
-    """Whether words before `cdc` run it, as `sudo -u bot` does, and are not a command of which it is an argument."""
-    return before[0] in {"sudo", "runuser", "env", "exec", "time"} or all("=" in word for word in before)
+def _without_wrappers(words: list[str]) -> list[str]:
+    """A command without what only says who runs it and with which environment, such as `sudo -u bot`."""
+    while words and (words[0] in _WRAPPERS or re.match(r"\w+=", words[0])):
+        words = words[1:]
+        while words and words[0].startswith("-"):
+            words = words[2:] if words[0] in {"-u", "-g"} else words[1:]
+    return words
 
 
 def _commands(line: str) -> Iterator[list[str]]:
@@ -81,8 +90,25 @@ def _commands(line: str) -> Iterator[list[str]]:
             words = []
         elif token in _REDIRECTIONS:
             redirected = True
+            if words and words[-1] in {"1", "2"}:
+                words.pop()  # which stream it is, as in 2>&1
         elif redirected:
             redirected = False
         else:
             words.append(token)
     yield words
+
+
+def commands(group: click.Group = cli, path: str = "cdc") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        own = f"{path} {name}"
+        yield from commands(command, own) if isinstance(command, click.Group) else [(own, command)]
+    yield path, group
+
+
+def only_parsing(monkeypatch: pytest.MonkeyPatch) -> Parse:
+    """The command line, whose commands do nothing: only whether it understands is asked."""
+    for _, command in commands():
+        if not isinstance(command, click.Group):
+            monkeypatch.setattr(command, "callback", lambda **_: None)
+    return main

@@ -2,13 +2,13 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
 import click
 import pytest
-from pages import calls
+from pages import Parse, calls, commands, only_parsing
 
 from cdc.cli import main
 from cdc.cli.command import Command, Example
@@ -34,15 +34,6 @@ RUN_ELSEWHERE = {
     "cdc completion fish > ~/.config/fish/completions/cdc.fish",
 }
 
-Run = Callable[[list[str]], int]
-
-
-def commands(group: click.Group = cli, path: str = "cdc") -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
-        own = f"{path} {name}"
-        yield from commands(command, own) if isinstance(command, click.Group) else [(own, command)]
-    yield path, group
-
 
 def examples() -> Iterator[Example]:
     for _, command in commands():
@@ -51,12 +42,8 @@ def examples() -> Iterator[Example]:
 
 
 @pytest.fixture
-def parse(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The command line, whose commands do nothing: only whether it understands is asked."""
-    for _, command in commands():
-        if not isinstance(command, click.Group):
-            monkeypatch.setattr(command, "callback", lambda **_: None)
-    return main
+def parse(monkeypatch: pytest.MonkeyPatch) -> Parse:
+    return only_parsing(monkeypatch)
 
 
 @pytest.mark.parametrize(("path", "command"), list(commands()))
@@ -78,14 +65,14 @@ def without_options_before(call: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("example", list(examples()), ids=lambda example: example.call)
-def test_every_example_is_understood(example: Example, parse: Run) -> None:
+def test_every_example_is_understood(example: Example, parse: Parse) -> None:
     found = list(calls(example.call))
     assert found
     for words in found:
         assert parse(words) == 0, example.call
 
 
-def test_an_example_with_an_unknown_option_would_be_noticed(parse: Run) -> None:
+def test_an_example_with_an_unknown_option_would_be_noticed(parse: Parse) -> None:
     assert [parse(words) for words in calls("cdc status --sideways && cdc")] == [64, 64]
 
 
