@@ -41,10 +41,10 @@ _TABLE: Final = "the table's name in SQLite"
 _KEYS: Final = "their keys as `cdc quarantine list` shows them, 100 in an entry at most, long ones cut"
 
 ACTIONS: Final[Mapping[str, Action]] = {
-    "snapshot": _step("`cdc snapshot`", id="the snapshot's name"),
+    "snapshot": _step("a snapshot was taken and proven", snapshot="its name", rows="rows in it"),
     "remove snapshot": _step("an older snapshot was removed, for a newer one was proven", snapshot="its name"),
-    "schema": _step("`cdc schema`", statements="how many were run"),
-    "load": _step("`cdc load`", rows="how many were copied"),
+    "schema": _step("tables were made in Postgres", statements="how many were run"),
+    "load": _step("the first copy was made", rows="how many were copied", quarantined="how many went to quarantine"),
     "resync": _step("`cdc load --resync`", tables="how many will be compared as a whole"),
     "run": _step("`cdc run`: `started` when it begins, and once more when it ends"),
     "up": _step("`cdc up`, as `cdc run`"),

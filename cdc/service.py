@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from loguru import logger
 
-from cdc import bootstrap, loading
+from cdc import audit, bootstrap, loading
 from cdc.config import Config
 from cdc.errors import CdcError
 from cdc.log import redact
@@ -148,11 +148,20 @@ def _tell_failure(task: "asyncio.Task[None]") -> None:
 
 
 async def _first_copy(config: Config, progress: Progress) -> None:
+    """The phases before the stream, each in the audit trail as if it had been given by itself."""
     if not await _can_go_on(config):
-        await bootstrap.take_snapshot(config, progress)
+        manifest = (await bootstrap.take_snapshot(config, progress)).manifest
+        audit.record(
+            config.state.dir,
+            "snapshot",
+            "done",
+            {"snapshot": manifest.id, "rows": sum(manifest.application_tables.values())},
+        )
         await bootstrap.remove_older_snapshots(config)
-    await bootstrap.create_schema(config)
-    await loading.load(config, progress)
+    created = await bootstrap.create_schema(config)
+    audit.record(config.state.dir, "schema", "done", {"statements": len(created)})
+    report = await loading.load(config, progress)
+    audit.record(config.state.dir, "load", "done", {"rows": report.rows, "quarantined": report.quarantined})
 
 
 async def _is_loaded(config: Config) -> bool:

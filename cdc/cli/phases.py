@@ -54,14 +54,14 @@ def snapshot(session: Session) -> None:
     config = session.config()
     with audited(config, "snapshot") as told:
         taken, removed = run_async(_snapshot(config, session.progress()))
-        told["id"] = taken.manifest.id
-    manifest = taken.manifest
-    rows = [count for name, count in manifest.tables.items() if not name.startswith("_cdc_")]
+        manifest = taken.manifest
+        rows = sum(manifest.application_tables.values())
+        told |= {"snapshot": manifest.id, "rows": rows}
     print_facts(
         [
             ("snapshot", taken.folder),
             ("size", bytes_text(manifest.bytes)),
-            ("rows", f"{sum(rows):,} in {counted(len(rows), 'table')}"),
+            ("rows", f"{rows:,} in {counted(len(manifest.application_tables), 'table')}"),
             ("integrity", manifest.integrity_check),
             ("SHA-256", manifest.sha256),
             ("removed", ", ".join(removed)),
@@ -131,7 +131,7 @@ def load(session: Session, resync: bool) -> None:
         return
     with audited(config, "load") as told:
         report = run_async(loading.load(config, session.progress()))
-        told["rows"] = report.rows
+        told |= {"rows": report.rows, "quarantined": report.quarantined}
     if report.left_to_stream:
         say(f"{counted(len(report.left_to_stream), 'table')} will be filled by the daemon; next: `cdc run`")
     else:

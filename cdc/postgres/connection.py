@@ -121,6 +121,12 @@ async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Con
         raise TargetRefused(
             f"Postgres at {where(dsn)}: {error}", remedy="create the database, or correct `dsn` in [target]"
         ) from None
+    except ssl.CertificateError as error:
+        raise TargetRefused(
+            f"Postgres at {where(dsn)} cannot show that it is the right server: {error.verify_message or error}",
+            remedy="check that `sslrootcert` in `dsn` is the authority that signed its certificate, and that the "
+            "certificate is for the host that `dsn` names",
+        ) from None
     except (asyncpg.ClientConfigurationError, ValueError) as error:
         # The driver may quote the DSN, password and all.
         raise TargetRefused(

@@ -43,6 +43,11 @@ class Manifest:
     unchecked: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
+    @property
+    def application_tables(self) -> dict[str, int]:
+        """Rows by table, without the tables of this tool."""
+        return {name: rows for name, rows in self.tables.items() if not name.startswith("_cdc_")}
+
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
     """Store the manifest in a snapshot's folder: it is there whole or not at all, also after a power cut."""

@@ -2,9 +2,12 @@
 
 import asyncio
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote as quote_url
 
@@ -32,9 +35,7 @@ PREPARED = (
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The port of a server that wants passwords over TCP, without TLS."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = free_port()
     settings = {"fsync": "off", "listen_addresses": "127.0.0.1", "port": port, "max_connections": "20"}
     folder = tmp_path_factory.mktemp("guarded")
     with embedded.start(folder, settings=settings) as server:
@@ -51,6 +52,12 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
         asyncio.run(prepare())
         yield port
+
+
+def free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
 
 
 def address(port: str, role: str = "app", database: str = "app", password: str = SECRET) -> str:
@@ -109,6 +116,49 @@ def test_tls_that_the_server_has_not(snapped: Site, guarded: str) -> None:
         pointed_at(snapped, dsn), ["schema"], "Postgres at {dsn} cannot be reached: {error}", ExitCode.UNAVAILABLE
     )
     assert "SSL" in told
+
+
+def test_a_server_that_cannot_show_who_it_is(snapped: Site, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Its certificate is signed by somebody else than the authority that `dsn` names, or is for another host."""
+    folder = tmp_path_factory.mktemp("tls")
+    for name in ("server", "authority"):
+        make = ["openssl", "req", "-new", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        files = ["-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.crt")]
+        subprocess.run([*make, *files], check=True, capture_output=True, timeout=60)
+    with Pretender(folder / "server.crt", folder / "server.key") as port:
+        for host, authority in (("localhost", "authority"), ("127.0.0.1", "server")):
+            dsn = f"postgresql://u@{host}:{port}/db?sslmode=verify-full&sslrootcert={folder}/{authority}.crt"
+            refused(
+                pointed_at(snapped, dsn),
+                ["schema"],
+                "Postgres at {dsn} cannot show that it is the right server: {error}",
+                ExitCode.UNAVAILABLE,
+            )
+
+
+class Pretender:
+    """Somebody who answers in the place of a server, as far as the certificate; no database stands behind it."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate, key)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+
+    def __enter__(self) -> int:
+        threading.Thread(target=self._answer, daemon=True).start()
+        return int(self._socket.getsockname()[1])
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def _answer(self) -> None:
+        with suppress(OSError):
+            while True:
+                caller, _ = self._socket.accept()
+                with caller, suppress(OSError):
+                    caller.recv(8)  # the wish for TLS
+                    caller.sendall(b"S")
+                    self._context.wrap_socket(caller, server_side=True).close()
 
 
 # --- the login --------------------------------------------------------------------------------------------------------

@@ -435,8 +435,16 @@ def shown(site: Site, *arguments: str) -> list[dict[str, Any]]:
 
 
 def test_the_filters_choose_what_is_shown(trailed: Site) -> None:
-    assert {e["action"] for e in shown(trailed)} == {"up", "position", "run"}
-    assert {e["action"] for e in shown(trailed, "--batches")} == {"up", "position", "run", "batch"}
+    assert {e["action"] for e in shown(trailed)} == {"up", "snapshot", "schema", "load", "position", "run"}
+    assert {e["action"] for e in shown(trailed, "--batches")} == {
+        "up",
+        "snapshot",
+        "schema",
+        "load",
+        "position",
+        "run",
+        "batch",
+    }
     assert {e["action"] for e in shown(trailed, "--action", "batch", "--action", "up")} == {"batch", "up"}
     assert len(shown(trailed, "--batches", "--table", "t")) == 4
     assert shown(trailed, "--batches", "--table", "u") == []
