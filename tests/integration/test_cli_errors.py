@@ -249,7 +249,10 @@ def test_a_daemon_that_is_told_to_end_says_so_and_exits_0(
     assert last[-1]["message"] == "replication ended"
     assert daemon.returncode == ExitCode.OK
     actions = [(e.action, e.result) for e in audit.read(site.folder / ".cdc") if e.copy_of is None]
-    assert actions == [("up", "started"), ("up", "done"), ("run", "started"), ("run", "done")]
+    assert [a for a in actions if a[0] in {"up", "run"}] == [
+        *[("up", "started"), ("up", "done"), ("run", "started"), ("run", "done")]
+    ]
+    assert [a for a, _ in actions if a in {"snapshot", "schema", "load"}] == ["snapshot", "schema", "load"]
     assert site.status()["stopped"]["reason"] is None
 
 
