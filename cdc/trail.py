@@ -21,6 +21,7 @@ from cdc.config import Config
 from cdc.errors import CdcError, ConfigError
 from cdc.faults import crash_point
 from cdc.postgres import audit as postgres
+from cdc.postgres.audit import Recorded
 from cdc.postgres.connection import Connection
 from cdc.postgres.position import Durable
 
@@ -103,9 +104,7 @@ class Trail:
         end, _ = await asyncio.to_thread(audit.ends, self._folder)
         if not new and end == self._file:
             return False
-        entries = [replace(one.entry, copy_of=one.head.n) for one in new if one.entry and _is_original(one.entry)]
-        reached = new[-1].head if new else self._copied
-        self._writing = asyncio.create_task(asyncio.to_thread(self._write, entries, reached, self._file))
+        self._writing = asyncio.create_task(asyncio.to_thread(self._write, new, self._copied, self._file))
         return True
 
     async def _finish(self) -> bool:
@@ -132,12 +131,15 @@ class Trail:
         with suppress(ConfigError):
             audit.record(self._folder, BROKEN, "done", {"words": words})
 
-    def _write(self, entries: Sequence[AuditEntry], reached: Head, known: Head) -> Written:
-        """In a thread: append entries, look what others appended, and keep the file bounded."""
+    def _write(self, new: Sequence[Recorded], copied: Head, known: Head) -> Written:
+        """In a thread: append what is new, look what others appended, and keep the file bounded."""
+        decoded = ((one.head.n, decode(one.text)) for one in new)
+        copies = [replace(found, copy_of=n) for n, found in decoded if found and _is_original(found)]
+        reached = new[-1].head if new else copied
         with audit.opened(self._folder) as file:
             broken = _missing(file, known)
             file.go_on_after(known)
-            file.append(entries, reached)
+            file.append(copies, reached)
             lines = (decode(line.text) for line in file.newest(file.end.n - known.n))
             steps = tuple(e for e in lines if e and (e.n or 0) > known.n and _is_original(e))
             if self._most_bytes:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cdc.chain import AuditEntry, Head, Sealed, decode, entry, link
+from cdc.chain import AuditEntry, Head, Sealed, entry, link
 from cdc.chain_check import last_words
 from cdc.model import AppliedBatch, Position, TableTally
 from cdc.postgres.connection import Connection, translated
@@ -100,17 +100,17 @@ async def stored(connection: Connection, source_id: str) -> AsyncIterator[Sealed
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An entry with its place in the chain; `entry` is None when it cannot be read."""
+    """The text of an entry with its place in the chain."""
 
     head: Head
-    entry: AuditEntry | None
+    text: str
 
 
 async def read_from(connection: Connection, source_id: str, first: int, last: int, most: int) -> list[Recorded]:
     """The entry `first`, if it is there, and those after it up to `last`, at most so many."""
     with translated("reading the audit trail"):
         rows = await connection.fetch(SQL["read_from"], source_id, first, last, most)
-    return [Recorded(Head(row["n"], row["hash"]), decode(row["text"])) for row in rows]
+    return [Recorded(Head(row["n"], row["hash"]), row["text"]) for row in rows]
 
 
 async def make_durable(connection: Connection, source_id: str) -> int:
