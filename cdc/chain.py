@@ -50,8 +50,12 @@ class AuditEntry:
 
 def entry(action: str, result: str, details: Mapping[str, Detail] | None = None) -> AuditEntry:
     """An entry of now, by whoever runs this process."""
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return AuditEntry(at, actor(), action, result, dict(details or {}))
+    return AuditEntry(entry_time(), actor(), action, result, dict(details or {}))
+
+
+def entry_time() -> str:
+    """Now, as entries tell it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def decode(text: str) -> AuditEntry | None:

@@ -26,6 +26,7 @@ from cdc.postgres.connection import Connection
 from cdc.postgres.position import Durable
 
 MOST_AT_ONCE: Final = 5_000  # entries that are copied in one go
+MOST_LINES: Final = 50_000  # of the file that are searched for steps that Postgres lacks
 LAST_SECONDS: Final = 3.0  # for copying when the daemon ends
 _MEGABYTE: Final = 1024 * 1024
 
@@ -140,7 +141,7 @@ class Trail:
             broken = _missing(file, known)
             file.go_on_after(known)
             file.append(copies, reached)
-            lines = (decode(line.text) for line in file.newest(file.end.n - known.n))
+            lines = (decode(line.text) for line in file.newest(min(file.end.n - known.n, MOST_LINES)))
             steps = tuple(e for e in lines if e and (e.n or 0) > known.n and _is_original(e))
             if self._most_bytes:
                 file.bound(self._most_bytes)
@@ -157,6 +158,7 @@ def _missing(file: AuditFile, known: Head) -> str | None:
     """In words, why the file is not the one whose end is known; None when it is."""
     if file.end.n < known.n:
         return f"the file ended with line {file.end.n}, but Postgres remembers line {known.n}"
-    if known.n and all(audit.head_of(line) != known for line in file.newest(file.end.n - known.n + 1)):
+    since = file.end.n - known.n + 1
+    if known.n and since < MOST_LINES and all(audit.head_of(line) != known for line in file.newest(since)):
         return f"line {known.n} of the file is gone, or is not the one that Postgres remembers"
     return None

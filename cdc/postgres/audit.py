@@ -11,7 +11,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cdc.chain import AuditEntry, Head, Sealed, entry, link
+import msgspec
+
+from cdc.chain import AuditEntry, Head, Sealed, actor, entry_time, link
 from cdc.chain_check import last_words
 from cdc.model import AppliedBatch, Position, TableTally
 from cdc.postgres.connection import Connection, translated
@@ -19,7 +21,8 @@ from cdc.postgres.statements import load
 
 SQL: Final = load("audit")
 _STORE_POSITION: Final = load("stream")["store_position"]
-_COUNTED: Final = "\0 counted by the statement"  # no table has such a name
+_NOW: Final = "\0now"  # filled in for each batch; no table has such a name
+_LATER: Final = "\0later"  # filled in by the statement
 
 MOST_DROPPED: Final = 5_000  # entries in one transaction
 
@@ -169,30 +172,36 @@ async def store_position(
     arguments = [argument for part in parts for argument in part.arguments]
     stored = await connection.fetchval(_statement(tuple(part.sql for part in parts)), *own, *arguments)
     assert stored is not None, "the stream's row is there as long as its lock is held"
-    return _applied(json.loads(stored)["details"])
+    return _applied(msgspec.json.decode(stored)["details"])
 
 
 @functools.lru_cache(maxsize=1_000)
 def _statement(parts: tuple[str, ...]) -> str:
-    moves = [f"part_{place} AS ({sql} RETURNING 1), " for place, sql in enumerate(parts)]
-    counts = [f"(SELECT count(*) FROM part_{place}), " for place in range(len(parts))]
-    return f"WITH {''.join(moves)}{_STORE_POSITION.replace('{counts}', ''.join(counts))}"
+    numbered = list(enumerate(parts))
+    moves = "".join(f"part_{place} AS ({sql} RETURNING 1), " for place, sql in numbered)
+    counts = "".join(f"rows_{place}, " for place, _ in numbered)
+    counted = ", ".join(f"(SELECT count(*) AS rows_{place} FROM part_{place}) AS of_{place}" for place, _ in numbered)
+    told = _STORE_POSITION.replace("{counts}", counts).replace("{parts}", f"FROM {counted}" if counted else "")
+    return f"WITH {moves}{told}"
 
 
 def _template(begun: Begun, position: Position, changes: int, tables: Mapping[str, Tally]) -> str:
     """The entry of a batch for SQL's format(): %s stands for what the statement counts, the last one for its time."""
-    counted = {
-        name: {what: _COUNTED if rows is None else rows for what, rows in t.items()} for name, t in tables.items()
-    }
-    details: dict[str, Any] = {
-        "after_seq": begun.after_seq,
-        "last_seq": position.seq,
-        "changes": changes,
-        "lag_seconds": None if begun.lag_seconds is None else round(begun.lag_seconds, 6),
-        "tables": counted,
-        "seconds": _COUNTED,
-    }
-    return entry("batch", "done", details).body.replace("%", "%%").replace(json.dumps(_COUNTED), "%s")
+    lag = "null" if begun.lag_seconds is None else round(begun.lag_seconds, 6)
+    told = (f'"{entry_time()}"', begun.after_seq, position.seq, changes, lag)
+    return _frame(tuple((name, tuple(tally.items())) for name, tally in tables.items())) % told
+
+
+@functools.lru_cache(maxsize=1_000)
+def _frame(tables: tuple[tuple[str, tuple[tuple[str, int | None], ...]], ...]) -> str:
+    """The entry of a batch that moves these tables, for Python's % and then for SQL's format(): writing JSON anew for
+    every batch took as long as some statements.
+    """
+    counted = {name: {what: _LATER if rows is None else rows for what, rows in tally} for name, tally in tables}
+    details: dict[str, Any] = dict.fromkeys(("after_seq", "last_seq", "changes", "lag_seconds"), _NOW)
+    details |= {"tables": counted, "seconds": _LATER}
+    made = AuditEntry(_NOW, actor(), "batch", "done", details)
+    return made.body.replace("%", "%%%%").replace(json.dumps(_NOW), "%s").replace(json.dumps(_LATER), "%%s")
 
 
 def _applied(details: Mapping[str, Any]) -> AppliedBatch:

@@ -83,6 +83,17 @@ async def test_a_batch_is_recorded_with_its_range_and_its_rows(
     assert 0 < told["seconds"] < 60
 
 
+async def test_a_table_may_have_any_name(tmp_path: Path, database: str) -> None:
+    name = """a %s "quoted" %% 'ключ' {0} \\ table"""
+    quoted = name.replace('"', '""')
+    async with replicated(tmp_path, database, f'CREATE TABLE "{quoted}"(id INTEGER PRIMARY KEY, n INTEGER)') as pair:
+        await pair.write(f'INSERT INTO "{quoted}" VALUES (1, 1)')
+        await pair.write(f"INSERT INTO \"{quoted}\" VALUES (2, 'bad')")
+        first, second = await recorded(database, "batch")
+    assert first.details["tables"] == {name: {"deleted": 0, "upserted": 1}}
+    assert second.details["tables"] == {name: {"quarantined": 1, "released": 0}}
+
+
 async def test_rows_that_come_and_go_are_recorded_with_their_keys(tmp_path: Path, database: str) -> None:
     async with replicated(tmp_path, database, THINGS) as pair:
         await pair.write("INSERT INTO things VALUES (1, 'a'), (2, 'b'), (3, 3)")

@@ -5,12 +5,13 @@ FROM cdc.stream LEFT JOIN cdc.mapping AS m USING (source_id) WHERE source_id = $
 
 -- The transaction that applies changes stores how far it went, and the entry of the audit trail about it: all are there
 -- or nothing is. It stands after `WITH`, and after the parts that move rows when these are in the same statement: then
--- {counts} are what they did, in the order of the %s in $6. `told` is materialized because it must not be computed again
--- when another writer of the trail is waited for: the parts have no rows to count then.
+-- {counts} are what they did, in the order of the %s in $6, and {parts} where that is counted. `told` is materialized
+-- because it must not be computed again when another writer of the trail is waited for: the parts have no rows then.
 -- name: store_position
 told AS MATERIALIZED (
     SELECT format($6::text, {counts}
-        round(($7::float8 + extract(epoch FROM clock_timestamp() - statement_timestamp()))::numeric, 6)) AS body
+        round(1e6 * ($7::float8 + date_part('epoch', clock_timestamp() - statement_timestamp()))) / 1e6) AS body
+    {parts}
 ), moved AS (
     UPDATE cdc.stream AS s SET seq = $2, entry = $3, applied_at = now(), heartbeat_at = now(), changes = changes + $4,
         lag_seconds = $5, stopped_reason = NULL, stopped_remedy = NULL, audit_n = s.audit_n + 1,
