@@ -37,7 +37,7 @@ demo: $(VENV)/.demo
 	$(BIN)/cdc demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
