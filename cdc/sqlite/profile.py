@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, Final
 
 import apsw
@@ -22,6 +22,7 @@ _SHOWN: Final = 40  # characters of the least and the greatest text
 _BEGINS_AS_DATE: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-")
 _LONGEST_DATE: Final = 60  # bytes; digits of a second may be followed by any number of zeros
 _UUID_BYTES: Final = 36
+_NAMES: Final = tuple(field.name for field in fields(TextForms))
 _FORMS: Final = (("naive", TIMESTAMPS, microseconds), ("zoned", INSTANTS, instants), ("date", DATES, days))
 
 
@@ -103,39 +104,27 @@ def _shown(found: object) -> str | None:
     return found.decode("utf-8", "replace") if isinstance(found, bytes) else None
 
 
-@dataclass(slots=True)
-class _Counts:
-    naive: int = 0
-    zoned: int = 0
-    date: int = 0
-    empty: int = 0
-    uuid: int = 0
-    other: int = 0
-    nul: int = 0
-    invalid: int = 0
-
-
 class _Texts:
     """An aggregate over the bytes of texts: how many there are of each form. Its answer is read by `TextForms`."""
 
     def __init__(self) -> None:
-        self._counts = _Counts()
+        self._counts = dict.fromkeys(_NAMES, 0)
 
     def step(self, data: bytes) -> None:
         """One text more."""
         counts = self._counts
         if b"\x00" in data:
-            counts.nul += 1
+            counts["nul"] += 1
         try:
             form = _form(data)
         except UnicodeDecodeError:
-            counts.invalid += 1
+            counts["invalid"] += 1
             form = "other"
-        setattr(counts, form, getattr(counts, form) + 1)
+        counts[form] += 1
 
     def final(self) -> str:
-        """The counts in the order of their names above."""
-        return ",".join(str(getattr(self._counts, f.name)) for f in fields(_Counts))
+        """The counts in the order of the fields of `TextForms`."""
+        return ",".join(map(str, self._counts.values()))
 
 
 def _texts() -> tuple[_Texts, Callable[..., None], Callable[[_Texts], str]]:
