@@ -171,6 +171,8 @@ class Session:
         self._vitals.behind_since = None
         self._vitals.applied(applied)
         self._moved_at = time.monotonic()
+        if held := sum(table.quarantined for table in applied.tables.values()):
+            logger.bind(rows=held).warning("rows went to quarantine: see `cdc quarantine list`")
 
     async def _prune_if_due(self, now: float) -> None:
         durable = await self._durable.advance(self._connection)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from harness import execute, fetch
+from loguru import logger
 from pairs import replicated
 
 from cdc.bootstrap import retry_quarantined
@@ -40,6 +41,19 @@ async def test_a_value_that_does_not_fit_holds_back_its_row_only(
         await pair.write("DELETE FROM things WHERE id = 3")
         assert await pair.held() == {}
         assert await pair.differences() == []
+
+
+async def test_a_row_that_is_held_back_is_told_in_the_log(tmp_path: Path, any_database: str) -> None:
+    told: list[str] = []
+    sink = logger.add(told.append, level="WARNING", format="{message} {extra[rows]}")
+    try:
+        async with replicated(tmp_path, any_database, "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER)") as pair:
+            await pair.write("INSERT INTO t VALUES (1, 1)")
+            assert told == []
+            await pair.write("INSERT INTO t VALUES (2, 'two'), (3, 'three')")
+    finally:
+        logger.remove(sink)
+    assert told == ["rows went to quarantine: see `cdc quarantine list` 2\n"]
 
 
 async def test_a_row_that_becomes_bad_leaves_postgres_and_returns_when_it_is_corrected(
