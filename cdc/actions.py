@@ -44,7 +44,12 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "snapshot": _step("a snapshot was taken and proven", snapshot="its name", rows="rows in it"),
     "remove snapshot": _step("an older snapshot was removed, for a newer one was proven", snapshot="its name"),
     "schema": _step("tables were made in Postgres", statements="how many were run"),
-    "load": _step("the first copy was made", rows="how many were copied", quarantined="how many went to quarantine"),
+    "load": _step(
+        "the first copy was made",
+        rows="how many were copied",
+        quarantined="how many went to quarantine",
+        altered="values that became others because `on_invalid` or `empty` says so, by table and column",
+    ),
     "resync": _step("`cdc load --resync`", tables="how many will be compared as a whole"),
     "run": _step("`cdc run`: `started` when it begins, and once more when it ends"),
     "up": _step("`cdc up`, as `cdc run`"),
@@ -95,7 +100,8 @@ ACTIONS: Final[Mapping[str, Action]] = {
             "last_seq": "the last changelog entry",
             "changes": "how many entries that were",
             "lag_seconds": "the age of the oldest of them when it was read, null when unknown",
-            "tables": "by source table: rows `upserted` and `deleted` in Postgres, `quarantined` and `released`",
+            "tables": "by source table: rows `upserted` and `deleted` in Postgres, `quarantined` and `released`; "
+            "values `altered` because `on_invalid` or `empty` says so",
             "seconds": "from the first look at SQLite to the commit",
         },
     ),

@@ -74,14 +74,14 @@ def _any_literal() -> Form:
 # --- texts that stand for something -----------------------------------------------------------------------------------
 
 
-def _formed(takes: str, pattern: re.Pattern[str], make: "_Make", coarser: re.Pattern[str] | None) -> Form:
-    """Texts of one exact form, made into what stands for them. `coarser` finds digits that the type would round."""
+def formed(takes: str, pattern: re.Pattern[str], make: "_Make", finer: re.Pattern[str] | None) -> Form:
+    """Texts of one exact form, made into what stands for them. `finer` finds digits that the type would round."""
 
     def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
         if not kinds <= TEXTS:
             return None
         texts = cast("Sequence[str]", without_nulls(values, kinds))
-        if not text_forms.all_match(pattern, texts) or (coarser and any(map(coarser.search, texts))):
+        if not text_forms.all_match(pattern, texts) or (finer and any(map(finer.search, texts))):
             return None
         try:
             return with_gaps(values, make(texts))
@@ -92,7 +92,7 @@ def _formed(takes: str, pattern: re.Pattern[str], make: "_Make", coarser: re.Pat
         text = expect(value, str)
         if not text_forms.all_match(pattern, [text]):
             raise Unfit("is a text of another form" if text else "is an empty text")
-        if coarser and coarser.search(text):
+        if finer and finer.search(text):
             raise Unfit("is a text with more digits of a second than the type keeps")
         try:
             return make([text])[0]
@@ -155,7 +155,7 @@ _CHARACTERS: Final = frozenset({"text", "varchar", "bpchar", "citext"})
 SUPPORTED: Final = (*_PLAIN, "numeric", *sorted(_CHARACTERS), *_FORMED, "enums")
 
 
-def _coarser(digits: int | None) -> re.Pattern[str] | None:
+def finer_than(digits: int | None) -> re.Pattern[str] | None:
     """What finds a fraction of a second that `timestamp(3)` or the like would round, None when all six digits fit."""
     if digits is None or digits >= 6:
         return None
@@ -173,6 +173,6 @@ def form_of(column: TargetColumn, *, literal: bool = False) -> Form | None:
     if column.base == "numeric":
         return decimals(column.precision, column.scale)
     if column.base in _FORMED:
-        return _formed(*_FORMED[column.base], _coarser(column.precision))
+        return formed(*_FORMED[column.base], finer_than(column.precision))
     made = _PLAIN.get(column.base)
     return made() if made else None

@@ -7,6 +7,7 @@
     [snapshot]    max_writer_pause_seconds = 3.0
     [verify]      stale_after_hours = 168
     [metrics]     listen = "127.0.0.1:9464"
+    [formats]     timestamptz = "iso utc"
     [tables.NAME] target = "...", skip = ["column"], key = "rowid"
     [tables.NAME.columns.COLUMN] target = "...", type = "jsonb", expression = "substr(id, 4)"
 
@@ -131,12 +132,33 @@ class Verify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expect: list[Expectation] = msgspec.field(default_factory=list)
 
 
+Format = Literal["iso utc", "epoch s", "epoch ms", "epoch us", "julian day", "words", "number", "uuid", "utf-8"]
+OnInvalid = Literal["quarantine", "null", "text", "replace", "cut", "round"]
+
+
+class Formats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the values of all columns of a type are read, unless a column has a `format` of its own."""
+
+    timestamp: Format | None = None
+    timestamptz: Format | None = None
+    boolean: Format | None = None
+    uuid: Format | None = None
+
+    def by_base(self) -> dict[str, str]:
+        """Those that are set, by the type's name in Postgres' catalogue."""
+        named = {"timestamp": self.timestamp, "timestamptz": self.timestamptz, "bool": self.boolean, "uuid": self.uuid}
+        return {base: chosen for base, chosen in named.items() if chosen is not None}
+
+
 class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the operator chose for one column; `expression` is SQLite SQL for a column only the target has."""
 
     target: str | None = None
     type: str | None = None
     expression: str | None = None
+    format: Format | None = None  # how the values are written, where the type alone does not tell
+    on_invalid: OnInvalid = "quarantine"  # what becomes of a value that does not fit
+    empty: Literal["keep", "null"] = "keep"  # what becomes of an empty text
 
 
 class TableOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -159,6 +181,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     snapshot: Snapshot = msgspec.field(default_factory=Snapshot)
     metrics: Metrics = msgspec.field(default_factory=Metrics)
     verify: Verify = msgspec.field(default_factory=Verify)
+    formats: Formats = msgspec.field(default_factory=Formats)
     tables: dict[str, TableOptions] = msgspec.field(default_factory=dict)
 
     def options(self, table: str) -> TableOptions:
@@ -247,6 +270,10 @@ def _beside(config: Config, base: Path) -> Config:
     )
 
 
+def _listed(kind: Any) -> str:
+    return ", ".join(f"`{choice}`" for choice in get_args(kind))
+
+
 # What may stand in a key of each type: in words, and as an example for keys without a default.
 KINDS: Final[Mapping[object, tuple[str, object]]] = {
     bool: ("true or false", True),
@@ -257,6 +284,9 @@ KINDS: Final[Mapping[object, tuple[str, object]]] = {
     list[str]: ("a list of texts", ["one", "two"]),
     int | str: ("a whole number or a text", 67),
     Literal["declared", "rowid"]: ("`declared` or `rowid`", "rowid"),
+    Format: (f"one of {_listed(Format)}", "epoch ms"),
+    OnInvalid: (f"one of {_listed(OnInvalid)}", "null"),
+    Literal["keep", "null"]: ("`keep` or `null`", "null"),
     Literal["refuse", "replace"]: ("`refuse` or `replace`", "replace"),
 }
 _LARGEST: Final = 10**15  # of any number: far beyond sense, and SQLite can still compute with it

@@ -5,10 +5,11 @@ rest. Rows that Postgres cannot hold, and orphans, go to quarantine on the way.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from loguru import logger
 
@@ -41,18 +42,26 @@ CHUNK_BYTES: Final = 4 * 1024 * 1024
 class LoadReport:
     """What the first copy did: rows by source table, and how many rows went to quarantine.
 
-    `skipped` tables were loaded before, `left_to_stream` ones are filled by the daemon's first batch.
+    `skipped` tables were loaded before, `left_to_stream` ones are filled by the daemon's first batch. `altered` are
+    values that became others by a chosen outcome, by source table and target column.
     """
 
     tables: dict[str, int] = field(default_factory=dict)
     quarantined: int = 0
     skipped: tuple[str, ...] = ()
     left_to_stream: tuple[str, ...] = ()
+    altered: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
         """Rows loaded by this call."""
         return sum(self.tables.values())
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the audit trail keeps of it."""
+        altered = {"altered": self.altered} if self.altered else {}
+        return {"rows": self.rows, "quarantined": self.quarantined, **altered}
 
 
 async def load(config: Config, progress: Progress) -> LoadReport:
@@ -89,6 +98,7 @@ class _Load:
         self._maps = maps
         self._progress = progress
         self._quarantine = Quarantine(connection, source_id)
+        self._altered: dict[str, dict[str, int]] = {}
 
     async def run(self, config: Config, copy: Copy) -> LoadReport:
         """Rows of every table that lacks them, then indexes and constraints, then the position."""
@@ -112,7 +122,7 @@ class _Load:
             await position.begin_at(self._connection, self._source_id, copy.position, self._snapshot.manifest.id)
             await position.request_resync(self._connection, self._source_id, [m.source.name for m in later])
         crash_point("load.after_position")
-        return LoadReport(loaded, held, tuple(done), tuple(m.source.name for m in later))
+        return LoadReport(loaded, held, tuple(done), tuple(m.source.name for m in later), self._altered)
 
     async def _table(self, mapped: TableMap, targets: dict[str, TargetTable]) -> int:
         target = targets.get(mapped.target)
@@ -167,6 +177,8 @@ class _Load:
                 await self._quarantine.tell()
         finally:
             feed.close()
+        if feed.altered:
+            self._altered[mapped.source.name] = dict(feed.altered)
         return count
 
     async def _finish(self, config: Config, targets: dict[str, TargetTable]) -> int:
@@ -215,6 +227,7 @@ class _Feed:
         self._converter = converter
         self._progress = progress
         self._held: list[tuple[KeyValues, Rejection]] = []
+        self.altered: Counter[str] = Counter()
         self.ended = False
 
     async def chunks(self) -> AsyncIterator[list[tuple[object, ...]]]:
@@ -226,6 +239,7 @@ class _Feed:
                 return
             converted = self._converter.rows(chunk)
             self._held += converted.rejected
+            self.altered.update(converted.altered)
             yield converted.rows
             self._progress.advance(len(chunk))
 

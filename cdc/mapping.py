@@ -11,22 +11,16 @@ from typing import Final
 
 from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.mapping_checks import check, has, in_key, refuse_missing, refuse_twins, refuse_unknown, same
-from cdc.model import Affinity, Column, ColumnMap, KeyKind, SourceSchema, Table, TableMap
+from cdc.model import Affinity, Column, ColumnMap, KeyKind, Reading, SourceSchema, Table, TableMap
 from cdc.quoting import quote
+from cdc.type_names import canonical_type
 
 ROWID_COLUMN: Final = "_cdc_rowid"
 LITERAL: Final = "literal"  # what an operator writes as `type` to keep any value as its SQL literal, in a text column
-_ALIASES: Final = {
-    "int8": "bigint",
-    "int": "integer",
-    "int4": "integer",
-    "int2": "smallint",
-    "float8": "double precision",
-    "float": "double precision",
-    "bool": "boolean",
-    "decimal": "numeric",
-    "timestamp without time zone": "timestamp",
-    "timestamp with time zone": "timestamptz",
+_TYPES_BY_FORMAT: Final = {
+    **dict.fromkeys(("iso utc", "epoch s", "epoch ms", "epoch us", "julian day"), "timestamptz"),
+    "words": "boolean",
+    "uuid": "uuid",
 }
 _NUMBER_NAMES: Final = ("NUMERIC", "DECIMAL", "NUMBER", "MONEY", "DEC")
 
@@ -97,14 +91,6 @@ def is_temporal(declared_type: str) -> bool:
     return declared_type.strip().upper().startswith(("DATE", "TIME"))
 
 
-def canonical_type(text: str) -> str:
-    """A Postgres type as this project writes it: `INT8` becomes `bigint`; quoted names stay as they are."""
-    if '"' in text:
-        return text
-    plain = " ".join(text.lower().split())
-    return _ALIASES.get(plain, plain)
-
-
 def map_schema(
     schema: SourceSchema, config: Config, profiles: Mapping[str, TableProfile] | None = None
 ) -> tuple[TableMap, ...]:
@@ -137,7 +123,8 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     if table.key.kind is KeyKind.ROWID:
         rowid = _rowid_column(table, columns)
         columns, key = [rowid, *columns], (rowid.target,)
-    mapped = TableMap(table, config.target.schema, options.target or table.name, tuple(columns), key, adopted)
+    formats = config.formats.by_base()
+    mapped = TableMap(table, config.target.schema, options.target or table.name, tuple(columns), key, adopted, formats)
     check(mapped)
     return mapped
 
@@ -153,14 +140,24 @@ def _options(options: TableOptions, column: str) -> ColumnOptions:
 def _map_column(table: Table, column: Column, options: TableOptions, profile: TableProfile | None) -> ColumnMap:
     chosen = _options(options, column.name)
     found = (profile.column(column.name) if profile else None) or ColumnProfile(column.name)
-    type_, literal = _chosen(chosen.type) if chosen.type else _decide(column, in_key(table, column), found)
+    type_, literal = _chosen(_type(chosen)) if _type(chosen) else _decide(column, in_key(table, column), found)
     return ColumnMap(
         target=chosen.target or column.name,
         expression=chosen.expression or quote(column.name),
         type=type_,
         source=None if chosen.expression else column.name,
         literal=literal,
+        reading=_reading(chosen),
     )
+
+
+def _reading(chosen: ColumnOptions) -> Reading:
+    return Reading(chosen.format or "", chosen.on_invalid, chosen.empty)
+
+
+def _type(chosen: ColumnOptions) -> str:
+    """The type that the operator chose, be it by naming a format that has one."""
+    return chosen.type or _TYPES_BY_FORMAT.get(chosen.format or "", "")
 
 
 def _chosen(type_: str) -> tuple[str, bool]:
@@ -168,8 +165,10 @@ def _chosen(type_: str) -> tuple[str, bool]:
 
 
 def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
-    type_, literal = _chosen(chosen.type or "text")
-    return ColumnMap(chosen.target or name, chosen.expression or "NULL", type_, literal=literal)
+    type_, literal = _chosen(_type(chosen) or "text")
+    return ColumnMap(
+        chosen.target or name, chosen.expression or "NULL", type_, literal=literal, reading=_reading(chosen)
+    )
 
 
 def _rowid_column(table: Table, columns: list[ColumnMap]) -> ColumnMap:

@@ -6,7 +6,9 @@ from typing import Final
 
 from cdc.config import Config, TableOptions
 from cdc.errors import MappingError, did_you_mean
-from cdc.model import Affinity, Column, ColumnMap, KeyKind, SourceSchema, Table, TableMap
+from cdc.model import Affinity, Column, ColumnMap, KeyKind, Reading, SourceSchema, Table, TableMap
+from cdc.readings import problem_with
+from cdc.type_names import column_of_type
 
 LONGEST_NAME_BYTES: Final = 63
 MOST_COLUMNS: Final = 1600
@@ -78,6 +80,7 @@ def check(mapped: TableMap) -> None:
         place = column.source or column.target
         _check_name(column.target, f"column {place} of table {table}", f"[tables.{table}.columns.{place}]")
         _check_column(table, column)
+        _check_reading(mapped, column)
     refuse_twins(mapped.target_columns, f"columns of table {table}")
     if len(mapped.columns) > MOST_COLUMNS:
         raise MappingError(
@@ -141,6 +144,23 @@ def _check_column(table: str, column: ColumnMap) -> None:
         raise MappingError(
             f"{section}: `type` cannot be {column.type!r}, which is not the name of a type",
             remedy='write a type of Postgres, like `type = "numeric(10, 2)"`',
+        )
+
+
+def _check_reading(mapped: TableMap, column: ColumnMap) -> None:
+    section = f"[tables.{mapped.source.name}.columns.{column.source or column.target}]"
+    if column.target in mapped.key and column.reading != Reading():
+        raise MappingError(
+            f"{section}: the column identifies the rows, and two keys read in another way could become equal",
+            remedy="remove `format`, `on_invalid` and `empty` there",
+        )
+    if mapped.adopted:
+        return  # what type it has there is for Postgres to say
+    made = column_of_type(column.target, column.type, not_null=False)
+    if made and (problem := problem_with(made, column.reading)):
+        raise MappingError(
+            f"{section}: its values cannot be read in that way, for type {column.type} {problem}",
+            remedy="choose another `type`, or what the documentation of types lists for this one",
         )
 
 

@@ -4,7 +4,7 @@ Values of SQLite are plain Python: None, int, float, str, bytes, and `InvalidTex
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -239,6 +239,24 @@ class TargetTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How the operator wants a column's values to be read, where their storage class alone does not tell.
+
+    `format` names how a date, a number or the like is written (`cdc.readings` has them). `on_invalid` is what becomes
+    of a value that does not fit, and `empty` of an empty text: "keep" or "null".
+    """
+
+    format: str = ""
+    on_invalid: str = "quarantine"
+    empty: str = "keep"
+
+    @property
+    def loses(self) -> bool:
+        """Whether a value may become another one: a loss that somebody chose in writing."""
+        return self.on_invalid != "quarantine" or self.empty != "keep"
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnMap:
     """One column of the target and where its value comes from.
 
@@ -252,6 +270,7 @@ class ColumnMap:
     type: str
     source: str | None = None
     literal: bool = False
+    reading: Reading = Reading()
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +278,7 @@ class TableMap:
     """A source table, its target and their columns. `key` are the target columns that hold the source key, in order.
 
     `columns` leaves out what the operator skipped and what Postgres generates itself. An `adopted` target was made by
-    others and is used as it is.
+    others and is used as it is. `formats` are what the operator wants for every column of a type, by its `base`.
     """
 
     source: Table
@@ -268,6 +287,13 @@ class TableMap:
     columns: tuple[ColumnMap, ...]
     key: tuple[str, ...]
     adopted: bool = False
+    formats: Mapping[str, str] = field(default_factory=dict)
+
+    def reading(self, column: ColumnMap, there: TargetColumn) -> Reading:
+        """How a column's values are read: its own format, else the one for all columns of that type."""
+        if column.reading.format or column.literal:
+            return column.reading
+        return replace(column.reading, format=self.formats.get(there.base, ""))
 
     @property
     def target_columns(self) -> tuple[str, ...]:
@@ -338,12 +364,16 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class TableTally:
-    """What one batch did to one source table's rows in Postgres and in quarantine."""
+    """What one batch did to one source table's rows in Postgres and in quarantine.
+
+    `altered` counts values, not rows: those that did not fit and became others because the operator chose so.
+    """
 
     upserted: int = 0
     deleted: int = 0
     quarantined: int = 0
     released: int = 0
+    altered: int = 0
 
 
 @dataclass(frozen=True, slots=True)

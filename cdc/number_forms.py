@@ -74,13 +74,7 @@ def decimals(precision: int | None, scale: int | None) -> Form:
     """numeric, with or without a precision."""
 
     def one(value: Value) -> Decimal:
-        # repr is the shortest text that reads back as the same double, which is what people call its value.
-        number = Decimal(value if type(value) is int else repr(expect(value, float)))
-        if number.is_zero() and number.is_signed():
-            raise Unfit("is a negative zero")
-        if precision is not None and not _within(number, precision, scale or 0):
-            raise Unfit(f"is {storage_class(value)} beyond its precision or scale")
-        return number
+        return within(exact(value), precision, scale, storage_class(value))
 
     def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
         if precision is None and kinds <= INTEGERS:
@@ -95,7 +89,21 @@ def decimals(precision: int | None, scale: int | None) -> Form:
     return Form("numbers within its precision and scale, never rounded", column, one)
 
 
-def _within(number: Decimal, precision: int, scale: int) -> bool:
+def exact(value: Value) -> Decimal:
+    """A number as people write it: of a real the shortest text that reads back as the same double."""
+    return Decimal(value if type(value) is int else repr(expect(value, float)))
+
+
+def within(number: Decimal, precision: int | None, scale: int | None, what: str) -> Decimal:
+    """The number when numeric(precision, scale) holds it without rounding."""
+    if number.is_zero() and number.is_signed():
+        raise Unfit("is a negative zero")
+    if precision is not None and not _fits(number, precision, scale or 0):
+        raise Unfit(f"is {what} beyond its precision or scale")
+    return number
+
+
+def _fits(number: Decimal, precision: int, scale: int) -> bool:
     if not number or not number.is_finite():
         return number.is_finite()
     exponent = int(number.normalize().as_tuple().exponent)

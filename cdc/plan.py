@@ -9,16 +9,18 @@ from typing import Any
 
 from cdc.errors import ExitCode
 from cdc.mapping import ColumnProfile, TableProfile
-from cdc.model import LeftOut, SourceSchema, TableMap
+from cdc.model import ColumnMap, LeftOut, Reading, SourceSchema, TableMap
 from cdc.postgres.script import Made, Note, Script
 from cdc.risks import Risk, risks
+from cdc.type_names import column_of_type
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnPlan:
     """One column on its way; `source` is the SQLite expression where the column is none of the table's own.
 
-    `holds` is what the data really is, None when nothing was looked at.
+    `reading` is what the operator chose for its values. `holds` is what the data really is, None when nothing was
+    looked at.
     """
 
     source: str
@@ -27,6 +29,7 @@ class ColumnPlan:
     type: str
     key: bool
     literal: bool
+    reading: Reading
     holds: ColumnProfile | None
 
 
@@ -144,8 +147,14 @@ def _columns(mapped: TableMap, profile: TableProfile | None) -> Iterable[ColumnP
             type=column.type,
             key=column.target in mapped.key,
             literal=column.literal,
+            reading=_reading(mapped, column),
             holds=profile.column(column.source) if profile and column.source else None,
         )
+
+
+def _reading(mapped: TableMap, column: ColumnMap) -> Reading:
+    there = column_of_type(column.target, column.type, not_null=False)
+    return mapped.reading(column, there) if there else column.reading
 
 
 def _table_json(table: TablePlan) -> dict[str, Any]:

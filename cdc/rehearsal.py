@@ -2,15 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from cdc.column_forms import form_of
 from cdc.convert import compile_converter
 from cdc.keys import encode_key, show_key
 from cdc.model import ColumnMap, KeyValues, Reason, Rejection, TableMap, TargetColumn, TargetTable
 from cdc.postgres.foreign_keys import Link, links
+from cdc.readings import form_for
 from cdc.sqlite.connection import open_copy
 from cdc.sqlite.orphans import KeptOut
 from cdc.sqlite.rows import chunks
@@ -47,10 +47,14 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What became of every row. `unknown` are columns that could not be tried."""
+    """What became of every row. `unknown` are columns that could not be tried.
+
+    `altered` counts values that became others by a chosen outcome, by source table and target column.
+    """
 
     findings: tuple[Finding, ...] = ()
     unknown: tuple[Unknown, ...] = ()
+    altered: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 def rehearse_load(
@@ -62,6 +66,7 @@ def rehearse_load(
     """
     targets = adopted or {}
     unknown: list[Unknown] = []
+    altered = Counter[tuple[str, str]]()
     connection = open_copy(database)
     try:
         notes = _Notes(KeptOut(connection, maps))
@@ -70,11 +75,13 @@ def rehearse_load(
             if there and (known := _fed(mapped, there)):
                 converter = compile_converter(known, _without_others(known, there))
                 for chunk in chunks(connection, known, CHUNK_ROWS, CHUNK_BYTES):
-                    notes.add(mapped, converter.rows(chunk).rejected)
+                    converted = converter.rows(chunk)
+                    notes.add(mapped, converted.rejected)
+                    altered.update({(mapped.source.name, name): n for name, n in converted.altered.items()})
         notes.add_orphans([*(link for link in links(maps) if isinstance(link, Link)), *_adopted_links(maps, targets)])
     finally:
         connection.close()
-    return Rehearsal(tuple(notes.findings()), tuple(unknown))
+    return Rehearsal(tuple(notes.findings()), tuple(unknown), altered)
 
 
 def _to_be_made(mapped: TableMap, unknown: list[Unknown]) -> TargetTable:
@@ -93,12 +100,12 @@ def _column(mapped: TableMap, column: ColumnMap) -> TargetColumn | None:
 
 def _fed(mapped: TableMap, target: TargetTable) -> TableMap | None:
     """The map with the columns that the target can take; None when it cannot take the key."""
-    columns = tuple(c for c in mapped.columns if (there := target.column(c.target)) and _takes(there, c))
+    columns = tuple(c for c in mapped.columns if (there := target.column(c.target)) and _takes(mapped, there, c))
     return replace(mapped, columns=columns) if set(mapped.key) <= {c.target for c in columns} else None
 
 
-def _takes(there: TargetColumn, column: ColumnMap) -> bool:
-    return not there.generated and form_of(there, literal=column.literal) is not None
+def _takes(mapped: TableMap, there: TargetColumn, column: ColumnMap) -> bool:
+    return not there.generated and form_for(there, mapped.reading(column, there), literal=column.literal) is not None
 
 
 def _without_others(mapped: TableMap, target: TargetTable) -> TargetTable:

@@ -48,6 +48,9 @@ def kept_out(rehearsal: Rehearsal) -> Iterator[Risk]:
     for f in rehearsal.findings:
         text = f"{_rows(f.rows)}: {f.detail}: to quarantine"
         yield Risk(f.table, f.column, "quarantine", text, f.remedy, f.rows, f.keys)
+    for (table, column), values in rehearsal.altered.items():
+        text = f"{_many(values, 'value')} will become another one, because `on_invalid` or `empty` says so"
+        yield Risk(table, column, "note", text, "nothing to do, if that loss is meant", values)
     for unknown in rehearsal.unknown:
         text = f"whether its values fit {unknown.type} is known only to Postgres: nothing was tried"
         yield Risk(unknown.table, unknown.column, "note", text, "see `cdc quarantine list` after the load")

@@ -161,7 +161,7 @@ async def _first_copy(config: Config, progress: Progress) -> None:
     created = await bootstrap.create_schema(config)
     audit.record(config.state.dir, "schema", "done", {"statements": len(created)})
     report = await loading.load(config, progress)
-    audit.record(config.state.dir, "load", "done", {"rows": report.rows, "quarantined": report.quarantined})
+    audit.record(config.state.dir, "load", "done", report.told)
 
 
 async def _is_loaded(config: Config) -> bool:

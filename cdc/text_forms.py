@@ -31,6 +31,7 @@ _OFFSET: Final = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)"
 
 _EPOCH: Final = datetime.datetime(2000, 1, 1)  # naive, as a timestamp without time zone is
 _EPOCH_UTC: Final = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+_MOMENT: Final = datetime.datetime.fromisoformat
 _EPOCH_DAY: Final = datetime.date(2000, 1, 1).toordinal()
 
 
@@ -42,6 +43,8 @@ DATES: Final = _lines(_DATE)
 TIMES: Final = _lines(_TIME)
 TIMESTAMPS: Final = _lines(f"{_DATE}[ T]{_TIME}")
 INSTANTS: Final = _lines(f"{_DATE}[ T]{_TIME} ?{_OFFSET}")
+# With or without a time of day, with or without an offset.
+MOMENTS: Final = _lines(f"{_DATE}(?:[ T]{_TIME}(?: ?{_OFFSET})?)?")
 UUIDS: Final = _lines("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -88,6 +91,13 @@ def instants(texts: Iterable[str]) -> list[int]:
     # Some writers put a blank before the offset, which Python does not read.
     plain = (text[:11] + text[11:].replace(" ", "") for text in texts)
     return _since(_EPOCH_UTC, map(datetime.datetime.fromisoformat, plain))
+
+
+def moments(texts: Iterable[str]) -> list[int]:
+    """Each date or timestamp as microseconds since 2000-01-01 00:00:00 UTC; one without an offset is taken as UTC."""
+    plain = (text[:11] + text[11:].replace(" ", "") for text in texts)
+    found = (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC) for moment in map(_MOMENT, plain))
+    return _since(_EPOCH_UTC, found)
 
 
 def _since(epoch: datetime.datetime, moments: Iterable[datetime.datetime]) -> list[int]:

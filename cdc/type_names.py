@@ -3,9 +3,20 @@
 import re
 from typing import Final
 
-from cdc.mapping import canonical_type
 from cdc.model import TargetColumn
 
+_ALIASES: Final = {
+    "int8": "bigint",
+    "int": "integer",
+    "int4": "integer",
+    "int2": "smallint",
+    "float8": "double precision",
+    "float": "double precision",
+    "bool": "boolean",
+    "decimal": "numeric",
+    "timestamp without time zone": "timestamp",
+    "timestamp with time zone": "timestamptz",
+}
 _BASES: Final = {
     "smallint": "int2",
     "integer": "int4",
@@ -33,6 +44,14 @@ _BASES: Final = {
 _MODIFIED: Final = re.compile(
     r"(?P<before>[a-z ]+?) *\( *(?P<first>\d+) *(?:, *(?P<second>-?\d+) *)?\)(?P<after>[a-z ]*)"
 )
+
+
+def canonical_type(text: str) -> str:
+    """A Postgres type as this project writes it: `INT8` becomes `bigint`; quoted names stay as they are."""
+    if '"' in text:
+        return text
+    plain = " ".join(text.lower().split())
+    return _ALIASES.get(plain, plain)
 
 
 def column_of_type(name: str, type_: str, *, not_null: bool) -> TargetColumn | None:

@@ -16,6 +16,7 @@ from cdc.cli.entry import cli
 from cdc.config import (
     ColumnOptions,
     Expectation,
+    Formats,
     Metrics,
     Replicate,
     Snapshot,
@@ -40,6 +41,7 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
     ("[metrics]", Metrics),
     ("[verify]", Verify),
     ("[[verify.expect]]", Expectation),
+    ("[formats]", Formats),
     ("[tables.NAME]", TableOptions),
     ("[tables.NAME.columns.COLUMN]", ColumnOptions),
 ]
@@ -89,6 +91,15 @@ KEYS: Final = {
     "tables.NAME.columns.COLUMN.target": "The column's name in Postgres.",
     "tables.NAME.columns.COLUMN.type": "The column's type in Postgres, instead of what its declaration leads to.",
     "tables.NAME.columns.COLUMN.expression": "SQLite SQL that computes the value; for columns that only Postgres has.",
+    "tables.NAME.columns.COLUMN.format": "How the values are written where their storage class does not tell, see "
+    "[formats](types.md#formats). Without `type`, dates become `timestamptz`.",
+    "tables.NAME.columns.COLUMN.on_invalid": "What becomes of a value that does not fit. All but `quarantine` lose "
+    "something, see [outcomes](types.md#values-that-do-not-fit).",
+    "tables.NAME.columns.COLUMN.empty": "`null` makes NULL of an empty text.",
+    "formats.timestamp": "The format of all columns whose type in Postgres is `timestamp`,",
+    "formats.timestamptz": "of all of type `timestamptz`,",
+    "formats.boolean": "of all of type `boolean`,",
+    "formats.uuid": "and of all of type `uuid`.",
 }
 
 

@@ -131,7 +131,7 @@ def load(session: Session, resync: bool) -> None:
         return
     with audited(config, "load") as told:
         report = run_async(loading.load(config, session.progress()))
-        told |= {"rows": report.rows, "quarantined": report.quarantined}
+        told.update(report.told)
     if report.left_to_stream:
         say(f"{counted(len(report.left_to_stream), 'table')} will be filled by the daemon; next: `cdc run`")
     else:

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from cdc.cli.output import bytes_text, counted, facts_of, indented, print_table, say, show
 from cdc.mapping import ColumnProfile
+from cdc.model import Reading
 from cdc.plan import Plan, TablePlan
 from cdc.risks import Risk
 
@@ -42,7 +43,7 @@ def _print_columns(table: TablePlan) -> None:
         (
             column.source,
             column.declared_type or "none",
-            f"{column.target} {column.type}{', key' if column.key else ''}",
+            ", ".join([f"{column.target} {column.type}", *(["key"] if column.key else []), *_chosen(column.reading)]),
             _holds(column.holds) if column.holds else "",
         )
         for column in table.columns
@@ -50,6 +51,16 @@ def _print_columns(table: TablePlan) -> None:
     print_table((table.source, "declared", "in Postgres", "holds"), rows)
     for kind, name in table.creates:
         say(f"  {kind} {name}")
+
+
+def _chosen(reading: Reading) -> Iterator[str]:
+    """What the operator chose about a column's values, as it stands in the configuration."""
+    if reading.format:
+        yield f'format "{reading.format}"'
+    if reading.on_invalid != "quarantine":
+        yield f'on_invalid "{reading.on_invalid}"'
+    if reading.empty != "keep":
+        yield f'empty "{reading.empty}"'
 
 
 def _holds(found: ColumnProfile) -> str:

@@ -38,7 +38,8 @@ CHANGES: Final = Metric("cdc_changes_total", Kind.COUNTER, "Changelog entries th
 ROWS: Final = Metric(
     "cdc_rows_total",
     Kind.COUNTER,
-    "Rows by source table and what was done: upserted, deleted, quarantined or released from quarantine.",
+    "Rows by source table and what was done: upserted, deleted, quarantined, released from quarantine; "
+    "and values altered because `on_invalid` or `empty` says so.",
     ("table", "action"),
 )
 BATCH_SECONDS: Final = Metric(

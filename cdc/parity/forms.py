@@ -33,12 +33,10 @@ from typing import Any, Final
 
 import msgspec
 
-from cdc.model import InvalidText, Row, TableMap, TargetColumn, TargetTable, Value
+from cdc.model import InvalidText, Reading, Row, TableMap, TargetColumn, TargetTable, Value
+from cdc.parity import readings
+from cdc.parity.readings import NEVER, Form, Text
 
-Form = Callable[[Value], str]
-Text = str | None
-
-NEVER: Final = "\x00"  # Postgres holds no NUL in a text
 BUCKETS: Final = 4096
 
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -71,8 +69,9 @@ class Canonical:
     def __init__(self, mapped: TableMap, target: TargetTable) -> None:
         columns = [(c, target.column(c.target)) for c in mapped.columns]
         self.missing = tuple(c.target for c, found in columns if found is None)
-        forms = {c.target: form_of(found, literal=c.literal) for c, found in columns if found is not None}
-        kinds = {c.target: "" if c.literal else found.base for c, found in columns if found is not None}
+        there = [(c, found, mapped.reading(c, found)) for c, found in columns if found is not None]
+        forms = {c.target: _read(found, reading, literal=c.literal) for c, found, reading in there}
+        kinds = {c.target: "" if c.literal or reading != Reading() else found.base for c, found, reading in there}
         self._columns = [_column_form(forms[name], kinds[name]) for name in mapped.target_columns if name in forms]
         self._key = [forms[name] for name in mapped.key if name in forms]
         self._key_places = [mapped.target_columns.index(name) for name in mapped.key]
@@ -91,6 +90,11 @@ class Canonical:
     def key(self, raw: Row) -> tuple[Text, ...]:
         """The texts of a key as SQLite has it."""
         return tuple(None if v is None else _made(form, v) for form, v in zip(self._key, raw, strict=True))
+
+
+def _read(column: TargetColumn, reading: Reading, *, literal: bool) -> Form:
+    plain = form_of(column, literal=literal)
+    return plain if literal or reading == Reading() else readings.form(column, reading, plain)
 
 
 def form_of(column: TargetColumn, *, literal: bool = False) -> Form:
@@ -133,7 +137,7 @@ _SHORT: Final[dict[str, tuple[type, Callable[[Sequence[Any]], list[str]]]]] = {
 }
 
 
-def _made(form: Form, value: Value) -> str:
+def _made(form: Form, value: Value) -> Text:
     try:
         return form(value)
     except (ValueError, TypeError, OverflowError, ArithmeticError, RecursionError, struct.error):

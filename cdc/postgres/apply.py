@@ -125,7 +125,7 @@ class Applier:
                 return None
             if read.table in self.families.dragging:
                 return None
-            work[read.table] = _Direct(table, converted.rows, gone)
+            work[read.table] = _Direct(table, converted.rows, gone, sum(converted.altered.values()))
         return [work[name] for name in self.families.tables if name in work]
 
     def _touches_quarantine(self, name: str) -> bool:
@@ -149,11 +149,12 @@ class Applier:
 
 @dataclass(frozen=True, slots=True)
 class _Direct:
-    """The changes of one table on the direct way: converted rows, and the keys that are gone."""
+    """The changes of one table on the direct way: rows, the keys that are gone, and how many values were altered."""
 
     table: AppliedTable
     rows: Sequence[tuple[object, ...]]
     gone: Sequence[tuple[object, ...]]
+    altered: int
 
     def parts(self, first: int) -> Iterator[Part]:
         """The statements with their parameters, one array a column, numbered from `first`."""
@@ -168,4 +169,5 @@ class _Direct:
     @property
     def tally(self) -> Tally:
         """What the statements count, in their order."""
-        return {"deleted": None if self.gone else 0, "upserted": None if self.rows else 0}
+        tally: Tally = {"deleted": None if self.gone else 0, "upserted": None if self.rows else 0}
+        return {**tally, "altered": self.altered} if self.altered else tally

@@ -52,6 +52,7 @@ class Batch:
         self._leaving: set[str] = set()
         self._retried: set[str] = set()
         self._moved: dict[str, Counter[str]] = {}
+        self._altered: Counter[str] = Counter()
         self._making_room = False
         self.refused: set[str] = set()
         self.finished = False
@@ -114,6 +115,8 @@ class Batch:
         tables: dict[str, Tally] = {name: dict(rows) for name, rows in self._moved.items() if any(rows.values())}
         for name, rows in (await self._quarantine.tell()).items():
             tables[name] = {**tables.get(name, {}), **rows}
+        for name, values in self._altered.items():
+            tables[name] = {**tables.get(name, {}), "altered": values}
         applied = await store_position(self._connection, self._source_id, begun, position, changes, tables)
         crash_point("apply.before_commit")
         self.finished = True
@@ -127,6 +130,8 @@ class Batch:
         converted = table.converter.rows(read.rows)
         if read.table in self._quarantine.tables:
             await self._quarantine.release(read.table, [*converted.keys, *read.gone])
+        if converted.altered:
+            self._altered[read.table] += sum(converted.altered.values())
         if converted.rows:
             await self._copy(table, converted.rows, table.columns)
         rejected = [key for key, _ in converted.rejected]

@@ -59,6 +59,22 @@ def test_options_for_a_column_that_is_not_there(cut_off: Site) -> None:
     assert "did you mean `title`?" in remedy_of(cut_off)
 
 
+def test_a_reading_that_the_type_cannot_have(cut_off: Site) -> None:
+    cut_off.sql("ALTER TABLE t ADD COLUMN at TEXT")
+    cut_off.configure("[tables.t.columns.at]\nformat = 'epoch ms'\ntype = 'text'")
+    refused_everywhere(cut_off, "{section}: its values cannot be read in that way, for type {type} {problem}")
+    cut_off.configure("[tables.t.columns.at]\nformat = 'epoch ms'")
+    assert accepted(cut_off)
+
+
+def test_a_key_that_is_to_be_read_in_another_way(cut_off: Site) -> None:
+    cut_off.configure("[tables.t.columns.id]\nformat = 'number'")
+    refused_everywhere(
+        cut_off,
+        "{section}: the column identifies the rows, and two keys read in another way could become equal",
+    )
+
+
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 

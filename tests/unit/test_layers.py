@@ -27,6 +27,7 @@ LAYERS = {
     "cdc.column_forms": 2,
     "cdc.forms": 2,
     "cdc.number_forms": 2,
+    "cdc.readings": 2,
     "cdc.convert": 2,
     "cdc.decisions": 2,
     "cdc.retry": 2,
