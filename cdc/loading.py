@@ -21,7 +21,7 @@ from cdc.errors import TargetError, TargetNotEmpty
 from cdc.faults import crash_point
 from cdc.keys import encode_key
 from cdc.model import KeyValues, Progress, Rejection, TableMap, TargetTable
-from cdc.postgres import ddl, orphans, position, schema
+from cdc.postgres import ddl, orphans, position, schema, sequences
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, lock_source, translated
 from cdc.postgres.load import copy_rows, has_rows, make_empty, prepare_for_load, save_rows
@@ -29,10 +29,9 @@ from cdc.postgres.quarantine import Held, Quarantine
 from cdc.postgres.script import Made, Statement
 from cdc.postgres.target import connected
 from cdc.quoting import qualified
-from cdc.sqlite import rows
+from cdc.sqlite import high_water, rows
 from cdc.sqlite.connection import open_copy
 from cdc.sqlite.snapshot import Snapshot
-from cdc.sqlite.source import high_water
 
 CHUNK_ROWS: Final = 256  # small enough for the server to work on one while the next is made
 CHUNK_BYTES: Final = 4 * 1024 * 1024
@@ -193,11 +192,8 @@ class _Load:
             await self._connection.execute(f"ANALYZE {names}")
         held = await orphans.remove(self._connection, self._quarantine, self._maps, targets)
         await self._apply(keys, "foreign keys")
-        marks = await asyncio.to_thread(high_water, self._snapshot.database, self._maps)
-        # Those of adopted tables are their makers': the application that uses them there gets them at cutover.
-        made = [m for m in self._maps if not m.adopted]
-        sequences = [s for m in made for s in ddl.sequence_statements(m, marks.get(m.source.name, 0))]
-        await schema.apply(self._connection, sequences)
+        marks = await asyncio.to_thread(high_water.of_copy, self._snapshot.database, self._maps)
+        await sequences.advance(self._connection, self._maps, marks)
         return held
 
     async def _apply(self, statements: list[Statement], what: str) -> None:

@@ -9,7 +9,7 @@ from loguru import logger
 
 from cdc.config import Config
 from cdc.model import AppliedBatch, Position, Round, TableRows
-from cdc.postgres import position
+from cdc.postgres import position, sequences
 from cdc.postgres.audit import Begun
 from cdc.postgres.batch import Batch
 from cdc.postgres.connection import Connection, hang_up, lock_source, show_life
@@ -21,7 +21,7 @@ from cdc.sqlite import source as sqlite
 from cdc.sqlite.watch import Watch
 from cdc.vitals import TargetFindings, Vitals
 
-QUIET_SECONDS: Final = 0.5  # pruning waits for a pause of the application this long
+QUIET_SECONDS: Final = 0.5  # pruning and sequences wait for a pause of the application this long
 BUSY_FACTOR: Final = 10  # unless so many times the usual number of entries wait to be pruned
 
 
@@ -41,12 +41,14 @@ class Session:
         self._audit = settling.audit
         self._trail = ready.trail
         self._applier = ready.applier
+        self._maps = ready.maps
         self._resync = ready.resync
         self._second_look: frozenset[str] = frozenset()
         self._oldest = ready.oldest_seq
         self._durable = Durable()
         self._moved_at = self._pruned_at = time.monotonic()
         self._beat_at = 0.0
+        self._numbered_at: Position | None = None
         self._let_go = False
 
     @classmethod
@@ -111,9 +113,17 @@ class Session:
         """
         return self._let_go and not self.source.is_open and not self._watch.changed()
 
+    async def move_sequences(self) -> None:
+        """Let numbers for new rows in Postgres go on after SQLite's: whoever ends here could go on there."""
+        if self._numbered_at != self.position:
+            await sequences.advance(self._connection, self._maps, await self.source.high_water())
+            self._numbered_at = self.position
+
     async def tidy(self) -> None:
-        """Heartbeat, pruning and leaving an idle file alone."""
+        """Heartbeat, pruning, sequences, and leaving an idle file alone."""
         now = time.monotonic()
+        if now - self._moved_at >= QUIET_SECONDS:
+            await self.move_sequences()
         if now - self._beat_at >= self._config.replicate.heartbeat_seconds:
             await position.heartbeat(self._connection, self._source_id)
             self._beat_at = now

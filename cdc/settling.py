@@ -30,6 +30,7 @@ class Settled:
 
     source: Source
     applier: Applier
+    maps: tuple[TableMap, ...]
     position: Position
     resync: tuple[str, ...]
     oldest_seq: int
@@ -70,6 +71,7 @@ class Settling:
         return Settled(
             source=Source(self._config, look, maps),
             applier=applier,
+            maps=tuple(maps.values()),
             position=await self._position(),
             resync=tuple(name for name in (await self._state()).resync if name in maps),
             oldest_seq=look.oldest_seq,

@@ -65,9 +65,10 @@ class Stream:
                 if await retrying(self._step, attempts, give_up=stop):
                     self._stirred_at = time.monotonic()
                     continue
-                if until_idle:
+                if not until_idle:
+                    await retrying(self._rest, give_up=stop)
+                elif not await retrying(lambda: self._in_session(Session.move_sequences), give_up=stop):
                     return
-                await retrying(self._rest, give_up=stop)
         finally:
             self._watch.close()
             await self._close()

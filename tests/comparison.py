@@ -308,12 +308,48 @@ def _as_document(value: Value) -> str:
         return UNFIT
 
 
+def _as_binary_document(value: Value) -> str:
+    """What jsonb keeps whole: no object with a key twice, no character that Postgres has not."""
+    found = _as_document(value)
+    return UNFIT if found != UNFIT and (_DOUBLED in found or not _storable(json.loads(found[1:]))) else found
+
+
+_DOUBLED = "a key twice \N{SNOWMAN WITHOUT SNOW}"  # in place of an object, where one would be lost
+
+
 def _document(text: str) -> str:
-    return "j" + json.dumps(json.loads(text, parse_float=Decimal), sort_keys=True, default=_number)
+    """A document with its keys in order and each number exact, however it was written."""
+    parsed = json.loads(
+        text, parse_int=_number, parse_float=_number, parse_constant=_no_number, object_pairs_hook=_object
+    )
+    return "j" + json.dumps(parsed, sort_keys=True, ensure_ascii=False)
 
 
-def _number(value: object) -> str:
-    return f"{value:e}"
+def _object(pairs: list[tuple[str, Any]]) -> Any:
+    return dict(pairs) if len(dict(pairs)) == len(pairs) else [_DOUBLED, *sorted(map(repr, pairs))]
+
+
+def _storable(parsed: Any) -> bool:
+    match parsed:
+        case str():
+            return "\0" not in parsed and not any(0xD800 <= ord(c) <= 0xDFFF for c in parsed)
+        case list():
+            return all(map(_storable, parsed))
+        case dict():
+            return all(_storable(key) and _storable(value) for key, value in parsed.items())
+    return True
+
+
+def _number(text: str) -> Any:
+    """A number as a list, which no text is taken for: sign, digits without zeros at the end, exponent."""
+    sign, digits, exponent = Decimal(text).as_tuple()
+    kept = "".join(map(str, digits)).lstrip("0").rstrip("0")
+    dropped = len("".join(map(str, digits)).lstrip("0")) - len(kept)
+    return ["number", sign if kept else 0, kept, int(exponent) + dropped if kept else 0]
+
+
+def _no_number(_: str) -> Any:
+    raise ValueError
 
 
 def _as_moment(value: Value) -> str:
@@ -335,7 +371,7 @@ _KINDS: dict[str, Callable[[Value], str]] = {
     "bool": _as_flag,
     "bytea": _as_bytes,
     "json": _as_document,
-    "jsonb": _as_document,
+    "jsonb": _as_binary_document,
     "timestamp": _as_moment,
     "timestamptz": _as_moment,
 }

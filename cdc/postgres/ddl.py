@@ -161,17 +161,3 @@ def add_column(mapped: TableMap, target: str) -> Statement:
         words.append(f"DEFAULT {default}{' NOT NULL' if source.not_null else ''}")
     sql = f"ALTER TABLE {qualified(mapped.schema, mapped.target)} ADD COLUMN IF NOT EXISTS {' '.join(words)}"
     return Statement(target, sql, Made.COLUMN, mapped.schema, mapped.target)
-
-
-def sequence_statements(mapped: TableMap, high_water: int) -> tuple[Statement, ...]:
-    """What makes the key's sequence go on after `high_water`, SQLite's own; a sequence never goes backwards."""
-    column = identity_column(mapped)
-    if column is None or high_water < 1:
-        return ()
-    sequence = (
-        f"pg_get_serial_sequence({quote_literal(qualified(mapped.schema, mapped.target))}, {quote_literal(column)})"
-    )
-    sql = (
-        f"SELECT setval({sequence}, greatest({high_water}, coalesce(pg_sequence_last_value({sequence}::regclass), 0)))"
-    )
-    return (Statement(column, sql, Made.SEQUENCE, mapped.schema, mapped.target),)

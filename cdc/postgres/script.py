@@ -19,7 +19,6 @@ class Made(StrEnum):
     CONSTRAINT = "constraint"
     FOREIGN_KEY = "foreign key"
     INDEX = "index"
-    SEQUENCE = "sequence"
 
 
 @dataclass(frozen=True, slots=True)

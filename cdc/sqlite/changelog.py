@@ -19,7 +19,7 @@ from cdc.faults import crash_point
 from cdc.keys import encode_key
 from cdc.model import InvalidText, KeyKind, KeyValues, Position, Round, Row, TableMap, TableRows
 from cdc.quoting import quote
-from cdc.sqlite import rows
+from cdc.sqlite import high_water, rows
 from cdc.sqlite.connection import read_transaction, translated
 from cdc.sqlite.triggers import Capture, Signature, signature
 
@@ -174,6 +174,12 @@ class Changelog:
         fitting = budget.bytes * len(found) // max(1, meter.bytes)
         self._page_rows = max(1, min(fitting, 2 * self._page_rows))
         return found, end
+
+    def high_water(self) -> dict[str, int]:
+        """The largest integer key that each table ever had, by source table."""
+        with read_transaction(self._connection), translated("reading the highest keys"):
+            self._check(None)
+            return high_water.read(self._connection, self._maps.values())
 
     def _read(self, after: Position, entries: int, most_bytes: int | None) -> Round:
         connection = self._connection

@@ -14,12 +14,11 @@ import apsw
 
 from cdc.config import Config
 from cdc.faults import stall_point
-from cdc.model import KeyValues, Position, Round, Row, SourceSchema, Table, TableMap, TableRows
-from cdc.quoting import quote
+from cdc.model import KeyValues, Position, Round, Row, SourceSchema, TableMap, TableRows
 from cdc.sqlite import changelog, triggers
 from cdc.sqlite.catalogue import read_schema
 from cdc.sqlite.changelog import Budget, Changelog, FileIdentity
-from cdc.sqlite.connection import journal_mode, open_copy, open_source, read_transaction, translated
+from cdc.sqlite.connection import journal_mode, open_source, read_transaction, translated
 from cdc.sqlite.triggers import Capture, Signature
 
 WAL = "wal"
@@ -97,24 +96,6 @@ def _log_keys(connection: apsw.Connection, tid: int, keys: Sequence[KeyValues]) 
     return len(keys)
 
 
-def high_water(database: Path, maps: Sequence[TableMap]) -> dict[str, int]:
-    """The largest key that each table with an integer key or rowid ever had, as far as SQLite remembers."""
-    connection = open_copy(database)
-    try:
-        with translated("reading the highest keys"):
-            return {m.source.name: _highest(connection, m.source) for m in maps if m.source.rowid_alias}
-    finally:
-        connection.close()
-
-
-def _highest(connection: apsw.Connection, table: Table) -> int:
-    highest = connection.execute(f"SELECT max({quote(table.rowid_alias or '')}) FROM {quote(table.name)}").get
-    if table.autoincrement:
-        remembered = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table.name,)).get
-        return max(int(highest or 0), int(remembered or 0))
-    return int(highest or 0)
-
-
 def _oldest(connection: apsw.Connection) -> int:
     with translated("reading the oldest changelog entry"):
         return int(connection.execute("SELECT min(seq) FROM _cdc_changelog").get or 0)
@@ -172,6 +153,10 @@ class Source:
     async def read_page(self, name: str, last: KeyValues | None) -> tuple[list[Row], KeyValues | None]:
         """A page of a whole table."""
         return await asyncio.to_thread(lambda: self._changelog().read_page(name, last, self._budget))
+
+    async def high_water(self) -> dict[str, int]:
+        """The largest integer key that each table ever had, see `cdc.sqlite.high_water`."""
+        return await asyncio.to_thread(lambda: self._changelog().high_water())
 
     async def prune(self, below: int, applied: Position) -> int:
         """Delete entries older than `below` in small steps, leaving the application room between them.

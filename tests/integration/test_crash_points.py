@@ -94,7 +94,7 @@ RESYNC: Final = ("load", "--resync")
 CASES: Final = [
     *map(_first, ("capture.before_commit", "capture.after_commit")),
     *map(_first, ("snapshot.before_manifest", "snapshot.after_manifest")),
-    *map(_first, ("schema.before_commit", "schema.after_commit", "schema.after_commit:2")),
+    *map(_first, ("schema.before_commit", "schema.after_commit")),
     *map(_first, ("load.before_table_commit", "load.before_table_commit:2")),
     *map(_first, ("load.after_table_commit", "load.after_table_commit:2", "load.after_table_commit:3")),
     *map(_first, ("load.before_constraints", "load.before_position", "load.after_position")),

@@ -15,7 +15,7 @@ from cdc.mapping import map_schema
 from cdc.model import TableMap
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, connect
-from cdc.postgres.ddl import script, sequence_statements
+from cdc.postgres.ddl import script
 from cdc.postgres.schema import apply, missing_columns, preflight
 from cdc.postgres.script import Made, Script, Statement
 from cdc.quoting import qualified, quote
@@ -472,19 +472,6 @@ async def test_columns_that_appear_in_the_source_are_added(conn: Connection, sou
     row = await conn.fetchrow("SELECT * FROM app.t")
     assert row is not None
     assert tuple(row) == (1, "x", None)
-
-
-@pytest.mark.parametrize("key", ["id INTEGER PRIMARY KEY AUTOINCREMENT", "v TEXT"])
-async def test_a_sequence_goes_on_after_sqlites_and_never_back(conn: Connection, source: Source, key: str) -> None:
-    source.run(f'CREATE TABLE "T t" ({key}, w)')
-    await make(conn, source.script())
-    (mapped,) = source.maps()
-
-    async def after(high_water: int) -> Any:
-        await apply(conn, sequence_statements(mapped, high_water))
-        return await conn.fetchval(f'INSERT INTO app."T t" DEFAULT VALUES RETURNING {quote(mapped.key[0])}')
-
-    assert [await after(0), await after(41), await after(7)] == [1, 42, 43]
 
 
 async def test_what_sqlite_computes_is_kept_as_values_and_told(conn: Connection, source: Source) -> None:

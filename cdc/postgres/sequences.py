@@ -1,0 +1,31 @@
+"""Numbers for new rows in Postgres go on after those that SQLite gave, so that the application could go on there."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from loguru import logger
+
+from cdc.model import TableMap
+from cdc.postgres.connection import Connection, translated
+from cdc.postgres.statements import load
+from cdc.quoting import qualified
+
+_SQL: Final = load("sequences")
+
+
+async def advance(connection: Connection, maps: Iterable[TableMap], marks: Mapping[str, int]) -> None:
+    """Let the sequence of each table's key go on after its mark, which is by source table; none goes backwards.
+
+    Tables that others made are served too; a sequence that our role may not move is named in the log.
+    """
+    wanted = [(qualified(m.schema, m.target), m.key[0], marks[m.source.name]) for m in maps if m.source.name in marks]
+    if not wanted:
+        return
+    with translated("moving sequences"):
+        found = await connection.fetch(_SQL["advance"], *map(list, zip(*wanted, strict=True)))
+    refused = sorted(row["name"] for row in found if not row["allowed"])
+    if refused:
+        remedy = (
+            "GRANT USAGE, UPDATE ON SEQUENCE to the role of `dsn`, or move them before the application goes on there"
+        )
+        logger.bind(sequences=", ".join(refused), remedy=remedy).warning("sequences stay behind: the role may not")

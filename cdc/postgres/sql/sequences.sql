@@ -1,0 +1,17 @@
+-- Sequences of integer keys: an application that goes on in Postgres must get no number that SQLite gave before.
+
+-- name: advance
+-- Never backwards, and not beyond what the sequence can count. A key that no sequence feeds is passed over; where our
+-- role may not move the sequence of a table that others made, `allowed` is false.
+SELECT name, allowed,
+    CASE WHEN NOT allowed THEN NULL
+         WHEN mark > coalesce(pg_sequence_last_value(sequence), 0) THEN setval(sequence, least(mark, seqmax)) END
+FROM (
+    SELECT name, name::regclass AS sequence, mark
+    FROM unnest($1::text[], $2::text[], $3::bigint[]) AS given(target, key, mark)
+    CROSS JOIN LATERAL pg_get_serial_sequence(target, key) AS found(name)
+) AS marks
+JOIN pg_sequence ON seqrelid = sequence
+CROSS JOIN LATERAL (
+    SELECT has_sequence_privilege(sequence, 'UPDATE') AND has_sequence_privilege(sequence, 'USAGE') AS allowed
+) AS role

@@ -1,0 +1,37 @@
+"""The largest number that each integer key ever had: where numbers for new rows have to go on."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import apsw
+
+from cdc.model import KeyKind, Table, TableMap
+from cdc.quoting import quote
+from cdc.sqlite.connection import open_copy, translated
+
+
+def of_copy(database: Path, maps: Iterable[TableMap]) -> dict[str, int]:
+    """The marks of a snapshot, by source table; see `read`."""
+    connection = open_copy(database)
+    try:
+        with translated("reading the highest keys"):
+            return read(connection, maps)
+    finally:
+        connection.close()
+
+
+def read(connection: apsw.Connection, maps: Iterable[TableMap]) -> dict[str, int]:
+    """By source table, the largest key as far as SQLite remembers: also of rows that are gone, with AUTOINCREMENT.
+
+    Tables whose key is no integer, and those that never had a row, are left out.
+    """
+    marks = {m.source.name: _highest(connection, m.source) for m in maps if m.source.key.kind is not KeyKind.COLUMNS}
+    return {name: mark for name, mark in marks.items() if mark > 0}
+
+
+def _highest(connection: apsw.Connection, table: Table) -> int:
+    highest = connection.execute(f"SELECT max({quote(table.key.columns[0])}) FROM {quote(table.name)}").get
+    if table.autoincrement:
+        remembered = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table.name,)).get
+        return max(int(highest or 0), int(remembered or 0))
+    return int(highest or 0)
