@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from cdc.errors import TargetMismatch
-from cdc.model import Affinity, ColumnMap, TableMap, TargetColumn, TargetTable
+from cdc.model import Affinity, ColumnMap, KeyKind, TableMap, TargetColumn, TargetTable
 from cdc.readings import form_for, problem_with
 from cdc.risks import Level, Risk
 
@@ -72,7 +72,10 @@ def _table(mapped: TableMap, target: TargetTable, found: Adopted) -> Iterator[Ri
     yield from _key(mapped, target)
     for column in mapped.columns:
         there = target.column(column.target)
-        yield from _column(mapped, column, there) if there else _no_column(mapped, column)
+        if there:
+            yield from _column(mapped, column, there)
+        elif column.source or column.target not in mapped.key:  # the rowid has its own words
+            yield from _no_column(mapped, column)
     yield from _narrower(mapped, target)
     yield from _unfed(mapped, target)
     yield from _bending(mapped, target)
@@ -91,6 +94,10 @@ def _note(mapped: TableMap, column: str, text: str, remedy: str) -> Risk:
 
 
 def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
+    if mapped.source.key.kind is KeyKind.ROWID and not target.column(mapped.key[0]):
+        text = "SQLite knows its rows by rowid only: it declares no key, or one that is NULL in some rows"
+        yield _blocks(mapped, "", text, f"make that key whole, or add a column {mapped.key[0]} bigint UNIQUE there")
+        return
     wanted = set(mapped.key)
     columns = ", ".join(mapped.key)
     usable = [u for u in target.uniques if set(u.columns) == wanted and not u.deferrable and not u.partial]

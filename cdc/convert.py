@@ -61,22 +61,26 @@ class Converted:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """One column of the target and its form."""
+    """One column of the target and its form. `never_null` says why no NULL may come, in words; empty where it may.
+
+    Rows are found by their key, and NULL equals nothing: not even where an adopted table would take it.
+    """
 
     target: TargetColumn
     form: Form
+    never_null: str = ""
 
     def whole(self, values: Sequence[Value]) -> Sequence[object] | None:
         """The column made in one go, None when it must be looked at value by value."""
         kinds: Kinds = set(map(type, values))
-        if NoneType in kinds and self.target.not_null:
+        if NoneType in kinds and self.never_null:
             return None
         return self.form.column(values, kinds)
 
     def one(self, value: Value) -> object:
         """One value made, or the rejection."""
         if value is None:
-            return self._rejection("is NULL, and it is NOT NULL") if self.target.not_null else None
+            return self._rejection(f"is NULL, and it is {self.never_null}") if self.never_null else None
         try:
             return self.form.one(value)
         except Unfit as unfit:
@@ -191,4 +195,5 @@ def _compiled(
         wanted = "must be text to hold literals" if column.literal else f"is not one of {', '.join(SUPPORTED)}"
         problems.append(f"column {column.target} has type {found.type}, which {wanted}")
         return None
-    return _Column(found, form)
+    never_null = "NOT NULL" if found.not_null else "part of the key" if column.target in table.key else ""
+    return _Column(found, form, never_null)

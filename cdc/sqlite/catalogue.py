@@ -62,7 +62,8 @@ def read_schema(connection: apsw.Connection, config: Config) -> SourceSchema:
                 )
             table = _read_table(connection, name, without_rowid, strict)
             _require_computable(connection, table, config.options(name))
-            key = _choose_key(connection, table, recorded.get(name.lower()), config.options(name).key)
+            wanted, adopted = config.options(name).key, config.adopts(name)
+            key = _choose_key(connection, table, recorded.get(name.lower()), wanted, adopted=adopted)
             if key is None:
                 left_out.append(LeftOut(name, kind, _NO_KEY))
             else:
@@ -207,10 +208,13 @@ def _primary_key(connection: apsw.Connection, table: str) -> tuple[str, ...]:
 # --- what identifies a row -------------------------------------------------------------------------------------------
 
 
-def _choose_key(connection: apsw.Connection, table: Table, recorded: Key | None, wanted: str) -> Key | None:
+def _choose_key(
+    connection: apsw.Connection, table: Table, recorded: Key | None, wanted: str, *, adopted: bool
+) -> Key | None:
     """The recorded key while it is possible, else the best the table offers; None when nothing identifies a row."""
-    possible = _possible_keys(table)
-    if recorded is not None:
+    possible = _possible_keys(table, adopted=adopted)
+    # A table that others made has no column for the rowid: whatever else identifies a row is better there.
+    if recorded is not None and not (adopted and recorded.kind is KeyKind.ROWID):
         for key in possible.values():
             if (key.kind, key.columns) == (recorded.kind, recorded.columns):
                 return key
@@ -222,18 +226,29 @@ def _choose_key(connection: apsw.Connection, table: Table, recorded: Key | None,
     return rowid if wanted == "rowid" or (declared.nullable and _holds_null(connection, table, declared)) else declared
 
 
-def _possible_keys(table: Table) -> Mapping[KeyKind, Key]:
-    declared = tuple(c for c in sorted(table.columns, key=lambda c: c.primary_key) if c.primary_key)
+def _possible_keys(table: Table, *, adopted: bool) -> Mapping[KeyKind, Key]:
+    declared = [c for c in sorted(table.columns, key=lambda c: c.primary_key) if c.primary_key]
     possible: dict[KeyKind, Key] = {}
     alias = rowid_column(table)
+    columns = declared or (_unique_columns(table) if adopted else [])
     if alias is not None:
         possible[KeyKind.INTEGER] = Key(KeyKind.INTEGER, (alias.name,))
-    elif declared:
-        nullable = not (table.without_rowid or table.strict or all(c.not_null for c in declared))
-        possible[KeyKind.COLUMNS] = Key(KeyKind.COLUMNS, tuple(c.name for c in declared), nullable)
+    elif columns:
+        nullable = not all(c.not_null for c in columns) and not (declared and (table.without_rowid or table.strict))
+        possible[KeyKind.COLUMNS] = Key(KeyKind.COLUMNS, tuple(c.name for c in columns), nullable)
     if table.rowid_alias is not None:
         possible[KeyKind.ROWID] = Key(KeyKind.ROWID, (table.rowid_alias,))
     return possible
+
+
+def _unique_columns(table: Table) -> list[Column]:
+    """The columns that the table declares unique together, of its first constraint or index that does; or nothing."""
+    indexes = sorted(table.indexes, key=lambda index: (index.origin != "u", index.name))
+    for index in indexes:
+        names = [term.column for term in index.terms]
+        if index.unique and index.predicate is None and None not in names:
+            return [table.column(name) for name in names if name is not None]
+    return []
 
 
 def rowid_column(table: Table) -> Column | None:

@@ -55,6 +55,8 @@ APPLICATIONS: Final = (
     Application("optuna", own=("alembic_version", "version_info")),
     Application("jupyterhub", own=("alembic_version",)),
     Application("apscheduler"),
+    Application("celery"),
+    Application("trac", "sqlite:{path}", "postgres://{user}@/{database}?host={host}&port={port}"),
     Application(
         "django",
         own=("django_migrations",),

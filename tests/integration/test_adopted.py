@@ -177,6 +177,40 @@ async def test_a_date_may_be_the_key(tmp_path: Path, any_database: str) -> None:
     app.close()
 
 
+async def test_rows_of_a_table_without_a_primary_key_are_known_by_what_it_declares_unique(
+    tmp_path: Path, any_database: str
+) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute("CREATE TABLE seen (who TEXT, day INTEGER, v TEXT, UNIQUE (who, day)); CREATE INDEX seen_v ON seen (v)")
+    app.execute("INSERT INTO seen VALUES ('a', 1, 'x'), ('a', 2, 'y'), ('b', 1, 'z')")
+    await execute(any_database, "CREATE TABLE seen (who text, day int, v text, UNIQUE (who, day))")
+    config = adopted(tmp_path, any_database)
+    await up(config)
+    for sql in (
+        "UPDATE seen SET v = 'changed' WHERE day = 1",
+        "REPLACE INTO seen VALUES ('a', 2, 'replaced')",
+        "UPDATE seen SET who = 'c' WHERE who = 'b'; DELETE FROM seen WHERE who = 'a' AND day = 1",
+        "INSERT INTO seen VALUES (NULL, 7, 'p'), (NULL, 7, 'q')",
+    ):
+        app.execute(sql)
+        await up(config)
+        assert (await verify(config, None, False, Silent())).exit_code is ExitCode.OK
+    rows = await fetch(any_database, "SELECT who, day, v FROM seen ORDER BY 1")
+    assert [tuple(row) for row in rows] == [("a", 2, "replaced"), ("c", 1, "changed")]
+    assert [show_key(key) for _, key, _ in await quarantined(any_database)] == ["(NULL, 7)"]
+    app.close()
+
+
+async def test_a_table_whose_rows_nothing_identifies_but_the_rowid_blocks(tmp_path: Path, database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute("CREATE TABLE words (w TEXT); CREATE TABLE few (who TEXT UNIQUE); INSERT INTO few VALUES (NULL), ('a')")
+    await execute(database, "CREATE TABLE words (w text); CREATE TABLE few (who text UNIQUE)")
+    blocked = await told(adopted(tmp_path, database), "blocks")
+    assert blocked.keys() == {"words.", "few."}
+    assert all("by rowid only" in text for text in blocked.values())
+    app.close()
+
+
 async def test_one_table_may_be_made_among_adopted_ones(tmp_path: Path, database: str) -> None:
     app = application(tmp_path / "app.db")
     app.execute(SOURCE)
