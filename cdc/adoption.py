@@ -111,7 +111,7 @@ def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
     elif set(target.primary_key) != wanted:
         primary = ", ".join(target.primary_key) or "none"
         yield _note(mapped, "", f"rows are found by ({columns}); the primary key there is {primary}", "nothing to do")
-    for name in mapped.key:
+    for name in () if mapped.crosswalk else mapped.key:
         there = target.column(name)
         if there and (there.base not in KEY_BASES or not there.deterministic):
             yield _blocks(

@@ -168,6 +168,7 @@ class TableOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     adopt: bool | None = None
     skip: list[str] = msgspec.field(default_factory=list)
     key: Literal["declared", "rowid"] = "declared"
+    target_key: list[str] = msgspec.field(default_factory=list)  # columns of the target that identify its rows
     columns: dict[str, ColumnOptions] = msgspec.field(default_factory=dict)
 
 

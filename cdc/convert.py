@@ -28,7 +28,7 @@ taken for infinities on the way.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress
 from types import NoneType
@@ -98,9 +98,9 @@ class _Column:
 
 @dataclass(frozen=True, slots=True)
 class TableConverter:
-    """Makes rows of one table ready for Postgres. `key_types` are the types of the key's columns, as SQL."""
+    """Makes rows of one table ready for Postgres."""
 
-    key_types: tuple[str, ...]
+    _key_width: int  # of the source key, with which rows begin
     _columns: tuple[_Column, ...]
     _key: tuple[_Column, ...]
     _altered: Counter[str]  # by the forms of the columns, since the last rows
@@ -109,7 +109,7 @@ class TableConverter:
         """What Postgres is to store for rows that hold the key and then the mapped columns."""
         if not raw:
             return Converted()
-        width = len(self._key)
+        width = self._key_width
         bad: dict[int, Rejection] = {}
         columns = zip(self._columns, list(zip(*raw, strict=True))[width:], strict=True)
         rows = list(zip(*[_made(column, values, bad) for column, values in columns], strict=True))
@@ -128,7 +128,10 @@ class TableConverter:
         return altered
 
     def key(self, raw: KeyValues) -> tuple[object, ...] | Rejection:
-        """The key's columns in Postgres for a source key, or why no row there can have that key."""
+        """The key's columns in Postgres for a source key, or why no row there can have that key.
+
+        Not for tables with a crosswalk, whose key there follows from the whole row.
+        """
         made = tuple(column.one(value) for column, value in zip(self._key, raw, strict=True))
         return next((part for part in made if isinstance(part, Rejection)), made)
 
@@ -169,7 +172,7 @@ def compile_converter(table: TableMap, target: TargetTable) -> TableConverter:
         )
     made = {name: column for name, column in columns.items() if column is not None}
     key = tuple(made[name] for name in table.key)
-    return TableConverter(tuple(column.target.type for column in key), tuple(made.values()), key, altered)
+    return TableConverter(table.source_key_width, tuple(made.values()), key, altered)
 
 
 def _must_be_fed(column: TargetColumn) -> bool:
@@ -180,6 +183,8 @@ def _compiled(
     table: TableMap, column: ColumnMap, target: TargetTable, altered: Counter[str], problems: list[str]
 ) -> _Column | None:
     found = target.column(column.target)
+    if found is not None and column.target in table.key:
+        found = replace(found, not_null=True)  # a unique column may allow NULL, and a row must be found by its key
     if found is None:
         problems.append(f"column {column.target} does not exist there")
         return None

@@ -108,8 +108,10 @@ class _Load:
         targets = await read_tables(self._connection, config.target.schema, [m.target for m in self._maps])
         missing = [m for m in self._maps if m.source.name not in done]
         # Foreign keys that stand already want rows in their order and take no orphans: that is the stream's trade. So
-        # is what adopted tables hold already.
-        stands = any(m.adopted for m in self._maps) or any(target.foreign_keys for target in targets.values())
+        # is what adopted tables hold already, and a key that has to be remembered row by row.
+        stands = any(m.adopted or m.crosswalk for m in self._maps) or any(
+            target.foreign_keys for target in targets.values()
+        )
         later = missing if stands else []
         for mapped in later:
             await self._settle_existing(config, mapped, targets[mapped.target])

@@ -119,12 +119,21 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
             replace(c, literal=c.literal and _options(options, c.source or c.target).type == LITERAL) for c in columns
         ]
     columns += [_extra_column(table, name, o) for name, o in options.columns.items() if not has(table, name)]
-    key = tuple(c.target for name in table.key.columns for c in columns if same(c.source, name))
-    if table.key.kind is KeyKind.ROWID:
+    own_key = tuple(c.target for name in table.key.columns for c in columns if same(c.source, name))
+    if table.key.kind is KeyKind.ROWID and not options.target_key:
         rowid = _rowid_column(table, columns)
-        columns, key = [rowid, *columns], (rowid.target,)
-    formats = config.formats.by_base()
-    mapped = TableMap(table, config.target.schema, options.target or table.name, tuple(columns), key, adopted, formats)
+        columns, own_key = [rowid, *columns], (rowid.target,)
+    key = tuple(options.target_key) or own_key
+    mapped = TableMap(
+        source=table,
+        schema=config.target.schema,
+        target=options.target or table.name,
+        columns=tuple(columns),
+        key=key,
+        adopted=adopted,
+        formats=config.formats.by_base(),
+        crosswalk=key != own_key or any(c.reading != Reading() for c in columns if c.target in key),
+    )
     check(mapped)
     return mapped
 

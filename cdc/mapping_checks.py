@@ -6,7 +6,7 @@ from typing import Final
 
 from cdc.config import Config, TableOptions
 from cdc.errors import MappingError, did_you_mean
-from cdc.model import Affinity, Column, ColumnMap, KeyKind, Reading, SourceSchema, Table, TableMap
+from cdc.model import Affinity, Column, ColumnMap, KeyKind, SourceSchema, Table, TableMap
 from cdc.readings import problem_with
 from cdc.type_names import column_of_type
 
@@ -48,10 +48,10 @@ def refuse_unknown(table: Table, options: TableOptions) -> None:
                 f"[tables.{table.name}] skips {name}, which is no column of that table",
                 remedy=f"{did_you_mean(name, columns)}correct it in `skip`, or remove it there",
             )
-        if in_key(table, table.column(name)):
+        if in_key(table, table.column(name)) and not options.target_key:
             raise MappingError(
                 f"[tables.{table.name}] skips {name}, which identifies the rows",
-                remedy="remove it from `skip`",
+                remedy="remove it from `skip`, or name other columns that identify them in Postgres in `target_key`",
             )
     for name, column in options.columns.items():
         if not has(table, name) and column.expression is None:
@@ -65,11 +65,16 @@ def refuse_unknown(table: Table, options: TableOptions) -> None:
                 f"[tables.{table.name}.columns.{name}]: `expression` is empty",
                 remedy="write SQL that SQLite can evaluate for a row of that table, or remove `expression`",
             )
-        if column.expression is not None and has(table, name) and in_key(table, table.column(name)):
+        if column.expression is not None and _is_own_key(table, name, options):
             raise MappingError(
                 f"[tables.{table.name}.columns.{name}]: the column identifies the rows and cannot be computed",
-                remedy="remove `expression` there, and put it into a column of its own with another name",
+                remedy="put `expression` into a column of its own with another name, or say in `target_key` by which "
+                "columns Postgres knows the rows",
             )
+
+
+def _is_own_key(table: Table, name: str, options: TableOptions) -> bool:
+    return not options.target_key and has(table, name) and in_key(table, table.column(name))
 
 
 def check(mapped: TableMap) -> None:
@@ -98,6 +103,14 @@ def _check_key(mapped: TableMap) -> None:
             remedy=f'set `key = "rowid"` in [tables.{table}]; a WITHOUT ROWID table can only be left out, '
             "with `exclude` in [replicate]",
         )
+    for name in mapped.key:
+        if name not in mapped.target_columns:
+            raise MappingError(
+                f"[tables.{table}]: `target_key` names {name}, which is none of the table's columns in Postgres",
+                remedy=f"{did_you_mean(name, mapped.target_columns)}name columns as they are called there",
+            )
+    if mapped.crosswalk:
+        return  # which row is which is remembered, and keys that become equal are found when rows are applied
     for column in mapped.columns:
         if column.target not in mapped.key:
             continue
@@ -149,11 +162,6 @@ def _check_column(table: str, column: ColumnMap) -> None:
 
 def _check_reading(mapped: TableMap, column: ColumnMap) -> None:
     section = f"[tables.{mapped.source.name}.columns.{column.source or column.target}]"
-    if column.target in mapped.key and column.reading != Reading():
-        raise MappingError(
-            f"{section}: the column identifies the rows, and two keys read in another way could become equal",
-            remedy="remove `format`, `on_invalid` and `empty` there",
-        )
     if mapped.adopted:
         return  # what type it has there is for Postgres to say
     made = column_of_type(column.target, column.type, not_null=False)

@@ -275,7 +275,8 @@ class ColumnMap:
 
 @dataclass(frozen=True, slots=True)
 class TableMap:
-    """A source table, its target and their columns. `key` are the target columns that hold the source key, in order.
+    """A source table, its target and their columns. `key` are the target columns that hold the source key, in order;
+    with a `crosswalk` they are columns that say nothing of it, and Postgres remembers which row is which.
 
     `columns` leaves out what the operator skipped and what Postgres generates itself. An `adopted` target was made by
     others and is used as it is. `formats` are what the operator wants for every column of a type, by its `base`.
@@ -288,10 +289,16 @@ class TableMap:
     key: tuple[str, ...]
     adopted: bool = False
     formats: Mapping[str, str] = field(default_factory=dict)
+    crosswalk: bool = False
+
+    @property
+    def source_key_width(self) -> int:
+        """How many values at the beginning of a row are the source key."""
+        return len(self.source.key.columns)
 
     def reading(self, column: ColumnMap, there: TargetColumn) -> Reading:
         """How a column's values are read: its own format, else the one for all columns of that type."""
-        if column.reading.format or column.literal:
+        if column.reading.format or column.literal or (column.target in self.key and not self.crosswalk):
             return column.reading
         return replace(column.reading, format=self.formats.get(there.base, ""))
 

@@ -30,7 +30,7 @@ class Comparison:
         self._mapped = mapped
         self._canonical = canonical
         self._target = target
-        self._width = len(mapped.key)
+        self._width = mapped.source_key_width
         self._rows = 0
         self._quarantined = 0
         self.name = mapped.source.name

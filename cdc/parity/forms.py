@@ -24,7 +24,7 @@ hold becomes a text that Postgres never has, so that the row shows as missing or
 
 import json
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -33,6 +33,7 @@ from typing import Any, Final
 
 import msgspec
 
+from cdc.keys import encode_key
 from cdc.model import InvalidText, Reading, Row, TableMap, TargetColumn, TargetTable, Value
 from cdc.parity import readings
 from cdc.parity.readings import NEVER, Form, Text
@@ -75,7 +76,8 @@ class Canonical:
         self._columns = [_column_form(forms[name], kinds[name]) for name in mapped.target_columns if name in forms]
         self._key = [forms[name] for name in mapped.key if name in forms]
         self._key_places = [mapped.target_columns.index(name) for name in mapped.key]
-        self._width = len(mapped.key)
+        self._width = mapped.source_key_width
+        self._crosswalk = mapped.crosswalk
 
     def hashed(self, raw: Sequence[Row]) -> Iterator[tuple[bytes, bytes, bytes]]:
         """The key's text as UTF-8, its hash and the row's hash, for rows that hold the key and then the columns."""
@@ -83,12 +85,19 @@ class Canonical:
             return iter(())
         values = list(zip(*raw, strict=True))[self._width :]
         made = [form(column) for form, column in zip(self._columns, values, strict=True)]
-        keys = list(map(_encode, zip(*(made[place] for place in self._key_places), strict=True)))
+        keys = list(map(_encode, self._keys(raw, made)))
         rows = map(_encode, zip(*made, strict=True))
         return zip(keys, map(_digest, keys), map(_digest, rows), strict=True)
 
+    def _keys(self, raw: Sequence[Row], made: Sequence[Sequence[Text]]) -> Iterable[tuple[Text, ...]]:
+        if self._crosswalk:
+            return ((encode_key(row[: self._width]),) for row in raw)
+        return zip(*(made[place] for place in self._key_places), strict=True)
+
     def key(self, raw: Row) -> tuple[Text, ...]:
-        """The texts of a key as SQLite has it."""
+        """The texts of a key as SQLite has it; with a crosswalk, the source key itself names the row on both sides."""
+        if self._crosswalk:
+            return (encode_key(raw),)
         return tuple(None if v is None else _made(form, v) for form, v in zip(self._key, raw, strict=True))
 
 

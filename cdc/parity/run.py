@@ -188,7 +188,7 @@ class _Run:
         canonical = Canonical(mapped, target)
         if canonical.missing:
             return f"columns do not exist in Postgres: {', '.join(canonical.missing)}"
-        rows = TargetRows(self._connection, mapped, target)
+        rows = TargetRows(self._connection, self._source_id, mapped, target)
         made = Comparison(self._reader, self._scratch, mapped, canonical, rows)
         held = await quarantine.keys_of(self._connection, self._source_id, mapped.source.name)
         await asyncio.to_thread(made.know, held.get(mapped.source.name, []))

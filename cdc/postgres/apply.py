@@ -41,7 +41,7 @@ class Applier:
         self.connection = connection
         self.source_id = source_id
         self.quarantine = Quarantine(connection, source_id)
-        self.families = Families([AppliedTable(place, *parts) for place, parts in enumerate(tables)])
+        self.families = Families([AppliedTable(place, source_id, *parts) for place, parts in enumerate(tables)])
         self._staged_before = False
 
     async def prepare(self) -> None:
@@ -115,6 +115,8 @@ class Applier:
         work: dict[str, _Direct] = {}
         for read in changes.tables:
             table = self.families.tables[read.table]
+            if table.crosswalk:
+                return None
             converted = table.converter.rows(read.rows)
             gone = [key for raw in read.gone if not isinstance(key := table.converter.key(raw), Rejection)]
             if (

@@ -11,12 +11,14 @@ from typing import Final
 
 import asyncpg
 
+from cdc.convert import Converted
 from cdc.faults import crash_point
 from cdc.keys import decode_key, encode_key
 from cdc.model import AppliedBatch, KeyValues, Position, Reason, Rejection, TableRows
 from cdc.postgres import merge
 from cdc.postgres.audit import Begun, Tally, store_position
 from cdc.postgres.connection import Connection, translated
+from cdc.postgres.crosswalk import SOURCE_KEY, Crosswalk
 from cdc.postgres.families import Families
 from cdc.postgres.merge import AppliedTable, Reference
 from cdc.postgres.position import clear_resync
@@ -31,6 +33,7 @@ _IN_THE_WAY: Final = (
 
 Place = tuple[int, int]  # a ctid
 
+_TWIN: Final = "another row has the same key in Postgres"
 _CONSTRAINT_REMEDY: Final = "correct the row in SQLite, or the constraint in Postgres, then `cdc quarantine retry`"
 
 
@@ -51,6 +54,7 @@ class Batch:
         self._touched: set[str] = set()
         self._leaving: set[str] = set()
         self._retried: set[str] = set()
+        self._whole: set[str] = set()
         self._moved: dict[str, Counter[str]] = {}
         self._altered: Counter[str] = Counter()
         self._making_room = False
@@ -79,6 +83,7 @@ class Batch:
         await self._connection.execute(table.stage_unseen())
         self._staged[name] = 1
         self._leaving.add(name)
+        self._whole.add(name)
 
     async def releasable(self) -> dict[str, list[KeyValues]]:
         """Quarantined keys whose cause may be gone with what is staged: they must be read again before the merge."""
@@ -97,8 +102,11 @@ class Batch:
     async def merge(self) -> None:
         """Move the targets to the staged state. What Postgres refuses goes to quarantine and the rest goes on."""
         crash_point("apply.before_merge")
+        walks = [(t, t.crosswalk) for name, t in self._families.tables.items() if name in self._staged and t.crosswalk]
         for name in self._staged:
             await self._keep_latest(self._families.tables[name])
+        for table, crosswalk in walks:
+            await self._settle_keys(table, crosswalk)
         while True:
             await self._settle_orphans()
             try:
@@ -108,6 +116,9 @@ class Batch:
                 break
             except REFUSED as error:
                 await self._resolve(error)
+        for table, crosswalk in walks:
+            for statement in crosswalk.remember(whole=table.source_name in self._whole):
+                await self._connection.execute(statement)
         crash_point("apply.after_merge")
 
     async def commit(self, begun: Begun, position: Position, changes: int) -> AppliedBatch:
@@ -133,15 +144,44 @@ class Batch:
         if converted.altered:
             self._altered[read.table] += sum(converted.altered.values())
         if converted.rows:
-            await self._copy(table, converted.rows, table.columns)
-        rejected = [key for key, _ in converted.rejected]
-        gone = [key for raw in (*read.gone, *rejected) if not isinstance(key := table.converter.key(raw), Rejection)]
-        if gone:
-            await self._copy(table, [(*key, True) for key in gone], (*table.key, "_cdc_gone"))
+            await self._stage_rows(table, converted)
+        gone = [*read.gone, *(key for key, _ in converted.rejected)]
+        if gone and await self._stage_gone(table, gone):
             self._leaving.add(read.table)
         await self._quarantine.put(read.table, [Held(encode_key(key), why) for key, why in converted.rejected])
         self._staged[read.table] = self._staged.get(read.table, 0) + 1
         self._touched.add(read.table)
+
+    async def _stage_rows(self, table: AppliedTable, converted: Converted) -> None:
+        if table.crosswalk is None:
+            await self._copy(table, converted.rows, table.columns)
+            return
+        pairs = zip(converted.rows, converted.keys, strict=True)
+        named = [(*row, encode_key(key)) for row, key in pairs]
+        await self._copy(table, named, (*table.columns, SOURCE_KEY))
+
+    async def _stage_gone(self, table: AppliedTable, keys: Sequence[KeyValues]) -> bool:
+        """Stage source keys as gone; False when no row of the target can have any of them."""
+        if table.crosswalk is None:
+            made = [key for raw in keys if not isinstance(key := table.converter.key(raw), Rejection)]
+            columns: tuple[str, ...] = table.key
+        else:
+            made = [(encode_key(raw),) for raw in keys]
+            columns = (SOURCE_KEY,)
+        await self._copy(table, [(*key, True) for key in made], (*columns, "_cdc_gone"))
+        return bool(made)
+
+    async def _settle_keys(self, table: AppliedTable, crosswalk: Crosswalk) -> None:
+        """Bring the stage of a table with a crosswalk to one row for each key of Postgres."""
+        await self._connection.execute(crosswalk.find_gone())
+        while twins := await self._connection.fetch(crosswalk.reject_twins()):
+            why = Rejection(", ".join(table.key), Reason.CONSTRAINT, _TWIN, _CONSTRAINT_REMEDY)
+            await self._quarantine.put(table.source_name, [Held(record[SOURCE_KEY], why) for record in twins])
+            await self._connection.execute(crosswalk.find_gone())
+            self.refused.add(table.source_name)
+        await self._connection.execute(crosswalk.leave_old_keys())
+        await self._connection.execute(crosswalk.keep_taken())
+        self._leaving.add(table.source_name)
 
     async def _copy(self, table: AppliedTable, rows: Sequence[tuple[object, ...]], columns: Sequence[str]) -> None:
         await self._connection.copy_records_to_table(table.stage, records=rows, columns=list(columns))

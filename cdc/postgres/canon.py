@@ -10,8 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from cdc.keys import decode_key
 from cdc.model import TableMap, TargetColumn, TargetTable, Value
 from cdc.postgres.connection import Connection, translated
+from cdc.postgres.crosswalk import Crosswalk
 from cdc.quoting import qualified, quote
 
 FETCHED_ROWS: Final = 5_000
@@ -52,13 +54,14 @@ async def snapshot(connection: Connection) -> AsyncIterator[None]:
 class TargetRows:
     """One table of Postgres as hashes of its rows."""
 
-    def __init__(self, connection: Connection, mapped: TableMap, target: TargetTable) -> None:
+    def __init__(self, connection: Connection, source_id: str, mapped: TableMap, target: TargetTable) -> None:
         self._connection = connection
         literal = {c.target for c in mapped.columns if c.literal}
         columns = [column for name in mapped.target_columns if (column := target.column(name)) is not None]
         self._key = [column for name in mapped.key if (column := target.column(name)) is not None]
         self._literal_key = [column.name in literal for column in self._key]
-        key = _array([_form(column) for column in self._key])
+        self._crosswalk = Crosswalk(source_id, mapped.source.name, "", self._key) if mapped.crosswalk else None
+        key = _array([_form(column) for column in self._key] if self._crosswalk is None else [self._named()])
         row = _array([_form(column) for column in columns])
         self._hashed = (
             f"SELECT {key} AS key, sha256(convert_to({key}, 'UTF8')) AS kd, sha256(convert_to({row}, 'UTF8')) AS d "
@@ -91,7 +94,7 @@ class TargetRows:
         Where a collation calls different keys equal, rows that were not asked for come along.
         """
         with translated(f"comparing keys of table {self._name}"):
-            if any(column.base not in _FROM_TEXT for column in self._key):
+            if self._crosswalk or any(column.base not in _FROM_TEXT for column in self._key):
                 sql = f"SELECT key, d FROM ({self._hashed} OFFSET 0) AS h WHERE key = ANY($1::text[])"
                 found = await self._connection.fetch(sql, [_json_array(key) for key in keys])
             else:
@@ -101,8 +104,16 @@ class TargetRows:
 
     def source_key(self, texts: Sequence[str | None]) -> tuple[Value, ...]:
         """A source key that means a row here, for rows that SQLite does not have."""
+        if self._crosswalk:
+            return decode_key(texts[0] or "")
         pairs = zip(self._key, self._literal_key, texts, strict=True)
         return tuple(_source_value(column.base, literal, text) for column, literal, text in pairs)
+
+    def _named(self) -> str:
+        """The source key of a row as the crosswalk knows it; rows that others wrote have none, and show their own."""
+        assert self._crosswalk is not None
+        own = _array([_form(column) for column in self._key])
+        return f"coalesce({self._crosswalk.source_key('t')}, 't' || {own})"
 
     def _parts(self, keys: Sequence[Sequence[str | None]]) -> list[list[tuple[str, str | None]]]:
         columns = list(zip(*keys, strict=True))

@@ -116,7 +116,7 @@ def _name_and_type(column: ColumnMap) -> str:
 
 def identity_column(mapped: TableMap) -> str | None:
     """The target column that gets its numbers from a sequence after cutover: an integer key or the rowid."""
-    if mapped.source.key.kind is KeyKind.COLUMNS:
+    if mapped.source.key.kind is KeyKind.COLUMNS or mapped.crosswalk:
         return None
     column = next(c for c in mapped.columns if c.target == mapped.key[0])
     return column.target if column.type == "bigint" else None

@@ -13,6 +13,7 @@ from cdc.convert import TableConverter
 from cdc.errors import TargetMismatch
 from cdc.keys import encode_key
 from cdc.model import TableMap, TargetColumn, TargetForeignKey, TargetTable, TargetUnique
+from cdc.postgres.crosswalk import SOURCE_KEY, Crosswalk
 from cdc.quoting import qualified, quote
 from cdc.text_forms import read_literal
 
@@ -50,7 +51,9 @@ class Reference:
 class AppliedTable:
     """One replicated table as the applier sees it: its mapping, its target, its stage and their statements."""
 
-    def __init__(self, place: int, mapped: TableMap, target: TargetTable, converter: TableConverter) -> None:
+    def __init__(
+        self, place: int, source_id: str, mapped: TableMap, target: TargetTable, converter: TableConverter
+    ) -> None:
         _require_unique_key(mapped, target)
         self.mapped = mapped
         self.target = target
@@ -60,6 +63,8 @@ class AppliedTable:
         self.stage = f"cdc_stage_{place}"
         self.key = mapped.key
         self.columns = mapped.target_columns
+        key = [self.column(name) for name in mapped.key]
+        self.crosswalk = Crosswalk(source_id, self.source_name, self.stage, key) if mapped.crosswalk else None
         self.upsert_from_stage = self._upsert(f"SELECT {listed(self.columns)} FROM {self.stage} WHERE NOT _cdc_gone")
         self.upsert_subset = self._upsert(
             f"SELECT {listed(self.columns)} FROM {self.stage} WHERE ctid = ANY($1::tid[])"
@@ -85,15 +90,16 @@ class AppliedTable:
 
     def create_stage(self) -> str:
         """The stage, empty at every commit; types, modifiers and collations are the target's."""
+        own = f"''::text COLLATE \"C\" AS {SOURCE_KEY}, " if self.crosswalk else ""
         return (
             f"CREATE TEMP TABLE {self.stage} ON COMMIT DELETE ROWS AS "
-            f"SELECT {listed(self.columns)}, false AS _cdc_gone FROM {self.name} WITH NO DATA; "
+            f"SELECT {listed(self.columns)}, {own}false AS _cdc_gone FROM {self.name} WITH NO DATA; "
             f"ALTER TABLE {self.stage} ALTER _cdc_gone SET DEFAULT false"
         )
 
     def keep_latest(self) -> str:
         """Leave only the newest staged row of each key."""
-        newer = f"n.ctid > s.ctid AND {same('s', 'n', self.key)}"
+        newer = f"n.ctid > s.ctid AND {same('s', 'n', (SOURCE_KEY,) if self.crosswalk else self.key)}"
         return f"DELETE FROM {self.stage} AS s USING {self.stage} AS n WHERE {newer}"
 
     def stage_unseen(self) -> str:
@@ -110,8 +116,15 @@ class AppliedTable:
         return f"{marked} RETURNING {self.source_key('s')}"
 
     def source_key(self, alias: str) -> str:
-        """SQL that writes the source key of a target row as `cdc.keys.encode_key` does."""
-        return source_key(self.target, self.mapped, alias)
+        """SQL that writes the source key of a staged row as `cdc.keys.encode_key` does."""
+        return f"{alias}.{SOURCE_KEY}" if self.crosswalk else source_key(self.target, self.mapped, alias)
+
+    def take(self, columns: Sequence[str], alias: str) -> tuple[str, str]:
+        """Names in the stage and SQL for their values, to stage some columns of a row that the target has."""
+        names, values = listed(columns), listed(columns, alias)
+        if self.crosswalk is None:
+            return names, values
+        return f"{names}, {SOURCE_KEY}", f"{values}, {self.crosswalk.source_key(alias)}"
 
     def column(self, name: str) -> TargetColumn:
         """A mapped column of the target; the converter has checked that it exists."""
@@ -292,11 +305,11 @@ def find_abandoned(reference: Reference) -> str | None:
     child, parent, key = reference.child, reference.parent, reference.key
     if parent is None:
         return None
-    kept = list(dict.fromkeys((*child.key, *key.columns)))
+    names, values = child.take(list(dict.fromkeys((*child.key, *key.columns))), "c")
     moves = f"(s._cdc_gone OR {_changed('s', 'p', key.parent_columns)})"
     return (
-        f"INSERT INTO {child.stage} ({listed(kept)}, _cdc_gone) "
-        f"SELECT DISTINCT {listed(kept, 'c')}, true FROM {parent.stage} AS s "
+        f"INSERT INTO {child.stage} ({names}, _cdc_gone) "
+        f"SELECT DISTINCT {values}, true FROM {parent.stage} AS s "
         f"JOIN {parent.name} AS p ON {same('s', 'p', parent.key)} "
         f"JOIN {child.name} AS c ON {same('c', 'p', key.columns, key.parent_columns)} WHERE {moves} "
         f"AND NOT EXISTS (SELECT FROM {parent.stage} AS n WHERE NOT n._cdc_gone "
@@ -314,9 +327,10 @@ def stage_dragged(reference: Reference) -> str | None:
     child, parent, key = reference.child, reference.parent, reference.key
     if parent is None or not reference.drags:
         return None
+    names, values = child.take(child.columns, "c")
     return (
-        f"INSERT INTO {child.stage} ({listed(child.columns)}) "
-        f"SELECT {listed(child.columns, 'c')} FROM {parent.stage} AS s "
+        f"INSERT INTO {child.stage} ({names}) "
+        f"SELECT {values} FROM {parent.stage} AS s "
         f"JOIN {parent.name} AS p ON {same('s', 'p', parent.key)} "
         f"JOIN {child.name} AS c ON {same('c', 'p', key.columns, key.parent_columns)} "
         f"WHERE (s._cdc_gone OR {_changed('s', 'p', key.parent_columns)}) "

@@ -144,6 +144,7 @@ async def adopt(connection: Connection, old_id: str, new_id: str) -> None:
                 "adopt_stream",
                 "adopt_mapping",
                 "adopt_quarantine",
+                "adopt_crosswalk",
                 "adopt_loaded",
                 "adopt_audit",
                 "adopt_triggers",

@@ -50,7 +50,7 @@ class Reader:
         self._connection = open_source(self._path, config.source.busy_timeout_seconds)
         self._page_rows = PAGE_ROWS if look.journal_mode == "wal" else PAGE_ROWS_JOURNAL
         tables = look.capture.tables if look.capture else {}
-        widths = {m.source.name: len(m.key) for m in maps}
+        widths = {m.source.name: m.source_key_width for m in maps}
         self._names = {tid: (t.name, widths[t.name]) for tid, t in tables.items() if t.name in widths}
         self._seen = position.seq
         self._require(position)

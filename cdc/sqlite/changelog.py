@@ -227,7 +227,7 @@ class Changelog:
 
     def _read_table(self, tid: int, span: tuple[int, int], meter: "_Meter") -> TableRows:
         name = self._names[tid]
-        width = len(self._maps[name].key)
+        width = self._maps[name].source_key_width
         found = self._fetch(self._reads[tid], (*span, tid), meter)
         there = width  # the column that says whether the row exists stands between the logged key and the row
         return TableRows(
@@ -294,7 +294,7 @@ def _logged(place: int) -> str:
 
 def _read_sql(mapped: TableMap) -> str:
     """Logged keys of a span, each once, with their rows: key, whether the row exists, then the row."""
-    places = range(1, len(mapped.key) + 1)
+    places = range(1, mapped.source_key_width + 1)
     keys = ", ".join(f"k{p}" for p in places)
     # Integers that are equal are the same; sorting by them alone saves a tenth of the read.
     exact = ", ".join(f"typeof(k{p}), k{p} COLLATE BINARY" for p in places)

@@ -67,12 +67,15 @@ def test_a_reading_that_the_type_cannot_have(cut_off: Site) -> None:
     assert accepted(cut_off)
 
 
-def test_a_key_that_is_to_be_read_in_another_way(cut_off: Site) -> None:
-    cut_off.configure("[tables.t.columns.id]\nformat = 'number'")
+def test_a_key_in_postgres_that_is_no_column_there(cut_off: Site) -> None:
+    cut_off.sql("ALTER TABLE t ADD COLUMN title")
+    cut_off.configure("[tables.t]\ntarget_key = ['titel']")
     refused_everywhere(
-        cut_off,
-        "{section}: the column identifies the rows, and two keys read in another way could become equal",
+        cut_off, "[tables.{table}]: `target_key` names {name}, which is none of the table's columns in Postgres"
     )
+    assert "did you mean `title`?" in remedy_of(cut_off)
+    cut_off.configure("[tables.t]\ntarget_key = ['title']")
+    assert accepted(cut_off)
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------

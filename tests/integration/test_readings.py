@@ -312,11 +312,3 @@ def test_a_reading_that_a_type_cannot_have_is_refused(tmp_path: Path, chosen: Co
     columns = (Column("id", "INTEGER", Affinity.INTEGER, primary_key=1), Column("v", "TEXT", Affinity.TEXT))
     with pytest.raises(MappingError, match=re.escape(wrong)):
         map_table(Table("t", columns, Key(KeyKind.INTEGER, ("id",))), config)
-
-
-def test_a_key_is_read_as_it_is(tmp_path: Path) -> None:
-    options = {"t": TableOptions(columns={"id": ColumnOptions(format="uuid")})}
-    config = make_config(tmp_path, tmp_path / "app.db", "embedded", tables=options)
-    columns = (Column("id", "TEXT", Affinity.TEXT, primary_key=1),)
-    with pytest.raises(MappingError, match="identifies the rows"):
-        map_table(Table("t", columns, Key(KeyKind.COLUMNS, ("id",))), config)

@@ -72,6 +72,17 @@ CREATE TABLE IF NOT EXISTS cdc.quarantine (
 CREATE INDEX IF NOT EXISTS quarantine_waits ON cdc.quarantine (source_id, waits_table, waits_for)
     WHERE waits_table IS NOT NULL;
 
+-- Which row of a table is which row of SQLite, where the key in Postgres says nothing of the key in SQLite. The columns of
+-- the key in Postgres stand in `target_key` as Postgres writes them.
+CREATE TABLE IF NOT EXISTS cdc.crosswalk (
+    source_id    text NOT NULL,
+    source_table text NOT NULL,
+    source_key   text COLLATE "C" NOT NULL,
+    target_key   text[] COLLATE "C" NOT NULL,
+    PRIMARY KEY (source_id, source_table, source_key),
+    UNIQUE (source_id, source_table, target_key)
+);
+
 -- Who did what, when, with what result. Entry `n` of a source is sealed: `hash` is the SHA-256, in hexadecimal, of the
 -- hash before it followed by the text of `entry`, and the newest one stands in cdc.stream too. An earlier version kept
 -- the parts of an entry in columns, unsealed.

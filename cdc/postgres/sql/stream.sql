@@ -27,7 +27,7 @@ INSERT INTO cdc.audit (source_id, n, entry, hash) SELECT $1, n, entry::json, has
 SELECT to_regclass('cdc.stream') IS NULL OR EXISTS (
     SELECT FROM pg_attribute
     WHERE attrelid = to_regclass('cdc.stream') AND attname = 'audit_n' AND NOT attisdropped
-)
+) AND to_regclass('cdc.crosswalk') IS NOT NULL
 
 -- name: clear_resync
 UPDATE cdc.stream SET resync = '{}' WHERE source_id = $1
@@ -69,6 +69,9 @@ UPDATE cdc.audit SET source_id = $2 WHERE source_id = $1
 
 -- name: adopt_triggers
 UPDATE cdc.disabled_trigger SET source_id = $2 WHERE source_id = $1
+
+-- name: adopt_crosswalk
+UPDATE cdc.crosswalk SET source_id = $2 WHERE source_id = $1
 
 -- name: seq
 SELECT seq FROM cdc.stream WHERE source_id = $1
