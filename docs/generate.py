@@ -87,8 +87,8 @@ KEYS: Final = {
     "tables.NAME.target": "The table's name in Postgres.",
     "tables.NAME.adopt": "Whether this table is adopted, where it differs from `adopt` in [target].",
     "tables.NAME.skip": "Columns that are not replicated.",
-    "tables.NAME.target_key": "The columns that identify the rows in Postgres, by their names there, where they are not "
-    "those that do in SQLite. See [keys of another kind](adopting.md#keys-of-another-kind).",
+    "tables.NAME.target_key": "The columns, by their names in Postgres, that identify the rows there, where they are "
+    "not those that do in SQLite. See [keys of another kind](adopting.md#keys-of-another-kind).",
     "tables.NAME.key": "`declared` uses the primary key; `rowid` the rowid although a primary key is declared.",
     "tables.NAME.columns.COLUMN.target": "The column's name in Postgres.",
     "tables.NAME.columns.COLUMN.type": "The column's type in Postgres, instead of what its declaration leads to.",

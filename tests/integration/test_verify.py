@@ -211,7 +211,7 @@ async def test_a_broken_conversion_of_the_applier_is_found(site: Site, monkeypat
             return form
         return Form(form.takes, lambda _values, _kinds: None, six_digits)
 
-    monkeypatch.setattr("cdc.convert.form_of", bent)
+    monkeypatch.setattr("cdc.readings.form_of", bent)
     site.write("UPDATE item SET price = 0.123456789 WHERE id = 5; UPDATE item SET price = 0.5 WHERE id = 6")
     await drain(site.config)
     assert await site.found("item") == {"different": {(5,)}}
