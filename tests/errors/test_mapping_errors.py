@@ -192,7 +192,7 @@ def test_an_expression_that_reads_a_table_which_is_not_followed(cut_off: Site) -
     cut_off.configure("[replicate]\nexclude = ['names']", computed)
     refused_everywhere(
         cut_off,
-        "[tables.{table}]: an `expression` reads table {name}, which is not replicated, so that its changes would go "
+        "[tables.{name}]: an `expression` reads table {name}, which is not replicated, so that its changes would go "
         "unseen",
     )
     cut_off.configure(computed)
