@@ -67,6 +67,15 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "quarantine acknowledge": _step("`cdc quarantine acknowledge`", table="only this table", rows="how many"),
     "disable triggers": _step("triggers of a target were disabled", table="the target", triggers="their names"),
     "follow a change of the file": _step("the daemon followed a change of the file", reasons="what had changed"),
+    "leave over": _step(
+        "a column or table that the application has no longer stays in Postgres, fed no more",
+        table="the target",
+        column="the column, null for the whole table",
+        dropped="constraints and indexes that would refuse rows or stood in the way, as they were",
+    ),
+    "take up again": _step(
+        "a column or table that was left over is fed again", table="the target", column="null for the whole table"
+    ),
     "compare whole tables": _step("the daemon compared tables as a whole", tables="their names"),
     "position": _step(
         "replication begins at a position, or goes on from another one; batches follow from it",

@@ -100,8 +100,7 @@ def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
         return
     wanted = set(mapped.key)
     columns = ", ".join(mapped.key)
-    usable = [u for u in target.uniques if set(u.columns) == wanted and not u.deferrable and not u.partial]
-    if not usable:
+    if not target.is_keyed_by(mapped.key):
         yield _blocks(
             mapped,
             "",

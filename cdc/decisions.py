@@ -4,13 +4,68 @@ SQLite's declared types leave some columns to the data (dates, untyped columns).
 start, so the decision is remembered rather than taken again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
-from cdc.model import ColumnMap, TableMap
+import msgspec
+
+from cdc.config import Config, TableOptions
+from cdc.mapping import map_schema
+from cdc.model import ColumnMap, SourceSchema, Table, TableMap
 
 Decisions = dict[str, dict[str, Any]]
+
+
+class Left(Protocol):
+    """What was decided about columns that are fed no longer."""
+
+    @property
+    def source_table(self) -> str:
+        """The table that they belonged to in SQLite."""
+
+    @property
+    def decided(self) -> Mapping[str, Any]:
+        """The decisions by target column."""
+
+
+def with_leftovers(decided: Mapping[str, Mapping[str, Any]], leftovers: Sequence[Left]) -> Decisions:
+    """All that was ever decided and still stands in Postgres: a column that comes back is what it was."""
+    known = {table: dict(columns) for table, columns in decided.items()}
+    for left in leftovers:
+        known[left.source_table] = {**left.decided, **known.get(left.source_table, {})}
+    return known
+
+
+def map_known(schema: SourceSchema, config: Config, known: Mapping[str, Mapping[str, Any]]) -> tuple[TableMap, ...]:
+    """The maps of a file that was replicated before, with every decision taken then.
+
+    The configuration may still name what the application dropped since. Raises `MappingError` as `map_schema` does.
+    """
+    return recall(map_schema(schema, _without_gone(schema, config, known)), known)
+
+
+def _without_gone(schema: SourceSchema, config: Config, known: Mapping[str, Mapping[str, Any]]) -> Config:
+    """The configuration without sections and columns about tables and columns that were there once."""
+    once = {name.lower(): _sources(columns) for name, columns in known.items()}
+    tables = {
+        name: _without_gone_columns(schema.table(name), options, once.get(name.lower(), frozenset()))
+        for name, options in config.tables.items()
+        if schema.table(name) or name.lower() not in once
+    }
+    wanted = [name for name in config.replicate.tables if schema.table(name) or name.lower() not in once]
+    replicate = msgspec.structs.replace(config.replicate, tables=wanted)
+    return msgspec.structs.replace(config, tables=tables, replicate=replicate)
+
+
+def _sources(columns: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(decision["source"].lower() for decision in columns.values() if decision["source"])
+
+
+def _without_gone_columns(table: Table | None, options: TableOptions, once: frozenset[str]) -> TableOptions:
+    gone = once - {column.name.lower() for column in table.columns} if table else frozenset()
+    columns = {name: o for name, o in options.columns.items() if name.lower() not in gone or o.expression is not None}
+    return msgspec.structs.replace(options, columns=columns)
 
 
 def remember(maps: Iterable[TableMap]) -> Decisions:

@@ -1,82 +1,109 @@
 """Whether the application's file is still what the stream knows, and what it takes to go on when it is not.
 
 Capture that was damaged, a VACUUM that renumbered rowids, new tables and new columns are followed by themselves:
-capture is made whole and the tables in question are read as a whole with the next batch. What needs a decision is
-refused.
+capture is made whole and the tables in question are read as a whole with the next batch. Columns and tables that are
+gone stay in Postgres as leftovers, where the tables are of our making. What needs a decision is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cdc.decisions import dropped_columns
 from cdc.errors import SchemaDrift
-from cdc.model import KeyKind, SourceSchema, TableMap
+from cdc.model import KeyKind, SourceSchema, TableMap, TargetTable
 from cdc.sqlite.source import Look
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What has to be done before the next batch. `resync` are tables whose changes may not all have been logged."""
+    """What has to be done before the next batch. `resync` are tables whose changes may not all have been logged.
+
+    `lost_tables` and `lost_columns` (target columns by source table) are fed no longer.
+    """
 
     reinstall: bool
     new_tables: tuple[str, ...]
     resync: tuple[str, ...]
+    lost_tables: tuple[str, ...]
+    lost_columns: Mapping[str, tuple[str, ...]]
     reasons: tuple[str, ...]
 
     @property
     def nothing(self) -> bool:
         """Whether all is as it was."""
-        return not self.reinstall and not self.resync
+        return not self.reasons
 
 
 def judge(now: Look, maps: Mapping[str, TableMap], decided: Mapping[str, Any], known_version: int | None) -> Findings:
-    """Compare a look at the file with what the stream knows; raises `SchemaDrift` for what needs a decision.
+    """Compare a look at the file with what the stream knows.
 
     `decided` are the remembered columns by source table, `known_version` SQLite's schema counter when capture was
     last whole (None when that is not known yet).
     """
     if now.capture is None:
         raise ValueError("drift is judged on a file with capture")
-    _refuse_lost_columns(maps, decided)
     captured = {table.name for table in now.capture.tables.values()}
     new = tuple(t.name for t in now.schema.tables if t.name not in decided)
     uncaptured = tuple(t.name for t in now.schema.tables if t.name not in captured and t.name not in new)
     grown = tuple(name for name, m in maps.items() if name in decided and set(m.target_columns) - set(decided[name]))
+    lost_columns = {name: gone for name, m in maps.items() if (gone := tuple(dropped_columns(m, decided)))}
+    lost = lost_tables(now.schema, decided)
     moved, why_moved = _moved(now, known_version)
     damaged = tuple(dict.fromkeys((*now.damaged, *uncaptured)))
     reasons = [
         *(f"capture on {name} was not whole" for name in damaged),
         *(f"table {name} is new" for name in new),
         *(f"table {name} has new columns" for name in grown),
+        *(f"table {name} is gone or was renamed" for name in lost),
+        *(f"columns of {name} are fed no longer: {', '.join(gone)}" for name, gone in lost_columns.items()),
         *([why_moved] if moved else []),
     ]
     return Findings(
         reinstall=bool(damaged or new or grown),
         new_tables=new,
         resync=tuple(dict.fromkeys((*damaged, *new, *grown, *moved))),
+        lost_tables=lost,
+        lost_columns=lost_columns,
         reasons=tuple(reasons),
     )
 
 
-def refuse_lost_tables(schema: SourceSchema, decided: Mapping[str, Any]) -> None:
-    """Raises `SchemaDrift` when a replicated table is gone; to be asked before the tables are mapped."""
+def lost_tables(schema: SourceSchema, decided: Mapping[str, Any]) -> tuple[str, ...]:
+    """Replicated tables that the file has no longer."""
     names = {t.name for t in schema.tables}
-    lost = [name for name in decided if name not in names]
-    if lost:
+    return tuple(name for name in decided if name not in names)
+
+
+def refuse_lost_tables(lost: tuple[str, ...], adopts: Callable[[str], bool]) -> None:
+    """Raises `SchemaDrift` when a lost table's copy was made by others; to be asked before the tables are mapped."""
+    theirs = [name for name in lost if adopts(name)]
+    if theirs:
         raise SchemaDrift(
-            f"replicated tables are no longer in the SQLite file, or were renamed: {', '.join(lost)}",
+            f"replicated tables are no longer in the SQLite file, or were renamed: {', '.join(theirs)}",
             remedy="if that is meant, add them to `exclude` in [replicate] and drop or keep their copies in Postgres",
         )
 
 
-def _refuse_lost_columns(maps: Mapping[str, TableMap], decided: Mapping[str, Any]) -> None:
+def refuse_changes(
+    maps: Mapping[str, TableMap], targets: Mapping[str, TargetTable], decided: Mapping[str, Any]
+) -> None:
+    """Raises `SchemaDrift` for what is not ours to follow: lost columns of adopted tables, and another key."""
     for mapped in maps.values():
-        gone = dropped_columns(mapped, decided)
+        gone = dropped_columns(mapped, decided) if mapped.adopted else []
         if gone:
             raise SchemaDrift(
                 f"columns of {mapped.source.name} are no longer in the SQLite file, or were renamed: {', '.join(gone)}",
                 remedy="drop those columns in Postgres (or rename them as in SQLite), then start again",
+            )
+        target = targets.get(mapped.target)
+        if target and target.primary_key and not mapped.adopted and not target.is_keyed_by(mapped.key):
+            raise SchemaDrift(
+                f"table {mapped.source.name} is keyed by ({', '.join(mapped.key)}) now, its copy in Postgres by "
+                f"({', '.join(target.primary_key)})",
+                remedy=f"rename or drop {mapped.schema}.{mapped.target} there, run `cdc schema`, then "
+                "`cdc load --resync`; where only a column was renamed, its old name as `target` in "
+                f"[tables.{mapped.source.name}.columns.NAME] is enough",
             )
 
 

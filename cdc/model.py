@@ -3,7 +3,7 @@
 Values of SQLite are plain Python: None, int, float, str, bytes, and `InvalidText` for a text that is not UTF-8.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
@@ -108,10 +108,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """An ordinary table that can be replicated. `rowid_alias` is None for WITHOUT ROWID tables.
-
-    `reads` are other tables that the expressions read which the operator configured for this one.
-    """
+    """An ordinary table that can be replicated. `rowid_alias` is None for WITHOUT ROWID tables."""
 
     name: str
     columns: tuple[Column, ...]
@@ -124,7 +121,6 @@ class Table:
     autoincrement: bool = False
     rowid_alias: str | None = "_rowid_"
     sql: str = ""
-    reads: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column:
         """The column of that name; SQLite compares names without case."""
@@ -232,6 +228,11 @@ class TargetTable:
     def column(self, name: str) -> TargetColumn | None:
         """The column of exactly that name, or None."""
         return next((c for c in self.columns if c.name == name), None)
+
+    def is_keyed_by(self, columns: Sequence[str]) -> bool:
+        """Whether Postgres knows that these columns name one row, and knows it row by row."""
+        wanted = set(columns)
+        return any(set(u.columns) == wanted and not u.deferrable and not u.partial for u in self.uniques)
 
     @property
     def primary_key(self) -> tuple[str, ...]:

@@ -26,7 +26,10 @@ BUSY_FACTOR: Final = 10  # unless so many times the usual number of entries wait
 
 
 class Session:
-    """Both ends open, the lock held, capture known to be whole, and the position as Postgres has it."""
+    """Both ends open, the lock held, capture known to be whole, and the position as Postgres has it.
+
+    `outdated` says that another session has to settle what this one could not: it is to be closed.
+    """
 
     def __init__(
         self, config: Config, connection: Connection, watch: Watch, vitals: Vitals, settling: Settling, ready: Settled
@@ -43,6 +46,8 @@ class Session:
         self._applier = ready.applier
         self._maps = ready.maps
         self._resync = ready.resync
+        self._unfinished = ready.unfinished
+        self.outdated = False
         self._second_look: frozenset[str] = frozenset()
         self._oldest = ready.oldest_seq
         self._durable = Durable()
@@ -91,7 +96,7 @@ class Session:
         self._moved(*await self._apply_staged(changes, begun))
         if self._resync:
             await self._audit("compare whole tables", tables=", ".join(self._resync))
-        self._resync = ()
+        self._resync, self.outdated = (), self._unfinished
         return True
 
     async def _apply_staged(self, changes: Round, begun: Begun) -> tuple[Position, AppliedBatch]:
@@ -147,7 +152,6 @@ class Session:
             if waiting:
                 await batch.stage(tables)
                 done.add(name := waiting.pop())
-                waiting += [child for child in self.source.dependents(name) if child not in done | set(waiting)]
                 await self._stage_whole(batch, name)
                 changes = await self.source.read(changes.position)
             elif not changes.complete:

@@ -1,6 +1,5 @@
 """Before the loop: both databases are looked at, and whatever changed since the last time is settled or refused."""
 
-import asyncio
 from dataclasses import dataclass
 
 from loguru import logger
@@ -8,17 +7,15 @@ from loguru import logger
 from cdc import audit
 from cdc.config import Config
 from cdc.convert import compile_converter
-from cdc.decisions import Decisions, recall, remember
-from cdc.drift import Findings, judge, refuse_lost_tables
+from cdc.decisions import Decisions, map_known, with_leftovers
+from cdc.drift import judge, lost_tables, refuse_changes, refuse_lost_tables
 from cdc.errors import SourceChanged, TargetError
-from cdc.faults import crash_point
-from cdc.mapping import map_schema
+from cdc.following import Following
 from cdc.model import Position, TableMap, TargetTable
-from cdc.postgres import catalogue, ddl, position, schema
+from cdc.postgres import catalogue, pending, position
 from cdc.postgres.apply import Applier
 from cdc.postgres.connection import Connection
 from cdc.postgres.position import StreamState
-from cdc.sqlite import source as sqlite
 from cdc.sqlite.connection import not_set_up
 from cdc.sqlite.source import Look, Source
 from cdc.trail import Trail
@@ -26,13 +23,17 @@ from cdc.trail import Trail
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What the loop relies on: both ends ready, the position, and the tables to read as a whole first."""
+    """What the loop relies on: both ends ready, the position, and the tables to read as a whole first.
+
+    `unfinished` says that indexes and constraints are to be looked at after these: by settling anew.
+    """
 
     source: Source
     applier: Applier
     maps: tuple[TableMap, ...]
     position: Position
     resync: tuple[str, ...]
+    unfinished: bool
     oldest_seq: int
     trail: Trail
 
@@ -44,19 +45,19 @@ class Settling:
         self._config = config
         self._connection = connection
         self.source_id = source_id
+        self._following = Following(config, connection, source_id, self.audit)
 
     async def settle(self, look: Look) -> Settled:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""
         await position.bring_up_to_date(self._connection)
         state = await self._state()
-        decided = await self._still_there(state.columns)
-        refuse_lost_tables(look.schema, decided)
-        maps = self._maps(look, decided)
-        findings = judge(look, maps, decided, state.schema_version)
-        if not findings.nothing:
-            look, decided = await self._mend(look, decided, findings)
-            maps = self._maps(look, decided)
+        look, maps = await self._follow(look, state)
         targets = await self._targets(maps)
+        unfinished = (await self._state()).unfinished
+        resync = await position.keep_resync(self._connection, self.source_id, list(maps))
+        if unfinished and not resync:
+            await self._following.finish(list(maps.values()), targets)
+            targets = await self._targets(maps)
         tables = [(m, targets[m.target], compile_converter(m, targets[m.target])) for m in maps.values()]
         applier = Applier(self._connection, self.source_id, tables)
         await applier.prepare()
@@ -73,7 +74,8 @@ class Settling:
             applier=applier,
             maps=tuple(maps.values()),
             position=await self._position(),
-            resync=tuple(name for name in (await self._state()).resync if name in maps),
+            resync=resync,
+            unfinished=unfinished and bool(resync),
             oldest_seq=look.oldest_seq,
             trail=trail,
         )
@@ -89,6 +91,23 @@ class Settling:
             raise position.never_loaded()
         return state
 
+    async def _follow(self, look: Look, state: StreamState) -> tuple[Look, dict[str, TableMap]]:
+        """The file as it is once all that changed is followed, and its maps; raises when that needs a person."""
+        await pending.forget_gone(self._connection, self.source_id, self._config.target.schema)
+        leftovers = await pending.read(self._connection, self.source_id)
+        decided = await self._still_there(state.columns)
+        refuse_lost_tables(lost_tables(look.schema, decided), self._config.adopts)
+        known = with_leftovers(decided, leftovers)
+        maps = {m.source.name: m for m in map_known(look.schema, self._config, known)}
+        findings = judge(look, maps, decided, state.schema_version)
+        if not findings.nothing:
+            refuse_changes(maps, await self._found([m.target for m in maps.values()]), decided)
+            look = await self._following.follow(look, maps, decided, leftovers, findings)
+        return look, maps
+
+    async def _found(self, targets: list[str]) -> dict[str, TargetTable]:
+        return await catalogue.read_tables(self._connection, self._config.target.schema, targets)
+
     async def _position(self) -> Position:
         found = (await self._state()).position
         assert found is not None
@@ -98,19 +117,14 @@ class Settling:
         """The remembered columns without tables that are excluded now and columns that were dropped in Postgres."""
         wanted = {name: columns for name, columns in decided.items() if self._config.replicate.wants(name)}
         names = {name: self._config.options(name).target or name for name in wanted}
-        found = await catalogue.read_tables(self._connection, self._config.target.schema, list(names.values()))
+        found = await self._found(list(names.values()))
         return {
             name: {c: d for c, d in columns.items() if _has_column(found.get(names[name]), c)}
             for name, columns in wanted.items()
         }
 
-    def _maps(self, look: Look, decided: Decisions) -> dict[str, TableMap]:
-        return {m.source.name: m for m in recall(map_schema(look.schema, self._config), decided)}
-
     async def _targets(self, maps: dict[str, TableMap]) -> dict[str, TargetTable]:
-        targets = await catalogue.read_tables(
-            self._connection, self._config.target.schema, [m.target for m in maps.values()]
-        )
+        targets = await self._found([m.target for m in maps.values()])
         missing = [m.target for m in maps.values() if m.target not in targets]
         if missing:
             raise TargetError(
@@ -118,24 +132,6 @@ class Settling:
                 remedy="run `cdc schema`, then `cdc load --resync`",
             )
         return targets
-
-    async def _mend(self, look: Look, decided: Decisions, findings: Findings) -> tuple[Look, Decisions]:
-        """Follow the application: note what must be compared, extend the targets, make capture whole."""
-        await self.audit("follow a change of the file", reasons="; ".join(findings.reasons))
-        await position.request_resync(self._connection, self.source_id, findings.resync)
-        maps = self._maps(look, decided)
-        new = [maps[name] for name in findings.new_tables]
-        if new:
-            script = ddl.script(new, self._config.target.schema)
-            await schema.preflight(self._connection, new)
-            await schema.apply(self._connection, (*script.before_load, *script.after_load))
-        await schema.apply(self._connection, await schema.missing_columns(self._connection, list(maps.values())))
-        crash_point("follow.before_capture")
-        if findings.reinstall:
-            look = await asyncio.to_thread(sqlite.install, self._config)
-        crash_point("follow.after_capture")
-        await position.store_columns(self._connection, self.source_id, remember(maps.values()))
-        return look, remember(maps.values())
 
 
 async def identify(connection: Connection, config: Config, look: Look) -> str:

@@ -97,7 +97,10 @@ class Stream:
     async def _step(self) -> bool:
         """Move Postgres to the newest state of SQLite; False when it is there already."""
         stall_point("loop.step")
-        return bool(await self._in_session(_drain_and_tidy))
+        moved = bool(await self._in_session(_drain_and_tidy))
+        if self._session is not None and self._session.outdated:
+            await self._close()
+        return moved
 
     async def _rest(self) -> None:
         """Nothing to apply: show that we live, tidy up, and wait for an event or the timer."""
@@ -139,7 +142,8 @@ class Stream:
         try:
             session = await Session.open(config, self._target, self._watch, self.vitals)
         except CdcError as error:
-            if reload is None or reload is not self._reload or is_transient(error):
+            passes = is_transient(error) or isinstance(error, CaptureLost)  # the application is changing its schema now
+            if reload is None or reload is not self._reload or passes:
                 raise
             self._reload = None
             reload.answer.set_exception(error)

@@ -173,12 +173,13 @@ class Live:
         while True:
             try:
                 session = self._session = self._session or await self._open()
-                while await session.drain():
+                while not session.outdated and await session.drain():
                     pass
+                if not session.outdated:
+                    return
             except CaptureLost:
-                await self.close()
-            else:
-                return
+                pass
+            await self.close()
 
     async def close(self) -> None:
         """Let go of both ends."""

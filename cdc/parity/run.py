@@ -12,16 +12,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from cdc.config import Config
-from cdc.decisions import recall
+from cdc.decisions import map_known, with_leftovers
 from cdc.errors import TargetError, UsageError
 from cdc.keys import decode_key
-from cdc.mapping import map_schema
 from cdc.model import Position, Progress, TableMap, TargetTable
 from cdc.parity.comparison import Comparison
 from cdc.parity.expectations import ask_both
 from cdc.parity.forms import Canonical
 from cdc.parity.report import TableReport, VerifyReport
-from cdc.postgres import catalogue, position, quarantine, verification
+from cdc.postgres import catalogue, pending, position, quarantine, verification
 from cdc.postgres.canon import TargetRows, snapshot
 from cdc.postgres.connection import Connection
 from cdc.postgres.target import connected
@@ -85,7 +84,8 @@ async def _what(
     state = await position.read(connection, source_id)
     if state is None or state.position is None:
         raise position.never_loaded()
-    return state.position, recall(map_schema(look.schema, config), state.columns)
+    known = with_leftovers(state.columns, await pending.read(connection, source_id))
+    return state.position, map_known(look.schema, config, known)
 
 
 def _chosen(maps: Sequence[TableMap], tables: Sequence[str] | None) -> tuple[TableMap, ...]:
@@ -209,11 +209,8 @@ class _Run:
         return newest
 
     def _note(self, entries: list[Logged]) -> None:
-        changed = {entry.table for entry in entries}
         for name, comparison in self._comparisons.items():
             comparison.note(entry for entry in entries if entry.table == name)
-            if changed.intersection(comparison.reads):
-                comparison.unknown = True
 
     async def _settle(self, newest: int, progress: Progress) -> None:
         """Look again at what was in flight, for as long as the daemon makes headway, and only so many times."""

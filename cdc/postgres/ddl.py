@@ -161,3 +161,17 @@ def add_column(mapped: TableMap, target: str) -> Statement:
         words.append(f"DEFAULT {default}{' NOT NULL' if source.not_null else ''}")
     sql = f"ALTER TABLE {qualified(mapped.schema, mapped.target)} ADD COLUMN IF NOT EXISTS {' '.join(words)}"
     return Statement(target, sql, Made.COLUMN, mapped.schema, mapped.target)
+
+
+def not_null_columns(mapped: TableMap) -> tuple[str, ...]:
+    """The target columns whose source column is NOT NULL."""
+    sources = (
+        (c, plain_column(mapped, c.source) and mapped.source.column(c.source)) for c in mapped.columns if c.source
+    )
+    return tuple(column.target for column, source in sources if source and source.not_null)
+
+
+def set_not_null(mapped: TableMap, target: str) -> Statement:
+    """The statement that makes a column NOT NULL after its rows are there."""
+    sql = f"ALTER TABLE {qualified(mapped.schema, mapped.target)} ALTER COLUMN {quote(target)} SET NOT NULL"
+    return Statement(target, sql, Made.COLUMN, mapped.schema, mapped.target, optional=True)

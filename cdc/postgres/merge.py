@@ -216,9 +216,8 @@ class AppliedTable:
 
 def _require_unique_key(mapped: TableMap, target: TargetTable) -> None:
     """Rows are found again by their key: Postgres must know that it names one row, and know it row by row."""
-    for unique in target.uniques:
-        if set(unique.columns) == set(mapped.key) and not unique.deferrable and not unique.partial:
-            return
+    if target.is_keyed_by(mapped.key):
+        return
     columns = ", ".join(mapped.key)
     raise TargetMismatch(
         f"table {target.schema}.{target.name} has no unique key on {columns}, by which {mapped.source.name} names rows",

@@ -12,8 +12,11 @@ from cdc.postgres.quarantine import Quarantine, orphans
 async def remove(
     connection: Connection, quarantine: Quarantine, maps: Sequence[TableMap], targets: Mapping[str, TargetTable]
 ) -> int:
-    """Move every orphan from the targets to quarantine, in one transaction; returns how many there were."""
-    found = [link for link in links(maps) if isinstance(link, Link)]
+    """Move every orphan from the targets to quarantine, in one transaction; returns how many there were.
+
+    Where a foreign key stands already there are none.
+    """
+    found = [link for link in links(maps) if isinstance(link, Link) and not _stands(link, targets[link.child.target])]
     removed = 0
     with translated("looking for orphans"):
         async with connection.transaction():
@@ -24,6 +27,11 @@ async def remove(
                 removed += sum(moved)
             await quarantine.tell()
     return removed
+
+
+def _stands(link: Link, child: TargetTable) -> bool:
+    wanted = (link.columns, link.parent.target, link.parent_columns)
+    return any((key.columns, key.parent, key.parent_columns) == wanted for key in child.foreign_keys)
 
 
 async def _remove(

@@ -21,7 +21,10 @@ _CREATE: Final = load("state")["create"]
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """The stream's row: `position` is None before the first load is finished."""
+    """The stream's row: `position` is None before the first load is finished.
+
+    `unfinished` says that indexes and constraints wait for tables that have to be read as a whole.
+    """
 
     source_path: str
     schema: str
@@ -32,6 +35,7 @@ class StreamState:
     resync: tuple[str, ...]
     columns: Decisions
     stopped_reason: str | None
+    unfinished: bool
 
 
 def never_loaded() -> TargetError:
@@ -89,6 +93,7 @@ async def read(connection: Connection, source_id: str) -> StreamState | None:
         resync=tuple(row["resync"]),
         columns=json.loads(row["columns"]),
         stopped_reason=row["stopped_reason"],
+        unfinished=row["unfinished"],
     )
 
 
@@ -113,6 +118,18 @@ async def request_resync(connection: Connection, source_id: str, tables: Sequenc
     """Have these source tables read as a whole with the next batch, even if this process dies first."""
     with translated("noting which tables to compare"):
         await connection.execute(SQL["request_resync"], source_id, list(tables))
+
+
+async def keep_resync(connection: Connection, source_id: str, tables: Sequence[str]) -> tuple[str, ...]:
+    """Have no others than these source tables read as a whole; returns which of them are to be."""
+    with translated("noting which tables to compare"):
+        return tuple(await connection.fetchval(SQL["keep_resync"], source_id, list(tables)))
+
+
+async def set_unfinished(connection: Connection, source_id: str, unfinished: bool) -> None:
+    """Note whether indexes and constraints are to be looked at once no table has to be read as a whole."""
+    with translated("noting what is left to do"):
+        await connection.execute(SQL["set_unfinished"], source_id, unfinished)
 
 
 async def store_schema_version(connection: Connection, source_id: str, version: int) -> None:
@@ -148,6 +165,7 @@ async def adopt(connection: Connection, old_id: str, new_id: str) -> None:
                 "adopt_loaded",
                 "adopt_audit",
                 "adopt_triggers",
+                "adopt_pending",
             ):
                 await connection.execute(SQL[statement], old_id, new_id)
 

@@ -10,7 +10,7 @@ from cdc.faults import crash_point
 from cdc.model import TableMap
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, translated
-from cdc.postgres.ddl import add_column, mark
+from cdc.postgres.ddl import add_column, mark, not_null_columns, set_not_null
 from cdc.postgres.script import Made, Statement
 from cdc.postgres.statements import load
 
@@ -76,6 +76,8 @@ async def _run(conn: Connection, statement: Statement) -> str | None:
         async with conn.transaction():
             await conn.execute(statement.sql)
     except asyncpg.IntegrityConstraintViolationError as error:
+        if statement.optional:
+            return str(error.args[0])
         raise TargetMismatch(
             f"{statement.kind} {statement.object} on {statement.table} cannot be made: {error.args[0]}",
             remedy="the rows in Postgres break it: run `cdc verify --repair`, then try again",
@@ -153,4 +155,17 @@ async def missing_columns(conn: Connection, maps: Sequence[TableMap]) -> tuple[S
         for mapped in here:
             found = tables.get(mapped.target)
             statements += [add_column(mapped, c) for c in mapped.target_columns if found and found.column(c) is None]
+    return tuple(statements)
+
+
+async def missing_not_null(conn: Connection, maps: Sequence[TableMap]) -> tuple[Statement, ...]:
+    """The statements, each optional, that make columns NOT NULL which are so in SQLite and were added without it."""
+    statements: list[Statement] = []
+    for schema in sorted({m.schema for m in maps}):
+        here = [m for m in maps if m.schema == schema and not m.adopted]
+        tables = await read_tables(conn, schema, [m.target for m in here])
+        for mapped in here:
+            found = tables.get(mapped.target)
+            nullable = {c.name for c in found.columns if not c.not_null} if found else set()
+            statements += [set_not_null(mapped, name) for name in not_null_columns(mapped) if name in nullable]
     return tuple(statements)

@@ -19,7 +19,6 @@ from cdc.sqlite import changelog, triggers
 from cdc.sqlite.catalogue import read_schema
 from cdc.sqlite.changelog import Budget, Changelog, FileIdentity
 from cdc.sqlite.connection import journal_mode, open_source, read_transaction, translated
-from cdc.sqlite.dependents import Dependents
 from cdc.sqlite.triggers import Capture, Signature
 
 WAL = "wal"
@@ -54,24 +53,44 @@ def look(config: Config) -> Look:
     with opened(config) as connection, translated(f"SQLite file {config.source.path}"):
         mode = journal_mode(connection)
         with read_transaction(connection):
-            schema = read_schema(connection, config)
-            capture = triggers.read_capture(connection, schema.tables)
-            return Look(
-                schema=schema,
-                capture=capture,
-                damaged=triggers.damaged(connection, capture) if capture else (),
-                signature=triggers.signature(connection),
-                journal_mode=mode,
-                newest=changelog.newest(connection) if capture else None,
-                oldest_seq=_oldest(connection) if capture else 0,
-            )
+            return _look(connection, config, mode)
 
 
-def install(config: Config) -> Look:
-    """Make capture whole for all wanted tables, and look at the result."""
+def _look(connection: apsw.Connection, config: Config, mode: str) -> Look:
+    schema = read_schema(connection, config)
+    capture = triggers.read_capture(connection, schema.tables)
+    return Look(
+        schema=schema,
+        capture=capture,
+        damaged=triggers.damaged(connection, capture) if capture else (),
+        signature=triggers.signature(connection),
+        journal_mode=mode,
+        newest=changelog.newest(connection) if capture else None,
+        oldest_seq=_oldest(connection) if capture else 0,
+    )
+
+
+def install(config: Config, judged: Look | None = None) -> Look:
+    """Make capture whole for all wanted tables; returns what the file held at that very moment.
+
+    With `judged`, raises `CaptureLost` instead when the schema is no longer what was judged then.
+    """
     with opened(config) as connection:
-        triggers.install(connection, read_schema(connection, config).tables)
-    return look(config)
+        mode = journal_mode(connection)
+        with read_transaction(connection):
+            found = _look(connection, config, mode)
+            _require_same(found.signature, judged)
+            if triggers.is_whole(connection, found.schema.tables):
+                return found
+        with triggers.installing(connection):
+            _require_same(triggers.signature(connection), judged)
+            triggers.make_whole(connection, read_schema(connection, config).tables)
+            return _look(connection, config, mode)
+
+
+def _require_same(found: Signature, judged: Look | None) -> None:
+    if judged is not None and found != judged.signature:
+        raise changelog.schema_changed()
 
 
 def log_again(config: Config, keys: Mapping[str, Sequence[KeyValues]]) -> int:
@@ -115,11 +134,6 @@ class Source:
         self._open: tuple[apsw.Connection, Changelog] | None = None
         entries = config.replicate.round_entries if self.wal else config.replicate.round_entries_journal
         self._budget = Budget(entries, config.replicate.round_bytes)
-        self._dependents = Dependents(maps)
-
-    def dependents(self, name: str) -> tuple[str, ...]:
-        """The tables whose expressions read a source table."""
-        return self._dependents.of(name)
 
     @property
     def wal(self) -> bool:

@@ -88,17 +88,41 @@ def install(connection: apsw.Connection, tables: Sequence[Table]) -> Installed:
     Afterwards every later change of their rows leaves its key in the changelog. Raises `SourceBusy` when the
     application holds the file for too long, `SourceError` when a table cannot be captured; then nothing was changed.
     """
+    if is_whole(connection, tables):
+        return Installed(require_capture(connection, tables), ())
+    with installing(connection):
+        changed = make_whole(connection, tables)
+    return Installed(require_capture(connection, tables), changed)
+
+
+def is_whole(connection: apsw.Connection, tables: Sequence[Table]) -> bool:
+    """Whether capture of exactly these tables is whole; raises `SourceError` when the file says no more which it is.
+
+    Even an empty commit of ours could fail a transaction of the application, so this is asked before locking the file.
+    """
+    with translated("looking at change capture"):
+        whole = _plan(connection, tables)[1].empty
+    if whole:
+        require_capture(connection, tables)
+    return whole
+
+
+@contextmanager
+def installing(connection: apsw.Connection) -> Iterator[None]:
+    """A transaction in which capture is made whole: what is read inside stays true until it is committed."""
     with translated("installing change capture"):
-        # Even an empty commit of ours could fail a transaction of the application, so look before locking.
-        if _plan(connection, tables)[1].empty:
-            return Installed(_require_capture(connection, tables), ())
         with _write_transaction(connection):
-            # Somebody may have changed the schema since the look.
-            assigned, plan = _plan(connection, tables)
-            _carry_out(connection, plan, assigned)
+            yield
             crash_point("capture.before_commit")
         crash_point("capture.after_commit")
-        return Installed(_require_capture(connection, tables), tuple(t.name for t in plan.create.values()))
+
+
+def make_whole(connection: apsw.Connection, tables: Sequence[Table]) -> tuple[str, ...]:
+    """Make capture of exactly these tables whole, inside `installing`; returns those whose triggers are new."""
+    assigned, plan = _plan(connection, tables)
+    _carry_out(connection, plan, assigned)
+    require_capture(connection, tables)
+    return tuple(t.name for t in plan.create.values())
 
 
 def read_capture(connection: apsw.Connection, tables: Sequence[Table]) -> Capture | None:
@@ -313,7 +337,8 @@ def _next_id(connection: apsw.Connection, missing: Sequence[str]) -> int:
     return next((int(str(row[0] or 0)) for row in connection.execute(f"SELECT max(tid) FROM {name}")), 0) + 1
 
 
-def _require_capture(connection: apsw.Connection, tables: Sequence[Table]) -> Capture:
+def require_capture(connection: apsw.Connection, tables: Sequence[Table]) -> Capture:
+    """What is installed for these tables; raises `SourceError` when the file does not say any more which one it is."""
     capture = read_capture(connection, tables)
     if capture is None:
         raise SourceError(

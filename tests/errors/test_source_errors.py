@@ -286,26 +286,46 @@ async def test_a_file_that_is_exchanged_under_a_running_daemon(site: Site, moved
 # --- the schema moved on ----------------------------------------------------------------------------------------------
 
 
-def test_a_table_that_the_application_dropped(site: Site) -> None:
+def adopting(site: Site) -> Site:
+    """A site whose tables in Postgres were made by others."""
+    site.configure("[target]", f'dsn = "{site.dsn}"', "adopt = true")
+    site.target_sql("CREATE TABLE t(id bigint PRIMARY KEY, v text); CREATE TABLE u(id bigint PRIMARY KEY)")
     site.sql("CREATE TABLE u(id INTEGER PRIMARY KEY)")
     site.followed()
+    return site
+
+
+def test_an_adopted_table_that_the_application_dropped(site: Site) -> None:
+    adopting(site)
     site.sql("DROP TABLE u")
     refused(
         site,
         ["run", "--until-idle"],
-        "replicated tables are no longer in the SQLite file, or were renamed: {lost}",
+        "replicated tables are no longer in the SQLite file, or were renamed: {theirs}",
         ExitCode.CRITICAL,
         changes=("rows of cdc.stream",),
     )
 
 
-def test_a_column_that_the_application_dropped(site: Site) -> None:
-    site.followed()
+def test_an_adopted_column_that_the_application_dropped(site: Site) -> None:
+    adopting(site)
     site.sql("ALTER TABLE t DROP COLUMN v")
     refused(
         site,
         ["run", "--until-idle"],
         "columns of {name} are no longer in the SQLite file, or were renamed: {gone}",
+        ExitCode.CRITICAL,
+        changes=("rows of cdc.stream",),
+    )
+
+
+def test_a_table_with_another_key_than_it_had(site: Site) -> None:
+    site.followed()
+    site.sql("ALTER TABLE t RENAME COLUMN id TO number")
+    refused(
+        site,
+        ["run", "--until-idle"],
+        "table {name} is keyed by ({key}) now, its copy in Postgres by ({primary_key})",
         ExitCode.CRITICAL,
         changes=("rows of cdc.stream",),
     )

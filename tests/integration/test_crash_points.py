@@ -28,6 +28,8 @@ CREATE TABLE child(id INTEGER PRIMARY KEY, parent_id INTEGER REFERENCES parent(i
 CREATE TABLE note(k TEXT PRIMARY KEY, v REAL, n INTEGER);
 INSERT INTO parent SELECT value, 'parent ' || value FROM numbers WHERE value BETWEEN 1 AND 300;
 INSERT INTO child SELECT value, 1 + value % 300, 'child ' || value FROM numbers WHERE value BETWEEN 1 AND 900;
+CREATE TABLE spare(id INTEGER PRIMARY KEY, note_k TEXT NOT NULL REFERENCES note(k), t TEXT UNIQUE);
+INSERT INTO spare SELECT value, 'note ' || value, 'spare ' || value FROM numbers WHERE value BETWEEN 1 AND 50;
 INSERT INTO note SELECT 'note ' || value, value / 3.0, value FROM numbers WHERE value BETWEEN 1 AND 100;
 """
 FEW: Final = """
@@ -53,6 +55,16 @@ ALTER TABLE note ADD COLUMN extra TEXT DEFAULT 'there from the start';
 CREATE TABLE tag(name TEXT PRIMARY KEY, child_id INTEGER);
 INSERT INTO tag VALUES ('one', 1), ('two', 2);
 UPDATE note SET extra = 'set' WHERE n = 5;
+"""
+LEAVE: Final = """
+ALTER TABLE child RENAME COLUMN body TO words;
+UPDATE child SET words = 'set' WHERE id = 5;
+ALTER TABLE spare RENAME TO kept;
+INSERT INTO kept VALUES (1000, 'note 1', 'kept');
+CREATE TABLE shorter(id INTEGER PRIMARY KEY, name TEXT);
+INSERT INTO shorter SELECT id, name FROM parent;
+DROP TABLE parent;
+ALTER TABLE shorter RENAME TO parent;
 """
 # What a write that comes too late would bring back or overwrite.
 MEANWHILE: Final = """
@@ -82,7 +94,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        how = {None: "first copy", FEW: "few", MANY: "many", DRIFT: "drift"}[self.work]
+        how = {None: "first copy", FEW: "few", MANY: "many", DRIFT: "drift", LEAVE: "leave"}[self.work]
         return f"{self.point} {how}"
 
 
@@ -108,6 +120,12 @@ CASES: Final = [
     Case("apply.after_commit", MANY, options=ROUNDS),
     Case("follow.before_capture", DRIFT),
     Case("follow.after_capture", DRIFT),
+    Case("follow.before_capture", LEAVE),
+    Case("follow.after_mapping", LEAVE),
+    Case("follow.before_finished", LEAVE),
+    *[Case(f"leftover.before_commit:{time}", LEAVE) for time in (1, 2)],
+    *[Case(f"leftover.after_commit:{time}", LEAVE) for time in (1, 2)],
+    Case("apply.after_commit", LEAVE),
     Case("apply.after_stage", DRIFT),
     Case("apply.before_commit", DRIFT),
     Case("apply.after_commit", DRIFT),

@@ -5,12 +5,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import apsw
-import msgspec
 import pytest
-from harness import Daemon, drain, execute, value, wait_for, wait_until_caught_up
+from harness import Daemon, value, wait_for, wait_until_caught_up
 from pairs import Pair, replicated
-
-from cdc.errors import SchemaDrift
 
 USERS = "CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT, age INTEGER)"
 PEOPLE = "INSERT INTO users VALUES (1, 'ann', 30), (2, 'bob', 40), (3, 'cy', 50)"
@@ -22,6 +19,8 @@ REBUILD = (
     "DROP TABLE users",
     "ALTER TABLE users_new RENAME TO users",
 )
+
+PENDING = "SELECT source_table, target, column_name FROM cdc.pending ORDER BY target, column_name"
 
 running_or_not = pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 
@@ -102,32 +101,30 @@ async def test_a_new_table_is_made_and_filled(tmp_path: Path, database: str, run
 
 
 @running_or_not
-async def test_a_dropped_column_is_refused_until_it_is_dropped_in_postgres(
+async def test_a_dropped_column_stays_as_it_was_and_is_fed_no_more(
     tmp_path: Path, database: str, running: bool
 ) -> None:
     async with followed(tmp_path, database, running, USERS, PEOPLE) as pair:
         pair.app.execute("ALTER TABLE users DROP COLUMN age")
         pair.app.execute("UPDATE users SET name = 'anna' WHERE id = 1")
-        with pytest.raises(SchemaDrift, match=r"columns of users .* age") as refused:
-            await pair.replica.sync()
-        assert "drop those columns in Postgres" in refused.value.remedy
-        await execute(database, "ALTER TABLE users DROP COLUMN age")
+        pair.app.execute("INSERT INTO users VALUES (4, 'di')")
+        await pair.replica.sync()
+        assert await pair.rows("SELECT id, age FROM users ORDER BY id") == [(1, 30), (2, 40), (3, 50), (4, None)]
+        assert await pair.rows(PENDING) == [("users", "users", "age")]
 
 
 @running_or_not
-async def test_a_dropped_table_is_refused_until_it_is_excluded(tmp_path: Path, database: str, running: bool) -> None:
+async def test_a_dropped_table_stays_as_it_was(tmp_path: Path, database: str, running: bool) -> None:
     async with replicated(tmp_path, database, USERS, PEOPLE, LOG, LINES) as pair:
         if not running:
             await pair.replica.close()
         pair.app.execute("DROP TABLE log")
-        pair.app.execute("DELETE FROM users WHERE id = 3")
-        with pytest.raises(SchemaDrift, match=r"no longer in the SQLite file.*log") as refused:
-            await pair.replica.sync()
-        assert "exclude" in refused.value.remedy
-        await pair.replica.close()
-        without = msgspec.structs.replace(pair.config.replicate, exclude=["log"])
-        await drain(msgspec.structs.replace(pair.config, replicate=without))
+        await pair.write("DELETE FROM users WHERE id = 3")
         assert await pair.rows("SELECT id FROM users ORDER BY id") == [(1,), (2,)]
+        assert await pair.rows("SELECT count(*) FROM log") == [(4,)]
+        assert await pair.rows(PENDING) == [("log", "log", None)]
+        await pair.write("INSERT INTO users VALUES (5, 'ed', 1)")
+        assert await pair.rows("SELECT id FROM users ORDER BY id") == [(1,), (2,), (5,)]
 
 
 @running_or_not

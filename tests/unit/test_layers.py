@@ -42,6 +42,7 @@ LAYERS = {
     "cdc.stream": 4,
     "cdc.session": 4,
     "cdc.settling": 4,
+    "cdc.following": 4,
     "cdc.trail": 4,
     "cdc.bootstrap": 4,
     "cdc.loading": 4,

@@ -9,6 +9,7 @@ CREATE SCHEMA IF NOT EXISTS cdc;
 -- capture was last known to be whole. `resync` names source tables that must be read as a whole with the next batch.
 -- `audit_n` and `audit_hash` are those of the newest entry in cdc.audit, `audit_copied` is how many of them the audit file
 -- has; `audit_file_n` and `audit_file_hash` are those of the newest line of that file that is known here.
+-- `unfinished` says that indexes and constraints are to be looked at once no table has to be read as a whole any more.
 CREATE TABLE IF NOT EXISTS cdc.stream (
     source_id      text PRIMARY KEY,
     source_path    text NOT NULL,
@@ -31,7 +32,8 @@ CREATE TABLE IF NOT EXISTS cdc.stream (
     audit_hash      text NOT NULL DEFAULT '',
     audit_copied    bigint NOT NULL DEFAULT 0,
     audit_file_n    bigint NOT NULL DEFAULT 0,
-    audit_file_hash text NOT NULL DEFAULT ''
+    audit_file_hash text NOT NULL DEFAULT '',
+    unfinished      boolean NOT NULL DEFAULT false
 );
 
 -- What was decided about each column when its table was made, where the data had a say. Apart from the stream's row,
@@ -40,6 +42,20 @@ CREATE TABLE IF NOT EXISTS cdc.mapping (
     source_id text PRIMARY KEY,
     columns   jsonb NOT NULL
 );
+
+-- Leftovers: columns, and whole tables where `column_name` is NULL, that the application has no longer. They stay as
+-- they were, fed no more, until the operator drops them or the application makes them again. `decided` is what was
+-- decided about their columns, `dropped` says what had to go at once because it would refuse rows.
+CREATE TABLE IF NOT EXISTS cdc.pending (
+    source_id    text NOT NULL,
+    source_table text NOT NULL,
+    target       text NOT NULL,
+    column_name  text,
+    noticed_at   timestamptz NOT NULL DEFAULT now(),
+    decided      jsonb NOT NULL,
+    dropped      text[] NOT NULL DEFAULT '{}'
+);
+CREATE UNIQUE INDEX IF NOT EXISTS pending_place ON cdc.pending (source_id, target, coalesce(column_name, ''));
 
 -- Which tables the first load has finished, so that a load that was killed goes on with the others.
 CREATE TABLE IF NOT EXISTS cdc.loaded (
@@ -111,6 +127,12 @@ BEGIN
         ALTER TABLE cdc.stream ADD COLUMN audit_n bigint NOT NULL DEFAULT 0,
             ADD COLUMN audit_hash text NOT NULL DEFAULT '', ADD COLUMN audit_copied bigint NOT NULL DEFAULT 0,
             ADD COLUMN audit_file_n bigint NOT NULL DEFAULT 0, ADD COLUMN audit_file_hash text NOT NULL DEFAULT '';
+    END IF;
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute
+        WHERE attrelid = 'cdc.stream'::regclass AND attname = 'unfinished' AND NOT attisdropped
+    ) THEN
+        ALTER TABLE cdc.stream ADD COLUMN unfinished boolean NOT NULL DEFAULT false;
     END IF;
 END
 $upgrade$;

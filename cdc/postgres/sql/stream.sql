@@ -1,6 +1,6 @@
 -- name: read
 SELECT source_path, target_schema, phase, seq, entry, snapshot_id, schema_version, resync,
-    coalesce(m.columns, '{}')::text AS columns, stopped_reason
+    coalesce(m.columns, '{}')::text AS columns, stopped_reason, unfinished
 FROM cdc.stream LEFT JOIN cdc.mapping AS m USING (source_id) WHERE source_id = $1
 
 -- The transaction that applies changes stores how far it went, and the entry of the audit trail about it: all are there
@@ -22,11 +22,11 @@ told AS MATERIALIZED (
 )
 INSERT INTO cdc.audit (source_id, n, entry, hash) SELECT $1, n, entry::json, hash FROM moved RETURNING entry::text
 
--- Whether the schema, where it is there, is of a version that seals the audit trail.
+-- Whether the schema, where it is there, is of a version that keeps leftovers.
 -- name: is_current
 SELECT to_regclass('cdc.stream') IS NULL OR EXISTS (
     SELECT FROM pg_attribute
-    WHERE attrelid = to_regclass('cdc.stream') AND attname = 'audit_n' AND NOT attisdropped
+    WHERE attrelid = to_regclass('cdc.stream') AND attname = 'unfinished' AND NOT attisdropped
 ) AND to_regclass('cdc.crosswalk') IS NOT NULL
 
 -- name: clear_resync
@@ -35,6 +35,14 @@ UPDATE cdc.stream SET resync = '{}' WHERE source_id = $1
 -- Written before capture is mended, so that a daemon that dies in between still knows what it could not see.
 -- name: request_resync
 UPDATE cdc.stream SET resync = ARRAY(SELECT DISTINCT unnest(resync || $2::text[]) ORDER BY 1) WHERE source_id = $1
+
+-- Tables that are gone cannot be read any more.
+-- name: keep_resync
+UPDATE cdc.stream SET resync = ARRAY(SELECT unnest(resync) INTERSECT SELECT unnest($2::text[]) ORDER BY 1)
+WHERE source_id = $1 RETURNING resync
+
+-- name: set_unfinished
+UPDATE cdc.stream SET unfinished = $2 WHERE source_id = $1
 
 -- A load that goes on, and the way back, need the snapshot that the copy began with.
 -- name: snapshots
@@ -72,6 +80,9 @@ UPDATE cdc.disabled_trigger SET source_id = $2 WHERE source_id = $1
 
 -- name: adopt_crosswalk
 UPDATE cdc.crosswalk SET source_id = $2 WHERE source_id = $1
+
+-- name: adopt_pending
+UPDATE cdc.pending SET source_id = $2 WHERE source_id = $1
 
 -- name: seq
 SELECT seq FROM cdc.stream WHERE source_id = $1

@@ -1,0 +1,154 @@
+"""Leftovers: what stands in Postgres and is fed no longer, because the application dropped or renamed it.
+
+Nothing of them is dropped but what would refuse the rows that still come. `cdc schema --apply-pending` drops the rest.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from asyncpg import Record
+
+from cdc.chain import entry
+from cdc.faults import crash_point
+from cdc.model import TableMap
+from cdc.postgres import audit
+from cdc.postgres.connection import Connection, translated
+from cdc.postgres.quarantine import Quarantine
+from cdc.postgres.script import Statement
+from cdc.postgres.statements import load
+from cdc.quoting import qualified, quote
+
+SQL: Final = load("pending")
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A column, or with `column` None a whole table, of the copy of a source table.
+
+    `decided` is what was decided about its columns, by their names in Postgres; `dropped` are constraints and indexes
+    that had to go, in words.
+    """
+
+    source_table: str
+    target: str
+    column: str | None
+    noticed_at: datetime
+    decided: Mapping[str, Any]
+    dropped: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.target if self.column is None else f"{self.target}.{self.column}"
+
+
+async def read(connection: Connection, source_id: str) -> tuple[Leftover, ...]:
+    """The leftovers of a source; none where the schema `cdc` is of a version that knew none."""
+    with translated("reading the leftovers"):
+        if await connection.fetchval("SELECT to_regclass('cdc.pending')") is None:
+            return ()
+        rows = await connection.fetch(SQL["read"], source_id)
+    return tuple(_leftover(row) for row in rows)
+
+
+def _leftover(row: Record) -> Leftover:
+    facts = dict(row)
+    return Leftover(**{**facts, "decided": json.loads(facts["decided"]), "dropped": tuple(facts["dropped"])})
+
+
+async def forget_gone(connection: Connection, source_id: str, schema: str) -> None:
+    """Forget leftovers that are not there any more."""
+    with translated("looking at the leftovers"):
+        await connection.execute(SQL["forget_gone"], source_id, schema)
+
+
+async def take_up(connection: Connection, source_id: str, leftover: Leftover) -> None:
+    """Feed a leftover again, in the caller's transaction."""
+    await forget(connection, source_id, leftover)
+    told = entry("take up again", "done", {"table": leftover.target, "column": leftover.column})
+    await audit.append(connection, source_id, [told])
+
+
+async def forget(connection: Connection, source_id: str, leftover: Leftover) -> None:
+    """Strike one off the list, in the caller's transaction."""
+    await connection.execute(SQL["forget"], source_id, leftover.target, leftover.column)
+
+
+class Leaving:
+    """Lets go of what the application has no longer, in one schema."""
+
+    def __init__(self, connection: Connection, source_id: str, schema: str) -> None:
+        self._connection = connection
+        self._source_id = source_id
+        self._schema = schema
+
+    async def column(self, mapped: TableMap, name: str, decided: Mapping[str, Any]) -> None:
+        """Leave a column of a table as it is, in one transaction: rows that come now need no value for it."""
+        place = (self._schema, mapped.target, name)
+        with translated(f"leaving column {mapped.target}.{name} as it is"):
+            async with self._connection.transaction():
+                dropped = await self._drop(await self._connection.fetch(SQL["over_column"], *place))
+                if await self._connection.fetchval(SQL["refuses_null"], *place):
+                    table = qualified(self._schema, mapped.target)
+                    await self._connection.execute(f"ALTER TABLE {table} ALTER COLUMN {quote(name)} DROP NOT NULL")
+                    dropped.append(f"NOT NULL of {mapped.target}.{name}")
+                await self._note(mapped.source.name, mapped.target, name, decided, dropped)
+                crash_point("leftover.before_commit")
+        crash_point("leftover.after_commit")
+
+    async def table(self, source_table: str, target: str, decided: Mapping[str, Any]) -> None:
+        """Leave a whole table as it is, in one transaction: it refers to no other, and no other to it."""
+        with translated(f"leaving table {target} as it is"):
+            async with self._connection.transaction():
+                quarantine = Quarantine(self._connection, self._source_id)
+                await quarantine.release_table(source_table)
+                await quarantine.tell()
+                dropped = await self._drop(await self._connection.fetch(SQL["around_table"], self._schema, target))
+                await self._note(source_table, target, None, decided, dropped)
+                crash_point("leftover.before_commit")
+        crash_point("leftover.after_commit")
+
+    async def make_way(
+        self, maps: Sequence[TableMap], leftovers: Sequence[Leftover], statements: Sequence[Statement]
+    ) -> None:
+        """Take names that are needed now from indexes that tables of ours have no longer, or as leftovers."""
+        left = {leftover.target: leftover for leftover in leftovers if leftover.column is None}
+        ours = [*left, *(m.target for m in maps if not m.adopted)]
+        wanted = {(s.table, s.object) for s in statements}
+        names = [name for _, name in wanted]
+        with translated("taking names from indexes that are gone"):
+            async with self._connection.transaction():
+                for found in await self._connection.fetch(SQL["in_the_way"], self._schema, ours, names):
+                    if (found["table"], found["name"]) not in wanted:
+                        await self._connection.execute(self._drop_index(found))
+                        await self._tell_dropped(found, left.get(found["table"]))
+
+    async def _tell_dropped(self, index: Record, of: Leftover | None) -> None:
+        words = [f"{index['name']} of {index['table']}: {index['definition']}"]
+        if of is None:
+            await self._tell(index["table"], None, words)
+        else:
+            await self._note(of.source_table, of.target, None, of.decided, words)
+
+    def _drop_index(self, found: Record) -> str:
+        if found["constraint"] is None:
+            return f"DROP INDEX {qualified(self._schema, found['name'])}"
+        return f"ALTER TABLE {qualified(self._schema, found['table'])} DROP CONSTRAINT {quote(found['constraint'])}"
+
+    async def _drop(self, constraints: Sequence[Record]) -> list[str]:
+        for found in constraints:
+            table = qualified(found["schema"], found["table"])
+            await self._connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {quote(found['name'])}")
+        return [f"{found['name']} of {found['table']}: {found['definition']}" for found in constraints]
+
+    async def _note(
+        self, source_table: str, target: str, column: str | None, decided: Mapping[str, Any], dropped: list[str]
+    ) -> None:
+        facts = (self._source_id, source_table, target, column, json.dumps(decided), dropped)
+        await self._connection.execute(SQL["note"], *facts)
+        await self._tell(target, column, dropped)
+
+    async def _tell(self, target: str, column: str | None, dropped: list[str]) -> None:
+        told = entry("leave over", "done", {"table": target, "column": column, "dropped": dropped})
+        await audit.append(self._connection, self._source_id, [told])
