@@ -108,7 +108,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """An ordinary table that can be replicated. `rowid_alias` is None for WITHOUT ROWID tables."""
+    """An ordinary table that can be replicated. `rowid_alias` is None for WITHOUT ROWID tables.
+
+    `reads` are other tables that the expressions read which the operator configured for this one.
+    """
 
     name: str
     columns: tuple[Column, ...]
@@ -121,6 +124,7 @@ class Table:
     autoincrement: bool = False
     rowid_alias: str | None = "_rowid_"
     sql: str = ""
+    reads: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column:
         """The column of that name; SQLite compares names without case."""

@@ -152,6 +152,7 @@ class Session:
             if waiting:
                 await batch.stage(tables)
                 done.add(name := waiting.pop())
+                waiting += [child for child in self.source.dependents(name) if child not in done | set(waiting)]
                 await self._stage_whole(batch, name)
                 changes = await self.source.read(changes.position)
             elif not changes.complete:

@@ -34,6 +34,7 @@ class Comparison:
         self._rows = 0
         self._quarantined = 0
         self.name = mapped.source.name
+        self.reads = mapped.source.reads
         self.unknown = False  # an entry said that anything in the table may have changed
 
     def note(self, entries: Iterable[Logged]) -> None:

@@ -209,8 +209,11 @@ class _Run:
         return newest
 
     def _note(self, entries: list[Logged]) -> None:
+        changed = {entry.table for entry in entries}
         for name, comparison in self._comparisons.items():
             comparison.note(entry for entry in entries if entry.table == name)
+            if changed.intersection(comparison.reads):
+                comparison.unknown = True
 
     async def _settle(self, newest: int, progress: Progress) -> None:
         """Look again at what was in flight, for as long as the daemon makes headway, and only so many times."""

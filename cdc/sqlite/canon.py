@@ -71,7 +71,7 @@ class Reader:
             bound = [_bindable(value) for value in after]
             where = f"WHERE ({order}) > ({marks})"
         sql = (
-            f"SELECT {', '.join(_places(mapped))}, {_columns(mapped)} FROM {quote(mapped.source.name)} AS t "
+            f"SELECT {', '.join(_places(mapped))}, {_columns(mapped)} FROM {quote(mapped.source.name)} "
             f"{where} ORDER BY {order} LIMIT ?"
         )
         with translated(f"reading table {mapped.source.name}"), read_transaction(self._connection):
@@ -81,12 +81,12 @@ class Reader:
 
     def look_up(self, mapped: TableMap, keys: Sequence[KeyValues]) -> list[Row]:
         """The rows that have exactly one of these keys, in one snapshot."""
-        columns = [f"t.{quote(name)}" for name in mapped.source.key.columns]
+        columns = [f"{quote(mapped.source.name)}.{quote(name)}" for name in mapped.source.key.columns]
         found: list[Row] = []
         with translated(f"reading table {mapped.source.name}"), read_transaction(self._connection):
             for key in keys:
                 same = " AND ".join(f"{c} IS {_mark(v)}" for c, v in zip(columns, key, strict=True))
-                sql = f"SELECT {_columns(mapped)} FROM {quote(mapped.source.name)} AS t WHERE {same}"
+                sql = f"SELECT {_columns(mapped)} FROM {quote(mapped.source.name)} WHERE {same}"
                 # A collation may find a row whose key is equal and yet another one.
                 rows = self._fetch(sql, [_bindable(value) for value in key], _width(mapped))
                 found += [row for row in rows if _identical(row[: len(key)], key)]
@@ -163,21 +163,22 @@ class Reader:
 def _place_columns(mapped: TableMap) -> list[str]:
     """What rows are paged by: the rowid where there is one, else the primary key under its own collations."""
     if mapped.source.rowid_alias is not None:
-        return [f"t.{quote(mapped.source.rowid_alias)}"]
+        return [f"{quote(mapped.source.name)}.{quote(mapped.source.rowid_alias)}"]
     index = next((i for i in mapped.source.indexes if i.origin == "pk"), None)
     terms = {t.column.lower(): t.collation for t in index.terms if t.column is not None} if index else {}
     columns = [mapped.source.column(name) for name in mapped.source.key.columns]
-    return [f"t.{quote(c.name)} COLLATE {quote(terms.get(c.name.lower(), c.collation))}" for c in columns]
+    own = quote(mapped.source.name)
+    return [f"{own}.{quote(c.name)} COLLATE {quote(terms.get(c.name.lower(), c.collation))}" for c in columns]
 
 
 def _places(mapped: TableMap) -> list[str]:
     alias = mapped.source.rowid_alias
     names = (alias,) if alias is not None else mapped.source.key.columns
-    return [f"t.{quote(name)}" for name in names]
+    return [f"{quote(mapped.source.name)}.{quote(name)}" for name in names]
 
 
 def _columns(mapped: TableMap) -> str:
-    key = (f"t.{quote(name)}" for name in mapped.source.key.columns)
+    key = (f"{quote(mapped.source.name)}.{quote(name)}" for name in mapped.source.key.columns)
     return ", ".join([*key, *(f"({c.expression})" for c in mapped.columns)])
 
 

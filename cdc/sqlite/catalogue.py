@@ -61,7 +61,7 @@ def read_schema(connection: apsw.Connection, config: Config) -> SourceSchema:
                     remedy="leave it out with `exclude` in [replicate], or rename it in the application",
                 )
             table = _read_table(connection, name, without_rowid, strict)
-            _require_computable(connection, table, config.options(name))
+            table = replace(table, reads=_read_by_expressions(connection, table, config))
             wanted, adopted = config.options(name).key, config.adopts(name)
             key = _choose_key(connection, table, recorded.get(name.lower()), wanted, adopted=adopted)
             if key is None:
@@ -101,14 +101,39 @@ def refuse_namesakes(connection: apsw.Connection) -> None:
             )
 
 
+def _read_by_expressions(connection: apsw.Connection, table: Table, config: Config) -> tuple[str, ...]:
+    """The other tables that expressions of a table read; raises `MappingError` for one that cannot be relied upon."""
+    read: set[str] = set()
+
+    def note(action: int, name: str | None, *_: str | None) -> int:
+        if action == apsw.SQLITE_READ and name is not None:
+            read.add(name)
+        return apsw.SQLITE_OK
+
+    connection.authorizer = note
+    try:
+        _require_computable(connection, table, config.options(table.name))
+    finally:
+        connection.authorizer = None
+    others = sorted(name for name in read - {table.name} if not name.lower().startswith("sqlite_"))
+    for name in others:
+        if not config.replicate.wants(name):
+            raise MappingError(
+                f"[tables.{table.name}]: an `expression` reads table {name}, which is not replicated, so that its "
+                "changes would go unseen",
+                remedy="replicate that table too, or remove the expression",
+            )
+    return tuple(others)
+
+
 def _require_computable(connection: apsw.Connection, table: Table, options: TableOptions) -> None:
     for name, column in options.columns.items():
         if column.expression is None or not column.expression.strip():
             continue
         try:
             # In a condition SQLite also refuses aggregates, which would make one row of all.
-            sql = f"EXPLAIN SELECT 1 FROM {quote(table.name)} AS x WHERE ({column.expression}) IS NULL"
-            connection.execute(sql).fetchall()
+            sql = f"EXPLAIN SELECT 1 FROM {quote(table.name)} WHERE ({column.expression}) IS NULL"
+            connection.execute(sql, can_cache=False).fetchall()
         except apsw.SQLError as error:
             raise MappingError(
                 f"[tables.{table.name}.columns.{name}]: SQLite cannot compute `expression`: {error}",

@@ -21,12 +21,14 @@ from cdc.model import InvalidText, KeyKind, KeyValues, Position, Round, Row, Tab
 from cdc.quoting import quote
 from cdc.sqlite import high_water, rows
 from cdc.sqlite.connection import read_transaction, translated
+from cdc.sqlite.dependents import Dependents
 from cdc.sqlite.triggers import Capture, Signature, signature
 
 PRUNE_STEP_ENTRIES: Final = 1_000  # one delete of ours stalls a writer for 3 to 5 ms at most
 FIRST_PAGE_ROWS: Final = 256
 _JULIAN_EPOCH: Final = 2440587.5  # julianday of 1970-01-01
 _SECONDS_PER_DAY: Final = 86400.0
+_LOGGED: Final = "_cdc_logged"  # a name that no column of the application has, which an expression might use
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class Changelog:
         self._names = {tid: table.name for tid, table in capture.tables.items() if table.name in maps}
         self._maps = {name: maps[name] for name in self._names.values()}
         self._reads = {tid: _read_sql(self._maps[name]) for tid, name in self._names.items()}
+        self._dependents = Dependents(self._maps)
         self._bytes_per_entry = 1.0
         self._page_rows = FIRST_PAGE_ROWS
 
@@ -195,7 +198,7 @@ class Changelog:
             if upto.seq == after.seq:
                 return Round(upto, (), complete=True, entries=0)
             span = (after.seq, upto.seq)
-            tables, rescan = self._read_tables(span, most_bytes)
+            tables, rescan = self._dependents.follow(connection, *self._read_tables(span, most_bytes))
             first = connection.execute("SELECT at FROM _cdc_changelog WHERE seq > ? LIMIT 1", (after.seq,)).get
         return Round(
             position=upto,
@@ -254,7 +257,7 @@ class Changelog:
 
     def _look_up(self, name: str, keys: Sequence[KeyValues]) -> TableRows:
         mapped = self._maps[name]
-        wanted = f"SELECT {rows.select_list(mapped, 'x')} FROM {quote(name)} AS x WHERE "
+        wanted = f"SELECT {rows.select_list(mapped)} FROM {quote(name)} WHERE "
         result = TableRows(name)
         for key in keys:
             texts = [value.data if isinstance(value, InvalidText) else value for value in key]
@@ -294,46 +297,44 @@ def _parameters(key: KeyValues) -> Callable[[int], str]:
 
 
 def _logged(place: int) -> str:
-    return f"l.k{place}"
+    return f"{_LOGGED}.{_LOGGED}{place}"
 
 
 def _read_sql(mapped: TableMap) -> str:
     """Logged keys of a span, each once, with their rows: key, whether the row exists, then the row."""
     places = range(1, mapped.source_key_width + 1)
-    keys = ", ".join(f"k{p}" for p in places)
+    keys = ", ".join(f"k{p} AS {_LOGGED}{p}" for p in places)
     # Integers that are equal are the same; sorting by them alone saves a tenth of the read.
     exact = ", ".join(f"typeof(k{p}), k{p} COLLATE BINARY" for p in places)
     if mapped.source.key.kind is not KeyKind.COLUMNS:
         exact = "k1"
-    logged = ", ".join(f"l.k{p}" for p in places)
+    logged = ", ".join(map(_logged, places))
     return (
-        f"SELECT {logged}, {_exists(mapped)}, {rows.select_list(mapped, 'x')} FROM ("
+        f"SELECT {logged}, {_exists(mapped)}, {rows.select_list(mapped)} FROM ("
         f"SELECT {keys} FROM _cdc_changelog WHERE seq > ?1 AND seq <= ?2 AND tid = ?3 AND op <> '*' GROUP BY {exact}"
-        f") AS l LEFT JOIN {quote(mapped.source.name)} AS x ON {_matches(mapped, _logged)}"
+        f") AS {_LOGGED} LEFT JOIN {quote(mapped.source.name)} ON {_matches(mapped, _logged)}"
     )
 
 
 def _exists(mapped: TableMap) -> str:
     table = mapped.source
     marker = table.rowid_alias or table.key.columns[0]
-    return f"x.{quote(marker)} IS NOT NULL"
+    return f"{quote(table.name)}.{quote(marker)} IS NOT NULL"
 
 
 def _matches(mapped: TableMap, value: Callable[[int], str]) -> str:
     """The row whose key is exactly `value(place)`. Integer keys need no second look: capture logs integers only."""
-    key = mapped.source.key
+    key, own = mapped.source.key, quote(mapped.source.name)
     if key.kind is not KeyKind.COLUMNS:
-        return f"x.{quote(key.columns[0])} = {value(1)}"
+        return f"{own}.{quote(key.columns[0])} = {value(1)}"
     # IS finds rows through the index as = does, and NULL keys of legacy tables as well.
     equals = "IS" if key.nullable else "="
-    named = enumerate((quote(column) for column in key.columns), 1)
+    named = enumerate((f"{own}.{quote(column)}" for column in key.columns), 1)
     return " AND ".join(_matches_column(column, value(place), equals) for place, column in named)
 
 
 def _matches_column(column: str, value: str, equals: str) -> str:
-    return (
-        f"x.{column} {equals} {value} AND x.{column} COLLATE BINARY IS {value} AND typeof(x.{column}) = typeof({value})"
-    )
+    return f"{column} {equals} {value} AND {column} COLLATE BINARY IS {value} AND typeof({column}) = typeof({value})"
 
 
 def prune_steps(connection: apsw.Connection, below: int) -> Iterator[int]:

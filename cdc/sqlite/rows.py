@@ -22,18 +22,22 @@ _MEASURED_OF: Final = 16
 Bindings = Sequence[int | float | str | bytes | None]
 
 
-def select_list(table: TableMap, alias: str) -> str:
-    """The columns of a row as SQL, for `SELECT ... FROM table AS alias`: the source key, then the mapped columns."""
-    key = (f"{alias}.{quote(column)}" for column in table.source.key.columns)
-    return ", ".join([*key, *(_expression(table, column, alias) for column in table.columns)])
+def select_list(table: TableMap) -> str:
+    """The columns of a row as SQL, for `SELECT ... FROM table`: the source key, then the mapped columns.
+
+    The table has no alias there, so that an expression of the operator may say `table.column`.
+    """
+    own = quote(table.source.name)
+    key = (f"{own}.{quote(column)}" for column in table.source.key.columns)
+    return ", ".join([*key, *(_expression(table, column, own) for column in table.columns)])
 
 
-def _expression(table: TableMap, column: ColumnMap, alias: str) -> str:
+def _expression(table: TableMap, column: ColumnMap, own: str) -> str:
     if column.source is not None and column.expression == quote(column.source):
-        return f"{alias}.{column.expression}"
+        return f"{own}.{column.expression}"
     rowid = table.source.rowid_alias
     if rowid is not None and column.expression in {rowid, quote(rowid)}:
-        return f"{alias}.{quote(rowid)}"
+        return f"{own}.{quote(rowid)}"
     return f"({column.expression})"
 
 
@@ -58,7 +62,7 @@ def chunks(
     `SLICE_ROWS` of them at most.
     """
     done = 0
-    sql = f"SELECT {select_list(table, 't')} FROM {quote(table.source.name)} AS t ORDER BY {_order(table, 't')}"
+    sql = f"SELECT {select_list(table)} FROM {quote(table.source.name)} ORDER BY {_order(table)}"
     try:
         for chunk in _bounded(_stream(conn, sql), rows_per_chunk, bytes_per_chunk):
             yield chunk
@@ -79,11 +83,11 @@ def after(
 
     A place is the rowid, or the whole primary key in tables without one; it stays good when rows come and go.
     """
-    places = _places(table, "t")
+    places = _places(table)
     where, bindings = _beyond(table, last) if last is not None else ("", [])
     sql = (
-        f"SELECT {', '.join(places)}, {select_list(table, 't')} FROM {quote(table.source.name)} AS t {where} "
-        f"ORDER BY {_order(table, 't')} LIMIT ?"
+        f"SELECT {', '.join(places)}, {select_list(table)} FROM {quote(table.source.name)} {where} "
+        f"ORDER BY {_order(table)} LIMIT ?"
     )
     found = fetch(conn, sql, [*bindings, limit])
     width = len(places)
@@ -91,31 +95,31 @@ def after(
     return [row[width:] for row in found], end
 
 
-def _places(table: TableMap, alias: str) -> list[str]:
+def _places(table: TableMap) -> list[str]:
     source = table.source
     names = (source.rowid_alias,) if source.rowid_alias is not None else source.key.columns
-    return [f"{alias}.{quote(name)}" for name in names]
+    return [f"{quote(source.name)}.{quote(name)}" for name in names]
 
 
-def _collated(table: TableMap, alias: str) -> list[str]:
+def _collated(table: TableMap) -> list[str]:
     """The places under the collation that makes them unique: the key's index may not use its columns' own."""
     if table.source.rowid_alias is not None:
-        return _places(table, alias)
+        return _places(table)
     index = next((i for i in table.source.indexes if i.origin == "pk"), None)
     by_column = {t.column.lower(): t.collation for t in index.terms if t.column is not None} if index else {}
     collations = [by_column.get(name.lower(), table.source.column(name).collation) for name in table.source.key.columns]
-    return [f"{place} COLLATE {quote(c)}" for place, c in zip(_places(table, alias), collations, strict=True)]
+    return [f"{place} COLLATE {quote(c)}" for place, c in zip(_places(table), collations, strict=True)]
 
 
-def _order(table: TableMap, alias: str) -> str:
-    return ", ".join(_collated(table, alias))
+def _order(table: TableMap) -> str:
+    return ", ".join(_collated(table))
 
 
 def _beyond(table: TableMap, last: KeyValues) -> tuple[str, list[int | float | str | bytes | None]]:
     # The plus keeps the cast from lending its affinity to the column it is compared with.
     marks = ["+CAST(? AS TEXT)" if isinstance(value, InvalidText) else "?" for value in last]
     bindings = [value.data if isinstance(value, InvalidText) else value for value in last]
-    return f"WHERE ({_order(table, 't')}) > ({', '.join(marks)})", bindings
+    return f"WHERE ({_order(table)}) > ({', '.join(marks)})", bindings
 
 
 def _stream(conn: apsw.Connection, sql: str) -> Iterator[Row]:

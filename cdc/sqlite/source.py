@@ -19,6 +19,7 @@ from cdc.sqlite import changelog, triggers
 from cdc.sqlite.catalogue import read_schema
 from cdc.sqlite.changelog import Budget, Changelog, FileIdentity
 from cdc.sqlite.connection import journal_mode, open_source, read_transaction, translated
+from cdc.sqlite.dependents import Dependents
 from cdc.sqlite.triggers import Capture, Signature
 
 WAL = "wal"
@@ -134,6 +135,11 @@ class Source:
         self._open: tuple[apsw.Connection, Changelog] | None = None
         entries = config.replicate.round_entries if self.wal else config.replicate.round_entries_journal
         self._budget = Budget(entries, config.replicate.round_bytes)
+        self._dependents = Dependents(maps)
+
+    def dependents(self, name: str) -> tuple[str, ...]:
+        """The tables whose expressions read a source table."""
+        return self._dependents.of(name)
 
     @property
     def wal(self) -> bool:

@@ -186,6 +186,19 @@ def test_an_expression_that_is_empty(cut_off: Site) -> None:
     refused_everywhere(cut_off, "[tables.{name}.columns.{name}]: `expression` is empty")
 
 
+def test_an_expression_that_reads_a_table_which_is_not_followed(cut_off: Site) -> None:
+    cut_off.sql("CREATE TABLE names(id INTEGER PRIMARY KEY, name TEXT)")
+    computed = "[tables.t.columns.name]\nexpression = '(SELECT max(name) FROM names)'"
+    cut_off.configure("[replicate]\nexclude = ['names']", computed)
+    refused_everywhere(
+        cut_off,
+        "[tables.{name}]: an `expression` reads table {name}, which is not replicated, so that its changes would go "
+        "unseen",
+    )
+    cut_off.configure(computed)
+    assert accepted(cut_off)
+
+
 @pytest.mark.parametrize("expression", ["substr(v", "nope + 1", "no_such_function(v)", "count(*)", "v; SELECT 1"])
 def test_an_expression_that_sqlite_cannot_compute(cut_off: Site, expression: str) -> None:
     cut_off.configure(f"[tables.t.columns.n]\nexpression = '{expression}'")
