@@ -159,6 +159,7 @@ class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Format | None = None  # how the values are written, where the type alone does not tell
     on_invalid: OnInvalid = "quarantine"  # what becomes of a value that does not fit
     empty: Literal["keep", "null"] = "keep"  # what becomes of an empty text
+    schema: Path | None = None  # a file with the JSON Schema of its documents
 
 
 class TableOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -268,7 +269,16 @@ def _beside(config: Config, base: Path) -> Config:
         source=msgspec.structs.replace(config.source, path=base / config.source.path),
         target=msgspec.structs.replace(config.target, password_file=base / password if password else None),
         state=msgspec.structs.replace(config.state, dir=base / config.state.dir),
+        tables={name: _schemas_beside(table, base) for name, table in config.tables.items()},
     )
+
+
+def _schemas_beside(table: TableOptions, base: Path) -> TableOptions:
+    columns = {
+        name: msgspec.structs.replace(column, schema=base / column.schema) if column.schema else column
+        for name, column in table.columns.items()
+    }
+    return msgspec.structs.replace(table, columns=columns)
 
 
 def _listed(kind: Any) -> str:

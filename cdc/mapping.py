@@ -1,4 +1,4 @@
-"""Which Postgres type holds a SQLite column, and what in the data may not fit. Pure: facts in, decisions out.
+"""Which Postgres type holds a SQLite column, and what in the data may not fit: facts in, decisions out.
 
 The declared type decides wherever SQLite itself gives it a meaning (affinity, https://www.sqlite.org/datatype3.html).
 Where it gives none (dates, untyped columns, unknown names) the data decides, and only among types that hold every
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from cdc import json_schema
 from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.mapping_checks import check, has, in_key, refuse_missing, refuse_twins, refuse_unknown, same
 from cdc.model import Affinity, Column, ColumnMap, KeyKind, Reading, SourceSchema, Table, TableMap
@@ -157,6 +158,7 @@ def _map_column(table: Table, column: Column, options: TableOptions, profile: Ta
         source=None if chosen.expression else column.name,
         literal=literal,
         reading=_reading(chosen),
+        schema=_schema(table, column.name, chosen),
     )
 
 
@@ -164,9 +166,13 @@ def _reading(chosen: ColumnOptions) -> Reading:
     return Reading(chosen.format or "", chosen.on_invalid, chosen.empty)
 
 
+def _schema(table: Table, column: str, chosen: ColumnOptions) -> str:
+    return json_schema.read(f"[tables.{table.name}.columns.{column}]", chosen.schema) if chosen.schema else ""
+
+
 def _type(chosen: ColumnOptions) -> str:
-    """The type that the operator chose, be it by naming a format that has one."""
-    return chosen.type or _TYPES_BY_FORMAT.get(chosen.format or "", "")
+    """The type that the operator chose, be it by naming a format that has one, or a schema."""
+    return chosen.type or _TYPES_BY_FORMAT.get(chosen.format or "", "jsonb" if chosen.schema else "")
 
 
 def _chosen(type_: str) -> tuple[str, bool]:
@@ -176,7 +182,12 @@ def _chosen(type_: str) -> tuple[str, bool]:
 def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
     type_, literal = _chosen(_type(chosen) or "text")
     return ColumnMap(
-        chosen.target or name, chosen.expression or "NULL", type_, literal=literal, reading=_reading(chosen)
+        target=chosen.target or name,
+        expression=chosen.expression or "NULL",
+        type=type_,
+        literal=literal,
+        reading=_reading(chosen),
+        schema=_schema(table, name, chosen),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from cdc.config import Config, TableOptions
 from cdc.errors import MappingError, did_you_mean
 from cdc.model import Affinity, Column, ColumnMap, KeyKind, SourceSchema, Table, TableMap
-from cdc.readings import problem_with
+from cdc.readings import DOCUMENTS, problem_with
 from cdc.type_names import column_of_type
 
 LONGEST_NAME_BYTES: Final = 63
@@ -165,6 +165,11 @@ def _check_reading(mapped: TableMap, column: ColumnMap) -> None:
     if mapped.adopted:
         return  # what type it has there is for Postgres to say
     made = column_of_type(column.target, column.type, not_null=False)
+    if column.schema and made and made.base not in DOCUMENTS:
+        raise MappingError(
+            f"{section}: `schema` is for documents, and the column is of type {column.type}",
+            remedy='set `type = "jsonb"` or `type = "json"`, or remove `schema`',
+        )
     if made and (problem := problem_with(made, column.reading)):
         raise MappingError(
             f"{section}: its values cannot be read in that way, for type {column.type} {problem}",

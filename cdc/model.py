@@ -272,6 +272,7 @@ class ColumnMap:
     `expression` is SQLite SQL evaluated at read time: the quoted source column, the rowid alias, or the operator's
     own expression. `source` is the source column's name when it is one plainly. `type` is the Postgres type to create.
     `literal` stores any SQLite value exactly, as its SQL literal, in a text column (for untyped columns that mix).
+    `schema` is the text of a JSON Schema that its documents must satisfy.
     """
 
     target: str
@@ -280,6 +281,7 @@ class ColumnMap:
     source: str | None = None
     literal: bool = False
     reading: Reading = Reading()
+    schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from math import isinf
 from typing import Final
 from uuid import UUID
 
-from cdc import text_forms
+from cdc import json_schema, text_forms
 from cdc.column_forms import finer_than, form_of, formed
 from cdc.forms import INTEGERS, Form, Kinds, Unfit, expect, storage_class
 from cdc.model import InvalidText, Reading, TargetColumn, Value
@@ -41,7 +41,7 @@ _TIMESTAMPS: Final = ("timestamp", "timestamptz")
 _CHARACTERS: Final = ("text", "varchar", "bpchar", "citext")
 _WHOLE: Final = ("int2", "int4", "int8")
 _NUMBERS: Final = (*_WHOLE, "float4", "float8", "numeric")
-_DOCUMENTS: Final = ("json", "jsonb")
+DOCUMENTS: Final = ("json", "jsonb")
 
 _LONGEST_NUMERAL: Final = 1_000
 _NUMERAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -55,17 +55,28 @@ _JULIAN_2000: Final = 211_813_444_800_000  # milliseconds of julian days at 2000
 
 
 def form_for(
-    column: TargetColumn, reading: Reading, *, literal: bool = False, altered: Counter[str] | None = None
+    column: TargetColumn,
+    reading: Reading,
+    *,
+    literal: bool = False,
+    schema: str = "",
+    altered: Counter[str] | None = None,
 ) -> Form | None:
     """How that column of Postgres is fed; None when its type is not supported, or the reading is none for that type.
 
-    Values that become others by a chosen outcome are counted in `altered`, by column.
+    Documents must satisfy the JSON Schema `schema` if there is one. Values that become others by a chosen outcome are
+    counted in `altered`, by column.
     """
-    if literal or reading == Reading():
-        return form_of(column, literal=literal)
-    return (
-        None if problem_with(column, reading) else _relaxed(column, reading, Counter() if altered is None else altered)
-    )
+    if literal:
+        return form_of(column, literal=True)
+    if problem_with(column, reading):
+        return None
+    form = _as_written(column, reading)
+    if form is not None and schema:
+        form = json_schema.checked(form, schema)
+    if form is None or not reading.loses:
+        return form
+    return _relaxed(column, reading, form, Counter() if altered is None else altered)
 
 
 def _as_written(column: TargetColumn, reading: Reading) -> Form | None:
@@ -297,10 +308,10 @@ class Outcome:
     make: Callable[[Value, _Place], object]
 
 
-def _relaxed(column: TargetColumn, reading: Reading, altered: Counter[str]) -> Form | None:
+def _relaxed(column: TargetColumn, reading: Reading, form: Form, altered: Counter[str]) -> Form | None:
     """The form with the chosen outcome for empty texts and for values that do not fit."""
-    form, wide = _as_written(column, reading), _as_written(replace(column, precision=None), reading)
-    if form is None or wide is None:
+    wide = _as_written(replace(column, precision=None), reading)
+    if wide is None:
         return None
     place = _Place(column, reading, form, wide)
     make = _OUTCOMES[reading.on_invalid].make
@@ -334,7 +345,7 @@ def _refused(value: Value, place: _Place) -> object:
 
 
 def _as_text(value: Value, place: _Place) -> object:
-    if place.column.base not in _DOCUMENTS:
+    if place.column.base not in DOCUMENTS:
         return text_forms.literal(value)
     text = value if type(value) is str else text_forms.literal(value)
     return place.form.one(json.dumps(text, ensure_ascii=False))
@@ -393,7 +404,7 @@ _BEYOND_MICROSECONDS: Final = re.compile(r":[0-9]{2}\.[0-9]{6}(?P<rest>[0-9]+)")
 _OUTCOMES: Final[dict[str, Outcome]] = {
     "quarantine": Outcome(lambda _: True, _refused),
     "null": Outcome(lambda _: True, lambda _value, _place: None),
-    "text": Outcome(lambda c: c.base in _DOCUMENTS or (c.base in _CHARACTERS and c.length is None), _as_text),
+    "text": Outcome(lambda c: c.base in DOCUMENTS or (c.base in _CHARACTERS and c.length is None), _as_text),
     "replace": Outcome(lambda column: column.base in _CHARACTERS, _replaced),
     "cut": Outcome(lambda column: column.length is not None, _cut),
     "round": Outcome(lambda column: column.base in (*_NUMBERS, *_TIMESTAMPS), _rounded),

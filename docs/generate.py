@@ -97,6 +97,8 @@ KEYS: Final = {
     "[formats](types.md#formats). Without `type`, dates become `timestamptz`.",
     "tables.NAME.columns.COLUMN.on_invalid": "What becomes of a value that does not fit. All but `quarantine` lose "
     "something, see [outcomes](types.md#values-that-do-not-fit).",
+    "tables.NAME.columns.COLUMN.schema": "A file with the JSON Schema that the column's documents must satisfy, see "
+    "[documents](types.md#documents). Without `type`, the column becomes `jsonb`.",
     "tables.NAME.columns.COLUMN.empty": "`null` makes NULL of an empty text.",
     "formats.timestamp": "The format of all columns whose type in Postgres is `timestamp`,",
     "formats.timestamptz": "of all of type `timestamptz`,",

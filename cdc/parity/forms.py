@@ -71,7 +71,7 @@ class Canonical:
         columns = [(c, target.column(c.target)) for c in mapped.columns]
         self.missing = tuple(c.target for c, found in columns if found is None)
         there = [(c, found, mapped.reading(c, found)) for c, found in columns if found is not None]
-        forms = {c.target: _read(found, reading, literal=c.literal) for c, found, reading in there}
+        forms = {c.target: _read(found, reading, literal=c.literal, schema=c.schema) for c, found, reading in there}
         kinds = {c.target: "" if c.literal or reading != Reading() else found.base for c, found, reading in there}
         self._columns = [_column_form(forms[name], kinds[name]) for name in mapped.target_columns if name in forms]
         self._key = [forms[name] for name in mapped.key if name in forms]
@@ -101,9 +101,9 @@ class Canonical:
         return tuple(None if v is None else _made(form, v) for form, v in zip(self._key, raw, strict=True))
 
 
-def _read(column: TargetColumn, reading: Reading, *, literal: bool) -> Form:
+def _read(column: TargetColumn, reading: Reading, *, literal: bool, schema: str) -> Form:
     plain = form_of(column, literal=literal)
-    return plain if literal or reading == Reading() else readings.form(column, reading, plain)
+    return plain if literal or reading == Reading() else readings.form(column, reading, plain, schema)
 
 
 def form_of(column: TargetColumn, *, literal: bool = False) -> Form:

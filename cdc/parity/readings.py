@@ -37,9 +37,12 @@ _MOMENT: Final = re.compile(rf"(?P<day>{_DAY})((?P<clock>[ T]{_CLOCK})( ?{_ZONE}
 _PLAIN_UUID: Final = re.compile("[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
-def form(column: TargetColumn, reading: Reading, plain: Form) -> Form:
+def form(column: TargetColumn, reading: Reading, plain: Form, schema: str = "") -> Form:
     """The canonical text of a value that is not NULL, None where NULL becomes of it; `plain` is the type's own form."""
-    read = _FORMATS.get(reading.format) or (lambda value, c: plain(value) if fits(value, c) else NEVER)
+    satisfies = _satisfies(schema) if schema and reading.loses else lambda _: True
+    read = _FORMATS.get(reading.format) or (
+        lambda value, c: plain(value) if fits(value, c) and satisfies(value) else NEVER
+    )
 
     def made(value: Value) -> Text:
         if reading.empty == "null" and value == "":
@@ -48,6 +51,14 @@ def form(column: TargetColumn, reading: Reading, plain: Form) -> Form:
         return _outcome(value, column, reading, plain) if text == NEVER else text
 
     return made
+
+
+def _satisfies(schema: str) -> Callable[[Value], bool]:
+    """Whether a document satisfies a JSON Schema; what does not may have become something else."""
+    from jsonschema_rs import validator_for  # noqa: PLC0415 (an extra, for those who use schemas)
+
+    validator = validator_for(json.loads(schema))
+    return lambda value: validator.is_valid(json.loads(value) if isinstance(value, str) else value)
 
 
 def _tried(read: Callable[[Value, TargetColumn], Text], value: Value, column: TargetColumn) -> Text:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from cdc.json_schema import condition
 from cdc.model import Column, ColumnMap, KeyKind, TableMap
 from cdc.postgres.defaults import is_null, translate_default
 from cdc.postgres.foreign_keys import Link, foreign_key, links, supporting_index
@@ -134,7 +135,8 @@ def _default(mapped: TableMap, source: Column, column: ColumnMap) -> tuple[str |
 
 def _checks(mapped: TableMap) -> tuple[list[str], list[Note]]:
     """Checks that mean the same; one that were stricter than SQLite's would refuse rows that the application holds."""
-    checks: list[str] = []
+    said = (condition(c.schema, quote(c.target)) for c in mapped.columns if c.schema and c.type == "jsonb")
+    checks = [f"CHECK ({one})" for one in said if one]
     notes: list[Note] = []
     scope = Scope.of(mapped)
     for check in mapped.source.checks:

@@ -103,7 +103,7 @@ def indexes(mapped: TableMap, names: Names) -> Iterator[Statement | Note]:
     for column in mapped.columns:
         if column.type == "jsonb":
             name = names.take(f"{mapped.target}_{column.target}_gin", mapped.target)
-            yield ordinary_index(mapped, name, f"USING gin ({quote(column.target)} jsonb_path_ops)")
+            yield ordinary_index(mapped, name, f"USING gin ({quote(column.target)})")
 
 
 def _index_statement(

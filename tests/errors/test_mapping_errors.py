@@ -1,5 +1,7 @@
 """A mapping that cannot work is refused before anything is written, and the section to correct is named."""
 
+import sys
+
 import pytest
 from refusals import refused
 from sites import Site
@@ -76,6 +78,44 @@ def test_a_key_in_postgres_that_is_no_column_there(cut_off: Site) -> None:
     assert "did you mean `title`?" in remedy_of(cut_off)
     cut_off.configure("[tables.t]\ntarget_key = ['title']")
     assert accepted(cut_off)
+
+
+# --- JSON Schemas -----------------------------------------------------------------------------------------------------
+
+
+def with_schema(site: Site, text: str | bytes, more: str = "") -> None:
+    (site.folder / "s.json").write_bytes(text.encode() if isinstance(text, str) else text)
+    site.configure(f"[tables.t.columns.v]\nschema = 's.json'\n{more}")
+
+
+@pytest.mark.parametrize(
+    "text", ["{", '{"type": "objekt"}', "[]", '{"$ref": "https://example.org/x"}', '{"$ref": "other.json"}']
+)
+def test_a_schema_of_documents_that_is_none(cut_off: Site, text: str) -> None:
+    with_schema(cut_off, text)
+    refused_everywhere(cut_off, "{section}: {path} is no usable JSON Schema: {reason}")
+    with_schema(cut_off, '{"type": "object"}')
+    assert accepted(cut_off)
+
+
+def test_a_schema_of_documents_that_cannot_be_read(cut_off: Site) -> None:
+    cut_off.configure("[tables.t.columns.v]\nschema = 'nowhere.json'")
+    refused_everywhere(cut_off, "{section}: `schema` cannot be read from {path}: {reason}")
+    with_schema(cut_off, b"\xff")
+    refused(cut_off, ["plan"], "{section}: `schema` cannot be read from {path}: {reason}", ExitCode.CONFIG)
+
+
+def test_a_schema_of_documents_for_a_column_of_another_type(cut_off: Site) -> None:
+    with_schema(cut_off, "{}", "type = 'text'")
+    refused_everywhere(cut_off, "{section}: `schema` is for documents, and the column is of type {type}")
+
+
+def test_a_schema_of_documents_without_the_library_that_checks_it(
+    cut_off: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_schema(cut_off, "{}")
+    monkeypatch.setitem(sys.modules, "jsonschema_rs", None)
+    refused_everywhere(cut_off, "{section}: `schema` needs a library that is not installed")
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------

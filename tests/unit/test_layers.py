@@ -28,6 +28,7 @@ LAYERS = {
     "cdc.forms": 2,
     "cdc.number_forms": 2,
     "cdc.readings": 2,
+    "cdc.json_schema": 2,
     "cdc.convert": 2,
     "cdc.decisions": 2,
     "cdc.retry": 2,

@@ -1,0 +1,150 @@
+"""JSON Schemas for columns of documents: read once, checked at apply time, and said to Postgres where that is exact.
+
+The schema's own words hold (https://json-schema.org, drafts 4 to 2020-12). Numbers with a fraction or an exponent are
+compared as doubles.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cdc.errors import MappingError
+from cdc.forms import Form, Kinds, Unfit
+from cdc.model import Value
+from cdc.quoting import quote_literal
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Validator
+
+_REMEDY: Final = "write a JSON Schema there that stands by itself, or remove `schema`"
+_TYPES: Final = ("object", "array", "string", "number", "boolean", "null")
+
+
+def read(section: str, path: Path) -> str:
+    """The text of a JSON Schema; raises `MappingError` when the file holds none that can be used."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text in UTF-8"
+        raise MappingError(f"{section}: `schema` cannot be read from {path}: {reason}", remedy=_REMEDY) from None
+    try:
+        _validator(text)
+    except ImportError:
+        raise MappingError(
+            f"{section}: `schema` needs a library that is not installed",
+            remedy="install the extra `schemas`: pip install 'cdc-sqlite-postgres[schemas]'",
+        ) from None
+    except ValueError as error:
+        # What the library says beyond its first line shows the schema around the place, which may be long.
+        reason = str(error).partition("\n")[0]
+        raise MappingError(f"{section}: {path} is no usable JSON Schema: {reason}", remedy=_REMEDY) from None
+    return text
+
+
+def checked(form: Form, schema: str) -> Form:
+    """The form of a column whose documents must satisfy a schema as well."""
+    validator = _validator(schema)
+
+    def one(value: Value) -> object:
+        made = form.one(value)
+        _require(validator, str(made))
+        return made
+
+    def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
+        made = form.column(values, kinds)
+        valid = made is not None and all(_is_valid(validator, str(v)) for v in made if v is not None)
+        return made if valid else None
+
+    return Form(f"{form.takes}, as its JSON Schema says", column, one)
+
+
+def _validator(schema: str) -> "Validator":
+    from jsonschema_rs import validator_for  # noqa: PLC0415 (an extra, for those who use schemas)
+
+    return validator_for(json.loads(schema), retriever=_never)
+
+
+def _never(uri: str) -> None:
+    raise ValueError(f"{uri} is not part of it, and nothing is fetched")
+
+
+def _is_valid(validator: "Validator", text: str) -> bool:
+    return validator.is_valid(json.loads(text))
+
+
+def _require(validator: "Validator", text: str) -> None:
+    if error := next(validator.iter_errors(json.loads(text)), None):
+        rule = "/".join(map(str, error.schema_path))
+        raise Unfit(f"is a document that breaks its JSON Schema at #/{rule}")
+
+
+# --- what Postgres can say --------------------------------------------------------------------------------------------
+
+
+def condition(schema: str, column: str) -> str | None:
+    """SQL over a jsonb column, given as SQL, that every document fulfils which satisfies the schema; None without any.
+
+    It says `type`, `required`, `properties`, `enum` and `const` of texts and flags, and the sizes of arrays and texts.
+    The rest, `integer` and every number among it, is for the check at apply time alone.
+    """
+    found = json.loads(schema)
+    if "draft-04" in str(schema) or "\\u0000" in json.dumps(found):
+        return None  # the oldest draft has other keywords, and Postgres' texts no NUL
+    return " AND ".join(_conditions(found, column)) or None
+
+
+def _conditions(schema: Any, place: str) -> Iterator[str]:
+    if not isinstance(schema, dict) or "$ref" in schema:
+        return
+    of = f"jsonb_typeof({place})"
+    if types := _known_types(schema.get("type")):
+        yield f"{of} IN ({', '.join(map(quote_literal, types))})"
+    if allowed := _plain_values(schema):
+        yield f"{place} IN ({', '.join(f'{quote_literal(json.dumps(v))}::jsonb' for v in allowed)})"
+    for keyword, (kind, write) in _KEYWORDS.items():
+        if (found := schema.get(keyword)) and (said := write(found, place)):
+            yield f"CASE WHEN {of} = {quote_literal(kind)} THEN {said} ELSE true END"
+
+
+def _known_types(found: Any) -> list[str]:
+    types = found if isinstance(found, list) else [found]
+    return types if all(name in _TYPES for name in types) else []
+
+
+def _plain_values(schema: dict[str, Any]) -> list[Any]:
+    values = [schema["const"]] if "const" in schema else schema.get("enum", [])
+    return values if all(isinstance(value, (str, bool)) or value is None for value in values) else []
+
+
+def _required(names: Any, place: str) -> str:
+    return f"{place} ?& ARRAY[{', '.join(map(quote_literal, names))}]"
+
+
+def _properties(schemas: Any, place: str) -> str | None:
+    parts = []
+    for name, schema in schemas.items():
+        inner = f"({place} -> {quote_literal(name)})"
+        if said := " AND ".join(_conditions(schema, inner)):
+            parts.append(f"(NOT {place} ? {quote_literal(name)} OR ({said}))")
+    return f"({' AND '.join(parts)})" if parts else None
+
+
+def _at_least(size: str) -> Callable[[Any, str], str]:
+    return lambda limit, place: f"{size.format(place)} >= {int(limit)}"
+
+
+def _at_most(size: str) -> Callable[[Any, str], str]:
+    return lambda limit, place: f"{size.format(place)} <= {int(limit)}"
+
+
+_ELEMENTS: Final = "jsonb_array_length({})"
+_CHARACTERS: Final = "char_length({} #>> '{{}}')"
+_KEYWORDS: Final[dict[str, tuple[str, Callable[[Any, str], str | None]]]] = {
+    "required": ("object", _required),
+    "properties": ("object", _properties),
+    "minItems": ("array", _at_least(_ELEMENTS)),
+    "maxItems": ("array", _at_most(_ELEMENTS)),
+    "minLength": ("string", _at_least(_CHARACTERS)),
+    "maxLength": ("string", _at_most(_CHARACTERS)),
+}
