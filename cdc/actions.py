@@ -76,6 +76,14 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "take up again": _step(
         "a column or table that was left over is fed again", table="the target", column="null for the whole table"
     ),
+    "apply pending": _step("`cdc schema --apply-pending`", dropped="what was dropped"),
+    "drop leftover": _step(
+        "a column or table that was left over was saved and dropped, in the transaction that has this entry",
+        table="the target",
+        column="the column, null for the whole table",
+        rows="how many were saved",
+        file="where they are",
+    ),
     "compare whole tables": _step("the daemon compared tables as a whole", tables="their names"),
     "position": _step(
         "replication begins at a position, or goes on from another one; batches follow from it",

@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loguru import logger
@@ -12,16 +12,18 @@ from loguru import logger
 from cdc import audit
 from cdc.adoption import Adopted, adapt, compare, require_compatible
 from cdc.config import Config
-from cdc.decisions import recall, remember
+from cdc.decisions import map_known, recall, remember, with_leftovers
 from cdc.errors import CdcError, SnapshotError, TargetError
 from cdc.faults import crash_point
 from cdc.mapping import TableProfile, map_schema
 from cdc.model import Position, Progress, SourceSchema, TableMap
 from cdc.plan import Plan, make_plan
-from cdc.postgres import ddl, position, quarantine, schema
+from cdc.postgres import ddl, pending, position, quarantine, schema
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, lock_source
 from cdc.postgres.counts import count_rows
+from cdc.postgres.position import StreamState
+from cdc.postgres.script import Statement
 from cdc.postgres.status import never_started
 from cdc.postgres.target import connected
 from cdc.rehearsal import rehearse_load
@@ -265,26 +267,47 @@ async def render_schema(config: Config) -> str:
 
 
 async def create_schema(config: Config) -> list[str]:
-    """Create what is missing of the target tables, without what follows the load; returns what was created."""
+    """Create what is missing of the target tables; returns what was created.
+
+    Before the first load, that is what the newest snapshot needs, without what follows the load. Afterwards it is what
+    the file needs now, and the daemon fills it.
+    """
     snapshot = await asyncio.to_thread(verified_snapshot, config)
     copy = await asyncio.to_thread(read_copy, config, snapshot.database)
     if copy.source_id is None:
         raise without_capture(snapshot)
     async with connected(config, "schema") as connection:
-        maps = await mapped_for(connection, config, copy, copy.source_id)
-        script = ddl.script(maps, config.target.schema)
-        await schema.preflight(connection, maps)
         state = await position.read(connection, copy.source_id)
-        if state is None or state.position is None:  # afterwards the rows there are ours
-            require_compatible(maps, await read_adopted(connection, config, maps))
-        await position.create_state(connection)
-        done = await schema.apply(connection, script.before_load)
-        await position.register(connection, copy.source_id, str(config.source.path), config.target.schema)
-        await position.store_columns(connection, copy.source_id, remember(maps))
-        state = await position.read(connection, copy.source_id)
-        if state is not None and state.position is None:
-            await position.set_phase(connection, copy.source_id, "schema")
+        if state is not None and state.position is not None:
+            done = await _extend(connection, config, copy.source_id, state)
+        else:
+            done = await _begin(connection, config, copy, copy.source_id)
     return [f"{statement.kind} {statement.object}" for statement in done]
+
+
+async def _begin(connection: Connection, config: Config, copy: Copy, source_id: str) -> list[Statement]:
+    maps = await mapped_for(connection, config, copy, source_id)
+    await schema.preflight(connection, maps)
+    require_compatible(maps, await read_adopted(connection, config, maps))
+    await position.create_state(connection)
+    done = await schema.apply(connection, ddl.script(maps, config.target.schema).before_load)
+    await position.register(connection, source_id, str(config.source.path), config.target.schema)
+    await position.store_columns(connection, source_id, remember(maps))
+    await position.set_phase(connection, source_id, "schema")
+    return done
+
+
+async def _extend(connection: Connection, config: Config, source_id: str, state: StreamState) -> list[Statement]:
+    """What was decided is left to the daemon: by that it knows which tables and columns it has yet to fill."""
+    look = await asyncio.to_thread(sqlite.look, config)
+    leftovers = await pending.read(connection, source_id)
+    maps = map_known(look.schema, config, with_leftovers(state.columns, leftovers))
+    await schema.preflight(connection, maps)
+    script = ddl.script(maps, config.target.schema)
+    done = await schema.apply(connection, script.before_load)
+    done += await schema.apply(connection, await schema.missing_columns(connection, maps))
+    late = [replace(statement, optional=True) for statement in script.after_load]
+    return done + await schema.apply(connection, late, together=False)
 
 
 async def mapped_for(connection: Connection, config: Config, copy: Copy, source_id: str) -> tuple[TableMap, ...]:

@@ -101,9 +101,9 @@ def refuse_changes(
             raise SchemaDrift(
                 f"table {mapped.source.name} is keyed by ({', '.join(mapped.key)}) now, its copy in Postgres by "
                 f"({', '.join(target.primary_key)})",
-                remedy=f"rename or drop {mapped.schema}.{mapped.target} there, run `cdc schema`, then "
-                "`cdc load --resync`; where only a column was renamed, its old name as `target` in "
-                f"[tables.{mapped.source.name}.columns.NAME] is enough",
+                remedy=f"drop {mapped.schema}.{mapped.target} there, or move it with ALTER TABLE ... SET SCHEMA; then "
+                "`cdc schema` and `cdc load --resync` make it anew. Where only a column was renamed, its old name as "
+                f"`target` in [tables.{mapped.source.name}.columns.NAME] is enough",
             )
 
 

@@ -27,6 +27,8 @@ CRASH_POINTS: Final = (
     "follow.before_finished",
     "leftover.before_commit",
     "leftover.after_commit",
+    "pending.before_commit",
+    "pending.after_commit",
     "resync.before_adopt",
     "resync.before_position",
     "apply.after_stage",

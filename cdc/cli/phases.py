@@ -82,19 +82,28 @@ async def _snapshot(config: Config, progress: Progress) -> "tuple[Snapshot, list
     examples=(
         ("cdc schema --print", "Read the SQL first."),
         ("cdc schema", "Create what is missing."),
+        ("cdc schema --apply-pending --print", "See what the application dropped and Postgres still has."),
+        ("cdc schema --apply-pending", "Save that to files, then drop it in Postgres too."),
     ),
 )
 @click.option("--print", "only_print", is_flag=True, help="Print the SQL and change nothing.")
+@click.option("--apply-pending", is_flag=True, help="Drop what the application has dropped, after saving it.")
 @pass_session
-def schema(session: Session, only_print: bool) -> None:
+def schema(session: Session, only_print: bool, apply_pending: bool) -> None:
     """Create the tables in Postgres.
 
     What is there already is left as it is, so the command can be given again.
+
+    Columns and tables that the application dropped or renamed stay in Postgres until --apply-pending: then their values
+    are saved to files in the state folder and they are dropped, all or none. The daemon must be stopped or paused.
     """
     from cdc import bootstrap
 
     session.start_log()
     config = session.config()
+    if apply_pending:
+        _apply_pending(config, only_print=only_print)
+        return
     if only_print:
         click.echo(run_async(bootstrap.render_schema(config)).rstrip("\n"))
         return
@@ -102,6 +111,21 @@ def schema(session: Session, only_print: bool) -> None:
         done = run_async(bootstrap.create_schema(config))
         told["statements"] = len(done)
     say(f"the schema is in place ({counted(len(done), 'statement')})")
+
+
+def _apply_pending(config: Config, *, only_print: bool) -> None:
+    from cdc import leftovers
+
+    if only_print:
+        click.echo(run_async(leftovers.render(config)), nl=False)
+        return
+    with audited(config, "apply pending") as told:
+        dropped = run_async(leftovers.drop(config))
+        told["dropped"] = [left.what for left in dropped]
+    for left in dropped:
+        say(f"dropped {left.what}; {counted(left.rows, 'row')} saved in {left.file}")
+    if not dropped:
+        say("nothing is left over")
 
 
 @click.command(

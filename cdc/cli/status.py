@@ -103,6 +103,7 @@ def _facts(told: dict[str, Any], style: str) -> list[tuple[str, object]]:
         ("last apply", time_text(told["last_apply"])),
         ("daemon", None if new else _daemon(told)),
         ("quarantine", _quarantine(told["quarantine"]) if loaded else None),
+        ("pending", _pending(told["pending"])),
         ("verified", _verification(told) if loaded else None),
         ("snapshot", time_text(told["snapshot"]["taken_at"])),
         ("state", _state(told["state"])),
@@ -134,6 +135,15 @@ def _activity(activity: dict[str, Any], at: str) -> str | None:
     lasts = datetime.fromisoformat(at) - datetime.fromisoformat(activity["since"])
     tries = f" after {counted(activity['attempts'], 'failed attempt')}" if activity["attempts"] else ""
     return f"{activity['doing']} for {seconds_text(max(0.0, lasts.total_seconds()))}{tries}"
+
+
+def _pending(leftovers: list[dict[str, Any]]) -> str | None:
+    """What waits for `cdc schema --apply-pending`, with the constraints that had to go at once."""
+    if not leftovers:
+        return None
+    dropped = [words for left in leftovers for words in left["dropped"]]
+    names = ", ".join(".".join(filter(None, (left["target"], left["column"]))) for left in leftovers)
+    return f"{names}; dropped already: {', '.join(dropped)}" if dropped else names
 
 
 def _verification(told: dict[str, Any]) -> str:

@@ -151,6 +151,12 @@ class Status:
         if self.unacknowledged:
             what = f"rows in quarantine that nobody acknowledged: {self.unacknowledged:,}"
             found.append(Warned(what, "look at them with `cdc quarantine list`"))
+        if self.target.leftovers:
+            left = ", ".join(map(str, self.target.leftovers))
+            what = f"the application dropped or renamed what Postgres still has: {left}"
+            found.append(
+                Warned(what, "see `cdc schema --apply-pending --print`; without --print it saves and drops it")
+            )
         checked, limit = self.target.verification, self.limits.stale_after_hours
         if checked and checked.result != "equal":
             found.append(Warned(f"the last comparison was not equal: {checked.result}", "see `cdc verify`"))
@@ -241,6 +247,16 @@ class Status:
                 "acknowledged": sum(w.acknowledged for w in waiting.values()) if target.reachable else None,
                 "by_reason": {reason: w.rows for reason, w in waiting.items()},
             },
+            "pending": [
+                {
+                    "table": left.source_table,
+                    "target": left.target,
+                    "column": left.column,
+                    "since": left.noticed_at.isoformat(),
+                    "dropped": list(left.dropped),
+                }
+                for left in target.leftovers
+            ],
             "snapshot": {
                 "id": self.snapshot.id if self.snapshot else None,
                 "taken_at": self.snapshot.taken_at if self.snapshot else None,

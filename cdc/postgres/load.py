@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,10 +42,11 @@ async def has_rows(conn: Connection, target: TargetTable) -> bool:
     return bool(await conn.fetchval(f"SELECT EXISTS (SELECT FROM {qualified(target.schema, target.name)})"))
 
 
-async def save_rows(conn: Connection, target: TargetTable, file: Path) -> int:
+async def save_rows(conn: Connection, target: TargetTable, file: Path, columns: Sequence[str] | None = None) -> int:
     """Write the target's rows to a CSV file with a heading, which `COPY ... FROM` reads back; returns how many.
 
-    A file that is there already holds what was found first, and stays. Raises `TargetError` when it cannot be written.
+    Only some columns when they are named. A file that is there already holds what was found first, and stays. Raises
+    `TargetError` when it cannot be written.
     """
     try:
         output = await asyncio.to_thread(_begin, file)
@@ -53,7 +54,7 @@ async def save_rows(conn: Connection, target: TargetTable, file: Path) -> int:
             return 0
         with output, translated(f"saving the rows of {target.schema}.{target.name}"):
             done = await conn.copy_from_table(
-                target.name, schema_name=target.schema, output=output, format="csv", header=True
+                target.name, schema_name=target.schema, columns=columns, output=output, format="csv", header=True
             )
         await asyncio.to_thread(_finish, file)
     except OSError as error:

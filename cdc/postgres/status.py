@@ -11,8 +11,10 @@ from asyncpg import Record
 
 from cdc.config import EMBEDDED, Config
 from cdc.errors import TargetError
+from cdc.postgres import pending
 from cdc.postgres.connection import Connection, hang_up, lock_key, translated, where
 from cdc.postgres.embedded import find
+from cdc.postgres.pending import Leftover
 from cdc.postgres.statements import load
 from cdc.postgres.target import Target, embedded_folder
 from cdc.postgres.verification import Verification
@@ -60,6 +62,7 @@ class TargetFacts:
     daemon: str | None = None
     quarantine: Mapping[str, Waiting] = field(default_factory=dict)
     verification: Verification | None = None
+    leftovers: tuple[Leftover, ...] = ()
 
 
 def target_name(config: Config) -> str:
@@ -130,6 +133,7 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
         daemon=await connection.fetchval(load("lock")["holder"], lock_key(stream.source_id)),
         quarantine={r["reason"]: Waiting(r["rows"], r["acknowledged"]) for r in waiting},
         verification=await latest_verification(connection, stream.source_id),
+        leftovers=await pending.read(connection, stream.source_id),
     )
 
 

@@ -84,13 +84,14 @@ PRUNING: Final = {"prune_entries": 1, "heartbeat_seconds": 0.05}
 class Case:
     """A point, what the application does to have it reached, and the command that reaches it.
 
-    `work` is None when the point belongs to the first copy.
+    `work` is None when the point belongs to the first copy. `followed` says that it is followed before the command.
     """
 
     point: str
     work: str | None = None
     command: tuple[str, ...] = ("run", "--until-idle")
     options: Mapping[str, Any] = field(default_factory=dict)
+    followed: bool = False
 
     @property
     def name(self) -> str:
@@ -102,6 +103,7 @@ def _first(point: str) -> Case:
     return Case(point, command=("up", "--until-idle"))
 
 
+DROPPING: Final = ("schema", "--apply-pending")
 RESYNC: Final = ("load", "--resync")
 CASES: Final = [
     *map(_first, ("capture.before_commit", "capture.after_commit")),
@@ -126,6 +128,8 @@ CASES: Final = [
     *[Case(f"leftover.before_commit:{time}", LEAVE) for time in (1, 2)],
     *[Case(f"leftover.after_commit:{time}", LEAVE) for time in (1, 2)],
     Case("apply.after_commit", LEAVE),
+    Case("pending.before_commit", LEAVE, command=DROPPING, followed=True),
+    Case("pending.after_commit", LEAVE, command=DROPPING, followed=True),
     Case("apply.after_stage", DRIFT),
     Case("apply.before_commit", DRIFT),
     Case("apply.after_commit", DRIFT),
@@ -151,6 +155,8 @@ async def test_killed_at_a_point_and_started_again_nothing_is_lost(case: Case, t
     if case.work is not None:
         await up(config)
         app.execute(case.work)
+        if case.followed:
+            await up(config)
     with Daemon(config, case.command, {"CDC_CRASH_AT": case.point}) as daemon:
         assert daemon.wait(30) == -signal.SIGKILL, f"{case.point} was not reached:\n{daemon.words()}"
     app.execute(MEANWHILE)

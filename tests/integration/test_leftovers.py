@@ -11,9 +11,10 @@ from harness import Daemon, execute, value, wait_for, wait_until_caught_up
 from pairs import Pair, replicated
 from tallies import trail_breaks
 
+from cdc import bootstrap, leftovers
 from cdc.cli.progress import Silent
 from cdc.config import ColumnOptions, TableOptions
-from cdc.errors import SchemaDrift
+from cdc.errors import AlreadyRunning, SchemaDrift
 from cdc.parity.run import verify
 
 FAMILY = (
@@ -337,3 +338,105 @@ async def test_a_renamed_key_is_followed_under_its_old_name(tmp_path: Path, data
         assert await pair.rows("SELECT id FROM notes ORDER BY id") == [(1,), (2,), (3,), (4,)]
         await pair.write("DELETE FROM notes WHERE number = 1")
         assert await pair.rows("SELECT id FROM notes ORDER BY id") == [(2,), (3,), (4,)]
+
+
+# --- dropped when the operator says so --------------------------------------------------------------------------------
+
+
+LEAVE = ("ALTER TABLE users DROP COLUMN name", "DROP TABLE notes")
+
+
+async def test_what_is_left_over_is_saved_and_dropped(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, *FAMILY) as pair:
+        await migrate(pair, True, *LEAVE)
+        await pair.replica.close()
+        assert await leftovers.render(pair.config) == (
+            'DROP TABLE "public"."notes";\nALTER TABLE "public"."users" DROP COLUMN "name";\n'
+        )
+        assert len(await pair.rows(PENDING)) == 2
+        dropped = await leftovers.drop(pair.config)
+        assert [(d.what, d.rows) for d in dropped] == [("notes", 3), ("users.name", 3)]
+        assert dropped[0].file.read_text() == "id,owner,t\n1,1,x\n2,1,y\n3,3,z\n"
+        assert dropped[1].file.read_text() == "id,name\n1,ann\n2,bob\n3,cy\n"
+        assert await pair.rows(PENDING) == []
+        assert await value(database, "SELECT to_regclass('notes')") is None
+        await expect_followed(pair, "INSERT INTO users(id) VALUES (4)")
+        await pair.replica.close()
+        assert await leftovers.drop(pair.config) == []
+        assert await trail_breaks(pair.config, database) == []
+
+
+async def test_a_column_of_a_table_that_is_gone_goes_with_it(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, *FAMILY) as pair:
+        await migrate(pair, True, "DROP INDEX notes_by_t", "ALTER TABLE notes DROP COLUMN t", "DROP TABLE notes")
+        assert len(await pair.rows(PENDING)) == 2
+        await pair.replica.close()
+        assert [d.what for d in await leftovers.drop(pair.config)] == ["notes"]
+        assert await pair.rows(PENDING) == []
+
+
+async def test_what_sqlite_has_again_is_not_dropped(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, *FAMILY) as pair:
+        await migrate(pair, True, *LEAVE)
+        await pair.replica.close()
+        pair.app.execute("ALTER TABLE users ADD COLUMN name TEXT")
+        pair.app.execute("UPDATE users SET name = 'new' WHERE id = 1")
+        assert [d.what for d in await leftovers.drop(pair.config)] == ["notes"]
+        await pair.replica.sync()
+        assert await pair.rows(PENDING) == []
+        assert await pair.rows("SELECT name FROM users ORDER BY id") == [("new",), (None,), (None,)]
+
+
+async def test_nothing_is_dropped_while_a_daemon_is_at_work(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, *FAMILY) as pair:
+        await migrate(pair, True, *LEAVE)
+        with pytest.raises(AlreadyRunning, match="another daemon") as refused:
+            await leftovers.drop(pair.config)
+        assert "stop that daemon" in refused.value.remedy
+
+
+# --- cdc schema -------------------------------------------------------------------------------------------------------
+
+CATALOGUE = (
+    "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(adbin, adrelid) "
+    "FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
+    "LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum "
+    "WHERE c.relnamespace = 'public'::regnamespace ORDER BY 1, a.attnum"
+)
+
+
+async def test_the_schema_command_adds_what_the_source_gained_and_nothing_twice(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, *FAMILY) as pair:
+
+        async def catalogue() -> tuple[list[tuple[object, ...]], list[str]]:
+            return await pair.rows(CATALOGUE), await constraints(pair)
+
+        before = await catalogue()
+        assert await bootstrap.create_schema(pair.config) == []
+        assert await catalogue() == before
+        await pair.replica.close()
+        pair.app.execute("ALTER TABLE users ADD COLUMN size INTEGER NOT NULL DEFAULT 5")
+        pair.app.execute("CREATE INDEX by_size ON users(size)")
+        assert await bootstrap.create_schema(pair.config) == ["column size", "index by_size"]
+        after = await catalogue()
+        gained = [row for row in after[0] if row not in before[0]]
+        assert gained == [("by_size", "size", "bigint", False, None), ("users", "size", "bigint", True, "5")]
+        assert after[1] == before[1]
+        assert await bootstrap.create_schema(pair.config) == []
+        assert await catalogue() == after
+        await pair.replica.sync()
+        assert await pair.rows("SELECT size FROM users") == [(5,), (5,), (5,)]
+        await expect_followed(pair, "UPDATE users SET size = 6 WHERE id = 1")
+
+
+async def test_the_schema_command_makes_a_copy_anew_under_another_key(tmp_path: Path, database: str) -> None:
+    """What the refusal of another key tells to do."""
+    async with replicated(tmp_path, database, *FAMILY) as pair:
+        await pair.replica.close()
+        pair.app.execute("ALTER TABLE notes RENAME COLUMN id TO number")
+        await execute(database, "CREATE SCHEMA before; ALTER TABLE notes SET SCHEMA before")
+        assert "table notes" in await bootstrap.create_schema(pair.config)
+        await bootstrap.request_resync(pair.config)
+        await pair.replica.sync()
+        assert await pair.rows("SELECT number FROM notes ORDER BY 1") == [(1,), (2,), (3,)]
+        await expect_followed(pair, "INSERT INTO notes VALUES (8, 1, 'h')")

@@ -44,6 +44,7 @@ LAYERS = {
     "cdc.session": 4,
     "cdc.settling": 4,
     "cdc.following": 4,
+    "cdc.leftovers": 4,
     "cdc.trail": 4,
     "cdc.bootstrap": 4,
     "cdc.loading": 4,

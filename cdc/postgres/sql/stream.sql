@@ -1,7 +1,9 @@
 -- name: read
 SELECT source_path, target_schema, phase, seq, entry, snapshot_id, schema_version, resync,
-    coalesce(m.columns, '{}')::text AS columns, stopped_reason, unfinished
-FROM cdc.stream LEFT JOIN cdc.mapping AS m USING (source_id) WHERE source_id = $1
+    coalesce(m.columns, '{}')::text AS columns, stopped_reason,
+    -- An earlier version has no such column.
+    coalesce((to_jsonb(s) ->> 'unfinished')::boolean, false) AS unfinished
+FROM cdc.stream AS s LEFT JOIN cdc.mapping AS m USING (source_id) WHERE source_id = $1
 
 -- The transaction that applies changes stores how far it went, and the entry of the audit trail about it: all are there
 -- or nothing is. It stands after `WITH`, and after the parts that move rows when these are in the same statement: then

@@ -1,0 +1,105 @@
+"""What the application dropped goes from Postgres as well when the operator says so: saved to a file, then dropped.
+
+The daemon must be stopped or paused meanwhile: one that takes a column up again just now would write into nothing.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote as quote_name
+
+from cdc.config import Config
+from cdc.decisions import map_known, with_leftovers
+from cdc.faults import crash_point
+from cdc.model import SourceSchema, TargetTable
+from cdc.postgres import dropping, pending, position
+from cdc.postgres.catalogue import read_tables
+from cdc.postgres.connection import Connection, lock_source, translated
+from cdc.postgres.pending import Leftover
+from cdc.postgres.target import connected
+from cdc.sqlite import source as sqlite
+from cdc.sqlite.connection import not_set_up
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What went from Postgres, how many rows of it were saved, and where."""
+
+    what: str
+    rows: int
+    file: Path
+
+
+async def render(config: Config) -> str:
+    """The statements that `drop` would run, as text that psql runs; empty without leftovers."""
+    look = await _look(config)
+    async with connected(config, "schema") as connection:
+        found = await _waiting(connection, config, look)
+    return "".join(f"{dropping.statement(left, config.target.schema)};\n" for left in found)
+
+
+async def drop(config: Config) -> list[Dropped]:
+    """Save and drop every leftover that SQLite does not have again, in one transaction; returns what was dropped.
+
+    Raises `AlreadyRunning` while a daemon is at work, `TargetError` when other objects depend on one of them,
+    `TargetUnavailable` when somebody uses one of them for too long; then nothing was dropped.
+    """
+    look = await _look(config)
+    async with connected(config, "schema") as connection:
+        await lock_source(connection, look.source_id)
+        found = await _waiting(connection, config, look)
+        with translated("dropping what is left over"):
+            async with connection.transaction():
+                dropped = [await _drop(connection, config, look.source_id, left) for left in found]
+                await pending.forget_gone(connection, look.source_id, config.target.schema)
+                crash_point("pending.before_commit")
+        crash_point("pending.after_commit")
+    return dropped
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    source_id: str
+    schema: SourceSchema
+
+
+async def _look(config: Config) -> _Look:
+    look = await asyncio.to_thread(sqlite.look, config)
+    if look.capture is None:
+        raise not_set_up(config.source.path)
+    return _Look(look.capture.source_id, look.schema)
+
+
+async def _waiting(connection: Connection, config: Config, look: _Look) -> list[Leftover]:
+    """The leftovers that stand in Postgres and that SQLite does not have again, without the columns of whole tables."""
+    state = await position.read(connection, look.source_id)
+    if state is None:
+        raise position.never_loaded()
+    found = await pending.read(connection, look.source_id)
+    maps = map_known(look.schema, config, with_leftovers(state.columns, found))
+    fed = {(m.target, column) for m in maps for column in (None, *m.target_columns)}
+    whole = {left.target for left in found if left.column is None}
+    there = await read_tables(connection, config.target.schema, [left.target for left in found])
+    return [
+        left
+        for left in found
+        if (left.target, left.column) not in fed
+        and (left.column is None or left.target not in whole)
+        and _stands(left, there.get(left.target))
+    ]
+
+
+def _stands(left: Leftover, target: TargetTable | None) -> bool:
+    return target is not None and (left.column is None or target.column(left.column) is not None)
+
+
+async def _drop(connection: Connection, config: Config, source_id: str, left: Leftover) -> Dropped:
+    file = _file(config, left)
+    return Dropped(str(left), await dropping.drop(connection, source_id, config.target.schema, left, file), file)
+
+
+def _file(config: Config, left: Leftover) -> Path:
+    parts = [config.target.schema, left.target, *([left.column] if left.column else [])]
+    name = ".".join(quote_name(part, safe=" ") for part in parts)
+    return config.state.dir / "dropped" / f"{name}.{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.csv"

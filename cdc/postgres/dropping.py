@@ -1,0 +1,70 @@
+"""Dropping a leftover for good, in one transaction of the caller: locked, saved to a file, dropped, struck off."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from cdc.chain import entry
+from cdc.errors import TargetError, TargetUnavailable
+from cdc.model import TargetTable
+from cdc.postgres import audit, pending
+from cdc.postgres.catalogue import read_tables
+from cdc.postgres.connection import Connection
+from cdc.postgres.load import save_rows
+from cdc.postgres.pending import Leftover
+from cdc.quoting import qualified, quote
+
+LOCK_SECONDS: Final = 10.0  # for each table; who waits for a lock holds up everybody who comes after
+MOST_NAMED: Final = 5  # objects that stand in the way
+
+
+def statement(left: Leftover, schema: str) -> str:
+    """What drops it; never more than it."""
+    table = qualified(schema, left.target)
+    return f"DROP TABLE {table}" if left.column is None else f"ALTER TABLE {table} DROP COLUMN {quote(left.column)}"
+
+
+async def drop(connection: Connection, source_id: str, schema: str, left: Leftover, file: Path) -> int:
+    """Save it to a new file and drop it; returns how many rows were saved.
+
+    Raises `TargetUnavailable` when somebody uses the table for too long, `TargetError` when other objects depend on it.
+    """
+    await _lock(connection, qualified(schema, left.target))
+    target = (await read_tables(connection, schema, [left.target]))[left.target]
+    rows = await save_rows(connection, target, file, _columns(target, left))
+    try:
+        await connection.execute(statement(left, schema))
+    except asyncpg.DependentObjectsStillExistError as error:
+        raise TargetError(
+            f"{left} cannot be dropped in Postgres, other objects depend on it: {_named(error.detail)}",
+            remedy="drop or change them first; nothing was dropped",
+        ) from error
+    told = {"table": left.target, "column": left.column, "rows": rows, "file": str(file)}
+    await audit.append(connection, source_id, [entry("drop leftover", "done", told)])
+    await pending.forget(connection, source_id, left)
+    return rows
+
+
+async def _lock(connection: Connection, table: str) -> None:
+    try:
+        await connection.execute(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}")
+        await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+    except asyncpg.LockNotAvailableError as error:
+        raise TargetUnavailable(
+            f"table {table} in Postgres is used by somebody for longer than {LOCK_SECONDS:g} seconds",
+            remedy="nothing was dropped; try again, or see in pg_stat_activity who holds it",
+        ) from error
+
+
+def _columns(target: TargetTable, left: Leftover) -> Sequence[str] | None:
+    """A column is saved with the key that says whose it was, a table as a whole."""
+    return None if left.column is None else (*(c for c in target.primary_key if c != left.column), left.column)
+
+
+def _named(detail: str | None) -> str:
+    """The objects in the words of the server, which hold names and no values."""
+    lines = (detail or "it does not say which").splitlines()
+    more = f"; and {len(lines) - MOST_NAMED} more" if len(lines) > MOST_NAMED else ""
+    return "; ".join(lines[:MOST_NAMED]) + more
