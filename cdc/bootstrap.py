@@ -97,7 +97,11 @@ async def remove_older_snapshots(config: Config) -> list[str]:
 
     Only after a newer one was proven. Nothing is removed while Postgres cannot say which one it needs.
     """
-    older = older_than_newest(snapshots_folder(config), config.snapshot.keep) if config.snapshot.keep else []
+    older = (
+        older_than_newest(snapshots_folder(config), config.source.path, config.snapshot.keep)
+        if config.snapshot.keep
+        else []
+    )
     if not older or (needed := await _snapshots_in_use(config)) is None:
         return []
     removed = [found for found in older if found.manifest.id not in needed]
@@ -149,7 +153,7 @@ class _Absolute:
 
 def verified_snapshot(config: Config) -> Snapshot:
     """The newest snapshot, checked again; raises `SnapshotError` when there is none or it is damaged."""
-    found = latest(snapshots_folder(config))
+    found = latest(snapshots_folder(config), config.source.path)
     if found is None:
         raise SnapshotError("there is no snapshot yet", remedy="run `cdc snapshot` first")
     check(found)
@@ -165,7 +169,7 @@ def without_capture(snapshot: Snapshot) -> SnapshotError:
 
 def usable_snapshot(config: Config) -> Snapshot | None:
     """The newest snapshot when it is intact and its position stands in the file's changelog now, else None."""
-    found = latest(snapshots_folder(config))
+    found = latest(snapshots_folder(config), config.source.path)
     if found is None or not _intact(found):
         return None
     copy = open_copy(found.database)
@@ -231,7 +235,7 @@ async def build_plan(config: Config) -> Plan:
 @asynccontextmanager
 async def _copy_for_plan(config: Config) -> AsyncIterator[Path]:
     """The newest snapshot, or a copy for the time of the block."""
-    found = latest(snapshots_folder(config))
+    found = latest(snapshots_folder(config), config.source.path)
     if found is not None:
         yield found.database
         return

@@ -162,6 +162,14 @@ class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: Path | None = None  # a file with the JSON Schema of its documents
 
 
+class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A foreign key that the target is to have although SQLite declares none, or another one."""
+
+    columns: list[str]
+    table: str
+    on_delete: Literal["no action", "cascade", "set null"] = "no action"
+
+
 class TableOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the operator chose for one table. `key = "rowid"` keys it by rowid although it declares a primary key."""
 
@@ -171,6 +179,7 @@ class TableOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: Literal["declared", "rowid"] = "declared"
     target_key: list[str] = msgspec.field(default_factory=list)  # columns of the target that identify its rows
     columns: dict[str, ColumnOptions] = msgspec.field(default_factory=dict)
+    references: list[Reference] = msgspec.field(default_factory=list)
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -298,6 +307,7 @@ KINDS: Final[Mapping[object, tuple[str, object]]] = {
     Format: (f"one of {_listed(Format)}", "epoch ms"),
     OnInvalid: (f"one of {_listed(OnInvalid)}", "null"),
     Literal["keep", "null"]: ("`keep` or `null`", "null"),
+    Literal["no action", "cascade", "set null"]: ("`no action`, `cascade` or `set null`", "cascade"),
     Literal["refuse", "replace"]: ("`refuse` or `replace`", "replace"),
 }
 _LARGEST: Final = 10**15  # of any number: far beyond sense, and SQLite can still compute with it

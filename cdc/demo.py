@@ -30,6 +30,7 @@ LOOK_SECONDS: Final = 0.02
 END_SECONDS: Final = 10.0
 
 _FILES: Final = ("cdc.toml", "ytv2_migration_day.db")
+_SCHEMAS: Final = "schemas"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ def stage_folder(keep: Path | None) -> Iterator[Path]:
             place.mkdir(parents=True, exist_ok=True)
             for name in _FILES:
                 shutil.copyfile(folder("ytv2") / name, place / name)
+            shutil.copytree(folder("ytv2") / _SCHEMAS, place / _SCHEMAS)
         except OSError as error:
             raise UsageError(f"{place} cannot be written: {error.strerror}", remedy="name another folder") from None
         yield place

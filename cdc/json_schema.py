@@ -33,7 +33,7 @@ def read(section: str, path: Path) -> str:
     except ImportError:
         raise MappingError(
             f"{section}: `schema` needs a library that is not installed",
-            remedy="install the extra `schemas`: pip install 'cdc-sqlite-postgres[schemas]'",
+            remedy="install jsonschema-rs, which comes with this tool except on 32-bit ARM, or remove `schema`",
         ) from None
     except ValueError as error:
         # What the library says beyond its first line shows the schema around the place, which may be long.
@@ -60,7 +60,7 @@ def checked(form: Form, schema: str) -> Form:
 
 
 def _validator(schema: str) -> "Validator":
-    from jsonschema_rs import validator_for  # noqa: PLC0415 (an extra, for those who use schemas)
+    from jsonschema_rs import validator_for  # noqa: PLC0415 (only where a column has a schema)
 
     return validator_for(json.loads(schema), retriever=_never)
 

@@ -11,8 +11,17 @@ from typing import Final
 
 from cdc import json_schema
 from cdc.config import ColumnOptions, Config, TableOptions
-from cdc.mapping_checks import check, has, in_key, refuse_missing, refuse_twins, refuse_unknown, same
-from cdc.model import Affinity, Column, ColumnMap, KeyKind, Reading, SourceSchema, Table, TableMap
+from cdc.mapping_checks import (
+    check,
+    has,
+    in_key,
+    refuse_missing,
+    refuse_twins,
+    refuse_unfit_references,
+    refuse_unknown,
+    same,
+)
+from cdc.model import Affinity, Column, ColumnMap, KeyKind, Reading, Referring, SourceSchema, Table, TableMap
 from cdc.quoting import quote
 from cdc.type_names import canonical_type
 
@@ -103,6 +112,7 @@ def map_schema(
     refuse_missing(schema, config)
     maps = tuple(map_table(t, config, (profiles or {}).get(t.name)) for t in schema.tables)
     refuse_twins((m.target for m in maps), "tables")
+    refuse_unfit_references(maps)
     return maps
 
 
@@ -133,6 +143,7 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
         key=key,
         adopted=adopted,
         formats=config.formats.by_base(),
+        references=tuple(Referring(tuple(r.columns), r.table, r.on_delete.upper()) for r in options.references),
         crosswalk=key != own_key or any(c.reading != Reading() for c in columns if c.target in key),
     )
     check(mapped)

@@ -1,7 +1,7 @@
 """What a mapping must not ask for, each told with the section that asks for it. Pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cdc.config import Config, TableOptions
@@ -93,6 +93,50 @@ def check(mapped: TableMap) -> None:
             remedy=f"name the ones to leave out in `skip` of [tables.{table}]",
         )
     _check_key(mapped)
+    _check_references(mapped)
+
+
+def _check_references(mapped: TableMap) -> None:
+    section = f"[[tables.{mapped.source.name}.references]]"
+    for reference in mapped.references:
+        for name in reference.columns:
+            if name not in mapped.target_columns:
+                raise MappingError(
+                    f"{section}: `columns` names {name}, which is none of the table's columns in Postgres",
+                    remedy=f"{did_you_mean(name, mapped.target_columns)}name columns as they are called there",
+                )
+        if mapped.adopted:
+            raise MappingError(
+                f"{section}: the table was made by others, and gets no foreign keys",
+                remedy="remove it; the foreign keys that the table has in Postgres are followed",
+            )
+
+
+def refuse_unfit_references(maps: Sequence[TableMap]) -> None:
+    """Raises `MappingError` when a wanted foreign key has no table to refer to, or other columns than its key."""
+    by_name = {m.source.name.lower(): m for m in maps}
+    for mapped in maps:
+        section = f"[[tables.{mapped.source.name}.references]]"
+        for reference in mapped.references:
+            parent = by_name.get(reference.parent.lower())
+            if parent is None or parent.adopted:
+                raise MappingError(
+                    f"{section}: there is no table {reference.parent} that is replicated and made here",
+                    remedy=f"{did_you_mean(reference.parent, [m.source.name for m in maps])}name a table of the SQLite "
+                    "file in `table`",
+                )
+            ours, theirs = _types(mapped, reference.columns), _types(parent, parent.key)
+            if ours != theirs:
+                raise MappingError(
+                    f"{section}: columns of type {', '.join(ours)} cannot refer to the key of {reference.parent}, "
+                    f"which is {', '.join(theirs)}",
+                    remedy="name as many columns as that key has, of the same types",
+                )
+
+
+def _types(mapped: TableMap, names: Sequence[str]) -> list[str]:
+    types = {c.target: c.type for c in mapped.columns}
+    return [types[name] for name in names]
 
 
 def _check_key(mapped: TableMap) -> None:

@@ -285,6 +285,15 @@ class ColumnMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Referring:
+    """A foreign key that the operator wants: columns of the target that hold the key of a source table's target."""
+
+    columns: tuple[str, ...]
+    parent: str
+    on_delete: str
+
+
+@dataclass(frozen=True, slots=True)
 class TableMap:
     """A source table, its target and their columns. `key` are the target columns that hold the source key, in order;
     with a `crosswalk` they are columns that say nothing of it, and Postgres remembers which row is which.
@@ -301,6 +310,7 @@ class TableMap:
     adopted: bool = False
     formats: Mapping[str, str] = field(default_factory=dict)
     crosswalk: bool = False
+    references: tuple[Referring, ...] = ()
 
     @property
     def source_key_width(self) -> int:

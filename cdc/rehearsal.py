@@ -147,10 +147,9 @@ class _Notes:
         while not settled:
             settled = True
             for link in found:
-                columns = _source_names(link.child, link.columns)
-                parent_columns = _source_names(link.parent, link.parent_columns)
-                why = Rejection(", ".join(columns), Reason.ORPHAN, _orphan(link), _ORPHAN_REMEDY)
-                while keys := self._kept_out.orphans(link.child, columns, link.parent, parent_columns):
+                columns = ", ".join(_source_names(link.child, link.columns))
+                why = Rejection(columns, Reason.ORPHAN, _orphan(link), _ORPHAN_REMEDY)
+                while keys := self._kept_out.orphans(link.child, link.columns, link.parent, link.parent_columns):
                     self.add(link.child, [(key, why) for key in keys])
                     settled = False
 

@@ -18,6 +18,7 @@ from cdc.config import (
     Expectation,
     Formats,
     Metrics,
+    Reference,
     Replicate,
     Snapshot,
     Source,
@@ -44,10 +45,11 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
     ("[formats]", Formats),
     ("[tables.NAME]", TableOptions),
     ("[tables.NAME.columns.COLUMN]", ColumnOptions),
+    ("[[tables.NAME.references]]", Reference),
 ]
 
 # Keys that are sections of their own.
-OWN_SECTIONS: Final = ("tables.NAME.columns", "verify.expect")
+OWN_SECTIONS: Final = ("tables.NAME.columns", "tables.NAME.references", "verify.expect")
 
 # Said beside the struct's own docstrings: what each key means to the operator, with its unit.
 KEYS: Final = {
@@ -90,6 +92,10 @@ KEYS: Final = {
     "tables.NAME.target_key": "The columns, by their names in Postgres, that identify the rows there, where they are "
     "not those that do in SQLite. See [keys of another kind](adopting.md#keys-of-another-kind).",
     "tables.NAME.key": "`declared` uses the primary key; `rowid` the rowid although a primary key is declared.",
+    "tables.NAME.references.columns": "The columns that refer, by their names in Postgres.",
+    "tables.NAME.references.table": "The table of the SQLite file to whose key in Postgres they refer.",
+    "tables.NAME.references.on_delete": "What Postgres does with these rows when the one that they refer to is deleted "
+    "there. While SQLite is followed, rows whose parent is gone wait in quarantine.",
     "tables.NAME.columns.COLUMN.target": "The column's name in Postgres.",
     "tables.NAME.columns.COLUMN.type": "The column's type in Postgres, instead of what its declaration leads to.",
     "tables.NAME.columns.COLUMN.expression": "SQLite SQL that computes the value; for columns that only Postgres has.",

@@ -48,6 +48,6 @@ def _known_tables(config: Config) -> list[str]:
     from cdc.sqlite.catalogue import OURS
     from cdc.sqlite.snapshot import latest
 
-    newest = latest(snapshots_folder(config))
+    newest = latest(snapshots_folder(config), config.source.path)
     names = newest.manifest.tables if newest else ()
     return [name for name in names if config.replicate.wants(name) and not name.startswith(OURS)]

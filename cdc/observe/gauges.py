@@ -106,7 +106,7 @@ class Gauges(Collector):
 
 
 def _newest(config: Config) -> Manifest | None:
-    found = latest(config.state.dir / "snapshots")
+    found = latest(config.state.dir / "snapshots", config.source.path)
     return found.manifest if found else None
 
 

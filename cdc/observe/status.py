@@ -283,7 +283,7 @@ async def gather(config: Config, target: Target, limits: Limits = Limits()) -> S
     told = await read_target(config, target, source.source_id, daemon_runs=shown is not None)
     if source.capture_installed and told.stream and told.stream.seq is not None:
         source = await asyncio.to_thread(read_source, config.source, told.stream.seq)
-    newest = latest(config.state.dir / "snapshots")
+    newest = latest(config.state.dir / "snapshots", config.source.path)
     return Status(
         at=datetime.now(UTC),
         source=source,

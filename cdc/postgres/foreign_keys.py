@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cdc.model import ColumnMap, ForeignKey, TableMap
+from cdc.model import ColumnMap, ForeignKey, Referring, TableMap
 from cdc.postgres.indexes import COARSER, DEFERRABLE, constraint, ordinary_index, plain_column
 from cdc.postgres.script import Made, Names, Note, Statement
 from cdc.postgres.translate import Untranslatable
@@ -25,11 +25,16 @@ class Link:
 def links(maps: Sequence[TableMap]) -> Iterator[Link | Note]:
     """The foreign keys between mapped tables that the target can have, and why it cannot have the others.
 
-    An adopted child has those that its own makers gave it.
+    Those of the configuration come first, and take the place of one that SQLite declares over the same columns. An
+    adopted child has those that its own makers gave it.
     """
     by_name = {m.source.name.lower(): m for m in maps}
     for child in (m for m in maps if not m.adopted):
+        wanted = [_wanted(child, r, by_name[r.parent.lower()]) for r in child.references if r.parent.lower() in by_name]
+        yield from wanted
         for key in child.source.foreign_keys:
+            if any(_same(link, child, key) for link in wanted):
+                continue
             label = f"foreign key ({', '.join(key.columns)}) to {key.parent}"
             try:
                 link = _link(child, key, by_name.get(key.parent.lower()))
@@ -50,6 +55,17 @@ def _link(child: TableMap, key: ForeignKey, parent: TableMap | None) -> Link:
     columns, parent_columns = tuple(c.target for c, _ in pairs), tuple(p.target for _, p in pairs)
     _require_unique(parent, parent_columns)
     return Link(child, columns, parent, parent_columns, _action(key.on_delete), _action(key.on_update))
+
+
+def _wanted(child: TableMap, reference: Referring, parent: TableMap) -> Link:
+    """A foreign key of the configuration, whose columns and types are checked there."""
+    return Link(child, reference.columns, parent, parent.key, reference.on_delete, "NO ACTION")
+
+
+def _same(link: Link, child: TableMap, key: ForeignKey) -> bool:
+    columns = [plain_column(child, name) for name in key.columns]
+    targets = [c.target for c in columns if c]
+    return link.parent.source.name.lower() == key.parent.lower() and set(targets) == set(link.columns)
 
 
 def _action(action: str) -> str:

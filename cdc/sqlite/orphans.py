@@ -37,14 +37,15 @@ class KeptOut:
     ) -> list[KeyValues]:
         """Keys of children that do not stay behind yet but whose parent is missing or does; a bounded number.
 
-        Columns are named as in SQLite.
+        Columns are named as in Postgres.
         """
-        there = " AND ".join(f"c.{quote(c)} IS NOT NULL" for c in columns)
-        refers = " AND ".join(f"p.{quote(p)} = c.{quote(c)}" for c, p in zip(columns, parent_columns, strict=True))
-        key = ", ".join(f"c.{quote(name)}" for name in child.source.key.columns)
+        places = range(1, len(columns) + 1)
+        there = " AND ".join(f"c.r{n} IS NOT NULL" for n in places)
+        refers = " AND ".join(f"p.r{n} = c.r{n}" for n in places)
         sql = (
-            f"SELECT {key} FROM {quote(child.source.name)} AS c WHERE {there} AND NOT {self._is_noted(child, 'c')} "
-            f"AND NOT EXISTS (SELECT 1 FROM {quote(parent.source.name)} AS p WHERE {refers} "
+            f"SELECT {', '.join(f'c.{k}' for k in _columns(child))} FROM ({_rows(child, columns)}) AS c "
+            f"WHERE {there} AND NOT {self._is_noted(child, 'c')} "
+            f"AND NOT EXISTS (SELECT 1 FROM ({_rows(parent, parent_columns)}) AS p WHERE {refers} "
             f"AND NOT {self._is_noted(parent, 'p')}) LIMIT {FOUND_AT_ONCE}"
         )
         with translated(f"looking for orphans of {child.source.name}"):
@@ -54,11 +55,17 @@ class KeptOut:
         return f"temp.{self._names[mapped.source.name]}"
 
     def _is_noted(self, mapped: TableMap, alias: str) -> str:
-        same = " AND ".join(
-            f"k.{ours} IS {alias}.{quote(theirs)}"
-            for ours, theirs in zip(_columns(mapped), mapped.source.key.columns, strict=True)
-        )
+        same = " AND ".join(f"k.{key} IS {alias}.{key}" for key in _columns(mapped))
         return f"EXISTS (SELECT 1 FROM {self._name(mapped)} AS k WHERE {same})"
+
+
+def _rows(mapped: TableMap, columns: Sequence[str]) -> str:
+    """A query for the key of each row, `k1` and so on, and some columns as they go to Postgres, `r1` and so on."""
+    own = quote(mapped.source.name)
+    expressions = {c.target: c.expression for c in mapped.columns}
+    keys = (f"{own}.{quote(c)} AS {k}" for c, k in zip(mapped.source.key.columns, _columns(mapped), strict=True))
+    values = (f"({expressions[name]}) AS r{n}" for n, name in enumerate(columns, 1))
+    return f"SELECT {', '.join([*keys, *values])} FROM {own}"
 
 
 def _columns(mapped: TableMap) -> list[str]:

@@ -131,22 +131,23 @@ def open_snapshot(folder: Path) -> Snapshot:
     return Snapshot(folder, database, manifest)
 
 
-def latest(snapshots: Path) -> Snapshot | None:
-    """The newest complete snapshot under a folder, or None; half-made ones are passed over."""
-    names = sorted((path.name for path in _folders(snapshots)), reverse=True)
-    for name in names:
-        with suppress(SnapshotError):
-            return open_snapshot(snapshots / name)
-    return None
+def latest(snapshots: Path, source: Path) -> Snapshot | None:
+    """The newest complete snapshot of a SQLite file under a folder, or None; half-made ones are passed over."""
+    return next(_of(snapshots, source), None)
 
 
-def older_than_newest(snapshots: Path, keep: int) -> list[Snapshot]:
-    """Complete snapshots beyond the newest `keep`, the oldest first."""
-    found = []
-    for name in sorted(path.name for path in _folders(snapshots)):
+def older_than_newest(snapshots: Path, source: Path, keep: int) -> list[Snapshot]:
+    """Complete snapshots of a SQLite file beyond the newest `keep`, the oldest first."""
+    return list(_of(snapshots, source))[keep:][::-1]
+
+
+def _of(snapshots: Path, source: Path) -> Iterator[Snapshot]:
+    """The newest first. A folder may hold those of other files too, which must not be taken for this one's."""
+    for name in sorted((path.name for path in _folders(snapshots)), reverse=True):
         with suppress(SnapshotError):
-            found.append(open_snapshot(snapshots / name))
-    return found[: max(0, len(found) - keep)]
+            found = open_snapshot(snapshots / name)
+            if found.manifest.source == str(source.resolve()):
+                yield found
 
 
 def check(snapshot: Snapshot) -> None:

@@ -69,7 +69,9 @@ def test_the_demo_tells_the_story_and_leaves_nothing_but_what_is_to_be_kept(tmp_
         assert told in out
     assert list(temporary.iterdir()) == []
     assert list(of_folder(kept)) == []
-    assert {found.name for found in kept.iterdir()} == {".cdc", "cdc.toml", "daemon.log", "ytv2_migration_day.db"}
+    assert {found.name for found in kept.iterdir()} == {
+        *(".cdc", "cdc.toml", "daemon.log", "schemas", "ytv2_migration_day.db")
+    }
 
 
 @pytest.mark.slow
@@ -96,6 +98,7 @@ def test_a_folder_with_something_in_it_is_not_used(tmp_path: Path, temporary: Pa
 async def test_every_row_arrives_under_the_sample_configuration(tmp_path: Path, database: str) -> None:
     for name in ("cdc.toml", "ytv2_migration_day.db"):
         shutil.copyfile(folder("ytv2") / name, tmp_path / name)
+    shutil.copytree(folder("ytv2") / "schemas", tmp_path / "schemas")
     config = msgspec.structs.replace(load_config(tmp_path / "cdc.toml"), target=Target(database))
     await up(config)
     report = await verify(config, None, False, Silent())

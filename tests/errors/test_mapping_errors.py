@@ -80,6 +80,38 @@ def test_a_key_in_postgres_that_is_no_column_there(cut_off: Site) -> None:
     assert accepted(cut_off)
 
 
+# --- foreign keys of the operator's own --------------------------------------------------------------------------------
+
+
+def with_reference(site: Site, column: str, table: str, *more: str) -> None:
+    site.configure("[[tables.t.references]]", f"columns = ['{column}']", f"table = '{table}'", *more)
+
+
+def test_a_reference_of_a_column_that_is_not_there(cut_off: Site) -> None:
+    with_reference(cut_off, "nope", "t")
+    refused_everywhere(cut_off, "{section}: `columns` names {name}, which is none of the table's columns in Postgres")
+
+
+def test_a_reference_to_a_table_that_is_not_there(cut_off: Site) -> None:
+    with_reference(cut_off, "v", "tt")
+    refused_everywhere(cut_off, "{section}: there is no table {parent} that is replicated and made here")
+    assert "did you mean `t`?" in remedy_of(cut_off)
+
+
+def test_a_reference_to_a_key_of_another_type(cut_off: Site) -> None:
+    with_reference(cut_off, "v", "t")
+    refused_everywhere(
+        cut_off, "{section}: columns of type {join} cannot refer to the key of {parent}, which is {join}"
+    )
+    with_reference(cut_off, "id", "t", "on_delete = 'cascade'")
+    assert accepted(cut_off)
+
+
+def test_a_reference_of_a_table_that_others_made(cut_off: Site) -> None:
+    with_reference(cut_off, "id", "t", "[tables.t]", "adopt = true")
+    refused(cut_off, ["snapshot"], "{section}: the table was made by others, and gets no foreign keys", ExitCode.CONFIG)
+
+
 # --- JSON Schemas -----------------------------------------------------------------------------------------------------
 
 

@@ -210,13 +210,13 @@ def test_a_damaged_source_gives_no_snapshot(source: Path, snapshots: Path) -> No
         app.execute("UPDATE sqlite_schema SET sql = 'CREATE INDEX by_balance ON account(id)' WHERE name = 'by_balance'")
     with pytest.raises(SnapshotError, match="does not pass integrity_check"):
         snapshot.take(source, snapshots, max_writer_pause_seconds=PATIENT)
-    assert snapshot.latest(snapshots) is None
+    assert snapshot.latest(snapshots, source) is None
 
 
 def test_a_missing_source_gives_no_snapshot(tmp_path: Path, snapshots: Path) -> None:
     with pytest.raises(SourceUnavailable):
         snapshot.take(tmp_path / "missing.db", snapshots, max_writer_pause_seconds=PATIENT)
-    assert snapshot.latest(snapshots) is None
+    assert snapshot.latest(snapshots, tmp_path / "missing.db") is None
 
 
 # --- the pause of a rollback-journal writer ---------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def test_a_copy_that_would_hold_up_the_writer_for_too_long_is_refused(tmp_path: 
         snapshot.take(source, snapshots, max_writer_pause_seconds=0.001)
     for word in ("max_writer_pause_seconds", "[snapshot]", "stop the application", "WAL"):
         assert word in refused.value.remedy
-    assert snapshot.latest(snapshots) is None
+    assert snapshot.latest(snapshots, source) is None
 
 
 def test_a_copy_that_takes_longer_than_estimated_is_given_up(
@@ -242,7 +242,7 @@ def test_a_copy_that_takes_longer_than_estimated_is_given_up(
 
     with pytest.raises(SnapshotError, match="was given up because it held up its writer"):
         snapshot.take(source, snapshots, max_writer_pause_seconds=PATIENT, progress=an_hour_passes)
-    assert snapshot.latest(snapshots) is None
+    assert snapshot.latest(snapshots, source) is None
     assert list(snapshots.glob("*Z-*")) == []
 
 
@@ -296,16 +296,20 @@ def test_a_folder_with_a_manifest_that_makes_no_sense_is_no_snapshot(taken: Snap
     (taken.folder / "manifest.json").write_text(content)
     with pytest.raises(SnapshotError, match="cannot be read"):
         snapshot.open_snapshot(taken.folder)
-    assert snapshot.latest(taken.folder.parent) is None
+    assert snapshot.latest(taken.folder.parent, Path(taken.manifest.source)) is None
 
 
-def test_the_latest_is_the_newest_complete_one(source: Path, snapshots: Path) -> None:
-    assert snapshot.latest(snapshots) is None
+def test_the_latest_is_the_newest_complete_one_of_a_file(source: Path, snapshots: Path, tmp_path: Path) -> None:
+    assert snapshot.latest(snapshots, source) is None
     older = snapshot.take(source, snapshots, max_writer_pause_seconds=PATIENT)
     newer = snapshot.take(source, snapshots, max_writer_pause_seconds=PATIENT)
-    assert snapshot.latest(snapshots) == newer
+    assert snapshot.latest(snapshots, source) == newer
     (newer.folder / "manifest.json").unlink()
-    assert snapshot.latest(snapshots) == older
+    assert snapshot.latest(snapshots, source) == older
+    other = snapshot.take(make_source(tmp_path / "other.db", "wal"), snapshots, max_writer_pause_seconds=PATIENT)
+    assert snapshot.latest(snapshots, source) == older
+    assert snapshot.latest(snapshots, tmp_path / "other.db") == other
+    assert snapshot.older_than_newest(snapshots, source, 1) == []
 
 
 def test_killed_before_the_manifest_leaves_nothing_to_find_and_the_next_sweeps_it(
@@ -315,10 +319,10 @@ def test_killed_before_the_manifest_leaves_nothing_to_find_and_the_next_sweeps_i
     command = [sys.executable, "-c", TAKE, str(source), str(snapshots)]
     assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
     (half_made,) = snapshots.glob("*Z-*")
-    assert snapshot.latest(snapshots) is None
+    assert snapshot.latest(snapshots, source) is None
     taken = snapshot.take(source, snapshots, max_writer_pause_seconds=PATIENT)
     assert not half_made.exists()
-    assert snapshot.latest(snapshots) == taken
+    assert snapshot.latest(snapshots, source) == taken
 
 
 def test_two_snapshots_are_not_taken_into_one_folder_at_a_time(tmp_path: Path, snapshots: Path) -> None:
