@@ -80,7 +80,7 @@ def test_a_key_in_postgres_that_is_no_column_there(cut_off: Site) -> None:
     assert accepted(cut_off)
 
 
-# --- foreign keys of the operator's own --------------------------------------------------------------------------------
+# --- foreign keys of the operator -------------------------------------------------------------------------------------
 
 
 def with_reference(site: Site, column: str, table: str, *more: str) -> None:
@@ -101,7 +101,7 @@ def test_a_reference_to_a_table_that_is_not_there(cut_off: Site) -> None:
 def test_a_reference_to_a_key_of_another_type(cut_off: Site) -> None:
     with_reference(cut_off, "v", "t")
     refused_everywhere(
-        cut_off, "{section}: columns of type {join} cannot refer to the key of {parent}, which is {join}"
+        cut_off, "{section}: columns of type {ours} cannot refer to the key of {parent}, which is {theirs}"
     )
     with_reference(cut_off, "id", "t", "on_delete = 'cascade'")
     assert accepted(cut_off)
