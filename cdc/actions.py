@@ -76,6 +76,12 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "take up again": _step(
         "a column or table that was left over is fed again", table="the target", column="null for the whole table"
     ),
+    "pause": _step(
+        "`cdc pause`",
+        release_triggers="whether the triggers were to be taken out",
+        triggers="how many were taken out of the SQLite file",
+    ),
+    "resume": _step("`cdc resume`"),
     "apply pending": _step("`cdc schema --apply-pending`", dropped="what was dropped"),
     "drop leftover": _step(
         "a column or table that was left over was saved and dropped, in the transaction that has this entry",

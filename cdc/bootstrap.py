@@ -330,6 +330,18 @@ def remove_capture(config: Config) -> bool:
         return triggers.remove(connection)
 
 
+def release_triggers(config: Config) -> int:
+    """Take the triggers out of the file, but not what was logged; returns how many there were."""
+    with sqlite.opened(config) as connection:
+        return triggers.release(connection)
+
+
+def require_capture(config: Config) -> None:
+    """Raises `SourceError` when the file was never set up."""
+    if sqlite.look(config).capture is None:
+        raise not_set_up(config.source.path)
+
+
 async def retry_quarantined(config: Config, table: str | None) -> int:
     """Log quarantined keys again, of one source table or all, so that the daemon tries them; returns how many."""
     look = await asyncio.to_thread(sqlite.look, config)

@@ -117,6 +117,17 @@ class AlreadyRunning(TargetError):
     """Another daemon holds this source's lock."""
 
 
+class Paused(CdcError):
+    """Replication is held by `cdc pause`, and this cannot be done meanwhile."""
+
+
+class StillWorking(CdcError):
+    """What was asked for has begun and is not done yet: wait."""
+
+    policy = Policy.RETRY
+    exit_code = ExitCode.UNAVAILABLE
+
+
 class MappingError(CdcError):
     """A table or column cannot be mapped as configured."""
 

@@ -29,6 +29,8 @@ CRASH_POINTS: Final = (
     "leftover.after_commit",
     "pending.before_commit",
     "pending.after_commit",
+    "release.before_commit",
+    "release.after_commit",
     "resync.before_adopt",
     "resync.before_position",
     "apply.after_stage",

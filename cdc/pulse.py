@@ -76,6 +76,8 @@ def words(vitals: Vitals) -> str:
             return f"first copy: {vitals.stage}"
         case Doing.WAITING:
             return f"waiting for {vitals.waits_for or 'another attempt'}: {redact(vitals.last_error or '')}"
+        case Doing.PAUSED:
+            return "paused: `cdc resume` lets it go on"
         case Doing.STREAMING:
             return f"following the application: {_progress(vitals)}"
         case Doing.STOPPING:

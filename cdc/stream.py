@@ -7,6 +7,7 @@ from typing import Final
 
 from loguru import logger
 
+from cdc import pausing
 from cdc.config import Config
 from cdc.errors import CaptureLost, CdcError
 from cdc.faults import stall_point
@@ -14,11 +15,12 @@ from cdc.postgres.target import Target
 from cdc.retry import is_transient, retrying
 from cdc.session import Session
 from cdc.sqlite.watch import Watch
-from cdc.vitals import Vitals
+from cdc.vitals import Doing, Vitals
 
 LOOK_AGAIN_SECONDS: Final = 0.02  # in WAL a file event comes before the commit can be seen, by up to 9 ms measured
 LOOK_AGAIN_EVERY_SECONDS: Final = 0.001  # uvloop takes less for nothing, and would spin
 LONGEST_REST_SECONDS: Final = 10.0  # whatever `poll_seconds` is: a heartbeat is due, and a sign of life
+PAUSE_LOOK_SECONDS: Final = 0.25  # how long the end of a pause can go unseen
 FIRST_ATTEMPTS: Final = 3  # a daemon that never got going says why and ends; one that did tries for ever
 
 SessionWork = Callable[[Session], Awaitable[bool | None]]
@@ -35,7 +37,7 @@ class Reload:
 class Stream:
     """Replicates one source for as long as it runs. Holds no state that cannot be read again from the databases.
 
-    `on_began` is called once, when both databases are open and settled for the first time.
+    `on_began` is called once, when both databases are open and settled for the first time, or somebody holds it before.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class Stream:
         self._session: Session | None = None
         self._reload: Reload | None = None
         self._stirred_at = 0.0
-        self._began = False
+        self._began = self._ready = False
         self._failed_at: float | None = None
 
     async def run(self, stop: asyncio.Event, *, until_idle: bool = False) -> None:
@@ -61,6 +63,12 @@ class Stream:
         self._watch.start()
         try:
             while not stop.is_set():
+                if pausing.is_held(self._config):
+                    await self._pause(until_idle=until_idle)
+                    continue
+                if self.vitals.doing is Doing.PAUSED:
+                    logger.info("the pause is over")
+                    self.vitals.doing = Doing.STARTING
                 attempts = None if self._began else FIRST_ATTEMPTS
                 if await retrying(self._step, attempts, give_up=stop):
                     self._stirred_at = time.monotonic()
@@ -94,9 +102,28 @@ class Stream:
         """Whether both databases were open and settled once."""
         return self._began
 
+    async def _pause(self, *, until_idle: bool) -> None:
+        """Let go of both databases, and look again soon; the watch is no connection."""
+        note = pausing.read(self._config)
+        if until_idle and note:
+            raise note.error()
+        await self._close()
+        if self.vitals.doing is not Doing.PAUSED:
+            logger.info("paused; `cdc resume` lets it go on")
+        self.vitals.paused()
+        self._say_ready()
+        await self._watch.wait(PAUSE_LOOK_SECONDS)
+
+    def _say_ready(self) -> None:
+        if not self._ready:
+            self._ready = True
+            self._on_began()
+
     async def _step(self) -> bool:
-        """Move Postgres to the newest state of SQLite; False when it is there already."""
+        """Move Postgres to the newest state of SQLite; False when it is there already, or cannot be moved there now."""
         stall_point("loop.step")
+        if pausing.is_held(self._config):
+            return True  # also between two attempts: the loop sees to it
         moved = bool(await self._in_session(_drain_and_tidy))
         if self._session is not None and self._session.outdated:
             await self._close()
@@ -156,9 +183,8 @@ class Stream:
 
     def _opened(self, session: Session) -> None:
         self.vitals.opened(session.position.seq)
-        if not self._began:
-            self._began = True
-            self._on_began()
+        self._began = True
+        self._say_ready()
         if self._failed_at is not None:
             logger.bind(away_seconds=round(time.monotonic() - self._failed_at, 1)).info("replication goes on")
             self._failed_at = None

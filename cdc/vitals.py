@@ -14,12 +14,16 @@ from cdc.model import AppliedBatch
 
 
 class Doing(StrEnum):
-    """What the daemon is doing now; `WAITING` is for a database that cannot be reached, `LOADING` the first copy."""
+    """What the daemon is doing now; `WAITING` is for a database that cannot be reached, `LOADING` the first copy.
+
+    `PAUSED` is for a person who held it.
+    """
 
     STARTING = "starting"
     LOADING = "loading"
     STREAMING = "streaming"
     WAITING = "waiting"
+    PAUSED = "paused"
     STOPPING = "stopping"
 
 
@@ -119,6 +123,12 @@ class Vitals:
         self._turned()
         for listener in self.listeners:
             listener.failed(error)
+
+    def paused(self) -> None:
+        """Somebody holds the daemon, and it has let go of both databases."""
+        self.behind_since, self.last_error, self.attempts, self.waits_for = None, None, 0, None
+        self._turn_to(Doing.PAUSED)
+        self.beat()
 
     def _turn_to(self, doing: Doing) -> None:
         if self.doing is not Doing.STOPPING:

@@ -14,6 +14,7 @@ from cdc.cli.completion import completion
 from cdc.cli.demo import demo
 from cdc.cli.failure import report
 from cdc.cli.init import init
+from cdc.cli.pause import pause, resume
 from cdc.cli.session import Session, terminable
 from cdc.cli.unit import unit
 from cdc.cli.verify import verify
@@ -61,6 +62,7 @@ def cli(
 cli.add_under("Before", demo, init, phases.plan)
 cli.add_under("Phases 0 and 1, the copy", phases.snapshot, phases.schema, phases.load)
 cli.add_under("Phase 2, following", run.up, run.run, unit, status.status, verify, quarantine.quarantine)
+cli.add_under("Upgrades of the application", pause, resume)
 cli.add_under("The way back", safety.restore, safety.cleanup)
 cli.add_under("At any time", audit, completion)
 

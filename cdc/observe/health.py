@@ -27,7 +27,7 @@ class Health:
 
     @property
     def healthy(self) -> bool:
-        """Whether changes flow."""
+        """Whether changes flow, or wait because somebody holds them."""
         return self.reason is None
 
     def to_json(self) -> dict[str, Any]:
@@ -55,6 +55,8 @@ def _reason(vitals: Vitals, lag: float | None, max_lag_seconds: float | None) ->
         return _NOT_YET[vitals.doing]
     if vitals.silent_seconds > SILENT_SECONDS:
         return f"the loop has been silent for {vitals.silent_seconds:.0f} seconds"
+    if vitals.doing is Doing.PAUSED:
+        return None  # somebody wants it so
     if max_lag_seconds is not None and lag is not None and lag > max_lag_seconds:
         return f"the lag of {lag:.0f} seconds is over the limit of {max_lag_seconds:g}"
     return None

@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
+
+from cdc import pausing
 from cdc.config import Config
 from cdc.errors import ExitCode
 from cdc.observe import presence, state_folder
@@ -54,6 +57,7 @@ class Status:
     presence: Presence | None = None
     snapshot: Manifest | None = None
     limits: Limits = Limits()
+    pause: pausing.Note | None = None
 
     @property
     def phase(self) -> str:
@@ -133,11 +137,15 @@ class Status:
 
     def _daemon_warnings(self) -> list[Warned]:
         found, stream = [], self.target.stream
+        if self.pause:
+            without = ", without triggers in the file" if self.pause.released else ""
+            what = f"replication is paused since {self.pause.since} by {self.pause.by}{without}"
+            found.append(Warned(what, "let it go on when the upgrade is done: `cdc resume`"))
         if self.phase == REPLICATE and self.daemon_runs is False:
             found.append(Warned("the daemon is not running", "start it: `systemctl start cdc`, or `cdc run`"))
         if self.presence and self.presence.doing == Doing.WAITING and not self.unreachable:
             found.append(Warned(f"the daemon waits: {self.presence.error}", "wait: it tries again by itself"))
-        if self.daemon_runs and stream and (stream.heartbeat_age or 0) > NO_SIGN_SECONDS:
+        if self.daemon_runs and not self.pause and stream and (stream.heartbeat_age or 0) > NO_SIGN_SECONDS:
             found.append(
                 Warned(
                     f"the daemon has shown no sign of life for {(stream.heartbeat_age or 0) / 60:.0f} minutes",
@@ -210,6 +218,7 @@ class Status:
             "lag": {"changes": self.lag_changes, "seconds": self.lag_seconds},
             **self._target_json(),
             "activity": self._activity_json(),
+            "paused": msgspec.to_builtins(self.pause),
             "state": {
                 "dir": str(self.folder.path),
                 "bytes": dict(self.folder.parts),
@@ -292,4 +301,5 @@ async def gather(config: Config, target: Target, limits: Limits = Limits()) -> S
         presence=shown,
         snapshot=newest.manifest if newest else None,
         limits=limits,
+        pause=await asyncio.to_thread(pausing.read, config),
     )

@@ -258,7 +258,7 @@ async def lock_source(connection: Connection, source_id: str) -> None:
     held_by = f"{holder['application_name']} since {holder['backend_start']:%Y-%m-%d %H:%M:%S} UTC" if holder else "?"
     raise AlreadyRunning(
         f"another daemon replicates this source already: {held_by}",
-        remedy="stop that daemon first; one source has one daemon",
+        remedy="stop that daemon first, or hold it with `cdc pause`; one source has one daemon",
     )
 
 

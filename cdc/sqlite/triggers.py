@@ -176,6 +176,23 @@ def remove(connection: apsw.Connection) -> bool:
         return True
 
 
+def release(connection: apsw.Connection) -> int:
+    """Takes the triggers out of the file in one transaction and leaves the rest; returns how many there were.
+
+    What is written from then on is not captured; whoever looks next finds that, and has every table compared.
+    """
+    with translated("taking the triggers out"):
+        refuse_namesakes(connection)
+        ours = [name for kind, name in _ours(connection) if kind == "TRIGGER"]
+        if ours:
+            with _write_transaction(connection):
+                for name in ours:
+                    connection.execute(f"DROP TRIGGER IF EXISTS {quote(name)}")
+                crash_point("release.before_commit")
+            crash_point("release.after_commit")
+        return len(ours)
+
+
 # rowid shows a trigger that was dropped and created anew with the same text, which leaves a gap in what was logged.
 _SIGNATURE: Final = """
 SELECT (SELECT schema_version FROM pragma_schema_version), group_concat(entry, char(10)) FROM (

@@ -17,6 +17,7 @@ from comparison import Comparison
 from harness import Daemon, application, make_config, up, wait_until_caught_up
 from tallies import trail_breaks
 
+from cdc import pausing
 from cdc.config import Config
 from cdc.faults import CRASH_POINTS
 
@@ -104,6 +105,7 @@ def _first(point: str) -> Case:
 
 
 DROPPING: Final = ("schema", "--apply-pending")
+RELEASING: Final = ("pause", "--release-triggers")
 RESYNC: Final = ("load", "--resync")
 CASES: Final = [
     *map(_first, ("capture.before_commit", "capture.after_commit")),
@@ -130,6 +132,7 @@ CASES: Final = [
     Case("apply.after_commit", LEAVE),
     Case("pending.before_commit", LEAVE, command=DROPPING, followed=True),
     Case("pending.after_commit", LEAVE, command=DROPPING, followed=True),
+    *[Case(f"release.{place}_commit", FEW, command=RELEASING) for place in ("before", "after")],
     Case("apply.after_stage", DRIFT),
     Case("apply.before_commit", DRIFT),
     Case("apply.after_commit", DRIFT),
@@ -160,6 +163,7 @@ async def test_killed_at_a_point_and_started_again_nothing_is_lost(case: Case, t
     with Daemon(config, case.command, {"CDC_CRASH_AT": case.point}) as daemon:
         assert daemon.wait(30) == -signal.SIGKILL, f"{case.point} was not reached:\n{daemon.words()}"
     app.execute(MEANWHILE)
+    pausing.let_go(config)  # where the command that died was to hold the daemon, as `cdc resume` does
     with Daemon(config, ("up",)) as daemon:
         await wait_until_caught_up(config, database, daemon=daemon)
         app.execute("INSERT INTO note(k, v, n) VALUES ('after', 2.5, 78)")

@@ -392,7 +392,7 @@ async def test_nothing_is_dropped_while_a_daemon_is_at_work(tmp_path: Path, data
         await migrate(pair, True, *LEAVE)
         with pytest.raises(AlreadyRunning, match="another daemon") as refused:
             await leftovers.drop(pair.config)
-        assert "stop that daemon" in refused.value.remedy
+        assert "cdc pause" in refused.value.remedy
 
 
 # --- cdc schema -------------------------------------------------------------------------------------------------------

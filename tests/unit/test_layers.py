@@ -38,6 +38,7 @@ LAYERS = {
     "cdc.chain_check": 1,
     "cdc.segments": 2,
     "cdc.audit": 2,
+    "cdc.pausing": 2,
     "cdc.sqlite": 3,
     "cdc.postgres": 3,
     "cdc.stream": 4,

@@ -1,0 +1,87 @@
+"""The note in the state folder that holds the daemon: it applies nothing for as long as the note is there.
+
+It lies there and not in Postgres, so that it can be left while Postgres is away, and survives a restart of the daemon.
+"""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from cdc.chain import actor
+from cdc.config import Config
+from cdc.errors import ConfigError, Paused
+
+FILE: Final = "paused.json"
+
+
+class Note(msgspec.Struct, frozen=True):
+    """Since when and by whom the daemon is held; `released` says that the triggers were taken out of the file."""
+
+    since: str
+    by: str
+    released: bool = False
+
+    def error(self) -> Paused:
+        """The error of what cannot be done meanwhile."""
+        return Paused(f"replication is paused since {self.since} by {self.by}", remedy="`cdc resume` goes on")
+
+
+def is_held(config: Config) -> bool:
+    """Whether the daemon is held: asked with every step, so it takes microseconds."""
+    return os.path.exists(_file(config))  # noqa: PTH110 (called with every step)
+
+
+def read(config: Config) -> Note | None:
+    """The note, or None. One that cannot be read still holds."""
+    try:
+        return msgspec.json.decode(_file(config).read_bytes(), type=Note)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError):
+        return Note("?", "?")
+
+
+def hold(config: Config, *, released: bool) -> Note:
+    """Leave the note, or add to the one that is there that the triggers are taken out; raises `ConfigError`."""
+    there = read(config)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    note = Note(
+        there.since if there else now, there.by if there else actor(), released or bool(there and there.released)
+    )
+    file = _file(config)
+    partial = file.with_name(f"{file.name}.partial")
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with partial.open("wb") as output:
+            output.write(msgspec.json.encode(note) + b"\n")
+            output.flush()
+            os.fsync(output.fileno())
+        partial.chmod(0o644)  # the daemon may run as another user
+        partial.rename(file)
+    except OSError as error:
+        raise _unwritable(file, error) from None
+    return note
+
+
+def let_go(config: Config) -> Note | None:
+    """Take the note away; returns it, or None when there was none. Raises `ConfigError`."""
+    note, file = read(config), _file(config)
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(file, error) from None
+    return note
+
+
+def _file(config: Config) -> Path:
+    return config.state.dir / FILE
+
+
+def _unwritable(file: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"the note {file} that holds the daemon cannot be written or removed: {error.strerror}",
+        remedy="give this command as the user that the daemon runs as, or make `dir` in [state] writable",
+    )
