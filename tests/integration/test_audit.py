@@ -485,7 +485,7 @@ def test_without_postgres_the_file_is_checked_by_itself_and_that_is_said(cut_off
 OLD_AUDIT: Final = """
 ALTER TABLE cdc.stream DROP COLUMN audit_n, DROP COLUMN audit_hash, DROP COLUMN audit_copied,
     DROP COLUMN audit_file_n, DROP COLUMN audit_file_hash;
-DROP TABLE cdc.audit;
+DROP TABLE cdc.audit, cdc.pending;
 CREATE TABLE cdc.audit (
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at        timestamptz NOT NULL DEFAULT now(),

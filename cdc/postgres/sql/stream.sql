@@ -24,12 +24,13 @@ told AS MATERIALIZED (
 )
 INSERT INTO cdc.audit (source_id, n, entry, hash) SELECT $1, n, entry::json, hash FROM moved RETURNING entry::text
 
--- Whether the schema, where it is there, is of a version that keeps leftovers.
+-- Whether the schema, where it is there, has everything that this version knows.
 -- name: is_current
-SELECT to_regclass('cdc.stream') IS NULL OR EXISTS (
-    SELECT FROM pg_attribute
-    WHERE attrelid = to_regclass('cdc.stream') AND attname = 'unfinished' AND NOT attisdropped
-) AND to_regclass('cdc.crosswalk') IS NOT NULL
+SELECT to_regclass('cdc.stream') IS NULL OR to_regclass('cdc.crosswalk') IS NOT NULL
+    AND to_regclass('cdc.pending') IS NOT NULL AND 2 = (
+        SELECT count(*) FROM pg_attribute
+        WHERE attrelid = to_regclass('cdc.stream') AND attname IN ('audit_n', 'unfinished') AND NOT attisdropped
+    )
 
 -- name: clear_resync
 UPDATE cdc.stream SET resync = '{}' WHERE source_id = $1
