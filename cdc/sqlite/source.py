@@ -54,11 +54,10 @@ def look(config: Config) -> Look:
     with opened(config) as connection, translated(f"SQLite file {config.source.path}"):
         mode = journal_mode(connection)
         with read_transaction(connection):
-            return _look(connection, config, mode)
+            return _look(connection, read_schema(connection, config), mode)
 
 
-def _look(connection: apsw.Connection, config: Config, mode: str) -> Look:
-    schema = read_schema(connection, config)
+def _look(connection: apsw.Connection, schema: SourceSchema, mode: str) -> Look:
     capture = triggers.read_capture(connection, schema.tables)
     return Look(
         schema=schema,
@@ -79,14 +78,16 @@ def install(config: Config, judged: Look | None = None) -> Look:
     with opened(config) as connection:
         mode = journal_mode(connection)
         with read_transaction(connection):
-            found = _look(connection, config, mode)
-            _require_same(found.signature, judged)
-            if triggers.is_whole(connection, found.schema.tables):
-                return found
+            _require_same(triggers.signature(connection), judged)
+            schema = read_schema(connection, config)
+            # Asked before a look, which refuses the emptied changelog that is mended here.
+            if triggers.is_whole(connection, schema.tables):
+                return _look(connection, schema, mode)
         with triggers.installing(connection):
             _require_same(triggers.signature(connection), judged)
-            triggers.make_whole(connection, read_schema(connection, config).tables)
-            return _look(connection, config, mode)
+            schema = read_schema(connection, config)
+            triggers.make_whole(connection, schema.tables)
+            return _look(connection, schema, mode)
 
 
 def _require_same(found: Signature, judged: Look | None) -> None:
