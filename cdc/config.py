@@ -151,15 +151,21 @@ class Formats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the operator chose for one column; `expression` is SQLite SQL for a column only the target has."""
+    """What the operator chose for one column; `expression` and `python` compute a value that SQLite does not have."""
 
     target: str | None = None
     type: str | None = None
     expression: str | None = None
+    python: Path | None = None  # FOLDER/MODULE:FUNCTION, the folder being the configuration's where none is given
     format: Format | None = None  # how the values are written, where the type alone does not tell
     on_invalid: OnInvalid = "quarantine"  # what becomes of a value that does not fit
     empty: Literal["keep", "null"] = "keep"  # what becomes of an empty text
     schema: Path | None = None  # a file with the JSON Schema of its documents
+
+    @property
+    def computed(self) -> bool:
+        """Whether the value is made from the row, rather than one of its columns."""
+        return self.expression is not None or self.python is not None
 
 
 class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -278,16 +284,17 @@ def _beside(config: Config, base: Path) -> Config:
         source=msgspec.structs.replace(config.source, path=base / config.source.path),
         target=msgspec.structs.replace(config.target, password_file=base / password if password else None),
         state=msgspec.structs.replace(config.state, dir=base / config.state.dir),
-        tables={name: _schemas_beside(table, base) for name, table in config.tables.items()},
+        tables={name: _columns_beside(table, base) for name, table in config.tables.items()},
     )
 
 
-def _schemas_beside(table: TableOptions, base: Path) -> TableOptions:
-    columns = {
-        name: msgspec.structs.replace(column, schema=base / column.schema) if column.schema else column
-        for name, column in table.columns.items()
-    }
-    return msgspec.structs.replace(table, columns=columns)
+def _columns_beside(table: TableOptions, base: Path) -> TableOptions:
+    return msgspec.structs.replace(table, columns={name: _column_beside(c, base) for name, c in table.columns.items()})
+
+
+def _column_beside(column: ColumnOptions, base: Path) -> ColumnOptions:
+    schema, python = (base / path if path else None for path in (column.schema, column.python))
+    return msgspec.structs.replace(column, schema=schema, python=python)
 
 
 def _listed(kind: Any) -> str:

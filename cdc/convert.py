@@ -21,7 +21,8 @@
 | enums | their labels | other texts |
 | a column mapped as literal | everything, as its SQL literal in a text column | |
 
-NULL stays NULL, and is rejected where the column is NOT NULL. Dates are handed on as days and timestamps as
+NULL stays NULL, and is rejected where the column is NOT NULL. A value that could not be computed is rejected whatever
+the operator chose for values that do not fit: it is none. Dates are handed on as days and timestamps as
 microseconds since 2000-01-01, the numbers that Postgres keeps: Python's largest and smallest date would otherwise be
 taken for infinities on the way.
 """  # noqa: E501 (a table's rows cannot be broken)
@@ -36,7 +37,7 @@ from types import NoneType
 from cdc.column_forms import SUPPORTED
 from cdc.errors import TargetMismatch
 from cdc.forms import Form, Kinds, Unfit
-from cdc.model import ColumnMap, KeyValues, Reason, Rejection, Row, TableMap, TargetColumn, TargetTable, Value
+from cdc.model import ColumnMap, Failed, KeyValues, Reason, Rejection, Row, TableMap, TargetColumn, TargetTable, Value
 from cdc.readings import DOCUMENTS, form_for, problem_with
 
 
@@ -73,7 +74,7 @@ class _Column:
     def whole(self, values: Sequence[Value]) -> Sequence[object] | None:
         """The column made in one go, None when it must be looked at value by value."""
         kinds: Kinds = set(map(type, values))
-        if NoneType in kinds and self.never_null:
+        if (NoneType in kinds and self.never_null) or Failed in kinds:
             return None
         return self.form.column(values, kinds)
 
@@ -81,10 +82,22 @@ class _Column:
         """One value made, or the rejection."""
         if value is None:
             return self._rejection(f"is NULL, and it is {self.never_null}") if self.never_null else None
+        if isinstance(value, Failed):
+            return self._failure(value)
         try:
             return self.form.one(value)
         except Unfit as unfit:
             return self._rejection(str(unfit))
+
+    def _failure(self, failed: Failed) -> Rejection:
+        name = self.target.name
+        return Rejection(
+            column=name,
+            reason=Reason.VALUE,
+            detail=f"the value for column {name} could not be computed: {failed.reason}",
+            remedy=f"correct the row in SQLite, or what computes {name} in the configuration; then run `cdc quarantine "
+            "retry`",
+        )
 
     def _rejection(self, wrong: str) -> Rejection:
         name, kind = self.target.name, self.target.type

@@ -64,7 +64,7 @@ def _sources(columns: Mapping[str, Any]) -> frozenset[str]:
 
 def _without_gone_columns(table: Table | None, options: TableOptions, once: frozenset[str]) -> TableOptions:
     gone = once - {column.name.lower() for column in table.columns} if table else frozenset()
-    columns = {name: o for name, o in options.columns.items() if name.lower() not in gone or o.expression is not None}
+    columns = {name: o for name, o in options.columns.items() if name.lower() not in gone or o.computed}
     return msgspec.structs.replace(options, columns=columns)
 
 

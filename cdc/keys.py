@@ -4,7 +4,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from cdc.model import InvalidText, KeyValues, Value
+from cdc.model import Failed, InvalidText, KeyValues, Value
 
 
 def encode_value(value: Value) -> str:
@@ -25,6 +25,8 @@ def encode_value(value: Value) -> str:
             return "b" + value.hex()
         case InvalidText(data):
             return "x" + data.hex()
+        case Failed():
+            raise ValueError("a value that could not be computed identifies no row")
 
 
 def decode_value(text: str) -> Value:

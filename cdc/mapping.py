@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cdc import json_schema
+from cdc import json_schema, python_functions
 from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.mapping_checks import (
     check,
@@ -21,7 +21,7 @@ from cdc.mapping_checks import (
     refuse_unknown,
     same,
 )
-from cdc.model import Affinity, Column, ColumnMap, KeyKind, Reading, Referring, SourceSchema, Table, TableMap
+from cdc.model import Affinity, Column, ColumnMap, Function, KeyKind, Reading, Referring, SourceSchema, Table, TableMap
 from cdc.quoting import quote
 from cdc.type_names import canonical_type
 
@@ -162,15 +162,26 @@ def _map_column(table: Table, column: Column, options: TableOptions, profile: Ta
     chosen = _options(options, column.name)
     found = (profile.column(column.name) if profile else None) or ColumnProfile(column.name)
     type_, literal = _chosen(_type(chosen)) if _type(chosen) else _decide(column, in_key(table, column), found)
+    function = _function(table, column.name, chosen)
     return ColumnMap(
         target=chosen.target or column.name,
-        expression=chosen.expression or quote(column.name),
+        expression=_call(function) if function else chosen.expression or quote(column.name),
         type=type_,
-        source=None if chosen.expression else column.name,
+        source=None if chosen.computed else column.name,
         literal=literal,
         reading=_reading(chosen),
         schema=_schema(table, column.name, chosen),
+        function=function,
     )
+
+
+def _function(table: Table, column: str, chosen: ColumnOptions) -> Function | None:
+    section = f"[tables.{table.name}.columns.{column}]"
+    return python_functions.load(section, chosen.python, [c.name for c in table.columns]) if chosen.python else None
+
+
+def _call(function: Function) -> str:
+    return f"{quote(function.name)}({', '.join(map(quote, function.columns))})"
 
 
 def _reading(chosen: ColumnOptions) -> Reading:
@@ -192,13 +203,15 @@ def _chosen(type_: str) -> tuple[str, bool]:
 
 def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
     type_, literal = _chosen(_type(chosen) or "text")
+    function = _function(table, name, chosen)
     return ColumnMap(
         target=chosen.target or name,
-        expression=chosen.expression or "NULL",
+        expression=_call(function) if function else chosen.expression or "NULL",
         type=type_,
         literal=literal,
         reading=_reading(chosen),
         schema=_schema(table, name, chosen),
+        function=function,
     )
 
 

@@ -54,22 +54,27 @@ def refuse_unknown(table: Table, options: TableOptions) -> None:
                 remedy="remove it from `skip`, or name other columns that identify them in Postgres in `target_key`",
             )
     for name, column in options.columns.items():
-        if not has(table, name) and column.expression is None:
+        if not has(table, name) and not column.computed:
             raise MappingError(
                 f"[tables.{table.name}.columns.{name}]: the table has no such column",
                 remedy=f"{did_you_mean(name, columns)}correct the name; a column that only Postgres has needs "
-                "an `expression`",
+                "an `expression` or a function in `python`",
+            )
+        if column.expression is not None and column.python is not None:
+            raise MappingError(
+                f"[tables.{table.name}.columns.{name}]: `expression` and `python` both say what the value is",
+                remedy="remove one of them",
             )
         if column.expression is not None and not column.expression.strip():
             raise MappingError(
                 f"[tables.{table.name}.columns.{name}]: `expression` is empty",
                 remedy="write SQL that SQLite can evaluate for a row of that table, or remove `expression`",
             )
-        if column.expression is not None and _is_own_key(table, name, options):
+        if column.computed and _is_own_key(table, name, options):
             raise MappingError(
                 f"[tables.{table.name}.columns.{name}]: the column identifies the rows and cannot be computed",
-                remedy="put `expression` into a column of its own with another name, or say in `target_key` by which "
-                "columns Postgres knows the rows",
+                remedy="compute a column of its own with another name, or say in `target_key` by which columns "
+                "Postgres knows the rows",
             )
 
 

@@ -1,9 +1,10 @@
 """The facts that modules hand to each other: tables, keys, rows read, positions. Frozen, no I/O.
 
-Values of SQLite are plain Python: None, int, float, str, bytes, and `InvalidText` for a text that is not UTF-8.
+Values of SQLite are plain Python: None, int, float, str, bytes, and `InvalidText` for a text that is not UTF-8. An
+expression of the operator may fail for a row: then `Failed` stands for its value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
@@ -16,7 +17,14 @@ class InvalidText:
     data: bytes
 
 
-Value = int | float | str | bytes | InvalidText | None
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What stands in a row for a value that could not be computed; `reason` is in words and names no value."""
+
+    reason: str
+
+
+Value = int | float | str | bytes | InvalidText | Failed | None
 Row = tuple[Value, ...]
 KeyValues = tuple[Value, ...]
 
@@ -266,13 +274,26 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Function:
+    """The operator's own function in Python: `call` takes the values of some source columns and returns one to store.
+
+    `name` is its name in SQL, `told_as` what people call it.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    call: Callable[..., int | float | str | bytes | None]
+    told_as: str
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnMap:
     """One column of the target and where its value comes from.
 
     `expression` is SQLite SQL evaluated at read time: the quoted source column, the rowid alias, or the operator's
     own expression. `source` is the source column's name when it is one plainly. `type` is the Postgres type to create.
     `literal` stores any SQLite value exactly, as its SQL literal, in a text column (for untyped columns that mix).
-    `schema` is the text of a JSON Schema that its documents must satisfy.
+    `schema` is the text of a JSON Schema that its documents must satisfy. `function` is what the expression calls.
     """
 
     target: str
@@ -282,6 +303,7 @@ class ColumnMap:
     literal: bool = False
     reading: Reading = Reading()
     schema: str = ""
+    function: Function | None = None
 
 
 @dataclass(frozen=True, slots=True)

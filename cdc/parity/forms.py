@@ -34,7 +34,7 @@ from typing import Any, Final
 import msgspec
 
 from cdc.keys import encode_key
-from cdc.model import InvalidText, Reading, Row, TableMap, TargetColumn, TargetTable, Value
+from cdc.model import Failed, InvalidText, Reading, Row, TableMap, TargetColumn, TargetTable, Value
 from cdc.parity import readings
 from cdc.parity.readings import NEVER, Form, Text
 
@@ -147,6 +147,8 @@ _SHORT: Final[dict[str, tuple[type, Callable[[Sequence[Any]], list[str]]]]] = {
 
 
 def _made(form: Form, value: Value) -> Text:
+    if isinstance(value, Failed):
+        return NEVER
     try:
         return form(value)
     except (ValueError, TypeError, OverflowError, ArithmeticError, RecursionError, struct.error):

@@ -4,17 +4,18 @@ Nothing of the apply path is used to read rows. Each page is a short read transa
 rollback-journal mode waits for milliseconds only; what changes between two pages is told by the changelog.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
 from cdc.config import Config
 from cdc.errors import SourceBusy, SourceChanged
-from cdc.model import InvalidText, KeyValues, Position, Row, TableMap, Value
+from cdc.model import Failed, InvalidText, KeyValues, Position, Row, TableMap, Value
 from cdc.quoting import quote
 from cdc.sqlite.changelog import FileIdentity, entry_lost, position_at
 from cdc.sqlite.connection import open_source, read_transaction, translated
+from cdc.sqlite.functions import FAILURES, provide, why
 from cdc.sqlite.source import Look
 
 PAGE_ROWS: Final = 5_000
@@ -53,6 +54,7 @@ class Reader:
         widths = {m.source.name: m.source_key_width for m in maps}
         self._names = {tid: (t.name, widths[t.name]) for tid, t in tables.items() if t.name in widths}
         self._seen = position.seq
+        provide(self._connection, maps)
         self._require(position)
 
     def close(self) -> None:
@@ -70,12 +72,9 @@ class Reader:
             marks = ", ".join(_mark(value) for value in after)
             bound = [_bindable(value) for value in after]
             where = f"WHERE ({order}) > ({marks})"
-        sql = (
-            f"SELECT {', '.join(_places(mapped))}, {_columns(mapped)} FROM {quote(mapped.source.name)} "
-            f"{where} ORDER BY {order} LIMIT ?"
-        )
+        rest = f"{where} ORDER BY {order} LIMIT ?"
         with translated(f"reading table {mapped.source.name}"), read_transaction(self._connection):
-            found = self._fetch(sql, [*bound, self._page_rows], width + _width(mapped))
+            found = self._fetch(mapped, _places(mapped), rest, [*bound, self._page_rows])
         end = found[-1][:width] if len(found) == self._page_rows else None
         return Page([row[width:] for row in found], end)
 
@@ -86,9 +85,8 @@ class Reader:
         with translated(f"reading table {mapped.source.name}"), read_transaction(self._connection):
             for key in keys:
                 same = " AND ".join(f"{c} IS {_mark(v)}" for c, v in zip(columns, key, strict=True))
-                sql = f"SELECT {_columns(mapped)} FROM {quote(mapped.source.name)} WHERE {same}"
                 # A collation may find a row whose key is equal and yet another one.
-                rows = self._fetch(sql, [_bindable(value) for value in key], _width(mapped))
+                rows = self._fetch(mapped, [], f"WHERE {same}", [_bindable(value) for value in key])
                 found += [row for row in rows if _identical(row[: len(key)], key)]
         return found
 
@@ -140,13 +138,38 @@ class Reader:
                 remedy="run `cdc verify` again, best when the application is quieter",
             )
 
-    def _fetch(self, sql: str, bound: Sequence[Parameter], width: int) -> list[Row]:
+    def _fetch(self, mapped: TableMap, before: Sequence[str], rest: str, bound: Sequence[Parameter]) -> list[Row]:
+        """Rows with other columns before them; `rest` follows the table in the query."""
+        expressions = [f"({c.expression})" for c in mapped.columns]
+        try:
+            return self._select(mapped, [*before, *_key(mapped), *expressions], rest, bound)
+        except FAILURES:
+            return self._fetch_singly(mapped, before, rest, bound)
+
+    def _fetch_singly(
+        self, mapped: TableMap, before: Sequence[str], rest: str, bound: Sequence[Parameter]
+    ) -> list[Row]:
+        """The same rows with each value read by a query of its own, because one of them cannot be computed."""
+        found = self._select(mapped, [*before, *_key(mapped)], rest, bound)
+        return [(*row, *self._values(mapped, row[len(before) :])) for row in found]
+
+    def _values(self, mapped: TableMap, key: KeyValues) -> Iterator[Value]:
+        same = " AND ".join(_is_exactly(column, value) for column, value in zip(_key(mapped), key, strict=True))
+        bound = [_bindable(value) for value in key for _ in range(3)]
+        for column in mapped.columns:
+            try:
+                yield self._select(mapped, [f"({column.expression})"], f"WHERE {same}", bound)[0][0]
+            except FAILURES as error:
+                yield Failed(why(error))
+
+    def _select(self, mapped: TableMap, columns: Sequence[str], rest: str, bound: Sequence[Parameter]) -> list[Row]:
+        sql = f"SELECT {', '.join(columns)} FROM {quote(mapped.source.name)} {rest}"
         try:
             return cast("list[Row]", self._connection.execute(sql, bound).fetchall())
         except UnicodeDecodeError:
-            return self._fetch_bytes(sql, bound, width)
+            return self._select_bytes(sql, bound, len(columns))
 
-    def _fetch_bytes(self, sql: str, bound: Sequence[Parameter], width: int) -> list[Row]:
+    def _select_bytes(self, sql: str, bound: Sequence[Parameter], width: int) -> list[Row]:
         """The same rows with every text read as its bytes, because one of them is not valid."""
         encoding = str(self._connection.pragma("encoding")).lower().replace("utf-16", "utf-16-")
         names = [f"c{n}" for n in range(width)]
@@ -177,13 +200,13 @@ def _places(mapped: TableMap) -> list[str]:
     return [f"{quote(mapped.source.name)}.{quote(name)}" for name in names]
 
 
-def _columns(mapped: TableMap) -> str:
-    key = (f"{quote(mapped.source.name)}.{quote(name)}" for name in mapped.source.key.columns)
-    return ", ".join([*key, *(f"({c.expression})" for c in mapped.columns)])
+def _key(mapped: TableMap) -> list[str]:
+    return [f"{quote(mapped.source.name)}.{quote(name)}" for name in mapped.source.key.columns]
 
 
-def _width(mapped: TableMap) -> int:
-    return len(mapped.source.key.columns) + len(mapped.columns)
+def _is_exactly(column: str, value: Value) -> str:
+    mark = _mark(value)
+    return f"{column} IS {mark} AND {column} COLLATE BINARY IS {mark} AND typeof({column}) = typeof({mark})"
 
 
 def _mark(value: Value) -> str:
@@ -192,6 +215,7 @@ def _mark(value: Value) -> str:
 
 
 def _bindable(value: Value) -> Parameter:
+    assert not isinstance(value, Failed)
     return value.data if isinstance(value, InvalidText) else value
 
 

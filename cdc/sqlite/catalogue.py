@@ -137,7 +137,8 @@ def _require_computable(connection: apsw.Connection, table: Table, options: Tabl
         except apsw.SQLError as error:
             raise MappingError(
                 f"[tables.{table.name}.columns.{name}]: SQLite cannot compute `expression`: {error}",
-                remedy="write SQL of SQLite over the columns of that table, with functions that SQLite itself has",
+                remedy="write SQL of SQLite over the columns of that table, with functions that SQLite itself has, or "
+                "cdc_uuid3, cdc_uuid5, cdc_md5, cdc_sha1 and cdc_sha256",
             ) from None
 
 

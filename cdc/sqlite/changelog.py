@@ -7,7 +7,7 @@ look-up a search in the primary key.
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,11 +17,12 @@ import apsw
 from cdc.errors import CaptureLost, SourceChanged
 from cdc.faults import crash_point
 from cdc.keys import encode_key
-from cdc.model import InvalidText, KeyKind, KeyValues, Position, Round, Row, TableMap, TableRows
+from cdc.model import KeyKind, KeyValues, Position, Round, Row, TableMap, TableRows
 from cdc.quoting import quote
 from cdc.sqlite import high_water, rows
 from cdc.sqlite.connection import read_transaction, translated
 from cdc.sqlite.dependents import Dependents
+from cdc.sqlite.functions import FAILURES, provide
 from cdc.sqlite.triggers import Capture, Signature, signature
 
 PRUNE_STEP_ENTRIES: Final = 1_000  # one delete of ours stalls a writer for 3 to 5 ms at most
@@ -126,8 +127,9 @@ class Changelog:
         self._expected = expected
         self._names = {tid: table.name for tid, table in capture.tables.items() if table.name in maps}
         self._maps = {name: maps[name] for name in self._names.values()}
-        self._reads = {tid: _read_sql(self._maps[name]) for tid, name in self._names.items()}
+        self._reads = {tid: _read_query(self._maps[name]) for tid, name in self._names.items()}
         self._dependents = Dependents(self._maps)
+        provide(connection, self._maps.values())
         self._bytes_per_entry = 1.0
         self._page_rows = FIRST_PAGE_ROWS
 
@@ -244,24 +246,23 @@ class Changelog:
             gone=[row[:width] for row in found if not row[there]],
         )
 
-    def _fetch(self, sql: str, bindings: rows.Bindings, meter: "_Meter") -> list[Row]:
+    def _fetch(self, query: rows.Query, bindings: rows.Bindings, meter: "_Meter") -> list[Row]:
         try:
-            cursor = self._connection.execute(sql, bindings)
+            cursor = self._connection.execute(query.sql, bindings)
             found: list[Row] = []
             while part := list(itertools.islice(cursor, rows.SLICE_ROWS)):
                 meter.weigh(part)
                 found += part
-        except UnicodeDecodeError:
-            return rows.fetch(self._connection, sql, bindings)
+        except FAILURES:
+            return list(rows.carefully(self._connection, query, bindings))
         return found
 
     def _look_up(self, name: str, keys: Sequence[KeyValues]) -> TableRows:
         mapped = self._maps[name]
-        wanted = f"SELECT {rows.select_list(mapped)} FROM {quote(name)} WHERE "
         result = TableRows(name)
         for key in keys:
-            texts = [value.data if isinstance(value, InvalidText) else value for value in key]
-            found = rows.fetch(self._connection, wanted + _matches(mapped, _parameters(key)), texts)
+            rest, bound = rows.with_key(mapped, key)
+            found = rows.fetch(self._connection, rows.select(mapped, rest), bound)
             result.rows.extend(found)
             if not found:
                 result.gone.append(key)
@@ -290,17 +291,11 @@ class _Meter:
             raise _TooMuch
 
 
-def _parameters(key: KeyValues) -> Callable[[int], str]:
-    # A text that is not UTF-8 can only be bound as its bytes.
-    marks = [f"CAST(?{n} AS TEXT)" if isinstance(v, InvalidText) else f"?{n}" for n, v in enumerate(key, 1)]
-    return lambda place: marks[place - 1]
-
-
 def _logged(place: int) -> str:
     return f"{_LOGGED}.{_LOGGED}{place}"
 
 
-def _read_sql(mapped: TableMap) -> str:
+def _read_query(mapped: TableMap) -> rows.Query:
     """Logged keys of a span, each once, with their rows: key, whether the row exists, then the row."""
     places = range(1, mapped.source_key_width + 1)
     keys = ", ".join(f"k{p} AS {_LOGGED}{p}" for p in places)
@@ -308,33 +303,18 @@ def _read_sql(mapped: TableMap) -> str:
     exact = ", ".join(f"typeof(k{p}), k{p} COLLATE BINARY" for p in places)
     if mapped.source.key.kind is not KeyKind.COLUMNS:
         exact = "k1"
-    logged = ", ".join(map(_logged, places))
-    return (
-        f"SELECT {logged}, {_exists(mapped)}, {rows.select_list(mapped)} FROM ("
-        f"SELECT {keys} FROM _cdc_changelog WHERE seq > ?1 AND seq <= ?2 AND tid = ?3 AND op <> '*' GROUP BY {exact}"
-        f") AS {_LOGGED} LEFT JOIN {quote(mapped.source.name)} ON {_matches(mapped, _logged)}"
+    rest = (
+        f"FROM (SELECT {keys} FROM _cdc_changelog "
+        f"WHERE seq > ?1 AND seq <= ?2 AND tid = ?3 AND op <> '*' GROUP BY {exact}"
+        f") AS {_LOGGED} LEFT JOIN {quote(mapped.source.name)} ON {rows.matches(mapped, _logged)}"
     )
+    return rows.select(mapped, rest, [*map(_logged, places), _exists(mapped)])
 
 
 def _exists(mapped: TableMap) -> str:
     table = mapped.source
     marker = table.rowid_alias or table.key.columns[0]
     return f"{quote(table.name)}.{quote(marker)} IS NOT NULL"
-
-
-def _matches(mapped: TableMap, value: Callable[[int], str]) -> str:
-    """The row whose key is exactly `value(place)`. Integer keys need no second look: capture logs integers only."""
-    key, own = mapped.source.key, quote(mapped.source.name)
-    if key.kind is not KeyKind.COLUMNS:
-        return f"{own}.{quote(key.columns[0])} = {value(1)}"
-    # IS finds rows through the index as = does, and NULL keys of legacy tables as well.
-    equals = "IS" if key.nullable else "="
-    named = enumerate((f"{own}.{quote(column)}" for column in key.columns), 1)
-    return " AND ".join(_matches_column(column, value(place), equals) for place, column in named)
-
-
-def _matches_column(column: str, value: str, equals: str) -> str:
-    return f"{column} {equals} {value} AND {column} COLLATE BINARY IS {value} AND typeof({column}) = typeof({value})"
 
 
 def prune_steps(connection: apsw.Connection, below: int) -> Iterator[int]:

@@ -15,6 +15,7 @@ from typing import Final
 import apsw
 
 from cdc.errors import SourceBusy, SourceError, SourceUnavailable
+from cdc.sqlite.functions import add_helpers
 
 _HEADER: Final = b"SQLite format 3\0"
 _ASK_AGAIN_SECONDS: Final = 0.0015
@@ -55,6 +56,7 @@ def open_source(path: Path, busy_timeout_seconds: float = 5.0) -> apsw.Connectio
         try:
             connection.set_busy_handler(_Patience(busy_timeout_seconds))
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            add_helpers(connection)
             _require_writable_database(connection, path)
         except BaseException:
             connection.close()
@@ -76,6 +78,7 @@ def open_copy(path: Path) -> apsw.Connection:
         connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         try:
             connection.pragma("schema_version")
+            add_helpers(connection)
         except BaseException:
             connection.close()
             raise

@@ -7,7 +7,7 @@ whole table is.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 import apsw
 import sqlglot
@@ -94,8 +94,8 @@ def _rows(
     own = quote(found.child.source.name)
     matches = " AND ".join(f"{own}.{quote(name)} = ?" for name in columns)
     # One SELECT a key finds an index where there is one, which a list of row values does not.
-    sql = f"SELECT {rows.select_list(found.child)} FROM {own} WHERE {matches}"
-    read = (row for key in keys for row in rows.fetch(connection, sql, cast("rows.Bindings", key)))
+    query = rows.select(found.child, f"FROM {own} WHERE {matches}")
+    read = (row for key in keys for row in rows.fetch(connection, query, list(map(rows.bindable, key))))
     return list({_exactly(row[: found.child.source_key_width]): row for row in read}.values())
 
 
@@ -105,7 +105,7 @@ def _rows(
 def _links(child: TableMap, parent: Table) -> Iterator[tuple[str, ...] | None]:
     """For each expression that reads the parent: the child's columns that hold the parent's key."""
     for column in child.columns:
-        if column.source is None:
+        if column.source is None and column.function is None:
             tree = sqlglot.parse_one(f"SELECT ({column.expression}\n)", read="sqlite")
             for query in (q for q in tree.find_all(exp.Select) if q is not tree):
                 if any(same(table.name, parent.name) for table in query.find_all(exp.Table)):

@@ -8,7 +8,7 @@ import apsw
 from cdc.model import InvalidText, KeyValues, TableMap
 from cdc.quoting import quote
 from cdc.sqlite.connection import translated
-from cdc.sqlite.rows import fetch
+from cdc.sqlite.rows import bindable, fetch_values
 
 FOUND_AT_ONCE: Final = 1_000
 
@@ -29,7 +29,7 @@ class KeptOut:
         with translated("the notes of the rehearsal"), self._connection:
             for key in keys:
                 marks = ", ".join("CAST(? AS TEXT)" if isinstance(value, InvalidText) else "?" for value in key)
-                bound = [value.data if isinstance(value, InvalidText) else value for value in key]
+                bound = list(map(bindable, key))
                 self._connection.execute(f"INSERT OR IGNORE INTO {self._name(mapped)} VALUES ({marks})", bound)
 
     def orphans(
@@ -49,7 +49,7 @@ class KeptOut:
             f"AND NOT {self._is_noted(parent, 'p')}) LIMIT {FOUND_AT_ONCE}"
         )
         with translated(f"looking for orphans of {child.source.name}"):
-            return [tuple(row) for row in fetch(self._connection, sql)]
+            return fetch_values(self._connection, sql)
 
     def _name(self, mapped: TableMap) -> str:
         return f"temp.{self._names[mapped.source.name]}"

@@ -7,7 +7,7 @@ import apsw
 from cdc.config import Source
 from cdc.model import Value
 from cdc.sqlite.connection import open_source, read_transaction, translated
-from cdc.sqlite.rows import fetch
+from cdc.sqlite.rows import fetch_values
 
 _READING: Final = (apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE)
 
@@ -21,7 +21,7 @@ def ask(source: Source, name: str, sql: str) -> Value:
     try:
         with translated(f"asking {source.path}: {name}"), read_transaction(connection):
             connection.authorizer = _only_reading
-            found = fetch(connection, sql)
+            found = fetch_values(connection, sql)
             connection.authorizer = None
             return found[0][0] if found else None
     finally:

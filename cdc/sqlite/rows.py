@@ -1,50 +1,80 @@
 """How the rows of a mapped table are selected: all of it, page by page, or by a query of the caller.
 
 A row is the key's values followed by one value per mapped column, as `model.TableRows` says. A text that is not UTF-8
-comes out as `InvalidText`; everything else is what SQLite stores, untouched.
+comes out as `InvalidText` and a value that could not be computed as `Failed`; everything else is what SQLite stores,
+untouched.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from sys import getsizeof
 from typing import Final, cast
 
 import apsw
 
-from cdc.model import ColumnMap, InvalidText, KeyValues, Row, TableMap, Value
+from cdc.model import ColumnMap, Failed, InvalidText, KeyKind, KeyValues, Row, TableMap, Value
 from cdc.quoting import quote
+from cdc.sqlite.functions import FAILURES, provide, why
 
 # At most this many rows are taken between two looks at their size; fewer where the rows before were wide.
 SLICE_ROWS: Final = 64
 # One row in so many is measured; measuring each would cost a tenth of the time that reading takes.
 _MEASURED_OF: Final = 16
 
-Bindings = Sequence[int | float | str | bytes | None]
+Binding = int | float | str | bytes | None
+Bindings = Sequence[Binding]
 
 
-def select_list(table: TableMap) -> str:
-    """The columns of a row as SQL, for `SELECT ... FROM table`: the source key, then the mapped columns.
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Rows of a mapped table, with `before` other columns in front of them. `bare` has NULL for what is computed.
 
-    The table has no alias there, so that an expression of the operator may say `table.column`.
+    The table has no alias, so that an expression of the operator may say `table.column`.
     """
+
+    table: TableMap
+    sql: str
+    bare: str
+    before: int = 0
+
+
+def select(table: TableMap, rest: str, before: Sequence[str] = ()) -> Query:
+    """The query `SELECT before, rows rest`; `rest` begins with FROM."""
     own = quote(table.source.name)
-    key = (f"{own}.{quote(column)}" for column in table.source.key.columns)
-    return ", ".join([*key, *(_expression(table, column, own) for column in table.columns)])
+    key = [f"{own}.{quote(column)}" for column in table.source.key.columns]
+    plain = [_plain(table, column) for column in table.columns]
+    computed = [sql or f"({column.expression})" for sql, column in zip(plain, table.columns, strict=True)]
+    return Query(
+        table,
+        sql=f"SELECT {', '.join([*before, *key, *computed])} {rest}",
+        bare=f"SELECT {', '.join([*before, *key, *(sql or 'NULL' for sql in plain)])} {rest}",
+        before=len(before),
+    )
 
 
-def _expression(table: TableMap, column: ColumnMap, own: str) -> str:
+def _plain(table: TableMap, column: ColumnMap) -> str | None:
+    """A column of the table itself, or its rowid, as SQL; None for what is computed."""
+    own, rowid = quote(table.source.name), table.source.rowid_alias
     if column.source is not None and column.expression == quote(column.source):
         return f"{own}.{column.expression}"
-    rowid = table.source.rowid_alias
     if rowid is not None and column.expression in {rowid, quote(rowid)}:
         return f"{own}.{quote(rowid)}"
-    return f"({column.expression})"
+    return None
 
 
-def fetch(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> list[Row]:
+def fetch(conn: apsw.Connection, query: Query, bindings: Bindings = ()) -> list[Row]:
     """All rows of a query. Lets apsw's errors through: the caller knows what was being read."""
     try:
-        return cast("list[Row]", conn.execute(sql, bindings).fetchall())
+        return cast("list[Row]", conn.execute(query.sql, bindings).fetchall())
+    except FAILURES:
+        return list(carefully(conn, query, bindings))
+
+
+def fetch_values(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> list[tuple[Value, ...]]:
+    """The same for any other query."""
+    try:
+        return cast("list[tuple[Value, ...]]", conn.execute(sql, bindings).fetchall())
     except UnicodeDecodeError:
         return list(_exact(conn, sql, bindings))
 
@@ -62,14 +92,15 @@ def chunks(
     `SLICE_ROWS` of them at most.
     """
     done = 0
-    sql = f"SELECT {select_list(table)} FROM {quote(table.source.name)} ORDER BY {_order(table)}"
+    all_of_it = f"FROM {quote(table.source.name)} ORDER BY {_order(table)}"
+    provide(conn, (table,))
     try:
-        for chunk in _bounded(_stream(conn, sql), rows_per_chunk, bytes_per_chunk):
+        for chunk in _bounded(_stream(conn, select(table, all_of_it).sql), rows_per_chunk, bytes_per_chunk):
             yield chunk
             done += len(chunk)
-    except UnicodeDecodeError:
-        # The rest is read in the careful way, which takes about twice the time.
-        rest = _exact(conn, f"{sql} LIMIT -1 OFFSET ?", (done,))
+    except FAILURES:
+        # The rest is read in the careful way, which takes several times as long.
+        rest = carefully(conn, select(table, f"{all_of_it} LIMIT -1 OFFSET ?"), (done,))
         yield from _bounded(rest, rows_per_chunk, bytes_per_chunk)
 
 
@@ -85,11 +116,8 @@ def after(
     """
     places = _places(table)
     where, bindings = _beyond(table, last) if last is not None else ("", [])
-    sql = (
-        f"SELECT {', '.join(places)}, {select_list(table)} FROM {quote(table.source.name)} {where} "
-        f"ORDER BY {_order(table)} LIMIT ?"
-    )
-    found = fetch(conn, sql, [*bindings, limit])
+    rest = f"FROM {quote(table.source.name)} {where} ORDER BY {_order(table)} LIMIT ?"
+    found = fetch(conn, select(table, rest, places), [*bindings, limit])
     width = len(places)
     end = found[-1][:width] if len(found) == limit else None
     return [row[width:] for row in found], end
@@ -115,11 +143,16 @@ def _order(table: TableMap) -> str:
     return ", ".join(_collated(table))
 
 
-def _beyond(table: TableMap, last: KeyValues) -> tuple[str, list[int | float | str | bytes | None]]:
+def _beyond(table: TableMap, last: KeyValues) -> tuple[str, list[Binding]]:
     # The plus keeps the cast from lending its affinity to the column it is compared with.
     marks = ["+CAST(? AS TEXT)" if isinstance(value, InvalidText) else "?" for value in last]
-    bindings = [value.data if isinstance(value, InvalidText) else value for value in last]
-    return f"WHERE ({_order(table)}) > ({', '.join(marks)})", bindings
+    return f"WHERE ({_order(table)}) > ({', '.join(marks)})", list(map(bindable, last))
+
+
+def bindable(value: Value) -> Binding:
+    """What is bound for a value of a key: a text that is not UTF-8 can only be bound as its bytes, to be cast."""
+    assert not isinstance(value, Failed)
+    return value.data if isinstance(value, InvalidText) else value
 
 
 def _stream(conn: apsw.Connection, sql: str) -> Iterator[Row]:
@@ -150,6 +183,61 @@ def _size(rows: list[Row], turn: int) -> int:
     sample = rows[turn % min(_MEASURED_OF, len(rows)) :: _MEASURED_OF]
     measured = sum(map(getsizeof, itertools.chain.from_iterable(sample)))
     return measured * len(rows) // len(sample)
+
+
+# --- the row of a key -------------------------------------------------------------------------------------------------
+
+
+def matches(mapped: TableMap, value: Callable[[int], str]) -> str:
+    """The row whose key is exactly `value(place)`. Integer keys need no second look: capture logs integers only."""
+    key, own = mapped.source.key, quote(mapped.source.name)
+    if key.kind is not KeyKind.COLUMNS:
+        return f"{own}.{quote(key.columns[0])} = {value(1)}"
+    # IS finds rows through the index as = does, and NULL keys of legacy tables as well.
+    equals = "IS" if key.nullable else "="
+    named = enumerate((f"{own}.{quote(column)}" for column in key.columns), 1)
+    return " AND ".join(_matches_column(column, value(place), equals) for place, column in named)
+
+
+def _matches_column(column: str, value: str, equals: str) -> str:
+    return f"{column} {equals} {value} AND {column} COLLATE BINARY IS {value} AND typeof({column}) = typeof({value})"
+
+
+def with_key(mapped: TableMap, key: KeyValues) -> tuple[str, list[Binding]]:
+    """The end of a query for the row of exactly that key, beginning with FROM, and what is bound in it."""
+    marks = [f"CAST(?{n} AS TEXT)" if isinstance(v, InvalidText) else f"?{n}" for n, v in enumerate(key, 1)]
+    where = matches(mapped, lambda place: marks[place - 1])
+    return f"FROM {quote(mapped.source.name)} WHERE {where}", list(map(bindable, key))
+
+
+# --- the careful way --------------------------------------------------------------------------------------------------
+
+
+def carefully(conn: apsw.Connection, query: Query, bindings: Bindings) -> Iterator[Row]:
+    """The rows of a query when one of them has a broken text, or a value that cannot be computed.
+
+    Nothing may write in between: what is computed is read again, row by row and value by value.
+    """
+    mapped = query.table
+    first = query.before + mapped.source_key_width
+    computed = [(first + n, c) for n, c in enumerate(mapped.columns) if _plain(mapped, c) is None]
+    for row in _exact(conn, query.bare, bindings):
+        if not computed:
+            yield row
+            continue
+        values = list(row)
+        rest, key = with_key(mapped, row[query.before : first])
+        for place, column in computed:
+            values[place] = _computed(conn, f"SELECT ({column.expression}) {rest}", key)
+        yield tuple(values)
+
+
+def _computed(conn: apsw.Connection, sql: str, key: Bindings) -> Value:
+    try:
+        found = next(_exact(conn, sql, key), None)
+    except FAILURES as error:
+        return Failed(why(error))
+    return found[0] if found else None
 
 
 def _exact(conn: apsw.Connection, sql: str, bindings: Bindings) -> Iterator[Row]:

@@ -75,6 +75,7 @@ def test_a_message_says_something_and_has_a_remedy(site: object) -> None:
 INTERNAL = {
     "Unfit": "a value that cannot be stored exactly; its row goes to quarantine",
     "Untranslatable": "SQL that has no equal in Postgres; told by `cdc plan`",
+    "FunctionFailed": "a value that could not be computed; its row goes to quarantine",
     "_TooMuch": "a read that is larger than its budget and is made smaller",
     "Terminated": "SIGTERM",
     "KeyError": "a name that the program itself got wrong",

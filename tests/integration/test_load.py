@@ -97,9 +97,8 @@ def test_a_chunk_is_bounded_in_bytes_however_wide_the_rows_are(sqlite: apsw.Conn
 
 def test_an_expression_and_the_rowid_are_read_beside_the_columns(sqlite: apsw.Connection) -> None:
     fill(sqlite, 1)
-    assert rows.fetch(sqlite, f"SELECT {rows.select_list(items('substr(v, 1, 1)', '_rowid_'))} FROM items") == [
-        (1, 1, "v1", "v", 1)
-    ]
+    query = rows.select(items("substr(v, 1, 1)", "_rowid_"), "FROM items")
+    assert rows.fetch(sqlite, query) == [(1, 1, "v1", "v", 1)]
 
 
 def test_a_broken_text_is_kept_and_leaves_the_other_rows_as_they_are(sqlite: apsw.Connection) -> None:
