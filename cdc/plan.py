@@ -13,6 +13,7 @@ from cdc.model import ColumnMap, LeftOut, Reading, SourceSchema, TableMap
 from cdc.postgres.script import Made, Note, Script
 from cdc.risks import Risk, risks
 from cdc.type_names import column_of_type
+from cdc.way_back import WayBack, way_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,10 @@ class ColumnPlan:
 
 @dataclass(frozen=True, slots=True)
 class TablePlan:
-    """One table on its way. `rows` is None when nothing was counted; `creates` names constraints and indexes."""
+    """One table on its way, and how well its mapping can be reversed.
+
+    `rows` is None when nothing was counted; `creates` names constraints and indexes.
+    """
 
     source: str
     schema: str
@@ -45,6 +49,7 @@ class TablePlan:
     columns: tuple[ColumnPlan, ...]
     creates: tuple[tuple[str, str], ...]
     rows: int | None
+    way_back: WayBack
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,7 @@ def _table(mapped: TableMap, script: Script, profile: TableProfile | None) -> Ta
             (s.kind.value, s.object) for s in script.after_load if s.table == mapped.target and s.kind in made
         ),
         rows=profile.rows if profile else None,
+        way_back=way_back(mapped),
     )
 
 
@@ -141,7 +147,7 @@ def _columns(mapped: TableMap, profile: TableProfile | None) -> Iterable[ColumnP
     for column in mapped.columns:
         declared = mapped.source.column(column.source).declared_type if column.source else ""
         yield ColumnPlan(
-            source=column.source or column.expression,
+            source=column.source or (column.function.told_as if column.function else column.expression),
             declared_type=declared,
             target=column.target,
             type=column.type,

@@ -29,6 +29,7 @@ def print_plan(plan: Plan, *, with_columns: bool) -> None:
     _print_left_out(plan)
     for level in ("blocks", "quarantine", "note"):
         _print_risks(level, [risk for risk in plan.risks if risk.level == level])
+    _print_way_back(plan)
     say()
     say(_verdict(plan))
 
@@ -121,6 +122,19 @@ def _print_risks(level: str, risks: Iterable[Risk]) -> None:
             more = f", and {risk.rows - _SHOWN_KEYS:,} more" if risk.rows > _SHOWN_KEYS else ""
             show(indented(f"keys: {', '.join(risk.keys[:_SHOWN_KEYS])}{more}", 4))
         show(indented(f"remedy: {risk.remedy}", 4))
+
+
+def _print_way_back(plan: Plan) -> None:
+    """Tables whose values do not all come back as they were; the others are counted."""
+    others = [table for table in plan.tables if table.way_back.level != "exact"]
+    if not others:
+        return
+    say()
+    exact = len(plan.tables) - len(others)
+    show(Text(f"the way back: {counted(exact, 'table')} can be reversed exactly, the others not entirely", style="dim"))
+    for table in others:
+        for reason in table.way_back.reasons:
+            show(indented(f"{table.source}: {reason}", 2))
 
 
 def _verdict(plan: Plan) -> str:

@@ -1,0 +1,76 @@
+"""Which mappings can be reversed: what would become of rows that Postgres changes, if they were written back to SQLite.
+
+A pure function over a mapping, told before anything is copied, because it is the way back that is chosen with it.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from cdc.mapping_checks import in_key
+from cdc.model import Column, ColumnMap, KeyKind, TableMap
+from cdc.type_names import column_of_type
+
+Level = Literal["exact", "equal", "partly"]
+
+# Types in which Postgres keeps what a text means, and not how it was written.
+_REWRITTEN: Final = ("timestamp", "timestamptz", "time", "jsonb")
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """How well a table can be reversed.
+
+    `exact` gives every value as it was written; `equal` gives equal ones, some in another form; `partly` cannot carry
+    some of what Postgres may hold. `reasons` are for people, one for each kind of finding.
+    """
+
+    level: Level
+    reasons: tuple[str, ...]
+
+
+def way_back(mapped: TableMap) -> WayBack:
+    """What of a table can be reversed, and what cannot."""
+    lost = list(_lost(mapped))
+    rewritten = _named(mapped, "written in another form of the same value", _is_rewritten)
+    level: Level = "partly" if lost else "equal" if rewritten else "exact"
+    return WayBack(level, (*lost, *rewritten))
+
+
+def _lost(mapped: TableMap) -> Iterator[str]:
+    yield from _named(mapped, "computed, so that a change there has nowhere to go", lambda c: _is_computed(mapped, c))
+    yield from _named(mapped, "altered where values do not fit, and stays as altered", lambda c: c.reading.loses)
+    unfed = [c for c in mapped.source.columns if not c.generated and not _is_fed(mapped, c)]
+    if unfed:
+        names = ", ".join(c.name for c in unfed)
+        yield f"not carried, so that rows made in Postgres get SQLite's default: {names}"
+    if needed := [c.name for c in unfed if _must_be_given(mapped, c)]:
+        yield f"rows made in Postgres cannot be written, for nothing gives them {', '.join(needed)}"
+
+
+def _named(mapped: TableMap, what: str, holds: Callable[[ColumnMap], bool]) -> tuple[str, ...]:
+    names = [column.target for column in mapped.columns if holds(column)]
+    return (f"{what}: {', '.join(names)}",) if names else ()
+
+
+def _is_computed(mapped: TableMap, column: ColumnMap) -> bool:
+    by_rowid = mapped.source.key.kind is KeyKind.ROWID and column.target in mapped.key
+    return column.source is None and not by_rowid
+
+
+def _is_rewritten(column: ColumnMap) -> bool:
+    if column.source is None or column.literal:
+        return False
+    there = column_of_type(column.target, column.type, not_null=False)
+    return bool(column.reading.format) or (there is not None and there.base in _REWRITTEN)
+
+
+def _is_fed(mapped: TableMap, column: Column) -> bool:
+    return any(c.source is not None and c.source.lower() == column.name.lower() for c in mapped.columns)
+
+
+def _must_be_given(mapped: TableMap, column: Column) -> bool:
+    """Whether SQLite takes no new row without a value: it numbers rows by itself, and knows its own defaults."""
+    if in_key(mapped.source, column):
+        return mapped.source.key.kind is not KeyKind.INTEGER
+    return column.not_null and column.default is None
