@@ -111,14 +111,25 @@ def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
         primary = ", ".join(target.primary_key) or "none"
         yield _note(mapped, "", f"rows are found by ({columns}); the primary key there is {primary}", "nothing to do")
     for name in () if mapped.crosswalk else mapped.key:
-        there = target.column(name)
-        if there and (there.base not in KEY_BASES or not there.deterministic):
-            yield _blocks(
-                mapped,
-                name,
-                f"as {there.type} two keys that SQLite keeps apart could become equal",
-                f"use one of {', '.join(KEY_BASES)} with a deterministic collation",
-            )
+        if there := target.column(name):
+            yield from _key_column(mapped, there)
+
+
+def _key_column(mapped: TableMap, there: TargetColumn) -> Iterator[Risk]:
+    """A column that identifies rows in both databases, without anything that remembers which row is which."""
+    if there.base not in KEY_BASES or not there.deterministic:
+        yield _blocks(
+            mapped,
+            there.name,
+            f"as {there.type} two keys that SQLite keeps apart could become equal",
+            f"use one of {', '.join(KEY_BASES)} with a deterministic collation",
+        )
+    elif format_ := mapped.formats.get(there.base):
+        section = f"[tables.{mapped.source.name}.columns.{there.name}]"
+        text = f"[formats] does not reach {there.name}, because it identifies rows"
+        yield _note(
+            mapped, there.name, text, f'if its values are written in that form, set `format = "{format_}"` in {section}'
+        )
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import apsw
 import asyncpg
@@ -362,6 +363,13 @@ def _as_moment(value: Value) -> str:
     return "m" + (found.astimezone(UTC) if found.tzinfo else found).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
+def _as_uuid(value: Value) -> str:
+    try:
+        return f"t{UUID(value)}" if isinstance(value, str) else UNFIT
+    except ValueError:
+        return UNFIT
+
+
 _KINDS: dict[str, Callable[[Value], str]] = {
     "int2": _as_integer(-(2**15), 2**15 - 1),
     "int4": _as_integer(-(2**31), 2**31 - 1),
@@ -374,6 +382,7 @@ _KINDS: dict[str, Callable[[Value], str]] = {
     "jsonb": _as_binary_document,
     "timestamp": _as_moment,
     "timestamptz": _as_moment,
+    "uuid": _as_uuid,
 }
 
 

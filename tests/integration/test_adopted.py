@@ -13,7 +13,7 @@ from harness import application, execute, fetch, make_config, quarantined, up, v
 from cdc import audit
 from cdc.bootstrap import build_plan, create_schema, take_snapshot
 from cdc.cli.progress import Silent
-from cdc.config import Config, TableOptions
+from cdc.config import ColumnOptions, Config, Formats, TableOptions
 from cdc.errors import ExitCode, TargetMismatch
 from cdc.keys import show_key
 from cdc.parity.run import verify
@@ -124,6 +124,23 @@ async def test_the_plan_tries_every_value_against_the_tables_as_they_are(tmp_pat
     await up(config)
     assert foreseen == {(table, show_key(key)) for table, key, _ in await quarantined(database)}
     assert (await verify(config, None, False, Silent())).exit_code is ExitCode.OK
+    app.close()
+
+
+async def test_the_plan_says_that_a_format_for_a_type_does_not_reach_a_key(tmp_path: Path, database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute("CREATE TABLE t(id CHAR(32) NOT NULL PRIMARY KEY, other CHAR(32))")
+    app.execute("INSERT INTO t VALUES ('0b5c0e5e00004000800000000000000a', '0b5c0e5e00004000800000000000000b')")
+    await execute(database, "CREATE TABLE t(id uuid PRIMARY KEY, other uuid)")
+    config = msgspec.structs.replace(adopted(tmp_path, database), formats=Formats(uuid="uuid"))
+    (note,) = (r for r in (await build_plan(config)).risks if r.column == "id" and r.level == "note")
+    assert 'set `format = "uuid"` in [tables.t.columns.id]' in note.remedy
+    advised = {"t": TableOptions(columns={"id": ColumnOptions(format="uuid")})}
+    config = msgspec.structs.replace(config, tables=advised)
+    assert "t.id" not in await told(config, "note")
+    await up(config)
+    assert await quarantined(database) == []
+    assert await differences(app, database) == []
     app.close()
 
 
