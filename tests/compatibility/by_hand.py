@@ -1,6 +1,6 @@
 """Applications that are too big for the tests, tried in the same way: `python -m tests.compatibility.by_hand wagtail`.
 
-Install the application beforehand (`.venv/bin/pip install wagtail`). Exit code 1 says that something differs.
+Install them beforehand: `.venv/bin/pip install mlflow django-oscar wagtail`. Exit code 1 says that something differs.
 """
 
 import argparse
