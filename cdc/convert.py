@@ -105,7 +105,7 @@ class _Column:
             column=name,
             reason=Reason.VALUE,
             detail=f"the value for column {name} ({kind}) {wrong}",
-            remedy=f"correct it in SQLite, or map {name} to a type that can hold it; {kind} takes {self.form.takes}",
+            remedy=f"correct it in SQLite, or give {name} a type or a format that fits; {kind} takes {self.form.takes}",
         )
 
 

@@ -140,6 +140,7 @@ def test_a_rejection_names_class_column_type_and_remedy_but_never_the_value() ->
     ((_, why),) = convert("int4", ["secret"]).rejected
     assert why == Rejection("v", Reason.VALUE, "the value for column v (int4) is a text", why.remedy)
     assert "whole numbers" in why.remedy
+    assert "a type or a format" in why.remedy
     assert "secret" not in why.remedy
 
 
