@@ -4,19 +4,20 @@ Only what is listed here is translated; anything else raises `Untranslatable`. A
 would refuse rows that the application holds, and an index over another expression would guard something else.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, Protocol, TypeAlias
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from cdc.model import ColumnMap, TableMap
+from cdc.model import Affinity, ColumnMap, Reading, TableMap
 from cdc.quoting import quote, quote_literal
+from cdc.type_names import column_of_type
 
 Kind = Literal["number", "text", "boolean", "condition", "other"]
-_KINDS: Final[dict[str, Kind]] = {
+KINDS: Final[dict[str, Kind]] = {
     "bigint": "number",
     "integer": "number",
     "double precision": "number",
@@ -39,25 +40,19 @@ class Untranslatable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """The names an expression may use: the table's own, and its columns by lower-case source name."""
+class Origin:
+    """The replicated column whose values a term passes on as they are."""
 
-    table: str
-    columns: Mapping[str, tuple[ColumnMap, str]]
-
-    @classmethod
-    def of(cls, mapped: TableMap) -> "Scope":
-        """The scope of a mapped table; columns that are not replicated plainly are not in it."""
-        named = {c.source.lower(): c for c in mapped.columns if c.source}
-        source = {c.name.lower(): c.collation for c in mapped.source.columns}
-        return cls(mapped.source.name.lower(), {name: (c, source[name]) for name, c in named.items()})
+    mapped: TableMap
+    column: ColumnMap
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
     """A translated part: its SQL, what it yields, and the collation that SQLite would compare it with.
 
-    `constant` is the value of a literal; `column` marks a plain column.
+    `type` is its Postgres type, "" where that depends on the row. `constant` is the value of a literal; `column` marks
+    a plain column. `converts` says that a text compared with it is a number to SQLite, if it looks like one.
     """
 
     sql: str
@@ -65,16 +60,71 @@ class Term:
     collation: str = "BINARY"
     constant: str | None = None
     column: bool = False
+    type: str = ""
+    origin: Origin | None = None
+    converts: bool = False
+
+
+class Naming(Protocol):
+    """What an expression may be made of: columns by their names in SQLite, and parts for which there is a rule."""
+
+    @property
+    def rules(self) -> "Mapping[type[exp.Expr], Rule]":
+        """How each kind of part is translated."""
+
+    def column(self, table: str, name: str) -> Term:
+        """The column of that name, of the table where one is named; raises `Untranslatable`."""
+
+
+Rule: TypeAlias = Callable[[exp.Expr, Naming], Term]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The names an expression over one table may use: its own, and its columns by lower-case source name."""
+
+    mapped: TableMap
+    columns: Mapping[str, ColumnMap]
+
+    @classmethod
+    def of(cls, mapped: TableMap) -> "Scope":
+        """The scope of a mapped table; columns that are not replicated plainly are not in it."""
+        return cls(mapped, {c.source.lower(): c for c in mapped.columns if c.source})
+
+    @property
+    def rules(self) -> Mapping[type[exp.Expr], Rule]:
+        """Those of expressions alone."""
+        return RULES
+
+    def column(self, table: str, name: str) -> Term:
+        """A column by the name that the target gives it."""
+        if table and table.lower() != self.mapped.source.name.lower():
+            raise Untranslatable(f"it names {table}, which is another table")
+        column = self.columns.get(name.lower())
+        if column is None:
+            raise Untranslatable(f"{name} is no replicated column")
+        if column.reading.loses:
+            raise Untranslatable(f"values of {name} may become others, as the configuration says")
+        kind = "other" if self._read_otherwise(column) else KINDS.get(column.type, "other")
+        type_ = "bigint" if column.type == "integer" else column.type
+        source, origin = self.mapped.source.column(name), Origin(self.mapped, column)
+        converts = source.affinity not in (Affinity.TEXT, Affinity.BLOB)
+        return Term(quote(column.target), kind, source.collation, None, True, type_, origin, converts)
+
+    def _read_otherwise(self, column: ColumnMap) -> bool:
+        """Whether a value of SQLite is more than its own storage class in Postgres."""
+        there = column_of_type(column.target, column.type, not_null=False)
+        return column.literal or there is None or self.mapped.reading(column, there) != Reading()
 
 
 def translate_condition(sql: str, scope: Scope) -> str:
     """A CHECK or an index's WHERE as Postgres SQL; raises `Untranslatable`."""
-    return _condition(_parse(sql), scope)
+    return condition(_parse(sql), scope)
 
 
-def translate_value(sql: str, scope: Scope) -> Term:
+def translate_value(sql: str, scope: Naming) -> Term:
     """An index's expression as Postgres SQL; raises `Untranslatable`."""
-    return _value(_parse(sql), scope)
+    return value(_parse(sql), scope)
 
 
 def _parse(sql: str) -> exp.Expr:
@@ -90,15 +140,25 @@ def _parse(sql: str) -> exp.Expr:
     return inner
 
 
-def _render(node: exp.Expr, scope: Scope) -> Term:
-    rule = _RULES.get(type(node))
+def render(node: exp.Expr, scope: Naming) -> Term:
+    """One part, by the rule for its kind."""
+    rule = scope.rules.get(type(node))
     if rule is None:
         raise Untranslatable(f"{type(node).__name__} may mean something else in Postgres")
+    only(node, "this", "expression", "expressions", *_PARTS.get(type(node), ()))
     return rule(node, scope)
 
 
-def _condition(node: exp.Expr, scope: Scope) -> str:
-    term = _render(node, scope)
+def only(node: exp.Expr, *known: str) -> None:
+    """Raises `Untranslatable` for a part of a node that no rule looks at: a negation, for instance."""
+    for name, part in node.args.items():
+        if part and name not in known:
+            raise Untranslatable(f"{type(node).__name__} with {name.strip('_')} may mean something else in Postgres")
+
+
+def condition(node: exp.Expr, scope: Naming) -> str:
+    """A part as a truth value."""
+    term = render(node, scope)
     if term.kind in ("condition", "boolean"):
         return term.sql
     if term.kind == "number":
@@ -106,17 +166,19 @@ def _condition(node: exp.Expr, scope: Scope) -> str:
     raise Untranslatable("a text as a condition means its leading number in SQLite")
 
 
-def _value(node: exp.Expr, scope: Scope) -> Term:
-    term = _render(node, scope)
+def value(node: exp.Expr, scope: Naming) -> Term:
+    """A part as a number or a text."""
+    term = render(node, scope)
     if term.kind == "boolean":
-        return Term(f"({term.sql})::integer", "number")
+        return Term(f"({term.sql})::integer", "number", type="bigint")
     if term.kind in ("condition", "other"):
         raise Untranslatable("it compares or transforms a value whose type differs between the two databases")
     return term
 
 
-def _text(node: exp.Expr, scope: Scope) -> Term:
-    term = _value(node, scope)
+def text(node: exp.Expr, scope: Naming) -> Term:
+    """A part as a text."""
+    term = value(node, scope)
     if term.kind != "text":
         raise Untranslatable("a text function over something that is no text column")
     return term
@@ -125,126 +187,175 @@ def _text(node: exp.Expr, scope: Scope) -> Term:
 # --- one rule for each kind of node ---------------------------------------------------------------------------------
 
 
-def _column(node: exp.Expr, scope: Scope) -> Term:
-    name, table = node.name, node.text("table")
-    if table and table.lower() != scope.table:
-        raise Untranslatable(f"it names {table}, which is another table")
-    found = scope.columns.get(name.lower())
-    if found is None:
-        raise Untranslatable(f"{name} is no replicated column")
-    mapped, collation = found
-    kind = "other" if mapped.literal else _KINDS.get(mapped.type, "other")
-    return Term(quote(mapped.target), kind, collation, column=True)
+def _column(node: exp.Expr, scope: Naming) -> Term:
+    return scope.column(node.text("table"), node.name)
 
 
-def _literal(node: exp.Expr, _: Scope) -> Term:
-    text = str(node.this)
+def _literal(node: exp.Expr, _: Naming) -> Term:
+    written = str(node.this)
     if node.is_string:
-        return Term(quote_literal(text), "text", constant=text)
-    return Term(text, "number", constant=text)
+        return Term(quote_literal(written), "text", constant=written)
+    if not written.isdigit():
+        written = repr(float(written))  # as SQLite rounds it, so that a decimal column is compared with the same
+        if written == "inf":
+            raise Untranslatable("a number beyond the reals is infinity in SQLite")
+        return Term(written, "number", constant=written, type="double precision")
+    if int(written) >= 2**63:
+        raise Untranslatable("an integer beyond 64 bits is a real in SQLite")
+    return Term(written, "number", constant=written, type="bigint")
 
 
-def _boolean(node: exp.Expr, _: Scope) -> Term:
-    text = "1" if node.this else "0"
-    return Term(text, "number", constant=text)
+def _boolean(node: exp.Expr, _: Naming) -> Term:
+    written = "1" if node.this else "0"
+    return Term(written, "number", constant=written, type="bigint")
 
 
-def _negative(node: exp.Expr, scope: Scope) -> Term:
-    term = _render(node.this, scope)
+def _negative(node: exp.Expr, scope: Naming) -> Term:
+    term = render(node.this, scope)
     if term.kind != "number" or term.constant is None:
         raise Untranslatable("a negated expression can leave Postgres' range")
     # Two signs side by side would begin a comment.
-    return Term(f"(-{term.sql})", "number", constant=f"-{term.constant}")
+    return Term(f"(-{term.sql})", "number", constant=f"-{term.constant}", type=term.type)
 
 
-def _paren(node: exp.Expr, scope: Scope) -> Term:
-    term = _render(node.this, scope)
+def _paren(node: exp.Expr, scope: Naming) -> Term:
+    term = render(node.this, scope)
     return replace(term, sql=f"({term.sql})", column=False)
 
 
-def _both(node: exp.Expr, scope: Scope) -> Term:
+def _both(node: exp.Expr, scope: Naming) -> Term:
     word = "AND" if isinstance(node, exp.And) else "OR"
-    return Term(f"({_condition(node.this, scope)} {word} {_condition(node.expression, scope)})", "condition")
+    return Term(f"({condition(node.this, scope)} {word} {condition(node.expression, scope)})", "condition")
 
 
-def _not(node: exp.Expr, scope: Scope) -> Term:
-    return Term(f"(NOT {_condition(node.this, scope)})", "condition")
+def _not(node: exp.Expr, scope: Naming) -> Term:
+    return Term(f"(NOT {condition(node.this, scope)})", "condition")
 
 
-def _is(node: exp.Expr, scope: Scope) -> Term:
+def _is(node: exp.Expr, scope: Naming) -> Term:
     if not isinstance(node.expression, exp.Null):
         raise Untranslatable("IS compares values here")
-    return Term(f"({_render(node.this, scope).sql} IS NULL)", "condition")
+    return Term(f"({render(node.this, scope).sql} IS NULL)", "condition")
 
 
-def _comparison(node: exp.Expr, scope: Scope) -> Term:
-    left, right = _alike([node.this, node.expression], scope)
+def _comparison(node: exp.Expr, scope: Naming) -> Term:
+    left, right = alike([node.this, node.expression], scope)
     return Term(f"({left} {_COMPARISONS[type(node)]} {right})", "condition")
 
 
-def _in(node: exp.Expr, scope: Scope) -> Term:
-    if not node.expressions or node.args.get("query") is not None:
-        raise Untranslatable("IN over a query")
-    left, *rest = _alike([node.this, *node.expressions], scope)
+def _in(node: exp.Expr, scope: Naming) -> Term:
+    if not node.expressions:
+        raise Untranslatable("IN over nothing")
+    left, *rest = alike([node.this, *node.expressions], scope)
     return Term(f"({left} IN ({', '.join(rest)}))", "condition")
 
 
-def _between(node: exp.Expr, scope: Scope) -> Term:
-    value, low, high = _alike([node.this, node.args["low"], node.args["high"]], scope)
+def _between(node: exp.Expr, scope: Naming) -> Term:
+    value, low, high = alike([node.this, node.args["low"], node.args["high"]], scope)
     return Term(f"({value} BETWEEN {low} AND {high})", "condition")
 
 
-def _alike(nodes: list[exp.Expr], scope: Scope) -> list[str]:
+def alike(nodes: list[exp.Expr], scope: Naming) -> list[str]:
     """The parts as SQL of one kind; a boolean column beside 0 and 1 stays boolean, so that its indexes serve."""
-    terms = [_render(n, scope) for n in nodes]
+    terms = [render(n, scope) for n in nodes]
     if terms[0].kind == "boolean" and all(t.constant in ("0", "1") and t.kind == "number" for t in terms[1:]):
         return [terms[0].sql, *("true" if t.constant == "1" else "false" for t in terms[1:])]
-    terms = [_value(n, scope) for n in nodes]
+    terms = [value(n, scope) for n in nodes]
     if len({t.kind for t in terms}) > 1:
         raise Untranslatable("it compares a text with a number, which SQLite converts by its own rules")
     if terms[0].kind == "text" and any(t.collation != "BINARY" for t in terms):
         raise Untranslatable("it compares under a collation of SQLite")
+    _refuse_rounded(terms)
+    _refuse_converted(terms)
     return [t.sql for t in terms]
 
 
-def _case(node: exp.Expr, scope: Scope) -> Term:
+def _refuse_converted(terms: Sequence[Term]) -> None:
+    """A column declared STRING, say, compares with numbers: '5' is 5 then, which comes before every text."""
+    texts = [t for t in terms if t.kind == "text"]
+    sure = all(t.converts or (t.constant is not None and not any(map(str.isdigit, t.constant))) for t in texts)
+    if any(t.converts for t in texts) and not sure:
+        raise Untranslatable("SQLite takes texts for numbers there, where they look like numbers")
+
+
+def _refuse_rounded(terms: Sequence[Term]) -> None:
+    """SQLite compares integers with reals exactly; Postgres makes doubles of both, which bends large ones."""
+    types = [t.type for t in terms if t.constant is None and t.kind == "number"]
+    if len(set(types)) > 1 or ("" in types and len(types) > 1):
+        raise Untranslatable("it compares integers with reals")
+    if "double precision" in types and not all(_is_exact(t) for t in terms if t.constant is not None):
+        raise Untranslatable("it compares reals with an integer that no real holds")
+
+
+def _is_exact(term: Term) -> bool:
+    return term.type != "bigint" or term.constant is None or float(term.constant) == int(term.constant)
+
+
+def same_type(terms: Sequence[Term]) -> str:
+    """The Postgres type that holds whichever of the terms it is as SQLite has it, "" when there is none."""
+    if terms[0].kind == "text":
+        return ""
+    columns = {t.type for t in terms if t.constant is None}
+    found = columns or {t.type for t in terms}
+    if len(found) != 1:
+        return ""
+    fits = {*found, "bigint"} if found <= {"double precision", "numeric"} else found
+    return found.pop() if all(t.constant is None or (t.type in fits and _is_exact(t)) for t in terms) else ""
+
+
+def _case(node: exp.Expr, scope: Naming) -> Term:
     # Under "C" Postgres folds A to Z only, as SQLite does.
     word = "lower" if isinstance(node, exp.Lower) else "upper"
-    return Term(f'{word}({_text(node.this, scope).sql} COLLATE "C")', "text")
+    return Term(f'{word}({text(node.this, scope).sql} COLLATE "C")', "text")
 
 
-def _length(node: exp.Expr, scope: Scope) -> Term:
-    return Term(f"length({_text(node.this, scope).sql})", "number")
+def _length(node: exp.Expr, scope: Naming) -> Term:
+    return Term(f"length({text(node.this, scope).sql})", "number", type="bigint")
 
 
-def _trim(node: exp.Expr, scope: Scope) -> Term:
-    if node.args.get("expression") is not None or node.args.get("collation") is not None:
+def _trim(node: exp.Expr, scope: Naming) -> Term:
+    if node.args.get("expression") is not None:
         raise Untranslatable("trim() of chosen characters")
     word = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(node.text("position").upper(), "btrim")
-    return Term(f"{word}({_text(node.this, scope).sql}, ' ')", "text")
+    return Term(f"{word}({text(node.this, scope).sql}, ' ')", "text")
 
 
-def _substring(node: exp.Expr, scope: Scope) -> Term:
+def _substring(node: exp.Expr, scope: Naming) -> Term:
     places = [node.args[name].name for name in ("start", "length") if node.args.get(name) is not None]
     if not all(isinstance(node.args.get(n), exp.Literal) for n in ("start", "length") if node.args.get(n) is not None):
         raise Untranslatable("substr() with computed places")
     if not all(p.isdigit() and len(p) < 9 for p in places) or not places or int(places[0]) < 1:
         raise Untranslatable("substr() from the end or before the start")
-    return Term(f"substr({', '.join([_text(node.this, scope).sql, *places])})", "text")
+    return Term(f"substr({', '.join([text(node.this, scope).sql, *places])})", "text")
 
 
-def _coalesce(node: exp.Expr, scope: Scope) -> Term:
-    terms = [_value(n, scope) for n in (node.this, *node.expressions)]
+def _coalesce(node: exp.Expr, scope: Naming) -> Term:
+    terms = [value(n, scope) for n in (node.this, *node.expressions)]
     if len({t.kind for t in terms}) > 1:
         raise Untranslatable("coalesce() of texts and numbers")
-    return Term(f"coalesce({', '.join(t.sql for t in terms)})", terms[0].kind)
+    return Term(f"coalesce({', '.join(t.sql for t in terms)})", terms[0].kind, type=same_type(terms))
 
 
-def _concatenation(node: exp.Expr, scope: Scope) -> Term:
-    return Term(f"({_text(node.this, scope).sql} || {_text(node.expression, scope).sql})", "text")
+def _concatenation(node: exp.Expr, scope: Naming) -> Term:
+    return Term(f"({text(node.this, scope).sql} || {text(node.expression, scope).sql})", "text")
 
 
-_RULES: Final[dict[type[exp.Expr], Callable[[exp.Expr, Scope], Term]]] = {
+# What a node may have beside its operands.
+_PARTS: Final[Mapping[type[exp.Expr], tuple[str, ...]]] = {
+    exp.Column: ("table",),
+    exp.Literal: ("is_string",),
+    exp.Between: ("low", "high"),
+    exp.Trim: ("position",),
+    exp.Substring: ("start", "length"),
+    exp.Coalesce: ("is_nvl", "is_null"),
+    exp.DPipe: ("safe",),
+    exp.Count: ("big_int",),
+    exp.Like: ("negate",),
+    exp.Case: ("ifs", "default"),
+    exp.If: ("true", "false"),
+}
+
+RULES: Final[Mapping[type[exp.Expr], Rule]] = {
     exp.Column: _column,
     exp.Literal: _literal,
     exp.Boolean: _boolean,
