@@ -90,6 +90,13 @@ ACTIONS: Final[Mapping[str, Action]] = {
         rows="how many were saved",
         file="where they are",
     ),
+    "make view": _step(
+        "a view of SQLite was made, for it answers with the same rows in both databases", view="its name"
+    ),
+    "leave out view": _step(
+        "a view could be translated and was not made", view="its name", why="what its answers, or Postgres, said"
+    ),
+    "drop view": _step("a view of ours was dropped, for the application has another one or none", view="its name"),
     "compare whole tables": _step("the daemon compared tables as a whole", tables="their names"),
     "position": _step(
         "replication begins at a position, or goes on from another one; batches follow from it",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from cdc import audit
+from cdc import audit, views
 from cdc.adoption import Adopted, adapt, compare, require_compatible
 from cdc.config import Config
 from cdc.decisions import map_known, recall, remember, with_leftovers
@@ -26,6 +26,7 @@ from cdc.postgres.position import StreamState
 from cdc.postgres.script import Statement
 from cdc.postgres.status import never_started
 from cdc.postgres.target import connected
+from cdc.postgres.views import translate_views
 from cdc.rehearsal import rehearse_load
 from cdc.risks import kept_out
 from cdc.sqlite import changelog, triggers
@@ -229,7 +230,9 @@ async def build_plan(config: Config) -> Plan:
         maps = adapt(maps, found)
         rehearsal = await asyncio.to_thread(rehearse_load, database, maps, found.tables)
     script = ddl.script(maps, config.target.schema)
-    return make_plan(copy.schema, maps, script, copy.profiles, [*compare(maps, found), *kept_out(rehearsal)])
+    found_risks = [*compare(maps, found), *kept_out(rehearsal)]
+    translated = translate_views(copy.schema.views, maps, config.target.schema)
+    return make_plan(copy.schema, maps, script, translated, copy.profiles, found_risks)
 
 
 @asynccontextmanager
@@ -267,14 +270,16 @@ async def render_schema(config: Config) -> str:
     """The DDL as text that psql runs; touches neither database."""
     async with _copy_for_plan(config) as database:
         copy = await asyncio.to_thread(read_copy, config, database)
-    return ddl.script(map_schema(copy.schema, config, copy.profiles), config.target.schema).sql
+    maps = map_schema(copy.schema, config, copy.profiles)
+    translated = translate_views(copy.schema.views, maps, config.target.schema)
+    return ddl.script(maps, config.target.schema).sql + "".join(view.script for view in translated.made)
 
 
 async def create_schema(config: Config) -> list[str]:
     """Create what is missing of the target tables; returns what was created.
 
     Before the first load, that is what the newest snapshot needs, without what follows the load. Afterwards it is what
-    the file needs now, and the daemon fills it.
+    the file needs now, and the daemon fills it; and views, while Postgres holds what the file holds.
     """
     snapshot = await asyncio.to_thread(verified_snapshot, config)
     copy = await asyncio.to_thread(read_copy, config, snapshot.database)
@@ -284,9 +289,10 @@ async def create_schema(config: Config) -> list[str]:
         state = await position.read(connection, copy.source_id)
         if state is not None and state.position is not None:
             done = await _extend(connection, config, copy.source_id, state)
+            made = await views.make_now(connection, config, copy.source_id)
         else:
-            done = await _begin(connection, config, copy, copy.source_id)
-    return [f"{statement.kind} {statement.object}" for statement in done]
+            done, made = await _begin(connection, config, copy, copy.source_id), []
+    return [f"{statement.kind} {statement.object}" for statement in done] + [f"view {name}" for name in made]
 
 
 async def _begin(connection: Connection, config: Config, copy: Copy, source_id: str) -> list[Statement]:

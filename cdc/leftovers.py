@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote as quote_name
 
+from cdc import views
 from cdc.config import Config
 from cdc.decisions import map_known, with_leftovers
 from cdc.faults import crash_point
@@ -51,6 +52,7 @@ async def drop(config: Config) -> list[Dropped]:
         found = await _waiting(connection, config, look)
         with translated("dropping what is left over"):
             async with connection.transaction():
+                await _drop_views(connection, config, look)
                 dropped = [await _drop(connection, config, look.source_id, left) for left in found]
                 await pending.forget_gone(connection, look.source_id, config.target.schema)
                 crash_point("pending.before_commit")
@@ -92,6 +94,13 @@ async def _waiting(connection: Connection, config: Config, look: _Look) -> list[
 
 def _stands(left: Leftover, target: TargetTable | None) -> bool:
     return target is not None and (left.column is None or target.column(left.column) is not None)
+
+
+async def _drop_views(connection: Connection, config: Config, look: _Look) -> None:
+    """Views of ours are made over what is fed only: whichever reads a leftover is outdated."""
+    state = await position.read(connection, look.source_id)
+    maps = map_known(look.schema, config, state.columns if state else {})
+    await views.drop_outdated(connection, config, look.source_id, look.schema, maps)
 
 
 async def _drop(connection: Connection, config: Config, source_id: str, left: Leftover) -> Dropped:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from loguru import logger
 
-from cdc import audit
+from cdc import audit, views
 from cdc.bootstrap import Copy, mapped_for, read_copy, verified_snapshot, without_capture
 from cdc.config import Config
 from cdc.convert import TableConverter, compile_converter
@@ -28,6 +28,7 @@ from cdc.postgres.load import copy_rows, has_rows, make_empty, prepare_for_load,
 from cdc.postgres.quarantine import Held, Quarantine
 from cdc.postgres.script import Made, Statement
 from cdc.postgres.target import connected
+from cdc.postgres.views import translate_views
 from cdc.quoting import qualified
 from cdc.sqlite import high_water, rows
 from cdc.sqlite.connection import open_copy
@@ -118,6 +119,8 @@ class _Load:
         loaded = {m.source.name: await self._table(m, targets) for m in missing if not later}
         crash_point("load.before_constraints")
         held = await self._finish(config, targets)
+        if not later:
+            await self._views(config, copy)
         crash_point("load.before_position")
         async with self._connection.transaction():
             await position.begin_at(self._connection, self._source_id, copy.position, self._snapshot.manifest.id)
@@ -197,6 +200,12 @@ class _Load:
         marks = await asyncio.to_thread(high_water.of_copy, self._snapshot.database, self._maps)
         await sequences.advance(self._connection, self._maps, marks)
         return held
+
+    async def _views(self, config: Config, copy: Copy) -> None:
+        """Postgres holds what the snapshot holds, so both must answer alike now."""
+        wanted = translate_views(copy.schema.views, self._maps, config.target.schema).made
+        sums = await asyncio.to_thread(views.sums_of_copy, self._snapshot.database, wanted)
+        await views.make(self._connection, self._source_id, wanted, sums)
 
     async def _apply(self, statements: list[Statement], what: str) -> None:
         if not statements:

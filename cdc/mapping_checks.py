@@ -22,7 +22,7 @@ _TYPE_TEXT: Final = re.compile(r'["\w]["\w. ]*(\( *\d+ *(, *-?\d+ *)?\))?[\w ]*(
 
 def refuse_missing(schema: SourceSchema, config: Config) -> None:
     """Raises `MappingError` when the configuration names a table that is not there."""
-    names = [t.name for t in schema.tables] + [left.name for left in schema.left_out]
+    names = [t.name for t in schema.tables] + [v.name for v in schema.views] + [left.name for left in schema.left_out]
     known = {name.lower() for name in names}
     for name in config.tables:
         if name.lower() not in known:

@@ -144,7 +144,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A table or view of the file that is not replicated, and why, in words for the operator."""
+    """A table or view of the file that Postgres does not get, and why, in words for the operator."""
 
     name: str
     kind: str
@@ -152,11 +152,21 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """A view of the file: the names of its columns as SQLite tells them, and its CREATE VIEW text."""
+
+    name: str
+    columns: tuple[str, ...]
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceSchema:
-    """All that the file holds: tables that can be replicated in name order, and what is left out."""
+    """All that the file holds: tables that can be replicated and views, in name order, and what is left out."""
 
     tables: tuple[Table, ...]
     left_out: tuple[LeftOut, ...] = ()
+    views: tuple[View, ...] = ()
 
     def table(self, name: str) -> Table | None:
         """The table of that name, compared without case as SQLite does, or None."""

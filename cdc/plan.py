@@ -11,6 +11,7 @@ from cdc.errors import ExitCode
 from cdc.mapping import ColumnProfile, TableProfile
 from cdc.model import ColumnMap, LeftOut, Reading, SourceSchema, TableMap
 from cdc.postgres.script import Made, Note, Script
+from cdc.postgres.views import Views
 from cdc.risks import Risk, risks
 from cdc.type_names import column_of_type
 from cdc.way_back import WayBack, way_back
@@ -54,9 +55,12 @@ class TablePlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The whole report. `left_out` are objects of the file, `notes` parts of tables that the target does not have."""
+    """The whole report. `views` are made after the first copy, if they then answer as in SQLite; `left_out` are objects
+    of the file, `notes` parts of tables that the target does not have.
+    """
 
     tables: tuple[TablePlan, ...]
+    views: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     notes: tuple[Note, ...]
     risks: tuple[Risk, ...]
@@ -82,6 +86,7 @@ class Plan:
             "columns": sum(len(t.columns) for t in self.tables),
             "rows": sum(t.rows or 0 for t in self.tables),
             "creates": sum(len(t.creates) for t in self.tables),
+            "views": len(self.views),
             "left_out": len(self.left_out) + len(self.notes),
             **levels,
         }
@@ -90,6 +95,7 @@ class Plan:
         """The report as plain dicts and lists, its keys a contract."""
         return {
             "tables": [_table_json(t) for t in self.tables],
+            "views": list(self.views),
             "left_out": [asdict(left) for left in self.left_out],
             "notes": [asdict(note) for note in self.notes],
             "risks": [asdict(risk) for risk in self.risks],
@@ -102,11 +108,13 @@ def make_plan(
     schema: SourceSchema,
     maps: Sequence[TableMap],
     script: Script,
+    views: Views,
     profiles: Mapping[str, TableProfile] | None = None,
     looked: Iterable[Risk] = (),
 ) -> Plan:
-    """The report over a schema, its maps and their script; and where data was looked at, the profiles by source name
-    and what that look found beyond them.
+    """The report over a schema with its maps, script and views.
+
+    Where data was looked at, `profiles` are by source name, and `looked` is what that look found beyond them.
     """
     known = profiles or {}
     found = [
@@ -115,7 +123,8 @@ def make_plan(
     ]
     return Plan(
         tables=tuple(_table(m, script, known.get(m.source.name)) for m in maps),
-        left_out=schema.left_out,
+        views=tuple(view.name for view in views.made),
+        left_out=tuple(sorted((*schema.left_out, *views.left_out), key=lambda left: left.name)),
         notes=script.notes,
         risks=tuple(_worst_first(found)),
     )

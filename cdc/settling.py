@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from cdc import audit
+from cdc import audit, views
 from cdc.config import Config
 from cdc.convert import compile_converter
 from cdc.decisions import Decisions, map_known, with_leftovers
@@ -52,6 +52,7 @@ class Settling:
         await position.bring_up_to_date(self._connection)
         state = await self._state()
         look, maps = await self._follow(look, state)
+        await views.drop_outdated(self._connection, self._config, self.source_id, look.schema, list(maps.values()))
         targets = await self._targets(maps)
         unfinished = (await self._state()).unfinished
         resync = await position.keep_resync(self._connection, self.source_id, list(maps))

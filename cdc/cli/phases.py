@@ -92,7 +92,8 @@ async def _snapshot(config: Config, progress: Progress) -> "tuple[Snapshot, list
 def schema(session: Session, only_print: bool, apply_pending: bool) -> None:
     """Create the tables in Postgres.
 
-    What is there already is left as it is, so the command can be given again.
+    What is there already is left as it is, so the command can be given again. After the first copy it also makes the
+    views that the application has got since, if both databases answer them alike.
 
     Columns and tables that the application dropped or renamed stay in Postgres until --apply-pending: then their values
     are saved to files in the state folder and they are dropped, all or none. The daemon must be stopped or paused.

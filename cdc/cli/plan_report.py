@@ -26,6 +26,9 @@ def print_plan(plan: Plan, *, with_columns: bool) -> None:
     if with_columns:
         for table in plan.tables:
             _print_columns(table)
+    if plan.views:
+        say()
+        say(f"views, made if they answer as in SQLite: {', '.join(plan.views)}")
     _print_left_out(plan)
     for level in ("blocks", "quarantine", "note"):
         _print_risks(level, [risk for risk in plan.risks if risk.level == level])

@@ -34,7 +34,7 @@ from typing import Any, Final
 import msgspec
 
 from cdc.keys import encode_key
-from cdc.model import Failed, InvalidText, Reading, Row, TableMap, TargetColumn, TargetTable, Value
+from cdc.model import ColumnMap, Failed, InvalidText, Reading, Row, TableMap, TargetColumn, TargetTable, Value
 from cdc.parity import readings
 from cdc.parity.readings import NEVER, Form, Text
 
@@ -99,6 +99,17 @@ class Canonical:
         if self._crosswalk:
             return (encode_key(raw),)
         return tuple(None if v is None else _made(form, v) for form, v in zip(self._key, raw, strict=True))
+
+
+def reading_form(mapped: TableMap, column: ColumnMap, there: TargetColumn) -> Form:
+    """How the values of one mapped column become canonical texts."""
+    return _read(there, mapped.reading(column, there), literal=column.literal, schema=column.schema)
+
+
+def row_digest(row: Row, forms: Sequence[Form]) -> bytes:
+    """The hash of one row, the same that Postgres makes of it."""
+    texts = [None if value is None else _made(form, value) for form, value in zip(forms, row, strict=True)]
+    return _digest(_encode(texts))
 
 
 def _read(column: TargetColumn, reading: Reading, *, literal: bool, schema: str) -> Form:

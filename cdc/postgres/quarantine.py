@@ -151,6 +151,12 @@ def orphans(key: TargetForeignKey, found: Sequence[asyncpg.Record]) -> list[Held
     return [Held(read_key(row["key"]), why, waits_table(key), row["waits_for"]) for row in found]
 
 
+async def tables(connection: Connection, source_id: str) -> frozenset[str]:
+    """The source tables of which rows are in quarantine."""
+    with translated("reading the quarantine"):
+        return frozenset(row["source_table"] for row in await connection.fetch(SQL["tables"], source_id))
+
+
 async def keys_of(connection: Connection, source_id: str, table: str | None) -> dict[str, list[KeyValues]]:
     """Every quarantined key by source table, of one table or of all."""
     with translated("reading the quarantine"):

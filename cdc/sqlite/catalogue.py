@@ -9,10 +9,11 @@ import apsw
 
 from cdc.config import Config, TableOptions
 from cdc.errors import MappingError, SourceError
-from cdc.model import Affinity, Column, ForeignKey, Index, IndexTerm, Key, KeyKind, LeftOut, SourceSchema, Table
+from cdc.model import Affinity, Column, ForeignKey, Index, IndexTerm, Key, KeyKind, LeftOut, SourceSchema, Table, View
 from cdc.quoting import quote
 from cdc.sqlite.connection import translated
 from cdc.sqlite.ddl_text import TableText, index_text, table_text
+from cdc.sqlite.views import read_view
 
 OURS: Final = "_cdc_"
 # Our tables, and columns that each of them has had in every version.
@@ -25,7 +26,6 @@ _ALIASES: Final = ("_rowid_", "rowid", "oid")
 _GENERATED: Final = {2: "virtual", 3: "stored"}
 _NO_KEY: Final = "it declares no key, and columns of it hide every name of its rowid"
 _LEFT_OUT: Final = {
-    "view": "a view holds no rows of its own",
     "virtual": "a virtual table cannot carry triggers, so its changes cannot be captured",
     "shadow": "it belongs to a virtual table, which maintains it",
 }
@@ -40,7 +40,7 @@ _FOREIGN_KEYS: Final = (
 
 
 def read_schema(connection: apsw.Connection, config: Config) -> SourceSchema:
-    """Every table that can be replicated, in name order, and every object that cannot or shall not, with the reason.
+    """Every table that can be replicated and every view, in name order, and what cannot or shall not, with the reason.
 
     A key choice recorded in `_cdc_table` wins over a fresh one while its columns still identify a row.
     Raises `SourceError` when SQLite cannot tell or a name is taken, `MappingError` for an expression it cannot compute.
@@ -49,11 +49,19 @@ def read_schema(connection: apsw.Connection, config: Config) -> SourceSchema:
         refuse_namesakes(connection)
         recorded = recorded_keys(connection)
         tables: list[Table] = []
+        views: list[View] = []
         left_out: list[LeftOut] = []
         for name, kind, without_rowid, strict in _objects(connection):
             reason = _LEFT_OUT.get(kind) or _excluded(config, name)
             if reason:
                 left_out.append(LeftOut(name, kind, reason))
+                continue
+            if kind == "view":
+                found = read_view(connection, name)
+                if isinstance(found, View):
+                    views.append(found)
+                else:
+                    left_out.append(found)
                 continue
             if name.lower().startswith(OURS):
                 raise SourceError(
@@ -68,7 +76,7 @@ def read_schema(connection: apsw.Connection, config: Config) -> SourceSchema:
                 left_out.append(LeftOut(name, kind, _NO_KEY))
             else:
                 tables.append(replace(table, key=key))
-        return SourceSchema(tuple(tables), tuple(left_out))
+        return SourceSchema(tuple(tables), tuple(left_out), tuple(views))
 
 
 def recorded_keys(connection: apsw.Connection) -> dict[str, Key]:

@@ -76,7 +76,7 @@ def fetch_values(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> li
     try:
         return cast("list[tuple[Value, ...]]", conn.execute(sql, bindings).fetchall())
     except UnicodeDecodeError:
-        return list(_exact(conn, sql, bindings))
+        return list(exact(conn, sql, bindings))
 
 
 def chunks(
@@ -221,7 +221,7 @@ def carefully(conn: apsw.Connection, query: Query, bindings: Bindings) -> Iterat
     mapped = query.table
     first = query.before + mapped.source_key_width
     computed = [(first + n, c) for n, c in enumerate(mapped.columns) if _plain(mapped, c) is None]
-    for row in _exact(conn, query.bare, bindings):
+    for row in exact(conn, query.bare, bindings):
         if not computed:
             yield row
             continue
@@ -234,13 +234,13 @@ def carefully(conn: apsw.Connection, query: Query, bindings: Bindings) -> Iterat
 
 def _computed(conn: apsw.Connection, sql: str, key: Bindings) -> Value:
     try:
-        found = next(_exact(conn, sql, key), None)
+        found = next(exact(conn, sql, key), None)
     except FAILURES as error:
         return Failed(why(error))
     return found[0] if found else None
 
 
-def _exact(conn: apsw.Connection, sql: str, bindings: Bindings) -> Iterator[Row]:
+def exact(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> Iterator[Row]:
     """The rows of a query with each text read as bytes and decoded here, where a broken one can be kept."""
     encoding = str(conn.pragma("encoding")).replace("UTF-16le", "utf-16-le").replace("UTF-16be", "utf-16-be")
     try:

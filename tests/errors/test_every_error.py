@@ -77,6 +77,7 @@ INTERNAL = {
     "Untranslatable": "SQL that has no equal in Postgres; told by `cdc plan`",
     "FunctionFailed": "a value that could not be computed; its row goes to quarantine",
     "_TooMuch": "a read that is larger than its budget and is made smaller",
+    "_Differs": "a view that Postgres answers otherwise, whose making is taken back",
     "Terminated": "SIGTERM",
     "KeyError": "a name that the program itself got wrong",
     "TypeError": "a type that the program itself got wrong",

@@ -17,6 +17,7 @@ from cdc.keys import show_key
 from cdc.mapping import ColumnProfile, TextForms, map_schema
 from cdc.plan import Plan, make_plan
 from cdc.postgres.ddl import script
+from cdc.postgres.views import translate_views
 from cdc.rehearsal import rehearse_load
 from cdc.resources import folder
 from cdc.risks import kept_out
@@ -37,7 +38,8 @@ def planned(db: apsw.Connection, tables: dict[str, Any] | None = None) -> Plan:
     profiles = {t.name: profile(db, t) for t in schema.tables}
     maps = map_schema(schema, config, profiles)
     rehearsal = rehearse_load(Path(db.db_filename("main")), maps)
-    return make_plan(schema, maps, script(maps, "public"), profiles, kept_out(rehearsal))
+    views = translate_views(schema.views, maps, "public")
+    return make_plan(schema, maps, script(maps, "public"), views, profiles, kept_out(rehearsal))
 
 
 def column(db: apsw.Connection, name: str) -> ColumnProfile:
@@ -168,7 +170,7 @@ def test_orphans_are_counted_and_what_is_left_out_has_its_reason(db: apsw.Connec
     db.execute("CREATE VIEW v AS SELECT 1; INSERT INTO c VALUES (1, 10, 11), (2, NULL, NULL)")
     plan = planned(db)
     assert [(r.rows, r.keys, r.column) for r in plan.risks] == [(1, ("1",), "p")]
-    assert [left.name for left in plan.left_out] == ["v"]
+    assert [(left.name, left.kind, left.reason) for left in plan.left_out] == [("v", "view", "it reads no table")]
     assert "CHECK" in plan.notes[0].object
     assert ("foreign key", "c_p_fkey") in next(t for t in plan.tables if t.source == "c").creates
     assert plan.counts == {
@@ -176,6 +178,7 @@ def test_orphans_are_counted_and_what_is_left_out_has_its_reason(db: apsw.Connec
         "columns": 4,
         "rows": 2,
         "creates": 4,
+        "views": 0,
         "left_out": 2,
         "blocks": 0,
         "quarantine": 1,

@@ -47,6 +47,7 @@ LAYERS = {
     "cdc.settling": 4,
     "cdc.following": 4,
     "cdc.leftovers": 4,
+    "cdc.views": 4,
     "cdc.trail": 4,
     "cdc.bootstrap": 4,
     "cdc.loading": 4,

@@ -1,0 +1,205 @@
+"""Views are made in Postgres only where both databases were seen to answer alike, and dropped once they are outdated.
+
+That can be seen when both hold the same state: at the end of the first copy, when Postgres holds the snapshot, and
+later whenever the position is SQLite's newest entry. The answers are compared by `cdc.parity`'s forms, which share
+nothing with the conversion that brought the rows.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from loguru import logger
+
+from cdc.config import Config
+from cdc.decisions import map_known, with_leftovers
+from cdc.errors import SourceBusy, SourceError, SourceUnavailable
+from cdc.model import Position, Row, SourceSchema, TableMap
+from cdc.parity.forms import form_of, reading_form, row_digest
+from cdc.postgres import pending, position, quarantine
+from cdc.postgres import views as target
+from cdc.postgres.canon import Sum
+from cdc.postgres.connection import Connection, translated
+from cdc.postgres.verification import daemon_runs
+from cdc.postgres.views import EXISTS, TargetView, translate_views
+from cdc.sqlite import changelog
+from cdc.sqlite import source as sqlite
+from cdc.sqlite.catalogue import read_schema
+from cdc.sqlite.connection import journal_mode, open_copy, read_transaction
+from cdc.sqlite.views import answer
+
+PROOF_SECONDS: Final = 60.0  # for the answer of one view, in either database
+ATTEMPTS: Final = 25  # to find Postgres where SQLite is, while a daemon runs
+GAP_ATTEMPTS: Final = 4  # a daemon that opens a new session, as after CREATE VIEW, shows no sign of life in between
+WAIT_SECONDS: Final = 0.2
+
+Sums = Mapping[str, Sum | str]  # what SQLite answered by the view's name, or why it did not
+_Ask = Callable[[str, float], Iterator[Row]]
+
+
+# --- what SQLite answers ----------------------------------------------------------------------------------------------
+
+
+def sums_of_copy(database: Path, wanted: Sequence[TargetView]) -> Sums:
+    """What a copy of the file answers."""
+    connection = open_copy(database)
+    try:
+        return _sums(partial(answer, connection), wanted, PROOF_SECONDS)
+    finally:
+        connection.close()
+
+
+def _sums(ask: _Ask, wanted: Sequence[TargetView], seconds: float) -> Sums:
+    return {view.name: _sum(ask, view, seconds) for view in wanted}
+
+
+def _sum(ask: _Ask, view: TargetView, seconds: float) -> Sum | str:
+    try:
+        return _total(ask(view.name, seconds), view)
+    except (SourceBusy, SourceUnavailable):
+        raise
+    except SourceError as error:
+        return error.message
+
+
+def _total(rows: Iterable[Row], view: TargetView) -> Sum:
+    forms = [
+        reading_form(column.origin.mapped, column.origin.column, column.there)
+        if column.origin
+        else form_of(column.there)
+        for column in view.columns
+    ]
+    count = combined = 0
+    for row in rows:
+        count += 1
+        combined += int.from_bytes(row_digest(row, forms)[:8], "big", signed=True)
+    return Sum(count, combined)
+
+
+# --- making -----------------------------------------------------------------------------------------------------------
+
+
+async def make(connection: Connection, source_id: str, wanted: Sequence[TargetView], sums: Sums) -> list[str]:
+    """Make the views that Postgres answers as SQLite did, in one transaction; returns their names.
+
+    Postgres must hold the state that answered. Why others are left out is told in the log and in the audit trail.
+    """
+    with translated("making views"):
+        async with connection.transaction():
+            outcomes = await _attempt_all(connection, source_id, wanted, sums)
+    return await _told(connection, source_id, outcomes)
+
+
+async def make_now(connection: Connection, config: Config, source_id: str) -> list[str]:
+    """Make the views that Postgres lacks, if it holds what the file holds; returns their names.
+
+    A daemon may run: it is waited for until Postgres is where SQLite is, for some seconds.
+    """
+    runs = False
+    for attempt in range(ATTEMPTS):
+        at, wanted, sums = await _asked_now(connection, config, source_id)
+        if not wanted:
+            return []
+        outcomes = await _attempt_at(connection, source_id, at, wanted, sums)
+        if outcomes is not None:
+            return await _told(connection, source_id, outcomes)
+        runs = runs or await daemon_runs(connection, source_id)
+        if not runs and attempt >= GAP_ATTEMPTS:
+            break
+        await asyncio.sleep(WAIT_SECONDS)
+    names = ", ".join(view.name for view in wanted)
+    logger.bind(object=names).warning("views wait until Postgres has everything: then run `cdc schema` again")
+    return []
+
+
+async def _asked_now(
+    connection: Connection, config: Config, source_id: str
+) -> tuple[Position, Sequence[TargetView], Sums]:
+    """The views that are not there, what the file answers, and the newest entry in the same snapshot of it."""
+    state = await position.read(connection, source_id)
+    leftovers = await pending.read(connection, source_id)
+    known = with_leftovers(state.columns if state else {}, leftovers)
+    targets = [config.options(name).target or name for name in known]
+    there = await target.marks(connection, config.target.schema, targets)
+
+    def ask() -> tuple[Position, Sequence[TargetView], Sums]:
+        with sqlite.opened(config) as live:
+            wal = journal_mode(live) == sqlite.WAL
+            with read_transaction(live):
+                schema = read_schema(live, config)
+                made = translate_views(schema.views, map_known(schema, config, known), config.target.schema).made
+                wanted = [view for view in made if view.mark != there.get(view.name)]
+                # Without WAL, commits of the application wait for as long as all of these take together.
+                pause = config.snapshot.max_writer_pause_seconds / max(1, len(wanted))
+                sums = _sums(partial(answer, live), wanted, PROOF_SECONDS if wal else pause)
+                return changelog.newest(live), wanted, sums
+
+    return await asyncio.to_thread(ask)
+
+
+async def _attempt_at(
+    connection: Connection, source_id: str, at: Position, wanted: Sequence[TargetView], sums: Sums
+) -> dict[str, str | None] | None:
+    """None when Postgres is elsewhere than at that position, or waits for whole tables."""
+    with translated("making views"):
+        async with connection.transaction(isolation="repeatable_read"):
+            state = await position.read(connection, source_id)
+            if state is None or state.position != at or state.resync or state.unfinished:
+                return None
+            return await _attempt_all(connection, source_id, wanted, sums)
+
+
+async def _attempt_all(
+    connection: Connection, source_id: str, wanted: Sequence[TargetView], sums: Sums
+) -> dict[str, str | None]:
+    held = await quarantine.tables(connection, source_id)
+    outcomes: dict[str, str | None] = {}
+    for view in wanted:
+        found = _unprovable(view, held, outcomes) or sums[view.name]
+        reason = found if isinstance(found, str) else await target.attempt(connection, view, found, PROOF_SECONDS)
+        if reason != EXISTS:
+            outcomes[view.name] = reason
+    return outcomes
+
+
+def _unprovable(view: TargetView, held: frozenset[str], outcomes: Mapping[str, str | None]) -> str | None:
+    """Why the answers of a view cannot be compared."""
+    waiting = sorted(view.tables & held)
+    if waiting:
+        return f"rows that it reads are in quarantine: {', '.join(waiting)}"
+    refused = sorted(name for name in view.views if outcomes.get(name))
+    return f"it reads views that are left out: {', '.join(refused)}" if refused else None
+
+
+async def _told(connection: Connection, source_id: str, outcomes: Mapping[str, str | None]) -> list[str]:
+    await target.tell(connection, source_id, outcomes)
+    for name, reason in outcomes.items():
+        if reason is None:
+            logger.bind(object=name).info("made a view")
+        else:
+            logger.bind(object=name, reason=reason).warning("a view was left out")
+    return [name for name, reason in outcomes.items() if reason is None]
+
+
+# --- dropping ---------------------------------------------------------------------------------------------------------
+
+
+async def drop_outdated(
+    connection: Connection, config: Config, source_id: str, schema: SourceSchema, maps: Sequence[TableMap]
+) -> None:
+    """Drop views of ours that are not those which the file has now; one that others need stays, and is told."""
+    state = await position.read(connection, source_id)
+    leftovers = await pending.read(connection, source_id)
+    known = {*(state.columns if state else {}), *(left.source_table for left in leftovers)}
+    targets = sorted({config.options(name).target or name for name in known} | {left.target for left in leftovers})
+    if not await target.marks(connection, config.target.schema, targets):
+        return
+    wanted = translate_views(schema.views, maps, config.target.schema).made
+    told = await target.drop_outdated(connection, source_id, config.target.schema, wanted, targets)
+    for name, reason in told.items():
+        if reason is None:
+            logger.bind(object=name).warning("dropped an outdated view; `cdc schema` makes the one that SQLite has now")
+        else:
+            logger.bind(object=name, reason=reason).warning("an outdated view stays, for other objects depend on it")
