@@ -5,7 +5,6 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
 
 import click
 
@@ -14,6 +13,7 @@ from cdc.cli.output import say
 from cdc.cli.session import Session, pass_session
 from cdc.config import DEFAULT_FILE, EMBEDDED, decode_config
 from cdc.errors import ConfigError, UsageError
+from cdc.postgres.address import holds_password, parts_of
 
 _TEMPLATE: Final = """\
 # What `cdc` replicates, and where to. Every key is described in docs/configuration.md.
@@ -105,16 +105,13 @@ def _check_target(dsn: str) -> bool:
     if dsn == EMBEDDED:
         return False
     try:
-        parts = urlsplit(dsn)
-        secret = parts.password is not None or "password" in parse_qs(parts.query)
+        parts_of(dsn)
     except ValueError:
-        parts, secret = urlsplit(""), False
-    if parts.scheme not in {"postgresql", "postgres"}:
         raise UsageError(
             "--target is neither `embedded` nor the address of a Postgres database",
-            remedy="write it as postgresql://USER@HOST:5432/DATABASE",
-        )
-    return secret
+            remedy="write it as postgresql://USER@HOST:5432/DATABASE, special characters percent-encoded",
+        ) from None
+    return holds_password(dsn)
 
 
 def _beside(sqlite: Path, file: Path) -> str:

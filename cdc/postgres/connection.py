@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qs, urlsplit
 from weakref import WeakSet
 
 import asyncpg
@@ -18,6 +17,7 @@ from asyncpg.connection import LoggedQuery
 from cdc.config import Target
 from cdc.errors import AlreadyRunning, CdcError, TargetError, TargetRefused, TargetUnavailable
 from cdc.log import redact
+from cdc.postgres.address import holds_password, require_clear, where
 from cdc.postgres.statements import load
 from cdc.systemd import credential
 
@@ -40,7 +40,6 @@ _CREDENTIAL: Final = "cdc-password"
 
 _open: Final["WeakSet[Connection]"] = WeakSet()
 
-_UNREADABLE: Final = "the configured DSN"
 _BUG: Final = "this is a bug of this tool: please report it with the table's definition"
 
 # What Postgres says when it is going away, starting up, or out of connections: waiting helps.
@@ -61,19 +60,6 @@ _TRANSIENT: Final = (
 )
 
 
-def where(dsn: str) -> str:
-    """A DSN for people and logs: host, port and database, never the password."""
-    try:
-        parts = urlsplit(dsn)
-        host = parts.hostname or "local socket"
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return _UNREADABLE
-    if parts.scheme not in ("postgresql", "postgres"):
-        return _UNREADABLE
-    return f"{host}{port}{parts.path}"
-
-
 def password_for(target: Target) -> str | None:
     """The password in `password_file`, else the unit's credential, without its line end.
 
@@ -81,7 +67,7 @@ def password_for(target: Target) -> str | None:
     """
     if target.password_file is not None:
         return _read_password(target.password_file)
-    if "PGPASSWORD" in os.environ or "PGPASSFILE" in os.environ or _holds_password(target.dsn):
+    if "PGPASSWORD" in os.environ or "PGPASSFILE" in os.environ or holds_password(target.dsn):
         return None
     given = credential(_CREDENTIAL)
     return _read_password(given) if given else None
@@ -97,16 +83,9 @@ def _read_password(file: Path) -> str:
         ) from None
 
 
-def _holds_password(dsn: str) -> bool:
-    try:
-        parts = urlsplit(dsn)
-        return parts.password is not None or "password" in parse_qs(parts.query)
-    except ValueError:
-        return False  # connecting will say what is wrong with it
-
-
 async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Connection:
     """An open connection named `cdc <purpose>`; raises `TargetUnavailable` or `TargetRefused` with the reason."""
+    require_clear(dsn)
     settings = {"application_name": application_name(purpose), **_SESSION}
     try:
         connection = await asyncpg.connect(
@@ -128,10 +107,11 @@ async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Con
             "certificate is for the host that `dsn` names",
         ) from None
     except (asyncpg.ClientConfigurationError, ValueError) as error:
-        # The driver may quote the DSN, password and all.
+        # The driver may quote the DSN, password and all, and adds a hint on a line of its own.
         raise TargetRefused(
-            f"`dsn` in [target] cannot be used: {redact(str(error))}",
-            remedy="write it as postgresql://USER@HOST:PORT/DATABASE, special characters percent-encoded",
+            f"`dsn` in [target] cannot be used: {redact(_in_one_line(error))}",
+            remedy="write it as postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE, with the options that `psql` has; "
+            "`sslmode=verify-full` needs `sslrootcert=FILE` as well",
         ) from None
     except (*_TRANSIENT, asyncpg.InterfaceError, OSError, ssl.SSLError) as error:
         raise TargetUnavailable(
@@ -191,7 +171,13 @@ async def _refuse_unfit(connection: Connection, dsn: str) -> None:
         )
 
 
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
 def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
 
 

@@ -12,7 +12,8 @@ from asyncpg import Record
 from cdc.config import EMBEDDED, Config
 from cdc.errors import TargetError
 from cdc.postgres import pending
-from cdc.postgres.connection import Connection, hang_up, lock_key, translated, where
+from cdc.postgres.address import where
+from cdc.postgres.connection import Connection, hang_up, lock_key, translated
 from cdc.postgres.embedded import find
 from cdc.postgres.pending import Leftover
 from cdc.postgres.statements import load

@@ -55,7 +55,7 @@ def test_init_replaces_no_configuration(cut_off: Site) -> None:
     refused(cut_off, ["init", "app.db"], "configuration file {file} exists already", ExitCode.USAGE)
 
 
-@pytest.mark.parametrize("target", ["localhost", "mysql://h/d", "postgresql://[/d"])
+@pytest.mark.parametrize("target", ["localhost", "mysql://h/d", "postgresql://[/d", "postgresql://u:p@ss/word@h/d"])
 def test_init_with_a_target_that_is_no_address(cut_off: Site, target: str) -> None:
     command = ["-c", "new.toml", "init", "app.db", "--target", target]
     refused(

@@ -84,12 +84,32 @@ def snapped(cut_off: Site) -> Site:
     [
         "postgresql://u@127.0.0.1:port/db",
         "postgresql://u@[::1/db",
+        "postgresql://u@127.0.0.1:99999/db",
         "mysql://u@h/db",
-        "postgresql://u@127.0.0.1/db?sslmode=perhaps",
+        "postgresql://u:p@ss/word@127.0.0.1/db",
     ],
 )
 def test_an_address_that_cannot_be_understood(snapped: Site, dsn: str) -> None:
+    template = "`dsn` in [target] is not the address of a Postgres database"
+    refused(pointed_at(snapped, dsn), ["schema"], template, ExitCode.UNAVAILABLE)
+
+
+@pytest.mark.parametrize("option", ["sslmode=perhaps", "sslmode=verify-full"])
+def test_an_option_that_cannot_be_used(snapped: Site, option: str) -> None:
+    """The second lacks the certificate of an authority, which the driver tells in two lines."""
+    dsn = f"postgresql://u@127.0.0.1/db?{option}"
     refused(pointed_at(snapped, dsn), ["schema"], "`dsn` in [target] cannot be used: {error}", ExitCode.UNAVAILABLE)
+
+
+def test_a_certificate_that_cannot_be_read(snapped: Site) -> None:
+    dsn = "postgresql://u@127.0.0.1/db?sslmode=verify-full&sslrootcert=/no/such/ca.crt"
+    template = "`{name}` in `dsn` names a file that cannot be read: {file}"
+    refused(pointed_at(snapped, dsn), ["schema"], template, ExitCode.UNAVAILABLE)
+
+
+def test_a_service_that_is_not_there_is_not_replaced_by_another_server(snapped: Site) -> None:
+    dsn = "postgresql:///?service=nowhere"
+    refused(pointed_at(snapped, dsn), ["schema"], "`service` in `dsn` is not known: {service}", ExitCode.UNAVAILABLE)
 
 
 @pytest.mark.parametrize(

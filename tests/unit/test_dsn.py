@@ -3,7 +3,8 @@
 import pytest
 
 from cdc.errors import TargetRefused, TargetUnavailable
-from cdc.postgres.connection import connect, where
+from cdc.postgres.address import where
+from cdc.postgres.connection import connect
 
 UNREADABLE = [
     "mysql://user:secret@host/db",
@@ -11,6 +12,13 @@ UNREADABLE = [
     "postgresql://user:secret@localhost:notaport/db",
     "postgresql://user:secret@localhost:1/db?sslmode=bogus",
     "host=localhost password=secret",
+    # A password whose special characters are not percent-encoded.
+    "postgresql://user:p@secret/word@host/db",
+    "postgresql://user:12/secret@host/db",
+    "postgresql://user:secret/word@host/db",
+    "postgresql://user:12#secret@host/db",
+    "postgresql://user:12?secret@host/db",
+    "postgresql://user:12?x=secret@host/db",
 ]
 
 
@@ -32,3 +40,18 @@ async def test_a_server_that_does_not_answer_is_named_without_the_password() -> 
 @pytest.mark.parametrize("dsn", [*UNREADABLE, "postgresql://user:secret@host:5432/db"])
 def test_the_name_of_a_target_for_people_holds_no_password(dsn: str) -> None:
     assert "secret" not in where(dsn)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "name"),
+    [
+        ("postgresql://user:secret@host:5432/db", "host:5432/db"),
+        ("postgresql://user@[::1]:5432/db", "[::1]:5432/db"),
+        ("postgresql://user@one:5432,other/db", "one:5432,other/db"),
+        ("postgresql://user:sec%40ret@/db?host=db.lan", "db.lan/db"),
+        ("postgresql:///db?host=/run/postgresql", "local socket/db"),
+        ("postgresql:///db", "local socket/db"),
+    ],
+)
+def test_the_name_of_a_target_tells_its_host(dsn: str, name: str) -> None:
+    assert where(dsn) == name
