@@ -140,7 +140,8 @@ def translated(what: str) -> Iterator[None]:
     except (apsw.BusyError, apsw.LockedError) as error:
         raise SourceBusy(
             f"{what} is locked by another connection: {error}",
-            remedy="nothing if it passes; otherwise find the process that holds a transaction open",
+            remedy="nothing if it passes; otherwise find the process that holds a transaction open, or keeps others "
+            "out with `PRAGMA locking_mode = EXCLUSIVE`, which an application that is replicated has to do without",
         ) from error
     except (apsw.NotADBError, apsw.FormatError) as error:
         raise _no_database(what) from error
@@ -257,6 +258,11 @@ def require_file(path: Path) -> None:
     if stat.S_ISDIR(mode):
         raise SourceUnavailable(
             f"SQLite file {path} is a folder", remedy="name the database file inside it (`path` in [source])"
+        )
+    if not stat.S_ISREG(mode):  # opening a pipe waits for ever, and a device may be read without an end
+        raise SourceUnavailable(
+            f"SQLite file {path} is a pipe, a socket or a device",
+            remedy="name the application's database file (`path` in [source])",
         )
 
 

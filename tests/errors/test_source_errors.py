@@ -47,6 +47,20 @@ def test_a_folder_in_place_of_the_file(cut_off: Site) -> None:
     refused_as_unavailable(cut_off, "SQLite file {path} is a folder")
 
 
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(cut_off: Site) -> None:
+    cut_off.database.unlink()
+    os.mkfifo(cut_off.database)
+    template = "SQLite file {path} is a pipe, a socket or a device"
+    refused_as_unavailable(cut_off, template, run=cut_off.process)
+    cut_off.config_file.unlink()
+    refused_as_unavailable(cut_off, template, ["init", "app.db"], run=cut_off.process)
+
+
+def test_a_device_in_place_of_the_file(cut_off: Site) -> None:
+    cut_off.configure('[source]\npath = "/dev/zero"')
+    refused_as_unavailable(cut_off, "SQLite file {path} is a pipe, a socket or a device")
+
+
 def test_a_file_below_a_folder_that_may_not_be_entered(cut_off: Site) -> None:
     hidden = cut_off.folder / "hidden"
     hidden.mkdir()
