@@ -38,10 +38,8 @@ def read(config: Config) -> Note | None:
     """The note, or None. One that cannot be read still holds."""
     try:
         return msgspec.json.decode(_file(config).read_bytes(), type=Note)
-    except FileNotFoundError:
-        return None
     except (OSError, msgspec.MsgspecError):
-        return Note("?", "?")
+        return Note("?", "?") if is_held(config) else None
 
 
 def hold(config: Config, *, released: bool) -> Note:

@@ -71,8 +71,8 @@ def _size(entry: "os.DirEntry[str]") -> int:
 def _free(config: Config) -> dict[str, int]:
     free = {}
     for disk, folder in (("state", config.state.dir), ("source", config.source.path.parent)):
-        there = next((p for p in (folder, *folder.parents) if p.exists()), None)
-        with suppress(OSError):
-            if there is not None:
-                free[disk] = shutil.disk_usage(there).free
+        for place in (folder, *folder.parents):  # it may not be there yet, or not be for us to see
+            with suppress(OSError):
+                free[disk] = shutil.disk_usage(place).free
+                break
     return free

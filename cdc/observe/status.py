@@ -25,6 +25,7 @@ from cdc.sqlite.snapshot import latest
 from cdc.vitals import Doing
 
 NEW: Final = "new"
+UNKNOWN: Final = "unknown"
 REPLICATE: Final = "replicate"
 NO_SIGN_SECONDS: Final = 300.0  # a daemon shows that it lives far more often, but for a single long transaction
 
@@ -61,11 +62,13 @@ class Status:
 
     @property
     def phase(self) -> str:
-        """`new` before anything was set up, then snapshot, schema, load, replicate; `unknown` without Postgres."""
+        """`new` before anything was set up, then snapshot, schema, load, replicate; `unknown` when nobody can tell."""
         if self.target.stream:
             return self.target.stream.phase
         if self.source.capture_installed:
-            return "snapshot" if self.target.reachable else "unknown"
+            return "snapshot" if self.target.reachable else UNKNOWN
+        if self.source.capture_installed is None and (self.snapshot or not self.target.reachable):
+            return UNKNOWN
         return NEW
 
     @property

@@ -264,9 +264,10 @@ def _occupied(path: Path) -> SnapshotError:
 
 
 def _folders(snapshots: Path) -> list[Path]:
-    if not snapshots.is_dir():
+    try:
+        return [path for path in snapshots.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
+    except OSError:  # not there yet, or not for this user to see; who has to write there is told so
         return []
-    return [path for path in snapshots.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
 
 
 def _sweep(snapshots: Path) -> None:

@@ -73,6 +73,32 @@ def test_a_postgres_that_is_away_leaves_the_half_of_the_status_that_is_known(cut
     assert told["next_step"]
 
 
+def test_nobody_knows_the_phase_while_both_databases_are_away(cut_off: Site) -> None:
+    cut_off.database.unlink()
+    told = cut_off.status()
+    assert told["exit_code"] == ExitCode.UNAVAILABLE
+    assert told["phase"] == "unknown"
+    assert len(told["warnings"]) == 2
+
+
+def test_who_may_not_read_the_state_folder_gets_an_answer(site: Site) -> None:
+    """As a user who asks for the status of a service does."""
+    site.configure('[state]\ndir = "hidden/cdc"')
+    site.replicating()
+    hidden = site.folder / "hidden"
+    hidden.mkdir(exist_ok=True)
+    hidden.chmod(0o000)
+    try:
+        code, out, err = site.bound("status", "--json")
+        assert (code, err) == (ExitCode.DIFFERENCE, "")
+        told = json.loads(out)
+        assert (told["phase"], told["paused"]) == ("replicate", None)
+        assert told["state"]["free_bytes"]["state"] > 0
+        assert site.bound("plan")[0] == ExitCode.OK
+    finally:
+        hidden.chmod(0o700)
+
+
 def test_a_file_that_is_away_leaves_the_other_half(site: Site) -> None:
     site.replicating()
     (site.folder / "app.db").rename(site.folder / "moved.db")
