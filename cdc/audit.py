@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from cdc import segments
 from cdc.chain import AuditEntry, Detail, Head, Sealed, actor, decode, entry, line_of, link, split_line
-from cdc.chain_check import Check, Verdict, Witness, last_words
+from cdc.chain_check import BROKEN, Check, Verdict, Witness, last_words
 from cdc.errors import ConfigError
 from cdc.faults import crash_point
 from cdc.segments import FILE
@@ -23,6 +23,7 @@ from cdc.segments import FILE
 __all__ = ["FILE", "AuditEntry", "Detail", "actor", "record"]
 
 END_FILE: Final = "audit.end"
+_UNNOTED: Final = f"{END_FILE} is gone, so lines that are missing at the end are not noticed"
 _END_BYTES: Final = 320  # always written as a whole, so that it is never half old and half new
 
 
@@ -39,10 +40,11 @@ def opened(state_dir: Path) -> "Iterator[AuditFile]":
     """The audit file, for this process alone as long as the block lasts; raises `ConfigError`."""
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unnoted = not (state_dir / END_FILE).exists()
         end = os.open(state_dir / END_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(end, fcntl.LOCK_EX)
-            yield AuditFile(state_dir, end)
+            yield AuditFile(state_dir, end, unnoted=unnoted)
         finally:
             os.close(end)
     except OSError as error:
@@ -57,24 +59,26 @@ class AuditFile:
     file has copies of it.
     """
 
-    def __init__(self, folder: Path, end: int) -> None:
+    def __init__(self, folder: Path, end: int, *, unnoted: bool) -> None:
         self._folder = folder
         self._end = end
         self.end, self.postgres = _read_end(end)
-        self._torn = 0
+        noted = self.end
+        self._about: list[AuditEntry] = []  # what has to be told of the file itself, before anything else
         self._settle()
+        # It is made before the first line: where it is not, somebody took it away, and maybe lines as well.
+        if unnoted and not noted.n and self.end.n:
+            self._about.append(entry(BROKEN, "done", {"words": _UNNOTED}))
 
     def append(self, entries: Sequence[AuditEntry], postgres: Head | None = None) -> Head:
         """Append entries and wait until they are on disk; returns where the chain ends then."""
-        if self._torn:
-            entries = [entry("mend", "done", {"bytes": self._torn}), *entries]
-            self._torn = 0
         lines, head = [], self.end
-        for made in entries:
+        for made in [*self._about, *entries]:
             head, sealed = link(head, made)
             lines.append(line_of(sealed))
         if lines:
             _append(self._folder / FILE, "".join(lines).encode("ascii"))
+        self._about = []
         crash_point("trail.before_end")
         self.end, self.postgres = head, postgres or self.postgres
         self._note_end()
@@ -106,7 +110,8 @@ class AuditFile:
                     line, torn = torn, b""
                 else:
                     os.ftruncate(file, os.fstat(file).st_size - len(torn))
-        self._torn = len(torn)
+        if torn:
+            self._about.append(entry("mend", "done", {"bytes": len(torn)}))
         found = head_of(split_line(line)) or Head()
         if self.end.n < found.n:
             self._see_copies(found.n - self.end.n)
@@ -162,15 +167,18 @@ def _append(file: Path, data: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The file at one moment: every line, and what was noted of its end and of the end of Postgres' chain."""
+    """The file at one moment: every line, and what was noted of its end and of the end of Postgres' chain.
+
+    `end` is None when the note is gone, without which lines that are missing at the end cannot be missed.
+    """
 
     lines: Iterator[Sealed]
-    end: Head
+    end: Head | None
     postgres: Head
 
     def examine(self, *witnesses: Witness) -> Check:
         """A check that knows the end."""
-        return Check("line", (*witnesses, Witness(END_FILE, self.end)))
+        return Check("line", (*witnesses, Witness(END_FILE, self.end or Head())), _UNNOTED if self.end is None else "")
 
 
 @contextmanager
@@ -214,12 +222,15 @@ def check(state_dir: Path, *witnesses: Witness) -> Verdict:
         return examined.verdict()
 
 
-def _open_all(state_dir: Path, stack: ExitStack) -> tuple[Head, Head, list[segments.Piece]]:
+def _open_all(state_dir: Path, stack: ExitStack) -> tuple[Head | None, Head, list[segments.Piece]]:
     """The noted ends and the pieces as they belong together: the lock is held while they are opened."""
     try:
         end = os.open(state_dir / END_FILE, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return Head(), Head(), segments.open_pieces(state_dir, stack)
+        pieces = segments.open_pieces(state_dir, stack)
+        if (state_dir / END_FILE).exists():  # made with the first lines, after it was looked for
+            return _open_all(state_dir, stack)
+        return None, Head(), pieces
     try:
         fcntl.flock(end, fcntl.LOCK_SH)
         return *_read_end(end), segments.open_pieces(state_dir, stack)

@@ -76,11 +76,12 @@ class Check:
     """Sees every entry of a chain in the order it is stored; `noun` is what an entry is called there.
 
     The oldest entries may have been dropped on purpose: an entry `trim` of the chain says so, and with which number and
-    hash the last of them ended.
+    hash the last of them ended. `unwitnessed` says why a witness that every chain has cannot be heard.
     """
 
     noun: str
     witnesses: Sequence[Witness] = ()
+    unwitnessed: str = ""
     _entries: int = 0
     _unchained: int = 0
     _first: Head | None = None
@@ -108,6 +109,8 @@ class Check:
     def verdict(self) -> Verdict:
         """What was found, after the last entry."""
         self._judge_beginning()
+        if self.unwitnessed and self._first:
+            self._break(self.unwitnessed)
         for witness in sorted(self.witnesses, key=lambda w: -w.head.n)[:1]:
             self._gap(self._last.n, witness.head.n + 1, f" at the end: {witness.who} remembers them")
         return Verdict(

@@ -86,6 +86,15 @@ def test_a_file_that_is_gone_with_its_noted_end_is_missed_by_who_remembers_it(tm
     ]
 
 
+def test_a_noted_end_that_is_gone_is_told_and_stays_told_when_more_is_recorded(tmp_path: Path) -> None:
+    write(tmp_path, recorded(tmp_path, 4)[:3])
+    (tmp_path / audit.END_FILE).unlink()
+    gone = "audit.end is gone, so lines that are missing at the end are not noticed"
+    assert breaks(tmp_path) == [gone]
+    recorded(tmp_path, 2)
+    assert [words.partition(": ")[2] for words in breaks(tmp_path)] == [gone]
+
+
 def test_a_file_that_was_written_anew_is_not_the_one_that_was_remembered(tmp_path: Path) -> None:
     recorded(tmp_path, 6)
     end, _ = audit.ends(tmp_path)
