@@ -222,7 +222,7 @@ def config_path(given: Path | None) -> Path:
 def load_config(path: Path) -> Config:
     """The configuration in a TOML file; raises `ConfigError` naming the file, the key, the reason and the remedy."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin a file with a mark
     except FileNotFoundError:
         raise ConfigError(
             f"configuration file {path} does not exist",

@@ -141,3 +141,10 @@ def test_the_configuration_cannot_be_changed_by_those_who_read_it(tmp_path: Path
     config: Config = load_config(written(tmp_path, SMALLEST))
     with pytest.raises(AttributeError):
         config.target.schema = "other"  # type: ignore[misc]
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    """Editors on Windows begin a file with one."""
+    file = tmp_path / "cdc.toml"
+    file.write_text(SMALLEST, encoding="utf-8-sig")
+    assert load_config(file).target.embedded
