@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from loguru import logger
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from loguru import Record
 
 WINDOW_SECONDS: Final = 30.0  # in this time, what says the same is written once,
@@ -49,6 +51,12 @@ def redact(text: str) -> str:
     """The text without the passwords of connection strings in it."""
     hidden = _PASSWORD_IN_URL.sub(r"\g<user>:***@", text)
     return _PASSWORD_FIELD.sub(r"\g<key>***", hidden)
+
+
+def left_behind(_loop: "AbstractEventLoop", context: dict[str, Any]) -> None:
+    """Tell of an error that nobody waited for in a line of ours: asyncio would print its trace, values and all."""
+    kind = type(context.get("exception")).__name__
+    logger.bind(kind=kind, words=context["message"]).warning("an error was left behind")
 
 
 class Repeats:

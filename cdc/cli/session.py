@@ -92,8 +92,10 @@ async def _until_terminated(work: Coroutine[Any, Any, T]) -> T:
         if task is not None:
             task.cancel()
 
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(log.left_behind)
     if _hears_signals():
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
+        loop.add_signal_handler(signal.SIGTERM, end)
     try:
         return await work
     except asyncio.CancelledError:

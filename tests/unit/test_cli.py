@@ -1,6 +1,7 @@
 """The command line without databases: init, usage errors, exit codes, progress, tables, logs, the audit file."""
 
 import asyncio
+import gc
 import io
 import json
 import os
@@ -20,7 +21,7 @@ from cdc.cli import main
 from cdc.cli.failure import failure_of
 from cdc.cli.output import bytes_text, print_facts, print_table, seconds_text
 from cdc.cli.progress import LineProgress
-from cdc.cli.session import Terminated, audited, run_async, terminable
+from cdc.cli.session import Session, Terminated, audited, run_async, terminable
 from cdc.config import Config, Source, State, Target, load_config
 from cdc.errors import ConfigError, ExitCode, SourceBusy, TargetUnavailable
 
@@ -368,3 +369,20 @@ def test_json_is_chosen_only_when_the_journal_really_reads(tmp_path: Path, monke
             logger.info("started")
             logger.remove()
         assert (tmp_path / "err").read_text().startswith("{") is is_json
+
+
+def test_an_error_that_nobody_waited_for_is_a_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """As is left by an answer that was given up; asyncio by itself prints the trace of it."""
+
+    async def leave_one() -> None:
+        answer = asyncio.get_running_loop().create_future()
+        answer.set_exception(ValueError("the value of a row"))
+        del answer
+        gc.collect()
+
+    Session(log_json=True).start_log()
+    run_async(leave_one())
+    (line,) = capsys.readouterr().err.splitlines()
+    told = json.loads(line)
+    assert (told["message"], told["kind"]) == ("an error was left behind", "ValueError")
+    assert "row" not in line
