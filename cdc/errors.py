@@ -72,6 +72,13 @@ class SourceBusy(SourceError):
     exit_code = ExitCode.UNAVAILABLE
 
 
+class SourceFull(SourceError):
+    """The disk on which SQLite has to write is full: what was begun was undone, and can be tried again."""
+
+    policy = Policy.RETRY
+    exit_code = ExitCode.UNAVAILABLE
+
+
 class SourceChanged(SourceError):
     """The file is not the one the position belongs to: swapped, restored, overwritten, or its changelog was emptied."""
 

@@ -8,6 +8,7 @@ from typing import Final, Self
 from loguru import logger
 
 from cdc.config import Config
+from cdc.errors import SourceFull
 from cdc.model import AppliedBatch, Position, Round, TableRows
 from cdc.postgres import position, sequences
 from cdc.postgres.audit import Begun
@@ -199,8 +200,14 @@ class Session:
         old = prunable > 0 and now - self._pruned_at >= options.prune_seconds
         quiet = now - self._moved_at >= QUIET_SECONDS
         if (many or old) and (quiet or prunable >= BUSY_FACTOR * options.prune_entries):
-            deleted = await self.source.prune(durable, self.position)
-            self._oldest, self._pruned_at = self._oldest + deleted, now
+            self._pruned_at = now
+            try:
+                deleted = await self.source.prune(durable, self.position)
+            except SourceFull as error:
+                # Even a deletion needs room. Rows flow meanwhile: only Postgres' disk is needed for them.
+                logger.bind(error=error.message, remedy=error.remedy).warning("the changelog is not pruned")
+                return
+            self._oldest += deleted
             self._vitals.pruned(deleted)
             logger.bind(entries=deleted).debug("pruned the changelog")
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import apsw
 
-from cdc.errors import SourceBusy, SourceError, SourceUnavailable
+from cdc.errors import SourceBusy, SourceError, SourceFull, SourceUnavailable
 from cdc.sqlite.functions import add_helpers
 
 _HEADER: Final = b"SQLite format 3\0"
@@ -134,7 +134,7 @@ class _Patience:
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turns errors of SQLite into `SourceBusy`, `SourceUnavailable` or `SourceError`; messages begin with `what`."""
+    """Turns errors of SQLite into `SourceError` and its kinds; messages begin with `what`."""
     try:
         yield
     except (apsw.BusyError, apsw.LockedError) as error:
@@ -145,6 +145,10 @@ def translated(what: str) -> Iterator[None]:
         ) from error
     except (apsw.NotADBError, apsw.FormatError) as error:
         raise _no_database(what) from error
+    except apsw.FullError as error:
+        raise SourceFull(
+            f"{what}: there is no room left on the disk", remedy="free space where that file lies; nothing is lost"
+        ) from error
     except apsw.CorruptError as error:
         raise SourceUnavailable(
             f"{what} is damaged: {error}", remedy="check it with `PRAGMA integrity_check` and restore a good copy"

@@ -10,7 +10,7 @@ import apsw
 import pytest
 from harness import Daemon, wait_until_caught_up
 from refusals import refused, said
-from sites import Site
+from sites import Outcome, Site
 
 from cdc.config import load_config
 from cdc.errors import ExitCode
@@ -26,6 +26,13 @@ def refused_as_unavailable(site: Site, template: str, *commands: list[str], **ho
     for command in commands or FROM_SNAPSHOT:
         refused(site, command, template, ExitCode.UNAVAILABLE, **how)  # type: ignore[arg-type]
 
+
+# File systems of its own for a process, which an ordinary user may have as well.
+ON_A_FULL_DISK = (
+    *("unshare", "--mount", "--user", "--map-root-user", "sh", "-c"),
+    'mount -t tmpfs -o size=300k tmpfs small && cp app.db small && { cat /dev/zero > small/rest; exec "$@"; }',
+    "sh",
+)
 
 # --- the file ---------------------------------------------------------------------------------------------------------
 
@@ -101,6 +108,24 @@ def test_a_folder_in_which_nothing_may_be_written(cut_off: Site) -> None:
         )
     finally:
         (cut_off.folder / "data").chmod(0o755)
+
+
+def test_a_file_on_a_full_disk(cut_off: Site) -> None:
+    cut_off.configure('[source]\npath = "small/app.db"')
+    (cut_off.folder / "small").mkdir()
+
+    def on_a_full_disk(*arguments: str) -> Outcome:
+        code, out, err = cut_off.process(*arguments, before=ON_A_FULL_DISK)
+        return code, out, err.removeprefix("cat: write error: No space left on device\n")
+
+    refused(
+        cut_off,
+        ["snapshot"],
+        "{what}: there is no room left on the disk",
+        ExitCode.UNAVAILABLE,
+        run=on_a_full_disk,
+        changes=(".cdc",),
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""The application's disk is full: its own writes fail, and the daemon goes on with what it had committed before."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from harness import DEADLINE_SECONDS
+from sites import ROOT, Site
+
+from cdc.errors import ExitCode
+
+# A file system of its own for what follows, which an ordinary user may have as well.
+ON_A_SMALL_DISK = (
+    *("unshare", "--mount", "--user", "--map-root-user", "sh", "-c"),
+    'mount -t tmpfs -o size=2m tmpfs small && exec "$@"',
+    "sh",
+)
+STORY = """
+import atexit, sqlite3, subprocess, sys, time
+from pathlib import Path
+
+def cdc(*arguments):
+    return [sys.executable, "-m", "cdc", *arguments]
+
+def wait(what):
+    until = time.monotonic() + float(sys.argv[1])
+    while not what():
+        assert daemon.poll() is None, Path("daemon.log").read_text()
+        assert time.monotonic() < until, Path("daemon.log").read_text()
+        time.sleep(0.02)
+
+application = sqlite3.connect("small/app.db", isolation_level=None)
+application.execute("PRAGMA journal_mode = wal")
+application.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v)")
+subprocess.run(cdc("-q", "up", "--until-idle"), check=True)
+with open("daemon.log", "wb") as log:
+    daemon = subprocess.Popen(cdc("--log-json", "run"), stderr=log)
+atexit.register(daemon.kill)
+application.executemany("INSERT INTO t(v) VALUES (?)", [(n,) for n in range(50)])
+try:
+    with open("small/rest", "wb", buffering=0) as rest:
+        while True:
+            rest.write(bytes(4096))
+except OSError:
+    pass
+try:
+    while True:
+        application.execute("INSERT INTO t(v) VALUES (zeroblob(2000))")
+except sqlite3.OperationalError as error:
+    assert "full" in str(error), error
+wait(lambda: "the changelog is not pruned" in Path("daemon.log").read_text())
+Path("small/rest").unlink()
+application.execute("INSERT INTO t(v) VALUES ('there is room again')")
+wait(lambda: application.execute("SELECT count(*) FROM _cdc_changelog").fetchone()[0] == 1)
+daemon.terminate()
+assert daemon.wait() == 0
+sys.exit(subprocess.run(cdc("-q", "verify")).returncode)
+"""
+
+
+def test_on_a_full_disk_the_daemon_goes_on_and_prunes_when_there_is_room(site: Site, tmp_path: Path) -> None:
+    (site.folder / "small").mkdir()
+    site.configure(
+        '[source]\npath = "small/app.db"',
+        "[replicate]\nheartbeat_seconds = 0.1\nprune_entries = 1\nidle_close_seconds = 60.0",
+    )
+    story = tmp_path / "story.py"
+    story.write_text(STORY)
+    done = subprocess.run(
+        [*ON_A_SMALL_DISK, sys.executable, str(story), str(DEADLINE_SECONDS)],
+        capture_output=True,
+        text=True,
+        cwd=site.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=2 * DEADLINE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == ExitCode.OK, done.stderr
