@@ -181,6 +181,7 @@ class TargetColumn:
     """One column as pg_attribute tells it.
 
     `type` is format_type() text with modifiers, `base` is pg_type.typname (int8, text, numeric, jsonb ...).
+    `domain_of` is the base of a domain as format_type() text without modifiers, "" for other types.
     `length` is the limit of varchar(n)/char(n). `collation` is the collation's name or "" for types without one;
     `deterministic` is False for collations under which unequal strings compare equal.
     `labels` are those of an enum type, empty for others.
@@ -190,6 +191,7 @@ class TargetColumn:
     name: str
     type: str
     base: str
+    domain_of: str = ""
     oid: int = 0
     not_null: bool = False
     has_default: bool = False

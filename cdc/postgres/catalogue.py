@@ -53,6 +53,7 @@ def _column(r: _Record) -> TargetColumn:
         name=r["name"],
         type=r["type"],
         base=r["base"],
+        domain_of=r["domain_of"],
         oid=r["oid"],
         not_null=r["not_null"],
         has_default=r["has_default"],

@@ -89,13 +89,21 @@ class AppliedTable:
         return f"DELETE FROM {self.name} AS t USING {keys} WHERE {same('s', 't', self.key)}"
 
     def create_stage(self) -> str:
-        """The stage, empty at every commit; types, modifiers and collations are the target's."""
+        """The stage, empty at every commit; types, modifiers and collations are the target's.
+
+        Of a domain it has the base: a value that breaks a domain's check must reach the merge, which finds its row.
+        """
         own = f"''::text COLLATE \"C\" AS {SOURCE_KEY}, " if self.crosswalk else ""
         return (
             f"CREATE TEMP TABLE {self.stage} ON COMMIT DELETE ROWS AS "
-            f"SELECT {listed(self.columns)}, {own}false AS _cdc_gone FROM {self.name} WITH NO DATA; "
+            f"SELECT {', '.join(map(self._staged, self.columns))}, {own}false AS _cdc_gone FROM {self.name} "
+            f"WITH NO DATA; "
             f"ALTER TABLE {self.stage} ALTER _cdc_gone SET DEFAULT false"
         )
+
+    def _staged(self, name: str) -> str:
+        base = self.column(name).domain_of
+        return f"{quote(name)}::{base} AS {quote(name)}" if base else quote(name)
 
     def keep_latest(self) -> str:
         """Leave only the newest staged row of each key."""

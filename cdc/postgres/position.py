@@ -182,14 +182,17 @@ async def reposition(connection: Connection, source_id: str, position: Position,
 
 
 async def disable_triggers(connection: Connection, source_id: str, table: TargetTable) -> list[str]:
-    """Disable the user triggers of a target, recorded first so that they can be restored; returns their names."""
-    name = qualified(table.schema, table.name)
+    """Disable the user triggers of a target and its partitions, recorded first so that they can be restored.
+
+    Returns their names.
+    """
     with translated(f"disabling the triggers of {table.name}"):
         async with connection.transaction():
             enabled = await connection.fetch(SQL["enabled_triggers"], table.schema, table.name)
             for trigger in enabled:
-                facts = (source_id, table.schema, table.name, trigger["name"], trigger["enabled"])
-                await connection.execute(SQL["record_trigger"], *facts)
+                name = qualified(trigger["schema"], trigger["table_name"])
+                facts = (trigger["schema"], trigger["table_name"], trigger["name"], trigger["enabled"])
+                await connection.execute(SQL["record_trigger"], source_id, *facts)
                 await connection.execute(f"ALTER TABLE {name} DISABLE TRIGGER {quote(trigger['name'])}")
     return [trigger["name"] for trigger in enabled]
 

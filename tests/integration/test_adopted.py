@@ -270,3 +270,63 @@ async def shape(dsn: str) -> list[tuple[Any, ...]]:
         WHERE relnamespace = 'public'::regnamespace ORDER BY 1, 2, 3""",
     )
     return [tuple(row) for row in found]
+
+
+DOMAINS: Final = """
+CREATE DOMAIN mail AS varchar(9) CHECK (VALUE LIKE '%@%'); CREATE DOMAIN small AS bigint CHECK (VALUE < 100);
+CREATE TYPE mood AS ENUM ('glad', 'sad'); CREATE DOMAIN calm AS mood CHECK (VALUE <> 'sad');
+CREATE TABLE t (id small PRIMARY KEY, mail mail, mood calm);
+"""
+
+
+async def test_a_value_that_a_domain_refuses_keeps_its_own_row_out(tmp_path: Path, any_database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, mail TEXT, mood TEXT)")
+    app.execute("INSERT INTO t VALUES (1, 'a@x', 'glad'), (2, 'nobody', NULL), (3, 'c@x', 'sad'), (200, 'd@x', NULL)")
+    await execute(any_database, DOMAINS)
+    config = adopted(tmp_path, any_database)
+    for sql, there, held in (
+        ("SELECT 1", [1], {2, 3, 200}),
+        ("INSERT INTO t VALUES (5, 'e@x', NULL), (6, 'none', NULL), (300, NULL, NULL)", [1, 5], {2, 3, 6, 200, 300}),
+        ("UPDATE t SET mail = 'b@x', mood = 'glad' WHERE id < 10", [1, 2, 3, 5, 6], {200, 300}),
+        ("UPDATE t SET mail = 'lost' WHERE id = 1", [2, 3, 5, 6], {1, 200, 300}),
+        ("UPDATE t SET id = id - 190 WHERE id >= 200", [2, 3, 5, 6, 10], {1, 110}),
+        ("DELETE FROM t WHERE id IN (2, 110)", [3, 5, 6, 10], {1}),
+    ):
+        app.execute(sql)
+        await up(config)
+        assert [row[0] for row in await fetch(any_database, "SELECT id FROM t ORDER BY id")] == there
+        assert {int(show_key(key)) for _, key, _ in await quarantined(any_database)} == held
+        assert {reason for _, _, reason in await quarantined(any_database)} == {"constraint"}
+        assert (await verify(config, None, False, Silent())).exit_code is ExitCode.OK
+    app.close()
+
+
+PARTITIONED: Final = """
+CREATE TABLE t (id bigint PRIMARY KEY, v text) PARTITION BY RANGE (id);
+CREATE TABLE low PARTITION OF t FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (id);
+CREATE TABLE lowest PARTITION OF low FOR VALUES FROM (0) TO (5);
+CREATE TABLE high PARTITION OF t FOR VALUES FROM (10) TO (20);
+CREATE FUNCTION bend() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.v := 'bent'; RETURN NEW; END $$;
+CREATE TRIGGER everywhere BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION bend();
+CREATE TRIGGER here BEFORE INSERT OR UPDATE ON lowest FOR EACH ROW EXECUTE FUNCTION bend();
+"""
+
+
+async def test_triggers_of_partitions_bend_nothing_and_rows_without_a_partition_wait(
+    tmp_path: Path, any_database: str
+) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
+    app.execute("INSERT INTO t VALUES (1, 'a'), (12, 'b'), (100, 'nowhere')")
+    await execute(any_database, PARTITIONED)
+    config = adopted(tmp_path, any_database)
+    assert any("everywhere, here" in risk.text for risk in (await build_plan(config)).risks)
+    for sql in ("SELECT 1", "INSERT INTO t VALUES (2, 'c')", "UPDATE t SET id = 13 WHERE id = 2"):
+        app.execute(sql)
+        await up(config)
+        assert (await verify(config, None, False, Silent())).exit_code is ExitCode.OK
+    assert await value(any_database, "SELECT count(*) FROM t WHERE v <> 'bent'") == 3
+    recorded = await fetch(any_database, "SELECT target_table, trigger_name FROM cdc.disabled_trigger ORDER BY 1")
+    assert [tuple(row) for row in recorded] == [("lowest", "here"), ("t", "everywhere")]
+    app.close()

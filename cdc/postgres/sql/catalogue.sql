@@ -1,7 +1,8 @@
 -- name: tables
 -- One row per column. A domain's values obey its base type, so `base` is the type under all domains; modifiers
 -- (length, precision, scale) come from the column or else from the domain. Scale is 11 bits with a sign since
--- version 15; the formula gives the right number for older versions too.
+-- version 15; the formula gives the right number for older versions too. A partition may have triggers of its own
+-- beside the copies of its parent's, which follow the parent's.
 WITH RECURSIVE wanted AS (
     SELECT c.oid, c.relname, c.relkind, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
         pg_catalog.row_security_active(c.oid) AS row_security
@@ -27,6 +28,7 @@ SELECT
     a.attname::text AS name,
     pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
     b.typname::text AS base,
+    CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(b.oid, -1) ELSE '' END AS domain_of,
     a.atttypid AS oid,
     a.attnotnull OR coalesce(t.typnotnull, false) AS not_null,
     a.attgenerated = '' AND (a.atthasdef OR coalesce(t.typdefault, '') <> '') AS has_default,
@@ -49,7 +51,11 @@ SELECT
     ARRAY(
         SELECT g.tgname::text
         FROM pg_catalog.pg_trigger g
-        WHERE g.tgrelid = w.oid AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+        WHERE (g.tgrelid = w.oid OR g.tgrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree(w.oid)))
+            AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+            AND (g.tgrelid = w.oid OR NOT EXISTS (
+                SELECT FROM pg_catalog.pg_trigger p WHERE p.oid = g.tgparentid AND p.tgenabled IN ('O', 'A')
+            ))
         ORDER BY g.tgname
     ) AS triggers,
     ARRAY(

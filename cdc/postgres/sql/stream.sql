@@ -123,11 +123,19 @@ ON CONFLICT (source_id, source_table) DO UPDATE SET snapshot_id = EXCLUDED.snaps
 -- name: others_in_schema
 SELECT source_id, source_path FROM cdc.stream WHERE target_schema = $1 AND source_id <> $2
 
--- User triggers of the target would bend replicated rows: disabled by the owner for the time of replication.
+-- User triggers of the target would bend replicated rows: disabled by the owner for the time of replication. A row
+-- that goes to a partition fires the partition's own triggers too; copies of its parent's follow the parent's.
 -- name: enabled_triggers
-SELECT g.tgname::text AS name, g.tgenabled::text AS enabled
-FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = $1 AND c.relname = $2 AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+WITH target AS (
+    SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = $1 AND c.relname = $2
+)
+SELECT n.nspname::text AS schema, c.relname::text AS table_name, g.tgname::text AS name, g.tgenabled::text AS enabled
+FROM target t JOIN pg_trigger g ON g.tgrelid = t.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(t.oid))
+JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND (g.tgrelid = t.oid OR NOT EXISTS (
+    SELECT FROM pg_trigger p WHERE p.oid = g.tgparentid AND p.tgenabled IN ('O', 'A')
+))
 
 -- name: record_trigger
 INSERT INTO cdc.disabled_trigger (source_id, target_schema, target_table, trigger_name, enabled)
