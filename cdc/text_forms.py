@@ -27,7 +27,8 @@ NUMERIC_DIGITS_AFTER: Final = 16_383
 _DATE: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 # Hours stop at 23: newer Pythons read 24:00 as the next day. Digits beyond microseconds must be zeros.
 _TIME: Final = r"(?:[01][0-9]|2[0-3]):[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6}0*+)?)?"
-_OFFSET: Final = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)"
+# Minutes beyond 59 would be carried into the hours by Python, and are no offset.
+_OFFSET: Final = r"(?:Z|[+-][0-9]{2}(?::?[0-5][0-9])?)"
 
 _EPOCH: Final = datetime.datetime(2000, 1, 1)  # naive, as a timestamp without time zone is
 _EPOCH_UTC: Final = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)

@@ -32,8 +32,9 @@ _NO: Final = {"0", "f", "false", "n", "no", "off"}
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
 _DAY: Final = r"\d{4}-\d\d-\d\d"
 _CLOCK: Final = r"([01]\d|2[0-3]):\d\d(:\d\d(\.(?P<digits>\d+))?)?"
-_ZONE: Final = r"(?P<zone>Z|[+-]\d\d(:?\d\d)?)"
+_ZONE: Final = r"(?P<zone>Z|[+-]\d\d(:?[0-5]\d)?)"
 _MOMENT: Final = re.compile(rf"(?P<day>{_DAY})((?P<clock>[ T]{_CLOCK})( ?{_ZONE})?)?", re.ASCII)
+_DEEPEST: Final = 500  # levels of a document
 _PLAIN_UUID: Final = re.compile("[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
@@ -337,7 +338,7 @@ def _fits_document(value: Value, column: TargetColumn) -> bool:
     if not isinstance(value, str):
         return False
     parsed = json.loads(value, object_pairs_hook=_Pairs, parse_int=_Digits, parse_float=_Digits, parse_constant=_refuse)
-    return _storable(parsed, 1, binary=column.base == "jsonb")
+    return _storable(parsed, binary=column.base == "jsonb")
 
 
 class _Pairs(list[Any]):
@@ -354,12 +355,24 @@ def _refuse(_: str) -> None:
     raise ValueError
 
 
-def _storable(part: Any, depth: int, *, binary: bool) -> bool:
-    if isinstance(part, list):
-        inner = [text for pair in part for text in pair] if isinstance(part, _Pairs) else part
-        keys = [key for key, _ in part] if isinstance(part, _Pairs) else []
-        unique = len(set(keys)) == len(keys) or not binary
-        return unique and depth <= 500 and all(_storable(found, depth + 1, binary=binary) for found in inner)
+def _storable(document: Any, *, binary: bool) -> bool:
+    """Whether a document is held whole; level by level, because it may be deeper than Python lets calls be."""
+    level = [document]
+    for _ in range(_DEEPEST):
+        if not all(_part_storable(part, binary=binary) for part in level):
+            return False
+        level = [inner for part in level if isinstance(part, list) for inner in _inside(part)]
+    return all(not isinstance(part, list) and _part_storable(part, binary=binary) for part in level)
+
+
+def _inside(part: list[Any]) -> list[Any]:
+    return [text for pair in part for text in pair] if isinstance(part, _Pairs) else part
+
+
+def _part_storable(part: Any, *, binary: bool) -> bool:
+    if isinstance(part, _Pairs):
+        keys = [key for key, _ in part]
+        return len(set(keys)) == len(keys) or not binary
     if isinstance(part, _Digits):
         return not binary or _in_range(part)
     if isinstance(part, str) and binary:

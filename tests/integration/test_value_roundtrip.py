@@ -253,7 +253,7 @@ moments = st.one_of(
         ["2024-01-01 12:00:60", "2024-01-01\n2024-01-01", "20240101", "2024-W01-1", "\uff12\uff10\uff12\uff14-01-01"]
     ),
 )
-zoned = st.tuples(st.datetimes(), st.sampled_from(["Z", "+00:00", "-0330", "+14", " +05:30", "+25:00"]))
+zoned = st.tuples(st.datetimes(), st.sampled_from(["Z", "+00:00", "-0330", "+14", " +05:30", "+25:00", "+05:60"]))
 json_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text()),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)),
