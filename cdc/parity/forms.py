@@ -253,17 +253,28 @@ def _refuse(_: str) -> None:
     raise ValueError
 
 
-def _document(found: Any) -> str:
-    match found:
+def _document(document: Any) -> str:
+    """Written from the inside out, because documents may be deeper than Python lets calls be."""
+    parts = [document]
+    for part in parts:  # grows meanwhile
+        parts += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    texts: dict[int, str] = {}
+    for part in reversed(parts):
+        texts[id(part)] = _part(part, texts)
+    return texts[id(document)]
+
+
+def _part(part: Any, texts: dict[int, str]) -> str:
+    match part:
         case _Number():
-            return _decimal(found)
+            return _decimal(part)
         case dict():
-            ordered = sorted(found.items(), key=lambda item: (len(item[0].encode()), item[0].encode()))
-            return "{" + ", ".join(f"{_document(key)}: {_document(value)}" for key, value in ordered) + "}"
+            ordered = sorted(part.items(), key=lambda item: (len(item[0].encode()), item[0].encode()))
+            return "{" + ", ".join([f"{_encode(key).decode()}: {texts[id(value)]}" for key, value in ordered]) + "}"
         case list():
-            return "[" + ", ".join(map(_document, found)) + "]"
+            return "[" + ", ".join([texts[id(inner)] for inner in part]) + "]"
         case _:
-            return _encode(found).decode()
+            return _encode(part).decode()
 
 
 def _decimal(text: str) -> str:

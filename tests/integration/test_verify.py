@@ -15,7 +15,7 @@ from cdc.errors import ExitCode, UsageError
 from cdc.forms import Form
 from cdc.keys import decode_key
 from cdc.model import Position, TableMap, TargetColumn
-from cdc.parity import TableReport, VerifyReport, forms, verify
+from cdc.parity import TableReport, VerifyReport, forms, readings, verify
 from cdc.parity import run as parity_run
 from cdc.postgres import verification
 from cdc.postgres.connection import connect
@@ -327,10 +327,15 @@ async def test_postgres_writes_the_same_text_for_every_character(database: str) 
         "null",
         ' "text" ',
         "[1, [2, [3, {}]]]",
+        pytest.param("[" * 500 + "]" * 500, id="deep arrays"),
+        pytest.param('{"a": ' * 500 + "1" + "}" * 500, id="deep objects"),
+        pytest.param('{"a": [' * 250 + "1" + "]}" * 250, id="both"),
     ],
 )
 async def test_json_documents_read_as_in_postgres(database: str, document: str) -> None:
-    form = forms.form_of(TargetColumn("c", "jsonb", "jsonb"))
+    column = TargetColumn("c", "jsonb", "jsonb")
+    form = forms.form_of(column)
+    assert readings.fits(document, column)
     assert form(document) == await value(database, "SELECT ($1::text)::jsonb::text", document)
 
 
