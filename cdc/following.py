@@ -18,7 +18,7 @@ from cdc.model import TableMap, TargetTable
 from cdc.postgres import ddl, orphans, pending, position, schema
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.pending import Leaving, Leftover
-from cdc.postgres.quarantine import Quarantine
+from cdc.postgres.quarantine import Quarantine, keys_of
 from cdc.postgres.script import Made, Statement
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.source import Look
@@ -58,6 +58,7 @@ class Following:
         await schema.preflight(self._connection, new)
         await schema.apply(self._connection, ddl.script(new, self._schema).before_load if new else ())
         await schema.apply(self._connection, await schema.missing_columns(self._connection, list(maps.values())))
+        await schema.apply(self._connection, await schema.needless_not_null(self._connection, list(maps.values())))
         crash_point("follow.before_capture")
         if findings.reinstall:
             look = await asyncio.to_thread(sqlite.install, self._config, look)
@@ -72,7 +73,10 @@ class Following:
         leftovers: Sequence[Leftover],
         findings: Findings,
     ) -> None:
-        """Leave what is fed no longer as it is. A table that comes back may lack columns that it had."""
+        """Leave what is fed no longer as it is, but for what would refuse rows that SQLite may hold by now.
+
+        A table that comes back may lack columns that it had.
+        """
         leaving = Leaving(self._connection, self._source_id, self._schema)
         lost = {name: (decided[name], findings.lost_columns[name]) for name in findings.lost_columns}
         for back in (left for left in leftovers if left.column is None and left.source_table in maps):
@@ -83,6 +87,15 @@ class Following:
                 await leaving.column(maps[name], column, {column: known[column]})
         for name in findings.lost_tables:
             await leaving.table(name, self._config.options(name).target or name, decided[name])
+        still = list(maps.values())
+        loosened = await leaving.loosen(still, ddl.script(still, self._schema).after_load)
+        if lost or findings.lost_tables or loosened:
+            await self._look_at_quarantine(maps)
+
+    async def _look_at_quarantine(self, maps: Mapping[str, TableMap]) -> None:
+        """What is gone may be what kept rows out, and no change of theirs would tell that they fit now."""
+        held = await keys_of(self._connection, self._source_id, None)
+        await position.request_resync(self._connection, self._source_id, [name for name in maps if name in held])
 
     async def _remember(self, maps: Mapping[str, TableMap], leftovers: Sequence[Leftover]) -> None:
         """Keep what is decided now; what is fed again is no leftover any more."""

@@ -173,6 +173,12 @@ def not_null_columns(mapped: TableMap) -> tuple[str, ...]:
     return tuple(column.target for column, source in sources if source and source.not_null)
 
 
+def drop_not_null(mapped: TableMap, target: str) -> Statement:
+    """The statement that lets a column be NULL."""
+    sql = f"ALTER TABLE {qualified(mapped.schema, mapped.target)} ALTER COLUMN {quote(target)} DROP NOT NULL"
+    return Statement(target, sql, Made.COLUMN, mapped.schema, mapped.target)
+
+
 def set_not_null(mapped: TableMap, target: str) -> Statement:
     """The statement that makes a column NOT NULL after its rows are there."""
     sql = f"ALTER TABLE {qualified(mapped.schema, mapped.target)} ALTER COLUMN {quote(target)} SET NOT NULL"

@@ -109,6 +109,21 @@ class Leaving:
                 crash_point("leftover.before_commit")
         crash_point("leftover.after_commit")
 
+    async def loosen(self, maps: Sequence[TableMap], statements: Sequence[Statement]) -> bool:
+        """Drop uniqueness and foreign keys that our tables have no longer in SQLite; returns whether there were any.
+
+        They would refuse rows that the application holds. `statements` make those that it has.
+        """
+        wanted = {(s.table, s.object) for s in statements}
+        ours = [m.target for m in maps if not m.adopted]
+        with translated("dropping constraints that are gone"):
+            async with self._connection.transaction():
+                found = await self._connection.fetch(SQL["demanded"], self._schema, ours)
+                gone = [record for record in found if (record["table"], record["name"]) not in wanted]
+                for record, words in zip(gone, await self._drop(gone), strict=True):
+                    await self._tell(record["table"], None, [words])
+        return bool(gone)
+
     async def make_way(
         self, maps: Sequence[TableMap], leftovers: Sequence[Leftover], statements: Sequence[Statement]
     ) -> None:

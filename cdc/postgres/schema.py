@@ -7,10 +7,10 @@ import asyncpg
 
 from cdc.errors import TargetMismatch, TargetNotEmpty
 from cdc.faults import crash_point
-from cdc.model import TableMap
+from cdc.model import TableMap, TargetTable
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, translated
-from cdc.postgres.ddl import add_column, mark, not_null_columns, set_not_null
+from cdc.postgres.ddl import add_column, drop_not_null, mark, not_null_columns, set_not_null
 from cdc.postgres.script import Made, Statement
 from cdc.postgres.statements import load
 
@@ -148,24 +148,39 @@ async def preflight(conn: Connection, maps: Sequence[TableMap], own: Collection[
 
 async def missing_columns(conn: Connection, maps: Sequence[TableMap]) -> tuple[Statement, ...]:
     """The statements that add the mapped columns which existing target tables do not have."""
-    statements: list[Statement] = []
-    for schema in sorted({m.schema for m in maps}):
-        here = [m for m in maps if m.schema == schema and not m.adopted]
-        tables = await read_tables(conn, schema, [m.target for m in here])
-        for mapped in here:
-            found = tables.get(mapped.target)
-            statements += [add_column(mapped, c) for c in mapped.target_columns if found and found.column(c) is None]
-    return tuple(statements)
+    return tuple(
+        add_column(mapped, name)
+        for mapped, found in await _made(conn, maps)
+        for name in mapped.target_columns
+        if found.column(name) is None
+    )
+
+
+async def needless_not_null(conn: Connection, maps: Sequence[TableMap]) -> tuple[Statement, ...]:
+    """The statements that let columns be NULL which may be so in SQLite by now: its rows would be refused."""
+    return tuple(
+        drop_not_null(mapped, column.name)
+        for mapped, found in await _made(conn, maps)
+        for column in found.columns
+        if column.not_null and column.name in set(mapped.target_columns) - {*mapped.key, *not_null_columns(mapped)}
+    )
 
 
 async def missing_not_null(conn: Connection, maps: Sequence[TableMap]) -> tuple[Statement, ...]:
     """The statements, each optional, that make columns NOT NULL which are so in SQLite and were added without it."""
-    statements: list[Statement] = []
+    return tuple(
+        set_not_null(mapped, column.name)
+        for mapped, found in await _made(conn, maps)
+        for column in found.columns
+        if not column.not_null and column.name in not_null_columns(mapped)
+    )
+
+
+async def _made(conn: Connection, maps: Sequence[TableMap]) -> list[tuple[TableMap, TargetTable]]:
+    """The tables of our making that are there, with their maps."""
+    pairs: list[tuple[TableMap, TargetTable]] = []
     for schema in sorted({m.schema for m in maps}):
         here = [m for m in maps if m.schema == schema and not m.adopted]
         tables = await read_tables(conn, schema, [m.target for m in here])
-        for mapped in here:
-            found = tables.get(mapped.target)
-            nullable = {c.name for c in found.columns if not c.not_null} if found else set()
-            statements += [set_not_null(mapped, name) for name in not_null_columns(mapped) if name in nullable]
-    return tuple(statements)
+        pairs += [(m, tables[m.target]) for m in here if m.target in tables]
+    return pairs

@@ -273,6 +273,56 @@ async def test_a_table_is_rebuilt_as_frameworks_do(
         assert await pair.held() == {}
 
 
+@pytest.mark.parametrize(
+    ("strict", "loose", "row"),
+    [
+        ("v TEXT NOT NULL", "v TEXT", "NULL"),
+        ("v TEXT UNIQUE", "v TEXT", "1"),
+        ("v INTEGER REFERENCES users", "v INTEGER", "77"),
+    ],
+    ids=["not null", "unique", "foreign key"],
+)
+async def test_what_a_rebuilt_table_asks_no_longer_refuses_nobody(
+    tmp_path: Path, database: str, strict: str, loose: str, row: str
+) -> None:
+    made = (*FAMILY, f"CREATE TABLE t(id INTEGER PRIMARY KEY, {strict})", "INSERT INTO t VALUES (1, '1')")
+    async with replicated(tmp_path, database, *made) as pair:
+        before = await constraints(pair)
+        own = "ALTER TABLE users ADD CONSTRAINT own CHECK (id > 0); CREATE UNIQUE INDEX own_too ON notes(t)"
+        await execute(database, own)
+        await pair.write(
+            f"CREATE TABLE t_new(id INTEGER PRIMARY KEY, {loose})",
+            "INSERT INTO t_new SELECT * FROM t",
+            "DROP TABLE t",
+            "ALTER TABLE t_new RENAME TO t",
+            f"INSERT INTO t VALUES (2, {row})",
+        )
+        assert await pair.held() == {}
+        assert [c for c in await constraints(pair) if "id > 0" not in c] == [
+            c for c in before if not c.startswith("t:")
+        ]
+        assert await value(database, "SELECT to_regclass('own_too') IS NOT NULL")
+        await expect_followed(pair, f"INSERT INTO t VALUES (3, {row})")
+
+
+@pytest.mark.parametrize("gone", ["ALTER TABLE t DROP COLUMN v", "ALTER TABLE t RENAME COLUMN v TO w"])
+async def test_rows_that_a_column_kept_out_come_in_when_it_goes(tmp_path: Path, database: str, gone: str) -> None:
+    made = "CREATE TABLE t(id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO t VALUES (1, 1), (2, 'two')"
+    async with replicated(tmp_path, database, *made) as pair:
+        assert await pair.held() == {"t 2": "value"}
+        await migrate(pair, False, gone)
+        assert await pair.held() == ({} if "DROP" in gone else {"t 2": "value"})
+        await expect_followed(pair)
+
+
+async def test_children_that_waited_for_a_dropped_parent_come_in(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, *FAMILY, "INSERT INTO notes VALUES (4, 77, 'w')") as pair:
+        assert await pair.held() == {"notes 4": "orphan"}
+        await migrate(pair, False, "DROP TABLE users")
+        assert await pair.held() == {}
+        await expect_followed(pair)
+
+
 async def test_a_running_daemon_follows_every_kind_of_change_while_the_application_writes(
     tmp_path: Path, database: str
 ) -> None:
