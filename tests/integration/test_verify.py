@@ -343,3 +343,51 @@ def test_a_position_stands_for_one_file_only(site: Site) -> None:
     look = sqlite.look(site.config)
     with pytest.raises(Exception, match="does not hold the entry"):
         canon.Reader(site.config, look, (), Position(look.newest.seq if look.newest else 0, "other"))
+
+
+# A value that the type holds, and what somebody makes of it in Postgres: as little as the type can tell.
+BENT: list[tuple[str, Any, str]] = [
+    ("smallint", 5, "v + 1"),
+    ("integer", 5, "v + 1"),
+    ("bigint", 2**53, "v + 1"),
+    ("real", 0.5, "(v * 1.0000001)::real"),
+    ("double precision", 0.1, "v + 2e-17"),
+    ("double precision", 0.0, "'-0'::float8"),
+    ("numeric", 1.5, "v + 1e-22"),
+    ("numeric(6,3)", 1.5, "v + 0.001"),
+    ("boolean", 1, "NOT v"),
+    ("text", "a", "v || E'\\u200b'"),
+    ("text", "", "NULL"),
+    ("varchar(5)", "ab", "v || ' '"),
+    ("char(5)", "ab", "'ac'"),
+    ("citext", "a", "'A'"),
+    ("bytea", b"a", "v || '\\x00'"),
+    ("bytea", b"", "NULL"),
+    ("json", '{"a": 1}', "'{\"a\":1}'"),
+    ("jsonb", '{"a": 1.0}', "'{\"a\": 1.00}'"),
+    ("date", "2024-01-01", "v + 1"),
+    ("time", "12:00", "v + interval '1 microsecond'"),
+    ("timestamp", "2024-01-01 00:00", "v + interval '1 microsecond'"),
+    ("timestamptz", "2024-01-01 00:00Z", "v + interval '1 microsecond'"),
+    ("uuid", "0b5c0e5e-0000-4000-8000-00000000000a", "'0b5c0e5e-0000-4000-8000-00000000000b'"),
+    ("mood", "sad", "'glad'"),
+]
+
+
+async def test_a_value_bent_by_hand_is_found_in_every_type(tmp_path: Path, database: str) -> None:
+    app = application(tmp_path / "app.db")
+    await execute(database, "CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE EXTENSION citext")
+    for n, (type_, held, _) in enumerate(BENT):
+        app.execute(f"CREATE TABLE t{n}(id INTEGER PRIMARY KEY, v)").fetchall()
+        app.execute(f"INSERT INTO t{n} VALUES (1, ?)", (held,))
+        await execute(database, f"CREATE TABLE t{n}(id bigint PRIMARY KEY, v {type_})")
+    app.close()
+    config = make_config(tmp_path, tmp_path / "app.db", database)
+    config = msgspec.structs.replace(config, target=msgspec.structs.replace(config.target, adopt=True))
+    await up(config)
+    report = await verify(config, None, False, Silent())
+    assert (report.result, {t.matched for t in report.tables}) == ("equal", {1})
+    for n, (_, _, bent) in enumerate(BENT):
+        await execute(database, f"UPDATE t{n} SET v = {bent}")
+    found = by_name(await verify(config, None, False, Silent()))
+    assert [BENT[n] for n in range(len(BENT)) if found[f"t{n}"].differences != 1] == []
