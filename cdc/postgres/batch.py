@@ -7,7 +7,7 @@ never has to cascade on its own. Moving rows of each round while the next is rea
 from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Literal
 
 import asyncpg
 
@@ -252,28 +252,35 @@ class Batch:
         counted = {table.source_name: await self._count_moves(table) for table in twice}
         if self._making_room:
             await self._make_room(staged)
-        for table in staged:
-            if table.source_name not in self._families.referenced:
-                await self._delete(table)
-            await self._upsert(table)
-        for table in reversed(staged):
-            if table.source_name in self._families.referenced:
-                await self._delete(table)
-        for table in staged:
-            if table.source_name in bent:
-                await self._upsert(table)
+        rings = self._families.rings(self._staged)
+        for ring in rings:
+            if not self._referred_to(ring):
+                await self._move(ring, "deleted")
+            await self._move(ring, "upserted")
+        for ring in reversed(rings):
+            if self._referred_to(ring):
+                await self._move(ring, "deleted")
+        for ring in rings:
+            await self._move([table for table in ring if table.source_name in bent], "upserted")
         self._moved |= counted
 
     async def _count_moves(self, table: AppliedTable) -> Counter[str]:
         return Counter(dict(await self._connection.fetchrow(table.count_moves()) or {}))
 
-    async def _delete(self, table: AppliedTable) -> None:
-        done = await self._connection.execute(table.delete_from_stage)
-        self._moved[table.source_name]["deleted"] += _rows_of(done)
+    def _referred_to(self, ring: Sequence[AppliedTable]) -> bool:
+        return any(table.source_name in self._families.referenced for table in ring)
 
-    async def _upsert(self, table: AppliedTable) -> None:
-        done = await self._connection.execute(table.upsert_from_stage)
-        self._moved[table.source_name]["upserted"] += _rows_of(done)
+    async def _move(self, ring: Sequence[AppliedTable], what: Literal["deleted", "upserted"]) -> None:
+        """Delete or upsert what is staged; in one statement for tables that refer to each other in a circle."""
+        if not ring:
+            return
+        wanted = [t.delete_from_stage if what == "deleted" else t.upsert_from_stage for t in ring]
+        if len(ring) == 1:
+            counts = [_rows_of(await self._connection.execute(wanted[0]))]
+        else:
+            counts = list(await self._connection.fetchrow(merge.at_once(wanted)) or ())
+        for table, count in zip(ring, counts, strict=True):
+            self._moved[table.source_name][what] += count
 
     async def _make_room(self, staged: Sequence[AppliedTable]) -> None:
         """Free unique values that change owners; a parent stays, because children hang on it."""

@@ -1,6 +1,6 @@
 """How replicated tables refer to each other in Postgres, and what that means for moving their rows. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from cdc.postgres.merge import AppliedTable, Reference
@@ -24,10 +24,22 @@ class Families:
         self.dragging = {r.parent.source_name for r in dragging if r.parent}
         self.cascading = {r.parent.source_name for r in dragging if r.parent and r.key.on_delete == "CASCADE"}
         self.referred: set[tuple[str, str]] = set()
+        self._rings = _rings(self.tables, self.references)
         self._households = {name: {name} for name in self.tables}
         for reference in self.references:
             if reference.parent is not None:
                 self._households[reference.parent.source_name].add(reference.child.source_name)
+
+    def rings(self, names: Collection[str]) -> list[list[AppliedTable]]:
+        """Some of the tables, parents first; those that refer to each other in a circle stand together.
+
+        Such rows can only come and go at once: where a foreign key cannot wait for the end of the transaction, it still
+        waits for the end of the statement.
+        """
+        found: dict[frozenset[str], list[AppliedTable]] = {}
+        for name in reversed([name for name in self.tables if name in names]):
+            found.setdefault(self._rings[name], []).insert(0, self.tables[name])
+        return list(found.values())[::-1]
 
     def household(self, name: str) -> set[str]:
         """A table and those that refer to it: a row of the first may set rows of the others free."""
@@ -75,6 +87,18 @@ def _parents_first(tables: Sequence[AppliedTable], references: Sequence[Referenc
     for table in tables:
         visit(table)
     return list(done.values())
+
+
+def _rings(names: Iterable[str], references: Sequence[Reference]) -> dict[str, frozenset[str]]:
+    """By table, itself and those that are its ancestors and its descendants, where some key among them cannot wait."""
+    above = {name: {name} for name in names}
+    links = [(r.child.source_name, r.parent.source_name, r.key.deferrable) for r in references if r.parent]
+    for _ in above:
+        for child, parent, _ in links:
+            above[child] |= above[parent]
+    rings = {name: frozenset(other for other in found if name in above[other]) for name, found in above.items()}
+    rigid = {rings[child] for child, parent, waits in links if not waits and parent in rings[child]}
+    return {name: ring if ring in rigid else frozenset((name,)) for name, ring in rings.items()}
 
 
 def _acts(reference: Reference) -> bool:

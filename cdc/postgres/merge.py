@@ -222,6 +222,13 @@ class AppliedTable:
         return ", ".join(f"${place}::{self.column(name).type}[]" for place, name in enumerate(names, first))
 
 
+def at_once(statements: Sequence[str]) -> str:
+    """One statement that runs several which change rows, and returns how many rows each of them changed."""
+    parts = ", ".join(f"m{n} AS ({statement} RETURNING 1)" for n, statement in enumerate(statements))
+    counts = ", ".join(f"(SELECT count(*) FROM m{n})" for n in range(len(statements)))
+    return f"WITH {parts} SELECT {counts}"
+
+
 def _require_unique_key(mapped: TableMap, target: TargetTable) -> None:
     """Rows are found again by their key: Postgres must know that it names one row, and know it row by row."""
     if target.is_keyed_by(mapped.key):

@@ -330,3 +330,43 @@ async def test_triggers_of_partitions_bend_nothing_and_rows_without_a_partition_
     recorded = await fetch(any_database, "SELECT target_table, trigger_name FROM cdc.disabled_trigger ORDER BY 1")
     assert [tuple(row) for row in recorded] == [("lowest", "here"), ("t", "everywhere")]
     app.close()
+
+
+RING: Final = """
+CREATE TABLE outside (id bigint PRIMARY KEY);
+CREATE TABLE a (id bigint PRIMARY KEY, b bigint {null}, outside bigint REFERENCES outside);
+CREATE TABLE b (id bigint PRIMARY KEY, a bigint NOT NULL REFERENCES a {wait});
+ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b;
+CREATE TABLE hanger (id bigint PRIMARY KEY, a bigint NOT NULL REFERENCES a);
+"""
+
+
+@pytest.mark.parametrize("wait", ["", "DEFERRABLE"])
+@pytest.mark.parametrize("null", ["", "NOT NULL"])
+async def test_tables_that_refer_to_each_other_by_keys_that_cannot_wait(
+    tmp_path: Path, any_database: str, null: str, wait: str
+) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute(
+        f"CREATE TABLE a (id INTEGER PRIMARY KEY, b INT {null} REFERENCES b, outside INT REFERENCES outside);"
+        "CREATE TABLE b (id INTEGER PRIMARY KEY, a INT NOT NULL REFERENCES a);"
+        "CREATE TABLE hanger (id INTEGER PRIMARY KEY, a INT NOT NULL REFERENCES a);"
+        "CREATE TABLE outside (id INTEGER PRIMARY KEY); INSERT INTO outside VALUES (1);"
+        "INSERT INTO a VALUES (1, 1, 1), (2, 2, NULL); INSERT INTO b VALUES (1, 2), (2, 1);"
+        "INSERT INTO hanger VALUES (1, 1)"
+    )
+    await execute(any_database, RING.format(null=null, wait=wait))
+    config = adopted(tmp_path, any_database)
+    for sql in (
+        "SELECT 1",
+        "INSERT INTO a VALUES (3, 3, 2); INSERT INTO b VALUES (3, 3); INSERT INTO outside VALUES (2)",
+        "UPDATE a SET b = 3 - b WHERE id < 3; INSERT INTO hanger VALUES (2, 3)",
+        "DELETE FROM hanger WHERE id = 2; DELETE FROM a WHERE id = 3; DELETE FROM b WHERE id = 3",
+        "DELETE FROM hanger; DELETE FROM a; DELETE FROM b; DELETE FROM outside",
+    ):
+        with app:
+            app.execute(sql)
+        await up(config)
+        assert await quarantined(any_database) == []
+        assert await differences(app, any_database) == []
+    app.close()
