@@ -41,12 +41,13 @@ WHERE k.contype = 'f' AND k.conparentid = 0 AND k.conrelid <> k.confrelid
     AND ((n.nspname, t.relname) = ($1, $2) OR (pn.nspname, p.relname) = ($1, $2))
 ORDER BY 1, 2, 3
 
--- Uniqueness of some tables, and foreign keys among them. Foreign keys come first, as above.
+-- Uniqueness of some tables that can wait, and foreign keys among them. Ours can, and what an operator adds by hand
+-- mostly cannot: it is none of our business. Foreign keys come first, as above.
 -- name: demanded
 SELECT n.nspname::text AS schema, t.relname::text AS table, k.conname::text AS name, pg_get_constraintdef(k.oid) AS definition
 FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
 LEFT JOIN pg_class p ON p.oid = k.confrelid
-WHERE n.nspname = $1 AND t.relname = ANY($2::text[]) AND k.conparentid = 0 AND (
+WHERE n.nspname = $1 AND t.relname = ANY($2::text[]) AND k.conparentid = 0 AND k.condeferrable AND (
     k.contype IN ('u', 'x') OR k.contype = 'f' AND p.relnamespace = n.oid AND p.relname = ANY($2::text[])
 )
 ORDER BY k.contype <> 'f', 1, 2, 3
