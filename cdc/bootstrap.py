@@ -13,6 +13,7 @@ from cdc import audit, views
 from cdc.adoption import Adopted, adapt, compare, require_compatible
 from cdc.config import Config
 from cdc.decisions import map_known, recall, remember, with_leftovers
+from cdc.drift import rekeyed
 from cdc.errors import CdcError, SnapshotError, TargetError
 from cdc.faults import crash_point
 from cdc.mapping import TableProfile, map_schema
@@ -311,7 +312,11 @@ async def _extend(connection: Connection, config: Config, source_id: str, state:
     """What was decided is left to the daemon: by that it knows which tables and columns it has yet to fill."""
     look = await asyncio.to_thread(sqlite.look, config)
     leftovers = await pending.read(connection, source_id)
-    maps = map_known(look.schema, config, with_leftovers(state.columns, leftovers))
+    known = with_leftovers(state.columns, leftovers)
+    maps = map_known(look.schema, config, known)
+    there = await read_tables(connection, config.target.schema, [m.target for m in maps])
+    waiting = rekeyed(maps, there, known)
+    maps = tuple(m for m in maps if m.source.name not in waiting)
     await schema.preflight(connection, maps)
     script = ddl.script(maps, config.target.schema)
     done = await schema.apply(connection, script.before_load)

@@ -2,10 +2,11 @@
 
 Capture that was damaged, a VACUUM that renumbered rowids, new tables and new columns are followed by themselves:
 capture is made whole and the tables in question are read as a whole with the next batch. Columns and tables that are
-gone stay in Postgres as leftovers, where the tables are of our making. What needs a decision is refused.
+gone stay in Postgres as leftovers, where the tables are of our making, and so does the copy of a table that has another
+key now. What needs a decision before anything can go on is refused.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +56,7 @@ def judge(now: Look, maps: Mapping[str, TableMap], decided: Mapping[str, Any], k
         *(f"capture on {name} was not whole" for name in damaged),
         *(f"table {name} is new" for name in new),
         *(f"table {name} has new columns" for name in grown),
-        *(f"table {name} is gone or was renamed" for name in lost),
+        *(f"table {name} is gone, was renamed, or has another key" for name in lost),
         *(f"columns of {name} are fed no longer: {', '.join(gone)}" for name, gone in lost_columns.items()),
         *([why_moved] if moved else []),
     ]
@@ -85,25 +86,29 @@ def refuse_lost_tables(lost: tuple[str, ...], adopts: Callable[[str], bool]) -> 
         )
 
 
-def refuse_changes(
-    maps: Mapping[str, TableMap], targets: Mapping[str, TargetTable], decided: Mapping[str, Any]
-) -> None:
-    """Raises `SchemaDrift` for what is not ours to follow: lost columns of adopted tables, and another key."""
+def rekeyed(maps: Iterable[TableMap], targets: Mapping[str, TargetTable], known: Container[str]) -> frozenset[str]:
+    """Tables known before whose copy of our making has another key than they have now, by source name.
+
+    Rows of such a copy cannot be found any more. It is a leftover, and the table waits until that is out of the way.
+    """
+    return frozenset(
+        m.source.name for m in maps if m.source.name in known and not m.adopted and _has_another_key(m, targets)
+    )
+
+
+def _has_another_key(mapped: TableMap, targets: Mapping[str, TargetTable]) -> bool:
+    target = targets.get(mapped.target)
+    return target is not None and bool(target.primary_key) and not target.is_keyed_by(mapped.key)
+
+
+def refuse_lost_columns(maps: Mapping[str, TableMap], decided: Mapping[str, Any]) -> None:
+    """Raises `SchemaDrift` for lost columns of adopted tables, which are not ours to follow."""
     for mapped in maps.values():
         gone = dropped_columns(mapped, decided) if mapped.adopted else []
         if gone:
             raise SchemaDrift(
                 f"columns of {mapped.source.name} are no longer in the SQLite file, or were renamed: {', '.join(gone)}",
                 remedy="drop those columns in Postgres (or rename them as in SQLite), then start again",
-            )
-        target = targets.get(mapped.target)
-        if target and target.primary_key and not mapped.adopted and not target.is_keyed_by(mapped.key):
-            raise SchemaDrift(
-                f"table {mapped.source.name} is keyed by ({', '.join(mapped.key)}) now, its copy in Postgres by "
-                f"({', '.join(target.primary_key)})",
-                remedy=f"drop {mapped.schema}.{mapped.target} there, or move it with ALTER TABLE ... SET SCHEMA; then "
-                "`cdc schema` and `cdc load --resync` make it anew. Where only a column was renamed, its old name as "
-                f"`target` in [tables.{mapped.source.name}.columns.NAME] is enough",
             )
 
 

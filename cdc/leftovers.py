@@ -11,9 +11,10 @@ from urllib.parse import quote as quote_name
 
 from cdc import views
 from cdc.config import Config
-from cdc.decisions import map_known, with_leftovers
+from cdc.decisions import Decisions, map_known, with_leftovers
+from cdc.drift import rekeyed
 from cdc.faults import crash_point
-from cdc.model import SourceSchema, TargetTable
+from cdc.model import SourceSchema, TableMap, TargetTable
 from cdc.postgres import dropping, pending, position
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, lock_source, translated
@@ -79,7 +80,7 @@ async def _waiting(connection: Connection, config: Config, look: _Look) -> list[
     if state is None:
         raise position.never_loaded()
     found = await pending.read(connection, look.source_id)
-    maps = map_known(look.schema, config, with_leftovers(state.columns, found))
+    maps = await _fed(connection, config, look, with_leftovers(state.columns, found))
     fed = {(m.target, column) for m in maps for column in (None, *m.target_columns)}
     whole = {left.target for left in found if left.column is None}
     there = await read_tables(connection, config.target.schema, [left.target for left in found])
@@ -92,6 +93,14 @@ async def _waiting(connection: Connection, config: Config, look: _Look) -> list[
     ]
 
 
+async def _fed(connection: Connection, config: Config, look: _Look, known: Decisions) -> list[TableMap]:
+    """The maps of what the daemon feeds, or will when it comes to it."""
+    maps = map_known(look.schema, config, known)
+    targets = await read_tables(connection, config.target.schema, [m.target for m in maps])
+    waiting = rekeyed(maps, targets, known)
+    return [m for m in maps if m.source.name not in waiting]
+
+
 def _stands(left: Leftover, target: TargetTable | None) -> bool:
     return target is not None and (left.column is None or target.column(left.column) is not None)
 
@@ -99,7 +108,8 @@ def _stands(left: Leftover, target: TargetTable | None) -> bool:
 async def _drop_views(connection: Connection, config: Config, look: _Look) -> None:
     """Views of ours are made over what is fed only: whichever reads a leftover is outdated."""
     state = await position.read(connection, look.source_id)
-    maps = map_known(look.schema, config, state.columns if state else {})
+    known = with_leftovers(state.columns if state else {}, await pending.read(connection, look.source_id))
+    maps = await _fed(connection, config, look, known)
     await views.drop_outdated(connection, config, look.source_id, look.schema, maps)
 
 

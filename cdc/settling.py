@@ -8,7 +8,7 @@ from cdc import audit, views
 from cdc.config import Config
 from cdc.convert import compile_converter
 from cdc.decisions import Decisions, map_known, with_leftovers
-from cdc.drift import judge, lost_tables, refuse_changes, refuse_lost_tables
+from cdc.drift import judge, lost_tables, refuse_lost_columns, refuse_lost_tables, rekeyed
 from cdc.errors import SourceChanged, TargetError
 from cdc.following import Following
 from cdc.model import Position, TableMap, TargetTable
@@ -99,10 +99,12 @@ class Settling:
         decided = await self._still_there(state.columns)
         refuse_lost_tables(lost_tables(look.schema, decided), self._config.adopts)
         known = with_leftovers(decided, leftovers)
-        maps = {m.source.name: m for m in map_known(look.schema, self._config, known)}
-        findings = judge(look, maps, decided, state.schema_version)
+        mapped = map_known(look.schema, self._config, known)
+        waiting = rekeyed(mapped, await self._found([m.target for m in mapped]), known)
+        maps = {m.source.name: m for m in mapped if m.source.name not in waiting}
+        findings = judge(look.without(waiting), maps, decided, state.schema_version)
         if not findings.nothing:
-            refuse_changes(maps, await self._found([m.target for m in maps.values()]), decided)
+            refuse_lost_columns(maps, decided)
             look = await self._following.follow(look, maps, decided, leftovers, findings)
         return look, maps
 

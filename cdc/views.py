@@ -15,12 +15,14 @@ from loguru import logger
 
 from cdc.config import Config
 from cdc.decisions import map_known, with_leftovers
+from cdc.drift import rekeyed
 from cdc.errors import SourceBusy, SourceError, SourceUnavailable
 from cdc.model import Position, Row, SourceSchema, TableMap
 from cdc.parity.forms import form_of, reading_form, row_digest
 from cdc.postgres import pending, position, quarantine
 from cdc.postgres import views as target
 from cdc.postgres.canon import Sum
+from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.verification import daemon_runs
 from cdc.postgres.views import EXISTS, TargetView, translate_views
@@ -123,13 +125,17 @@ async def _asked_now(
     known = with_leftovers(state.columns if state else {}, leftovers)
     targets = [config.options(name).target or name for name in known]
     there = await target.marks(connection, config.target.schema, targets)
+    tables = await read_tables(connection, config.target.schema, targets)
 
     def ask() -> tuple[Position, Sequence[TargetView], Sums]:
         with sqlite.opened(config) as live:
             wal = journal_mode(live) == sqlite.WAL
             with read_transaction(live):
                 schema = read_schema(live, config)
-                made = translate_views(schema.views, map_known(schema, config, known), config.target.schema).made
+                maps = map_known(schema, config, known)
+                waiting = rekeyed(maps, tables, known)
+                fed = [m for m in maps if m.source.name not in waiting]
+                made = translate_views(schema.views, fed, config.target.schema).made
                 wanted = [view for view in made if view.mark != there.get(view.name)]
                 # Without WAL, commits of the application wait for as long as all of these take together.
                 pause = config.snapshot.max_writer_pause_seconds / max(1, len(wanted))

@@ -5,9 +5,9 @@ alive that would be replayed over a file moved into its place.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import apsw
@@ -37,6 +37,11 @@ class Look:
     journal_mode: str
     newest: Position | None
     oldest_seq: int
+
+    def without(self, names: Container[str]) -> "Look":
+        """The same, as if the file did not have the tables of these names."""
+        tables = tuple(table for table in self.schema.tables if table.name not in names)
+        return replace(self, schema=replace(self.schema, tables=tables))
 
 
 @contextmanager

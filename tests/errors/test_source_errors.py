@@ -356,15 +356,3 @@ def test_an_adopted_column_that_the_application_dropped(site: Site) -> None:
         ExitCode.CRITICAL,
         changes=("rows of cdc.stream",),
     )
-
-
-def test_a_table_with_another_key_than_it_had(site: Site) -> None:
-    site.followed()
-    site.sql("ALTER TABLE t RENAME COLUMN id TO number")
-    refused(
-        site,
-        ["run", "--until-idle"],
-        "table {name} is keyed by ({key}) now, its copy in Postgres by ({primary_key})",
-        ExitCode.CRITICAL,
-        changes=("rows of cdc.stream",),
-    )

@@ -14,7 +14,7 @@ from tallies import trail_breaks
 from cdc import bootstrap, leftovers
 from cdc.cli.progress import Silent
 from cdc.config import ColumnOptions, TableOptions
-from cdc.errors import AlreadyRunning, SchemaDrift
+from cdc.errors import AlreadyRunning
 from cdc.parity.run import verify
 
 FAMILY = (
@@ -365,16 +365,53 @@ async def test_a_running_daemon_follows_every_kind_of_change_while_the_applicati
 
 SETTLED = "SELECT to_regclass('lines') IS NOT NULL AND resync = '{}' AND NOT unfinished FROM cdc.stream"
 
-# --- refused ----------------------------------------------------------------------------------------------------------
+# --- another key ------------------------------------------------------------------------------------------------------
 
 
-async def test_another_key_is_refused_until_the_copy_is_made_anew(tmp_path: Path, database: str) -> None:
+REKEYED = (
+    "CREATE TABLE notes_new(owner INTEGER, t TEXT, code TEXT NOT NULL PRIMARY KEY)",
+    "INSERT INTO notes_new SELECT owner, t, 'n' || id FROM notes",
+    "DROP TABLE notes",
+    "ALTER TABLE notes_new RENAME TO notes",
+)
+
+
+@pytest.mark.parametrize(
+    "change", [REKEYED, ("ALTER TABLE notes RENAME COLUMN id TO number",)], ids=["rebuilt", "renamed"]
+)
+async def test_a_table_with_another_key_waits_for_the_operator_and_the_rest_goes_on(
+    tmp_path: Path, database: str, change: Sequence[str]
+) -> None:
     async with replicated(tmp_path, database, *FAMILY) as pair:
-        pair.app.execute("ALTER TABLE notes RENAME COLUMN id TO number")
-        pair.app.execute("INSERT INTO notes VALUES (4, 2, 'w')")
-        with pytest.raises(SchemaDrift, match=r"notes is keyed by \(number\) now.* by \(id\)"):
-            await pair.replica.sync()
+        await pair.write(*change, "UPDATE users SET name = 'z' WHERE id = 1")
+        await pair.write("INSERT INTO users VALUES (9, 'i', 'i@x')", "UPDATE notes SET t = 'unseen'")
+        assert await pair.rows("SELECT name FROM users WHERE id IN (1, 9) ORDER BY id") == [("z",), ("i",)]
+        assert await pair.rows("SELECT id, t FROM notes ORDER BY id") == [(1, "x"), (2, "y"), (3, "z")], "as it was"
+        assert [row[1:] for row in await pair.rows(PENDING)] == [("notes", None)]
+        report = await verify(pair.config, None, False, Silent())
+        assert [(t.table, bool(t.problem)) for t in report.tables] == [("notes", True), ("users", False)]
+        assert await bootstrap.create_schema(pair.config) == [], "nothing is made in the place of the copy"
+        await pair.replica.close()
+        await pair.replica.sync()
+        await pair.replica.close()
+        assert [str(d.what) for d in await leftovers.drop(pair.config)] == ["notes"]
+        await pair.replica.sync()
+        assert await pair.rows("SELECT DISTINCT t FROM notes") == [("unseen",)]
+        assert await constraints(pair)
+        await expect_followed(
+            pair, "INSERT INTO notes SELECT * FROM notes WHERE 0", "DELETE FROM notes WHERE owner = 2"
+        )
         assert await pair.rows(PENDING) == []
+
+
+async def test_a_table_that_gets_its_key_back_is_taken_up_again(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, *FAMILY) as pair:
+        await pair.write("ALTER TABLE notes RENAME COLUMN id TO number", "DELETE FROM notes WHERE number = 1")
+        assert await pair.rows("SELECT count(*) FROM notes") == [(3,)]
+        await pair.write("ALTER TABLE notes RENAME COLUMN number TO id", "INSERT INTO notes VALUES (7, 1, 'again')")
+        assert await pair.rows("SELECT id FROM notes ORDER BY id") == [(2,), (3,), (7,)]
+        assert await pair.rows(PENDING) == []
+        await expect_followed(pair, "UPDATE notes SET t = 'x'")
 
 
 async def test_a_renamed_key_is_followed_under_its_old_name(tmp_path: Path, database: str) -> None:
@@ -477,16 +514,3 @@ async def test_the_schema_command_adds_what_the_source_gained_and_nothing_twice(
         await pair.replica.sync()
         assert await pair.rows("SELECT size FROM users") == [(5,), (5,), (5,)]
         await expect_followed(pair, "UPDATE users SET size = 6 WHERE id = 1")
-
-
-async def test_the_schema_command_makes_a_copy_anew_under_another_key(tmp_path: Path, database: str) -> None:
-    """What the refusal of another key tells to do."""
-    async with replicated(tmp_path, database, *FAMILY) as pair:
-        await pair.replica.close()
-        pair.app.execute("ALTER TABLE notes RENAME COLUMN id TO number")
-        await execute(database, "CREATE SCHEMA before; ALTER TABLE notes SET SCHEMA before")
-        assert "table notes" in await bootstrap.create_schema(pair.config)
-        await bootstrap.request_resync(pair.config)
-        await pair.replica.sync()
-        assert await pair.rows("SELECT number FROM notes ORDER BY 1") == [(1,), (2,), (3,)]
-        await expect_followed(pair, "INSERT INTO notes VALUES (8, 1, 'h')")
