@@ -15,14 +15,16 @@ from cdc.convert import Converted
 from cdc.faults import crash_point
 from cdc.keys import decode_key, encode_key
 from cdc.model import AppliedBatch, KeyValues, Position, Reason, Rejection, TableRows
-from cdc.postgres import merge
+from cdc.postgres import references
 from cdc.postgres.audit import Begun, Tally, store_position
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.crosswalk import SOURCE_KEY, Crosswalk
 from cdc.postgres.families import Families
-from cdc.postgres.merge import AppliedTable, Reference
+from cdc.postgres.merge import AppliedTable, at_once
 from cdc.postgres.position import clear_resync
 from cdc.postgres.quarantine import Held, Quarantine, orphans
+from cdc.postgres.references import Reference
+from cdc.postgres.source_keys import read_key
 
 REFUSED: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 _IN_THE_WAY: Final = (
@@ -195,7 +197,7 @@ class Batch:
         child = reference.child.source_name
         if reference.parent is None or child not in self._quarantine.tables:
             return
-        if reference.parent.source_name in self._staged and (query := merge.find_released(reference)):
+        if reference.parent.source_name in self._staged and (query := references.find_released(reference)):
             found = await self._connection.fetch(query, self._source_id, reference.waits_table, child)
             keys.setdefault(child, []).extend(decode_key(record["key"]) for record in found)
 
@@ -211,13 +213,13 @@ class Batch:
     async def _settle(self, reference: Reference) -> bool:
         child = reference.child
         changed = False
-        if self._may_abandon(reference) and (query := merge.find_abandoned(reference)):
+        if self._may_abandon(reference) and (query := references.find_abandoned(reference)):
             changed = await self._abandon(reference, query)
-            if query := merge.stage_dragged(reference):
+            if query := references.stage_dragged(reference):
                 await self._connection.execute(query)
                 self._staged.setdefault(child.source_name, 1)
         if child.source_name in self._staged:
-            found = await self._connection.fetch(merge.find_orphans(reference))
+            found = await self._connection.fetch(references.find_orphans(reference))
             await self._hold_orphans(reference, found)
             if found:
                 self._leaving.add(child.source_name)
@@ -278,7 +280,7 @@ class Batch:
         if len(ring) == 1:
             counts = [_rows_of(await self._connection.execute(wanted[0]))]
         else:
-            counts = list(await self._connection.fetchrow(merge.at_once(wanted)) or ())
+            counts = list(await self._connection.fetchrow(at_once(wanted)) or ())
         for table, count in zip(ring, counts, strict=True):
             self._moved[table.source_name][what] += count
 
@@ -303,7 +305,7 @@ class Batch:
             async with self._connection.transaction():
                 for reference in self._families.references:
                     if reference.child.source_name in self._staged:
-                        await self._connection.execute(merge.repoint(reference))
+                        await self._connection.execute(references.repoint(reference))
         except REFUSED:
             return False  # a foreign key or a unique one that cannot wait
         return True
@@ -320,7 +322,7 @@ class Batch:
             for place, words in places.items():
                 marked = await self._connection.fetchval(table.reject_subset(), [place])
                 why = Rejection("", Reason.CONSTRAINT, words, _CONSTRAINT_REMEDY)
-                await self._quarantine.put(table.source_name, [Held(merge.read_key(marked), why)])
+                await self._quarantine.put(table.source_name, [Held(read_key(marked), why)])
             self._leaving.add(table.source_name)
             self.refused.add(table.source_name)
 

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from cdc.postgres.merge import AppliedTable, Reference
+from cdc.postgres.merge import AppliedTable
+from cdc.postgres.references import Reference
 
 _PASSIVE: Final = ("NO ACTION", "RESTRICT")
 

@@ -6,16 +6,14 @@ exist afterwards. Later rows of a key win, and rows come in the order they were 
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from cdc.convert import TableConverter
 from cdc.errors import TargetMismatch
-from cdc.keys import encode_key
-from cdc.model import TableMap, TargetColumn, TargetForeignKey, TargetTable, TargetUnique
+from cdc.model import TableMap, TargetColumn, TargetTable, TargetUnique
 from cdc.postgres.crosswalk import SOURCE_KEY, Crosswalk
+from cdc.postgres.source_keys import source_key
 from cdc.quoting import qualified, quote
-from cdc.text_forms import read_literal
 
 # Types whose equality means that nothing a reader could see differs. Others are compared as text: numeric 1.0 equals
 # 1.00, citext and some collations ignore case, json has no equality at all.
@@ -23,29 +21,6 @@ _SAME_WHEN_EQUAL: Final = frozenset(
     ("int2", "int4", "int8", "float4", "float8", "bool", "bytea", "uuid", "date", "timestamp", "timestamptz", "time")
 )
 _TEXT: Final = frozenset(("text", "varchar", "bpchar"))
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A foreign key between two replicated tables, or to a table that is not replicated (`parent` is None)."""
-
-    key: TargetForeignKey
-    child: "AppliedTable"
-    parent: "AppliedTable | None"
-
-    @property
-    def drags(self) -> bool:
-        """Whether moving parents can bend children that stay: the columns they refer to are not the parents' key.
-
-        Such a value may change owners, and what Postgres does with the children of the old owner (cascade, set null)
-        is not what SQLite did.
-        """
-        return self.parent is not None and set(self.key.parent_columns) != set(self.parent.key)
-
-    @property
-    def waits_table(self) -> str:
-        """Names the parent's table and columns; orphans wait under it."""
-        return waits_table(self.key)
 
 
 class AppliedTable:
@@ -252,132 +227,6 @@ def same(left: str, right: str, columns: Sequence[str], right_columns: Sequence[
     return " AND ".join(f"{left}.{quote(a)} = {right}.{quote(b)}" for a, b in pairs)
 
 
-def referenced_values(alias: str, columns: Sequence[str]) -> str:
-    """SQL that writes referenced column values as one text, the same from the child's and from the parent's side."""
-    return "concat_ws(E'\\x1f', " + ", ".join(f"{alias}.{quote(c)}::text" for c in columns) + ")"
-
-
-def waits_table(key: TargetForeignKey) -> str:
-    """The name of a parent and its referenced columns, under which orphans wait."""
-    return f"{qualified(key.parent_schema, key.parent)}({', '.join(map(quote, key.parent_columns))})"
-
-
-def source_key(target: TargetTable, mapped: TableMap, alias: str) -> str:
-    """SQL that writes the source key of a target row for `read_key`."""
-    literals = {c.target for c in mapped.columns if c.literal}
-    columns = [column for name in mapped.key if (column := target.column(name)) is not None]
-    parts = [
-        _escaped("l", f"{alias}.{quote(c.name)}") if c.name in literals else _encoded(f"{alias}.{quote(c.name)}", c)
-        for c in columns
-    ]
-    return " || E'\\x1f' || ".join(parts)
-
-
-def read_key(text: str) -> str:
-    """A key that `source_key` wrote as `cdc.keys.encode_key` writes it: literals say which value they stand for."""
-    return "\x1f".join(_read_part(part) if part.startswith("l") else part for part in text.split("\x1f"))
-
-
-def _read_part(part: str) -> str:
-    literal = part[1:].replace("\x1bs", "\x1f").replace("\x1be", "\x1b")
-    return encode_key([read_literal(literal)])
-
-
-def delete_orphans(target: TargetTable, mapped: TableMap, key: TargetForeignKey) -> str:
-    """Delete rows whose parent does not exist; returns source key and the values they wait for."""
-    present = " AND ".join(f"c.{quote(c)} IS NOT NULL" for c in key.columns)
-    parent = qualified(key.parent_schema, key.parent)
-    return (
-        f"DELETE FROM {qualified(target.schema, target.name)} AS c WHERE {present} "
-        f"AND NOT EXISTS (SELECT FROM {parent} AS p WHERE {same('p', 'c', key.parent_columns, key.columns)}) "
-        f"RETURNING {source_key(target, mapped, 'c')} AS key, {referenced_values('c', key.columns)} AS waits_for"
-    )
-
-
-def find_orphans(reference: Reference) -> str:
-    """Mark staged children whose parent will not exist as gone; returns source key and the values they wait for."""
-    child, key = reference.child, reference.key
-    present = " AND ".join(f"s.{quote(c)} IS NOT NULL" for c in key.columns)
-    staged_parent, survives = "", ""
-    if (parent := reference.parent) is not None:
-        staged = same("p", "s", key.parent_columns, key.columns)
-        staged_parent = f"AND NOT EXISTS (SELECT FROM {parent.stage} AS p WHERE NOT p._cdc_gone AND {staged}) "
-        survives = f" AND NOT EXISTS (SELECT FROM {parent.stage} AS g WHERE {same('g', 'p', parent.key)})"
-    existing = same("p", "s", key.parent_columns, key.columns)
-    return (
-        f"UPDATE {child.stage} AS s SET _cdc_gone = true WHERE NOT s._cdc_gone AND {present} {staged_parent}"
-        f"AND NOT EXISTS (SELECT FROM {qualified(key.parent_schema, key.parent)} AS p WHERE {existing}{survives}) "
-        f"RETURNING {child.source_key('s')} AS key, {referenced_values('s', key.columns)} AS waits_for"
-    )
-
-
-def find_abandoned(reference: Reference) -> str | None:
-    """Stage children as gone that stay in SQLite while their parent leaves; None when the parent is not replicated.
-
-    Postgres would delete them by itself under ON DELETE CASCADE, silently, or refuse the parent's delete otherwise.
-    """
-    child, parent, key = reference.child, reference.parent, reference.key
-    if parent is None:
-        return None
-    names, values = child.take(list(dict.fromkeys((*child.key, *key.columns))), "c")
-    moves = f"(s._cdc_gone OR {_changed('s', 'p', key.parent_columns)})"
-    return (
-        f"INSERT INTO {child.stage} ({names}, _cdc_gone) "
-        f"SELECT DISTINCT {values}, true FROM {parent.stage} AS s "
-        f"JOIN {parent.name} AS p ON {same('s', 'p', parent.key)} "
-        f"JOIN {child.name} AS c ON {same('c', 'p', key.columns, key.parent_columns)} WHERE {moves} "
-        f"AND NOT EXISTS (SELECT FROM {parent.stage} AS n WHERE NOT n._cdc_gone "
-        f"AND {same('n', 'c', key.parent_columns, key.columns)}) "
-        f"AND NOT EXISTS (SELECT FROM {child.stage} AS x WHERE {same('x', 'c', child.key)}) "
-        f"RETURNING {child.source_key(child.stage)} AS key, {referenced_values(child.stage, key.columns)} AS waits_for"
-    )
-
-
-def stage_dragged(reference: Reference) -> str | None:
-    """Stage children as they are now, where Postgres would bend them along with their parent; else None.
-
-    SQLite did so only if it enforced foreign keys, and then the children were logged too.
-    """
-    child, parent, key = reference.child, reference.parent, reference.key
-    if parent is None or not reference.drags:
-        return None
-    names, values = child.take(child.columns, "c")
-    return (
-        f"INSERT INTO {child.stage} ({names}) "
-        f"SELECT {values} FROM {parent.stage} AS s "
-        f"JOIN {parent.name} AS p ON {same('s', 'p', parent.key)} "
-        f"JOIN {child.name} AS c ON {same('c', 'p', key.columns, key.parent_columns)} "
-        f"WHERE (s._cdc_gone OR {_changed('s', 'p', key.parent_columns)}) "
-        f"AND NOT EXISTS (SELECT FROM {child.stage} AS x WHERE {same('x', 'c', child.key)})"
-    )
-
-
-def repoint(reference: Reference) -> str:
-    """Let the staged children refer to the parents they end up with, before anything else moves."""
-    child, columns = reference.child, reference.key.columns
-    sets = ", ".join(f"{quote(c)} = s.{quote(c)}" for c in columns)
-    return (
-        f"UPDATE {child.name} AS t SET {sets} FROM {child.stage} AS s "
-        f"WHERE NOT s._cdc_gone AND {same('s', 't', child.key)} AND {_changed('s', 't', columns)}"
-    )
-
-
-def find_released(reference: Reference) -> str | None:
-    """Keys of quarantined orphans whose parent is staged now; $1 is the source id, $2 `waits_table`."""
-    parent = reference.parent
-    if parent is None:
-        return None
-    return (
-        f"SELECT DISTINCT q.key FROM cdc.quarantine AS q JOIN {parent.stage} AS s "
-        f"ON q.waits_for = {referenced_values('s', reference.key.parent_columns)} "
-        f"WHERE q.source_id = $1 AND q.waits_table = $2 AND q.source_table = $3 AND NOT s._cdc_gone"
-    )
-
-
-def _changed(left: str, right: str, columns: Sequence[str]) -> str:
-    return "(" + " OR ".join(f"{left}.{quote(c)} IS DISTINCT FROM {right}.{quote(c)}" for c in columns) + ")"
-
-
 _STAND_INS: Final = {
     "text": "'cdc:' || gen_random_uuid()",
     "varchar": "'cdc:' || gen_random_uuid()",
@@ -388,29 +237,3 @@ _STAND_INS: Final = {
     "float8": "(-1e300 * (1 + random()))",
     "numeric": "(-1e60::numeric - (random() * 1e15)::numeric)",
 }
-
-
-def _encoded(value: str, column: TargetColumn) -> str:
-    written = _ENCODED.get(column.base)
-    return written.format(value=value) if written else _escaped("t", value)
-
-
-# SQLite's NUMERIC affinity keeps whole numbers of up to 64 bits as integers, all else as reals.
-_WHOLE: Final = "{value} = trunc({value}) AND abs({value}) < 9223372036854775807"
-_INTEGER: Final = "'i' || {value}"
-_REAL: Final = "'r' || encode(float8send({value}::float8), 'hex')"
-_ENCODED: Final = {
-    "int2": _INTEGER,
-    "int4": _INTEGER,
-    "int8": _INTEGER,
-    "bool": "'i' || {value}::int",
-    "float4": _REAL,
-    "float8": _REAL,
-    "bytea": "'b' || encode({value}, 'hex')",
-    "date": "'t' || to_char({value}, 'YYYY-MM-DD')",
-    "numeric": f"CASE WHEN {_WHOLE} THEN 'i' || trunc({{value}})::bigint ELSE {_REAL} END",
-}
-
-
-def _escaped(kind: str, value: str) -> str:
-    return f"'{kind}' || replace(replace({value}::text, E'\\x1b', E'\\x1be'), E'\\x1f', E'\\x1bs')"

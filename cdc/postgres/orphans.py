@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from cdc.model import TableMap, TargetForeignKey, TargetTable
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.foreign_keys import Link, links
-from cdc.postgres.merge import delete_orphans
 from cdc.postgres.quarantine import Quarantine, orphans
+from cdc.postgres.references import delete_orphans
 
 
 async def remove(

@@ -13,7 +13,8 @@ from cdc.model import KeyValues, Reason, Rejection, TargetForeignKey
 from cdc.postgres import audit
 from cdc.postgres.audit import Tally
 from cdc.postgres.connection import Connection, translated
-from cdc.postgres.merge import read_key, waits_table
+from cdc.postgres.references import waits_table
+from cdc.postgres.source_keys import read_key
 from cdc.postgres.statements import load
 
 SQL: Final = load("quarantine")

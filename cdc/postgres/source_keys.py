@@ -1,0 +1,55 @@
+"""Source keys as Postgres writes them: SQL that names the row of SQLite which a row of the target stands for."""
+
+from typing import Final
+
+from cdc.keys import encode_key
+from cdc.model import TableMap, TargetColumn, TargetTable
+from cdc.quoting import quote
+from cdc.text_forms import read_literal
+
+
+def source_key(target: TargetTable, mapped: TableMap, alias: str) -> str:
+    """SQL that writes the source key of a target row for `read_key`."""
+    literals = {c.target for c in mapped.columns if c.literal}
+    columns = [column for name in mapped.key if (column := target.column(name)) is not None]
+    parts = [
+        _escaped("l", f"{alias}.{quote(c.name)}") if c.name in literals else _encoded(f"{alias}.{quote(c.name)}", c)
+        for c in columns
+    ]
+    return " || E'\\x1f' || ".join(parts)
+
+
+def read_key(text: str) -> str:
+    """A key that `source_key` wrote as `cdc.keys.encode_key` writes it: literals say which value they stand for."""
+    return "\x1f".join(_read_part(part) if part.startswith("l") else part for part in text.split("\x1f"))
+
+
+def _read_part(part: str) -> str:
+    literal = part[1:].replace("\x1bs", "\x1f").replace("\x1be", "\x1b")
+    return encode_key([read_literal(literal)])
+
+
+def _encoded(value: str, column: TargetColumn) -> str:
+    written = _ENCODED.get(column.base)
+    return written.format(value=value) if written else _escaped("t", value)
+
+
+# SQLite's NUMERIC affinity keeps whole numbers of up to 64 bits as integers, all else as reals.
+_WHOLE: Final = "{value} = trunc({value}) AND abs({value}) < 9223372036854775807"
+_INTEGER: Final = "'i' || {value}"
+_REAL: Final = "'r' || encode(float8send({value}::float8), 'hex')"
+_ENCODED: Final = {
+    "int2": _INTEGER,
+    "int4": _INTEGER,
+    "int8": _INTEGER,
+    "bool": "'i' || {value}::int",
+    "float4": _REAL,
+    "float8": _REAL,
+    "bytea": "'b' || encode({value}, 'hex')",
+    "date": "'t' || to_char({value}, 'YYYY-MM-DD')",
+    "numeric": f"CASE WHEN {_WHOLE} THEN 'i' || trunc({{value}})::bigint ELSE {_REAL} END",
+}
+
+
+def _escaped(kind: str, value: str) -> str:
+    return f"'{kind}' || replace(replace({value}::text, E'\\x1b', E'\\x1be'), E'\\x1f', E'\\x1bs')"
