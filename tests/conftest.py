@@ -16,7 +16,7 @@ from cdc.postgres.embedded import EmbeddedServer
 BUNDLED = "bundled"
 SYSTEM = sorted(str(found.parent) for found in Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 # What a power cut would leave does not matter to a test; everything else is as users have it.
-SETTINGS = {"fsync": "off", "max_connections": "100"}
+SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "2GB", "max_connections": "100"}
 
 StartServer = Callable[[str], EmbeddedServer]
 
