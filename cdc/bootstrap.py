@@ -13,7 +13,7 @@ from cdc import audit, views
 from cdc.adoption import Adopted, adapt, compare, require_compatible
 from cdc.config import Config
 from cdc.decisions import map_known, recall, remember, with_leftovers
-from cdc.drift import rekeyed
+from cdc.drift import without_rekeyed
 from cdc.errors import CdcError, SnapshotError, TargetError
 from cdc.faults import crash_point
 from cdc.mapping import TableProfile, map_schema
@@ -314,9 +314,7 @@ async def _extend(connection: Connection, config: Config, source_id: str, state:
     leftovers = await pending.read(connection, source_id)
     known = with_leftovers(state.columns, leftovers)
     maps = map_known(look.schema, config, known)
-    there = await read_tables(connection, config.target.schema, [m.target for m in maps])
-    waiting = rekeyed(maps, there, known)
-    maps = tuple(m for m in maps if m.source.name not in waiting)
+    maps = without_rekeyed(maps, await read_tables(connection, config.target.schema, [m.target for m in maps]), known)
     await schema.preflight(connection, maps)
     script = ddl.script(maps, config.target.schema)
     done = await schema.apply(connection, script.before_load)

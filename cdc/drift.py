@@ -86,19 +86,21 @@ def refuse_lost_tables(lost: tuple[str, ...], adopts: Callable[[str], bool]) -> 
         )
 
 
-def rekeyed(maps: Iterable[TableMap], targets: Mapping[str, TargetTable], known: Container[str]) -> frozenset[str]:
-    """Tables known before whose copy of our making has another key than they have now, by source name.
+def without_rekeyed(
+    maps: Iterable[TableMap], targets: Mapping[str, TargetTable], known: Container[str]
+) -> tuple[TableMap, ...]:
+    """The maps without tables known before that have another key than their copy: they wait until it is out of the way.
 
-    Rows of such a copy cannot be found any more. It is a leftover, and the table waits until that is out of the way.
+    Rows of such a copy cannot be found any more, so it is a leftover.
     """
-    return frozenset(
-        m.source.name for m in maps if m.source.name in known and not m.adopted and _has_another_key(m, targets)
-    )
+    return tuple(m for m in maps if m.source.name not in known or not has_another_key(m, targets.get(m.target)))
 
 
-def _has_another_key(mapped: TableMap, targets: Mapping[str, TargetTable]) -> bool:
-    target = targets.get(mapped.target)
-    return target is not None and bool(target.primary_key) and not target.is_keyed_by(mapped.key)
+def has_another_key(mapped: TableMap, target: TargetTable | None) -> bool:
+    """Whether a table's copy of our making is keyed by other columns than the table is now."""
+    if target is None or mapped.adopted:
+        return False
+    return bool(target.primary_key) and not target.is_keyed_by(mapped.key)
 
 
 def refuse_lost_columns(maps: Mapping[str, TableMap], decided: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote as quote_name
 from cdc import views
 from cdc.config import Config
 from cdc.decisions import Decisions, map_known, with_leftovers
-from cdc.drift import rekeyed
+from cdc.drift import without_rekeyed
 from cdc.faults import crash_point
 from cdc.model import SourceSchema, TableMap, TargetTable
 from cdc.postgres import dropping, pending, position
@@ -93,12 +93,10 @@ async def _waiting(connection: Connection, config: Config, look: _Look) -> list[
     ]
 
 
-async def _fed(connection: Connection, config: Config, look: _Look, known: Decisions) -> list[TableMap]:
+async def _fed(connection: Connection, config: Config, look: _Look, known: Decisions) -> tuple[TableMap, ...]:
     """The maps of what the daemon feeds, or will when it comes to it."""
     maps = map_known(look.schema, config, known)
-    targets = await read_tables(connection, config.target.schema, [m.target for m in maps])
-    waiting = rekeyed(maps, targets, known)
-    return [m for m in maps if m.source.name not in waiting]
+    return without_rekeyed(maps, await read_tables(connection, config.target.schema, [m.target for m in maps]), known)
 
 
 def _stands(left: Leftover, target: TargetTable | None) -> bool:

@@ -8,7 +8,7 @@ from cdc import audit, views
 from cdc.config import Config
 from cdc.convert import compile_converter
 from cdc.decisions import Decisions, map_known, with_leftovers
-from cdc.drift import judge, lost_tables, refuse_lost_columns, refuse_lost_tables, rekeyed
+from cdc.drift import judge, lost_tables, refuse_lost_columns, refuse_lost_tables, without_rekeyed
 from cdc.errors import SourceChanged, TargetError
 from cdc.following import Following
 from cdc.model import Position, TableMap, TargetTable
@@ -100,8 +100,9 @@ class Settling:
         refuse_lost_tables(lost_tables(look.schema, decided), self._config.adopts)
         known = with_leftovers(decided, leftovers)
         mapped = map_known(look.schema, self._config, known)
-        waiting = rekeyed(mapped, await self._found([m.target for m in mapped]), known)
-        maps = {m.source.name: m for m in mapped if m.source.name not in waiting}
+        targets = await self._found([m.target for m in mapped])
+        maps = {m.source.name: m for m in without_rekeyed(mapped, targets, known)}
+        waiting = {m.source.name for m in mapped} - maps.keys()
         findings = judge(look.without(waiting), maps, decided, state.schema_version)
         if not findings.nothing:
             refuse_lost_columns(maps, decided)

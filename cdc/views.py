@@ -15,7 +15,7 @@ from loguru import logger
 
 from cdc.config import Config
 from cdc.decisions import map_known, with_leftovers
-from cdc.drift import rekeyed
+from cdc.drift import without_rekeyed
 from cdc.errors import SourceBusy, SourceError, SourceUnavailable
 from cdc.model import Position, Row, SourceSchema, TableMap
 from cdc.parity.forms import form_of, reading_form, row_digest
@@ -132,9 +132,7 @@ async def _asked_now(
             wal = journal_mode(live) == sqlite.WAL
             with read_transaction(live):
                 schema = read_schema(live, config)
-                maps = map_known(schema, config, known)
-                waiting = rekeyed(maps, tables, known)
-                fed = [m for m in maps if m.source.name not in waiting]
+                fed = without_rekeyed(map_known(schema, config, known), tables, known)
                 made = translate_views(schema.views, fed, config.target.schema).made
                 wanted = [view for view in made if view.mark != there.get(view.name)]
                 # Without WAL, commits of the application wait for as long as all of these take together.

@@ -13,7 +13,7 @@ from typing import Final
 
 from cdc.config import Config
 from cdc.decisions import map_known, with_leftovers
-from cdc.drift import rekeyed
+from cdc.drift import has_another_key
 from cdc.errors import TargetError, UsageError
 from cdc.keys import decode_key
 from cdc.model import Position, Progress, TableMap, TargetTable
@@ -186,7 +186,7 @@ class _Run:
         """Make the comparison of a table; returns why it cannot be made."""
         if target is None:
             return f"table {mapped.target} does not exist in Postgres"
-        if rekeyed([mapped], {target.name: target}, [mapped.source.name]):
+        if has_another_key(mapped, target):
             return "its key is another now: the copy in Postgres stays as it was until `cdc schema --apply-pending`"
         canonical = Canonical(mapped, target)
         if canonical.missing:

@@ -4,7 +4,7 @@ Nothing of the apply path is used to read rows. Each page is a short read transa
 rollback-journal mode waits for milliseconds only; what changes between two pages is told by the changelog.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -149,18 +149,27 @@ class Reader:
     def _fetch_singly(
         self, mapped: TableMap, before: Sequence[str], rest: str, bound: Sequence[Parameter]
     ) -> list[Row]:
-        """The same rows with each value read by a query of its own, because one of them cannot be computed."""
+        """The same rows, each read by a query of its own, because a value of one of them cannot be computed."""
         found = self._select(mapped, [*before, *_key(mapped)], rest, bound)
         return [(*row, *self._values(mapped, row[len(before) :])) for row in found]
 
-    def _values(self, mapped: TableMap, key: KeyValues) -> Iterator[Value]:
-        same = " AND ".join(_is_exactly(column, value) for column, value in zip(_key(mapped), key, strict=True))
+    def _values(self, mapped: TableMap, key: KeyValues) -> Row:
+        """The mapped columns of one row; only where that fails one by one, for a writer may wait meanwhile."""
+        rest = "WHERE " + " AND ".join(
+            _is_exactly(column, value) for column, value in zip(_key(mapped), key, strict=True)
+        )
         bound = [_bindable(value) for value in key for _ in range(3)]
-        for column in mapped.columns:
-            try:
-                yield self._select(mapped, [f"({column.expression})"], f"WHERE {same}", bound)[0][0]
-            except FAILURES as error:
-                yield Failed(why(error))
+        expressions = [f"({c.expression})" for c in mapped.columns]
+        try:
+            return self._select(mapped, expressions, rest, bound)[0]
+        except FAILURES:
+            return tuple(self._value(mapped, expression, rest, bound) for expression in expressions)
+
+    def _value(self, mapped: TableMap, expression: str, rest: str, bound: Sequence[Parameter]) -> Value:
+        try:
+            return self._select(mapped, [expression], rest, bound)[0][0]
+        except FAILURES as error:
+            return Failed(why(error))
 
     def _select(self, mapped: TableMap, columns: Sequence[str], rest: str, bound: Sequence[Parameter]) -> list[Row]:
         sql = f"SELECT {', '.join(columns)} FROM {quote(mapped.source.name)} {rest}"
