@@ -182,6 +182,22 @@ async def test_a_corrected_function_is_tried_on_request(tmp_path: Path, database
     app.close()
 
 
+async def test_comparing_takes_a_value_that_cannot_be_computed_for_no_value(tmp_path: Path, database: str) -> None:
+    """NULL in Postgres is not what such a row should be, although `on_invalid` makes NULL of what does not fit."""
+    app = application(tmp_path / "app.db")
+    app.execute(TABLE)
+    app.execute("INSERT INTO video VALUES (1, 'a', NULL), (2, 'b', '{')")
+
+    def config(options: ColumnOptions) -> Config:
+        tables = {"video": TableOptions(columns={"topic": options})}
+        return make_config(tmp_path, tmp_path / "app.db", database, tables=tables)
+
+    await up(config(ColumnOptions(expression="NULL")))
+    report = await verify(config(by_function(tmp_path, "topic", on_invalid="null")), None, False, Silent())
+    assert [(t.matched, t.different) for t in report.tables] == [(1, 1)]
+    app.close()
+
+
 async def test_the_plan_tells_what_a_function_will_keep_out(tmp_path: Path, database: str) -> None:
     app = application(tmp_path / "app.db")
     app.execute(TABLE)
