@@ -396,6 +396,7 @@ class Round:
     `complete` says that `position` was the newest entry of its snapshot: only then may it be merged.
     `rescan` names tables that must be read as a whole, because an entry could not say which keys changed.
     `oldest_at` is the time of the oldest entry read (seconds since the epoch), None when unknown or nothing was read.
+    `newest` is the number of the newest entry of its snapshot: what is between it and `position` waits to be read.
     """
 
     position: Position
@@ -404,6 +405,7 @@ class Round:
     entries: int
     rescan: tuple[str, ...] = ()
     oldest_at: float | None = None
+    newest: int = 0
 
 
 class Reason(StrEnum):

@@ -2,21 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
 from typing import Final, Self
 
 from loguru import logger
 
 from cdc.config import Config
 from cdc.errors import SourceFull
-from cdc.model import AppliedBatch, Position, Round, TableRows
+from cdc.model import AppliedBatch, Position, Round
 from cdc.postgres import position, sequences
 from cdc.postgres.audit import Begun
-from cdc.postgres.batch import Batch
 from cdc.postgres.connection import Connection, hang_up, lock_source, show_life
 from cdc.postgres.position import Durable
 from cdc.postgres.status import findings
 from cdc.postgres.target import Target
+from cdc.pull import Pull
 from cdc.settling import Settled, Settling, identify
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.watch import Watch
@@ -103,7 +102,7 @@ class Session:
     async def _apply_staged(self, changes: Round, begun: Begun) -> tuple[Position, AppliedBatch]:
         async with self._applier.batch() as batch:
             batch.second_look(self._second_look)
-            reached = await self._stage(batch, changes)
+            reached = await Pull(batch, self.source, changes, self._resync, self._vitals.beat).run()
             await batch.merge()
             if self._resync:
                 await batch.clear_resync()
@@ -144,45 +143,6 @@ class Session:
                 self.source.close()
                 self._let_go = True
 
-    async def _stage(self, batch: Batch, changes: Round) -> Position:
-        """Stage rounds, whole tables and released rows until the stage is the state of the last snapshot."""
-        waiting, done = list(self._resync), set[str]()
-        tables: tuple[TableRows, ...] = changes.tables
-        while True:
-            waiting += [name for name in changes.rescan if name not in done and name not in waiting]
-            if waiting:
-                await batch.stage(tables)
-                done.add(name := waiting.pop())
-                waiting += [child for child in self.source.dependents(name) if child not in done | set(waiting)]
-                await self._stage_whole(batch, name)
-                changes = await self.source.read(changes.position)
-            elif not changes.complete:
-                changes = await _while_reading(batch.stage(tables), self.source.read(changes.position))
-            else:
-                await batch.stage(tables)
-                keys = await batch.releasable()
-                if not keys:
-                    break
-                tables = await self.source.read_keys(keys, changes.position)
-                if tables:
-                    continue
-                changes = await self.source.read(changes.position)
-            tables = changes.tables
-            self._vitals.beat()
-        for name in done:
-            await batch.end_whole(name)
-        return changes.position
-
-    async def _stage_whole(self, batch: Batch, name: str) -> None:
-        await batch.begin_whole(name)
-        last = None
-        while True:
-            rows, last = await self.source.read_page(name, last)
-            await batch.stage((TableRows(name, rows),))
-            self._vitals.beat()
-            if last is None:
-                return
-
     def _moved(self, reached: Position, applied: AppliedBatch) -> None:
         self.position = reached
         self._vitals.behind_since = None
@@ -220,14 +180,3 @@ class Session:
 
 def _lag(changes: Round) -> float | None:
     return None if changes.oldest_at is None else max(0.0, time.time() - changes.oldest_at)
-
-
-async def _while_reading(staging: Awaitable[None], reading: Awaitable[Round]) -> Round:
-    """Stage one round while the next is read; the read is waited for whatever happens, it holds the connection."""
-    read = asyncio.ensure_future(reading)
-    try:
-        await staging
-    except BaseException:
-        await asyncio.wait([read])
-        raise
-    return await read

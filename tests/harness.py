@@ -181,6 +181,11 @@ class Live:
                 pass
             await self.close()
 
+    async def step(self) -> None:
+        """One batch, whatever the application does meanwhile."""
+        session = self._session = self._session or await self._open()
+        assert await session.drain()
+
     async def close(self) -> None:
         """Let go of both ends."""
         session, self._session = self._session, None

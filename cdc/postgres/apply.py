@@ -24,6 +24,7 @@ from cdc.postgres.connection import Connection, translated
 from cdc.postgres.families import Families
 from cdc.postgres.merge import AppliedTable
 from cdc.postgres.quarantine import Quarantine
+from cdc.postgres.stages import Stages
 from cdc.postgres.statements import load
 
 DIRECT_ROWS: Final = 500  # beyond this, staging costs less than arrays
@@ -42,7 +43,7 @@ class Applier:
         self.source_id = source_id
         self.quarantine = Quarantine(connection, source_id)
         self.families = Families([AppliedTable(place, source_id, *parts) for place, parts in enumerate(tables)])
-        self._staged_before = False
+        self.stages = Stages(connection, self.families)
 
     async def prepare(self) -> None:
         """Set the session up; call once after connecting."""
@@ -81,12 +82,11 @@ class Applier:
     async def batch(self) -> "AsyncIterator[Batch]":
         """One transaction that ends in a commit only through `Batch.commit`."""
         with translated("applying changes"):
-            await self._create_stages()
             transaction = self.connection.transaction()
             await transaction.start()
             try:
                 await self.connection.execute("SET CONSTRAINTS ALL DEFERRED")
-                batch = Batch(self.connection, self.source_id, self.families, self.quarantine)
+                batch = Batch(self.connection, self.source_id, self.families, self.quarantine, self.stages)
                 yield batch
             except BaseException:
                 await self._forget(transaction)
@@ -94,21 +94,17 @@ class Applier:
             if batch.finished:
                 await transaction.commit()
                 crash_point("apply.after_commit")
+                await self.stages.committed()
                 if self.quarantine.tables:
                     await self.quarantine.refresh()
             else:
-                await transaction.rollback()
+                await self._forget(transaction)
 
     async def _forget(self, transaction: "asyncpg.transaction.Transaction") -> None:
+        self.stages.undone()
         if not self.connection.is_closed():
             await transaction.rollback()
             await self.quarantine.refresh()
-
-    async def _create_stages(self) -> None:
-        if not self._staged_before:
-            for table in self.families.tables.values():
-                await self.connection.execute(table.create_stage())
-            self._staged_before = True
 
     def _direct_work(self, changes: Round) -> "list[_Direct] | None":
         """What to upsert and delete, parents first; None when something needs the stage."""
@@ -128,7 +124,7 @@ class Applier:
             if read.table in self.families.dragging:
                 return None
             work[read.table] = _Direct(table, converted.rows, gone, sum(converted.altered.values()))
-        return [work[name] for name in self.families.tables if name in work]
+        return [work[table.source_name] for table in self.families.in_order(work)]
 
     def _touches_quarantine(self, name: str) -> bool:
         """Whether rows of this table, or children that may wait for them, are in quarantine."""

@@ -5,7 +5,7 @@ never has to cascade on its own. Moving rows of each round while the next is rea
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, Literal
 
@@ -25,6 +25,7 @@ from cdc.postgres.position import clear_resync
 from cdc.postgres.quarantine import Held, Quarantine, orphans
 from cdc.postgres.references import Reference
 from cdc.postgres.source_keys import read_key
+from cdc.postgres.stages import Stages
 
 REFUSED: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 _IN_THE_WAY: Final = (
@@ -33,7 +34,7 @@ _IN_THE_WAY: Final = (
     asyncpg.ForeignKeyViolationError,
 )
 
-Place = tuple[int, int]  # a ctid
+Place = tuple[int, int]  # a ctid: it names a row of a stage for as long as nothing updates that row
 
 _TWIN: Final = "another row has the same key in Postgres"
 _CONSTRAINT_REMEDY: Final = "correct the row in SQLite, or the constraint in Postgres, then `cdc quarantine retry`"
@@ -47,11 +48,14 @@ class Batch:
     deserve a `second_look`.
     """
 
-    def __init__(self, connection: Connection, source_id: str, families: Families, quarantine: Quarantine) -> None:
+    def __init__(
+        self, connection: Connection, source_id: str, families: Families, quarantine: Quarantine, stages: Stages
+    ) -> None:
         self._connection = connection
         self._source_id = source_id
         self._families = families
         self._quarantine = quarantine
+        self._stages = stages
         self._staged: dict[str, int] = {}
         self._touched: set[str] = set()
         self._leaving: set[str] = set()
@@ -75,14 +79,20 @@ class Batch:
         crash_point("apply.after_stage")
 
     async def begin_whole(self, name: str) -> None:
-        """A source table will be staged as a whole: what is known of its quarantine is void."""
-        await self._quarantine.release_table(name)
+        """A source table will be staged as a whole: what is staged or in quarantine of it is void."""
+        table = self._families.tables[name]
+        with translated("staging a whole table"):
+            await self._stages.need(name)
+            if self._staged.pop(name, 0):
+                await self._connection.execute(f"TRUNCATE {table.stage}")
+            await self._quarantine.release_table(name)
 
     async def end_whole(self, name: str) -> None:
         """A source table was staged as a whole: what was not seen is gone."""
         table = self._families.tables[name]
         await self._keep_latest(table)
-        await self._connection.execute(table.stage_unseen())
+        with translated("staging what is gone"):
+            await self._connection.execute(table.stage_unseen())
         self._staged[name] = 1
         self._leaving.add(name)
         self._whole.add(name)
@@ -101,10 +111,14 @@ class Batch:
         # A key may wait for several parents, and be read only once.
         return {name: list({encode_key(k): k for k in found}.values()) for name, found in keys.items() if found}
 
+    def ask_again(self, names: Iterable[str]) -> None:
+        """Rows of these tables that `releasable` named could not be read: name them once more."""
+        self._retried -= set(names)
+
     async def merge(self) -> None:
         """Move the targets to the staged state. What Postgres refuses goes to quarantine and the rest goes on."""
         crash_point("apply.before_merge")
-        walks = [(t, t.crosswalk) for name, t in self._families.tables.items() if name in self._staged and t.crosswalk]
+        walks = [(t, t.crosswalk) for t in self._families.in_order(self._staged) if t.crosswalk]
         for name in self._staged:
             await self._keep_latest(self._families.tables[name])
         for table, crosswalk in walks:
@@ -140,6 +154,7 @@ class Batch:
         await clear_resync(self._connection, self._source_id)
 
     async def _stage_table(self, table: AppliedTable, read: TableRows) -> None:
+        await self._stages.need(read.table)
         converted = table.converter.rows(read.rows)
         if read.table in self._quarantine.tables:
             await self._quarantine.release(read.table, [*converted.keys, *read.gone])
@@ -214,6 +229,7 @@ class Batch:
         child = reference.child
         changed = False
         if self._may_abandon(reference) and (query := references.find_abandoned(reference)):
+            await self._stages.need(child.source_name)
             changed = await self._abandon(reference, query)
             if query := references.stage_dragged(reference):
                 await self._connection.execute(query)
@@ -246,7 +262,7 @@ class Batch:
 
     async def _move_rows(self) -> None:
         """Parents first for upserts, children first for deletes; a table nobody refers to deletes first."""
-        staged = [table for name, table in self._families.tables.items() if name in self._staged]
+        staged = self._families.in_order(self._staged)
         bent = {r.child.source_name for r in self._families.references if r.drags}
         self._moved = {table.source_name: Counter[str]() for table in staged}
         # Where rows are moved twice, what moved them says nothing about how many are different afterwards.
@@ -332,16 +348,16 @@ class Batch:
         trial = self._connection.transaction()
         await trial.start()
         # Rows go in one by one here, so a value may be wanted before its owner gave it up.
-        await self._make_room([table for name, table in self._families.tables.items() if name in self._staged])
-        for table in self._families.tables.values():
-            if table.source_name in self._staged:
-                if table.source_name not in self._families.referenced:
-                    await self._connection.execute(table.delete_from_stage)
-                places = await self._connection.fetch(f"SELECT ctid FROM {table.stage} WHERE NOT _cdc_gone")
-                found: dict[Place, str] = {}
-                await self._try_rows(table, [record["ctid"] for record in places], found)
-                if found:
-                    refused[table] = found
+        staged = self._families.in_order(self._staged)
+        await self._make_room(staged)
+        for table in staged:
+            if table.source_name not in self._families.referenced:
+                await self._connection.execute(table.delete_from_stage)
+            places = await self._connection.fetch(f"SELECT ctid FROM {table.stage} WHERE NOT _cdc_gone")
+            found: dict[Place, str] = {}
+            await self._try_rows(table, [record["ctid"] for record in places], found)
+            if found:
+                refused[table] = found
         await trial.rollback()
         return refused
 

@@ -1,6 +1,6 @@
 """How replicated tables refer to each other in Postgres, and what that means for moving their rows. No I/O."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from typing import Final
 
 from cdc.postgres.merge import AppliedTable
@@ -26,10 +26,13 @@ class Families:
         self.cascading = {r.parent.source_name for r in dragging if r.parent and r.key.on_delete == "CASCADE"}
         self.referred: set[tuple[str, str]] = set()
         self._rings = _rings(self.tables, self.references)
+        self._places = {name: place for place, name in enumerate(self.tables)}
         self._households = {name: {name} for name in self.tables}
+        self._parents = {name: {name} for name in self.tables}
         for reference in self.references:
             if reference.parent is not None:
                 self._households[reference.parent.source_name].add(reference.child.source_name)
+                self._parents[reference.child.source_name].add(reference.parent.source_name)
 
     def rings(self, names: Collection[str]) -> list[list[AppliedTable]]:
         """Some of the tables, parents first; those that refer to each other in a circle stand together.
@@ -38,9 +41,17 @@ class Families:
         waits for the end of the statement.
         """
         found: dict[frozenset[str], list[AppliedTable]] = {}
-        for name in reversed([name for name in self.tables if name in names]):
-            found.setdefault(self._rings[name], []).insert(0, self.tables[name])
+        for table in reversed(self.in_order(names)):
+            found.setdefault(self._rings[table.source_name], []).insert(0, table)
         return list(found.values())[::-1]
+
+    def in_order(self, names: Iterable[str]) -> list[AppliedTable]:
+        """Some of the tables, parents first."""
+        return [self.tables[name] for name in sorted(names, key=self._places.__getitem__)]
+
+    def neighbours(self, name: str) -> set[str]:
+        """A table, those that it refers to and those that refer to it."""
+        return self._households[name] | self._parents[name]
 
     def household(self, name: str) -> set[str]:
         """A table and those that refer to it: a row of the first may set rows of the others free."""
@@ -70,36 +81,51 @@ def _references(tables: Sequence[AppliedTable]) -> list[Reference]:
 
 def _parents_first(tables: Sequence[AppliedTable], references: Sequence[Reference]) -> list[AppliedTable]:
     """Tables so that a parent stands before its children; within a cycle the given order stays."""
-    parents: dict[str, list[AppliedTable]] = {}
+    by_name = {table.source_name: table for table in tables}
+    parents: dict[str, list[str]] = {name: [] for name in by_name}
     for reference in references:
         if reference.parent is not None:
-            parents.setdefault(reference.child.source_name, []).append(reference.parent)
-    done: dict[str, AppliedTable] = {}
-    open_: set[str] = set()
-
-    def visit(table: AppliedTable) -> None:
-        if table.source_name in done or table.source_name in open_:
-            return
-        open_.add(table.source_name)
-        for parent in parents.get(table.source_name, []):
-            visit(parent)
-        done[table.source_name] = table
-
-    for table in tables:
-        visit(table)
-    return list(done.values())
+            parents[reference.child.source_name].append(reference.parent.source_name)
+    return [by_name[name] for name in _depth_first(by_name, parents)]
 
 
 def _rings(names: Iterable[str], references: Sequence[Reference]) -> dict[str, frozenset[str]]:
-    """By table, itself and those that are its ancestors and its descendants, where some key among them cannot wait."""
-    above = {name: {name} for name in names}
+    """By table, itself and those that are its ancestors and its descendants, where some key among them cannot wait.
+
+    `names` are the tables with parents before their children. By Kosaraju's algorithm: in the reverse of that order,
+    all that can be reached from a table by going to children only is its cycle, if no cycle found before has it.
+    """
     links = [(r.child.source_name, r.parent.source_name, r.key.deferrable) for r in references if r.parent]
-    for _ in above:
-        for child, parent, _ in links:
-            above[child] |= above[parent]
-    rings = {name: frozenset(other for other in found if name in above[other]) for name, found in above.items()}
+    order = list(names)
+    children: dict[str, list[str]] = {name: [] for name in order}
+    for child, parent, _ in links:
+        children[parent].append(child)
+    rings: dict[str, frozenset[str]] = {}
+    for name in reversed(order):
+        if name not in rings:
+            ring = frozenset(_depth_first((name,), children, rings))
+            rings |= dict.fromkeys(ring, ring)
     rigid = {rings[child] for child, parent, waits in links if not waits and parent in rings[child]}
     return {name: ring if ring in rigid else frozenset((name,)) for name, ring in rings.items()}
+
+
+def _depth_first(starts: Iterable[str], links: Mapping[str, Sequence[str]], done: Container[str] = ()) -> list[str]:
+    """All that can be reached, each after what its links lead to; without recursion, for chains may be long."""
+    reached: dict[str, None] = {}
+    seen: set[str] = set()
+    for start in starts:
+        path = [(start, iter(links[start]))] if start not in seen and start not in done else []
+        seen.add(start)
+        while path:
+            name, ahead = path[-1]
+            following = next((other for other in ahead if other not in seen and other not in done), None)
+            if following is None:
+                reached[name] = None
+                path.pop()
+            else:
+                seen.add(following)
+                path.append((following, iter(links[following])))
+    return list(reached)
 
 
 def _acts(reference: Reference) -> bool:

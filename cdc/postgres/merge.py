@@ -1,7 +1,8 @@
 """The SQL that moves a target table to the state in its stage. Pure text; `apply` runs it.
 
-A stage is a temporary table with the mapped columns of its target and `_cdc_gone`, which marks keys that must not
-exist afterwards. Later rows of a key win, and rows come in the order they were staged: their ctid tells.
+A stage is a temporary table with the mapped columns of its target, `_cdc_gone`, which marks keys that must not exist
+afterwards, and `_cdc_turn`, a number that grows with each row that is staged. The row of a key with the highest one
+wins: a row's place in the table (its ctid) says nothing, for a small row finds room on an earlier page.
 """
 
 import functools
@@ -73,7 +74,8 @@ class AppliedTable:
             f"CREATE TEMP TABLE {self.stage} ON COMMIT DELETE ROWS AS "
             f"SELECT {', '.join(map(self._staged, self.columns))}, {own}false AS _cdc_gone FROM {self.name} "
             f"WITH NO DATA; "
-            f"ALTER TABLE {self.stage} ALTER _cdc_gone SET DEFAULT false"
+            f"ALTER TABLE {self.stage} ALTER _cdc_gone SET DEFAULT false, "
+            f"ADD _cdc_turn bigint GENERATED ALWAYS AS IDENTITY;"
         )
 
     def _staged(self, name: str) -> str:
@@ -82,8 +84,10 @@ class AppliedTable:
 
     def keep_latest(self) -> str:
         """Leave only the newest staged row of each key."""
-        newer = f"n.ctid > s.ctid AND {same('s', 'n', (SOURCE_KEY,) if self.crosswalk else self.key)}"
-        return f"DELETE FROM {self.stage} AS s USING {self.stage} AS n WHERE {newer}"
+        names = (SOURCE_KEY,) if self.crosswalk else self.key
+        newest = f"SELECT {listed(names)}, max(_cdc_turn) AS _cdc_turn FROM {self.stage} GROUP BY {listed(names)}"
+        older = f"s._cdc_turn < n._cdc_turn AND {same('s', 'n', names)}"
+        return f"DELETE FROM {self.stage} AS s USING ({newest}) AS n WHERE {older}"
 
     def stage_unseen(self) -> str:
         """Everything of the target that was not staged is gone: for tables that were read as a whole."""

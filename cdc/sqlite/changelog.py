@@ -7,7 +7,9 @@ look-up a search in the primary key.
 
 import itertools
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -125,9 +127,13 @@ class Changelog:
         self._path = path
         self._identity = identity
         self._expected = expected
+        self._compared = False
+        self._held: ExitStack | None = None
+        self._let_go = False
+        self._using = threading.Lock()
         self._names = {tid: table.name for tid, table in capture.tables.items() if table.name in maps}
         self._maps = {name: maps[name] for name in self._names.values()}
-        self._reads = {tid: _read_query(self._maps[name]) for tid, name in self._names.items()}
+        self._reads: dict[int, rows.Query] = {}  # made when a table has its first change: most of many never do
         self._dependents = Dependents(self._maps)
         provide(connection, self._maps.values())
         self._bytes_per_entry = 1.0
@@ -150,8 +156,33 @@ class Changelog:
 
     def check(self) -> None:
         """Refuse a file or a trigger set that is not the known one: triggers can go and leave the version as it was."""
-        with read_transaction(self._connection):
-            self._check(None)
+        self._compared = False
+        with self._snapshot(None):
+            return
+
+    def hold(self) -> None:
+        """Let every read that follows be of one snapshot, until `let_go`.
+
+        What is written meanwhile is not seen, so reading comes to an end under every writer. In WAL nobody waits for
+        it; in rollback-journal mode a writer cannot commit.
+        """
+        with self._using:
+            held = ExitStack()
+            held.enter_context(read_transaction(self._connection))
+            self._held, self._let_go = held, False
+
+    def let_go(self) -> None:
+        """Have each read be of a snapshot of its own again: at once, or after the read that another thread is at."""
+        self._let_go = True
+        self._end_hold()
+
+    def _end_hold(self) -> None:
+        if self._using.acquire(blocking=False):
+            with ExitStack() as stack:
+                stack.callback(self._using.release)
+                held, self._held, self._let_go = self._held, None, False
+                if held is not None:
+                    held.close()
 
     def read(self, after: Position, budget: Budget) -> Round:
         """The state of every key logged after the position, as far as the budget goes."""
@@ -167,17 +198,23 @@ class Changelog:
 
         Returns nothing when something was: then the caller must read on first.
         """
-        with read_transaction(self._connection):
-            self._check(at)
+        with self._snapshot(at):
             if newest(self._connection).seq != at.seq:
                 return ()
             return tuple(self._look_up(name, wanted) for name, wanted in keys.items() if name in self._maps)
 
-    def read_page(self, name: str, last: KeyValues | None, budget: Budget) -> tuple[list[Row], KeyValues | None]:
-        """One page of a whole table after `last`, in a snapshot of its own; the cursor is None at the end."""
-        with read_transaction(self._connection):
-            self._check(None)
-            found, end = rows.after(self._connection, self._maps[name], last, min(self._page_rows, budget.entries))
+    def read_page(self, name: str, at: rows.Cursor | None, budget: Budget) -> tuple[list[Row], rows.Cursor | None]:
+        """One page of a whole table, the first one without a cursor; the cursor that it returns is None at the end.
+
+        The end is the table's last row when the first page was read: rows that come behind it are logged, and an
+        application that writes without a pause would keep it out of reach.
+        """
+        with self._snapshot(None):
+            table = self._maps[name]
+            at = at or rows.begin(self._connection, table)
+            if at is None:
+                return [], None
+            found, end = rows.page(self._connection, table, at, min(self._page_rows, budget.entries))
         # The next page is as long as rows of this size allow, and at most twice as long as this one.
         meter = _Meter(None)
         meter.weigh(found)
@@ -187,21 +224,20 @@ class Changelog:
 
     def high_water(self) -> dict[str, int]:
         """The largest integer key that each table ever had, by source table."""
-        with read_transaction(self._connection), translated("reading the highest keys"):
-            self._check(None)
+        with self._snapshot(None), translated("reading the highest keys"):
             return high_water.read(self._connection, self._maps.values())
 
     def _read(self, after: Position, entries: int, most_bytes: int | None) -> Round:
         connection = self._connection
-        with read_transaction(connection), translated("reading changes"):
-            self._check(after)
+        with self._snapshot(after), translated("reading changes"):
             latest = newest(connection)
             upto = latest if latest.seq <= after.seq + entries else position_at(connection, after.seq + entries)
             if upto.seq == after.seq:
-                return Round(upto, (), complete=True, entries=0)
+                return Round(upto, (), complete=True, entries=0, newest=latest.seq)
             span = (after.seq, upto.seq)
             tables, rescan = self._dependents.follow(connection, *self._read_tables(span, most_bytes))
-            first = connection.execute("SELECT at FROM _cdc_changelog WHERE seq > ? LIMIT 1", (after.seq,)).get
+            oldest = "SELECT at FROM _cdc_changelog WHERE seq > ? ORDER BY seq LIMIT 1"
+            first = connection.execute(oldest, (after.seq,)).get
         return Round(
             position=upto,
             tables=tables,
@@ -209,7 +245,21 @@ class Changelog:
             entries=upto.seq - after.seq,
             rescan=rescan,
             oldest_at=seconds_since_epoch(first),
+            newest=latest.seq,
         )
+
+    @contextmanager
+    def _snapshot(self, after: Position | None) -> Iterator[None]:
+        """One snapshot for what is read inside, checked before: the one that is held, or one of its own."""
+        try:
+            with self._using, ExitStack() as own:
+                if self._held is None:
+                    own.enter_context(read_transaction(self._connection))
+                self._check(after)
+                yield
+        finally:
+            if self._let_go:
+                self._end_hold()
 
     def _check(self, after: Position | None) -> None:
         """Refuse a file, a changelog or a trigger set that is not the one the position belongs to."""
@@ -218,10 +268,22 @@ class Changelog:
                 f"another file was moved over {self._path}",
                 remedy="if the new file is the right one, run `cdc load --resync`: it compares every row",
             )
-        if signature(self._connection) != self._expected:
-            raise schema_changed()
+        self._check_schema()
         if after is not None and position_at(self._connection, after.seq) != after:
             raise entry_lost(self._path, after.seq)
+
+    def _check_schema(self) -> None:
+        """The whole signature once for each connection and each heartbeat, else the counter that every DDL moves.
+
+        Comparing all objects takes time by their number. What the counter does not show (triggers deleted through
+        writable_schema) leaves no entry to be read either: its tables are compared as a whole once it is seen.
+        """
+        if not self._compared:
+            if signature(self._connection) != self._expected:
+                raise schema_changed()
+            self._compared = True
+        elif self._connection.execute("PRAGMA schema_version").get != self._expected.schema_version:
+            raise schema_changed()
 
     def _read_tables(
         self, span: tuple[int, int], most_bytes: int | None
@@ -238,6 +300,8 @@ class Changelog:
     def _read_table(self, tid: int, span: tuple[int, int], meter: "_Meter") -> TableRows:
         name = self._names[tid]
         width = self._maps[name].source_key_width
+        if tid not in self._reads:
+            self._reads[tid] = _read_query(self._maps[name])
         found = self._fetch(self._reads[tid], (*span, tid), meter)
         there = width  # the column that says whether the row exists stands between the logged key and the row
         return TableRows(

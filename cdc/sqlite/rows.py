@@ -104,22 +104,36 @@ def chunks(
         yield from _bounded(rest, rows_per_chunk, bytes_per_chunk)
 
 
-def after(
-    conn: apsw.Connection,
-    table: TableMap,
-    last: KeyValues | None,
-    limit: int,
-) -> tuple[list[Row], KeyValues | None]:
-    """The next `limit` rows after `last` (None: from the start), and the place they end at, None at the table's end.
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a table that is read page by page: the row read last, None at the start, and the row to end with.
 
     A place is the rowid, or the whole primary key in tables without one; it stays good when rows come and go.
     """
+
+    last: KeyValues | None
+    end: KeyValues
+
+
+def begin(conn: apsw.Connection, table: TableMap) -> Cursor | None:
+    """The start of a table as it is now, None when it is empty."""
+    backwards = ", ".join(f"{term} DESC" for term in _collated(table))
+    sql = f"SELECT {', '.join(_places(table))} FROM {quote(table.source.name)} ORDER BY {backwards} LIMIT 1"
+    found = fetch_values(conn, sql)
+    return Cursor(None, found[0]) if found else None
+
+
+def page(conn: apsw.Connection, table: TableMap, at: Cursor, limit: int) -> tuple[list[Row], Cursor | None]:
+    """The next `limit` rows, and where they end: None when no row is left."""
     places = _places(table)
-    where, bindings = _beyond(table, last) if last is not None else ("", [])
-    rest = f"FROM {quote(table.source.name)} {where} ORDER BY {_order(table)} LIMIT ?"
+    where, bindings = _compared(table, "<=", at.end)
+    if at.last is not None:
+        beyond, more = _compared(table, ">", at.last)
+        where, bindings = f"{beyond} AND {where}", [*more, *bindings]
+    rest = f"FROM {quote(table.source.name)} WHERE {where} ORDER BY {_order(table)} LIMIT ?"
     found = fetch(conn, select(table, rest, places), [*bindings, limit])
     width = len(places)
-    end = found[-1][:width] if len(found) == limit else None
+    end = Cursor(found[-1][:width], at.end) if len(found) == limit else None
     return [row[width:] for row in found], end
 
 
@@ -143,10 +157,10 @@ def _order(table: TableMap) -> str:
     return ", ".join(_collated(table))
 
 
-def _beyond(table: TableMap, last: KeyValues) -> tuple[str, list[Binding]]:
+def _compared(table: TableMap, operator: str, place: KeyValues) -> tuple[str, list[Binding]]:
     # The plus keeps the cast from lending its affinity to the column it is compared with.
-    marks = ["+CAST(? AS TEXT)" if isinstance(value, InvalidText) else "?" for value in last]
-    return f"WHERE ({_order(table)}) > ({', '.join(marks)})", list(map(bindable, last))
+    marks = ["+CAST(? AS TEXT)" if isinstance(value, InvalidText) else "?" for value in place]
+    return f"({_order(table)}) {operator} ({', '.join(marks)})", list(map(bindable, place))
 
 
 def bindable(value: Value) -> Binding:

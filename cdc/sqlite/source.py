@@ -20,6 +20,7 @@ from cdc.sqlite.catalogue import read_schema
 from cdc.sqlite.changelog import Budget, Changelog, FileIdentity
 from cdc.sqlite.connection import journal_mode, open_source, read_transaction, translated
 from cdc.sqlite.dependents import Dependents
+from cdc.sqlite.rows import Cursor
 from cdc.sqlite.triggers import Capture, Signature
 
 WAL = "wal"
@@ -182,9 +183,18 @@ class Source:
         """The rows of some keys at exactly a position; nothing when the file has moved on since."""
         return await asyncio.to_thread(lambda: self._changelog().read_keys(keys, at))
 
-    async def read_page(self, name: str, last: KeyValues | None) -> tuple[list[Row], KeyValues | None]:
-        """A page of a whole table."""
-        return await asyncio.to_thread(lambda: self._changelog().read_page(name, last, self._budget))
+    async def read_page(self, name: str, at: Cursor | None) -> tuple[list[Row], Cursor | None]:
+        """A page of a whole table, see `Changelog.read_page`."""
+        return await asyncio.to_thread(lambda: self._changelog().read_page(name, at, self._budget))
+
+    async def hold(self) -> None:
+        """Let every read that follows be of one snapshot, until `let_go`; see `Changelog.hold`."""
+        await asyncio.to_thread(lambda: self._changelog().hold())
+
+    def let_go(self) -> None:
+        """Have each read be of a snapshot of its own again; harmless where none is held."""
+        if self._open is not None:
+            self._open[1].let_go()
 
     async def high_water(self) -> dict[str, int]:
         """The largest integer key that each table ever had, see `cdc.sqlite.high_water`."""

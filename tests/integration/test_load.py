@@ -18,7 +18,6 @@ from cdc.model import (
     InvalidText,
     Key,
     KeyKind,
-    KeyValues,
     Row,
     Table,
     TableMap,
@@ -62,12 +61,10 @@ def fill(sqlite: apsw.Connection, count: int, value: str = "'v' || value") -> No
 
 
 def pages(sqlite: apsw.Connection, table: TableMap, limit: int) -> Iterator[list[Row]]:
-    place: KeyValues | None = None
-    while True:
-        page, place = rows.after(sqlite, table, place, limit)
+    place = rows.begin(sqlite, table)
+    while place is not None:
+        page, place = rows.page(sqlite, table, place, limit)
         yield page
-        if place is None:
-            return
 
 
 async def each(chunks: Sequence[load.Rows]) -> AsyncIterator[load.Rows]:

@@ -44,6 +44,7 @@ LAYERS = {
     "cdc.postgres": 3,
     "cdc.stream": 4,
     "cdc.session": 4,
+    "cdc.pull": 4,
     "cdc.settling": 4,
     "cdc.following": 4,
     "cdc.leftovers": 4,

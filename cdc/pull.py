@@ -1,0 +1,180 @@
+"""Pulling changes into a batch, round by round, until what is staged is the state of one snapshot of SQLite.
+
+Each round is read in a short snapshot of its own, so the application is never held up. A key that changed since an
+earlier round has a newer entry, so it is staged again; a table that an entry asks to be read as a whole is read after
+that entry, and once more when another such entry comes meanwhile. When the application writes faster than it is read,
+no round ever ends at the newest entry: then the rest is read in one snapshot, where nothing new can come.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
+
+from loguru import logger
+
+from cdc.model import Position, Round, TableRows
+from cdc.postgres.batch import Batch
+from cdc.sqlite.source import Source
+
+PACE_ROUNDS: Final = 10  # after which it is seen whether the application writes faster than it is read
+LEAST_HEADWAY: Final = 1.25  # so many times what was written meanwhile has to be read
+READ_AGAIN: Final = 2  # times that a table is read as a whole, or keys are asked for, before a snapshot is held
+# How long the snapshot is held before it is given up. In WAL only the -wal file grows meanwhile, and only a Postgres
+# that stands still takes so long. In rollback-journal mode the application's commits wait: most give up after 5 s.
+HOLD_WAL_SECONDS: Final = 60.0
+HOLD_JOURNAL_SECONDS: Final = (1.0, 2.0, 4.0)
+
+
+class Pull:
+    """Stages what is new since a position. `resync` are tables to read as a whole; `beat` shows that there is progress.
+
+    `changes` is the round that was read last; what it holds is not staged yet.
+    """
+
+    def __init__(self, batch: Batch, source: Source, changes: Round, resync: Iterable[str], beat: Callable[[], None]):
+        self._batch = batch
+        self._source = source
+        self._changes = changes
+        self._tables: Sequence[TableRows] = changes.tables
+        self._waiting = dict.fromkeys(resync)  # tables to read as a whole
+        self._read: dict[str, int] = {}  # how many times each was
+        self._asked = 0  # for keys that could be released, in vain
+        self._pace = Pace(changes)
+        self._hold = Hold(source)
+        self._beat = beat
+
+    async def run(self) -> Position:
+        """Stage everything; returns the position whose state the stage holds then."""
+        try:
+            while await self._step():
+                self._beat()
+        finally:
+            self._hold.end()
+        for name in self._read:
+            await self._batch.end_whole(name)
+        return self._changes.position
+
+    async def _step(self) -> bool:
+        """Stage what was read and read on; False when the stage is the state of the last snapshot."""
+        self._await_whole(self._changes.rescan)
+        if self._waiting:
+            await self._batch.stage(self._tables)
+            await self._stage_whole(next(iter(self._waiting)))
+            await self._read_on()
+        elif not self._changes.complete:
+            staging = self._batch.stage(self._tables)
+            self._took(await _while_reading(staging, self._source.read(self._changes.position)))
+        else:
+            await self._batch.stage(self._tables)
+            return await self._release()
+        if self._is_outrun():
+            await self._hold.begin()
+        return True
+
+    def _await_whole(self, names: Iterable[str]) -> None:
+        """Have tables read as a whole after what was read by now, and those whose expressions look into them."""
+        for name in names:
+            self._waiting[name] = None
+            for child in self._source.dependents(name):
+                self._waiting[child] = None
+
+    async def _stage_whole(self, name: str) -> None:
+        """Read a whole table: an entry that asks for it from now on asks for another time."""
+        del self._waiting[name]
+        self._read[name] = self._read.get(name, 0) + 1
+        await self._batch.begin_whole(name)
+        place = None
+        while True:
+            rows, place = await self._source.read_page(name, place)
+            await self._batch.stage((TableRows(name, rows),))
+            self._beat()
+            if place is None:
+                return
+
+    async def _release(self) -> bool:
+        """Read rows again that wait in quarantine for what is staged; False when there is none and all is done."""
+        keys = await self._batch.releasable()
+        if not keys:
+            return False
+        self._tables = await self._source.read_keys(keys, self._changes.position)
+        if self._tables:
+            self._changes = _nothing_new(self._changes)
+            return True
+        self._batch.ask_again(keys)
+        self._asked += 1
+        await self._read_on()
+        if self._is_outrun():
+            await self._hold.begin()
+        return True
+
+    async def _read_on(self) -> None:
+        self._took(await self._source.read(self._changes.position))
+
+    def _took(self, changes: Round) -> None:
+        self._changes, self._tables = changes, changes.tables
+        self._pace.note(changes)
+
+    def _is_outrun(self) -> bool:
+        again = any(self._read.get(name, 0) >= READ_AGAIN for name in self._changes.rescan)
+        return again or self._asked >= READ_AGAIN or self._pace.is_outrun
+
+
+class Pace:
+    """Whether the application writes about as fast as it is read, or faster."""
+
+    def __init__(self, first: Round) -> None:
+        self._rounds = [(first.position.seq, first.newest)]
+
+    def note(self, changes: Round) -> None:
+        """A round was read."""
+        self._rounds = [*self._rounds[-PACE_ROUNDS:], (changes.position.seq, changes.newest)]
+
+    @property
+    def is_outrun(self) -> bool:
+        """Whether the last rounds made little headway against what was written meanwhile."""
+        if len(self._rounds) <= PACE_ROUNDS:
+            return False
+        (first, newest_then), (last, newest_now) = self._rounds[0], self._rounds[-1]
+        return last - first < LEAST_HEADWAY * (newest_now - newest_then)
+
+
+class Hold:
+    """A snapshot of SQLite that is held for the rest of a batch, for a bounded time; see `HOLD_WAL_SECONDS`."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._limits = [HOLD_WAL_SECONDS] if source.wal else [*HOLD_JOURNAL_SECONDS]
+        self._end: asyncio.TimerHandle | None = None
+
+    async def begin(self) -> None:
+        """Hold the newest state from now on, if it is not held already.
+
+        It is let go at the limit whatever is being waited for: the batch goes on as before, and holds another later.
+        """
+        if self._end is None:
+            await self._source.hold()
+            limit = self._limits.pop(0) if len(self._limits) > 1 else self._limits[0]
+            self._end = asyncio.get_running_loop().call_later(limit, self.end)
+            logger.info("the application writes faster than it is read: the rest is read in one snapshot")
+
+    def end(self) -> None:
+        """Let go."""
+        if self._end is not None:
+            self._end.cancel()
+            self._end = None
+            self._source.let_go()
+
+
+def _nothing_new(changes: Round) -> Round:
+    return Round(changes.position, (), complete=True, entries=0, newest=changes.newest)
+
+
+async def _while_reading(staging: Awaitable[None], reading: Awaitable[Round]) -> Round:
+    """Stage one round while the next is read; the read is waited for whatever happens, it holds the connection."""
+    read = asyncio.ensure_future(reading)
+    try:
+        await staging
+    except BaseException:
+        await asyncio.wait([read])
+        raise
+    return await read
