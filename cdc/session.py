@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final, Self
 
 from loguru import logger
@@ -11,6 +12,7 @@ from cdc.errors import SourceFull
 from cdc.model import AppliedBatch, Position, Round
 from cdc.postgres import position, sequences
 from cdc.postgres.audit import Begun
+from cdc.postgres.batch import StageRefused
 from cdc.postgres.connection import Connection, hang_up, lock_source, show_life
 from cdc.postgres.position import Durable
 from cdc.postgres.status import findings
@@ -22,6 +24,7 @@ from cdc.sqlite.watch import Watch
 from cdc.vitals import TargetFindings, Vitals
 
 QUIET_SECONDS: Final = 0.5  # pruning and sequences wait for a pause of the application this long
+RESYNC_TABLES: Final = 100  # read as a whole in one transaction: each takes locks, of which Postgres has so many
 BUSY_FACTOR: Final = 10  # unless so many times the usual number of entries wait to be pruned
 
 
@@ -45,7 +48,7 @@ class Session:
         self._trail = ready.trail
         self._applier = ready.applier
         self._maps = ready.maps
-        self._resync = ready.resync
+        self._resync = ready.resync  # parents first
         self._unfinished = ready.unfinished
         self.outdated = False
         self._second_look: frozenset[str] = frozenset()
@@ -93,19 +96,30 @@ class Session:
         if not staged_only and (applied := await self._applier.apply_directly(changes, begun)):
             self._moved(changes.position, applied)
             return True
-        self._moved(*await self._apply_staged(changes, begun))
-        if self._resync:
-            await self._audit("compare whole tables", tables=", ".join(self._resync))
-        self._resync, self.outdated = (), self._unfinished
+        portion, rest = self._resync[:RESYNC_TABLES], self._resync[RESYNC_TABLES:]
+        self._moved(*await self._apply_staged(changes, begun, portion))
+        if portion:
+            await self._audit("compare whole tables", tables=", ".join(portion))
+        self._resync, self.outdated = rest, self._unfinished and not rest
         return True
 
-    async def _apply_staged(self, changes: Round, begun: Begun) -> tuple[Position, AppliedBatch]:
-        async with self._applier.batch() as batch:
+    async def _apply_staged(self, changes: Round, begun: Begun, resync: Sequence[str]) -> tuple[Position, AppliedBatch]:
+        """Apply from a round on, with some tables as a whole; again and row by row where a stage refuses rows."""
+        try:
+            return await self._apply_batch(changes, begun, resync, careful=False)
+        except StageRefused:
+            return await self._apply_batch(changes, begun, resync, careful=True)
+
+    async def _apply_batch(
+        self, changes: Round, begun: Begun, resync: Sequence[str], *, careful: bool
+    ) -> tuple[Position, AppliedBatch]:
+        names = {*(read.table for read in changes.tables), *resync}
+        async with self._applier.batch(names, careful=careful) as batch:
             batch.second_look(self._second_look)
-            reached = await Pull(batch, self.source, changes, self._resync, self._vitals.beat).run()
+            reached = await Pull(batch, self.source, changes, resync, self._vitals.beat).run()
             await batch.merge()
-            if self._resync:
-                await batch.clear_resync()
+            if resync:
+                await batch.clear_resync(resync)
             applied = await batch.commit(begun, reached, reached.seq - begun.after_seq)
         # One more look only: what is refused again by itself has to wait for a change.
         self._second_look = frozenset() if self._second_look else frozenset(batch.refused)

@@ -75,7 +75,7 @@ class Settling:
             applier=applier,
             maps=tuple(maps.values()),
             position=await self._position(),
-            resync=resync,
+            resync=tuple(table.source_name for table in applier.families.in_order(resync)),
             unfinished=unfinished and bool(resync),
             oldest_seq=look.oldest_seq,
             trail=trail,

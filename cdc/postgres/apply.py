@@ -6,7 +6,7 @@ the direct way cannot settle (a unique value that changes owners, a parent that 
 is done again staged. Foreign keys stay enforced either way.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +22,7 @@ from cdc.postgres.batch import REFUSED, Batch
 from cdc.postgres.codecs import use_exact_codecs
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.families import Families
-from cdc.postgres.merge import AppliedTable
+from cdc.postgres.merge import TURNS, AppliedTable
 from cdc.postgres.quarantine import Quarantine
 from cdc.postgres.stages import Stages
 from cdc.postgres.statements import load
@@ -53,6 +53,7 @@ class Applier:
             # The stage has no index: what joins it to its target hashes it, in memory where it can.
             await self.connection.execute("SET work_mem = '32MB'")
             await use_exact_codecs(self.connection)
+            await self.connection.execute(f"CREATE TEMP SEQUENCE {TURNS}")
             await self.quarantine.refresh()
             referred = await self.connection.fetch(load("catalogue")["referred_tables"])
             self.families.referred = {(r["schema"], r["name"]) for r in referred}
@@ -79,14 +80,19 @@ class Applier:
         return applied
 
     @asynccontextmanager
-    async def batch(self) -> "AsyncIterator[Batch]":
-        """One transaction that ends in a commit only through `Batch.commit`."""
+    async def batch(self, names: Iterable[str] = (), *, careful: bool = False) -> "AsyncIterator[Batch]":
+        """One transaction that ends in a commit only through `Batch.commit`; `careful` as `Batch` has it.
+
+        `names` are source tables that are known to have changes.
+        """
         with translated("applying changes"):
+            await self.stages.prepare(names)
             transaction = self.connection.transaction()
             await transaction.start()
             try:
                 await self.connection.execute("SET CONSTRAINTS ALL DEFERRED")
                 batch = Batch(self.connection, self.source_id, self.families, self.quarantine, self.stages)
+                batch.careful = careful
                 yield batch
             except BaseException:
                 await self._forget(transaction)

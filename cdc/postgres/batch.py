@@ -12,6 +12,7 @@ from typing import Final, Literal
 import asyncpg
 
 from cdc.convert import Converted
+from cdc.errors import TargetError
 from cdc.faults import crash_point
 from cdc.keys import decode_key, encode_key
 from cdc.model import AppliedBatch, KeyValues, Position, Reason, Rejection, TableRows
@@ -40,8 +41,15 @@ _TWIN: Final = "another row has the same key in Postgres"
 _CONSTRAINT_REMEDY: Final = "correct the row in SQLite, or the constraint in Postgres, then `cdc quarantine retry`"
 
 
+class StageRefused(TargetError):
+    """A stage took rows together that it may take one by one: the batch is to be begun again, `careful`."""
+
+
 class Batch:
     """One open transaction: stage rounds until they are whole, merge, commit with the position.
+
+    A `careful` one finds the rows that Postgres refuses to stage (too wide for a page, say), and puts them into
+    quarantine. It guards each step with a savepoint, so it is not made without need.
 
     `refused` are the source tables of which Postgres refused rows. When values change owners among several rows, one
     that is fine may be refused with the others: it fits as soon as the others stand where they belong, so those tables
@@ -64,6 +72,7 @@ class Batch:
         self._moved: dict[str, Counter[str]] = {}
         self._altered: Counter[str] = Counter()
         self._making_room = False
+        self.careful = False
         self.refused: set[str] = set()
         self.finished = False
 
@@ -149,9 +158,9 @@ class Batch:
         self.finished = True
         return applied
 
-    async def clear_resync(self) -> None:
-        """Every table that had to be read as a whole was."""
-        await clear_resync(self._connection, self._source_id)
+    async def clear_resync(self, names: Sequence[str]) -> None:
+        """These tables, which had to be read as a whole, were."""
+        await clear_resync(self._connection, self._source_id, names)
 
     async def _stage_table(self, table: AppliedTable, read: TableRows) -> None:
         await self._stages.need(read.table)
@@ -160,22 +169,44 @@ class Batch:
             await self._quarantine.release(read.table, [*converted.keys, *read.gone])
         if converted.altered:
             self._altered[read.table] += sum(converted.altered.values())
+        rejected = list(converted.rejected)
         if converted.rows:
-            await self._stage_rows(table, converted)
-        gone = [*read.gone, *(key for key, _ in converted.rejected)]
+            rejected += await self._stage_rows(table, converted)
+        gone = [*read.gone, *(key for key, _ in rejected)]
         if gone and await self._stage_gone(table, gone):
             self._leaving.add(read.table)
-        await self._quarantine.put(read.table, [Held(encode_key(key), why) for key, why in converted.rejected])
+        await self._quarantine.put(read.table, [Held(encode_key(key), why) for key, why in rejected])
         self._staged[read.table] = self._staged.get(read.table, 0) + 1
         self._touched.add(read.table)
 
-    async def _stage_rows(self, table: AppliedTable, converted: Converted) -> None:
-        if table.crosswalk is None:
-            await self._copy(table, converted.rows, table.columns)
-            return
-        pairs = zip(converted.rows, converted.keys, strict=True)
-        named = [(*row, encode_key(key)) for row, key in pairs]
-        await self._copy(table, named, (*table.columns, SOURCE_KEY))
+    async def _stage_rows(self, table: AppliedTable, converted: Converted) -> list[tuple[KeyValues, Rejection]]:
+        """Stage rows; returns the source keys of those that Postgres refuses, with its words."""
+        rows, columns = converted.rows, table.columns
+        if table.crosswalk is not None:
+            pairs = zip(rows, converted.keys, strict=True)
+            rows, columns = [(*row, encode_key(key)) for row, key in pairs], (*columns, SOURCE_KEY)
+        if self.careful:
+            return await self._copy_carefully(table, rows, columns, converted.keys)
+        try:
+            await self._copy(table, rows, columns)
+        except REFUSED as error:
+            raise StageRefused(f"staging changes: Postgres refuses: {error.args[0]}") from error
+        return []
+
+    async def _copy_carefully(
+        self, table: AppliedTable, rows: Sequence[tuple[object, ...]], columns: Sequence[str], keys: Sequence[KeyValues]
+    ) -> list[tuple[KeyValues, Rejection]]:
+        """Copy rows into the stage in halves, until each one that is refused stands alone."""
+        try:
+            async with self._connection.transaction():
+                await self._copy(table, rows, columns)
+        except REFUSED as error:
+            if len(rows) == 1:
+                return [(keys[0], Rejection("", Reason.CONSTRAINT, str(error.args[0]), _CONSTRAINT_REMEDY))]
+            middle = len(rows) // 2
+            first = await self._copy_carefully(table, rows[:middle], columns, keys[:middle])
+            return first + await self._copy_carefully(table, rows[middle:], columns, keys[middle:])
+        return []
 
     async def _stage_gone(self, table: AppliedTable, keys: Sequence[KeyValues]) -> bool:
         """Stage source keys as gone; False when no row of the target can have any of them."""

@@ -21,6 +21,7 @@ from cdc.quoting import qualified, quote
 _SAME_WHEN_EQUAL: Final = frozenset(
     ("int2", "int4", "int8", "float4", "float8", "bool", "bytea", "uuid", "date", "timestamp", "timestamptz", "time")
 )
+TURNS: Final = "cdc_turns"  # the sequence of `_cdc_turn`, one for all stages: each takes a lock
 _TEXT: Final = frozenset(("text", "varchar", "bpchar"))
 
 
@@ -72,10 +73,10 @@ class AppliedTable:
         own = f"''::text COLLATE \"C\" AS {SOURCE_KEY}, " if self.crosswalk else ""
         return (
             f"CREATE TEMP TABLE {self.stage} ON COMMIT DELETE ROWS AS "
-            f"SELECT {', '.join(map(self._staged, self.columns))}, {own}false AS _cdc_gone FROM {self.name} "
-            f"WITH NO DATA; "
+            f"SELECT {', '.join(map(self._staged, self.columns))}, {own}false AS _cdc_gone, 0::bigint AS _cdc_turn "
+            f"FROM {self.name} WITH NO DATA; "
             f"ALTER TABLE {self.stage} ALTER _cdc_gone SET DEFAULT false, "
-            f"ADD _cdc_turn bigint GENERATED ALWAYS AS IDENTITY;"
+            f"ALTER _cdc_turn SET DEFAULT nextval('pg_temp.{TURNS}');"
         )
 
     def _staged(self, name: str) -> str:

@@ -97,9 +97,9 @@ async def read(connection: Connection, source_id: str) -> StreamState | None:
     )
 
 
-async def clear_resync(connection: Connection, source_id: str) -> None:
-    """Every table that had to be read as a whole was; part of the transaction that moved their rows."""
-    await connection.execute(SQL["clear_resync"], source_id)
+async def clear_resync(connection: Connection, source_id: str, tables: Sequence[str]) -> None:
+    """These tables, which had to be read as a whole, were; part of the transaction that moved their rows."""
+    await connection.execute(SQL["clear_resync"], source_id, list(tables))
 
 
 async def begin_at(connection: Connection, source_id: str, position: Position, snapshot_id: str) -> None:

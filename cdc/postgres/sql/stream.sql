@@ -7,13 +7,13 @@ FROM cdc.stream AS s LEFT JOIN cdc.mapping AS m USING (source_id) WHERE source_i
 
 -- The transaction that applies changes stores how far it went, and the entry of the audit trail about it: all are there
 -- or nothing is. It stands after `WITH`, and after the parts that move rows when these are in the same statement: then
--- {counts} are what they did, in the order of the %s in $6, and {parts} where that is counted. `told` is materialized
--- because it must not be computed again when another writer of the trail is waited for: the parts have no rows then.
+-- {counts} are what they did, in the order of the %s in $6. `told` is materialized because it must not be computed again
+-- when another writer of the trail is waited for: the parts have no rows then.
 -- name: store_position
 told AS MATERIALIZED (
-    SELECT format($6::text, {counts}
-        round(1e6 * ($7::float8 + date_part('epoch', clock_timestamp() - statement_timestamp()))) / 1e6) AS body
-    {parts}
+    -- An array, because a function takes no more than a hundred arguments.
+    SELECT format($6::text, VARIADIC ARRAY[{counts}
+        (round(1e6 * ($7::float8 + date_part('epoch', clock_timestamp() - statement_timestamp()))) / 1e6)::text]) AS body
 ), moved AS (
     UPDATE cdc.stream AS s SET seq = $2, entry = $3, applied_at = now(), heartbeat_at = now(), changes = changes + $4,
         lag_seconds = $5, stopped_reason = NULL, stopped_remedy = NULL, audit_n = s.audit_n + 1,
@@ -33,7 +33,8 @@ SELECT to_regclass('cdc.stream') IS NULL OR to_regclass('cdc.crosswalk') IS NOT 
     )
 
 -- name: clear_resync
-UPDATE cdc.stream SET resync = '{}' WHERE source_id = $1
+UPDATE cdc.stream SET resync = ARRAY(SELECT unnest(resync) EXCEPT SELECT unnest($2::text[]) ORDER BY 1)
+WHERE source_id = $1
 
 -- Written before capture is mended, so that a daemon that dies in between still knows what it could not see.
 -- name: request_resync
