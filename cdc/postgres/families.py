@@ -6,6 +6,8 @@ from typing import Final
 from cdc.postgres.merge import AppliedTable
 from cdc.postgres.references import Reference
 
+Link = tuple[str, str, bool]  # a child, its parent, and whether the foreign key can wait for the end of a transaction
+
 _PASSIVE: Final = ("NO ACTION", "RESTRICT")
 
 
@@ -25,7 +27,8 @@ class Families:
         self.dragging = {r.parent.source_name for r in dragging if r.parent}
         self.cascading = {r.parent.source_name for r in dragging if r.parent and r.key.on_delete == "CASCADE"}
         self.referred: set[tuple[str, str]] = set()
-        self._rings = _rings(self.tables, self.references)
+        links = [(r.child.source_name, r.parent.source_name, r.key.deferrable) for r in self.references if r.parent]
+        self._rings = rings_of(self.tables, links)
         self._places = {name: place for place, name in enumerate(self.tables)}
         self._households = {name: {name} for name in self.tables}
         self._parents = {name: {name} for name in self.tables}
@@ -86,16 +89,15 @@ def _parents_first(tables: Sequence[AppliedTable], references: Sequence[Referenc
     for reference in references:
         if reference.parent is not None:
             parents[reference.child.source_name].append(reference.parent.source_name)
-    return [by_name[name] for name in _depth_first(by_name, parents)]
+    return [by_name[name] for name in depth_first(by_name, parents)]
 
 
-def _rings(names: Iterable[str], references: Sequence[Reference]) -> dict[str, frozenset[str]]:
+def rings_of(names: Iterable[str], links: Sequence[Link]) -> dict[str, frozenset[str]]:
     """By table, itself and those that are its ancestors and its descendants, where some key among them cannot wait.
 
     `names` are the tables with parents before their children. By Kosaraju's algorithm: in the reverse of that order,
     all that can be reached from a table by going to children only is its cycle, if no cycle found before has it.
     """
-    links = [(r.child.source_name, r.parent.source_name, r.key.deferrable) for r in references if r.parent]
     order = list(names)
     children: dict[str, list[str]] = {name: [] for name in order}
     for child, parent, _ in links:
@@ -103,13 +105,13 @@ def _rings(names: Iterable[str], references: Sequence[Reference]) -> dict[str, f
     rings: dict[str, frozenset[str]] = {}
     for name in reversed(order):
         if name not in rings:
-            ring = frozenset(_depth_first((name,), children, rings))
+            ring = frozenset(depth_first((name,), children, rings))
             rings |= dict.fromkeys(ring, ring)
     rigid = {rings[child] for child, parent, waits in links if not waits and parent in rings[child]}
     return {name: ring if ring in rigid else frozenset((name,)) for name, ring in rings.items()}
 
 
-def _depth_first(starts: Iterable[str], links: Mapping[str, Sequence[str]], done: Container[str] = ()) -> list[str]:
+def depth_first(starts: Iterable[str], links: Mapping[str, Sequence[str]], done: Container[str] = ()) -> list[str]:
     """All that can be reached, each after what its links lead to; without recursion, for chains may be long."""
     reached: dict[str, None] = {}
     seen: set[str] = set()
