@@ -1,5 +1,6 @@
 """Which tables have to move at once, judged by trying every path."""
 
+import itertools
 from random import Random
 
 from cdc.postgres.families import Link, depth_first, rings_of
@@ -46,7 +47,7 @@ def test_parents_stand_before_their_children_where_there_is_no_cycle() -> None:
 
 def test_a_chain_of_very_many_tables_is_followed_to_its_end() -> None:
     names = [f"t{n}" for n in range(5_000)]
-    links = [(child, parent, False) for parent, child in zip(names, names[1:], strict=False)]
+    links = [(child, parent, False) for parent, child in itertools.pairwise(names)]
     parents = {child: [parent] for child, parent, _ in links} | {"t0": []}
     order = depth_first(reversed(names), parents)
     assert order == names
