@@ -97,6 +97,12 @@ ACTIONS: Final[Mapping[str, Action]] = {
         "a view could be translated and was not made", view="its name", why="what its answers, or Postgres, said"
     ),
     "drop view": _step("a view of ours was dropped, for the application has another one or none", view="its name"),
+    "leave out index": _step(
+        "an index could not be made, or gave way to a row that it has no room for",
+        table="the target",
+        index="its name",
+        why="what Postgres said",
+    ),
     "compare whole tables": _step("the daemon compared tables as a whole", tables="their names"),
     "position": _step(
         "replication begins at a position, or goes on from another one; batches follow from it",
@@ -138,7 +144,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "quarantine": Action(
         Kind.ROUTINE,
         "rows went to quarantine, or are there for another reason now",
-        {"table": _TABLE, "reason": "`value`, `orphan` or `constraint`", "rows": "how many", "keys": _KEYS},
+        {"table": _TABLE, "reason": "`value`, `orphan`, `constraint` or `limit`", "rows": "how many", "keys": _KEYS},
     ),
     "release": Action(
         Kind.ROUTINE,

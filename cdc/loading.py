@@ -6,7 +6,7 @@ rest. Rows that Postgres cannot hold, and orphans, go to quarantine on the way.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,16 +16,18 @@ from loguru import logger
 from cdc import audit, views
 from cdc.bootstrap import Copy, mapped_for, read_copy, verified_snapshot, without_capture
 from cdc.config import Config
-from cdc.convert import TableConverter, compile_converter
+from cdc.convert import Converted, TableConverter, compile_converter
 from cdc.errors import TargetError, TargetNotEmpty
 from cdc.faults import crash_point
 from cdc.keys import encode_key
 from cdc.model import KeyValues, Progress, Rejection, TableMap, TargetTable
 from cdc.postgres import ddl, orphans, position, schema, sequences
+from cdc.postgres.admission import hold_refused
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, lock_source, translated
-from cdc.postgres.load import copy_rows, has_rows, make_empty, prepare_for_load, save_rows
+from cdc.postgres.load import copy_accepted, copy_rows, has_rows, make_empty, prepare_for_load, save_rows
 from cdc.postgres.quarantine import Held, Quarantine
+from cdc.postgres.refusals import is_refusal
 from cdc.postgres.script import Made, Statement
 from cdc.postgres.target import connected
 from cdc.postgres.views import translate_views
@@ -78,7 +80,7 @@ async def load(config: Config, progress: Progress) -> LoadReport:
         if state.position is not None:
             return LoadReport(skipped=tuple(t.name for t in copy.schema.tables))
         maps = await mapped_for(connection, config, copy, copy.source_id)
-        return await _Load(connection, copy.source_id, snapshot, maps, progress).run(config, copy)
+        return await _Load(connection, copy.source_id, snapshot, maps, progress, config.state.dir).run(config, copy)
 
 
 class _Load:
@@ -91,6 +93,7 @@ class _Load:
         snapshot: Snapshot,
         maps: tuple[TableMap, ...],
         progress: Progress,
+        state: Path,
     ) -> None:
         self._connection = connection
         self._source_id = source_id
@@ -99,6 +102,7 @@ class _Load:
         self._progress = progress
         self._quarantine = Quarantine(connection, source_id)
         self._altered: dict[str, dict[str, int]] = {}
+        self._state = state
 
     async def run(self, config: Config, copy: Copy) -> LoadReport:
         """Rows of every table that lacks them, then indexes and constraints, then the position."""
@@ -133,16 +137,35 @@ class _Load:
         if target is None:
             raise TargetError(f"table {mapped.target} is missing in Postgres", remedy="run `cdc schema` first")
         converter = compile_converter(mapped, target)
+        try:
+            count = await self._fill(mapped, target, converter, self._copy)
+        except TargetError as error:
+            if not is_refusal(error):
+                raise
+            # One statement for the whole table is fastest, and says nothing of which row it was.
+            await self._quarantine.refresh()
+            count = await self._fill(mapped, target, converter, self._copy_accepted)
+        crash_point("load.after_table_commit")
+        return count
+
+    async def _fill(self, mapped: TableMap, target: TargetTable, converter: TableConverter, copy: "_Copy") -> int:
         name = mapped.source.name
         self._progress.start(name, self._snapshot.manifest.tables.get(name))
-        with translated(f"loading {mapped.target}"):
-            async with self._connection.transaction():
-                await self._make_empty(mapped, target)
-                count = await self._copy(mapped, target, converter)
-                await position.mark_loaded(self._connection, self._source_id, name, self._snapshot.manifest.id, count)
-                crash_point("load.before_table_commit")
-        crash_point("load.after_table_commit")
-        self._progress.finish()
+        feed = _Feed(self._snapshot.database, mapped, converter, self._progress)
+        try:
+            with translated(f"loading {mapped.target}"):
+                async with self._connection.transaction():
+                    await self._make_empty(mapped, target)
+                    count = await copy(mapped, target, feed)
+                    await position.mark_loaded(
+                        self._connection, self._source_id, name, self._snapshot.manifest.id, count
+                    )
+                    crash_point("load.before_table_commit")
+        finally:
+            feed.close()
+            self._progress.finish()
+        if feed.altered:
+            self._altered[name] = dict(feed.altered)
         return count
 
     async def _make_empty(self, mapped: TableMap, target: TargetTable) -> None:
@@ -171,18 +194,23 @@ class _Load:
                 remedy="empty it, or choose another `schema` in [target]",
             )
 
-    async def _copy(self, mapped: TableMap, target: TargetTable, converter: TableConverter) -> int:
-        feed = _Feed(self._snapshot.database, mapped, converter, self._progress)
+    async def _copy(self, mapped: TableMap, target: TargetTable, feed: "_Feed") -> int:
         count = 0
-        try:
-            while not feed.ended:
-                count += await copy_rows(self._connection, mapped, target, feed.chunks())
-                await self._quarantine.put(mapped.source.name, feed.take_held())
-                await self._quarantine.tell()
-        finally:
-            feed.close()
-        if feed.altered:
-            self._altered[mapped.source.name] = dict(feed.altered)
+        while not feed.ended:
+            count += await copy_rows(self._connection, mapped, target, feed.chunks())
+            await self._quarantine.put(mapped.source.name, feed.take_held())
+            await self._quarantine.tell()
+        return count
+
+    async def _copy_accepted(self, mapped: TableMap, target: TargetTable, feed: "_Feed") -> int:
+        """Chunk by chunk; the rows that Postgres refuses go to quarantine, as those that cannot be converted do."""
+        count = 0
+        async for converted in feed.converted():
+            refused = await copy_accepted(self._connection, mapped, target, converted.rows)
+            held = [Held(encode_key(converted.keys[place]), why) for place, why in refused.items()]
+            await self._quarantine.put(mapped.source.name, [*feed.take_held(), *held])
+            await self._quarantine.tell()
+            count += len(converted.rows) - len(refused)
         return count
 
     async def _finish(self, config: Config, targets: dict[str, TargetTable]) -> int:
@@ -190,12 +218,20 @@ class _Load:
         script = ddl.script(self._maps, config.target.schema)
         keys = [s for s in script.after_load if s.kind is Made.FOREIGN_KEY]
         others = [s for s in script.after_load if s.kind is not Made.FOREIGN_KEY]
-        await self._apply(others, "indexes")
+        by_target = {m.target: m for m in self._maps}
+        held = 0
+
+        async def hold(statement: Statement) -> None:
+            nonlocal held
+            mapped, target = by_target[statement.table], targets[statement.table]
+            held += await hold_refused(self._connection, self._quarantine, mapped, target, statement)
+
+        await self._apply(others, "indexes", hold)
         if targets:
             # Only what was loaded: the rest of the database belongs to others.
             names = ", ".join(qualified(t.schema, t.name) for t in targets.values())
             await self._connection.execute(f"ANALYZE {names}")
-        held = await orphans.remove(self._connection, self._quarantine, self._maps, targets)
+        held += await orphans.remove(self._connection, self._quarantine, self._maps, targets)
         await self._apply(keys, "foreign keys")
         marks = await asyncio.to_thread(high_water.of_copy, self._snapshot.database, self._maps)
         await sequences.advance(self._connection, self._maps, marks)
@@ -207,17 +243,22 @@ class _Load:
         sums = await asyncio.to_thread(views.sums_of_copy, self._snapshot.database, wanted)
         await views.make(self._connection, self._source_id, wanted, sums)
 
-    async def _apply(self, statements: list[Statement], what: str) -> None:
+    async def _apply(self, statements: list[Statement], what: str, hold: schema.Hold | None = None) -> None:
         if not statements:
             return
         self._progress.start(what, len(statements))
-        await schema.apply(self._connection, statements, self._outcome, together=False)
+        await schema.apply(self._connection, statements, self._outcome, hold, together=False)
         self._progress.finish()
 
     def _outcome(self, statement: Statement, reason: str | None) -> None:
         self._progress.advance(1)
         if reason is not None and reason != schema.EXISTS:
             logger.bind(object=statement.object, reason=reason).warning("an index was left out")
+            told = {"table": statement.table, "index": statement.object, "why": reason}
+            audit.record(self._state, "leave out index", "done", told)
+
+
+_Copy = Callable[[TableMap, TargetTable, "_Feed"], Awaitable[int]]
 
 
 class _Feed:
@@ -238,17 +279,21 @@ class _Feed:
         self.ended = False
 
     async def chunks(self) -> AsyncIterator[list[tuple[object, ...]]]:
-        """Converted chunks until the table ends, or until enough rows were rejected."""
-        while len(self._held) < self._MOST_HELD:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                self.ended = True
+        """The rows of converted chunks until the table ends, or until enough rows were rejected."""
+        async for converted in self.converted():
+            yield converted.rows
+            if len(self._held) >= self._MOST_HELD:
                 return
+
+    async def converted(self) -> AsyncIterator[Converted]:
+        """Converted chunks with their keys until the table ends."""
+        for chunk in self._chunks:
             converted = self._converter.rows(chunk)
             self._held += converted.rejected
             self.altered.update(converted.altered)
-            yield converted.rows
             self._progress.advance(len(chunk))
+            yield converted
+        self.ended = True
 
     def take_held(self) -> list[Held]:
         """The rows rejected since the last call."""

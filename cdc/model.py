@@ -414,6 +414,7 @@ class Reason(StrEnum):
     VALUE = "value"
     ORPHAN = "orphan"
     CONSTRAINT = "constraint"
+    LIMIT = "limit"
 
 
 @dataclass(frozen=True, slots=True)

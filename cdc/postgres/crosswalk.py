@@ -2,8 +2,8 @@
 
 An adopted table may be keyed by a UUID that is made of other values, or by columns that can change while SQLite's key
 stays. `cdc.crosswalk` then keeps the source key of each row by its key in Postgres, written in the transaction that
-moves the rows. A staged row carries its source key in `_cdc_key`; before rows move, the stage is brought to what every
-other table's stage is: one row for each key of Postgres.
+moves the rows; both are found by their digests. A staged row carries its source key in `_cdc_key`; before rows move,
+the stage is brought to what every other table's stage is: one row for each key of Postgres.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdc.model import TargetColumn
+from cdc.postgres.source_keys import digest
 from cdc.quoting import quote, quote_literal
 
 SOURCE_KEY: Final = "_cdc_key"
@@ -27,14 +28,12 @@ class Crosswalk:
 
     def source_key(self, alias: str) -> str:
         """SQL that gives the source key of a row of the target, NULL for one that is not known."""
-        return f"(SELECT x.source_key FROM {self._known} AND x.target_key = {self._texts(alias)})"
+        return f"(SELECT x.source_key FROM {self._known} AND {self._is_row(alias)})"
 
     def find_gone(self) -> str:
         """Give rows that are gone the key that they have in Postgres; those that never arrived keep none."""
         sets = ", ".join(f"{quote(c.name)} = (x.target_key[{n}])::{c.type}" for n, c in enumerate(self.key, 1))
-        return (
-            f"UPDATE {self.stage} AS s SET {sets} FROM {self._known} AND s._cdc_gone AND s.{SOURCE_KEY} = x.source_key"
-        )
+        return f"UPDATE {self.stage} AS s SET {sets} FROM {self._known} AND s._cdc_gone AND {self._is_source_of('s')}"
 
     def reject_twins(self) -> str:
         """Mark staged rows as gone whose key another row has or gets; returns their source keys.
@@ -48,7 +47,7 @@ class Crosswalk:
             f"AND ({self._owns('o')} OR (NOT {self._owns('s')} AND o.{SOURCE_KEY} < s.{SOURCE_KEY}))"
         )
         stays = (
-            f"SELECT FROM {self._known} AND x.target_key = {self._texts('s')} AND x.source_key <> s.{SOURCE_KEY} "
+            f"SELECT FROM {self._known} AND {self._is_row('s')} AND x.source_key <> s.{SOURCE_KEY} "
             f"AND NOT EXISTS (SELECT FROM {self.stage} AS o WHERE o.{SOURCE_KEY} = x.source_key)"
         )
         return (
@@ -63,7 +62,7 @@ class Crosswalk:
         return (
             f"INSERT INTO {self.stage} ({names}, _cdc_gone) "
             f"SELECT {values}, true FROM {self.stage} AS s, {self._known} "
-            f"AND x.source_key = s.{SOURCE_KEY} AND NOT s._cdc_gone AND x.target_key <> {self._texts('s')}"
+            f"AND {self._is_source_of('s')} AND NOT s._cdc_gone AND NOT {self._is_row('s')}"
         )
 
     def keep_taken(self) -> str:
@@ -79,11 +78,13 @@ class Crosswalk:
             yield f"DELETE FROM {self._known}"
         else:
             staged = f"DELETE FROM cdc.crosswalk AS x USING {self.stage} AS s WHERE {self._ours}"
-            yield f"{staged} AND x.source_key = s.{SOURCE_KEY}"
-            yield f"{staged} AND s._cdc_gone AND x.target_key = {self._texts('s')}"
+            yield f"{staged} AND {self._is_source_of('s')}"
+            yield f"{staged} AND s._cdc_gone AND {self._is_row('s')}"
         yield (
-            f"INSERT INTO cdc.crosswalk (source_id, source_table, source_key, target_key) "
-            f"SELECT {quote_literal(self.source_id)}, {quote_literal(self.table)}, s.{SOURCE_KEY}, {self._texts('s')} "
+            f"INSERT INTO cdc.crosswalk "
+            f"(source_id, source_table, source_key, target_key, source_digest, target_digest) "
+            f"SELECT {quote_literal(self.source_id)}, {quote_literal(self.table)}, s.{SOURCE_KEY}, {self._texts('s')}, "
+            f"{digest(f's.{SOURCE_KEY}')}, {self._texts_digest('s')} "
             f"FROM {self.stage} AS s WHERE NOT s._cdc_gone"
         )
 
@@ -101,11 +102,21 @@ class Crosswalk:
 
     def _owns(self, alias: str) -> str:
         """Whether a staged row has the key already that it is staged with."""
-        known = f"SELECT FROM {self._known} AND x.target_key = {self._texts(alias)}"
-        return f"EXISTS ({known} AND x.source_key = {alias}.{SOURCE_KEY})"
+        return f"EXISTS (SELECT FROM {self._known} AND {self._is_row(alias)} AND {self._is_source_of(alias)})"
+
+    def _is_source_of(self, alias: str) -> str:
+        """Whether a note is about the source row that was staged."""
+        return f"x.source_digest = {digest(f'{alias}.{SOURCE_KEY}')}"
+
+    def _is_row(self, alias: str) -> str:
+        """Whether a note is about the row of the target, or about the one that is staged for it."""
+        return f"x.target_digest = {self._texts_digest(alias)}"
 
     def _texts(self, alias: str) -> str:
         return "ARRAY[" + ", ".join(f"{alias}.{quote(c.name)}::text" for c in self.key) + "]"
+
+    def _texts_digest(self, alias: str) -> str:
+        return digest(f"({self._texts(alias)})::text")
 
     def _same(self, left: str, right: str) -> str:
         return " AND ".join(f"{left}.{quote(c.name)} = {right}.{quote(c.name)}" for c in self.key)

@@ -81,7 +81,7 @@ def _unique_statement(
 def constraint(mapped: TableMap, name: str, body: str, kind: Made) -> Statement:
     """The statement that adds a constraint to a mapped table."""
     sql = f"ALTER TABLE {qualified(mapped.schema, mapped.target)} ADD CONSTRAINT {quote(name)} {body}"
-    return Statement(name, sql, kind, mapped.schema, mapped.target)
+    return Statement(name, sql, kind, mapped.schema, mapped.target, body=body)
 
 
 def indexes(mapped: TableMap, names: Names) -> Iterator[Statement | Note]:

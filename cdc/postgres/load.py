@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cdc.errors import TargetError
-from cdc.model import TableMap, TargetTable
+from cdc.model import Rejection, TableMap, TargetTable
 from cdc.postgres.codecs import use_exact_codecs
 from cdc.postgres.connection import Connection, translated
+from cdc.postgres.refusals import send_accepted
 from cdc.quoting import qualified
 
 Rows = list[tuple[object, ...]]
@@ -30,6 +31,19 @@ async def copy_rows(conn: Connection, table: TableMap, target: TargetTable, chun
             target.name, schema_name=target.schema, columns=table.target_columns, records=counted.records()
         )
     return counted.count
+
+
+async def copy_accepted(conn: Connection, table: TableMap, target: TargetTable, rows: Rows) -> dict[int, Rejection]:
+    """COPY the rows that Postgres takes; returns those it refuses, by place. Part of the caller's transaction."""
+
+    async def copy(some: Sequence[tuple[object, ...]]) -> None:
+        await copy_rows(conn, table, target, _one_chunk(some))
+
+    return await send_accepted(conn, rows, copy)
+
+
+async def _one_chunk(rows: Sequence[tuple[object, ...]]) -> AsyncIterator[Rows]:
+    yield list(rows)
 
 
 async def prepare_for_load(conn: Connection) -> None:

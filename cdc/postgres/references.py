@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cdc.model import TableMap, TargetForeignKey, TargetTable
 from cdc.postgres.merge import AppliedTable, same
-from cdc.postgres.source_keys import source_key
+from cdc.postgres.source_keys import digest, source_key
 from cdc.quoting import qualified, quote
 
 
@@ -128,7 +128,7 @@ def find_released(reference: Reference) -> str | None:
         return None
     return (
         f"SELECT DISTINCT q.key FROM cdc.quarantine AS q JOIN {parent.stage} AS s "
-        f"ON q.waits_for = {referenced_values('s', reference.key.parent_columns)} "
+        f"ON q.waits_digest = {digest(referenced_values('s', reference.key.parent_columns))} "
         f"WHERE q.source_id = $1 AND q.waits_table = $2 AND q.source_table = $3 AND NOT s._cdc_gone"
     )
 

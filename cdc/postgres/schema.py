@@ -1,7 +1,9 @@
 """The schema script meets the database: what is there already, what is in the way, what is made."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 import asyncpg
 
@@ -11,13 +13,19 @@ from cdc.model import TableMap, TargetTable
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.ddl import add_column, drop_not_null, mark, not_null_columns, set_not_null
+from cdc.postgres.refusals import REFUSED
 from cdc.postgres.script import Made, Statement
 from cdc.postgres.statements import load
 
 # Called once a statement, with None when it was done, else with the reason why it was not.
 Outcome = Callable[[Statement, str | None], None]
 
+# Called with a constraint that rows break, to take these rows out of its way.
+Hold = Callable[[Statement], Awaitable[None]]
+
 EXISTS = "it exists"
+
+TABLES_AT_ONCE: Final = 100  # made in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +45,59 @@ class _Present:
 
 
 async def apply(
-    conn: Connection, statements: Sequence[Statement], outcome: Outcome | None = None, *, together: bool = True
+    conn: Connection,
+    statements: Sequence[Statement],
+    outcome: Outcome | None = None,
+    hold: Hold | None = None,
+    *,
+    together: bool = True,
 ) -> list[Statement]:
     """Run the statements whose objects are not there yet, in their order; returns those that were run.
 
-    `together` makes it one transaction, so that all is there or nothing; otherwise each counts for itself and a second
-    call goes on where the first ended. An optional statement may fail; its reason goes to `outcome`.
+    `together` makes a table and what belongs to it there or nothing, and many in one transaction; otherwise each
+    statement counts for itself. A second call goes on where the first ended. An optional statement may fail; its reason
+    goes to `outcome`. A constraint that rows break is made after `hold` took them away, where it is given.
     Raises `TargetNotEmpty` when a name is taken, `TargetMismatch` when the rows break a constraint, other
     `TargetError`s otherwise.
     """
     with translated("creating the schema"):
         present = {schema: await _look(conn, schema) for schema in {s.schema for s in statements}}
         if not together:
-            return await _apply_all(conn, statements, present, outcome)
-        async with conn.transaction():
-            done = await _apply_all(conn, statements, present, outcome)
-            crash_point("schema.before_commit")
+            return await _apply_all(conn, statements, present, outcome, hold)
+        done: list[Statement] = []
+        for some in _portions(statements):
+            async with conn.transaction():
+                done += await _apply_all(conn, some, present, outcome, hold)
+                crash_point("schema.before_commit")
         crash_point("schema.after_commit")
         return done
 
 
+def _portions(statements: Sequence[Statement]) -> Iterator[Sequence[Statement]]:
+    """The statements of some tables at a time: each new table, index and sequence is locked to the transaction's end,
+    and a server has room for some 6,400 locks of everybody.
+    """
+    first, tables = 0, set[tuple[str, str]]()
+    for place, statement in enumerate(statements):
+        table = (statement.schema, statement.table)
+        if len(tables) == TABLES_AT_ONCE and table not in tables:
+            yield statements[first:place]
+            first, tables = place, set()
+        tables.add(table)
+    if statements:
+        yield statements[first:]
+
+
 async def _apply_all(
-    conn: Connection, statements: Iterable[Statement], present: dict[str, _Present], outcome: Outcome | None
+    conn: Connection,
+    statements: Iterable[Statement],
+    present: dict[str, _Present],
+    outcome: Outcome | None,
+    hold: Hold | None,
 ) -> list[Statement]:
     done: list[Statement] = []
     for statement in statements:
-        reason = _already(statement, present[statement.schema]) or await _run(conn, statement)
+        reason = _already(statement, present[statement.schema]) or await _run(conn, statement, hold)
         if reason is None:
             done.append(statement)
         if outcome:
@@ -70,11 +105,15 @@ async def _apply_all(
     return done
 
 
-async def _run(conn: Connection, statement: Statement) -> str | None:
+async def _run(conn: Connection, statement: Statement, hold: Hold | None) -> str | None:
     """Run it in a transaction of its own (a savepoint inside another); the reason when an optional one failed."""
+    if hold is not None and statement.kind is Made.CONSTRAINT and not statement.optional:
+        with suppress(*REFUSED):
+            await _execute(conn, statement)
+            return None
+        await hold(statement)
     try:
-        async with conn.transaction():
-            await conn.execute(statement.sql)
+        await _execute(conn, statement)
     except asyncpg.IntegrityConstraintViolationError as error:
         if statement.optional:
             return str(error.args[0])
@@ -87,6 +126,11 @@ async def _run(conn: Connection, statement: Statement) -> str | None:
             raise
         return str(error.args[0])
     return None
+
+
+async def _execute(conn: Connection, statement: Statement) -> None:
+    async with conn.transaction():
+        await conn.execute(statement.sql)
 
 
 def _already(statement: Statement, present: _Present) -> str | None:

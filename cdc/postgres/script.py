@@ -25,7 +25,7 @@ class Made(StrEnum):
 class Statement:
     """One statement; `object` is the name of what it makes, `table` the target table it belongs to.
 
-    `optional` marks what may fail without harm to the data: an ordinary index.
+    `optional` marks what may fail without harm to the data: an ordinary index. `body` is what a constraint says.
     """
 
     object: str
@@ -34,6 +34,7 @@ class Statement:
     schema: str
     table: str = ""
     optional: bool = False
+    body: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,11 @@ def source_key(target: TargetTable, mapped: TableMap, alias: str) -> str:
     return " || E'\\x1f' || ".join(parts)
 
 
+def digest(text: str) -> str:
+    """SQL for the SHA-256 by which the schema `cdc` finds a key, however long it is."""
+    return f"sha256(convert_to({text}, 'UTF8'))"
+
+
 def read_key(text: str) -> str:
     """A key that `source_key` wrote as `cdc.keys.encode_key` writes it: literals say which value they stand for."""
     return "\x1f".join(_read_part(part) if part.startswith("l") else part for part in text.split("\x1f"))

@@ -1,22 +1,27 @@
 -- Returns those that were there already, with the reason they had.
 -- name: put
 WITH before AS (
-    SELECT key, reason FROM cdc.quarantine WHERE source_id = $1 AND source_table = $2 AND key = ANY($3::text[])
+    SELECT key, reason FROM cdc.quarantine WHERE source_id = $1 AND source_table = $2
+        AND key_digest = ANY(ARRAY(SELECT sha256(convert_to(k, 'UTF8')) FROM unnest($3::text[]) AS k))
 ), put AS (
-    INSERT INTO cdc.quarantine (source_id, source_table, key, reason, column_name, detail, remedy, waits_table, waits_for)
-    SELECT $1, $2, r.key, r.reason, r.column_name, r.detail, r.remedy, r.waits_table, r.waits_for
+    INSERT INTO cdc.quarantine (source_id, source_table, key, key_digest, reason, column_name, detail, remedy,
+        waits_table, waits_for, waits_digest)
+    SELECT $1, $2, r.key, sha256(convert_to(r.key, 'UTF8')), r.reason, r.column_name, r.detail, r.remedy,
+        r.waits_table, r.waits_for, sha256(convert_to(r.waits_for, 'UTF8'))
     FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
         AS r (key, reason, column_name, detail, remedy, waits_table, waits_for)
-    ON CONFLICT (source_id, source_table, key) DO UPDATE SET reason = EXCLUDED.reason,
+    ON CONFLICT (source_id, source_table, key_digest) DO UPDATE SET reason = EXCLUDED.reason,
         column_name = EXCLUDED.column_name, detail = EXCLUDED.detail, remedy = EXCLUDED.remedy,
-        waits_table = EXCLUDED.waits_table, waits_for = EXCLUDED.waits_for, last_seen = now(),
+        waits_table = EXCLUDED.waits_table, waits_for = EXCLUDED.waits_for, waits_digest = EXCLUDED.waits_digest,
+        last_seen = now(),
         acknowledged_at = NULL, acknowledged_by = NULL
 )
 SELECT key, reason FROM before
 
 -- Keys whose row was read again: they leave, and come back only if the row still cannot be held.
 -- name: release
-DELETE FROM cdc.quarantine WHERE source_id = $1 AND source_table = $2 AND key = ANY($3::text[]) RETURNING key, reason
+DELETE FROM cdc.quarantine WHERE source_id = $1 AND source_table = $2
+    AND key_digest = ANY(ARRAY(SELECT sha256(convert_to(k, 'UTF8')) FROM unnest($3::text[]) AS k)) RETURNING key, reason
 
 -- name: release_table
 DELETE FROM cdc.quarantine WHERE source_id = $1 AND source_table = $2 RETURNING key, reason
@@ -39,6 +44,6 @@ FROM cdc.quarantine WHERE source_id = $1 ORDER BY source_table, first_seen, key
 
 -- name: acknowledge
 UPDATE cdc.quarantine SET acknowledged_at = now(), acknowledged_by = $4
-WHERE source_id = $1 AND ($2::text IS NULL OR source_table = $2) AND ($3::text IS NULL OR key = $3)
+WHERE source_id = $1 AND ($2::text IS NULL OR source_table = $2) AND ($3::text IS NULL OR key_digest = sha256(convert_to($3::text, 'UTF8')))
     AND acknowledged_at IS NULL
 RETURNING source_table, reason, key

@@ -68,36 +68,73 @@ CREATE TABLE IF NOT EXISTS cdc.loaded (
 );
 
 -- Rows that Postgres cannot hold. `key` is the source key, exact and reversible. An orphan waits for the parent row
--- whose referenced columns read as `waits_for` in `waits_table`, and is released when that row arrives.
+-- whose referenced columns read as `waits_for` in `waits_table`, and is released when that row arrives. Both are found
+-- by their SHA-256: an index takes no entry over 2,704 bytes, and a key that is too long for one is held here.
 CREATE TABLE IF NOT EXISTS cdc.quarantine (
     source_id       text NOT NULL,
     source_table    text NOT NULL,
     key             text NOT NULL,
+    key_digest      bytea NOT NULL,
     reason          text NOT NULL,
     column_name     text NOT NULL DEFAULT '',
     detail          text NOT NULL,
     remedy          text NOT NULL,
     waits_table     text,
     waits_for       text,
+    waits_digest    bytea,
     first_seen      timestamptz NOT NULL DEFAULT now(),
     last_seen       timestamptz NOT NULL DEFAULT now(),
     acknowledged_at timestamptz,
     acknowledged_by text,
-    PRIMARY KEY (source_id, source_table, key)
+    PRIMARY KEY (source_id, source_table, key_digest)
 );
-CREATE INDEX IF NOT EXISTS quarantine_waits ON cdc.quarantine (source_id, waits_table, waits_for)
+DO $upgrade$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute
+        WHERE attrelid = 'cdc.quarantine'::regclass AND attname = 'key_digest' AND NOT attisdropped
+    ) THEN
+        DROP INDEX IF EXISTS cdc.quarantine_waits;
+        ALTER TABLE cdc.quarantine ADD COLUMN key_digest bytea, ADD COLUMN waits_digest bytea,
+            DROP CONSTRAINT IF EXISTS quarantine_pkey;
+        UPDATE cdc.quarantine SET key_digest = sha256(convert_to(key, 'UTF8')),
+            waits_digest = sha256(convert_to(waits_for, 'UTF8'));
+        ALTER TABLE cdc.quarantine ADD PRIMARY KEY (source_id, source_table, key_digest);
+    END IF;
+END
+$upgrade$;
+CREATE INDEX IF NOT EXISTS quarantine_waits ON cdc.quarantine (source_id, waits_table, waits_digest)
     WHERE waits_table IS NOT NULL;
 
 -- Which row of a table is which row of SQLite, where the key in Postgres says nothing of the key in SQLite. The columns of
--- the key in Postgres stand in `target_key` as Postgres writes them.
+-- the key in Postgres stand in `target_key` as Postgres writes them. Both keys are found by their SHA-256.
 CREATE TABLE IF NOT EXISTS cdc.crosswalk (
     source_id    text NOT NULL,
     source_table text NOT NULL,
     source_key   text COLLATE "C" NOT NULL,
     target_key   text[] COLLATE "C" NOT NULL,
-    PRIMARY KEY (source_id, source_table, source_key),
-    UNIQUE (source_id, source_table, target_key)
+    source_digest bytea NOT NULL,
+    target_digest bytea NOT NULL,
+    PRIMARY KEY (source_id, source_table, source_digest),
+    UNIQUE (source_id, source_table, target_digest)
 );
+DO $upgrade$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute
+        WHERE attrelid = 'cdc.crosswalk'::regclass AND attname = 'source_digest' AND NOT attisdropped
+    ) THEN
+        ALTER TABLE cdc.crosswalk ADD COLUMN source_digest bytea, ADD COLUMN target_digest bytea,
+            DROP CONSTRAINT IF EXISTS crosswalk_pkey,
+            DROP CONSTRAINT IF EXISTS crosswalk_source_id_source_table_target_key_key;
+        UPDATE cdc.crosswalk SET source_digest = sha256(convert_to(source_key, 'UTF8')),
+            target_digest = sha256(convert_to(target_key::text, 'UTF8'));
+        ALTER TABLE cdc.crosswalk ALTER target_digest SET NOT NULL,
+            ADD PRIMARY KEY (source_id, source_table, source_digest),
+            ADD UNIQUE (source_id, source_table, target_digest);
+    END IF;
+END
+$upgrade$;
 
 -- Who did what, when, with what result. Entry `n` of a source is sealed: `hash` is the SHA-256, in hexadecimal, of the
 -- hash before it followed by the text of `entry`, and the newest one stands in cdc.stream too. An earlier version kept

@@ -30,6 +30,12 @@ SELECT to_regclass('cdc.stream') IS NULL OR to_regclass('cdc.crosswalk') IS NOT 
     AND to_regclass('cdc.pending') IS NOT NULL AND 2 = (
         SELECT count(*) FROM pg_attribute
         WHERE attrelid = to_regclass('cdc.stream') AND attname IN ('audit_n', 'unfinished') AND NOT attisdropped
+    ) AND EXISTS (
+        SELECT FROM pg_attribute
+        WHERE attrelid = to_regclass('cdc.crosswalk') AND attname = 'source_digest' AND NOT attisdropped
+    ) AND EXISTS (
+        SELECT FROM pg_attribute
+        WHERE attrelid = to_regclass('cdc.quarantine') AND attname = 'key_digest' AND NOT attisdropped
     )
 
 -- name: clear_resync
