@@ -214,7 +214,7 @@ class _Load:
         return count
 
     async def _finish(self, config: Config, targets: dict[str, TargetTable]) -> int:
-        """Unique keys and indexes, then foreign keys once no child is without its parent, then sequences."""
+        """Unique keys, then indexes and foreign keys once no child is without its parent, then sequences."""
         script = ddl.script(self._maps, config.target.schema)
         keys = [s for s in script.after_load if s.kind is Made.FOREIGN_KEY]
         others = [s for s in script.after_load if s.kind is not Made.FOREIGN_KEY]
@@ -226,12 +226,14 @@ class _Load:
             mapped, target = by_target[statement.table], targets[statement.table]
             held += await hold_refused(self._connection, self._quarantine, mapped, target, statement)
 
-        await self._apply(others, "indexes", hold)
+        await self._apply([s for s in others if not s.optional], "unique keys", hold)
+        held += await orphans.remove(self._connection, self._quarantine, self._maps, targets)
+        # After the rows that leave: one of them could be what an index has no room for.
+        await self._apply([s for s in others if s.optional], "indexes")
         if targets:
             # Only what was loaded: the rest of the database belongs to others.
             names = ", ".join(qualified(t.schema, t.name) for t in targets.values())
             await self._connection.execute(f"ANALYZE {names}")
-        held += await orphans.remove(self._connection, self._quarantine, self._maps, targets)
         await self._apply(keys, "foreign keys")
         marks = await asyncio.to_thread(high_water.of_copy, self._snapshot.database, self._maps)
         await sequences.advance(self._connection, self._maps, marks)

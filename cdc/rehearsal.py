@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from cdc.convert import compile_converter
+from cdc.convert import Converted, compile_converter
 from cdc.keys import encode_key, show_key
 from cdc.model import ColumnMap, KeyValues, Reason, Rejection, TableMap, TargetColumn, TargetTable
 from cdc.postgres.foreign_keys import Link, links
 from cdc.readings import form_for
+from cdc.sizes import Sizes
 from cdc.sqlite.connection import open_copy
 from cdc.sqlite.orphans import KeptOut
 from cdc.sqlite.rows import chunks
@@ -49,12 +50,14 @@ class Unknown:
 class Rehearsal:
     """What became of every row. `unknown` are columns that could not be tried.
 
-    `altered` counts values that became others by a chosen outcome, by source table and target column.
+    `altered` counts values that became others by a chosen outcome, by source table and target column; `tight` the rows
+    that an ordinary index may have no room for, by source table and index.
     """
 
     findings: tuple[Finding, ...] = ()
     unknown: tuple[Unknown, ...] = ()
     altered: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    tight: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 def rehearse_load(
@@ -67,6 +70,7 @@ def rehearse_load(
     targets = adopted or {}
     unknown: list[Unknown] = []
     altered = Counter[tuple[str, str]]()
+    tight = Counter[tuple[str, str]]()
     connection = open_copy(database)
     try:
         notes = _Notes(KeptOut(connection, maps))
@@ -74,14 +78,17 @@ def rehearse_load(
             there = targets.get(mapped.target) if mapped.adopted else _to_be_made(mapped, unknown)
             if there and (known := _fed(mapped, there)):
                 converter = compile_converter(known, _without_others(known, there))
+                sizes = Sizes(known, there)
                 for chunk in chunks(connection, known, CHUNK_ROWS, CHUNK_BYTES):
                     converted = converter.rows(chunk)
                     notes.add(mapped, converted.rejected)
                     altered.update({(mapped.source.name, name): n for name, n in converted.altered.items()})
+                    notes.add_large(mapped, converted, sizes)
+                    tight.update({(mapped.source.name, name): n for name, n in sizes.tight_indexes(converted.rows)})
         notes.add_orphans([*(link for link in links(maps) if isinstance(link, Link)), *_adopted_links(maps, targets)])
     finally:
         connection.close()
-    return Rehearsal(tuple(notes.findings()), tuple(unknown), altered)
+    return Rehearsal(tuple(notes.findings()), tuple(unknown), altered, tight)
 
 
 def _to_be_made(mapped: TableMap, unknown: list[Unknown]) -> TargetTable:
@@ -134,6 +141,16 @@ class _Notes:
 
     def add(self, mapped: TableMap, rejected: Sequence[tuple[KeyValues, Rejection]]) -> None:
         self._kept_out.add(mapped, (key for key, _ in rejected))
+        self._count(mapped, rejected)
+
+    def add_large(self, mapped: TableMap, converted: Converted, sizes: Sizes) -> None:
+        """Rows that are larger than Postgres' limits; of those that only may be, no child becomes an orphan here."""
+        wide = dict(sizes.too_wide(converted.rows))
+        self.add(mapped, [(converted.keys[place], why) for place, why in wide.items()])
+        long = sizes.long_entries(converted.rows)
+        self._count(mapped, [(converted.keys[place], why) for place, why in long if place not in wide])
+
+    def _count(self, mapped: TableMap, rejected: Sequence[tuple[KeyValues, Rejection]]) -> None:
         for key, why in rejected:
             place = (mapped.source.name, why)
             self._rows[place] += 1

@@ -51,6 +51,11 @@ def kept_out(rehearsal: Rehearsal) -> Iterator[Risk]:
     for (table, column), values in rehearsal.altered.items():
         text = f"{_many(values, 'value')} will become another one, because `on_invalid` or `empty` says so"
         yield Risk(table, column, "note", text, "nothing to do, if that loss is meant", values)
+    for (table, index), rows in rehearsal.tight.items():
+        text = (
+            f"index {index} may have no room for {_rows(rows)}: it is left out then, or gives way when such a row comes"
+        )
+        yield Risk(table, "", "note", text, "nothing to do, if queries can do without that index", rows)
     for unknown in rehearsal.unknown:
         text = f"whether its values fit {unknown.type} is known only to Postgres: nothing was tried"
         yield Risk(unknown.table, unknown.column, "note", text, "see `cdc quarantine list` after the load")

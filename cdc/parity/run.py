@@ -22,7 +22,7 @@ from cdc.parity.expectations import ask_both
 from cdc.parity.forms import Canonical
 from cdc.parity.report import TableReport, VerifyReport
 from cdc.postgres import catalogue, pending, position, quarantine, verification
-from cdc.postgres.canon import TargetRows, snapshot
+from cdc.postgres.canon import TargetRows, letting_go, snapshot
 from cdc.postgres.connection import Connection
 from cdc.postgres.target import connected
 from cdc.postgres.verification import Verification
@@ -200,7 +200,8 @@ class _Run:
 
     async def _run_table(self, comparison: Comparison, progress: Progress) -> None:
         progress.start(f"comparing {comparison.name}", None)
-        await comparison.run(progress.advance)
+        async with letting_go(self._connection):
+            await comparison.run(progress.advance)
         progress.finish()
 
     async def _catch_up(self, passed: int) -> int:
@@ -229,7 +230,8 @@ class _Run:
                     if comparison.unknown:
                         await self._run_table(comparison, progress)
                     else:
-                        await comparison.recheck(at.seq)
+                        async with letting_go(self._connection):
+                            await comparison.recheck(at.seq)
                 newest = await self._catch_up(at.seq)
 
     async def _passes(self, seq: int) -> bool:

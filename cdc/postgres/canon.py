@@ -51,6 +51,18 @@ async def snapshot(connection: Connection) -> AsyncIterator[None]:
             yield
 
 
+@asynccontextmanager
+async def letting_go(connection: Connection) -> AsyncIterator[None]:
+    """Let the locks on what is read inside go at its end, and keep the `snapshot` that it is in.
+
+    Every table and index that is read stays locked to the end of a transaction, and a server has room for some 6,400
+    locks of everybody: fewer than a comparison of 2,000 tables takes.
+    """
+    await connection.execute("SAVEPOINT cdc_read")
+    yield
+    await connection.execute("ROLLBACK TO SAVEPOINT cdc_read; RELEASE SAVEPOINT cdc_read")
+
+
 async def total(connection: Connection, schema: str, relation: str, columns: Sequence[TargetColumn]) -> Sum:
     """The rows of a table or view as one sum, in which a row that is there twice counts twice."""
     row = _array([_form(column) for column in columns])

@@ -12,20 +12,24 @@ from cdc.postgres.references import delete_orphans
 async def remove(
     connection: Connection, quarantine: Quarantine, maps: Sequence[TableMap], targets: Mapping[str, TargetTable]
 ) -> int:
-    """Move every orphan from the targets to quarantine, in one transaction; returns how many there were.
+    """Move every orphan from the targets to quarantine; returns how many there were.
 
-    Where a foreign key stands already there are none.
+    Where a foreign key stands already there are none. Each table counts for itself, so that thousands of them need no
+    more locks than a server has; done again, it goes on where it ended.
     """
     found = [link for link in links(maps) if isinstance(link, Link) and not _stands(link, targets[link.child.target])]
     removed = 0
     with translated("looking for orphans"):
-        async with connection.transaction():
-            # An orphan that leaves may have been the parent of others.
-            while moved := [await _remove(connection, quarantine, link, targets) for link in found]:
-                if not sum(moved):
-                    break
-                removed += sum(moved)
-            await quarantine.tell()
+        # An orphan that leaves may have been the parent of others.
+        while found:
+            left: set[str] = set()
+            for link in found:
+                async with connection.transaction():
+                    if gone := await _remove(connection, quarantine, link, targets):
+                        await quarantine.tell()
+                        left.add(link.child.target)
+                        removed += gone
+            found = [link for link in found if link.parent.target in left]
     return removed
 
 

@@ -29,6 +29,7 @@ LAYERS = {
     "cdc.number_forms": 2,
     "cdc.readings": 2,
     "cdc.json_schema": 2,
+    "cdc.sizes": 2,
     "cdc.python_functions": 2,
     "cdc.convert": 2,
     "cdc.decisions": 2,

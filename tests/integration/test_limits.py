@@ -1,0 +1,279 @@
+"""What Postgres has no room for: the row is held with its reason, and everything else goes on."""
+
+import random
+from pathlib import Path
+
+import apsw
+import asyncpg
+import msgspec
+import pytest
+from harness import application, drain, execute, fetch, load, make_config, up, value
+from pairs import replicated
+
+from cdc import bootstrap
+from cdc.cli.progress import Silent
+from cdc.config import Config, TableOptions
+from cdc.keys import decode_key
+from cdc.parity import VerifyReport, verify
+from cdc.postgres import embedded
+from cdc.postgres.quarantine import acknowledge
+
+OTHER = "CREATE TABLE other(id INTEGER PRIMARY KEY, v); INSERT INTO other VALUES (1, 'first')"
+WIDE = 1_100  # integers of eight bytes each are more than a page holds
+LIMIT = "limit"
+
+
+def long_text(seed: int, length: int = 3_500) -> str:
+    """A text that no compression makes much shorter."""
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+    return "".join(random.Random(seed).choices(letters, k=length))
+
+
+def begin(folder: Path, dsn: str, *statements: str) -> tuple[apsw.Connection, Config]:
+    app = application(folder / "app.db")
+    for sql in (OTHER, *statements):
+        app.execute(sql).fetchall()
+    return app, make_config(folder, folder / "app.db", dsn)
+
+
+def wide_table(columns: int = WIDE) -> str:
+    return f"CREATE TABLE wide(id INTEGER PRIMARY KEY, {', '.join(f'q{n} INTEGER' for n in range(1, columns))})"
+
+
+def full(key: int, columns: int = WIDE) -> str:
+    return f"INSERT INTO wide VALUES ({key}, {', '.join('6' * (columns - 1))})"
+
+
+async def held(dsn: str) -> dict[str, str]:
+    """The reason by table and the beginning of the key."""
+    rows = await fetch(dsn, "SELECT source_table, key, reason FROM cdc.quarantine")
+    return {f"{r['source_table']} {str(decode_key(r['key'])[0])[:3]}": r["reason"] for r in rows}
+
+
+async def compared(config: Config) -> VerifyReport:
+    return await verify(config, None, False, Silent())
+
+
+# --- the first copy ---------------------------------------------------------------------------------------------------
+
+
+async def test_rows_that_postgres_refuses_stay_out_of_the_first_copy_and_all_others_are_in_it(
+    tmp_path: Path, any_database: str
+) -> None:
+    app, config = begin(
+        tmp_path,
+        any_database,
+        "CREATE TABLE feed(url TEXT PRIMARY KEY NOT NULL, n INTEGER)",
+        "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 700) "
+        "INSERT INTO feed SELECT 'u' || i, i FROM n",
+        wide_table(),
+        "INSERT INTO wide(id, q1) VALUES (1, 7)",
+        full(2),
+    )
+    app.executemany("INSERT INTO feed VALUES (?, 1)", [(f"{n}{long_text(n)}",) for n in (101, 102)])
+    await load(config)
+    assert await held(any_database) == {"feed 101": LIMIT, "feed 102": LIMIT, "wide 2": LIMIT}
+    assert await value(any_database, "SELECT count(*) FROM feed") == 700
+    assert await value(any_database, "SELECT array_agg(id) FROM wide") == [1]
+    assert await value(any_database, "SELECT count(*) FROM other") == 1
+    report = await compared(config)
+    assert (report.result, sum(t.quarantined for t in report.tables)) == ("equal", 3)
+    app.close()
+
+
+async def test_the_plan_names_the_rows_and_the_indexes_that_postgres_may_have_no_room_for(
+    tmp_path: Path, database: str
+) -> None:
+    app, config = begin(
+        tmp_path,
+        database,
+        "CREATE TABLE feed(url TEXT PRIMARY KEY NOT NULL, title TEXT, mail TEXT UNIQUE)",
+        "CREATE INDEX by_title ON feed(title)",
+        wide_table(),
+        "INSERT INTO wide(id, q1) VALUES (1, 7)",
+        full(2),
+    )
+    long = long_text(1)
+    app.executemany("INSERT INTO feed VALUES (?, ?, ?)", [(long, "t", "m"), ("u", long, "n"), ("v", "t", long)])
+    plan = await bootstrap.build_plan(config)
+    found = {(r.table, r.column, r.level, r.rows) for r in plan.risks if r.rows}
+    assert found == {
+        ("feed", "url", "quarantine", 1),
+        ("feed", "mail", "quarantine", 1),
+        ("feed", "", "note", 1),
+        ("wide", "", "quarantine", 1),
+    }
+    assert [r.keys for r in plan.risks if r.table == "wide" and r.rows] == [("2",)]
+    app.close()
+
+
+async def test_a_unique_key_is_made_and_the_row_that_it_has_no_room_for_is_held_with_its_children(
+    tmp_path: Path, any_database: str
+) -> None:
+    app, config = begin(
+        tmp_path,
+        any_database,
+        "CREATE TABLE person(id INTEGER PRIMARY KEY, mail TEXT UNIQUE)",
+        "CREATE TABLE letter(id INTEGER PRIMARY KEY, person INTEGER REFERENCES person(id))",
+        "INSERT INTO letter VALUES (1, 1), (2, 2)",
+    )
+    app.executemany("INSERT INTO person VALUES (?, ?)", [(1, "short"), (2, long_text(1)), (3, None)])
+    await up(config)
+    assert await held(any_database) == {"person 2": LIMIT, "letter 2": "orphan"}
+    assert await value(any_database, "SELECT array_agg(id ORDER BY id) FROM person") == [1, 3]
+    assert await value(any_database, "SELECT count(*) FROM pg_constraint WHERE conname = 'person_mail_key'") == 1
+    app.execute("UPDATE person SET mail = 'shorter' WHERE id = 2")
+    await drain(config)
+    assert await held(any_database) == {}
+    assert (await compared(config)).result == "equal"
+    app.close()
+
+
+async def test_an_index_gives_way_before_a_row(tmp_path: Path, any_database: str) -> None:
+    app, config = begin(
+        tmp_path,
+        any_database,
+        "CREATE TABLE page(id INTEGER PRIMARY KEY, body TEXT, short TEXT)",
+        "CREATE INDEX by_body ON page(body)",
+        "CREATE INDEX by_short ON page(short)",
+    )
+    app.execute("INSERT INTO page VALUES (1, ?, 's')", (long_text(1),))
+    await load(config)
+    assert await held(any_database) == {}
+    assert await value(any_database, "SELECT length(body) FROM page") == 3_500
+    made = await fetch(any_database, "SELECT indexname FROM pg_indexes WHERE tablename = 'page' ORDER BY 1")
+    assert [row[0] for row in made] == ["by_short", "page_pkey"]
+    app.close()
+
+
+async def test_an_orphan_keeps_no_index_from_being_made(tmp_path: Path, any_database: str) -> None:
+    app, config = begin(
+        tmp_path,
+        any_database,
+        "CREATE TABLE tag(name TEXT PRIMARY KEY NOT NULL)",
+        "CREATE TABLE use(id INTEGER PRIMARY KEY, tag TEXT REFERENCES tag(name))",
+    )
+    app.execute("INSERT INTO use VALUES (1, ?)", (long_text(1),))
+    await up(config)
+    assert await held(any_database) == {"use 1": "orphan"}
+    assert await value(any_database, "SELECT count(*) FROM pg_indexes WHERE indexname = 'use_tag_idx'") == 1
+    # The parent has no room either, so its child waits on; once it is short, both arrive.
+    app.execute("INSERT INTO tag VALUES (?)", (long_text(1),))
+    await drain(config)
+    assert {name.split()[0] for name in await held(any_database)} == {"use", "tag"}
+    app.execute("UPDATE tag SET name = 'short'")
+    app.execute("UPDATE use SET tag = 'short'")
+    await drain(config)
+    assert await held(any_database) == {}
+    app.close()
+
+
+# --- the stream and the keys of our own -------------------------------------------------------------------------------
+
+
+async def test_a_long_key_in_the_stream_is_held_listed_acknowledged_and_released(
+    tmp_path: Path, any_database: str
+) -> None:
+    table = "CREATE TABLE feed(url TEXT PRIMARY KEY NOT NULL, n INTEGER)"
+    async with replicated(tmp_path, any_database, OTHER, table) as pair:
+        for length in (2_600, 2_800, 8_300, 10_000):
+            pair.app.execute("INSERT INTO feed VALUES (?, 1)", (long_text(length, length),))
+        await pair.write("UPDATE other SET v = 'next'")
+        assert await pair.rows("SELECT v FROM other") == [("next",)]
+        lengths = "SELECT array_agg(length(key) - 1 ORDER BY length(key)) FROM cdc.quarantine"
+        assert await value(any_database, lengths) == [2_800, 8_300, 10_000]
+        assert await pair.differences() == []
+        identity = await value(any_database, "SELECT source_id FROM cdc.stream")
+        one = await value(any_database, "SELECT key FROM cdc.quarantine ORDER BY length(key) LIMIT 1")
+        connection = await asyncpg.connect(any_database)
+        try:
+            assert await acknowledge(connection, identity, "feed", one, "somebody") == 1
+            assert await acknowledge(connection, identity, None, None, "somebody") == 2
+        finally:
+            await connection.close()
+        await pair.write("UPDATE feed SET url = substr(url, 1, 9), n = 2 WHERE length(url) > 8000")
+        assert await value(any_database, lengths) == [2_800]
+        assert await pair.differences() == []
+
+
+async def test_rows_whose_key_in_postgres_is_long_are_known_by_both_keys(tmp_path: Path, any_database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute("CREATE TABLE t(name TEXT PRIMARY KEY NOT NULL, a TEXT, v TEXT)").fetchall()
+    app.execute("INSERT INTO t VALUES (?, 'short', 'one')", (long_text(1),))
+    await execute(any_database, "CREATE TABLE t (a text PRIMARY KEY, v text)")
+    tables = {"t": TableOptions(target_key=["a"], skip=["name"])}
+    config = make_config(tmp_path, tmp_path / "app.db", any_database, tables=tables)
+    config = msgspec.structs.replace(config, target=msgspec.structs.replace(config.target, adopt=True))
+    await up(config)
+    app.execute("UPDATE t SET a = 'other'")
+    app.execute("INSERT INTO t VALUES (?, 'second', 'two')", (long_text(2),))
+    await drain(config)
+    assert [tuple(r) for r in await fetch(any_database, "SELECT a, v FROM t ORDER BY 1")] == [
+        ("other", "one"),
+        ("second", "two"),
+    ]
+    assert (await compared(config)).result == "equal"
+    app.close()
+
+
+# As an installation of the version before had it: a long key found no room here.
+BEFORE = """
+DROP TABLE cdc.quarantine;
+CREATE TABLE cdc.quarantine (
+    source_id text NOT NULL, source_table text NOT NULL, key text NOT NULL, reason text NOT NULL,
+    column_name text NOT NULL DEFAULT '', detail text NOT NULL, remedy text NOT NULL, waits_table text, waits_for text,
+    first_seen timestamptz NOT NULL DEFAULT now(), last_seen timestamptz NOT NULL DEFAULT now(),
+    acknowledged_at timestamptz, acknowledged_by text, PRIMARY KEY (source_id, source_table, key)
+);
+CREATE INDEX quarantine_waits ON cdc.quarantine (source_id, waits_table, waits_for) WHERE waits_table IS NOT NULL;
+INSERT INTO cdc.quarantine (source_id, source_table, key, reason, detail, remedy, waits_table, waits_for)
+    SELECT source_id, 'child', 'i1', 'orphan', 'd', 'r', '"public"."feed"("url")', 'mother' FROM cdc.stream;
+DROP TABLE cdc.crosswalk;
+CREATE TABLE cdc.crosswalk (
+    source_id text NOT NULL, source_table text NOT NULL, source_key text COLLATE "C" NOT NULL,
+    target_key text[] COLLATE "C" NOT NULL, PRIMARY KEY (source_id, source_table, source_key),
+    UNIQUE (source_id, source_table, target_key)
+);
+INSERT INTO cdc.crosswalk SELECT source_id, 't', 'i1', '{a,b}' FROM cdc.stream;
+"""
+
+
+async def test_an_installation_of_the_version_before_goes_on_and_knows_what_it_held(
+    tmp_path: Path, any_database: str
+) -> None:
+    tables = (
+        "CREATE TABLE feed(url TEXT PRIMARY KEY NOT NULL)",
+        "CREATE TABLE child(id INTEGER PRIMARY KEY, url TEXT REFERENCES feed(url))",
+    )
+    async with replicated(tmp_path, any_database, *tables) as pair:
+        await pair.write("INSERT INTO child VALUES (1, 'mother')")
+        await pair.replica.close()
+        await execute(any_database, BEFORE)
+        pair.app.execute("INSERT INTO feed VALUES (?)", (long_text(1),))
+        await pair.write("INSERT INTO feed VALUES ('mother')")
+        assert await pair.rows("SELECT id, url FROM child") == [(1, "mother")]
+        assert list(await held(any_database)) == [f"feed {long_text(1)[:3]}"]
+        digests = "SELECT source_digest = sha256('i1') AND target_digest = sha256('{a,b}') FROM cdc.crosswalk"
+        assert await value(any_database, digests)
+
+
+# --- many tables ------------------------------------------------------------------------------------------------------
+
+
+async def test_tables_that_need_more_locks_than_the_server_has_are_made_loaded_and_compared(tmp_path: Path) -> None:
+    settings = {"max_connections": "10", "max_worker_processes": "0", "max_wal_senders": "0", "fsync": "off"}
+    with embedded.start(tmp_path / "postgres", settings=settings) as server:
+        app, config = begin(tmp_path, server.dsn)
+        with app:
+            for n in range(400):
+                app.execute(
+                    f"CREATE TABLE t{n}(id INTEGER PRIMARY KEY, v TEXT, up INTEGER REFERENCES t{max(0, n - 1)}(id))"
+                )
+                app.execute(f"CREATE INDEX i{n} ON t{n}(v)")
+                app.execute(f"INSERT INTO t{n} VALUES (1, 'one', NULL), (2, 'two', 1), (3, 'orphan', 99)")
+        await load(config)
+        assert await value(server.dsn, "SELECT count(*) FROM pg_constraint WHERE contype = 'f'") == 400
+        assert await value(server.dsn, "SELECT count(*) FROM cdc.quarantine") == 400
+        report = await compared(config)
+        assert (report.result, len(report.tables)) == ("equal", 401)
+        app.close()
