@@ -6,7 +6,7 @@ rest. Rows that Postgres cannot hold, and orphans, go to quarantine on the way.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ from cdc.convert import Converted, TableConverter, compile_converter
 from cdc.errors import TargetError, TargetNotEmpty
 from cdc.faults import crash_point
 from cdc.keys import encode_key
-from cdc.model import KeyValues, Progress, Rejection, TableMap, TargetTable
+from cdc.model import KeyValues, Progress, Rejection, Row, TableMap, TargetTable
 from cdc.postgres import ddl, orphans, position, schema, sequences
 from cdc.postgres.admission import hold_refused
 from cdc.postgres.catalogue import read_tables
@@ -80,7 +80,11 @@ async def load(config: Config, progress: Progress) -> LoadReport:
         if state.position is not None:
             return LoadReport(skipped=tuple(t.name for t in copy.schema.tables))
         maps = await mapped_for(connection, config, copy, copy.source_id)
-        return await _Load(connection, copy.source_id, snapshot, maps, progress, config.state.dir).run(config, copy)
+        run = _Load(connection, copy.source_id, snapshot, maps, progress, config.state.dir)
+        try:
+            return await run.run(config, copy)
+        finally:
+            run.close()
 
 
 class _Load:
@@ -103,6 +107,8 @@ class _Load:
         self._quarantine = Quarantine(connection, source_id)
         self._altered: dict[str, dict[str, int]] = {}
         self._state = state
+        # Opened once: each time, SQLite reads the whole schema, which takes long where there are thousands of tables.
+        self._copied = open_copy(snapshot.database)
 
     async def run(self, config: Config, copy: Copy) -> LoadReport:
         """Rows of every table that lacks them, then indexes and constraints, then the position."""
@@ -132,6 +138,10 @@ class _Load:
         crash_point("load.after_position")
         return LoadReport(loaded, held, tuple(done), tuple(m.source.name for m in later), self._altered)
 
+    def close(self) -> None:
+        """Close the snapshot."""
+        self._copied.close()
+
     async def _table(self, mapped: TableMap, targets: dict[str, TargetTable]) -> int:
         target = targets.get(mapped.target)
         if target is None:
@@ -151,7 +161,8 @@ class _Load:
     async def _fill(self, mapped: TableMap, target: TargetTable, converter: TableConverter, copy: "_Copy") -> int:
         name = mapped.source.name
         self._progress.start(name, self._snapshot.manifest.tables.get(name))
-        feed = _Feed(self._snapshot.database, mapped, converter, self._progress)
+        chunks = rows.chunks(self._copied, mapped, CHUNK_ROWS, CHUNK_BYTES)
+        feed = _Feed(chunks, converter, self._progress)
         try:
             with translated(f"loading {mapped.target}"):
                 async with self._connection.transaction():
@@ -271,9 +282,8 @@ class _Feed:
 
     _MOST_HELD: Final = 10_000
 
-    def __init__(self, database: Path, mapped: TableMap, converter: TableConverter, progress: Progress) -> None:
-        self._connection = open_copy(database)
-        self._chunks = rows.chunks(self._connection, mapped, CHUNK_ROWS, CHUNK_BYTES)
+    def __init__(self, chunks: Generator[list[Row], None, None], converter: TableConverter, progress: Progress) -> None:
+        self._chunks = chunks
         self._converter = converter
         self._progress = progress
         self._held: list[tuple[KeyValues, Rejection]] = []
@@ -303,5 +313,5 @@ class _Feed:
         return [Held(encode_key(key), why) for key, why in held]
 
     def close(self) -> None:
-        """Close the snapshot."""
-        self._connection.close()
+        """End the reading, wherever it is."""
+        self._chunks.close()

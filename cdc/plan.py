@@ -3,6 +3,7 @@
 A pure function over facts; nothing is read and nothing is printed here.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from cdc.errors import ExitCode
 from cdc.mapping import ColumnProfile, TableProfile
 from cdc.model import ColumnMap, LeftOut, Reading, SourceSchema, TableMap
-from cdc.postgres.script import Made, Note, Script
+from cdc.postgres.script import Made, Note, Script, Statement
 from cdc.postgres.views import Views
 from cdc.risks import Risk, risks
 from cdc.type_names import column_of_type
@@ -121,8 +122,11 @@ def make_plan(
         *looked,
         *(risk for m in maps for risk in risks(m.source, m, known.get(m.source.name))),
     ]
+    after_load: defaultdict[str, list[Statement]] = defaultdict(list)
+    for statement in script.after_load:
+        after_load[statement.table].append(statement)
     return Plan(
-        tables=tuple(_table(m, script, known.get(m.source.name)) for m in maps),
+        tables=tuple(_table(m, after_load[m.target], known.get(m.source.name)) for m in maps),
         views=tuple(view.name for view in views.made),
         left_out=tuple(sorted((*schema.left_out, *views.left_out), key=lambda left: left.name)),
         notes=script.notes,
@@ -135,7 +139,7 @@ def _worst_first(found: Iterable[Risk]) -> list[Risk]:
     return sorted(found, key=lambda risk: order.index(risk.level))
 
 
-def _table(mapped: TableMap, script: Script, profile: TableProfile | None) -> TablePlan:
+def _table(mapped: TableMap, after_load: Sequence[Statement], profile: TableProfile | None) -> TablePlan:
     made = (Made.CONSTRAINT, Made.INDEX, Made.FOREIGN_KEY)
     return TablePlan(
         source=mapped.source.name,
@@ -144,9 +148,7 @@ def _table(mapped: TableMap, script: Script, profile: TableProfile | None) -> Ta
         key=mapped.key,
         key_kind=mapped.source.key.kind.value,
         columns=tuple(_columns(mapped, profile)),
-        creates=tuple(
-            (s.kind.value, s.object) for s in script.after_load if s.table == mapped.target and s.kind in made
-        ),
+        creates=tuple((s.kind.value, s.object) for s in after_load if s.kind in made),
         rows=profile.rows if profile else None,
         way_back=way_back(mapped),
     )

@@ -6,7 +6,7 @@ untouched.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
 from typing import Final, cast
@@ -84,7 +84,7 @@ def chunks(
     table: TableMap,
     rows_per_chunk: int,
     bytes_per_chunk: int,
-) -> Iterator[list[Row]]:
+) -> Generator[list[Row], None, None]:
     """The whole table in key order as lists of at most `rows_per_chunk` rows and about `bytes_per_chunk` bytes.
 
     One query runs from the first chunk to the last, so all chunks belong to one state of the file. A chunk has at
