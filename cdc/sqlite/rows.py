@@ -21,6 +21,8 @@ from cdc.sqlite.functions import FAILURES, provide, why
 SLICE_ROWS: Final = 64
 # One row in so many is measured; measuring each would cost a tenth of the time that reading takes.
 _MEASURED_OF: Final = 16
+# An expression of SQLite may be a thousand levels deep, and each column adds one.
+_FLAGS: Final = 500
 
 Binding = int | float | str | bytes | None
 Bindings = Sequence[Binding]
@@ -261,13 +263,24 @@ def exact(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> Iterator[
         names = [f"c{n}" for n in range(len(conn.execute(sql, bindings).get_description()))]
     except apsw.ExecutionCompleteError:
         return  # outside a transaction the rows may have gone since they were read
-    picked = ", ".join(f"typeof({n}), CASE typeof({n}) WHEN 'text' THEN CAST({n} AS BLOB) ELSE {n} END" for n in names)
+    texts, whole = _which_are_text(names), len(names)
+    picked = ", ".join([*(f"CASE typeof({n}) WHEN 'text' THEN CAST({n} AS BLOB) ELSE {n} END" for n in names), *texts])
     for row in conn.execute(f"WITH q({', '.join(names)}) AS ({sql}) SELECT {picked} FROM q", bindings):
-        yield tuple(_decoded(kind, value, encoding) for kind, value in zip(row[::2], row[1::2], strict=True))
+        flags = "".join(cast("tuple[str, ...]", row[whole:]))
+        yield tuple(_decoded(flag == "1", value, encoding) for flag, value in zip(flags, row[:whole], strict=True))
 
 
-def _decoded(kind: object, value: object, encoding: str) -> Value:
-    if kind != "text" or not isinstance(value, bytes):
+def _which_are_text(names: Sequence[str]) -> Iterator[str]:
+    """SQL for strings of a 1 for each column that holds a text, a 0 for others.
+
+    A column of its own for each would make more than the 2,000 that SQLite has in a result.
+    """
+    for place in range(0, len(names), _FLAGS):
+        yield " || ".join(f"(typeof({name}) = 'text')" for name in names[place : place + _FLAGS])
+
+
+def _decoded(text: bool, value: object, encoding: str) -> Value:
+    if not text or not isinstance(value, bytes):
         return cast("Value", value)
     try:
         return value.decode(encoding)
