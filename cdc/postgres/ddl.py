@@ -50,9 +50,11 @@ def _after_load(maps: Sequence[TableMap], names: Names) -> Iterator[Statement | 
     found = list(links(maps))
     keys = [link for link in found if isinstance(link, Link)]
     made = [m for m in maps if not m.adopted]
+    referenced: dict[int, set[frozenset[str]]] = {id(m): set() for m in maps}
+    for key in keys:
+        referenced[id(key.parent)].add(frozenset(key.parent_columns))
     for mapped in made:
-        referenced = {frozenset(k.parent_columns) for k in keys if k.parent is mapped}
-        yield from uniques(mapped, names, referenced)
+        yield from uniques(mapped, names, referenced[id(mapped)])
     for mapped in made:
         yield from indexes(mapped, names)
     for key in keys:
