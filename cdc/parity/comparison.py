@@ -36,6 +36,8 @@ class Comparison:
         self.name = mapped.source.name
         self.reads = mapped.source.reads
         self.unknown = False  # an entry said that anything in the table may have changed
+        self.failed: str | None = None  # why it could not be compared
+        self._ends_early = False
 
     def note(self, entries: Iterable[Logged]) -> None:
         """Keys of this table that were logged after the position are in flight."""
@@ -54,9 +56,9 @@ class Comparison:
 
     async def run(self, advance: Callable[[int], None]) -> None:
         """Compare all rows; findings about keys in flight are there too, and are for the caller to withdraw."""
-        self.unknown = False
+        self.unknown, self.failed = False, None
         self._scratch.forget(self.name)
-        sums, theirs = await asyncio.gather(self._sums(advance), self._target.sums())
+        sums, theirs = await self._both_sums(advance)
         doubtful = [b for b in sums.keys() | theirs.keys() if sums.get(b) != theirs.get(b)]
         self._rows = sum(found.rows for found in sums.values())
         if doubtful:
@@ -83,11 +85,23 @@ class Comparison:
             pending=pending,
             quarantined=self._quarantined,
             samples={k: self._scratch.samples(self.name, k, SAMPLE_KEYS) for k in kinds if counts[k]},
-            problem="everything in it was changing" if self.unknown else None,
+            problem="everything in it was changing" if self.unknown else self.failed,
             **counts,
         )
 
     # --- the two passes ---
+
+    async def _both_sums(self, advance: Callable[[int], None]) -> tuple[dict[int, Sum], dict[int, Sum]]:
+        self._ends_early = False
+        ours = asyncio.ensure_future(self._sums(advance))
+        try:
+            theirs = await self._target.sums()
+        except BaseException:
+            # It reads in a thread, and the file must not be closed under it.
+            self._ends_early = True
+            await asyncio.wait([ours])
+            raise
+        return await ours, theirs
 
     async def _sums(self, advance: Callable[[int], None]) -> dict[int, Sum]:
         counts: defaultdict[int, int] = defaultdict(int)
@@ -127,7 +141,7 @@ class Comparison:
             page = await asyncio.to_thread(self._reader.page, self._mapped, place)
             await asyncio.to_thread(work, page.rows)
             advance(len(page.rows))
-            if page.end is None:
+            if page.end is None or self._ends_early:
                 return
             place = page.end
 

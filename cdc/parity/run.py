@@ -24,6 +24,7 @@ from cdc.parity.report import TableReport, VerifyReport
 from cdc.postgres import catalogue, pending, position, quarantine, verification
 from cdc.postgres.canon import TargetRows, letting_go, snapshot
 from cdc.postgres.connection import Connection
+from cdc.postgres.refusals import is_refusal
 from cdc.postgres.target import connected
 from cdc.postgres.verification import Verification
 from cdc.retry import retrying
@@ -200,8 +201,14 @@ class _Run:
 
     async def _run_table(self, comparison: Comparison, progress: Progress) -> None:
         progress.start(f"comparing {comparison.name}", None)
-        async with letting_go(self._connection):
-            await comparison.run(progress.advance)
+        try:
+            async with letting_go(self._connection):
+                await comparison.run(progress.advance)
+        except TargetError as error:
+            # One value that the server cannot write as text is no reason to leave the other tables alone.
+            if not is_refusal(error):
+                raise
+            comparison.failed = error.message
         progress.finish()
 
     async def _catch_up(self, passed: int) -> int:

@@ -59,8 +59,11 @@ async def letting_go(connection: Connection) -> AsyncIterator[None]:
     locks of everybody: fewer than a comparison of 2,000 tables takes.
     """
     await connection.execute("SAVEPOINT cdc_read")
-    yield
-    await connection.execute("ROLLBACK TO SAVEPOINT cdc_read; RELEASE SAVEPOINT cdc_read")
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK TO SAVEPOINT cdc_read; RELEASE SAVEPOINT cdc_read")
 
 
 async def total(connection: Connection, schema: str, relation: str, columns: Sequence[TargetColumn]) -> Sum:

@@ -15,6 +15,7 @@ from cdc.postgres.connection import Connection
 
 REFUSED: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 
+_TOO_LARGE: Final = "invalid memory alloc request size"
 _CONSTRAINT_REMEDY: Final = "correct the row in SQLite, or the constraint in Postgres, then `cdc quarantine retry`"
 _LIMIT_REMEDY: Final = "make the row shorter in SQLite"
 _REMEDIES: Final = {
@@ -25,16 +26,22 @@ _REMEDIES: Final = {
 }
 
 
-def is_refusal(error: BaseException | None) -> bool:
+def is_refusal(error: BaseException) -> bool:
     """Whether Postgres refused a row, not the work as such; also for errors of ours that came of such a one."""
-    return isinstance(error, REFUSED) or isinstance(getattr(error, "__cause__", None), REFUSED)
+    cause = error if isinstance(error, asyncpg.PostgresError) else error.__cause__
+    return isinstance(cause, REFUSED) or _is_too_large(cause)
+
+
+def _is_too_large(cause: BaseException | None) -> bool:
+    """Whether one value or row was more than a server can have in one piece: it calls that an internal error."""
+    return isinstance(cause, asyncpg.InternalServerError) and str(cause).startswith(_TOO_LARGE)
 
 
 def why_refused(error: BaseException) -> Rejection:
     """Reason and remedy for the quarantine, from the driver's error or one of ours that came of it."""
     cause = error if isinstance(error, asyncpg.PostgresError) else error.__cause__
     words = " ".join(str(cause.args[0]).split()) if cause and cause.args else str(error)
-    if not isinstance(cause, asyncpg.ProgramLimitExceededError):
+    if not (isinstance(cause, asyncpg.ProgramLimitExceededError) or _is_too_large(cause)):
         return Rejection("", Reason.CONSTRAINT, words, _CONSTRAINT_REMEDY)
     remedy = next((said for begins, said in _REMEDIES.items() if words.startswith(begins)), _LIMIT_REMEDY)
     return Rejection("", Reason.LIMIT, words, remedy)
@@ -55,7 +62,7 @@ async def send_accepted(
     try:
         async with conn.transaction():
             await send(rows)
-    except (TargetError, *REFUSED) as error:
+    except (TargetError, asyncpg.InternalServerError, *REFUSED) as error:
         if not is_refusal(error):
             raise
         if len(rows) == 1:
