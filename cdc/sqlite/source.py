@@ -15,11 +15,12 @@ import apsw
 from cdc.config import Config
 from cdc.faults import stall_point
 from cdc.model import KeyValues, Position, Round, Row, SourceSchema, TableMap, TableRows
-from cdc.sqlite import changelog, triggers
+from cdc.sqlite import changelog, own_tables, triggers
 from cdc.sqlite.catalogue import read_schema
 from cdc.sqlite.changelog import Budget, Changelog, FileIdentity
 from cdc.sqlite.connection import journal_mode, open_source, read_transaction, translated
 from cdc.sqlite.dependents import Dependents
+from cdc.sqlite.own_tables import Continuing
 from cdc.sqlite.rows import Cursor
 from cdc.sqlite.triggers import Capture, Signature
 
@@ -29,7 +30,11 @@ FEW_ENTRIES = 100  # read in less time than it takes to change to another thread
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the file held in one snapshot: schema, capture (None when it carries none), and what is wrong with it."""
+    """What the file held in one snapshot: schema, capture (None when it carries none), and what is wrong with it.
+
+    `newest` is None when no entry is there. `remains` says that something of capture is there, `renumbered` that rows
+    may have other rowids than were captured, `inode` which file it is in its file system.
+    """
 
     schema: SourceSchema
     capture: Capture | None
@@ -38,6 +43,9 @@ class Look:
     journal_mode: str
     newest: Position | None
     oldest_seq: int
+    remains: bool = False
+    renumbered: bool = False
+    inode: str = ""
 
     def without(self, names: Container[str]) -> "Look":
         """The same, as if the file did not have the tables of these names."""
@@ -60,10 +68,10 @@ def look(config: Config) -> Look:
     with opened(config) as connection, translated(f"SQLite file {config.source.path}"):
         mode = journal_mode(connection)
         with read_transaction(connection):
-            return _look(connection, read_schema(connection, config), mode)
+            return _look(connection, read_schema(connection, config), mode, config.source.path)
 
 
-def _look(connection: apsw.Connection, schema: SourceSchema, mode: str) -> Look:
+def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, path: Path) -> Look:
     capture = triggers.read_capture(connection, schema.tables)
     return Look(
         schema=schema,
@@ -73,27 +81,36 @@ def _look(connection: apsw.Connection, schema: SourceSchema, mode: str) -> Look:
         journal_mode=mode,
         newest=changelog.newest(connection) if capture else None,
         oldest_seq=_oldest(connection) if capture else 0,
+        remains=triggers.has_remains(connection),
+        renumbered=capture is not None and not own_tables.is_marked(connection),
+        inode=str(FileIdentity.of(path).inode),
     )
 
 
-def install(config: Config, judged: Look | None = None) -> Look:
+def relieve(config: Config) -> int:
+    """Take triggers of ours out that make each write of the application fail; returns how many."""
+    with opened(config) as connection:
+        return triggers.relieve(connection)
+
+
+def install(config: Config, judged: Look | None = None, continuing: Continuing | None = None) -> Look:
     """Make capture whole for all wanted tables; returns what the file held at that very moment.
 
-    With `judged`, raises `CaptureLost` instead when the schema is no longer what was judged then.
+    Where capture was lost it goes on as `continuing` says, or begins anew. With `judged`, raises `CaptureLost` instead
+    when the schema is no longer what was judged then.
     """
     with opened(config) as connection:
         mode = journal_mode(connection)
         with read_transaction(connection):
             _require_same(triggers.signature(connection), judged)
             schema = read_schema(connection, config)
-            # Asked before a look, which refuses the emptied changelog that is mended here.
             if triggers.is_whole(connection, schema.tables):
-                return _look(connection, schema, mode)
+                return _look(connection, schema, mode, config.source.path)
         with triggers.installing(connection):
             _require_same(triggers.signature(connection), judged)
             schema = read_schema(connection, config)
-            triggers.make_whole(connection, schema.tables)
-            return _look(connection, schema, mode)
+            triggers.make_whole(connection, schema.tables, continuing)
+            return _look(connection, schema, mode, config.source.path)
 
 
 def _require_same(found: Signature, judged: Look | None) -> None:
@@ -130,15 +147,19 @@ def _oldest(connection: apsw.Connection) -> int:
 
 
 class Source:
-    """Reads changes of one file under a known capture. Every read checks first that the file still is that file."""
+    """Reads changes of one file under a known capture. Every read checks first that the file still is that file.
 
-    def __init__(self, config: Config, known: Look, maps: Mapping[str, TableMap]) -> None:
+    `at` is a position in it: the newest one that was read is looked for in each read that follows.
+    """
+
+    def __init__(self, config: Config, known: Look, maps: Mapping[str, TableMap], at: Position) -> None:
         if known.capture is None:
             raise ValueError("a source without capture cannot be read")
         self._config = config
         self._known = known
         self._capture = known.capture
         self._maps = maps
+        self._at = at
         self._open: tuple[apsw.Connection, Changelog] | None = None
         entries = config.replicate.round_entries if self.wal else config.replicate.round_entries_journal
         self._budget = Budget(entries, config.replicate.round_bytes)
@@ -154,6 +175,11 @@ class Source:
         return self._known.journal_mode == WAL
 
     @property
+    def inode(self) -> str:
+        """Which file it is in its file system."""
+        return self._known.inode
+
+    @property
     def path(self) -> Path:
         """The application's file."""
         return self._config.source.path
@@ -167,7 +193,7 @@ class Source:
 
     async def check(self) -> None:
         """Refuse a file whose capture is not as it was, even where nothing was logged that would be read."""
-        await asyncio.to_thread(lambda: self._changelog().check())
+        await asyncio.to_thread(lambda: self._changelog().check(self._at))
 
     async def read(self, after: Position) -> Round:
         """The next round after the position.
@@ -176,8 +202,11 @@ class Source:
         file is in rollback-journal mode.
         """
         if self.wal and self._open is not None and self._open[1].ahead(after) <= FEW_ENTRIES:
-            return self._open[1].read(after, self._budget)
-        return await asyncio.to_thread(self._read, after)
+            found = self._open[1].read(after, self._budget)
+        else:
+            found = await asyncio.to_thread(self._read, after)
+        self._at = found.position
+        return found
 
     async def read_keys(self, keys: Mapping[str, Sequence[KeyValues]], at: Position) -> tuple[TableRows, ...]:
         """The rows of some keys at exactly a position; nothing when the file has moved on since."""
@@ -185,7 +214,7 @@ class Source:
 
     async def read_page(self, name: str, at: Cursor | None) -> tuple[list[Row], Cursor | None]:
         """A page of a whole table, see `Changelog.read_page`."""
-        return await asyncio.to_thread(lambda: self._changelog().read_page(name, at, self._budget))
+        return await asyncio.to_thread(lambda: self._changelog().read_page(name, at, self._at, self._budget))
 
     async def hold(self) -> None:
         """Let every read that follows be of one snapshot, until `let_go`; see `Changelog.hold`."""
@@ -198,7 +227,7 @@ class Source:
 
     async def high_water(self) -> dict[str, int]:
         """The largest integer key that each table ever had, see `cdc.sqlite.high_water`."""
-        return await asyncio.to_thread(lambda: self._changelog().high_water())
+        return await asyncio.to_thread(lambda: self._changelog().high_water(self._at))
 
     async def prune(self, below: int, applied: Position) -> int:
         """Delete entries older than `below` in small steps, leaving the application room between them.
