@@ -50,6 +50,8 @@ def judge(look: Look, found: Standing, known: Known, boot: str) -> str:
         return _judge_without_entries(look, known)
     if last in found.there:
         return "" if found.unbroken else "entries were deleted from the changelog before they were applied"
+    if found.oldest == 1 and not found.begun and _is_same_file(look, known):
+        return "the changelog was emptied, and written to since"  # it begins with an entry of ours, or is pruned
     if found.begun and found.oldest == last.seq + 1:
         return "the changelog had to be begun anew"
     if found.oldest > last.seq:

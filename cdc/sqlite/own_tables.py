@@ -16,6 +16,7 @@ from cdc.sqlite.trigger_text import changelog_sql, mark_sql, state_sql, tables_s
 FORMAT: Final = 1
 MARK: Final = "_cdc_mark"
 MARKED_ROWID: Final = 1 << 40  # no row that is numbered anew gets it
+_IS_MARKED: Final = f"SELECT EXISTS (SELECT 1 FROM {MARK} WHERE rowid = {MARKED_ROWID})"
 # Whatever else it may say would bend keys, or drop entries under the application's OR IGNORE.
 _CHANGELOG: Final = re.compile(r"""CREATE TABLE ["']?_cdc_changelog["']?\s*\(seq INTEGER PRIMARY KEY(?:, \w+)*\)""")
 # What triggers of capture enter into the changelog, as they are written.
@@ -54,9 +55,10 @@ def has_state(connection: apsw.Connection) -> bool:
 
 def is_marked(connection: apsw.Connection) -> bool:
     """Whether the rows of the file have the rowids that they had when the mark was set."""
-    if MARK not in _tables(connection):
-        return False
-    return bool(connection.execute(f"SELECT EXISTS (SELECT 1 FROM {MARK} WHERE rowid = {MARKED_ROWID})").get)
+    try:
+        return bool(connection.execute(_IS_MARKED).get)
+    except apsw.SQLError:
+        return False  # there is no such table
 
 
 def takes(connection: apsw.Connection, trigger_texts: list[str]) -> bool:

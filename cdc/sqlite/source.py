@@ -90,6 +90,9 @@ def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, path: Pa
 def relieve(config: Config) -> int:
     """Take triggers of ours out that make each write of the application fail; returns how many."""
     with opened(config) as connection:
+        with read_transaction(connection):
+            if not triggers.makes_writes_fail(connection):
+                return 0
         return triggers.relieve(connection)
 
 

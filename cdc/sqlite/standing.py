@@ -1,7 +1,7 @@
 """How the changelog in the file stands to positions that Postgres remembers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import apsw
@@ -43,7 +43,7 @@ def read(config: Config, last: Position, earlier: Sequence[Position]) -> Standin
             return NOTHING  # dropped at this moment
         if last not in found.there or found.newest is None:
             return found
-        return found if _is_unbroken(connection, last.seq, found.newest) else _broken(found)
+        return found if _is_unbroken(connection, last.seq, found.newest) else replace(found, unbroken=False)
 
 
 def _read(connection: apsw.Connection, last: Position, earlier: Sequence[Position]) -> Standing:
@@ -62,10 +62,7 @@ def _is_unbroken(connection: apsw.Connection, after: int, newest: int) -> bool:
     for lower in range(after, newest, COUNTED_ENTRIES):
         upper = min(newest, lower + COUNTED_ENTRIES)
         counted = "SELECT count(*) FROM _cdc_changelog WHERE seq > ? AND seq <= ?"
-        if connection.execute(counted, (lower, upper)).get != upper - lower:
-            return False
+        with read_transaction(connection):
+            if connection.execute(counted, (lower, upper)).get != upper - lower:
+                return False
     return True
-
-
-def _broken(found: Standing) -> Standing:
-    return Standing(found.oldest, found.newest, found.begun, found.there, found.taken, unbroken=False)

@@ -218,8 +218,6 @@ def relieve(connection: apsw.Connection) -> int:
 
     Something of capture stays in the file, so that it is known again as the one that was captured.
     """
-    if not makes_writes_fail(connection):
-        return 0
     with translated("taking triggers out that make writes fail"), _write_transaction(connection):
         if not makes_writes_fail(connection):
             return 0
@@ -389,10 +387,12 @@ def _known_ids(connection: apsw.Connection) -> dict[tuple[str, str, str], int]:
 
 def _next_id(connection: apsw.Connection, missing: Sequence[str]) -> int:
     """An id never used before; the changelog's own entries tell only where the recorded tables were lost."""
-    name = "_cdc_table" if "_cdc_table" not in missing else "_cdc_changelog"
-    if name in missing:
-        return 1
-    return next((int(str(row[0] or 0)) for row in connection.execute(f"SELECT max(tid) FROM {name}")), 0) + 1
+    for name in ("_cdc_table", "_cdc_changelog"):
+        if name not in missing:
+            largest = connection.execute(f"SELECT max(tid) FROM {name}").get
+            if largest is not None:
+                return int(largest) + 1
+    return 1
 
 
 def require_capture(connection: apsw.Connection, tables: Sequence[Table]) -> Capture:
