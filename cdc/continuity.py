@@ -98,13 +98,13 @@ def no_capture(path: Path) -> SourceChanged:
 
 
 class Continuity:
-    """Judges and mends one source over one connection, which must hold its lock; `tell` records each step."""
+    """Judges and mends one source over one connection, which must hold its lock; `audit` records each step."""
 
-    def __init__(self, config: Config, connection: Connection, source_id: str, tell: Tell) -> None:
+    def __init__(self, config: Config, connection: Connection, source_id: str, audit: Tell) -> None:
         self._config = config
         self._connection = connection
         self._source_id = source_id
-        self._tell = tell
+        self._audit = audit
 
     async def ensure(self, look: Look, last: Position) -> Look:
         """The file as it is once its changelog goes on from the position; raises `SourceChanged` when it does not."""
@@ -116,7 +116,7 @@ class Continuity:
 
     async def _compare(self, look: Look, last: Position, reason: str) -> Look:
         """Have every table compared and go on from the newest entry; can be given again wherever it was cut short."""
-        await self._tell("compare after a gap", why=reason)
+        await self._audit("compare after a gap", why=reason)
         tables = [table.name for table in look.schema.tables]
         await position.request_resync(self._connection, self._source_id, tables)
         crash_point("continue.before_capture")
