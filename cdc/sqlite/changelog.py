@@ -174,6 +174,7 @@ class Changelog:
         self._reads: dict[int, rows.Query] = {}  # made when a table has its first change: most of many never do
         self._dependents = Dependents(self._maps)
         provide(connection, self._maps.values())
+        self._same: tuple[Row, Position] | None = None  # an entry known to be the one at a position
         self._bytes_per_entry = 1.0
         self._page_rows = FIRST_PAGE_ROWS
 
@@ -192,9 +193,15 @@ class Changelog:
                 entry = None  # the file was overwritten: the read that follows finds out by what
         if entry is None:
             return -1
+        if (entry, after) == self._same:
+            return 0
         latest = _position(entry)
-        # A file overwritten by a copy that went its own way by as many changes has an entry of that number too.
-        return -1 if latest.seq == after.seq and latest != after else latest.seq - after.seq
+        if latest.seq != after.seq:
+            return latest.seq - after.seq
+        if latest != after:
+            return -1  # overwritten by a copy that went its own way by as many changes
+        self._same = entry, after
+        return 0
 
     def check(self, after: Position) -> None:
         """Refuse a file or a trigger set that is not the known one: triggers can go and leave the version as it was."""
