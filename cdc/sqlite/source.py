@@ -88,8 +88,12 @@ def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, path: Pa
 
 
 def relieve(config: Config) -> int:
-    """Take triggers of ours out that make each write of the application fail; returns how many."""
+    """Take triggers of ours out that make each write of the application fail; returns how many.
+
+    Leaves the file as the application's last connection would: it may be about to be moved away.
+    """
     with opened(config) as connection:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         with read_transaction(connection):
             if not triggers.makes_writes_fail(connection):
                 return 0

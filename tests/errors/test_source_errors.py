@@ -305,15 +305,13 @@ def test_a_postgres_that_is_behind(site: Site) -> None:
     site.followed()
     site.sql("DELETE FROM _cdc_changelog WHERE seq < (SELECT max(seq) FROM _cdc_changelog)")
     site.target_sql("UPDATE cdc.stream SET seq = 1")
-    refused(
-        site,
-        ["run", "--until-idle"],
+    behind = (
         "Postgres is behind: it has the changes up to number {seq}, and the changelog of {path} begins with number "
         "{oldest}, for what came before was applied: Postgres was restored from an older backup, or is another "
-        "database",
-        ExitCode.CRITICAL,
-        changes=("rows of cdc.stream",),
+        "database"
     )
+    refused(site, ["run", "--until-idle"], behind, ExitCode.CRITICAL, changes=("rows of cdc.stream",))
+    refused(site, ["verify"], behind, ExitCode.CRITICAL)
 
 
 def test_an_emptied_changelog_in_another_file(site: Site) -> None:
