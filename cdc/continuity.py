@@ -56,8 +56,8 @@ def judge(look: Look, found: Standing, known: Known, boot: str) -> str:
         return "the changelog had to be begun anew"
     if found.oldest > last.seq:
         raise changelog.target_behind(known.path, last.seq, found.oldest)
-    if _was_power_cut(look, found, known, boot):
-        return "the machine was started anew, and SQLite lost its last commits"
+    if _lost_its_end(look, found, known, boot):
+        return "SQLite lost its last commits, in a power cut for instance"
     if found.taken:
         raise changelog.went_its_own_way(known.path, last.seq)
     raise changelog.entry_lost(known.path, last.seq)
@@ -73,16 +73,20 @@ def _judge_without_entries(look: Look, known: Known) -> str:
 
 
 def _is_same_file(look: Look, known: Known) -> bool:
-    return bool(known.seen) and look.inode == known.seen[0].inode
+    return bool(known.seen) and look.traces.inode == known.seen[0].traces.inode
 
 
-def _was_power_cut(look: Look, found: Standing, known: Known, boot: str) -> bool:
-    """Whether the file is the one that was followed, without what it was given last before the machine went down.
+def _lost_its_end(look: Look, found: Standing, known: Known, boot: str) -> bool:
+    """Whether the file is the one that was followed, without what it was given last.
 
-    An older state that somebody put in its place looks the same, but lacks more than a power cut can take, or came
-    without one.
+    An older state that somebody put in its place looks the same to SQLite, but lacks more than a power cut can take, or
+    came while the machine ran on and left other traces.
     """
-    if not (boot and known.seen and known.seen[0].boot and known.seen[0].boot != boot and _is_same_file(look, known)):
+    if not _is_same_file(look, known):
+        return False
+    last_seen = known.seen[0]
+    started_anew = bool(boot and last_seen.boot and boot != last_seen.boot)
+    if not started_anew and not look.traces.lost_its_end_since(last_seen.traces):
         return False
     kept = [seen for seen in known.seen if seen.position in found.there]
     lost = [seen for seen in known.seen if seen.position not in found.there]

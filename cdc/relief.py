@@ -20,9 +20,9 @@ from cdc.sqlite.watch import Watch
 LOOK_SECONDS: Final = 0.25  # how long writes fail at most while no session looks
 
 
-async def relieve(config: Config) -> None:
-    """Take our triggers out of the file if they make the application's writes fail."""
-    if triggers := await asyncio.to_thread(sqlite.relieve, config):
+async def relieve(config: Config, *, as_last: bool = False) -> None:
+    """Take our triggers out of the file if they make the application's writes fail; see `cdc.sqlite.source.relieve`."""
+    if triggers := await asyncio.to_thread(lambda: sqlite.relieve(config, as_last=as_last)):
         logger.bind(triggers=triggers).warning(
             "the changelog was dropped: the triggers that wrote to it were taken out"
         )
@@ -38,5 +38,5 @@ async def stand_by(config: Config, is_needed: Callable[[], bool]) -> None:
         due = watch.changed() or due
         if due and is_needed():
             with suppress(CdcError):  # locked at this moment, or gone: the next look tells
-                await relieve(config)
+                await relieve(config, as_last=True)
                 due = False

@@ -146,7 +146,7 @@ class Session:
         if now - self._moved_at >= QUIET_SECONDS:
             await self.move_sequences()
         if now - self._beat_at >= self._config.replicate.heartbeat_seconds:
-            await position.heartbeat(self._connection, self._source_id, self.source.inode)
+            await position.heartbeat(self._connection, self._source_id, self.source.traces())
             self._beat_at = now
             self._vitals.heartbeat(await self._findings())
             await self._trail.sync()

@@ -71,7 +71,7 @@ class Settling:
         await position.store_schema_version(self._connection, self.source_id, look.signature.schema_version)
         await position.set_phase(self._connection, self.source_id, "replicate")
         reached = await self._position()
-        await sightings.note(self._connection, self.source_id, look.inode)
+        await sightings.note(self._connection, self.source_id, look.traces)
         trail = Trail(self._config, self._connection, self.source_id)
         await trail.open()
         return Settled(

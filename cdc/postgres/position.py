@@ -9,7 +9,7 @@ from typing import Final
 from cdc.chain import entry
 from cdc.decisions import Decisions
 from cdc.errors import TargetError
-from cdc.model import Position, TargetTable
+from cdc.model import Position, TargetTable, Traces
 from cdc.postgres import audit, sightings
 from cdc.postgres.connection import Connection, owner, translated
 from cdc.postgres.statements import load
@@ -198,11 +198,11 @@ async def disable_triggers(connection: Connection, source_id: str, table: Target
     return [trigger["name"] for trigger in enabled]
 
 
-async def heartbeat(connection: Connection, source_id: str, inode: str) -> None:
+async def heartbeat(connection: Connection, source_id: str, traces: Traces) -> None:
     """Show that the daemon lives, who it is, and where it stands in which file."""
     with translated("writing the heartbeat"):
         await connection.execute(SQL["heartbeat"], source_id, owner())
-    await sightings.note(connection, source_id, inode)
+    await sightings.note(connection, source_id, traces)
 
 
 async def stopped(connection: Connection, source_id: str, reason: str | None, remedy: str | None) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdc.machine import boot_id
-from cdc.model import Position
+from cdc.model import Position, Traces
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.statements import load
 
@@ -21,14 +21,15 @@ class Sighting:
 
     position: Position
     boot: str
-    inode: str
+    traces: Traces
     before_last_life: float
 
 
-async def note(connection: Connection, source_id: str, inode: str) -> None:
+async def note(connection: Connection, source_id: str, traces: Traces) -> None:
     """Note where the stream stands now, in which file."""
     with translated("noting where the stream stands"):
-        await connection.execute(SQL["note"], source_id, boot_id(), inode)
+        facts = (traces.inode, traces.changed_at, traces.log, traces.frames)
+        await connection.execute(SQL["note"], source_id, boot_id(), *facts)
         await connection.execute(SQL["forget_older"], source_id, KEPT_SECONDS)
 
 
@@ -41,4 +42,12 @@ async def read(connection: Connection, source_id: str) -> tuple[Sighting, ...]:
     """What was noted, newest first."""
     with translated("reading where the stream stood"):
         rows = await connection.fetch(SQL["read"], source_id)
-    return tuple(Sighting(Position(r["seq"], r["entry"]), r["boot"], r["inode"], r["before_last_life"]) for r in rows)
+    return tuple(
+        Sighting(
+            Position(r["seq"], r["entry"]),
+            r["boot"],
+            Traces(r["inode"], r["changed_at"], r["log"], r["frames"]),
+            r["before_last_life"],
+        )
+        for r in rows
+    )

@@ -14,8 +14,8 @@ import apsw
 
 from cdc.config import Config
 from cdc.faults import stall_point
-from cdc.model import KeyValues, Position, Round, Row, SourceSchema, TableMap, TableRows
-from cdc.sqlite import changelog, own_tables, triggers
+from cdc.model import KeyValues, Position, Round, Row, SourceSchema, TableMap, TableRows, Traces
+from cdc.sqlite import changelog, own_tables, traces, triggers
 from cdc.sqlite.catalogue import read_schema
 from cdc.sqlite.changelog import Budget, Changelog, FileIdentity
 from cdc.sqlite.connection import journal_mode, open_source, read_transaction, translated
@@ -25,6 +25,7 @@ from cdc.sqlite.rows import Cursor
 from cdc.sqlite.triggers import Capture, Signature
 
 WAL = "wal"
+NO_TRACES = Traces("", "", "", 0)
 FEW_ENTRIES = 100  # read in less time than it takes to change to another thread and back, or little more
 
 
@@ -33,7 +34,7 @@ class Look:
     """What the file held in one snapshot: schema, capture (None when it carries none), and what is wrong with it.
 
     `newest` is None when no entry is there. `remains` says that something of capture is there, `renumbered` that rows
-    may have other rowids than were captured, `inode` which file it is in its file system.
+    may have other rowids than were captured, `traces` what the files themselves told before.
     """
 
     schema: SourceSchema
@@ -45,7 +46,7 @@ class Look:
     oldest_seq: int
     remains: bool = False
     renumbered: bool = False
-    inode: str = ""
+    traces: Traces = NO_TRACES
 
     def without(self, names: Container[str]) -> "Look":
         """The same, as if the file did not have the tables of these names."""
@@ -65,13 +66,22 @@ def opened(config: Config) -> Iterator[apsw.Connection]:
 
 def look(config: Config) -> Look:
     """Read all that decides whether the stream can go on, in one snapshot."""
+    seen = _traces(config)
     with opened(config) as connection, translated(f"SQLite file {config.source.path}"):
         mode = journal_mode(connection)
         with read_transaction(connection):
-            return _look(connection, read_schema(connection, config), mode, config.source.path)
+            return _look(connection, read_schema(connection, config), mode, seen)
 
 
-def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, path: Path) -> Look:
+def _traces(config: Config) -> Traces:
+    """What the files tell before SQLite opens them; whoever opens a file that is not there says so."""
+    try:
+        return traces.read(config.source.path)
+    except OSError:
+        return NO_TRACES
+
+
+def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, seen: Traces) -> Look:
     capture = triggers.read_capture(connection, schema.tables)
     return Look(
         schema=schema,
@@ -83,17 +93,17 @@ def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, path: Pa
         oldest_seq=_oldest(connection) if capture else 0,
         remains=triggers.has_remains(connection),
         renumbered=capture is not None and not own_tables.is_marked(connection),
-        inode=str(FileIdentity.of(path).inode),
+        traces=seen,
     )
 
 
-def relieve(config: Config) -> int:
+def relieve(config: Config, *, as_last: bool = False) -> int:
     """Take triggers of ours out that make each write of the application fail; returns how many.
 
-    Leaves the file as the application's last connection would: it may be about to be moved away.
+    With `as_last` it leaves the file as the application's last connection would: it may be about to be moved away.
     """
     with opened(config) as connection:
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, not as_last)
         with read_transaction(connection):
             if not triggers.makes_writes_fail(connection):
                 return 0
@@ -106,18 +116,19 @@ def install(config: Config, judged: Look | None = None, continuing: Continuing |
     Where capture was lost it goes on as `continuing` says, or begins anew. With `judged`, raises `CaptureLost` instead
     when the schema is no longer what was judged then.
     """
+    seen = _traces(config)
     with opened(config) as connection:
         mode = journal_mode(connection)
         with read_transaction(connection):
             _require_same(triggers.signature(connection), judged)
             schema = read_schema(connection, config)
             if triggers.is_whole(connection, schema.tables):
-                return _look(connection, schema, mode, config.source.path)
+                return _look(connection, schema, mode, seen)
         with triggers.installing(connection):
             _require_same(triggers.signature(connection), judged)
             schema = read_schema(connection, config)
             triggers.make_whole(connection, schema.tables, continuing)
-            return _look(connection, schema, mode, config.source.path)
+            return _look(connection, schema, mode, seen)
 
 
 def _require_same(found: Signature, judged: Look | None) -> None:
@@ -181,10 +192,12 @@ class Source:
         """Whether readers and writers of this file leave each other alone."""
         return self._known.journal_mode == WAL
 
-    @property
-    def inode(self) -> str:
-        """Which file it is in its file system."""
-        return self._known.inode
+    def traces(self) -> Traces:
+        """What the files tell now, of the file that was known."""
+        try:
+            return replace(traces.read(self.path), inode=self._known.traces.inode)
+        except OSError:
+            return self._known.traces
 
     @property
     def path(self) -> Path:

@@ -1,5 +1,6 @@
 """The file is surely the one that was followed, and entries or tables of ours are missing: it is compared."""
 
+import os
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
@@ -184,6 +185,31 @@ async def test_commits_that_sqlite_lost_in_a_power_cut(tmp_path: Path, database:
         await pair.write("UPDATE users SET age = 1")
         assert await pair.differences() == []
         assert await value(database, "SELECT count(DISTINCT boot) FROM cdc.sighting WHERE boot <> 'of before'") == 1
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["cut", "gone"])
+async def test_a_log_that_lost_its_end_while_the_machine_ran_on(tmp_path: Path, database: str, gone: bool) -> None:
+    async with replicated(tmp_path, database, USERS, PEOPLE, LOG, LINES) as pair:
+        pair.app.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        await pair.write("UPDATE users SET age = 33 WHERE id = 3")
+        pair.app.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        await pair.replica.close()
+        await pair.write("UPDATE users SET age = 34 WHERE id = 3")
+        cut = 0 if gone else (tmp_path / "app.db-wal").stat().st_size
+        await pair.write(*WRITES)
+        await pair.replica.close()
+        await pair.replica.sync()
+        await pair.replica.close()
+        pair.app.close()
+        os.truncate(tmp_path / "app.db-wal", cut)
+        (tmp_path / "app.db-shm").unlink()
+        pair.app = application(tmp_path / "app.db")
+        assert pair.app.execute("SELECT age FROM users WHERE id = 3").get == (33 if gone else 34)
+        await pair.replica.sync()
+        assert await pair.differences() == []
+        await pair.write("DELETE FROM users")
+        assert await pair.differences() == []
+        pair.app.close()
 
 
 @pytest.mark.parametrize(
