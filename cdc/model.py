@@ -379,7 +379,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """What tells a file whose end was lost: inode and time of the last change of the main file, and its -wal file.
+    """What tells a file whose end was lost: inode and time of the last write to the main file, and its -wal file.
 
     `log` names the generation of the -wal file, empty for none, `frames` is how many pages that generation has.
     """

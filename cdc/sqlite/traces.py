@@ -1,7 +1,8 @@
 """What the files themselves tell, beside what SQLite reads from them: which file it is, and whether its end was lost.
 
 In WAL mode a power cut, or a -wal file that was cut or removed, loses the newest commits and leaves the main file as it
-was. Whoever puts a backup in its place writes the main file, or adds to the log.
+was. Whoever puts a backup in its place writes the main file, or adds to the log. A copy that keeps the time of the last
+write holds what was written then.
 """
 
 import os
@@ -29,7 +30,7 @@ def read(path: Path) -> Traces:
             log, frames = _read_log(wal)
     except FileNotFoundError:
         pass
-    return Traces(str(facts.st_ino), str(facts.st_ctime_ns), log, frames)
+    return Traces(str(facts.st_ino), str(facts.st_mtime_ns), log, frames)
 
 
 def _read_log(wal: BinaryIO) -> tuple[str, int]:
