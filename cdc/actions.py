@@ -67,6 +67,15 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "quarantine acknowledge": _step("`cdc quarantine acknowledge`", table="only this table", rows="how many"),
     "disable triggers": _step("triggers of a target were disabled", table="the target", triggers="their names"),
     "follow a change of the file": _step("the daemon followed a change of the file", reasons="what had changed"),
+    "compare after a gap": _step(
+        "the changelog did not go on from what was applied last, and the file was surely the same: every table is "
+        "compared",
+        why="what had happened",
+    ),
+    "take triggers out": _step(
+        "triggers of capture that made the application's writes fail were taken out of the SQLite file",
+        triggers="how many",
+    ),
     "leave over": _step(
         "a column or table that the application has no longer stays in Postgres, fed no more",
         table="the target",

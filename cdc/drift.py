@@ -51,6 +51,7 @@ def judge(now: Look, maps: Mapping[str, TableMap], decided: Mapping[str, Any], k
     lost_columns = {name: gone for name, m in maps.items() if (gone := tuple(dropped_columns(m, decided)))}
     lost = lost_tables(now.schema, decided)
     moved, why_moved = _moved(now, known_version)
+    by_rowid = tuple(t.name for t in now.schema.tables if t.key.kind is KeyKind.ROWID) if now.renumbered else ()
     damaged = tuple(dict.fromkeys((*now.damaged, *uncaptured)))
     reasons = [
         *(f"capture on {name} was not whole" for name in damaged),
@@ -59,11 +60,12 @@ def judge(now: Look, maps: Mapping[str, TableMap], decided: Mapping[str, Any], k
         *(f"table {name} is gone, was renamed, or has another key" for name in lost),
         *(f"columns of {name} are fed no longer: {', '.join(gone)}" for name, gone in lost_columns.items()),
         *([why_moved] if moved else []),
+        *(["rows were numbered anew, by VACUUM or by a dump that was read in again"] if now.renumbered else []),
     ]
     return Findings(
-        reinstall=bool(damaged or new or grown),
+        reinstall=bool(damaged or new or grown or now.renumbered),
         new_tables=new,
-        resync=tuple(dict.fromkeys((*damaged, *new, *grown, *moved))),
+        resync=tuple(dict.fromkeys((*damaged, *new, *grown, *moved, *by_rowid))),
         lost_tables=lost,
         lost_columns=lost_columns,
         reasons=tuple(reasons),

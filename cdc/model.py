@@ -378,6 +378,25 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class Traces:
+    """What tells a file whose end was lost: inode and time of the last write to the main file, and its -wal file.
+
+    `log` names the generation of the -wal file, empty for none, `frames` is how many pages that generation has.
+    """
+
+    inode: str
+    changed_at: str
+    log: str
+    frames: int
+
+    def lost_its_end_since(self, before: "Traces") -> bool:
+        """Whether the main file is untouched and its log is shorter than it was, or gone."""
+        if (self.inode, self.changed_at) != (before.inode, before.changed_at) or not before.log:
+            return False
+        return not self.log or (self.log == before.log and self.frames < before.frames)
+
+
+@dataclass(frozen=True, slots=True)
 class TableRows:
     """The current state of some keys of one source table: rows that are there, keys that are not.
 

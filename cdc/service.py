@@ -18,6 +18,7 @@ from cdc.postgres import position
 from cdc.postgres.connection import hang_up, lock_source
 from cdc.postgres.target import Target, connected
 from cdc.pulse import Pulse, words
+from cdc.relief import stand_by
 from cdc.reload import Reloading, Reread
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.connection import showing_life
@@ -62,6 +63,7 @@ class Daemon:
         """Do the work until it ends, or until a signal ends it; returns whether one did."""
         beside = [Pulse(self._config, self._vitals, self._manager).beat()]
         beside += [self._reloading.run()] if self._reloading else []
+        beside.append(stand_by(self._config, lambda: not self._stream.looks))
         with self._signals(), showing_life(self._vitals.beat), _beside(*beside):
             try:
                 await self._stop.bound(work)
@@ -165,15 +167,15 @@ async def _first_copy(config: Config, progress: Progress) -> None:
 
 
 async def _is_loaded(config: Config) -> bool:
-    """Whether the first load of this file is finished; a file that lost its capture is for `run` to judge."""
+    """Whether the first load of this file, or of the one before in its place, is finished: then `run` judges it."""
     look = await asyncio.to_thread(sqlite.look, config)
     async with connected(config, "up") as connection:
-        if look.capture is None:
-            found = await position.find_by_path(connection, str(config.source.path), config.target.schema)
-        else:
-            found = look.capture.source_id
-        state = await position.read(connection, found) if found else None
-    return state is not None and state.position is not None
+        here = await position.find_by_path(connection, str(config.source.path), config.target.schema)
+        for found in (look.capture.source_id if look.capture else None, here):
+            state = await position.read(connection, found) if found else None
+            if state is not None:
+                return state.position is not None
+    return False
 
 
 async def _can_go_on(config: Config) -> bool:
@@ -219,8 +221,10 @@ async def _last_word(config: Config, target: Target, error: CdcError | None) -> 
 
     A daemon that ends because another one runs has nothing to say about that one's stream: the lock keeps it from it.
     """
-    look = await asyncio.to_thread(sqlite.look, config)
-    source_id = look.capture.source_id if look.capture else None
+    source_id = None
+    with suppress(CdcError):  # a file that cannot be read now is found by its path
+        look = await asyncio.to_thread(sqlite.look, config)
+        source_id = look.capture.source_id if look.capture else None
     connection = await target.connect("last word")
     try:
         source_id = source_id or await position.find_by_path(connection, str(config.source.path), config.target.schema)

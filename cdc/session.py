@@ -18,6 +18,7 @@ from cdc.postgres.position import Durable
 from cdc.postgres.status import findings
 from cdc.postgres.target import Target
 from cdc.pull import Pull
+from cdc.relief import relieve
 from cdc.settling import Settled, Settling, identify
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.watch import Watch
@@ -63,6 +64,7 @@ class Session:
     async def open(cls, config: Config, target: Target, watch: Watch, vitals: Vitals | None = None) -> Self:
         """Open both ends and settle whatever changed since the last time; raises when that needs a person."""
         vitals = vitals or Vitals()
+        await relieve(config)
         look = await asyncio.to_thread(sqlite.look, config)
         connection = await target.connect("daemon")
         try:
@@ -144,7 +146,7 @@ class Session:
         if now - self._moved_at >= QUIET_SECONDS:
             await self.move_sequences()
         if now - self._beat_at >= self._config.replicate.heartbeat_seconds:
-            await position.heartbeat(self._connection, self._source_id)
+            await position.heartbeat(self._connection, self._source_id, self.source.traces())
             self._beat_at = now
             self._vitals.heartbeat(await self._findings())
             await self._trail.sync()

@@ -6,13 +6,14 @@ from loguru import logger
 
 from cdc import audit, views
 from cdc.config import Config
+from cdc.continuity import Continuity, no_capture
 from cdc.convert import compile_converter
 from cdc.decisions import Decisions, map_known, with_leftovers
 from cdc.drift import judge, lost_tables, refuse_lost_columns, refuse_lost_tables, without_rekeyed
 from cdc.errors import SourceChanged, TargetError
 from cdc.following import Following
 from cdc.model import Position, TableMap, TargetTable
-from cdc.postgres import catalogue, pending, position
+from cdc.postgres import catalogue, pending, position, sightings
 from cdc.postgres.apply import Applier
 from cdc.postgres.connection import Connection
 from cdc.postgres.position import StreamState
@@ -45,13 +46,14 @@ class Settling:
         self._config = config
         self._connection = connection
         self.source_id = source_id
+        self._continuity = Continuity(config, connection, source_id, self.audit)
         self._following = Following(config, connection, source_id, self.audit)
 
     async def settle(self, look: Look) -> Settled:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""
         await position.bring_up_to_date(self._connection)
-        state = await self._state()
-        look, maps = await self._follow(look, state)
+        look = await self._continuity.ensure(look, await self._position())
+        look, maps = await self._follow(look, await self._state())
         await views.drop_outdated(self._connection, self._config, self.source_id, look.schema, list(maps.values()))
         targets = await self._targets(maps)
         unfinished = (await self._state()).unfinished
@@ -68,13 +70,15 @@ class Settling:
                 await self.audit("disable triggers", table=target.name, triggers=", ".join(names))
         await position.store_schema_version(self._connection, self.source_id, look.signature.schema_version)
         await position.set_phase(self._connection, self.source_id, "replicate")
+        reached = await self._position()
+        await sightings.note(self._connection, self.source_id, look.traces)
         trail = Trail(self._config, self._connection, self.source_id)
         await trail.open()
         return Settled(
-            source=Source(self._config, look, maps),
+            source=Source(self._config, look, maps, reached),
             applier=applier,
             maps=tuple(maps.values()),
-            position=await self._position(),
+            position=reached,
             resync=tuple(table.source_name for table in applier.families.in_order(resync)),
             unfinished=unfinished and bool(resync),
             oldest_seq=look.oldest_seq,
@@ -139,15 +143,25 @@ class Settling:
 
 
 async def identify(connection: Connection, config: Config, look: Look) -> str:
-    """The stream's id as the file carries it; raises when the file lost it, or was never set up."""
-    if look.capture is not None:
-        return look.capture.source_id
-    if await position.find_by_path(connection, str(config.source.path), config.target.schema):
+    """The stream's id as the file carries it, or where the file lost it, that of the stream from its path.
+
+    Raises when the file was never set up, or nothing in it says that it is the one that was followed.
+    """
+    here = await position.find_by_path(connection, str(config.source.path), config.target.schema)
+    if look.capture is None:
+        if here is None:
+            raise not_set_up(config.source.path)
+        if not look.remains:
+            raise no_capture(config.source.path)
+        return here
+    carried = look.capture.source_id
+    if here not in (None, carried) and await position.read(connection, carried) is None:
         raise SourceChanged(
-            f"{config.source.path} carries no capture any more: it was overwritten, replaced or restored",
+            f"{config.source.path} carries the capture of another file than the one that was replicated from here: "
+            "it was overwritten, replaced or restored",
             remedy="if this file is the right one, run `cdc load --resync`: it compares every row and goes on",
         )
-    raise not_set_up(config.source.path)
+    return carried
 
 
 def _has_column(table: TargetTable | None, name: str) -> bool:

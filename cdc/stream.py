@@ -102,6 +102,11 @@ class Stream:
         """Whether both databases were open and settled once."""
         return self._began
 
+    @property
+    def looks(self) -> bool:
+        """Whether a session looks at the file now."""
+        return self._session is not None
+
     async def _pause(self, *, until_idle: bool) -> None:
         """Let go of both databases, and look again soon; the watch is no connection."""
         note = pausing.read(self._config)

@@ -138,7 +138,7 @@ async def _asked_now(
                 # Without WAL, commits of the application wait for as long as all of these take together.
                 pause = config.snapshot.max_writer_pause_seconds / max(1, len(wanted))
                 sums = _sums(partial(answer, live), wanted, PROOF_SECONDS if wal else pause)
-                return changelog.newest(live), wanted, sums
+                return changelog.newest(live) or Position(0, ""), wanted, sums
 
     return await asyncio.to_thread(ask)
 

@@ -294,7 +294,8 @@ One object whose keys are always there; an unknown value is `null`.
 | `exit_code` | what the command exits with |
 | `next_step` | what to do now, in words |
 | `warnings` | everything that needs an eye, the worst first |
-| `source` | `path`, `reachable`, `error`, `capture_installed`, `source_id`, `newest_seq` (the newest entry), \
+| `source` | `path`, `reachable`, `error`, `capture_installed`, `writes_fail` (capture makes the \
+application's writes fail), `remains` (something of capture is there), `source_id`, `newest_seq` (the newest entry), \
 `kept` (entries in the changelog, applied ones included), `pending` (entries that Postgres has not), \
 `oldest_pending_seconds` |
 | `target` | `where` (never with a password), `reachable`, `error` |

@@ -29,6 +29,12 @@ UNKNOWN: Final = "unknown"
 REPLICATE: Final = "replicate"
 NO_SIGN_SECONDS: Final = 300.0  # a daemon shows that it lives far more often, but for a single long transaction
 
+_PUT_BACK: Final = "start the daemon, `cdc run`: it puts capture back and compares every row"
+_WRITES_FAIL: Final = (
+    "the application's writes fail: the changelog was dropped from the SQLite file, and triggers of capture write to it"
+)
+_WRITES_FAIL_STEP: Final = f"{_PUT_BACK}; or take the triggers out: `cdc cleanup --capture-only`"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -102,7 +108,7 @@ class Status:
     @property
     def exit_code(self) -> ExitCode:
         """0 fine, 1 warnings, 2 the daemon stopped with an error or cannot go on, 69 a database cannot be reached."""
-        if self.unreachable:
+        if self.unreachable and not self.hurting:
             return ExitCode.UNAVAILABLE
         if self.critical:
             return ExitCode.CRITICAL
@@ -117,13 +123,22 @@ class Status:
         return [Warned(side.error or "", side.remedy or "") for side in sides if side.error]
 
     @property
+    def hurting(self) -> list[Warned]:
+        """What keeps the application from writing: nothing is more urgent."""
+        return [Warned(_WRITES_FAIL, _WRITES_FAIL_STEP)] if self.source.writes_fail else []
+
+    @property
     def critical(self) -> list[Warned]:
         """What keeps the replication from going on until a person acts."""
         stream = self.target.stream
         if stream is None:
-            return []
+            return self.hurting
         if stream.stopped_reason:
-            return [Warned(stream.stopped_reason, stream.stopped_remedy or "see `cdc audit`")]
+            return [*self.hurting, Warned(stream.stopped_reason, stream.stopped_remedy or "see `cdc audit`")]
+        if self.hurting:
+            return self.hurting
+        if self.source.capture_installed is False and self.source.remains:
+            return [Warned("tables of capture were dropped from the SQLite file", _PUT_BACK)]
         if self.source.capture_installed is False:
             return [
                 Warned(
@@ -194,7 +209,7 @@ class Status:
     @property
     def next_step(self) -> str:
         """What to do now, in words."""
-        for found in (self.unreachable, self.critical, self.warnings):
+        for found in (self.hurting, self.unreachable, self.critical, self.warnings):
             if found:
                 return found[0].step
         match self.phase:

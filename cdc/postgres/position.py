@@ -9,8 +9,8 @@ from typing import Final
 from cdc.chain import entry
 from cdc.decisions import Decisions
 from cdc.errors import TargetError
-from cdc.model import Position, TargetTable
-from cdc.postgres import audit
+from cdc.model import Position, TargetTable, Traces
+from cdc.postgres import audit, sightings
 from cdc.postgres.connection import Connection, owner, translated
 from cdc.postgres.statements import load
 from cdc.quoting import qualified, quote
@@ -178,6 +178,7 @@ async def reposition(connection: Connection, source_id: str, position: Position,
             told = entry("position", "done", {"before": before, "seq": position.seq})
             await audit.append(connection, source_id, [told])
             await connection.execute(SQL["reposition"], source_id, position.seq, position.entry)
+            await sightings.forget(connection, source_id)
             await connection.execute(SQL["request_resync"], source_id, list(tables))
 
 
@@ -197,10 +198,11 @@ async def disable_triggers(connection: Connection, source_id: str, table: Target
     return [trigger["name"] for trigger in enabled]
 
 
-async def heartbeat(connection: Connection, source_id: str) -> None:
-    """Show that the daemon lives, and who it is."""
+async def heartbeat(connection: Connection, source_id: str, traces: Traces) -> None:
+    """Show that the daemon lives, who it is, and where it stands in which file."""
     with translated("writing the heartbeat"):
         await connection.execute(SQL["heartbeat"], source_id, owner())
+    await sightings.note(connection, source_id, traces)
 
 
 async def stopped(connection: Connection, source_id: str, reason: str | None, remedy: str | None) -> None:

@@ -13,7 +13,7 @@ from cdc.config import Config
 from cdc.errors import SourceBusy, SourceChanged
 from cdc.model import Failed, InvalidText, KeyValues, Position, Row, TableMap, Value
 from cdc.quoting import quote
-from cdc.sqlite.changelog import FileIdentity, entry_lost, position_at
+from cdc.sqlite.changelog import FileIdentity, emptied, entry_lost, position_at, target_behind
 from cdc.sqlite.connection import open_source, read_transaction, translated
 from cdc.sqlite.functions import FAILURES, provide, why
 from cdc.sqlite.source import Look
@@ -55,6 +55,9 @@ class Reader:
         self._names = {tid: (t.name, widths[t.name]) for tid, t in tables.items() if t.name in widths}
         self._seen = position.seq
         provide(self._connection, maps)
+        # Nothing is pruned that was not applied before, so what was there when the file was looked at says it.
+        if look.newest is not None and position.seq < look.oldest_seq:
+            raise target_behind(self._path, position.seq, look.oldest_seq)
         self._require(position)
 
     def close(self) -> None:
@@ -132,7 +135,9 @@ class Reader:
                 remedy="if the new file is the right one, run `cdc load --resync`: it compares every row",
             )
         oldest = self._connection.execute("SELECT min(seq) FROM _cdc_changelog").get
-        if oldest is None or oldest > self._seen + 1:
+        if oldest is None:
+            raise emptied(self._path)
+        if oldest > self._seen + 1:
             raise SourceBusy(
                 "changes were applied and pruned while the comparison was reading",
                 remedy="run `cdc verify` again, best when the application is quieter",

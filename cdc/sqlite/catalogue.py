@@ -21,6 +21,7 @@ OUR_TABLES: Final[Mapping[str, frozenset[str]]] = {
     "_cdc_changelog": frozenset(["seq", "tid", "op", "at"]),
     "_cdc_table": frozenset(["tid", "name", "kind", "columns"]),
     "_cdc_state": frozenset(["id", "source_id", "format"]),
+    "_cdc_mark": frozenset(["at"]),
 }
 _ALIASES: Final = ("_rowid_", "rowid", "oid")
 _GENERATED: Final = {2: "virtual", 3: "stored"}

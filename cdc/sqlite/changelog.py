@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import apsw
 
@@ -25,12 +25,15 @@ from cdc.sqlite import high_water, rows
 from cdc.sqlite.connection import read_transaction, translated
 from cdc.sqlite.dependents import Dependents
 from cdc.sqlite.functions import FAILURES, provide
+from cdc.sqlite.own_tables import has_state, is_marked
 from cdc.sqlite.triggers import Capture, Signature, signature
 
 PRUNE_STEP_ENTRIES: Final = 1_000  # one delete of ours stalls a writer for 3 to 5 ms at most
 FIRST_PAGE_ROWS: Final = 256
 _JULIAN_EPOCH: Final = 2440587.5  # julianday of 1970-01-01
 _SECONDS_PER_DAY: Final = 86400.0
+# As cheap as max(seq), and its fingerprint tells the entry from another of that number.
+_NEWEST: Final = "SELECT * FROM _cdc_changelog ORDER BY seq DESC LIMIT 1"
 _LOGGED: Final = "_cdc_logged"  # a name that no column of the application has, which an expression might use
 
 
@@ -62,12 +65,34 @@ class FileIdentity:
         return cls(facts.st_dev, facts.st_ino)
 
 
+_COMPARES: Final = "if this file is the right one, run `cdc load --resync`: it compares every row"
+
+
 def entry_lost(path: Path, seq: int) -> SourceChanged:
-    """The error of a changelog in which the position means nothing."""
+    """The error of a changelog in which the entry at the position is missing or another one."""
     return SourceChanged(
         f"the changelog of {path} does not hold the entry that was applied last (number {seq}): the file was restored "
         "from a backup, replaced, or its changelog was edited",
-        remedy="if this file is the right one, run `cdc load --resync`: it compares every row",
+        remedy=_COMPARES,
+    )
+
+
+def went_its_own_way(path: Path, seq: int) -> SourceChanged:
+    """The error of a changelog that has another entry at the position."""
+    return SourceChanged(
+        f"the changelog of {path} does not hold the entry that was applied last, but another one of its number "
+        f"({seq}): the file was overwritten by a copy that went its own way",
+        remedy=_COMPARES,
+    )
+
+
+def target_behind(path: Path, seq: int, oldest: int) -> SourceChanged:
+    """The error of a position that is older than all that the changelog still has to hold."""
+    return SourceChanged(
+        f"Postgres is behind: it has the changes up to number {seq}, and the changelog of {path} begins with number "
+        f"{oldest}, for what came before was applied: Postgres was restored from an older backup, or is another "
+        "database",
+        remedy="if this Postgres and this file are the right ones, run `cdc load --resync`: it compares every row",
     )
 
 
@@ -76,28 +101,41 @@ def schema_changed() -> CaptureLost:
     return CaptureLost("the schema of the SQLite file changed", remedy="it is looked at by itself")
 
 
-def newest(connection: apsw.Connection) -> Position:
-    """The newest changelog entry; raises `SourceChanged` when the changelog was emptied."""
+def emptied(path: Path) -> SourceChanged:
+    """The error of a changelog without an entry."""
+    return SourceChanged(
+        f"the changelog of {path} is empty: somebody deleted its entries, also those that were not applied",
+        remedy=_COMPARES,
+    )
+
+
+def broken_off() -> CaptureLost:
+    """The error of a changelog that no longer goes on from the position: how it stands to it is looked at anew."""
+    return CaptureLost("the changelog does not go on from what was applied last", remedy="it is looked at by itself")
+
+
+def newest(connection: apsw.Connection) -> Position | None:
+    """The newest changelog entry, None when there is none."""
     with translated("reading the newest changelog entry"):
-        seq = connection.execute("SELECT max(seq) FROM _cdc_changelog").get
-    if seq is None:
-        raise SourceChanged(
-            "the changelog in the SQLite file is empty: somebody deleted entries that were not applied",
-            remedy="run `cdc load --resync`: it compares every row and goes on from there",
-        )
-    return position_at(connection, seq)
+        entry = connection.execute(_NEWEST).fetchone()
+    return _position(entry) if entry else None
 
 
 def position_at(connection: apsw.Connection, seq: int) -> Position:
     """The position at an entry; its fingerprint is empty when no such entry exists."""
     with translated("reading a changelog entry"):
-        cursor = connection.execute("SELECT * FROM _cdc_changelog WHERE seq = ?", (seq,))
-        entry = cursor.fetchone()
+        entry = connection.execute("SELECT * FROM _cdc_changelog WHERE seq = ?", (seq,)).fetchone()
+    return _position(entry) if entry else Position(seq, "")
+
+
+def _position(entry: Row) -> Position:
     # Trailing NULLs are left out, so that a changelog that grew a key column still shows the same fingerprint.
-    values = list(entry[1:]) if entry else []
+    values = list(entry[1:])
     while values and values[-1] is None:
         values.pop()
-    return Position(seq, encode_key(values) if entry else "")
+    seq = entry[0]
+    assert isinstance(seq, int)
+    return Position(seq, encode_key(values))
 
 
 def seconds_since_epoch(julian: object) -> float | None:
@@ -136,6 +174,7 @@ class Changelog:
         self._reads: dict[int, rows.Query] = {}  # made when a table has its first change: most of many never do
         self._dependents = Dependents(self._maps)
         provide(connection, self._maps.values())
+        self._same: tuple[Row, Position] | None = None  # an entry known to be the one at a position
         self._bytes_per_entry = 1.0
         self._page_rows = FIRST_PAGE_ROWS
 
@@ -147,18 +186,29 @@ class Changelog:
         """
         with translated("looking at the changelog"):
             try:
-                latest = self._connection.execute("SELECT max(seq) FROM _cdc_changelog").get
+                entry = self._connection.execute(_NEWEST).fetchone()
                 if self._connection.execute("PRAGMA schema_version").get != self._expected.schema_version:
                     return -1
             except apsw.SQLError:
-                latest = None  # the file was overwritten: the read that follows finds out by what
-        return (latest or 0) - after.seq
+                entry = None  # the file was overwritten: the read that follows finds out by what
+        if entry is None:
+            return -1
+        if (entry, after) == self._same:
+            return 0
+        latest = _position(entry)
+        if latest.seq != after.seq:
+            return latest.seq - after.seq
+        if latest != after:
+            return -1  # overwritten by a copy that went its own way by as many changes
+        self._same = entry, after
+        return 0
 
-    def check(self) -> None:
+    def check(self, after: Position) -> None:
         """Refuse a file or a trigger set that is not the known one: triggers can go and leave the version as it was."""
         self._compared = False
-        with self._snapshot(None):
-            return
+        with self._snapshot(after):
+            if not has_state(self._connection):
+                raise broken_off()
 
     def hold(self) -> None:
         """Let every read that follows be of one snapshot, until `let_go`.
@@ -199,17 +249,20 @@ class Changelog:
         Returns nothing when something was: then the caller must read on first.
         """
         with self._snapshot(at):
-            if newest(self._connection).seq != at.seq:
+            if newest(self._connection) != at:
                 return ()
             return tuple(self._look_up(name, wanted) for name, wanted in keys.items() if name in self._maps)
 
-    def read_page(self, name: str, at: rows.Cursor | None, budget: Budget) -> tuple[list[Row], rows.Cursor | None]:
+    def read_page(
+        self, name: str, at: rows.Cursor | None, reached: Position, budget: Budget
+    ) -> tuple[list[Row], rows.Cursor | None]:
         """One page of a whole table, the first one without a cursor; the cursor that it returns is None at the end.
 
+        `reached` is the newest position that was read.
         The end is the table's last row when the first page was read: rows that come behind it are logged, and an
         application that writes without a pause would keep it out of reach.
         """
-        with self._snapshot(None):
+        with self._snapshot(reached):
             table = self._maps[name]
             at = at or rows.begin(self._connection, table)
             if at is None:
@@ -222,15 +275,16 @@ class Changelog:
         self._page_rows = max(1, min(fitting, 2 * self._page_rows))
         return found, end
 
-    def high_water(self) -> dict[str, int]:
+    def high_water(self, at: Position) -> dict[str, int]:
         """The largest integer key that each table ever had, by source table."""
-        with self._snapshot(None), translated("reading the highest keys"):
+        with self._snapshot(at), translated("reading the highest keys"):
             return high_water.read(self._connection, self._maps.values())
 
     def _read(self, after: Position, entries: int, most_bytes: int | None) -> Round:
         connection = self._connection
         with self._snapshot(after), translated("reading changes"):
             latest = newest(connection)
+            assert latest is not None  # there is an entry at the position
             upto = latest if latest.seq <= after.seq + entries else position_at(connection, after.seq + entries)
             if upto.seq == after.seq:
                 return Round(upto, (), complete=True, entries=0, newest=latest.seq)
@@ -249,7 +303,7 @@ class Changelog:
         )
 
     @contextmanager
-    def _snapshot(self, after: Position | None) -> Iterator[None]:
+    def _snapshot(self, after: Position) -> Iterator[None]:
         """One snapshot for what is read inside, checked before: the one that is held, or one of its own."""
         try:
             with self._using, ExitStack() as own:
@@ -261,7 +315,7 @@ class Changelog:
             if self._let_go:
                 self._end_hold()
 
-    def _check(self, after: Position | None) -> None:
+    def _check(self, after: Position) -> None:
         """Refuse a file, a changelog or a trigger set that is not the one the position belongs to."""
         if FileIdentity.of(self._path) != self._identity:
             raise SourceChanged(
@@ -269,8 +323,8 @@ class Changelog:
                 remedy="if the new file is the right one, run `cdc load --resync`: it compares every row",
             )
         self._check_schema()
-        if after is not None and position_at(self._connection, after.seq) != after:
-            raise entry_lost(self._path, after.seq)
+        if position_at(self._connection, after.seq) != after or not is_marked(self._connection):
+            raise broken_off()
 
     def _check_schema(self) -> None:
         """The whole signature once for each connection and each heartbeat, else the counter that every DDL moves.
@@ -288,10 +342,11 @@ class Changelog:
     def _read_tables(
         self, span: tuple[int, int], most_bytes: int | None
     ) -> tuple[tuple[TableRows, ...], tuple[str, ...]]:
-        counts = self._connection.execute(
-            "SELECT tid, sum(op = '*') FROM _cdc_changelog WHERE seq > ? AND seq <= ? GROUP BY tid", span
-        ).fetchall()
-        known = [(int(tid), markers) for tid, markers in counts if tid in self._names]
+        summed = "SELECT tid, sum(op = '*'), count(*) FROM _cdc_changelog WHERE seq > ? AND seq <= ? GROUP BY tid"
+        counts = cast("list[tuple[int, int, int]]", self._connection.execute(summed, span).fetchall())
+        if sum(entries for _, _, entries in counts) != span[1] - span[0]:
+            raise broken_off()  # numbers have no gaps, so somebody deleted entries
+        known = [(tid, markers) for tid, markers, _ in counts if tid in self._names]
         meter = _Meter(most_bytes)
         tables = tuple(self._read_table(tid, span, meter) for tid, _ in known)
         self._bytes_per_entry = max(1.0, meter.bytes / max(1, span[1] - span[0]))

@@ -11,6 +11,7 @@ import apsw
 
 from cdc.config import Source
 from cdc.errors import SourceError
+from cdc.sqlite import triggers
 from cdc.sqlite.changelog import seconds_since_epoch
 from cdc.sqlite.connection import open_source, read_transaction, translated
 
@@ -23,6 +24,8 @@ class SourceFacts:
     """What the file told; None is unknown. Ages are in seconds, `error` is why it could not be asked.
 
     `pending` entries came after the position that was asked about, `kept` ones lie in the changelog, applied or not.
+    `writes_fail` says that capture makes each write of the application fail, `remains` that something of capture is
+    there, whole or not.
     """
 
     path: Path
@@ -30,6 +33,8 @@ class SourceFacts:
     error: str | None = None
     remedy: str | None = None
     capture_installed: bool | None = None
+    writes_fail: bool | None = None
+    remains: bool | None = None
     source_id: str | None = None
     newest_seq: int | None = None
     kept: int | None = None
@@ -66,6 +71,10 @@ def _opened(source: Source) -> Iterator[apsw.Connection]:
 
 
 def _identity(connection: apsw.Connection, facts: SourceFacts) -> SourceFacts:
+    fails, remains = triggers.makes_writes_fail(connection), triggers.has_remains(connection)
+    facts = replace(facts, writes_fail=fails, remains=remains)
+    if fails:
+        return replace(facts, capture_installed=False)
     found = connection.execute(
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('_cdc_state', '_cdc_changelog')"
     ).get

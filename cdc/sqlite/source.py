@@ -14,22 +14,28 @@ import apsw
 
 from cdc.config import Config
 from cdc.faults import stall_point
-from cdc.model import KeyValues, Position, Round, Row, SourceSchema, TableMap, TableRows
-from cdc.sqlite import changelog, triggers
+from cdc.model import KeyValues, Position, Round, Row, SourceSchema, TableMap, TableRows, Traces
+from cdc.sqlite import changelog, own_tables, traces, triggers
 from cdc.sqlite.catalogue import read_schema
 from cdc.sqlite.changelog import Budget, Changelog, FileIdentity
 from cdc.sqlite.connection import journal_mode, open_source, read_transaction, translated
 from cdc.sqlite.dependents import Dependents
+from cdc.sqlite.own_tables import Continuing
 from cdc.sqlite.rows import Cursor
 from cdc.sqlite.triggers import Capture, Signature
 
 WAL = "wal"
+NO_TRACES = Traces("", "", "", 0)
 FEW_ENTRIES = 100  # read in less time than it takes to change to another thread and back, or little more
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the file held in one snapshot: schema, capture (None when it carries none), and what is wrong with it."""
+    """What the file held in one snapshot: schema, capture (None when it carries none), and what is wrong with it.
+
+    `newest` is None when no entry is there. `remains` says that something of capture is there, `renumbered` that rows
+    may have other rowids than were captured, `traces` what the files themselves told before.
+    """
 
     schema: SourceSchema
     capture: Capture | None
@@ -38,6 +44,9 @@ class Look:
     journal_mode: str
     newest: Position | None
     oldest_seq: int
+    remains: bool = False
+    renumbered: bool = False
+    traces: Traces = NO_TRACES
 
     def without(self, names: Container[str]) -> "Look":
         """The same, as if the file did not have the tables of these names."""
@@ -57,13 +66,22 @@ def opened(config: Config) -> Iterator[apsw.Connection]:
 
 def look(config: Config) -> Look:
     """Read all that decides whether the stream can go on, in one snapshot."""
+    seen = _traces(config)
     with opened(config) as connection, translated(f"SQLite file {config.source.path}"):
         mode = journal_mode(connection)
         with read_transaction(connection):
-            return _look(connection, read_schema(connection, config), mode)
+            return _look(connection, read_schema(connection, config), mode, seen)
 
 
-def _look(connection: apsw.Connection, schema: SourceSchema, mode: str) -> Look:
+def _traces(config: Config) -> Traces:
+    """What the files tell before SQLite opens them; whoever opens a file that is not there says so."""
+    try:
+        return traces.read(config.source.path)
+    except OSError:
+        return NO_TRACES
+
+
+def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, seen: Traces) -> Look:
     capture = triggers.read_capture(connection, schema.tables)
     return Look(
         schema=schema,
@@ -73,27 +91,44 @@ def _look(connection: apsw.Connection, schema: SourceSchema, mode: str) -> Look:
         journal_mode=mode,
         newest=changelog.newest(connection) if capture else None,
         oldest_seq=_oldest(connection) if capture else 0,
+        remains=triggers.has_remains(connection),
+        renumbered=capture is not None and not own_tables.is_marked(connection),
+        traces=seen,
     )
 
 
-def install(config: Config, judged: Look | None = None) -> Look:
+def relieve(config: Config, *, as_last: bool = False) -> int:
+    """Take triggers of ours out that make each write of the application fail; returns how many.
+
+    With `as_last` it leaves the file as the application's last connection would: it may be about to be moved away.
+    """
+    with opened(config) as connection:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, not as_last)
+        with read_transaction(connection):
+            if not triggers.makes_writes_fail(connection):
+                return 0
+        return triggers.relieve(connection)
+
+
+def install(config: Config, judged: Look | None = None, continuing: Continuing | None = None) -> Look:
     """Make capture whole for all wanted tables; returns what the file held at that very moment.
 
-    With `judged`, raises `CaptureLost` instead when the schema is no longer what was judged then.
+    Where capture was lost it goes on as `continuing` says, or begins anew. With `judged`, raises `CaptureLost` instead
+    when the schema is no longer what was judged then.
     """
+    seen = _traces(config)
     with opened(config) as connection:
         mode = journal_mode(connection)
         with read_transaction(connection):
             _require_same(triggers.signature(connection), judged)
             schema = read_schema(connection, config)
-            # Asked before a look, which refuses the emptied changelog that is mended here.
             if triggers.is_whole(connection, schema.tables):
-                return _look(connection, schema, mode)
+                return _look(connection, schema, mode, seen)
         with triggers.installing(connection):
             _require_same(triggers.signature(connection), judged)
             schema = read_schema(connection, config)
-            triggers.make_whole(connection, schema.tables)
-            return _look(connection, schema, mode)
+            triggers.make_whole(connection, schema.tables, continuing)
+            return _look(connection, schema, mode, seen)
 
 
 def _require_same(found: Signature, judged: Look | None) -> None:
@@ -130,15 +165,19 @@ def _oldest(connection: apsw.Connection) -> int:
 
 
 class Source:
-    """Reads changes of one file under a known capture. Every read checks first that the file still is that file."""
+    """Reads changes of one file under a known capture. Every read checks first that the file still is that file.
 
-    def __init__(self, config: Config, known: Look, maps: Mapping[str, TableMap]) -> None:
+    `at` is a position in it: the newest one that was read is looked for in each read that follows.
+    """
+
+    def __init__(self, config: Config, known: Look, maps: Mapping[str, TableMap], at: Position) -> None:
         if known.capture is None:
             raise ValueError("a source without capture cannot be read")
         self._config = config
         self._known = known
         self._capture = known.capture
         self._maps = maps
+        self._at = at
         self._open: tuple[apsw.Connection, Changelog] | None = None
         entries = config.replicate.round_entries if self.wal else config.replicate.round_entries_journal
         self._budget = Budget(entries, config.replicate.round_bytes)
@@ -152,6 +191,13 @@ class Source:
     def wal(self) -> bool:
         """Whether readers and writers of this file leave each other alone."""
         return self._known.journal_mode == WAL
+
+    def traces(self) -> Traces:
+        """What the files tell now, of the file that was known."""
+        try:
+            return replace(traces.read(self.path), inode=self._known.traces.inode)
+        except OSError:
+            return self._known.traces
 
     @property
     def path(self) -> Path:
@@ -167,7 +213,7 @@ class Source:
 
     async def check(self) -> None:
         """Refuse a file whose capture is not as it was, even where nothing was logged that would be read."""
-        await asyncio.to_thread(lambda: self._changelog().check())
+        await asyncio.to_thread(lambda: self._changelog().check(self._at))
 
     async def read(self, after: Position) -> Round:
         """The next round after the position.
@@ -176,8 +222,11 @@ class Source:
         file is in rollback-journal mode.
         """
         if self.wal and self._open is not None and self._open[1].ahead(after) <= FEW_ENTRIES:
-            return self._open[1].read(after, self._budget)
-        return await asyncio.to_thread(self._read, after)
+            found = self._open[1].read(after, self._budget)
+        else:
+            found = await asyncio.to_thread(self._read, after)
+        self._at = found.position
+        return found
 
     async def read_keys(self, keys: Mapping[str, Sequence[KeyValues]], at: Position) -> tuple[TableRows, ...]:
         """The rows of some keys at exactly a position; nothing when the file has moved on since."""
@@ -185,7 +234,7 @@ class Source:
 
     async def read_page(self, name: str, at: Cursor | None) -> tuple[list[Row], Cursor | None]:
         """A page of a whole table, see `Changelog.read_page`."""
-        return await asyncio.to_thread(lambda: self._changelog().read_page(name, at, self._budget))
+        return await asyncio.to_thread(lambda: self._changelog().read_page(name, at, self._at, self._budget))
 
     async def hold(self) -> None:
         """Let every read that follows be of one snapshot, until `let_go`; see `Changelog.hold`."""
@@ -198,7 +247,7 @@ class Source:
 
     async def high_water(self) -> dict[str, int]:
         """The largest integer key that each table ever had, see `cdc.sqlite.high_water`."""
-        return await asyncio.to_thread(lambda: self._changelog().high_water())
+        return await asyncio.to_thread(lambda: self._changelog().high_water(self._at))
 
     async def prune(self, below: int, applied: Position) -> int:
         """Delete entries older than `below` in small steps, leaving the application room between them.

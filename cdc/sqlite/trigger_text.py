@@ -28,6 +28,11 @@ def tables_sql() -> str:
     return _template("tables").substitute()
 
 
+def mark_sql() -> str:
+    """CREATE TABLE for the one row that tells whether rowids are still those that were captured."""
+    return _template("mark").substitute()
+
+
 def trigger_sql(tid: int, table: Table) -> Mapping[str, str]:
     """The triggers of one table by name, word for word as SQLite stores them, in the order of their creation."""
     parts = _parts(tid, table)

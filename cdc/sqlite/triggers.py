@@ -1,11 +1,11 @@
 """Capture in the application's file: what is installed, whether it is whole, and how it comes and goes.
 
-`_cdc_changelog` holds keys of changed rows, `_cdc_table` says which table an id means, `_cdc_state` which file it is.
+`_cdc_changelog` holds keys of changed rows, `_cdc_table` says which table an id means, `_cdc_state` which file it is,
+`_cdc_mark` whether its rows were numbered anew.
 """
 
 import json
 import re
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,11 +18,12 @@ from cdc.errors import SourceError
 from cdc.faults import crash_point
 from cdc.model import Table
 from cdc.quoting import quote
+from cdc.sqlite import own_tables
 from cdc.sqlite.catalogue import OUR_TABLES, OURS, refuse_namesakes
 from cdc.sqlite.connection import translated
-from cdc.sqlite.trigger_text import changelog_sql, state_sql, tables_sql, trigger_sql
+from cdc.sqlite.own_tables import FORMAT, MARK, Continuing
+from cdc.sqlite.trigger_text import trigger_sql
 
-FORMAT: Final = 1
 _CAPTURE_TRIGGER: Final = re.compile(r"_cdc_\d+_(?:bi|ai|bu|bd|mi|mu)")
 
 
@@ -70,8 +71,11 @@ class _Trigger:
 class _Plan:
     """What has to be done so that exactly the wanted triggers stand, newest of all; empty when all is right."""
 
+    drop_tables: list[str] = field(default_factory=list)
     create_tables: list[str] = field(default_factory=list)
     begin: bool = False
+    state: bool = False
+    mark: bool = False
     columns: list[str] = field(default_factory=list)
     ids: dict[int, Table] = field(default_factory=dict)
     drop: list[str] = field(default_factory=list)
@@ -79,7 +83,8 @@ class _Plan:
 
     @property
     def empty(self) -> bool:
-        return not (self.create_tables or self.begin or self.columns or self.ids or self.drop or self.create)
+        tables = self.create_tables or self.begin or self.state or self.mark or self.columns or self.ids
+        return not (tables or self.drop or self.create)
 
 
 def install(connection: apsw.Connection, tables: Sequence[Table]) -> Installed:
@@ -96,15 +101,12 @@ def install(connection: apsw.Connection, tables: Sequence[Table]) -> Installed:
 
 
 def is_whole(connection: apsw.Connection, tables: Sequence[Table]) -> bool:
-    """Whether capture of exactly these tables is whole; raises `SourceError` when the file says no more which it is.
+    """Whether capture of exactly these tables is whole.
 
     Even an empty commit of ours could fail a transaction of the application, so this is asked before locking the file.
     """
     with translated("looking at change capture"):
-        whole = _plan(connection, tables)[1].empty
-    if whole:
-        require_capture(connection, tables)
-    return whole
+        return _plan(connection, tables)[1].empty
 
 
 @contextmanager
@@ -117,11 +119,15 @@ def installing(connection: apsw.Connection) -> Iterator[None]:
         crash_point("capture.after_commit")
 
 
-def make_whole(connection: apsw.Connection, tables: Sequence[Table]) -> tuple[str, ...]:
-    """Make capture of exactly these tables whole, inside `installing`; returns those whose triggers are new."""
+def make_whole(
+    connection: apsw.Connection, tables: Sequence[Table], continuing: Continuing | None = None
+) -> tuple[str, ...]:
+    """Make capture of exactly these tables whole, inside `installing`; returns those whose triggers are new.
+
+    Where it lost what says which file this is, or its changelog, it is `continuing` from there, or begins anew.
+    """
     assigned, plan = _plan(connection, tables)
-    _carry_out(connection, plan, assigned)
-    require_capture(connection, tables)
+    _carry_out(connection, plan, assigned, continuing)
     return tuple(t.name for t in plan.create.values())
 
 
@@ -131,7 +137,7 @@ def read_capture(connection: apsw.Connection, tables: Sequence[Table]) -> Captur
     Raises `SourceError` when another version of this tool installed it.
     """
     with translated("reading change capture"):
-        if _missing_tables(connection):
+        if set(own_tables.lacking(connection)) - {MARK}:
             return None
         row = connection.execute("SELECT source_id, format FROM _cdc_state WHERE id = 1").fetchone()
         if row is None:
@@ -139,11 +145,25 @@ def read_capture(connection: apsw.Connection, tables: Sequence[Table]) -> Captur
         if row[1] != FORMAT:
             raise SourceError(
                 f"the SQLite file carries change capture of format {row[1]}, this version knows format {FORMAT}",
-                remedy="use the version of this tool that installed it, or remove capture with `cdc cleanup` first",
+                remedy="use the version of this tool that installed it; or take capture out with "
+                "`cdc cleanup --capture-only`, put in this version's with `cdc load --resync`, and start the daemon: "
+                "every row is compared",
             )
         known = _known_ids(connection)
         found = {tid: t for t in tables if (tid := known.get(_definition(t))) is not None}
         return Capture(str(row[0]), found)
+
+
+def has_remains(connection: apsw.Connection) -> bool:
+    """Whether the file carries anything of capture."""
+    with translated("looking for change capture"):
+        return own_tables.leaves_something(connection) or bool(_texts(connection))
+
+
+def makes_writes_fail(connection: apsw.Connection) -> bool:
+    """Whether each write of the application fails, because triggers of capture have no changelog to write to."""
+    with translated("looking at change capture"):
+        return not own_tables.takes(connection, _texts(connection))
 
 
 def damaged(connection: apsw.Connection, capture: Capture) -> tuple[str, ...]:
@@ -193,6 +213,24 @@ def release(connection: apsw.Connection) -> int:
         return len(ours)
 
 
+def relieve(connection: apsw.Connection) -> int:
+    """Takes the triggers out when they make each write of the application fail; returns how many there were.
+
+    Something of capture stays in the file, so that it is known again as the one that was captured.
+    """
+    with translated("taking triggers out that make writes fail"), _write_transaction(connection):
+        if not makes_writes_fail(connection):
+            return 0
+        ours = [name for kind, name in _ours(connection) if kind == "TRIGGER"]
+        for name in ours:
+            connection.execute(f"DROP TRIGGER {quote(name)}")
+        if not own_tables.leaves_something(connection):
+            own_tables.create(connection, MARK, 1, None)
+        crash_point("relieve.before_commit")
+    crash_point("relieve.after_commit")
+    return len(ours)
+
+
 # rowid shows a trigger that was dropped and created anew with the same text, which leaves a gap in what was logged.
 _SIGNATURE: Final = """
 SELECT (SELECT schema_version FROM pragma_schema_version), group_concat(entry, char(10)) FROM (
@@ -218,9 +256,11 @@ def _write_transaction(connection: apsw.Connection) -> Iterator[None]:
 
 def _plan(connection: apsw.Connection, tables: Sequence[Table]) -> tuple[dict[int, Table], _Plan]:
     """The id of each wanted table, and the steps that are missing."""
-    missing = _missing_tables(connection)
-    plan = _Plan(create_tables=missing, columns=_missing_columns(connection, tables, missing))
+    missing = own_tables.lacking(connection)
+    plan = _Plan(own_tables.misshapen(connection), missing, columns=_missing_columns(connection, tables, missing))
     plan.begin = "_cdc_changelog" in missing or _emptied(connection)
+    plan.state = "_cdc_state" not in missing and not own_tables.has_state(connection)
+    plan.mark = not own_tables.is_marked(connection)
     known = {} if "_cdc_table" in missing else _known_ids(connection)
     fresh = _next_id(connection, missing)
     assigned: dict[int, Table] = {}
@@ -238,15 +278,12 @@ def _plan(connection: apsw.Connection, tables: Sequence[Table]) -> tuple[dict[in
     return assigned, plan
 
 
-def _carry_out(connection: apsw.Connection, plan: _Plan, assigned: Mapping[int, Table]) -> None:
+def _carry_out(
+    connection: apsw.Connection, plan: _Plan, assigned: Mapping[int, Table], continuing: Continuing | None
+) -> None:
     for name in plan.drop:
         connection.execute(f"DROP TRIGGER {quote(name)}")
-    width = max((len(t.key.columns) for t in assigned.values()), default=1)
-    for name in plan.create_tables:
-        _create_table(connection, name, width)
-    if plan.begin:
-        # A first entry, so that an empty changelog always means that somebody emptied it.
-        connection.execute("INSERT INTO _cdc_changelog(tid, op, at) VALUES (0, 'B', julianday('now'))")
+    _carry_out_tables(connection, plan, max((len(t.key.columns) for t in assigned.values()), default=1), continuing)
     for column in plan.columns:
         connection.execute(f"ALTER TABLE _cdc_changelog ADD COLUMN {column}")
     for tid, table in plan.ids.items():
@@ -256,15 +293,17 @@ def _carry_out(connection: apsw.Connection, plan: _Plan, assigned: Mapping[int, 
         _create_triggers(connection, tid, table)
 
 
-def _create_table(connection: apsw.Connection, name: str, width: int) -> None:
-    if name == "_cdc_changelog":
-        connection.execute(changelog_sql(width))
-    elif name == "_cdc_table":
-        connection.execute(tables_sql())
-    else:
-        connection.execute(state_sql())
-        row = (uuid.uuid4().hex, FORMAT)
-        connection.execute("INSERT INTO _cdc_state(id, source_id, format, fenced) VALUES (1, ?, ?, 0)", row)
+def _carry_out_tables(connection: apsw.Connection, plan: _Plan, width: int, continuing: Continuing | None) -> None:
+    for name in plan.drop_tables:
+        connection.execute(f"DROP TABLE {quote(name)}")
+    for name in plan.create_tables:
+        own_tables.create(connection, name, width, continuing)
+    if plan.state:
+        own_tables.enter_state(connection, continuing)
+    if plan.begin:
+        own_tables.begin(connection, continuing)
+    if plan.mark:
+        own_tables.mark(connection)
 
 
 def _create_triggers(connection: apsw.Connection, tid: int, table: Table) -> None:
@@ -315,10 +354,10 @@ def _triggers(connection: apsw.Connection) -> dict[str, list[_Trigger]]:
     return found
 
 
-def _missing_tables(connection: apsw.Connection) -> list[str]:
-    rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-    present = {str(row[0]) for row in rows}
-    return [name for name in OUR_TABLES if name not in present]
+def _texts(connection: apsw.Connection) -> list[str]:
+    """The text of every trigger of capture."""
+    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+    return [str(sql) for name, sql in rows if _CAPTURE_TRIGGER.fullmatch(str(name))]
 
 
 def _emptied(connection: apsw.Connection) -> bool:
@@ -348,20 +387,18 @@ def _known_ids(connection: apsw.Connection) -> dict[tuple[str, str, str], int]:
 
 def _next_id(connection: apsw.Connection, missing: Sequence[str]) -> int:
     """An id never used before; the changelog's own entries tell only where the recorded tables were lost."""
-    name = "_cdc_table" if "_cdc_table" not in missing else "_cdc_changelog"
-    if name in missing:
-        return 1
-    return next((int(str(row[0] or 0)) for row in connection.execute(f"SELECT max(tid) FROM {name}")), 0) + 1
+    for name in ("_cdc_table", "_cdc_changelog"):
+        if name not in missing:
+            largest = connection.execute(f"SELECT max(tid) FROM {name}").get
+            if largest is not None:
+                return int(largest) + 1
+    return 1
 
 
 def require_capture(connection: apsw.Connection, tables: Sequence[Table]) -> Capture:
-    """What is installed for these tables; raises `SourceError` when the file does not say any more which one it is."""
+    """What was installed for these tables a moment ago."""
     capture = read_capture(connection, tables)
-    if capture is None:
-        raise SourceError(
-            "the SQLite file has lost the row in _cdc_state that says which file it is",
-            remedy="remove capture with `cdc cleanup` and start anew",
-        )
+    assert capture is not None
     return capture
 
 

@@ -267,27 +267,64 @@ def test_a_backup_that_was_put_in_place_of_the_file(site: Site) -> None:
     refused(site, ["verify"], restored, ExitCode.CRITICAL)
 
 
-def test_a_changelog_that_somebody_emptied(site: Site) -> None:
+def test_a_copy_that_was_put_in_place_and_went_its_own_way(site: Site) -> None:
     site.followed()
-    site.sql("DELETE FROM _cdc_changelog")
+    copy = site.folder / "copy"
+    shutil.copy(site.database, copy)
+    site.sql("INSERT INTO t(v) VALUES (1), (2)")
+    site.followed()
+    shutil.copy(copy, site.database)
+    site.sql("INSERT INTO t(v) VALUES (3), (4)")
     refused(
         site,
         ["run", "--until-idle"],
-        "the changelog in the SQLite file is empty: somebody deleted entries that were not applied",
+        "the changelog of {path} does not hold the entry that was applied last, but another one of its number ({seq}): "
+        "the file was overwritten by a copy that went its own way",
         ExitCode.CRITICAL,
         changes=("rows of cdc.stream",),
     )
 
 
-def test_capture_that_lost_the_name_of_its_file(site: Site) -> None:
+def test_a_file_with_the_capture_of_another_one(site: Site) -> None:
     site.followed()
-    site.sql("DELETE FROM _cdc_state")
-    refused(
-        site,
-        ["snapshot"],
-        "the SQLite file has lost the row in _cdc_state that says which file it is",
-        ExitCode.CRITICAL,
+    site.sql("UPDATE _cdc_state SET source_id = 'of another'")
+    for command in ("run", "up"):
+        refused(
+            site,
+            [command, "--until-idle"],
+            "{path} carries the capture of another file than the one that was replicated from here: it was "
+            "overwritten, replaced or restored",
+            ExitCode.CRITICAL,
+            changes=("rows of cdc.stream",),
+        )
+
+
+def test_a_postgres_that_is_behind(site: Site) -> None:
+    site.followed()
+    site.sql("INSERT INTO t(v) VALUES (1), (2)")
+    site.followed()
+    site.sql("DELETE FROM _cdc_changelog WHERE seq < (SELECT max(seq) FROM _cdc_changelog)")
+    site.target_sql("UPDATE cdc.stream SET seq = 1")
+    behind = (
+        "Postgres is behind: it has the changes up to number {seq}, and the changelog of {path} begins with number "
+        "{oldest}, for what came before was applied: Postgres was restored from an older backup, or is another "
+        "database"
     )
+    refused(site, ["run", "--until-idle"], behind, ExitCode.CRITICAL, changes=("rows of cdc.stream",))
+    refused(site, ["verify"], behind, ExitCode.CRITICAL)
+
+
+def test_an_emptied_changelog_in_another_file(site: Site) -> None:
+    site.followed()
+    copy = site.folder / "copy"
+    shutil.copy(site.database, copy)
+    site.database.unlink()
+    shutil.copy(copy, site.database)
+    site.sql("DELETE FROM _cdc_changelog")
+    site.target_sql("UPDATE cdc.sighting SET inode = 'of the one before'")
+    emptied = "the changelog of {path} is empty: somebody deleted its entries, also those that were not applied"
+    refused(site, ["run", "--until-idle"], emptied, ExitCode.CRITICAL, changes=("rows of cdc.stream",))
+    refused(site, ["verify"], emptied, ExitCode.CRITICAL)
 
 
 def test_capture_of_a_later_version(site: Site) -> None:
@@ -296,7 +333,7 @@ def test_capture_of_a_later_version(site: Site) -> None:
     refused(
         site,
         ["run", "--until-idle"],
-        "the SQLite file carries change capture of format {row}, this version knows format 1",
+        "the SQLite file carries change capture of format {row}, this version knows format {format}",
         ExitCode.CRITICAL,
         changes=("rows of cdc.stream",),
     )

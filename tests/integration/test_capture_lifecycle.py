@@ -213,12 +213,29 @@ def test_capture_of_another_format_is_refused(application: apsw.Connection, ours
         read_capture(ours, tables_of(ours))
 
 
-def test_a_file_that_forgot_its_identity_is_refused(application: apsw.Connection, ours: apsw.Connection) -> None:
-    installed(ours)
+def test_a_file_that_forgot_its_identity_gets_one(application: apsw.Connection, ours: apsw.Connection) -> None:
+    before = installed(ours).capture
     application.execute("DELETE FROM _cdc_state")
     assert read_capture(ours, tables_of(ours)) is None
-    with pytest.raises(SourceError, match="_cdc_state"):
-        installed(ours)
+    after = installed(ours)
+    assert (after.capture.tables, after.changed) == (before.tables, ())
+    assert after.capture.source_id != before.source_id
+
+
+def test_a_changelog_built_anew_with_constraints_is_replaced(
+    application: apsw.Connection, ours: apsw.Connection
+) -> None:
+    """A NOT NULL would let the application's OR IGNORE drop entries, a type would bend keys."""
+    installed(ours)
+    application.execute(
+        "DROP TABLE _cdc_changelog;"
+        "CREATE TABLE _cdc_changelog(seq INTEGER PRIMARY KEY, tid INTEGER NOT NULL, op TEXT, at REAL, k1 INTEGER)"
+    )
+    assert read_capture(ours, tables_of(ours)) is None
+    installed(ours)
+    assert rows(ours, "SELECT type FROM pragma_table_info('_cdc_changelog') WHERE type <> ''") == [("INTEGER",)]
+    application.execute("INSERT INTO tags VALUES ('010', 1)")
+    assert rows(ours, "SELECT op, k1 FROM _cdc_changelog WHERE op <> 'B'") == [("I", "010")]
 
 
 def test_collations_only_the_application_knows_do_not_stop_capture(

@@ -67,6 +67,10 @@ INSERT INTO shorter SELECT id, name FROM parent;
 DROP TABLE parent;
 ALTER TABLE shorter RENAME TO parent;
 """
+PUSHED: Final = """
+DELETE FROM child WHERE id = 7;
+DROP TABLE _cdc_changelog; DROP TABLE _cdc_state; DROP TABLE _cdc_table; DROP TABLE _cdc_mark;
+"""
 # What a write that comes too late would bring back or overwrite.
 MEANWHILE: Final = """
 BEGIN;
@@ -85,7 +89,8 @@ PRUNING: Final = {"prune_entries": 1, "heartbeat_seconds": 0.05}
 class Case:
     """A point, what the application does to have it reached, and the command that reaches it.
 
-    `work` is None when the point belongs to the first copy. `followed` says that it is followed before the command.
+    `work` is None when the point belongs to the first copy. `followed` says that it is followed before the command,
+    `hurt` that the application cannot write until the daemon runs again.
     """
 
     point: str
@@ -93,10 +98,13 @@ class Case:
     command: tuple[str, ...] = ("run", "--until-idle")
     options: Mapping[str, Any] = field(default_factory=dict)
     followed: bool = False
+    hurt: bool = False
 
     @property
     def name(self) -> str:
-        how = {None: "first copy", FEW: "few", MANY: "many", DRIFT: "drift", LEAVE: "leave"}[self.work]
+        how = {None: "first copy", FEW: "few", MANY: "many", DRIFT: "drift", LEAVE: "leave", PUSHED: "pushed"}[
+            self.work
+        ]
         return f"{self.point} {how}"
 
 
@@ -133,6 +141,10 @@ CASES: Final = [
     Case("pending.before_commit", LEAVE, command=DROPPING, followed=True),
     Case("pending.after_commit", LEAVE, command=DROPPING, followed=True),
     *[Case(f"release.{place}_commit", FEW, command=RELEASING) for place in ("before", "after")],
+    Case("relieve.before_commit", PUSHED, hurt=True),
+    Case("relieve.after_commit", PUSHED),
+    Case("continue.before_capture", PUSHED),
+    Case("continue.before_position", PUSHED),
     Case("apply.after_stage", DRIFT),
     Case("apply.before_commit", DRIFT),
     Case("apply.after_commit", DRIFT),
@@ -162,15 +174,23 @@ async def test_killed_at_a_point_and_started_again_nothing_is_lost(case: Case, t
             await up(config)
     with Daemon(config, case.command, {"CDC_CRASH_AT": case.point}) as daemon:
         assert daemon.wait(30) == -signal.SIGKILL, f"{case.point} was not reached:\n{daemon.words()}"
-    app.execute(MEANWHILE)
+    learn(app)
+    if not case.hurt:
+        app.execute(MEANWHILE)
     pausing.let_go(config)  # where the command that died was to hold the daemon, as `cdc resume` does
     with Daemon(config, ("up",)) as daemon:
         await wait_until_caught_up(config, database, daemon=daemon)
+        learn(app)
         app.execute("INSERT INTO note(k, v, n) VALUES ('after', 2.5, 78)")
         await expect_equal(app, config, database, daemon)
         assert daemon.terminate() == 0, daemon.words()
     assert await trail_breaks(config, database) == []
     app.close()
+
+
+def learn(app: apsw.Connection) -> None:
+    """Read something: by that a connection learns of a schema that others changed."""
+    app.execute("SELECT count(*) FROM note").fetchall()
 
 
 async def expect_equal(app: apsw.Connection, config: Config, dsn: str, daemon: Daemon) -> None:

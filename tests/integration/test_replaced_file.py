@@ -1,17 +1,23 @@
 """Another file, or another state of it, where the replicated one was: refused in words, and healed when accepted."""
 
+import asyncio
+import re
 from pathlib import Path
 
 import apsw
 import asyncpg
 import pytest
 from comparison import Comparison
-from harness import Daemon, application, drain, value, wait_for, wait_until_caught_up
-from pairs import replicated
+from harness import Daemon, application, drain, execute, fetch, up, value, wait_for, wait_until_caught_up
+from pairs import Pair, replicated
 
+from cdc import bootstrap
 from cdc.bootstrap import request_resync
 from cdc.config import Config
-from cdc.errors import SourceChanged
+from cdc.errors import CaptureLost, SourceChanged, SourceError
+from cdc.mapping import map_schema
+from cdc.model import Position
+from cdc.sqlite import source as sqlite
 
 USERS = "CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT UNIQUE, age INTEGER)"
 PEOPLE = "INSERT INTO users VALUES (1, 'ann', 30), (2, 'bob', 40), (3, 'cy', 50)"
@@ -73,11 +79,117 @@ async def test_an_older_backup_that_went_on_its_own_way_is_refused(tmp_path: Pat
     await refused_then_healed(pair.config, "does not hold the entry that was applied last")
 
 
-async def test_an_emptied_changelog_is_refused(tmp_path: Path, database: str) -> None:
+async def went_its_own_way(folder: Path, pair: Pair, changes: int) -> None:
+    """Overwrite the file in place by a copy that was taken before a change, and changed so many times itself."""
+    copy_of(pair.app, folder / "twin.db")
+    await pair.write("UPDATE users SET age = 1 WHERE id = 1", "DELETE FROM users WHERE id = 2")
+    twin = application(folder / "twin.db", wal=False)
+    for number in range(10, 10 + changes):
+        twin.execute("INSERT INTO users VALUES (?, ?, 1)", (number, f"twin {number}"))
+    copy_into(twin, pair.app)
+    twin.close()
+
+
+@pytest.mark.parametrize("changes", [1, 2, 3], ids=["fewer", "as_many", "more"])
+async def test_a_copy_that_went_its_own_way_is_refused_whatever_it_holds(
+    tmp_path: Path, database: str, changes: int
+) -> None:
     async with replicated(tmp_path, database, USERS, PEOPLE) as pair:
-        pair.app.execute("UPDATE users SET age = 77")
-        pair.app.execute("DELETE FROM _cdc_changelog")
-    await refused_then_healed(pair.config, "the changelog in the SQLite file is empty")
+        await went_its_own_way(tmp_path, pair, changes)
+        with pytest.raises(SourceChanged, match="does not hold the entry that was applied last"):
+            await pair.replica.sync()
+    await refused_then_healed(pair.config, "does not hold the entry that was applied last")
+    assert await value(database, "SELECT count(*) FROM users") == 3 + changes
+
+
+async def test_a_copy_with_as_many_changes_is_seen_by_every_kind_of_read(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, USERS, PEOPLE) as pair:
+        looked = await asyncio.to_thread(sqlite.look, pair.config)
+        await went_its_own_way(tmp_path, pair, 2)
+        seq, entry = (await fetch(database, "SELECT seq, entry FROM cdc.stream"))[0]
+        at = Position(seq, entry)
+        now = await asyncio.to_thread(sqlite.look, pair.config)
+        assert now.newest is not None
+        assert now.newest.seq == seq
+        maps = {m.source.name: m for m in map_schema(looked.schema, pair.config)}
+        source = sqlite.Source(pair.config, now, maps, at)
+        assert await source.has_news(at)
+        for read in (
+            lambda: source.read(at),
+            lambda: source.read_keys({"users": [(1,)]}, at),
+            lambda: source.read_page("users", None),
+            source.high_water,
+            source.check,
+        ):
+            with pytest.raises(CaptureLost):
+                await read()
+        source.close()
+
+
+async def test_an_emptied_changelog_in_another_file_is_refused(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, USERS, PEOPLE) as pair:
+        copy_of(pair.app, tmp_path / "copy.db")
+    copy = application(tmp_path / "copy.db", wal=False)
+    copy.execute("UPDATE users SET age = 77")
+    copy.execute("DELETE FROM _cdc_changelog")
+    copy.close()
+    move_over(tmp_path)
+    await refused_then_healed(pair.config, "is empty: somebody deleted its entries")
+
+
+async def test_a_file_with_the_capture_of_another_one_is_refused(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, USERS, PEOPLE) as pair:
+        copy_of(pair.app, tmp_path / "copy.db")
+    copy = application(tmp_path / "copy.db", wal=False)
+    copy.execute("UPDATE _cdc_state SET source_id = 'of another'")
+    copy.execute("INSERT INTO users VALUES (8, 'eve', 1)")
+    copy.close()
+    move_over(tmp_path)
+    with pytest.raises(SourceChanged, match="carries the capture of another file"):
+        await up(pair.config)
+    await refused_then_healed(pair.config, "carries the capture of another file")
+
+
+async def test_a_postgres_that_is_behind_what_was_pruned_is_blamed_itself(tmp_path: Path, database: str) -> None:
+    """As when it was restored from a backup that is older than the oldest entry kept."""
+    async with replicated(tmp_path, database, USERS, PEOPLE) as pair:
+        older = (await fetch(database, "SELECT seq, entry FROM cdc.stream"))[0]
+        await pair.write("UPDATE users SET age = 1")
+        await pair.write("DELETE FROM users WHERE id = 1")
+        pair.app.execute("DELETE FROM _cdc_changelog WHERE seq < (SELECT max(seq) FROM _cdc_changelog)")
+    await execute(
+        database,
+        f"UPDATE cdc.stream SET seq = {older['seq']}, entry = '{older['entry']}';"
+        "INSERT INTO users VALUES (1, 'ann', 30); UPDATE users SET age = 30",
+    )
+    await refused_then_healed(
+        pair.config, "^Postgres is behind: .*restored from an older backup, or is another database"
+    )
+
+
+async def test_why_the_daemon_ended_is_told_also_when_the_changelog_is_gone(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, USERS, PEOPLE) as pair:
+        copy_of(pair.app, tmp_path / "copy.db")
+    copy = application(tmp_path / "copy.db", wal=False)
+    copy.execute("DELETE FROM _cdc_changelog")
+    copy.close()
+    move_over(tmp_path)
+    with pytest.raises(SourceChanged):
+        await drain(pair.config)
+    assert "is empty" in await value(database, "SELECT stopped_reason FROM cdc.stream")
+
+
+async def test_capture_of_another_format_is_replaced_as_the_remedy_says(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, USERS, PEOPLE) as pair:
+        await pair.write("UPDATE users SET age = 5")
+        pair.app.execute("UPDATE _cdc_state SET format = 99")
+    with pytest.raises(SourceError, match="format 99") as refused:
+        await drain(pair.config)
+    assert re.findall("`(.*?)`", refused.value.remedy) == ["cdc cleanup --capture-only", "cdc load --resync"]
+    assert bootstrap.remove_capture(pair.config)
+    await request_resync(pair.config)
+    await drain(pair.config)
+    assert await value(database, "SELECT count(*) FROM users WHERE age = 5") == 3
 
 
 async def test_a_file_overwritten_without_capture_is_refused(tmp_path: Path, database: str) -> None:
@@ -115,6 +227,20 @@ async def test_a_running_daemon_ends_with_words_when_a_file_is_moved_over_its_ow
     assert "another file was moved over" in daemon.words()
     stopped = await value(database, "SELECT stopped_reason FROM cdc.stream")
     assert "another file was moved over" in stopped
+
+
+def copy_of(source: apsw.Connection, path: Path) -> None:
+    """A copy of a database in a file of its own."""
+    copy = application(path, wal=False)
+    copy_into(source, copy)
+    copy.close()
+
+
+def move_over(folder: Path) -> None:
+    """Move the copy over the application's file, as after a restore."""
+    for left in ("app.db-wal", "app.db-shm"):
+        (folder / left).unlink(missing_ok=True)
+    (folder / "copy.db").rename(folder / "app.db")
 
 
 def copy_into(source: apsw.Connection, target: apsw.Connection) -> None:

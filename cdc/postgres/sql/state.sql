@@ -36,6 +36,21 @@ CREATE TABLE IF NOT EXISTS cdc.stream (
     unfinished      boolean NOT NULL DEFAULT false
 );
 
+-- Where the stream stood in the last minutes: in which file, and since which start of the machine. `changed_at` is when
+-- the main file was changed last, as its file system writes it; `log` and `frames` say which -wal file it had, how long.
+CREATE TABLE IF NOT EXISTS cdc.sighting (
+    source_id text NOT NULL,
+    seq       bigint NOT NULL,
+    entry     text NOT NULL,
+    seen_at   timestamptz NOT NULL DEFAULT now(),
+    boot      text NOT NULL,
+    inode     text NOT NULL,
+    changed_at text NOT NULL,
+    log       text NOT NULL,
+    frames    bigint NOT NULL,
+    PRIMARY KEY (source_id, seq)
+);
+
 -- What was decided about each column when its table was made, where the data had a say. Apart from the stream's row,
 -- because that one is written with every batch.
 CREATE TABLE IF NOT EXISTS cdc.mapping (

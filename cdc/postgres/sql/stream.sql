@@ -27,7 +27,7 @@ INSERT INTO cdc.audit (source_id, n, entry, hash) SELECT $1, n, entry::json, has
 -- Whether the schema, where it is there, has everything that this version knows.
 -- name: is_current
 SELECT to_regclass('cdc.stream') IS NULL OR to_regclass('cdc.crosswalk') IS NOT NULL
-    AND to_regclass('cdc.pending') IS NOT NULL AND 2 = (
+    AND to_regclass('cdc.pending') IS NOT NULL AND to_regclass('cdc.sighting') IS NOT NULL AND 2 = (
         SELECT count(*) FROM pg_attribute
         WHERE attrelid = to_regclass('cdc.stream') AND attname IN ('audit_n', 'unfinished') AND NOT attisdropped
     ) AND EXISTS (

@@ -1,0 +1,135 @@
+"""Whether the changelog goes on from what Postgres has, and what is done where it does not.
+
+Where the file is surely the one that was followed, and only entries are missing, every table is compared as a whole:
+that ends as the entries would have. Which of two files is the right one is for a person to say.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cdc.config import Config
+from cdc.errors import SourceChanged
+from cdc.faults import crash_point
+from cdc.machine import boot_id
+from cdc.model import Position
+from cdc.postgres import position, sightings
+from cdc.postgres.connection import Connection
+from cdc.postgres.sightings import Sighting
+from cdc.sqlite import changelog, standing
+from cdc.sqlite import source as sqlite
+from cdc.sqlite.own_tables import Continuing
+from cdc.sqlite.source import Look
+from cdc.sqlite.standing import Standing
+
+# What a power cut can take of a file in WAL mode with `synchronous = NORMAL` was written since the system last wrote
+# its log to the disk: half a minute where nothing else is set, ten at most on machines that let their disks sleep.
+LOST_SECONDS: Final = 600.0
+
+Tell = Callable[..., Awaitable[None]]  # an action of the audit trail and its details
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What Postgres remembers: the last position, and what was seen in the minutes before, newest first."""
+
+    path: Path
+    last: Position
+    seen: Sequence[Sighting]
+
+
+def judge(look: Look, found: Standing, known: Known, boot: str) -> str:
+    """Why every table has to be compared, empty when the changelog goes on from what was applied last.
+
+    Raises `SourceChanged` when a person has to say whether this is the right file.
+    """
+    last = known.last
+    if look.capture is None or found.newest is None or found.oldest is None:
+        return _judge_without_entries(look, known)
+    if last in found.there:
+        return "" if found.unbroken else "entries were deleted from the changelog before they were applied"
+    if found.oldest == 1 and not found.begun and _is_same_file(look, known):
+        return "the changelog was emptied, and written to since"  # it begins with an entry of ours, or is pruned
+    if found.begun and found.oldest == last.seq + 1:
+        return "the changelog had to be begun anew"
+    if found.oldest > last.seq:
+        raise changelog.target_behind(known.path, last.seq, found.oldest)
+    if _lost_its_end(look, found, known, boot):
+        return "SQLite lost its last commits, in a power cut for instance"
+    if found.taken:
+        raise changelog.went_its_own_way(known.path, last.seq)
+    raise changelog.entry_lost(known.path, last.seq)
+
+
+def _judge_without_entries(look: Look, known: Known) -> str:
+    """Entries, or all our tables, are gone. By what is left and by its inode the file is known for the same one."""
+    if look.remains and _is_same_file(look, known):
+        return "the changelog was emptied or dropped"
+    if look.capture is None:
+        raise no_capture(known.path)
+    raise changelog.emptied(known.path)
+
+
+def _is_same_file(look: Look, known: Known) -> bool:
+    return bool(known.seen) and look.traces.inode == known.seen[0].traces.inode
+
+
+def _lost_its_end(look: Look, found: Standing, known: Known, boot: str) -> bool:
+    """Whether the file is the one that was followed, without what it was given last.
+
+    An older state that somebody put in its place looks the same to SQLite, but lacks more than a power cut can take, or
+    came while the machine ran on and left other traces.
+    """
+    if not _is_same_file(look, known):
+        return False
+    last_seen = known.seen[0]
+    started_anew = bool(boot and last_seen.boot and boot != last_seen.boot)
+    if not started_anew and not look.traces.lost_its_end_since(last_seen.traces):
+        return False
+    kept = [seen for seen in known.seen if seen.position in found.there]
+    lost = [seen for seen in known.seen if seen.position not in found.there]
+    return bool(kept) and all(seen.before_last_life <= LOST_SECONDS for seen in lost)
+
+
+def no_capture(path: Path) -> SourceChanged:
+    """The error of a file in which nothing says that it is the one that was followed."""
+    return SourceChanged(
+        f"{path} carries no capture any more: it was overwritten, replaced or restored",
+        remedy="if this file is the right one, run `cdc load --resync`: it compares every row and goes on",
+    )
+
+
+class Continuity:
+    """Judges and mends one source over one connection, which must hold its lock; `audit` records each step."""
+
+    def __init__(self, config: Config, connection: Connection, source_id: str, audit: Tell) -> None:
+        self._config = config
+        self._connection = connection
+        self._source_id = source_id
+        self._audit = audit
+
+    async def ensure(self, look: Look, last: Position) -> Look:
+        """The file as it is once its changelog goes on from the position; raises `SourceChanged` when it does not."""
+        seen = await sightings.read(self._connection, self._source_id)
+        earlier = [sighting.position for sighting in seen]
+        found = await asyncio.to_thread(standing.read, self._config, last, earlier)
+        reason = judge(look, found, Known(self._config.source.path, last, seen), boot_id())
+        return await self._compare(look, last, reason) if reason else look
+
+    async def _compare(self, look: Look, last: Position, reason: str) -> Look:
+        """Have every table compared and go on from the newest entry; can be given again wherever it was cut short."""
+        await self._audit("compare after a gap", why=reason)
+        tables = [table.name for table in look.schema.tables]
+        await position.request_resync(self._connection, self._source_id, tables)
+        crash_point("continue.before_capture")
+        if look.capture is None or look.newest is None:
+            continuing = Continuing(self._source_id, last.seq)
+            look = await asyncio.to_thread(sqlite.install, self._config, look, continuing)
+            # Capture was made anew, so what moved the counter is known.
+            await position.store_schema_version(self._connection, self._source_id, look.signature.schema_version)
+        assert look.newest is not None
+        crash_point("continue.before_position")
+        await position.reposition(self._connection, self._source_id, look.newest, tables)
+        return look

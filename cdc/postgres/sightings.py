@@ -1,0 +1,53 @@
+"""Where a stream stood in the last minutes, on which file and since which start of the machine.
+
+By these, a file that lost its last commits in a power cut is told from one that somebody put in its place.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from cdc.machine import boot_id
+from cdc.model import Position, Traces
+from cdc.postgres.connection import Connection, translated
+from cdc.postgres.statements import load
+
+SQL: Final = load("sightings")
+KEPT_SECONDS: Final = 900.0  # longer than what a power cut can reach, see `cdc.continuity`
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A position that the stream had, and how many seconds later a daemon showed its last sign of life."""
+
+    position: Position
+    boot: str
+    traces: Traces
+    before_last_life: float
+
+
+async def note(connection: Connection, source_id: str, traces: Traces) -> None:
+    """Note where the stream stands now, in which file."""
+    with translated("noting where the stream stands"):
+        facts = (traces.inode, traces.changed_at, traces.log, traces.frames)
+        await connection.execute(SQL["note"], source_id, boot_id(), *facts)
+        await connection.execute(SQL["forget_older"], source_id, KEPT_SECONDS)
+
+
+async def forget(connection: Connection, source_id: str) -> None:
+    """Let go of all: the stream goes on from another place."""
+    await connection.execute(SQL["forget"], source_id)
+
+
+async def read(connection: Connection, source_id: str) -> tuple[Sighting, ...]:
+    """What was noted, newest first."""
+    with translated("reading where the stream stood"):
+        rows = await connection.fetch(SQL["read"], source_id)
+    return tuple(
+        Sighting(
+            Position(r["seq"], r["entry"]),
+            r["boot"],
+            Traces(r["inode"], r["changed_at"], r["log"], r["frames"]),
+            r["before_last_life"],
+        )
+        for r in rows
+    )
