@@ -1,5 +1,6 @@
 """Before the loop: both databases are looked at, and whatever changed since the last time is settled or refused."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from loguru import logger
@@ -11,6 +12,7 @@ from cdc.decisions import Decisions, map_known, with_leftovers
 from cdc.drift import judge, lost_tables, refuse_lost_columns, refuse_lost_tables, without_rekeyed
 from cdc.errors import SourceChanged, TargetError
 from cdc.following import Following
+from cdc.healing import heal
 from cdc.model import Position, TableMap, TargetTable
 from cdc.postgres import catalogue, pending, position
 from cdc.postgres.apply import Applier
@@ -49,12 +51,13 @@ class Settling:
 
     async def settle(self, look: Look) -> Settled:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""
-        await position.bring_up_to_date(self._connection)
+        await heal(self._connection, self._config, look, self.source_id, self.audit)
         state = await self._state()
         look, maps = await self._follow(look, state)
         await views.drop_outdated(self._connection, self._config, self.source_id, look.schema, list(maps.values()))
         targets = await self._targets(maps)
         unfinished = (await self._state()).unfinished
+        await self._expand_resync(state, maps)
         resync = await position.keep_resync(self._connection, self.source_id, list(maps))
         if unfinished and not resync:
             await self._following.finish(list(maps.values()), targets)
@@ -91,6 +94,11 @@ class Settling:
         if state is None or state.position is None:
             raise position.never_loaded()
         return state
+
+    async def _expand_resync(self, state: StreamState, maps: Mapping[str, TableMap]) -> None:
+        """`*` stands for every table."""
+        if "*" in state.resync:
+            await position.request_resync(self._connection, self.source_id, list(maps))
 
     async def _follow(self, look: Look, state: StreamState) -> tuple[Look, dict[str, TableMap]]:
         """The file as it is once all that changed is followed, and its maps; raises when that needs a person."""

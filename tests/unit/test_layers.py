@@ -47,6 +47,7 @@ LAYERS = {
     "cdc.pull": 4,
     "cdc.settling": 4,
     "cdc.following": 4,
+    "cdc.healing": 4,
     "cdc.leftovers": 4,
     "cdc.views": 4,
     "cdc.trail": 4,
