@@ -1,4 +1,4 @@
-"""What becomes of a stream whose schema `cdc` lost something: it is made again, and what is not known any more compared.
+"""What becomes of a stream whose schema `cdc` lost something: it is made again, and what nobody knows now is compared.
 
 A position that is lost is never guessed: the stream goes on from the newest entry of the changelog, and every table is
 read as a whole first. That is done by itself where the tables in Postgres are marked as made for this source; where

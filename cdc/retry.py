@@ -1,4 +1,4 @@
-"""The one retry policy: wait, doubling up to a cap with some chance in it, for as long as the error says that it helps."""
+"""The one retry policy: wait, doubling up to a cap with some chance in it, as long as the error says it helps."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

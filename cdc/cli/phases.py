@@ -159,7 +159,7 @@ def load(session: Session, resync: bool) -> None:
     A load that was cut short goes on with the tables it lacks. --resync is for a file that was restored, replaced or
     overwritten on purpose.
     """
-    from cdc import bootstrap, loading
+    from cdc import loading
 
     session.start_log()
     config = session.config()

@@ -8,6 +8,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 from weakref import WeakSet
@@ -28,6 +29,7 @@ from cdc.errors import (
 )
 from cdc.log import redact
 from cdc.postgres.address import holds_password, require_clear, where
+from cdc.postgres.liveness import SETTINGS, Watched, watch
 from cdc.postgres.sqlstate import Answer, judge
 from cdc.postgres.statements import load
 from cdc.systemd import credential
@@ -47,9 +49,10 @@ _SESSION: Final = {
     "default_transaction_isolation": "read committed",
     "statement_timeout": "0",
 }
+PROBE: Final = "watchdog"  # the purpose of connections that only ask
 _CREDENTIAL: Final = "cdc-password"
 
-_open: Final["WeakSet[Connection]"] = WeakSet()
+_open: Final["WeakSet[Watched]"] = WeakSet()
 _backends: Final[deque[int]] = deque(maxlen=64)  # the server's processes behind the connections of this process
 
 _BUG: Final = "this is a bug of this tool: please report it with the table's definition"
@@ -89,10 +92,48 @@ def _read_password(file: Path) -> str:
 async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Connection:
     """An open connection named `cdc <purpose>`; raises `TargetUnavailable` or `TargetRefused` with the reason."""
     require_clear(dsn)
-    settings = {"application_name": application_name(purpose), **_SESSION}
+    connection = await _connect(dsn, purpose, password)
+    await _refuse_unfit(connection, dsn)
     try:
-        connection = await asyncpg.connect(
-            dsn, password=password, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=settings
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            await _settle_session(connection, dsn, purpose, password)
+    except BaseException as error:
+        connection.terminate()
+        raise (_away(dsn, error) if isinstance(error, TimeoutError) else error) from None
+    _open.add(connection)
+    _backends.append(connection.backend)
+    if purpose != PROBE:
+        watch(connection, partial(_connect, dsn, PROBE, password))
+    return connection
+
+
+async def _settle_session(connection: Watched, dsn: str, purpose: str, password: str | None) -> None:
+    """Learn which process of the server it is. A pooler in between names another one, and may lose our settings."""
+    with translated("asking for the server's process"):
+        connection.backend = int(await connection.fetchval("SELECT pg_backend_pid()"))
+        if connection.backend == connection.get_server_pid() or purpose == PROBE:
+            return
+        for name, setting in _SESSION.items():
+            await connection.execute("SELECT set_config($1, $2, false)", name, setting)
+        other = await _connect(dsn, PROBE, password)
+        try:
+            # The pooler has given our session to whoever came next.
+            async with other.transaction():
+                if await other.fetchval("SELECT pg_backend_pid()") == connection.backend:
+                    raise behind_pooler("two connections got the same one")
+        finally:
+            other.terminate()
+
+
+async def _connect(dsn: str, purpose: str, password: str | None) -> Watched:
+    settings = {"application_name": application_name(purpose), **_SESSION, **SETTINGS}
+    try:
+        return await asyncpg.connect(
+            dsn,
+            password=password,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            server_settings=settings,
+            connection_class=Watched,
         )
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
         raise TargetRefused(
@@ -125,10 +166,6 @@ async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Con
             f"Postgres at {where(dsn)} cannot be used: {error}",
             remedy="check `dsn` in [target]; it must lead to the server itself, not to a connection pooler",
         ) from None
-    await _refuse_unfit(connection, dsn)
-    _open.add(connection)
-    _backends.append(connection.get_server_pid())
-    return connection
 
 
 def _away(dsn: str, error: BaseException) -> TargetUnavailable:
@@ -146,8 +183,8 @@ async def show_life(connection: Connection, beat: Callable[[], None]) -> int:
             beat()
 
     connection.add_query_logger(ended)
-    with translated("asking for the server's process"):
-        return int(await connection.fetchval("SELECT pg_backend_pid()"))
+    assert isinstance(connection, Watched)
+    return connection.backend
 
 
 async def hang_up(connection: Connection) -> None:
@@ -272,7 +309,7 @@ async def lock_source(connection: Connection, source_id: str) -> None:
         holder: Any = await connection.fetchrow(sql["holder"], key)
     if holder and await _was_left_behind(connection, holder["pid"]):
         raise TargetUnavailable(
-            f"the lock of this source is still held by a connection that this process lost: {holder['application_name']}",
+            f"the lock of this source is still held by the lost connection of server process {holder['pid']}",
             remedy="it is tried again by itself: Postgres was told to end that connection",
         )
     if holder and not holder["application_name"].startswith("cdc daemon "):
@@ -297,7 +334,7 @@ async def _was_left_behind(connection: Connection, pid: int) -> bool:
 
     The network may have lost our good-bye: such a process holds the lock until the server notices by itself.
     """
-    if pid not in _backends or any(pid == c.get_server_pid() for c in _open if not c.is_closed()):
+    if pid not in _backends or any(pid == c.backend for c in _open if not c.is_closed()):
         return False
     await connection.execute("SELECT pg_terminate_backend($1)", pid)
     return True
