@@ -37,6 +37,7 @@ _UNKNOWN: Final = {
     "mapping": "what was decided about columns: read again from the newest snapshot and from Postgres",
     "quarantine": "which rows are held: every table is compared as a whole",
     "crosswalk": "which row is which: every table is compared as a whole",
+    "waiting": "which tables had waited: every table is compared as a whole",
     "pending": "what the application dropped and Postgres still has: `cdc verify` says what nothing feeds",
     "audit": "entries of the audit trail: the audit file may have them",
     "disabled_trigger": "which triggers to enable again at cutover",

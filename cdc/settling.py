@@ -10,11 +10,11 @@ from cdc.config import Config
 from cdc.convert import compile_converter
 from cdc.decisions import Decisions, map_known, with_leftovers
 from cdc.drift import judge, lost_tables, refuse_lost_columns, refuse_lost_tables, without_rekeyed
-from cdc.errors import SourceChanged, TargetError
+from cdc.errors import SourceChanged
 from cdc.following import Following
 from cdc.healing import heal
 from cdc.model import Position, TableMap, TargetTable
-from cdc.postgres import catalogue, pending, position
+from cdc.postgres import catalogue, pending, position, waiting
 from cdc.postgres.apply import Applier
 from cdc.postgres.connection import Connection
 from cdc.postgres.position import StreamState
@@ -55,13 +55,13 @@ class Settling:
         state = await self._state()
         look, maps = await self._follow(look, state)
         await views.drop_outdated(self._connection, self._config, self.source_id, look.schema, list(maps.values()))
-        targets = await self._targets(maps)
+        maps, targets = await self._fit(maps)
         unfinished = (await self._state()).unfinished
         await self._expand_resync(state, maps)
         resync = await position.keep_resync(self._connection, self.source_id, list(maps))
         if unfinished and not resync:
             await self._following.finish(list(maps.values()), targets)
-            targets = await self._targets(maps)
+            targets = await self._found([m.target for m in maps.values()])
         tables = [(m, targets[m.target], compile_converter(m, targets[m.target])) for m in maps.values()]
         applier = Applier(self._connection, self.source_id, tables)
         await applier.prepare()
@@ -110,8 +110,8 @@ class Settling:
         mapped = map_known(look.schema, self._config, known)
         targets = await self._found([m.target for m in mapped])
         maps = {m.source.name: m for m in without_rekeyed(mapped, targets, known)}
-        waiting = {m.source.name for m in mapped} - maps.keys()
-        findings = judge(look.without(waiting), maps, decided, state.schema_version)
+        rekeyed = {m.source.name for m in mapped} - maps.keys()
+        findings = judge(look.without(rekeyed), maps, decided, state.schema_version)
         if not findings.nothing:
             refuse_lost_columns(maps, decided)
             look = await self._following.follow(look, maps, decided, leftovers, findings)
@@ -135,15 +135,18 @@ class Settling:
             for name, columns in wanted.items()
         }
 
-    async def _targets(self, maps: dict[str, TableMap]) -> dict[str, TargetTable]:
+    async def _fit(self, maps: dict[str, TableMap]) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
+        """The maps whose targets can take their rows, with these; the other tables wait alone."""
         targets = await self._found([m.target for m in maps.values()])
-        missing = [m.target for m in maps.values() if m.target not in targets]
-        if missing:
-            raise TargetError(
-                f"tables are missing in Postgres: {', '.join(missing)}",
-                remedy="run `cdc schema`, then `cdc load --resync`",
-            )
-        return targets
+        held = [why for m in maps.values() if (why := waiting.unfit(m, targets.get(m.target)))]
+        for table in held:
+            logger.bind(table=table.source_table, reason=table.reason, remedy=table.remedy).warning("a table waits")
+        back = await waiting.note(self._connection, self.source_id, self._config.target.schema, held)
+        if back:
+            await self.audit("take up tables", tables=", ".join(back))
+        names = {table.source_table for table in held}
+        fit = {name: m for name, m in maps.items() if name not in names}
+        return fit, {m.target: targets[m.target] for m in fit.values()}
 
 
 async def identify(connection: Connection, config: Config, look: Look) -> str:

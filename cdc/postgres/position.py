@@ -10,7 +10,7 @@ from cdc.chain import entry
 from cdc.decisions import Decisions
 from cdc.errors import TargetStateLost
 from cdc.model import Position, TargetTable
-from cdc.postgres import audit, own_schema
+from cdc.postgres import audit, own_schema, waiting
 from cdc.postgres.connection import Connection, owner, translated
 from cdc.postgres.statements import load
 from cdc.quoting import qualified, quote
@@ -163,6 +163,7 @@ async def adopt(connection: Connection, old_id: str, new_id: str) -> None:
                 "adopt_audit",
                 "adopt_triggers",
                 "adopt_pending",
+                "adopt_waiting",
             ):
                 await connection.execute(SQL[statement], old_id, new_id)
 
@@ -206,6 +207,7 @@ async def heartbeat(connection: Connection, source_id: str) -> None:
             f"what this tool keeps in Postgres is not whole any more: {names}",
             remedy="it is made again by itself, or by `cdc schema`; what is not known then is compared",
         )
+    await waiting.look_again(connection, source_id)
 
 
 def lost_row() -> TargetStateLost:

@@ -88,6 +88,18 @@ CREATE TABLE IF NOT EXISTS cdc.quarantine (
 CREATE INDEX IF NOT EXISTS quarantine_waits ON cdc.quarantine (source_id, waits_table, waits_for)
     WHERE waits_table IS NOT NULL;
 
+-- Tables that wait alone until what stands for them in Postgres can take their rows; `shape` is what it was then.
+CREATE TABLE IF NOT EXISTS cdc.waiting (
+    source_id    text NOT NULL,
+    source_table text NOT NULL,
+    target       text NOT NULL,
+    reason       text NOT NULL,
+    remedy       text NOT NULL,
+    shape        text NOT NULL,
+    since        timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source_id, source_table)
+);
+
 -- Which row of a table is which row of SQLite, where the key in Postgres says nothing of the key in SQLite. The columns of
 -- the key in Postgres stand in `target_key` as Postgres writes them.
 CREATE TABLE IF NOT EXISTS cdc.crosswalk (
