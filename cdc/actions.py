@@ -70,7 +70,9 @@ ACTIONS: Final[Mapping[str, Action]] = {
         "which triggers replication had disabled is lost; these do not fire now, whoever disabled them",
         triggers="their names and tables",
     ),
-    "take up tables": _step("tables that had waited for their target are compared as a whole", tables="their names"),
+    "take up tables": _step(
+        "tables whose target fits again, or has other types now, are compared as a whole", tables="their names"
+    ),
     "disable triggers": _step("triggers of a target were disabled", table="the target", triggers="their names"),
     "follow a change of the file": _step("the daemon followed a change of the file", reasons="what had changed"),
     "leave over": _step(

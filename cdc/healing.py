@@ -14,7 +14,6 @@ from cdc import audit
 from cdc.bootstrap import read_copy, snapshots_folder
 from cdc.config import Config
 from cdc.decisions import Decisions, map_known, recall, remember
-from cdc.errors import SourceChanged
 from cdc.mapping import map_schema
 from cdc.model import ColumnMap, TableMap, TargetTable
 from cdc.postgres import own_schema, position
@@ -31,13 +30,12 @@ from cdc.sqlite.source import Look
 Tell = Callable[..., Awaitable[None]]  # an action of the audit trail and its details
 
 REPLICATE: Final = "replicate"
-_HEALED: Final = "heal the schema cdc"
 _UNKNOWN: Final = {
     "stream": "the position: every table is compared as a whole",
     "mapping": "what was decided about columns: read again from the newest snapshot and from Postgres",
     "quarantine": "which rows are held: every table is compared as a whole",
     "crosswalk": "which row is which: every table is compared as a whole",
-    "waiting": "which tables had waited: every table is compared as a whole",
+    "target_table": "which tables had waited: every table is compared as a whole",
     "pending": "what the application dropped and Postgres still has: `cdc verify` says what nothing feeds",
     "audit": "entries of the audit trail: the audit file may have them",
     "disabled_trigger": "which triggers to enable again at cutover",
@@ -63,7 +61,7 @@ async def heal(
         await position.store_columns(connection, source_id, await _decisions(connection, config, look))
         lost |= {"mapping"}
     if lost:
-        await tell(_HEALED, lost="; ".join(_UNKNOWN.get(table, table) for table in sorted(lost)))
+        await tell("heal the schema cdc", lost="; ".join(_UNKNOWN.get(table, table) for table in sorted(lost)))
     if "disabled_trigger" in lost:
         await _tell_disabled(connection, config, look, tell)
 
@@ -100,11 +98,7 @@ async def _ours(connection: Connection, config: Config, look: Look, *, accepted:
 async def _go_on(
     connection: Connection, config: Config, look: Look, source_id: str, tables: Sequence[TableMap]
 ) -> None:
-    if look.newest is None:
-        raise SourceChanged(
-            "the stream's position is lost in Postgres, and the changelog in the SQLite file is empty",
-            remedy="run `cdc load --resync`: it compares every row and goes on from there",
-        )
+    assert look.newest is not None, "a file with capture has a newest entry"
     await position.create_state(connection)
     await position.register(connection, source_id, str(config.source.path), config.target.schema)
     await own_schema.go_on_with_audit(connection)

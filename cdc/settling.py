@@ -18,6 +18,7 @@ from cdc.postgres import catalogue, pending, position, waiting
 from cdc.postgres.apply import Applier
 from cdc.postgres.connection import Connection
 from cdc.postgres.position import StreamState
+from cdc.postgres.waiting import Waiting
 from cdc.sqlite.connection import not_set_up
 from cdc.sqlite.source import Look, Source
 from cdc.trail import Trail
@@ -65,6 +66,8 @@ class Settling:
         tables = [(m, targets[m.target], compile_converter(m, targets[m.target])) for m in maps.values()]
         applier = Applier(self._connection, self.source_id, tables)
         await applier.prepare()
+        if self._config.replicate.durable_commits:
+            await position.commit_durably(self._connection)
         for target in targets.values():
             names = await position.disable_triggers(self._connection, self.source_id, target)
             if names:
@@ -138,14 +141,15 @@ class Settling:
     async def _fit(self, maps: dict[str, TableMap]) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
         """The maps whose targets can take their rows, with these; the other tables wait alone."""
         targets = await self._found([m.target for m in maps.values()])
-        held = [why for m in maps.values() if (why := waiting.unfit(m, targets.get(m.target)))]
-        for table in held:
-            logger.bind(table=table.source_table, reason=table.reason, remedy=table.remedy).warning("a table waits")
-        back = await waiting.note(self._connection, self.source_id, self._config.target.schema, held)
-        if back:
-            await self.audit("take up tables", tables=", ".join(back))
-        names = {table.source_table for table in held}
-        fit = {name: m for name, m in maps.items() if name not in names}
+        held: dict[str, Waiting] = {}
+        for m in maps.values():
+            if why := await waiting.unfit(self._connection, m, targets.get(m.target)):
+                held[m.source.name] = why
+                logger.bind(table=why.source_table, reason=why.reason, remedy=why.remedy).warning("a table waits")
+        again = await waiting.note(self._connection, self.source_id, list(maps.values()), held)
+        if again:
+            await self.audit("take up tables", tables=", ".join(again))
+        fit = {name: m for name, m in maps.items() if name not in held}
         return fit, {m.target: targets[m.target] for m in fit.values()}
 
 

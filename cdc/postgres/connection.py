@@ -97,9 +97,12 @@ async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Con
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             await _settle_session(connection, dsn, purpose, password)
-    except BaseException as error:
+    except TimeoutError as error:
         connection.terminate()
-        raise (_away(dsn, error) if isinstance(error, TimeoutError) else error) from None
+        raise _away(dsn, error) from None
+    except CdcError:
+        connection.terminate()
+        raise
     _open.add(connection)
     _backends.append(connection.backend)
     if purpose != PROBE:

@@ -70,7 +70,7 @@ async def make_whole(connection: Connection) -> frozenset[str]:
             if "stream" in lost:
                 await connection.execute(SQL["forget_positions"])
                 await connection.execute(SQL["go_on_with_audit"])
-            if lost & {"quarantine", "crosswalk", "waiting"}:
+            if lost & {"quarantine", "crosswalk", "target_table"}:
                 await connection.execute(SQL["compare_everything"])
     return lost
 

@@ -218,6 +218,15 @@ def lost_row() -> TargetStateLost:
     )
 
 
+async def commit_durably(connection: Connection) -> None:
+    """From now on a batch is on the server's disk before a reader sees it, so that no crash takes it back again.
+
+    Where the server waits for standbys, that wait is not ours: what they lack is still on its own disk.
+    """
+    with translated("preparing the session"):
+        await connection.execute("SET synchronous_commit = local")
+
+
 async def stopped(connection: Connection, source_id: str, reason: str | None, remedy: str | None) -> None:
     """Note that the daemon ended, with the reason when it was an error."""
     with translated("noting why the daemon stopped"):

@@ -22,11 +22,12 @@ INSERT INTO child VALUES (1, 1, 'of one'), (2, 9, 'of nobody');
 INSERT INTO other VALUES (1, 'x')
 """
 FOREIGN_KEYS = "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid = 'child'::regclass"
+WAITING = "SELECT source_table FROM cdc.target_table WHERE reason IS NOT NULL"
 
 # What is done by hand, and what puts it right; the command, or SQL.
 WAIT = {
     "dropped": ("DROP TABLE parent CASCADE", "cdc schema"),
-    "renamed": ("ALTER TABLE parent RENAME TO elsewhere", "ALTER TABLE elsewhere RENAME TO parent"),
+    "renamed": ("ALTER TABLE parent RENAME TO elsewhere", 'ALTER TABLE "public"."elsewhere" RENAME TO "parent"'),
     "key gone": ("ALTER TABLE parent DROP CONSTRAINT parent_pkey CASCADE", "ALTER TABLE parent ADD PRIMARY KEY (id)"),
     "type": ("ALTER TABLE parent ALTER v TYPE point USING NULL", "ALTER TABLE parent ALTER v TYPE text USING NULL"),
     "demand": (
@@ -80,7 +81,7 @@ async def test_a_table_that_cannot_take_its_rows_waits_alone(
         app.execute("INSERT INTO other VALUES (2, 'y'); INSERT INTO child VALUES (3, NULL, 'free')")
 
         async def others_go_on() -> bool:
-            waits = await fetch(database, "SELECT source_table FROM cdc.waiting")
+            waits = await fetch(database, WAITING)
             # The child may have lost its foreign key with the parent, and would take its orphans now.
             return bool(waits) and await differences(app, database, ignored=["parent", "child"]) == []
 
@@ -90,15 +91,16 @@ async def test_a_table_that_cannot_take_its_rows_waits_alone(
         code, out = await command(daemon, "status")
         assert code == ExitCode.DIFFERENCE, out
         assert "table parent waits: table" in out
+        if what in ("dropped", "renamed"):
+            assert remedy in out
         if remedy.startswith("cdc "):
-            assert f"`{remedy}`" in out
             assert (await command(daemon, *remedy.split()[1:]))[0] == ExitCode.OK
         else:
             await execute(database, remedy)
 
         async def all_is_well() -> bool:
             try:
-                waits = await fetch(database, "SELECT FROM cdc.waiting")
+                waits = await fetch(database, WAITING)
                 return not waits and await differences(app, database) == []
             except asyncpg.PostgresError:
                 return False

@@ -88,14 +88,16 @@ CREATE TABLE IF NOT EXISTS cdc.quarantine (
 CREATE INDEX IF NOT EXISTS quarantine_waits ON cdc.quarantine (source_id, waits_table, waits_for)
     WHERE waits_table IS NOT NULL;
 
--- Tables that wait alone until what stands for them in Postgres can take their rows; `shape` is what it was then.
-CREATE TABLE IF NOT EXISTS cdc.waiting (
+-- What the target of each table was like when the daemon settled last: its columns with their types, and all that is
+-- demanded of rows. With a reason, the table waits alone until the target can take its rows.
+CREATE TABLE IF NOT EXISTS cdc.target_table (
     source_id    text NOT NULL,
     source_table text NOT NULL,
     target       text NOT NULL,
-    reason       text NOT NULL,
-    remedy       text NOT NULL,
+    types        text NOT NULL,
     shape        text NOT NULL,
+    reason       text,
+    remedy       text,
     since        timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (source_id, source_table)
 );

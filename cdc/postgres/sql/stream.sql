@@ -78,7 +78,7 @@ UPDATE cdc.disabled_trigger SET source_id = $2 WHERE source_id = $1
 UPDATE cdc.crosswalk SET source_id = $2 WHERE source_id = $1
 
 -- name: adopt_waiting
-UPDATE cdc.waiting SET source_id = $2 WHERE source_id = $1
+UPDATE cdc.target_table SET source_id = $2 WHERE source_id = $1
 
 -- name: adopt_pending
 UPDATE cdc.pending SET source_id = $2 WHERE source_id = $1
