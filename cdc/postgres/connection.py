@@ -39,6 +39,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 HANG_UP_SECONDS: Final = 1.0  # for a polite end of a connection; a server that hangs never answers it
 OLDEST_VERSION: Final = 14
+_HAS_TRANSACTION_TIMEOUT: Final = 17
 _NOTICE_DEATH_MILLISECONDS: Final = 500
 # What a database or a role may have set otherwise, and what this tool relies on. A long merge is no statement to end.
 _SESSION: Final = {
@@ -48,6 +49,7 @@ _SESSION: Final = {
     "standard_conforming_strings": "on",
     "default_transaction_isolation": "read committed",
     "statement_timeout": "0",
+    "extra_float_digits": "1",
 }
 PROBE: Final = "watchdog"  # the purpose of connections that only ask
 _CREDENTIAL: Final = "cdc-password"
@@ -113,7 +115,7 @@ async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Con
 async def _settle_session(connection: Watched, dsn: str, purpose: str, password: str | None) -> None:
     """Learn which process of the server it is. A pooler in between names another one, and may lose our settings."""
     with translated("asking for the server's process"):
-        connection.backend = int(await connection.fetchval("SELECT pg_backend_pid()"))
+        connection.backend = int(await connection.fetchval(_first_words(connection)))
         if connection.backend == connection.get_server_pid() or purpose == PROBE:
             return
         for name, setting in _SESSION.items():
@@ -126,6 +128,13 @@ async def _settle_session(connection: Watched, dsn: str, purpose: str, password:
                     raise behind_pooler("two connections got the same one")
         finally:
             other.terminate()
+
+
+def _first_words(connection: Watched) -> str:
+    """Asks for the server's process, and sets what only newer servers know."""
+    if connection.get_server_version().major < _HAS_TRANSACTION_TIMEOUT:
+        return "SELECT pg_backend_pid()"
+    return "SELECT pg_backend_pid(), set_config('transaction_timeout', '0', false)"
 
 
 async def _connect(dsn: str, purpose: str, password: str | None) -> Watched:
@@ -273,6 +282,12 @@ def _by_code(what: str, error: asyncpg.PostgresError) -> TargetError:
             return behind_pooler(words)
         case Answer.ANEW:
             return TargetSurprise(f"{what}: Postgres refuses: {words}", remedy="see the server's log for the statement")
+
+
+def require_same_session(connection: Connection, process: int) -> None:
+    """Raises `TargetRefused` when a statement was answered by another process of the server than this connection's."""
+    if isinstance(connection, Watched) and connection.backend != process:
+        raise behind_pooler("another one answers now")
 
 
 def behind_pooler(sign: str) -> TargetRefused:

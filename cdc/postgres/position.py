@@ -11,7 +11,7 @@ from cdc.decisions import Decisions
 from cdc.errors import TargetStateLost
 from cdc.model import Position, TargetTable
 from cdc.postgres import audit, own_schema, waiting
-from cdc.postgres.connection import Connection, owner, translated
+from cdc.postgres.connection import Connection, owner, require_same_session, translated
 from cdc.postgres.statements import load
 from cdc.quoting import qualified, quote
 
@@ -198,9 +198,10 @@ async def disable_triggers(connection: Connection, source_id: str, table: Target
 async def heartbeat(connection: Connection, source_id: str) -> None:
     """Show that the daemon lives, and who it is; raises `TargetStateLost` when what it goes by was taken from it."""
     with translated("writing the heartbeat"):
-        known = await connection.fetchval(SQL["heartbeat"], source_id, owner())
-    if not known:
+        row = await connection.fetchrow(SQL["heartbeat"], source_id, owner())
+    if row is None or not row["holds"]:
         raise lost_row()
+    require_same_session(connection, row["process"])
     if gone := await own_schema.missing(connection):
         names = ", ".join(sorted({f"{own_schema.SCHEMA}.{part.table}" for part in gone}))
         raise TargetStateLost(

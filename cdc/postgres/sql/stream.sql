@@ -102,7 +102,8 @@ UPDATE cdc.stream SET seq = $2, entry = $3, snapshot_id = $4, phase = 'load' WHE
 -- name: heartbeat
 -- Whether what the daemon goes by still holds: somebody may have made the schema `cdc` whole meanwhile.
 UPDATE cdc.stream SET heartbeat_at = now(), owner = $2 WHERE source_id = $1
-RETURNING seq IS NOT NULL AND NOT '*' = ANY(resync) AND EXISTS (SELECT FROM cdc.mapping WHERE source_id = $1)
+RETURNING seq IS NOT NULL AND NOT '*' = ANY(resync) AND EXISTS (SELECT FROM cdc.mapping WHERE source_id = $1) AS holds,
+    pg_backend_pid() AS process
 
 -- name: stopped
 UPDATE cdc.stream SET stopped_reason = $2, stopped_remedy = $3, owner = NULL WHERE source_id = $1
