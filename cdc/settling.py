@@ -10,7 +10,7 @@ from cdc.config import Config
 from cdc.convert import compile_converter
 from cdc.decisions import Decisions, map_known, with_leftovers
 from cdc.drift import judge, lost_tables, refuse_lost_columns, refuse_lost_tables, without_rekeyed
-from cdc.errors import SourceChanged
+from cdc.errors import SourceChanged, TargetError
 from cdc.following import Following
 from cdc.healing import heal
 from cdc.model import Position, TableMap, TargetTable
@@ -141,6 +141,15 @@ class Settling:
     async def _fit(self, maps: dict[str, TableMap]) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
         """The maps whose targets can take their rows, with these; the other tables wait alone."""
         targets = await self._found([m.target for m in maps.values()])
+        known = await waiting.targets(self._connection, self.source_id)
+        chosen = [
+            m.target for name, m in maps.items() if m.target not in targets and known.get(name, m.target) != m.target
+        ]
+        if chosen:
+            raise TargetError(
+                f"tables are missing in Postgres: {', '.join(chosen)}",
+                remedy="run `cdc schema`, or correct `target` in the configuration",
+            )
         held: dict[str, Waiting] = {}
         for m in maps.values():
             if why := await waiting.unfit(self._connection, m, targets.get(m.target)):

@@ -272,7 +272,9 @@ def _by_code(what: str, error: asyncpg.PostgresError) -> TargetError:
         case Answer.RECONNECT:
             return _lost(what, error)
         case Answer.WAIT:
-            return TargetHindered(f"{what}: Postgres cannot do this now: {words}", remedy=verdict.remedy)
+            return TargetHindered(
+                f"{what}: Postgres cannot do this now: {words}", remedy=f"it is tried again by itself{verdict.help}"
+            )
         case Answer.REFUSED:
             return TargetRefused(
                 f"{what}: not allowed in Postgres: {words}",

@@ -28,29 +28,26 @@ class Answer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to do, and what a person can do meanwhile."""
+    """What to do, and how "it is tried again by itself" goes on for a person who could help."""
 
     answer: Answer
-    remedy: str = ""
+    help: str = ""
 
 
-_ITSELF: Final = "it is tried again by itself"
 _WRITABLE: Final = (
-    f"{_ITSELF} once Postgres can be written to: promote the standby or let `dsn` name the primary, and end "
+    " once Postgres can be written to: promote the standby or let `dsn` name the primary, and end "
     "`default_transaction_read_only` where it is set"
 )
-_ROOM: Final = f"{_ITSELF} once Postgres has room: free space on its disk, or let it use more memory and connections"
-_DISK: Final = f"{_ITSELF}; the server's log says what its disk or its files refuse"
-_LOCK: Final = f"{_ITSELF}; `pg_stat_activity` shows who holds the lock"
-_CANCEL: Final = f"{_ITSELF}; if something ends long statements or transactions, except this role from it"
-_CORRUPT: Final = (
-    "the server's log says which file is damaged: restore Postgres from its backup, then `cdc run` goes on"
-)
+_ROOM: Final = " once Postgres has room: free space on its disk, or let it use more memory and connections"
+_DISK: Final = "; the server's log says what its disk or its files refuse"
+_LOCK: Final = "; `pg_stat_activity` shows who holds the lock"
+_CANCEL: Final = "; if something ends long statements or transactions, except this role from it"
+_CORRUPT: Final = "; the server's log says which file is damaged: restore it from a backup, or rebuild the index"
 
 _VERDICTS: Final[Mapping[str, Verdict]] = {
     "08": Verdict(Answer.RECONNECT),  # connection exception
     "0A": Verdict(Answer.ANEW),  # feature not supported: `cached plan must not change result type` is one
-    "25": Verdict(Answer.WAIT, _ITSELF),  # invalid transaction state
+    "25": Verdict(Answer.WAIT),  # invalid transaction state
     "25006": Verdict(Answer.WAIT, _WRITABLE),  # read-only transaction
     "25P03": Verdict(Answer.WAIT, _CANCEL),  # idle in transaction for too long
     "25P04": Verdict(Answer.WAIT, _CANCEL),  # transaction took too long
@@ -58,13 +55,13 @@ _VERDICTS: Final[Mapping[str, Verdict]] = {
     "28": Verdict(Answer.REFUSED),  # invalid authorization
     "34": Verdict(Answer.POOLER),  # invalid cursor name
     "3D": Verdict(Answer.REFUSED),  # invalid catalogue name
-    "40": Verdict(Answer.WAIT, _ITSELF),  # transaction rollback: deadlock, serialization failure
+    "40": Verdict(Answer.WAIT),  # transaction rollback: deadlock, serialization failure
     "42P05": Verdict(Answer.POOLER),  # a prepared statement of that name is there already
     "42501": Verdict(Answer.REFUSED),  # insufficient privilege
     "53": Verdict(Answer.WAIT, _ROOM),  # insufficient resources: disk, memory, connections
     "53300": Verdict(Answer.RECONNECT),  # too many connections
     "54001": Verdict(Answer.WAIT, _ROOM),  # statement too complex: the stack of the server is at its limit
-    "55": Verdict(Answer.WAIT, _ITSELF),  # object not in prerequisite state: in use, or during recovery
+    "55": Verdict(Answer.WAIT),  # object not in prerequisite state: in use, or during recovery
     "55000": Verdict(Answer.WAIT, _WRITABLE),  # `recovery is in progress`: no log is written on a standby
     "55P03": Verdict(Answer.WAIT, _LOCK),  # lock not available
     "57": Verdict(

@@ -63,6 +63,12 @@ async def read(connection: Connection, source_id: str) -> tuple[Waiting, ...]:
     return tuple(Waiting(row["source_table"], row["target"], row["reason"], row["remedy"]) for row in rows)
 
 
+async def targets(connection: Connection, source_id: str) -> dict[str, str]:
+    """The targets of the source tables when the daemon settled last."""
+    with translated("reading the targets"):
+        return {row["source_table"]: row["target"] for row in await connection.fetch(SQL["read"], source_id)}
+
+
 async def note(
     connection: Connection, source_id: str, maps: Sequence[TableMap], held: Mapping[str, Waiting]
 ) -> list[str]:
