@@ -58,9 +58,8 @@ async def heal(
         await _go_on(connection, config, look, source_id, tables)
         state, lost = await position.read(connection, source_id), lost | {"stream"}
     if state is not None and state.position is not None and not state.columns:
-        if decisions := await _decisions(connection, config, look):
-            await position.store_columns(connection, source_id, decisions)
-            lost |= {"mapping"}
+        await position.store_columns(connection, source_id, await _decisions(connection, config, look))
+        lost |= {"mapping"}
     if lost:
         await tell("heal the schema cdc", lost="; ".join(_UNKNOWN.get(table, table) for table in sorted(lost)))
     if "disabled_trigger" in lost:

@@ -149,7 +149,11 @@ def _kinds_table(kinds: Sequence[type[CdcError]]) -> str:
     return _table(("kind", "exit code", "the daemon"), rows)
 
 
-_POLICIES: Final = {Policy.RETRY: "tries again by itself", Policy.NEEDS_A_PERSON: "ends: it needs a person"}
+_POLICIES: Final = {
+    Policy.RETRY: "tries again by itself",
+    Policy.SETTLE_ANEW: "tries again a few times with everything read anew, then ends: it needs a person",
+    Policy.NEEDS_A_PERSON: "ends: it needs a person",
+}
 
 
 def _kind_text(kind: type[CdcError]) -> str:
