@@ -65,6 +65,14 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "cleanup": _step("`cdc cleanup`", removed="whether there was something to remove"),
     "quarantine retry": _step("`cdc quarantine retry`", table="only this table", rows="how many were logged again"),
     "quarantine acknowledge": _step("`cdc quarantine acknowledge`", table="only this table", rows="how many"),
+    "heal the schema cdc": _step("what was gone of the schema `cdc` was made again", lost="what is not known any more"),
+    "forget triggers": _step(
+        "which triggers replication had disabled is lost; these do not fire now, whoever disabled them",
+        triggers="their names and tables",
+    ),
+    "take up tables": _step(
+        "tables whose target fits again, or has other types now, are compared as a whole", tables="their names"
+    ),
     "disable triggers": _step("triggers of a target were disabled", table="the target", triggers="their names"),
     "follow a change of the file": _step("the daemon followed a change of the file", reasons="what had changed"),
     "compare after a gap": _step(

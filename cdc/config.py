@@ -77,6 +77,7 @@ class Replicate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prune_seconds: float = 600.0  # or when the oldest of them is this old
     heartbeat_seconds: float = 5.0
     audit_rows: int = 200_000  # how many entries of the audit trail are kept in Postgres
+    durable_commits: bool = False  # whether a batch is on Postgres' disk before readers see it
 
     def wants(self, table: str) -> bool:
         """Whether a source table of this name is to be replicated."""

@@ -21,9 +21,13 @@ class ExitCode(IntEnum):
 
 
 class Policy(Enum):
-    """What the daemon does about an error: `RETRY` on a timer, or stop because it `NEEDS_A_PERSON`."""
+    """What the daemon does about an error: `RETRY` on a timer, or stop because it `NEEDS_A_PERSON`.
+
+    `SETTLE_ANEW` is retried too, with everything read again, but a few times only: then it needs a person.
+    """
 
     RETRY = "retry"
+    SETTLE_ANEW = "settle anew"
     NEEDS_A_PERSON = "needs a person"
 
 
@@ -107,9 +111,32 @@ class TargetUnavailable(TargetError):
 
 
 class TargetRefused(TargetError):
-    """Postgres answered and said no: wrong password, unknown database or role, missing privilege."""
+    """Postgres answered and said no: wrong password, unknown database or role, missing privilege.
 
+    A daemon that runs waits for it to be allowed: a password is changed in two places, a grant comes later.
+    """
+
+    policy = Policy.RETRY
     exit_code = ExitCode.UNAVAILABLE
+
+
+class TargetHindered(TargetError):
+    """Postgres cannot do it now: it may only be read, has no room, or somebody ended the statement."""
+
+    policy = Policy.RETRY
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class TargetSurprise(TargetError):
+    """Postgres refuses a statement that fitted what was there when both databases were looked at."""
+
+    policy = Policy.SETTLE_ANEW
+
+
+class TargetStateLost(TargetError):
+    """Something of the schema `cdc` that is needed is not there any more: it is made again before anything goes on."""
+
+    policy = Policy.RETRY
 
 
 class TargetNotEmpty(TargetError):

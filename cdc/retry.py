@@ -1,4 +1,4 @@
-"""The one retry policy: wait, doubling up to a cap with some chance in it, for as long as the error says `RETRY`."""
+"""The one retry policy: wait, doubling up to a cap with some chance in it, as long as the error says it helps."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,13 +12,14 @@ from cdc.errors import CdcError, Policy
 
 FIRST_WAIT_SECONDS: Final = 0.1
 LONGEST_WAIT_SECONDS: Final = 30.0
+SETTLE_ATTEMPTS: Final = 5  # in a row; what does not fit after that fits no better later
 
 T = TypeVar("T")
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether waiting can help: only errors that say so; an unknown error needs a person."""
-    return isinstance(error, CdcError) and error.policy is Policy.RETRY
+    """Whether trying again can help: only errors that say so; an unknown error needs a person."""
+    return isinstance(error, CdcError) and error.policy is not Policy.NEEDS_A_PERSON
 
 
 def _log(state: tenacity.RetryCallState) -> None:
@@ -40,8 +41,14 @@ def policy(attempts: int | None = None, give_up: asyncio.Event | None = None) ->
         with suppress(TimeoutError):
             await asyncio.wait_for(give_up.wait(), seconds)
 
+    unfit = 0  # attempts in a row that ended so
+
     def enough(state: tenacity.RetryCallState) -> bool:
-        return bool(give_up and give_up.is_set()) or bool(attempts and state.attempt_number >= attempts)
+        nonlocal unfit
+        error = state.outcome.exception() if state.outcome else None
+        unfit = unfit + 1 if isinstance(error, CdcError) and error.policy is Policy.SETTLE_ANEW else 0
+        stopped = bool(give_up and give_up.is_set())
+        return stopped or unfit >= SETTLE_ATTEMPTS or bool(attempts and state.attempt_number >= attempts)
 
     return tenacity.AsyncRetrying(
         sleep=sleep,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from loguru import logger
 
-from cdc import audit, bootstrap, loading
+from cdc import audit, bootstrap, healing, loading
 from cdc.config import Config
 from cdc.errors import CdcError
 from cdc.log import redact
@@ -84,6 +84,7 @@ class Daemon:
     async def copy_and_follow(self, until_idle: bool, progress: Progress) -> None:
         """The work of `up`."""
         await self._target.dsn()  # an embedded server is kept from here on, not started anew for each step
+        await healing.heal_now(self._config)
         if not await _is_loaded(self._config):
             self._vitals.doing = Doing.LOADING
             await _first_copy(self._config, _Shown(progress, self._vitals))

@@ -1,5 +1,6 @@
 """Before the loop: both databases are looked at, and whatever changed since the last time is settled or refused."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from loguru import logger
@@ -12,11 +13,13 @@ from cdc.decisions import Decisions, map_known, with_leftovers
 from cdc.drift import judge, lost_tables, refuse_lost_columns, refuse_lost_tables, without_rekeyed
 from cdc.errors import SourceChanged, TargetError
 from cdc.following import Following
+from cdc.healing import heal
 from cdc.model import Position, TableMap, TargetTable
-from cdc.postgres import catalogue, pending, position, sightings
+from cdc.postgres import catalogue, pending, position, sightings, waiting
 from cdc.postgres.apply import Applier
 from cdc.postgres.connection import Connection
 from cdc.postgres.position import StreamState
+from cdc.postgres.waiting import Waiting
 from cdc.sqlite.connection import not_set_up
 from cdc.sqlite.source import Look, Source
 from cdc.trail import Trail
@@ -51,19 +54,23 @@ class Settling:
 
     async def settle(self, look: Look) -> Settled:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""
-        await position.bring_up_to_date(self._connection)
+        await heal(self._connection, self._config, look, self.source_id, self.audit)
         look = await self._continuity.ensure(look, await self._position())
-        look, maps = await self._follow(look, await self._state())
+        state = await self._state()
+        look, maps = await self._follow(look, state)
         await views.drop_outdated(self._connection, self._config, self.source_id, look.schema, list(maps.values()))
-        targets = await self._targets(maps)
+        maps, targets = await self._fit(maps)
         unfinished = (await self._state()).unfinished
+        await self._expand_resync(state, maps)
         resync = await position.keep_resync(self._connection, self.source_id, list(maps))
         if unfinished and not resync:
             await self._following.finish(list(maps.values()), targets)
-            targets = await self._targets(maps)
+            targets = await self._found([m.target for m in maps.values()])
         tables = [(m, targets[m.target], compile_converter(m, targets[m.target])) for m in maps.values()]
         applier = Applier(self._connection, self.source_id, tables)
         await applier.prepare()
+        if self._config.replicate.durable_commits:
+            await position.commit_durably(self._connection)
         for target in targets.values():
             names = await position.disable_triggers(self._connection, self.source_id, target)
             if names:
@@ -96,6 +103,11 @@ class Settling:
             raise position.never_loaded()
         return state
 
+    async def _expand_resync(self, state: StreamState, maps: Mapping[str, TableMap]) -> None:
+        """`*` stands for every table."""
+        if "*" in state.resync:
+            await position.request_resync(self._connection, self.source_id, list(maps))
+
     async def _follow(self, look: Look, state: StreamState) -> tuple[Look, dict[str, TableMap]]:
         """The file as it is once all that changed is followed, and its maps; raises when that needs a person."""
         await pending.forget_gone(self._connection, self.source_id, self._config.target.schema)
@@ -106,8 +118,8 @@ class Settling:
         mapped = map_known(look.schema, self._config, known)
         targets = await self._found([m.target for m in mapped])
         maps = {m.source.name: m for m in without_rekeyed(mapped, targets, known)}
-        waiting = {m.source.name for m in mapped} - maps.keys()
-        findings = judge(look.without(waiting), maps, decided, state.schema_version)
+        rekeyed = {m.source.name for m in mapped} - maps.keys()
+        findings = judge(look.without(rekeyed), maps, decided, state.schema_version)
         if not findings.nothing:
             refuse_lost_columns(maps, decided)
             look = await self._following.follow(look, maps, decided, leftovers, findings)
@@ -131,15 +143,28 @@ class Settling:
             for name, columns in wanted.items()
         }
 
-    async def _targets(self, maps: dict[str, TableMap]) -> dict[str, TargetTable]:
+    async def _fit(self, maps: dict[str, TableMap]) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
+        """The maps whose targets can take their rows, with these; the other tables wait alone."""
         targets = await self._found([m.target for m in maps.values()])
-        missing = [m.target for m in maps.values() if m.target not in targets]
-        if missing:
+        known = await waiting.targets(self._connection, self.source_id)
+        chosen = [
+            m.target for name, m in maps.items() if m.target not in targets and known.get(name, m.target) != m.target
+        ]
+        if chosen:
             raise TargetError(
-                f"tables are missing in Postgres: {', '.join(missing)}",
-                remedy="run `cdc schema`, then `cdc load --resync`",
+                f"tables are missing in Postgres: {', '.join(chosen)}",
+                remedy="run `cdc schema`, or correct `target` in the configuration",
             )
-        return targets
+        held: dict[str, Waiting] = {}
+        for m in maps.values():
+            if why := await waiting.unfit(self._connection, m, targets.get(m.target)):
+                held[m.source.name] = why
+                logger.bind(table=why.source_table, reason=why.reason, remedy=why.remedy).warning("a table waits")
+        again = await waiting.note(self._connection, self.source_id, list(maps.values()), held)
+        if again:
+            await self.audit("take up tables", tables=", ".join(again))
+        fit = {name: m for name, m in maps.items() if name not in held}
+        return fit, {m.target: targets[m.target] for m in fit.values()}
 
 
 async def identify(connection: Connection, config: Config, look: Look) -> str:

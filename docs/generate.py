@@ -74,6 +74,8 @@ KEYS: Final = {
     "replicate.prune_entries": "The changelog is pruned when so many applied entries lie in it,",
     "replicate.prune_seconds": "or when the oldest of them is this old.",
     "replicate.heartbeat_seconds": "How often the daemon shows in Postgres that it lives.",
+    "replicate.durable_commits": "Whether a batch is on the disk of Postgres before anybody sees it; see "
+    "[concepts](concepts.md#what-a-crash-of-postgres-takes-back).",
     "replicate.audit_rows": "How many entries of the audit trail are kept in Postgres; 0 keeps all of them.",
     "snapshot.max_writer_pause_seconds": "How long a snapshot may hold a writer in rollback-journal mode.",
     "verify.stale_after_hours": "`cdc status` warns when the last whole comparison is older; 0 never warns.",
@@ -147,7 +149,11 @@ def _kinds_table(kinds: Sequence[type[CdcError]]) -> str:
     return _table(("kind", "exit code", "the daemon"), rows)
 
 
-_POLICIES: Final = {Policy.RETRY: "tries again by itself", Policy.NEEDS_A_PERSON: "ends: it needs a person"}
+_POLICIES: Final = {
+    Policy.RETRY: "tries again by itself",
+    Policy.SETTLE_ANEW: "tries again a few times with everything read anew, then ends: it needs a person",
+    Policy.NEEDS_A_PERSON: "ends: it needs a person",
+}
 
 
 def _kind_text(kind: type[CdcError]) -> str:

@@ -93,7 +93,8 @@ def schema(session: Session, only_print: bool, apply_pending: bool) -> None:
     """Create the tables in Postgres.
 
     What is there already is left as it is, so the command can be given again. After the first copy it also makes the
-    views that the application has got since, if both databases answer them alike.
+    views that the application has got since, if both databases answer them alike. What is gone of the schema `cdc` is
+    made again; the daemon then compares what is not known any more.
 
     Columns and tables that the application dropped or renamed stay in Postgres until --apply-pending: then their values
     are saved to files in the state folder and they are dropped, all or none. The daemon must be stopped or paused.
@@ -109,9 +110,23 @@ def schema(session: Session, only_print: bool, apply_pending: bool) -> None:
         click.echo(run_async(bootstrap.render_schema(config)).rstrip("\n"))
         return
     with audited(config, "schema") as told:
-        done = run_async(bootstrap.create_schema(config))
+        done = run_async(_schema(config))
         told["statements"] = len(done)
     say(f"the schema is in place ({counted(len(done), 'statement')})")
+
+
+async def _schema(config: Config) -> list[str]:
+    from cdc import bootstrap, healing
+
+    await healing.heal_now(config)
+    return await bootstrap.create_schema(config)
+
+
+async def _resync(config: Config) -> list[str]:
+    from cdc import bootstrap, healing
+
+    await healing.heal_now(config, accepted=True)
+    return await bootstrap.request_resync(config)
 
 
 def _apply_pending(config: Config, *, only_print: bool) -> None:
@@ -144,13 +159,13 @@ def load(session: Session, resync: bool) -> None:
     A load that was cut short goes on with the tables it lacks. --resync is for a file that was restored, replaced or
     overwritten on purpose.
     """
-    from cdc import bootstrap, loading
+    from cdc import loading
 
     session.start_log()
     config = session.config()
     if resync:
         with audited(config, "resync") as told:
-            tables = run_async(bootstrap.request_resync(config))
+            tables = run_async(_resync(config))
             told["tables"] = len(tables)
         say(f"the daemon will compare every row of {counted(len(tables), 'table')}; next: `cdc run`")
         return

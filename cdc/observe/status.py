@@ -174,6 +174,12 @@ class Status:
 
     def _data_warnings(self) -> list[Warned]:
         found = []
+        if self.target.gone:
+            what = f"what this tool keeps in Postgres is not whole: {self.target.gone}"
+            found.append(Warned(what, "make it whole with `cdc schema`; a daemon that runs does so by itself"))
+        found += [
+            Warned(f"table {held.source_table} waits: {held.reason}", held.remedy) for held in self.target.waiting
+        ]
         if self.unacknowledged:
             what = f"rows in quarantine that nobody acknowledged: {self.unacknowledged:,}"
             found.append(Warned(what, "look at them with `cdc quarantine list`"))

@@ -15,6 +15,7 @@ import msgspec
 
 from cdc.chain import AuditEntry, Head, Sealed, actor, entry_time, link
 from cdc.chain_check import last_words
+from cdc.errors import TargetStateLost
 from cdc.model import AppliedBatch, Position, TableTally
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.statements import load
@@ -62,7 +63,8 @@ async def append(
         return
     async with connection.transaction():
         end = await connection.fetchrow(SQL["end_for_update"], source_id)
-        assert end is not None, "the trail of a source is written after the source was registered"
+        if end is None:
+            raise _no_row()
         head, sealed, numbers = Head(end["n"], end["hash"]), [], []
         if beyond is not None and beyond.n > head.n:
             head = beyond
@@ -87,7 +89,8 @@ async def ends(connection: Connection, source_id: str) -> Ends:
     """What the stream's row knows of both chains."""
     with translated("reading the end of the audit trail"):
         row = await connection.fetchrow(SQL["ends"], source_id)
-    assert row is not None, "a source that is known has its row"
+    if row is None:
+        raise _no_row()
     return Ends(
         Head(row["audit_n"], row["audit_hash"]), row["audit_copied"], Head(row["audit_file_n"], row["audit_file_hash"])
     )
@@ -171,8 +174,16 @@ async def store_position(
     own = (source_id, position.seq, position.entry, changes, begun.lag_seconds, told, elapsed)
     arguments = [argument for part in parts for argument in part.arguments]
     stored = await connection.fetchval(_statement(tuple(part.sql for part in parts)), *own, *arguments)
-    assert stored is not None, "the stream's row is there as long as its lock is held"
+    if stored is None:
+        raise _no_row()
     return _applied(msgspec.json.decode(stored)["details"])
+
+
+def _no_row() -> TargetStateLost:
+    return TargetStateLost(
+        "the row of this source in cdc.stream was deleted",
+        remedy="it is made again by itself, or by `cdc schema`; then every row is compared",
+    )
 
 
 @functools.lru_cache(maxsize=1_000)

@@ -5,8 +5,10 @@ import hashlib
 import os
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 from weakref import WeakSet
@@ -15,9 +17,20 @@ import asyncpg
 from asyncpg.connection import LoggedQuery
 
 from cdc.config import Target
-from cdc.errors import AlreadyRunning, CdcError, TargetError, TargetRefused, TargetUnavailable
+from cdc.errors import (
+    AlreadyRunning,
+    CdcError,
+    StillWorking,
+    TargetError,
+    TargetHindered,
+    TargetRefused,
+    TargetSurprise,
+    TargetUnavailable,
+)
 from cdc.log import redact
 from cdc.postgres.address import holds_password, require_clear, where
+from cdc.postgres.liveness import SETTINGS, Watched, watch
+from cdc.postgres.sqlstate import Answer, judge
 from cdc.postgres.statements import load
 from cdc.systemd import credential
 
@@ -26,6 +39,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 HANG_UP_SECONDS: Final = 1.0  # for a polite end of a connection; a server that hangs never answers it
 OLDEST_VERSION: Final = 14
+_HAS_TRANSACTION_TIMEOUT: Final = 17
 _NOTICE_DEATH_MILLISECONDS: Final = 500
 # What a database or a role may have set otherwise, and what this tool relies on. A long merge is no statement to end.
 _SESSION: Final = {
@@ -35,25 +49,19 @@ _SESSION: Final = {
     "standard_conforming_strings": "on",
     "default_transaction_isolation": "read committed",
     "statement_timeout": "0",
+    "extra_float_digits": "1",
 }
+PROBE: Final = "watchdog"  # the purpose of connections that only ask
 _CREDENTIAL: Final = "cdc-password"
 
-_open: Final["WeakSet[Connection]"] = WeakSet()
+_open: Final["WeakSet[Watched]"] = WeakSet()
+_backends: Final[deque[int]] = deque(maxlen=64)  # the server's processes behind the connections of this process
 
 _BUG: Final = "this is a bug of this tool: please report it with the table's definition"
 
-# What Postgres says when it is going away, starting up, or out of connections: waiting helps.
-_TRANSIENT: Final = (
+# What the driver says of a connection that was lost, whatever the server would have said.
+_LOST: Final = (
     asyncpg.PostgresConnectionError,
-    asyncpg.ConnectionDoesNotExistError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.DiskFullError,
     asyncpg.InternalClientError,  # the driver lost track, for instance when a server shuts down right after a login
     ConnectionError,
     TimeoutError,
@@ -86,10 +94,58 @@ def _read_password(file: Path) -> str:
 async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Connection:
     """An open connection named `cdc <purpose>`; raises `TargetUnavailable` or `TargetRefused` with the reason."""
     require_clear(dsn)
-    settings = {"application_name": application_name(purpose), **_SESSION}
+    connection = await _connect(dsn, purpose, password)
+    await _refuse_unfit(connection, dsn)
     try:
-        connection = await asyncpg.connect(
-            dsn, password=password, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=settings
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            await _settle_session(connection, dsn, purpose, password)
+    except TimeoutError as error:
+        connection.terminate()
+        raise _away(dsn, error) from None
+    except CdcError:
+        connection.terminate()
+        raise
+    _open.add(connection)
+    _backends.append(connection.backend)
+    if purpose != PROBE:
+        watch(connection, partial(_connect, dsn, PROBE, password))
+    return connection
+
+
+async def _settle_session(connection: Watched, dsn: str, purpose: str, password: str | None) -> None:
+    """Learn which process of the server it is. A pooler in between names another one, and may lose our settings."""
+    with translated("asking for the server's process"):
+        connection.backend = int(await connection.fetchval(_first_words(connection)))
+        if connection.backend == connection.get_server_pid() or purpose == PROBE:
+            return
+        for name, setting in _SESSION.items():
+            await connection.execute("SELECT set_config($1, $2, false)", name, setting)
+        other = await _connect(dsn, PROBE, password)
+        try:
+            # The pooler has given our session to whoever came next.
+            async with other.transaction():
+                if await other.fetchval("SELECT pg_backend_pid()") == connection.backend:
+                    raise behind_pooler("two connections got the same one")
+        finally:
+            other.terminate()
+
+
+def _first_words(connection: Watched) -> str:
+    """Asks for the server's process, and sets what only newer servers know."""
+    if connection.get_server_version().major < _HAS_TRANSACTION_TIMEOUT:
+        return "SELECT pg_backend_pid()"
+    return "SELECT pg_backend_pid(), set_config('transaction_timeout', '0', false)"
+
+
+async def _connect(dsn: str, purpose: str, password: str | None) -> Watched:
+    settings = {"application_name": application_name(purpose), **_SESSION, **SETTINGS}
+    try:
+        return await asyncpg.connect(
+            dsn,
+            password=password,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            server_settings=settings,
+            connection_class=Watched,
         )
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
         raise TargetRefused(
@@ -113,19 +169,22 @@ async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Con
             remedy="write it as postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE, with the options that `psql` has; "
             "`sslmode=verify-full` needs `sslrootcert=FILE` as well",
         ) from None
-    except (*_TRANSIENT, asyncpg.InterfaceError, OSError, ssl.SSLError) as error:
-        raise TargetUnavailable(
-            f"Postgres at {where(dsn)} cannot be reached: {_reason(error)}",
-            remedy="check that the server runs and that `dsn` in [target] names its host and port",
-        ) from None
+    except (*_LOST, asyncpg.InterfaceError, OSError, ssl.SSLError) as error:
+        raise _away(dsn, error) from None
     except asyncpg.PostgresError as error:
+        if judge(error.sqlstate).answer in (Answer.RECONNECT, Answer.WAIT):
+            raise _away(dsn, error) from None
         raise TargetRefused(
             f"Postgres at {where(dsn)} cannot be used: {error}",
             remedy="check `dsn` in [target]; it must lead to the server itself, not to a connection pooler",
         ) from None
-    await _refuse_unfit(connection, dsn)
-    _open.add(connection)
-    return connection
+
+
+def _away(dsn: str, error: BaseException) -> TargetUnavailable:
+    return TargetUnavailable(
+        f"Postgres at {where(dsn)} cannot be reached: {_reason(error)}",
+        remedy="check that the server runs and that `dsn` in [target] names its host and port",
+    )
 
 
 async def show_life(connection: Connection, beat: Callable[[], None]) -> int:
@@ -136,8 +195,8 @@ async def show_life(connection: Connection, beat: Callable[[], None]) -> int:
             beat()
 
     connection.add_query_logger(ended)
-    with translated("asking for the server's process"):
-        return int(await connection.fetchval("SELECT pg_backend_pid()"))
+    assert isinstance(connection, Watched)
+    return connection.backend
 
 
 async def hang_up(connection: Connection) -> None:
@@ -188,26 +247,58 @@ def translated(what: str) -> Iterator[None]:
         yield
     except CdcError:
         raise
-    except _TRANSIENT as error:
-        raise TargetUnavailable(
-            f"{what}: the connection to Postgres failed: {_reason(error)}", remedy="it is tried again by itself"
-        ) from error
+    except _LOST as error:
+        raise _lost(what, error) from error
     except asyncpg.InterfaceError as error:
         if isinstance(error, ValueError):
             raise TargetError(f"{what}: a value does not fit its column's type", remedy=_BUG) from error
         raise TargetUnavailable(
             f"{what}: the connection to Postgres is not usable: {error}", remedy="it is tried again by itself"
         ) from error
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise TargetRefused(
-            f"{what}: not allowed in Postgres: {error.args[0]}",
-            remedy="grant the role of `dsn` that privilege, or use the tables' owner",
-        ) from error
     except asyncpg.PostgresError as error:
-        # The server's primary message names objects; its DETAIL may hold row values and is left out.
-        raise TargetError(
-            f"{what}: Postgres refuses: {error.args[0]}", remedy="see the server's log for the statement"
-        ) from error
+        raise _by_code(what, error) from error
+
+
+def _lost(what: str, error: BaseException) -> TargetUnavailable:
+    return TargetUnavailable(
+        f"{what}: the connection to Postgres failed: {_reason(error)}", remedy="it is tried again by itself"
+    )
+
+
+def _by_code(what: str, error: asyncpg.PostgresError) -> TargetError:
+    """Our error for what the server said. Its primary message names objects; its DETAIL may hold row values."""
+    verdict, words = judge(error.sqlstate), error.args[0]
+    match verdict.answer:
+        case Answer.RECONNECT:
+            return _lost(what, error)
+        case Answer.WAIT:
+            return TargetHindered(
+                f"{what}: Postgres cannot do this now: {words}", remedy=f"it is tried again by itself{verdict.help}"
+            )
+        case Answer.REFUSED:
+            return TargetRefused(
+                f"{what}: not allowed in Postgres: {words}",
+                remedy="grant the role of `dsn` that privilege, or use the tables' owner",
+            )
+        case Answer.POOLER:
+            return behind_pooler(words)
+        case Answer.ANEW:
+            return TargetSurprise(f"{what}: Postgres refuses: {words}", remedy="see the server's log for the statement")
+
+
+def require_same_session(connection: Connection, process: int) -> None:
+    """Raises `TargetRefused` when a statement was answered by another process of the server than this connection's."""
+    if isinstance(connection, Watched) and connection.backend != process:
+        raise behind_pooler("another one answers now")
+
+
+def behind_pooler(sign: str) -> TargetRefused:
+    """The error of a connection whose statements do not all reach the same session of the server."""
+    return TargetRefused(
+        f"`dsn` in [target] leads to a connection pooler that gives each transaction another session: {sign}",
+        remedy="let `dsn` name the server itself, or a pooler in session mode: the lock of a source, temporary tables "
+        "and prepared statements belong to one session",
+    )
 
 
 def application_name(purpose: str) -> str:
@@ -236,6 +327,16 @@ async def lock_source(connection: Connection, source_id: str) -> None:
         if await connection.fetchval(sql["take"], key):
             return
         holder: Any = await connection.fetchrow(sql["holder"], key)
+    if holder and await _was_left_behind(connection, holder["pid"]):
+        raise TargetUnavailable(
+            f"the lock of this source is still held by the lost connection of server process {holder['pid']}",
+            remedy="it is tried again by itself: Postgres was told to end that connection",
+        )
+    if holder and not holder["application_name"].startswith("cdc daemon "):
+        raise StillWorking(
+            f"somebody works on this source in Postgres: {holder['application_name']}",
+            remedy="wait until that command is done",
+        )
     if holder and _is_dead(holder["application_name"]):
         raise TargetUnavailable(
             f"the lock of this source is still held for a daemon that was killed: {holder['application_name']}",
@@ -246,6 +347,17 @@ async def lock_source(connection: Connection, source_id: str) -> None:
         f"another daemon replicates this source already: {held_by}",
         remedy="stop that daemon first, or hold it with `cdc pause`; one source has one daemon",
     )
+
+
+async def _was_left_behind(connection: Connection, pid: int) -> bool:
+    """Whether a server's process was ours, over a connection that this process has closed; it is told to end.
+
+    The network may have lost our good-bye: such a process holds the lock until the server notices by itself.
+    """
+    if pid not in _backends or any(pid == c.backend for c in _open if not c.is_closed()):
+        return False
+    await connection.execute("SELECT pg_terminate_backend($1)", pid)
+    return True
 
 
 async def _notice_death(connection: Connection) -> None:

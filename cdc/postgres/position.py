@@ -8,10 +8,10 @@ from typing import Final
 
 from cdc.chain import entry
 from cdc.decisions import Decisions
-from cdc.errors import TargetError
+from cdc.errors import TargetStateLost
 from cdc.model import Position, TargetTable, Traces
-from cdc.postgres import audit, sightings
-from cdc.postgres.connection import Connection, owner, translated
+from cdc.postgres import audit, own_schema, sightings, waiting
+from cdc.postgres.connection import Connection, owner, require_same_session, translated
 from cdc.postgres.statements import load
 from cdc.quoting import qualified, quote
 
@@ -38,9 +38,9 @@ class StreamState:
     unfinished: bool
 
 
-def never_loaded() -> TargetError:
+def never_loaded() -> TargetStateLost:
     """The error of a stream that has no position."""
-    return TargetError(
+    return TargetStateLost(
         "this source was never loaded into Postgres", remedy="run `cdc up`, or `cdc schema` and `cdc load`"
     )
 
@@ -61,11 +61,8 @@ async def create_state(connection: Connection) -> None:
 
 
 async def bring_up_to_date(connection: Connection) -> None:
-    """Give what an earlier version left in the schema `cdc` the form that this one knows."""
-    with translated("looking at the schema cdc"):
-        current = await connection.fetchval(SQL["is_current"])
-    if not current:
-        await create_state(connection)
+    """Give the schema `cdc` the form that this version knows, and make again what is gone of it."""
+    await own_schema.make_whole(connection)
 
 
 async def register(connection: Connection, source_id: str, path: str, schema: str) -> None:
@@ -166,6 +163,7 @@ async def adopt(connection: Connection, old_id: str, new_id: str) -> None:
                 "adopt_audit",
                 "adopt_triggers",
                 "adopt_pending",
+                "adopt_waiting",
             ):
                 await connection.execute(SQL[statement], old_id, new_id)
 
@@ -199,10 +197,40 @@ async def disable_triggers(connection: Connection, source_id: str, table: Target
 
 
 async def heartbeat(connection: Connection, source_id: str, traces: Traces) -> None:
-    """Show that the daemon lives, who it is, and where it stands in which file."""
+    """Show that the daemon lives, who it is, and where it stands in which file.
+
+    Raises `TargetStateLost` when what it goes by was taken from it.
+    """
     with translated("writing the heartbeat"):
-        await connection.execute(SQL["heartbeat"], source_id, owner())
+        row = await connection.fetchrow(SQL["heartbeat"], source_id, owner())
+    if row is None or not row["holds"]:
+        raise lost_row()
+    require_same_session(connection, row["process"])
+    if gone := await own_schema.missing(connection):
+        names = ", ".join(sorted({f"{own_schema.SCHEMA}.{part.table}" for part in gone}))
+        raise TargetStateLost(
+            f"what this tool keeps in Postgres is not whole any more: {names}",
+            remedy="it is made again by itself, or by `cdc schema`; what is not known then is compared",
+        )
     await sightings.note(connection, source_id, traces)
+    await waiting.look_again(connection, source_id)
+
+
+def lost_row() -> TargetStateLost:
+    """The error of a stream whose row was deleted, or whose position is void, while it was followed."""
+    return TargetStateLost(
+        "the position of this source in Postgres, in cdc.stream, was deleted or is void",
+        remedy="it is made again by itself, or by `cdc schema`; then every row is compared",
+    )
+
+
+async def commit_durably(connection: Connection) -> None:
+    """From now on a batch is on the server's disk before a reader sees it, so that no crash takes it back again.
+
+    Where the server waits for standbys, that wait is not ours: what they lack is still on its own disk.
+    """
+    with translated("preparing the session"):
+        await connection.execute("SET synchronous_commit = local")
 
 
 async def stopped(connection: Connection, source_id: str, reason: str | None, remedy: str | None) -> None:

@@ -11,7 +11,7 @@ from asyncpg import Record
 
 from cdc.config import EMBEDDED, Config
 from cdc.errors import TargetError
-from cdc.postgres import pending
+from cdc.postgres import own_schema, pending, waiting
 from cdc.postgres.address import where
 from cdc.postgres.connection import Connection, hang_up, lock_key, translated
 from cdc.postgres.embedded import find
@@ -20,6 +20,7 @@ from cdc.postgres.statements import load
 from cdc.postgres.target import Target, embedded_folder
 from cdc.postgres.verification import Verification
 from cdc.postgres.verification import latest as latest_verification
+from cdc.postgres.waiting import Waiting
 from cdc.vitals import TargetFindings
 
 SQL: Final = load("status")
@@ -27,7 +28,7 @@ ANSWER_SECONDS: Final = 5.0  # who asks for the status wants an answer soon, if 
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Held:
     """Rows in quarantine for one reason, and how many of them the operator knows about."""
 
     rows: int
@@ -61,9 +62,11 @@ class TargetFacts:
     remedy: str | None = None
     stream: StreamFacts | None = None
     daemon: str | None = None
-    quarantine: Mapping[str, Waiting] = field(default_factory=dict)
+    quarantine: Mapping[str, Held] = field(default_factory=dict)
     verification: Verification | None = None
     leftovers: tuple[Leftover, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    gone: str = ""  # of the schema `cdc`: what is not whole
 
 
 def target_name(config: Config) -> str:
@@ -127,14 +130,18 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
     if row is None:
         return facts
     stream = _stream(row)
-    waiting = await connection.fetch(SQL["quarantine"], stream.source_id)
+    if gone := await own_schema.missing(connection):
+        names = ", ".join(sorted({f"{own_schema.SCHEMA}.{part.table}" for part in gone}))
+        return replace(facts, stream=stream, gone=names)
+    held = await connection.fetch(SQL["quarantine"], stream.source_id)
     return replace(
         facts,
         stream=stream,
         daemon=await connection.fetchval(load("lock")["holder"], lock_key(stream.source_id)),
-        quarantine={r["reason"]: Waiting(r["rows"], r["acknowledged"]) for r in waiting},
+        quarantine={r["reason"]: Held(r["rows"], r["acknowledged"]) for r in held},
         verification=await latest_verification(connection, stream.source_id),
         leftovers=await pending.read(connection, stream.source_id),
+        waiting=await waiting.read(connection, stream.source_id),
     )
 
 

@@ -13,13 +13,16 @@ from urllib.parse import quote as quote_url
 
 import asyncpg
 import pytest
-from harness import Daemon, wait_until_caught_up
+from harness import Daemon, wait_for, wait_until_caught_up
+from poolers import pooler
 from refusals import refused, said
 from sites import Site
 
 from cdc.config import load_config
 from cdc.errors import ExitCode
 from cdc.postgres import embedded
+from cdc.postgres.connection import connect, lock_source
+from cdc.postgres.embedded import EmbeddedServer
 
 SECRET = "tops3cret-über"
 FOLLOW = ["run", "--until-idle"]
@@ -156,6 +159,30 @@ def test_a_server_that_cannot_show_who_it_is(snapped: Site, tmp_path_factory: py
             )
 
 
+def test_a_certificate_that_has_expired(snapped: Site, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("expired")
+    expired(folder)
+    with Pretender(folder / "server.crt", folder / "server.key") as port:
+        dsn = f"postgresql://u@localhost:{port}/db?sslmode=verify-full&sslrootcert={folder}/server.crt"
+        template = "Postgres at {dsn} cannot show that it is the right server: {error}"
+        assert "expired" in refused(pointed_at(snapped, dsn), ["schema"], template, ExitCode.UNAVAILABLE)
+
+
+def expired(folder: Path) -> None:
+    """Make a certificate that was valid for a day, long ago."""
+    (folder / "ca.cnf").write_text(
+        f"[ca]\ndefault_ca = d\n[d]\ndatabase = {folder}/index\nnew_certs_dir = {folder}\nserial = {folder}/serial\n"
+        "default_md = sha256\npolicy = p\n[p]\ncommonName = supplied\n"
+    )
+    (folder / "index").write_text("")
+    (folder / "serial").write_text("01\n")
+    ask = ["req", "-new", "-nodes", "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"]
+    sign = ["ca", "-batch", "-selfsign", "-config", "ca.cnf", "-in", "server.csr", "-keyfile", "server.key"]
+    dates = ["-startdate", "20200101000000Z", "-enddate", "20200102000000Z", "-out", "server.crt"]
+    for command in (ask, [*sign, *dates]):
+        subprocess.run(["openssl", *command], check=True, capture_output=True, timeout=60, cwd=folder)
+
+
 class Pretender:
     """Somebody who answers in the place of a server, as far as the certificate; no database stands behind it."""
 
@@ -234,19 +261,89 @@ def test_no_password_is_told_anywhere(snapped: Site, guarded: str) -> None:
         assert quote_url(SECRET) not in file.read_text()
 
 
+async def test_a_password_that_is_changed_while_the_daemon_runs(snapped: Site, guarded: str) -> None:
+    """It is changed in two places, one after the other: the daemon waits for the second."""
+    secret = snapped.folder / "secret"
+    secret.write_text(SECRET)
+    dsn = address(guarded).replace(f":{quote_url(SECRET, safe='')}", "")
+    pointed_at(snapped, dsn, 'password_file = "secret"')
+    await asyncio.to_thread(snapped.process, "-q", "up", "--until-idle")
+    config = load_config(snapped.config_file)
+    own = await asyncpg.connect(address(guarded))
+    try:
+        with Daemon(config) as daemon:
+            snapped.sql("INSERT INTO t(v) VALUES (1)")
+            await wait_until_caught_up(config, address(guarded), daemon=daemon)
+            await own.execute("ALTER ROLE app PASSWORD 'another'")
+            await own.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'cdc daemon%'"
+            )
+
+            async def refuses() -> bool:
+                return "refused the login" in daemon.words()
+
+            await wait_for(refuses, "the daemon to be refused", daemon=daemon)
+            secret.write_text("another")
+            snapped.sql("INSERT INTO t(v) VALUES (2)")
+            await wait_until_caught_up(config, address(guarded, password="another"), daemon=daemon)
+    finally:
+        await own.execute(f"ALTER ROLE app PASSWORD '{SECRET}'")
+        await own.close()
+
+
 # --- what is allowed --------------------------------------------------------------------------------------------------
 
 
 def test_a_role_that_may_create_nothing(snapped: Site, guarded: str) -> None:
     pointed_at(snapped, address(guarded, "guest", password="guest"))
-    refused(snapped, ["schema"], "{what}: not allowed in Postgres: {error}", ExitCode.UNAVAILABLE)
+    refused(snapped, ["schema"], "{what}: not allowed in Postgres: {words}", ExitCode.UNAVAILABLE)
 
 
 def test_a_database_that_may_only_be_read(site: Site) -> None:
     assert site.run("-q", "snapshot")[0] == ExitCode.OK
     name = site.dsn.partition("@/")[2].partition("?")[0]
     site.target_sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
-    refused(site, ["schema"], "{what}: Postgres refuses: {error}", ExitCode.CRITICAL)
+    refused(site, ["schema"], "{what}: Postgres cannot do this now: {words}", ExitCode.UNAVAILABLE)
+
+
+def test_a_statement_that_somebody_forbids(site: Site) -> None:
+    assert site.run("-q", "snapshot")[0] == ExitCode.OK
+    site.target_sql(
+        "CREATE FUNCTION forbid() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not here'; END $$"
+    )
+    site.target_sql("CREATE EVENT TRIGGER forbid ON ddl_command_start EXECUTE FUNCTION forbid()")
+    refused(site, ["schema"], "{what}: Postgres refuses: {words}", ExitCode.CRITICAL)
+
+
+async def test_a_pooler_that_gives_each_transaction_another_session(snapped: Site, server: EmbeddedServer) -> None:
+    async with pooler(f"{server.socket}/.s.PGSQL.5432", "postgres", "postgres") as between:
+        dsn = f"postgresql://postgres@127.0.0.1:{between.port}/postgres"
+        template = "`dsn` in [target] leads to a connection pooler that gives each transaction another session: {sign}"
+        await asyncio.to_thread(
+            refused, pointed_at(snapped, dsn), ["schema"], template, ExitCode.UNAVAILABLE, run=snapped.process
+        )
+
+
+def test_a_command_that_works_on_the_source_already(site: Site) -> None:
+    source_id = site.replicating()
+    template = "somebody works on this source in Postgres: {application_name}"
+
+    async def beside() -> None:
+        connection = await connect(site.dsn, purpose="load")
+        await lock_source(connection, source_id)
+        command = ["load", "--resync"]
+        await asyncio.to_thread(
+            refused,
+            site,
+            command,
+            template,
+            ExitCode.UNAVAILABLE,
+            run=site.process,
+            changes=["rows of cdc.mapping"],  # no decisions: that is mended before
+        )
+        await connection.close()
+
+    asyncio.run(beside())
 
 
 def test_a_database_whose_encoding_cannot_hold_every_text(snapped: Site, guarded: str) -> None:

@@ -20,6 +20,7 @@ RECORDING: Final = {
     "_audit": 0,
     "entry": 0,
     "told": 0,
+    "tell": 0,
     "AuditEntry": 2,
 }
 NAMES: Final = {"TRIM": TRIM, "ACCEPT": ACCEPT, "BROKEN": BROKEN}

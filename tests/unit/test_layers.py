@@ -51,6 +51,7 @@ LAYERS = {
     "cdc.following": 4,
     "cdc.continuity": 4,
     "cdc.relief": 4,
+    "cdc.healing": 4,
     "cdc.leftovers": 4,
     "cdc.views": 4,
     "cdc.trail": 4,

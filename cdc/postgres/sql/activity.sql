@@ -11,3 +11,15 @@ FROM pg_stat_activity a
 WHERE a.application_name = ANY($1) AND ($2::int IS NULL OR a.pid = $2)
     AND a.state = 'active' AND a.wait_event_type IS DISTINCT FROM 'Client'
 LIMIT 1
+
+-- name: at_rest
+-- Whether a process of the server is gone, or has nothing to do until its client says something, or reads.
+SELECT NOT EXISTS (
+    SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active' AND wait_event_type IS DISTINCT FROM 'Client'
+)
+
+-- name: end
+-- Only one that is at rest, and of our own role: its number may belong to another by now.
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE pid = $1 AND usename = current_user AND application_name LIKE 'cdc %'
+    AND NOT (state = 'active' AND wait_event_type IS DISTINCT FROM 'Client')

@@ -121,6 +121,20 @@ $upgrade$;
 CREATE INDEX IF NOT EXISTS quarantine_waits ON cdc.quarantine (source_id, waits_table, waits_digest)
     WHERE waits_table IS NOT NULL;
 
+-- What the target of each table was like when the daemon settled last: its columns with their types, and all that is
+-- demanded of rows. With a reason, the table waits alone until the target can take its rows.
+CREATE TABLE IF NOT EXISTS cdc.target_table (
+    source_id    text NOT NULL,
+    source_table text NOT NULL,
+    target       text NOT NULL,
+    types        text NOT NULL,
+    shape        text NOT NULL,
+    reason       text,
+    remedy       text,
+    since        timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source_id, source_table)
+);
+
 -- Which row of a table is which row of SQLite, where the key in Postgres says nothing of the key in SQLite. The columns of
 -- the key in Postgres stand in `target_key` as Postgres writes them. Both keys are found by their SHA-256.
 CREATE TABLE IF NOT EXISTS cdc.crosswalk (

@@ -24,20 +24,6 @@ told AS MATERIALIZED (
 )
 INSERT INTO cdc.audit (source_id, n, entry, hash) SELECT $1, n, entry::json, hash FROM moved RETURNING entry::text
 
--- Whether the schema, where it is there, has everything that this version knows.
--- name: is_current
-SELECT to_regclass('cdc.stream') IS NULL OR to_regclass('cdc.crosswalk') IS NOT NULL
-    AND to_regclass('cdc.pending') IS NOT NULL AND to_regclass('cdc.sighting') IS NOT NULL AND 2 = (
-        SELECT count(*) FROM pg_attribute
-        WHERE attrelid = to_regclass('cdc.stream') AND attname IN ('audit_n', 'unfinished') AND NOT attisdropped
-    ) AND EXISTS (
-        SELECT FROM pg_attribute
-        WHERE attrelid = to_regclass('cdc.crosswalk') AND attname = 'source_digest' AND NOT attisdropped
-    ) AND EXISTS (
-        SELECT FROM pg_attribute
-        WHERE attrelid = to_regclass('cdc.quarantine') AND attname = 'key_digest' AND NOT attisdropped
-    )
-
 -- name: clear_resync
 UPDATE cdc.stream SET resync = ARRAY(SELECT unnest(resync) EXCEPT SELECT unnest($2::text[]) ORDER BY 1)
 WHERE source_id = $1
@@ -91,6 +77,9 @@ UPDATE cdc.disabled_trigger SET source_id = $2 WHERE source_id = $1
 -- name: adopt_crosswalk
 UPDATE cdc.crosswalk SET source_id = $2 WHERE source_id = $1
 
+-- name: adopt_waiting
+UPDATE cdc.target_table SET source_id = $2 WHERE source_id = $1
+
 -- name: adopt_pending
 UPDATE cdc.pending SET source_id = $2 WHERE source_id = $1
 
@@ -111,7 +100,10 @@ UPDATE cdc.stream SET phase = $2 WHERE source_id = $1
 UPDATE cdc.stream SET seq = $2, entry = $3, snapshot_id = $4, phase = 'load' WHERE source_id = $1
 
 -- name: heartbeat
+-- Whether what the daemon goes by still holds: somebody may have made the schema `cdc` whole meanwhile.
 UPDATE cdc.stream SET heartbeat_at = now(), owner = $2 WHERE source_id = $1
+RETURNING seq IS NOT NULL AND NOT '*' = ANY(resync) AND EXISTS (SELECT FROM cdc.mapping WHERE source_id = $1) AS holds,
+    pg_backend_pid() AS process
 
 -- name: stopped
 UPDATE cdc.stream SET stopped_reason = $2, stopped_remedy = $3, owner = NULL WHERE source_id = $1

@@ -1,0 +1,132 @@
+"""What becomes of a stream whose schema `cdc` lost something: it is made again, and what nobody knows now is compared.
+
+A position that is lost is never guessed: the stream goes on from the newest entry of the changelog, and every table is
+read as a whole first. That is done by itself where the tables in Postgres are marked as made for this source; where
+others made them, a person says so with `cdc load --resync`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from cdc import audit
+from cdc.bootstrap import read_copy, snapshots_folder
+from cdc.config import Config
+from cdc.decisions import Decisions, map_known, recall, remember
+from cdc.mapping import map_schema
+from cdc.model import ColumnMap, TableMap, TargetTable
+from cdc.postgres import own_schema, position
+from cdc.postgres.catalogue import read_tables
+from cdc.postgres.connection import Connection
+from cdc.postgres.ddl import mark
+from cdc.postgres.position import StreamState
+from cdc.postgres.status import never_started
+from cdc.postgres.target import connected
+from cdc.sqlite import source as sqlite
+from cdc.sqlite.snapshot import latest
+from cdc.sqlite.source import Look
+
+Tell = Callable[..., Awaitable[None]]  # an action of the audit trail and its details
+
+REPLICATE: Final = "replicate"
+_UNKNOWN: Final = {
+    "stream": "the position: every table is compared as a whole",
+    "mapping": "what was decided about columns: read again from the newest snapshot and from Postgres",
+    "quarantine": "which rows are held: every table is compared as a whole",
+    "crosswalk": "which row is which: every table is compared as a whole",
+    "target_table": "which tables had waited: every table is compared as a whole",
+    "pending": "what the application dropped and Postgres still has: `cdc verify` says what nothing feeds",
+    "audit": "entries of the audit trail: the audit file may have them",
+    "disabled_trigger": "which triggers to enable again at cutover",
+    "verification": "the results of earlier comparisons",
+}
+
+
+async def heal(
+    connection: Connection, config: Config, look: Look, source_id: str, tell: Tell, *, accepted: bool = False
+) -> None:
+    """Make the schema `cdc` whole, and the stream's row and decisions where they are lost.
+
+    `accepted` says that a person wants the file as it is now in Postgres. Nothing happens before the first load.
+    """
+    lost = await own_schema.make_whole(connection)
+    state = await position.read(connection, source_id)
+    if state is None or _is_lost(state):
+        if not (tables := await _ours(connection, config, look, accepted=accepted)):
+            return
+        await _go_on(connection, config, look, source_id, tables)
+        state, lost = await position.read(connection, source_id), lost | {"stream"}
+    if state is not None and state.position is not None and not state.columns:
+        await position.store_columns(connection, source_id, await _decisions(connection, config, look))
+        lost |= {"mapping"}
+    if lost:
+        await tell("heal the schema cdc", lost="; ".join(_UNKNOWN.get(table, table) for table in sorted(lost)))
+    if "disabled_trigger" in lost:
+        await _tell_disabled(connection, config, look, tell)
+
+
+async def heal_now(config: Config, *, accepted: bool = False) -> None:
+    """The same for a command, before it does its own work; nothing where nothing was set up."""
+    if never_started(config):
+        return
+    look = await asyncio.to_thread(sqlite.look, config)
+    if look.capture is None:
+        return
+
+    async def tell(action: str, **details: str) -> None:
+        audit.record(config.state.dir, action, "done", details)
+
+    async with connected(config, "schema") as connection:
+        await heal(connection, config, look, look.capture.source_id, tell, accepted=accepted)
+
+
+def _is_lost(state: StreamState) -> bool:
+    """Whether a stream that had a position has none."""
+    return state.position is None and state.phase == REPLICATE
+
+
+async def _ours(connection: Connection, config: Config, look: Look, *, accepted: bool) -> tuple[TableMap, ...]:
+    """The mapped tables that stand in Postgres for this source; empty where that cannot be told."""
+    maps = map_schema(look.schema, config)
+    there = await read_tables(connection, config.target.schema, [m.target for m in maps])
+    marks = {m.target: mark(m) for m in maps}
+    ours = await own_schema.ours(connection, config.target.schema, marks)
+    return tuple(m for m in maps if m.target in ours or (accepted and m.adopted and m.target in there))
+
+
+async def _go_on(
+    connection: Connection, config: Config, look: Look, source_id: str, tables: Sequence[TableMap]
+) -> None:
+    assert look.newest is not None, "a file with capture has a newest entry"
+    await position.create_state(connection)
+    await position.register(connection, source_id, str(config.source.path), config.target.schema)
+    await own_schema.go_on_with_audit(connection)
+    await position.reposition(connection, source_id, look.newest, [m.source.name for m in tables])
+    await position.set_phase(connection, source_id, REPLICATE)
+
+
+async def _decisions(connection: Connection, config: Config, look: Look) -> Decisions:
+    """What must have been decided: by the data of the newest snapshot, and by the columns as they are in Postgres."""
+    found = latest(snapshots_folder(config), config.source.path)
+    copy = await asyncio.to_thread(read_copy, config, found.database) if found else None
+    first = remember(map_schema(copy.schema, config, copy.profiles)) if copy else {}
+    maps = recall(map_known(look.schema, config, first), first)
+    targets = await read_tables(connection, config.target.schema, [m.target for m in maps])
+    return remember(_as_it_is(m, targets[m.target]) for m in maps if m.target in targets)
+
+
+def _as_it_is(mapped: TableMap, target: TargetTable) -> TableMap:
+    """The map with the columns that the target has, of the types that they have there."""
+    return replace(mapped, columns=tuple(_typed(c, target) for c in mapped.columns if target.column(c.target)))
+
+
+def _typed(column: ColumnMap, target: TargetTable) -> ColumnMap:
+    found = target.column(column.target)
+    return column if found is None or column.literal else replace(column, type=found.type)
+
+
+async def _tell_disabled(connection: Connection, config: Config, look: Look, tell: Tell) -> None:
+    tables = [m.target for m in map_schema(look.schema, config)]
+    if names := await own_schema.disabled_triggers(connection, config.target.schema, tables):
+        await tell("forget triggers", triggers=", ".join(names))

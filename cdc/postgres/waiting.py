@@ -1,0 +1,123 @@
+"""Tables that wait alone, because what stands for them in Postgres cannot take their rows: dropped, renamed, altered.
+
+The others go on, so changes of one that waits are passed by: it is noted here, and compared as a whole when it fits
+again. Its shape is noted too, so that the daemon sees when somebody changed it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cdc.convert import compile_converter
+from cdc.errors import TargetHindered, TargetMismatch
+from cdc.model import TableMap, TargetTable
+from cdc.postgres.connection import Connection, translated
+from cdc.postgres.ddl import mark
+from cdc.postgres.merge import AppliedTable
+from cdc.postgres.statements import load
+from cdc.quoting import qualified, quote
+
+SQL: Final = load("waiting")
+_STREAM: Final = load("stream")
+_FILLS: Final = "the daemon then fills it"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A source table that waits for its target, and what lets it go on."""
+
+    source_table: str
+    target: str
+    reason: str
+    remedy: str
+
+
+async def unfit(connection: Connection, mapped: TableMap, target: TargetTable | None) -> Waiting | None:
+    """Why the target of a table cannot take its rows, None when it can."""
+    if target is None:
+        return await _missing(connection, mapped)
+    try:
+        AppliedTable(0, "", mapped, target, compile_converter(mapped, target))
+    except TargetMismatch as error:
+        return Waiting(mapped.source.name, mapped.target, error.message, f"{error.remedy}; {_FILLS}")
+    return None
+
+
+async def _missing(connection: Connection, mapped: TableMap) -> Waiting:
+    name = qualified(mapped.schema, mapped.target)
+    why, remedy = f"table {name} is missing in Postgres", "run `cdc schema`"
+    if mapped.adopted:
+        remedy = "make it again with your own migrations, or give it its name back"
+    elif renamed := await connection.fetchval(SQL["renamed"], mapped.schema, mark(mapped)):
+        why += f": it is called {renamed} now"
+        remedy = f"ALTER TABLE {qualified(mapped.schema, renamed)} RENAME TO {quote(mapped.target)}"
+    return Waiting(mapped.source.name, mapped.target, why, f"{remedy}; {_FILLS}")
+
+
+async def read(connection: Connection, source_id: str) -> tuple[Waiting, ...]:
+    """The tables of a source that wait; none where the schema `cdc` is of a version that knew none."""
+    with translated("reading which tables wait"):
+        if await connection.fetchval("SELECT to_regclass('cdc.target_table')") is None:
+            return ()
+        rows = await connection.fetch(SQL["waiting"], source_id)
+    return tuple(Waiting(row["source_table"], row["target"], row["reason"], row["remedy"]) for row in rows)
+
+
+async def targets(connection: Connection, source_id: str) -> dict[str, str]:
+    """The targets of the source tables when the daemon settled last."""
+    with translated("reading the targets"):
+        return {row["source_table"]: row["target"] for row in await connection.fetch(SQL["read"], source_id)}
+
+
+async def note(
+    connection: Connection, source_id: str, maps: Sequence[TableMap], held: Mapping[str, Waiting]
+) -> list[str]:
+    """Note what the targets are like now, and which source tables are `held` up by theirs.
+
+    Returns the tables that are to be compared as a whole, which is noted too: they waited, or somebody changed types.
+    """
+    if not maps:
+        return []
+    with translated("noting which tables wait"):
+        async with connection.transaction():
+            await connection.execute(SQL["forget"], source_id, [m.source.name for m in maps])
+            known = {row["source_table"]: tuple(row) for row in await connection.fetch(SQL["read"], source_id)}
+            shapes = await _shapes(connection, maps[0].schema, [m.target for m in maps])
+            now = {m.source.name: _facts(m, shapes[m.target], held.get(m.source.name)) for m in maps}
+            for name, facts in now.items():
+                if known.get(name) != facts:
+                    await connection.execute(SQL["note"], source_id, *facts)
+            again = [name for name, facts in now.items() if name in known and _returns(known[name], facts)]
+            if again:
+                await connection.execute(_STREAM["request_resync"], source_id, again)
+                # What was made anew has no foreign keys, as far as rows were missing.
+                await connection.execute(_STREAM["set_unfinished"], source_id, True)
+    return again
+
+
+def _facts(mapped: TableMap, shape: tuple[str, str], why: Waiting | None) -> tuple[Any, ...]:
+    return mapped.source.name, mapped.target, *shape, why and why.reason, why and why.remedy
+
+
+def _returns(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
+    """Whether a table fits that waited, or whose columns had other types."""
+    _, _, types, _, waited, _ = before
+    return now[4] is None and (waited is not None or types != now[2])
+
+
+async def _shapes(connection: Connection, schema: str, targets: Sequence[str]) -> dict[str, tuple[str, str]]:
+    return {name: (types, shape) for name, types, shape in await connection.fetch(SQL["shapes"], schema, targets)}
+
+
+async def look_again(connection: Connection, source_id: str) -> None:
+    """Raises `TargetHindered`, to settle anew, when the target of a table that waits has changed."""
+    with translated("looking at the tables that wait"):
+        waiting = await connection.fetch(SQL["waiting"], source_id)
+        if not waiting:
+            return
+        shapes = await _shapes(connection, waiting[0]["schema"], [row["target"] for row in waiting])
+    changed = [row["target"] for row in waiting if shapes[row["target"]][1] != row["shape"]]
+    if changed:
+        raise TargetHindered(
+            f"tables that wait were changed in Postgres: {', '.join(changed)}", remedy="they are looked at by itself"
+        )
