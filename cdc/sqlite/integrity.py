@@ -1,0 +1,126 @@
+"""Whether a copy of the file is whole, and how many rows it holds.
+
+Damage of the file is told from rows that break what their own table declares: those are held by the application, and
+SQLite reads them like any other. Collations and functions of the application are not known here; what needs them is
+looked at as far as that goes without them.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from cdc.quoting import quote
+from cdc.sqlite.connection import open_copy
+
+OK: Final = "ok"
+# Rows that break NOT NULL, a type or a CHECK (which SQLite looks at only where it may write), and virtual tables that are behind the table which they are made from.
+_FAULT: Final = re.compile(
+    r"((NULL|TEXT|NUMERIC|non-[A-Z]+) value|CHECK constraint failed) in .*"
+    r"|(malformed|unable to validate the) inverted index for FTS\d table .*|In RTree .*",
+    re.DOTALL,
+)
+_UNKNOWN_FUNCTION: Final = re.compile(r"(?:unknown|no such) function: (.+?)(?:\(\))?")
+_ALL: Final = 2**31 - 1  # messages; each stands for a row and is read as it is found
+_MOST_STAND_INS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Integrity:
+    """What `PRAGMA integrity_check` says: `verdict` is "ok" or the first sign of damage.
+
+    `faults` counts rows that break what their table declares, by SQLite's words, which hold no value. `unchecked` are
+    tables whose indexes and checks only the application could look at, and why: their pages were looked at.
+    """
+
+    verdict: str
+    faults: Mapping[str, int] = field(default_factory=dict)
+    unchecked: Mapping[str, str] = field(default_factory=dict)
+
+
+def check_integrity(database: Path) -> Integrity:
+    """Look at all of a copy, but for what only the application can."""
+    with closing(open_copy(database)) as connection:
+        try:
+            return _looked(connection, "integrity_check")
+        except apsw.SQLError:
+            verdict, unchecked = OK, dict[str, str]()
+        faults = Counter[str]()
+        for table in _tables(connection):
+            try:
+                found = _looked(connection, "integrity_check", table)
+            except apsw.SQLError as error:
+                unchecked[table] = str(error)
+                continue
+            verdict = verdict if found.verdict == OK else found.verdict
+            faults.update(found.faults)
+    # Table by table nobody looks at the free pages, nor at what cannot be checked.
+    structure = _structure(database) if verdict == OK else verdict
+    return Integrity(structure, dict(faults), unchecked)
+
+
+def row_counts(database: Path) -> dict[str, int]:
+    """The rows of every ordinary table, those of capture included; SQLite's own and virtual tables are left out."""
+    with closing(_standing_in(database)) as connection:
+        return {table: _count(connection, table) for table in _tables(connection)}
+
+
+def _count(connection: apsw.Connection, table: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM main.{quote(table)}").get)
+
+
+def _tables(connection: apsw.Connection) -> list[str]:
+    rows = connection.execute(
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' "
+        "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+    )
+    return [str(row[0]) for row in rows]
+
+
+def _looked(connection: apsw.Connection, pragma: str, table: str | None = None) -> Integrity:
+    """The first sign of damage, or else all faults: pages come first, so damage of them is never behind many faults."""
+    first = next(_messages(connection, pragma, table or 1), OK)
+    if not _FAULT.fullmatch(first):
+        return Integrity(first)
+    faults = Counter[str]()
+    for message in _messages(connection, pragma, table or _ALL):
+        if not _FAULT.fullmatch(message):
+            return Integrity(message, dict(faults))
+        faults[message] += 1
+    return Integrity(OK, dict(faults))
+
+
+def _messages(connection: apsw.Connection, pragma: str, about: str | int) -> Iterator[str]:
+    """What the pragma says, by the most messages or about one table."""
+    argument = about if isinstance(about, int) else quote(about)
+    try:
+        for row in connection.execute(f"PRAGMA main.{pragma}({argument})"):
+            yield str(row[0])
+    except apsw.CorruptError as error:
+        yield str(error)
+
+
+def _structure(database: Path) -> str:
+    """The first sign of damage to pages and rows: for that no order and no function has to be known."""
+    with closing(_standing_in(database)) as connection:
+        for _ in range(_MOST_STAND_INS):
+            try:
+                return _looked(connection, "quick_check").verdict
+            except apsw.SQLError as error:
+                unknown = _UNKNOWN_FUNCTION.fullmatch(str(error))
+                if unknown is None:
+                    raise
+                connection.create_scalar_function(unknown[1], lambda *_: None, -1, deterministic=True)
+    return OK
+
+
+def _standing_in(database: Path) -> apsw.Connection:
+    """A connection on which any collation is there: right for counting, never for an index that has another order."""
+    connection = open_copy(database)
+    connection.collation_needed(lambda there, name: there.create_collation(name, lambda a, b: (a > b) - (a < b)))
+    return connection
