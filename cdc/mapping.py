@@ -112,7 +112,7 @@ def map_schema(
     refuse_missing(schema, config)
     maps = tuple(map_table(t, config, (profiles or {}).get(t.name)) for t in schema.tables)
     refuse_twins((m.target for m in maps), "tables")
-    refuse_unfit_references(maps)
+    refuse_unfit_references(maps, {w.name.lower() for w in schema.waiting})
     return maps
 
 

@@ -1,7 +1,7 @@
 """What a mapping must not ask for, each told with the section that asks for it. Pure."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 from cdc.config import Config, TableOptions
@@ -16,13 +16,14 @@ MOST_KEY_COLUMNS: Final = 32
 KEY_TYPES: Final = ("bigint", "text", "double precision", "bytea", "boolean", "numeric")
 
 _PATTERN: Final = re.compile(r"[*?\[]")
-_SYSTEM_COLUMNS: Final = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+SYSTEM_COLUMNS: Final = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
 _TYPE_TEXT: Final = re.compile(r'["\w]["\w. ]*(\( *\d+ *(, *-?\d+ *)?\))?[\w ]*(\[\])*')
 
 
 def refuse_missing(schema: SourceSchema, config: Config) -> None:
     """Raises `MappingError` when the configuration names a table that is not there."""
-    names = [t.name for t in schema.tables] + [v.name for v in schema.views] + [left.name for left in schema.left_out]
+    names = [t.name for t in schema.tables] + [v.name for v in schema.views]
+    names += [left.name for left in schema.left_out] + [w.name for w in schema.waiting]
     known = {name.lower() for name in names}
     for name in config.tables:
         if name.lower() not in known:
@@ -117,12 +118,17 @@ def _check_references(mapped: TableMap) -> None:
             )
 
 
-def refuse_unfit_references(maps: Sequence[TableMap]) -> None:
-    """Raises `MappingError` when a wanted foreign key has no table to refer to, or other columns than its key."""
+def refuse_unfit_references(maps: Sequence[TableMap], waiting: Container[str] = ()) -> None:
+    """Raises `MappingError` when a wanted foreign key has no table to refer to, or other columns than its key.
+
+    One to a table that waits (in lower case) waits with it.
+    """
     by_name = {m.source.name.lower(): m for m in maps}
     for mapped in maps:
         section = f"[[tables.{mapped.source.name}.references]]"
         for reference in mapped.references:
+            if reference.parent.lower() in waiting:
+                continue
             parent = by_name.get(reference.parent.lower())
             if parent is None or parent.adopted:
                 raise MappingError(
@@ -197,7 +203,7 @@ def _check_name(name: str, what: str, section: str) -> None:
 
 def _check_column(table: str, column: ColumnMap) -> None:
     section = f"[tables.{table}.columns.{column.source or column.target}]"
-    if column.target in _SYSTEM_COLUMNS:
+    if column.target in SYSTEM_COLUMNS:
         raise MappingError(
             f"column {column.target} of table {table} has a name that Postgres keeps for itself",
             remedy=f"set another `target` in {section}",

@@ -13,7 +13,8 @@ import msgspec
 
 from cdc import pausing
 from cdc.config import Config
-from cdc.errors import ExitCode
+from cdc.errors import CdcError, ExitCode
+from cdc.model import WaitingTable
 from cdc.observe import presence, state_folder
 from cdc.observe.presence import Presence
 from cdc.observe.state_folder import StateFolder
@@ -22,6 +23,7 @@ from cdc.postgres.target import Target
 from cdc.sqlite.lag import SourceFacts, read_source
 from cdc.sqlite.manifest import Manifest
 from cdc.sqlite.snapshot import latest
+from cdc.sqlite.source import waiting
 from cdc.vitals import Doing
 
 NEW: Final = "new"
@@ -59,6 +61,7 @@ class Status:
     snapshot: Manifest | None = None
     limits: Limits = Limits()
     pause: pausing.Note | None = None
+    waiting: tuple[WaitingTable, ...] = ()
 
     @property
     def phase(self) -> str:
@@ -168,6 +171,10 @@ class Status:
             found.append(
                 Warned(what, "see `cdc schema --apply-pending --print`; without --print it saves and drops it")
             )
+        if self.waiting:
+            names = ", ".join(table.name for table in self.waiting)
+            what = f"tables wait, and are not replicated: {names}: {self.waiting[0].reason}"
+            found.append(Warned(what, self.waiting[0].remedy))
         checked, limit = self.target.verification, self.limits.stale_after_hours
         if checked and checked.result != "equal":
             found.append(Warned(f"the last comparison was not equal: {checked.result}", "see `cdc verify`"))
@@ -269,6 +276,7 @@ class Status:
                 }
                 for left in target.leftovers
             ],
+            "waiting": [asdict(table) for table in self.waiting],
             "snapshot": {
                 "id": self.snapshot.id if self.snapshot else None,
                 "taken_at": self.snapshot.taken_at if self.snapshot else None,
@@ -305,4 +313,12 @@ async def gather(config: Config, target: Target, limits: Limits = Limits()) -> S
         snapshot=newest.manifest if newest else None,
         limits=limits,
         pause=await asyncio.to_thread(pausing.read, config),
+        waiting=await asyncio.to_thread(_waiting, config) if source.capture_installed else (),
     )
+
+
+def _waiting(config: Config) -> tuple[WaitingTable, ...]:
+    try:
+        return waiting(config)
+    except CdcError:  # what is wrong with the file is told by the facts about it
+        return ()

@@ -9,10 +9,25 @@ import apsw
 
 from cdc.config import Config, TableOptions
 from cdc.errors import MappingError, SourceError
-from cdc.model import Affinity, Column, ForeignKey, Index, IndexTerm, Key, KeyKind, LeftOut, SourceSchema, Table, View
+from cdc.model import (
+    Affinity,
+    Column,
+    ForeignKey,
+    Index,
+    IndexTerm,
+    Key,
+    KeyKind,
+    LeftOut,
+    SourceSchema,
+    Table,
+    View,
+    WaitingTable,
+)
 from cdc.quoting import quote
+from cdc.shapes import unfit, without_readers_of_waiting
 from cdc.sqlite.connection import translated
 from cdc.sqlite.ddl_text import TableText, index_text, table_text
+from cdc.sqlite.unreadable import ordered_by_the_application, unreadable
 from cdc.sqlite.views import read_view
 
 OURS: Final = "_cdc_"
@@ -25,6 +40,8 @@ OUR_TABLES: Final[Mapping[str, frozenset[str]]] = {
 _ALIASES: Final = ("_rowid_", "rowid", "oid")
 _GENERATED: Final = {2: "virtual", 3: "stored"}
 _NO_KEY: Final = "it declares no key, and columns of it hide every name of its rowid"
+_OUR_NAME: Final = "its name begins as those of this tool's own tables do"
+_LEAVE_OUT: Final = "leave it out with `exclude` in [replicate], or rename it in the application"
 _LEFT_OUT: Final = {
     "virtual": "a virtual table cannot carry triggers, so its changes cannot be captured",
     "shadow": "it belongs to a virtual table, which maintains it",
@@ -43,7 +60,8 @@ def read_schema(connection: apsw.Connection, config: Config) -> SourceSchema:
     """Every table that can be replicated and every view, in name order, and what cannot or shall not, with the reason.
 
     A key choice recorded in `_cdc_table` wins over a fresh one while its columns still identify a row.
-    Raises `SourceError` when SQLite cannot tell or a name is taken, `MappingError` for an expression it cannot compute.
+    A table that cannot be replicated as it is waits, and holds up no other. Raises `SourceError` when SQLite cannot
+    tell or a name is taken, `MappingError` for an expression it cannot compute.
     """
     with translated("reading the schema"):
         refuse_namesakes(connection)
@@ -51,6 +69,7 @@ def read_schema(connection: apsw.Connection, config: Config) -> SourceSchema:
         tables: list[Table] = []
         views: list[View] = []
         left_out: list[LeftOut] = []
+        waiting: list[WaitingTable] = []
         for name, kind, without_rowid, strict in _objects(connection):
             reason = _LEFT_OUT.get(kind) or _excluded(config, name)
             if reason:
@@ -64,19 +83,24 @@ def read_schema(connection: apsw.Connection, config: Config) -> SourceSchema:
                     left_out.append(found)
                 continue
             if name.lower().startswith(OURS):
-                raise SourceError(
-                    f"{name} in the SQLite file has a name that begins as those of this tool's own tables do",
-                    remedy="leave it out with `exclude` in [replicate], or rename it in the application",
-                )
+                waiting.append(WaitingTable(name, _OUR_NAME, _LEAVE_OUT))
+                continue
             table = _read_table(connection, name, without_rowid, strict)
+            if held := unreadable(connection, table, config):
+                waiting.append(held)
+                continue
             table = replace(table, reads=_read_by_expressions(connection, table, config))
             wanted, adopted = config.options(name).key, config.adopts(name)
             key = _choose_key(connection, table, recorded.get(name.lower()), wanted, adopted=adopted)
             if key is None:
                 left_out.append(LeftOut(name, kind, _NO_KEY))
+            elif held := unfit(replace(table, key=key), config):
+                waiting.append(held)
             else:
                 tables.append(replace(table, key=key))
-        return SourceSchema(tuple(tables), tuple(left_out), tuple(views))
+        return without_readers_of_waiting(
+            SourceSchema(tuple(tables), tuple(left_out), tuple(views), waiting=tuple(waiting))
+        )
 
 
 def recorded_keys(connection: apsw.Connection) -> dict[str, Key]:
@@ -267,7 +291,7 @@ def _possible_keys(table: Table, *, adopted: bool) -> Mapping[KeyKind, Key]:
     columns = declared or (_unique_columns(table) if adopted else [])
     if alias is not None:
         possible[KeyKind.INTEGER] = Key(KeyKind.INTEGER, (alias.name,))
-    elif columns:
+    elif columns and not ordered_by_the_application(table, columns):
         nullable = not all(c.not_null for c in columns) and not (declared and (table.without_rowid or table.strict))
         possible[KeyKind.COLUMNS] = Key(KeyKind.COLUMNS, tuple(c.name for c in columns), nullable)
     if table.rowid_alias is not None:

@@ -19,7 +19,8 @@ from cdc.quoting import quote
 from cdc.sqlite.connection import open_copy
 
 OK: Final = "ok"
-# Rows that break NOT NULL, a type or a CHECK (which SQLite looks at only where it may write), and virtual tables that are behind the table which they are made from.
+# Rows that break NOT NULL, a type or a CHECK (which SQLite looks at only where it may write), and virtual tables that
+# are behind the table which they are made from.
 _FAULT: Final = re.compile(
     r"((NULL|TEXT|NUMERIC|non-[A-Z]+) value|CHECK constraint failed) in .*"
     r"|(malformed|unable to validate the) inverted index for FTS\d table .*|In RTree .*",

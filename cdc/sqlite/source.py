@@ -14,7 +14,7 @@ import apsw
 
 from cdc.config import Config
 from cdc.faults import stall_point
-from cdc.model import KeyValues, Position, Round, Row, SourceSchema, TableMap, TableRows
+from cdc.model import KeyValues, Position, Round, Row, SourceSchema, TableMap, TableRows, WaitingTable
 from cdc.sqlite import changelog, triggers
 from cdc.sqlite.catalogue import read_schema
 from cdc.sqlite.changelog import Budget, Changelog, FileIdentity
@@ -74,6 +74,12 @@ def _look(connection: apsw.Connection, schema: SourceSchema, mode: str) -> Look:
         newest=changelog.newest(connection) if capture else None,
         oldest_seq=_oldest(connection) if capture else 0,
     )
+
+
+def waiting(config: Config) -> tuple[WaitingTable, ...]:
+    """The tables that wait, see `cdc.model.WaitingTable`."""
+    with opened(config) as connection, read_transaction(connection):
+        return read_schema(connection, config).waiting
 
 
 def install(config: Config, judged: Look | None = None) -> Look:

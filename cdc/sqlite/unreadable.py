@@ -1,0 +1,61 @@
+"""Tables that cannot be read without what only the application brings: a collation, or a function.
+
+A collation that is not known here is given no stand-in: an index sorted by another order would be searched in vain, and
+rows would be missed without a sign. What needs no order is read without it.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import apsw
+
+from cdc.config import Config
+from cdc.mapping_checks import same
+from cdc.model import Column, Table, WaitingTable
+from cdc.quoting import quote, section, toml_text
+
+COLLATIONS: Final = frozenset(["BINARY", "NOCASE", "RTRIM"])  # what every SQLite knows
+_EXCLUDE: Final = "leave it out with `exclude` in [replicate]"
+
+
+def unreadable(connection: apsw.Connection, table: Table, config: Config) -> WaitingTable | None:
+    """Why the rows of a table cannot be read here, or None."""
+    if table.without_rowid and (names := _foreign_collations(table)):
+        reason = f"its rows lie in an order that only the application knows (collation {', '.join(names)})"
+        return WaitingTable(table.name, reason, _EXCLUDE)
+    declared = [c for c in table.columns if c.primary_key]
+    if config.adopts(table.name) and ordered_by_the_application(table, declared):
+        reason = "its key is compared in a way that only the application knows, and adopted tables hold no rowid"
+        return WaitingTable(table.name, reason, _EXCLUDE)
+    skipped = config.options(table.name).skip
+    wanted = [c.name for c in table.columns if not any(same(c.name, name) for name in skipped)]
+    if not wanted or _why(connection, table, wanted) is None:
+        return None
+    found = {name: why for name in wanted if (why := _why(connection, table, [name]))}
+    listed = ", ".join(map(toml_text, found))
+    reason = f"its column {', '.join(found)} cannot be read: {next(iter(found.values()), 'SQLite does not say why')}"
+    remedy = f"leave that out with `skip = [{listed}]` in {section('tables', table.name)}, or all of it with `exclude`"
+    return WaitingTable(table.name, reason, remedy)
+
+
+def ordered_by_the_application(table: Table, columns: Sequence[Column]) -> bool:
+    """Whether rows cannot be found by these columns, because a collation of the application orders or compares them."""
+    names = {c.name.lower() for c in columns}
+    terms = (t for i in table.indexes if i.origin in ("pk", "u") for t in i.terms if (t.column or "").lower() in names)
+    return not {*(c.collation for c in columns), *(t.collation for t in terms)} <= COLLATIONS
+
+
+def _foreign_collations(table: Table) -> list[str]:
+    """The collations of columns and of the key that SQLite does not bring."""
+    terms = (term for index in table.indexes if index.origin == "pk" for term in index.terms)
+    return sorted({*(c.collation for c in table.columns), *(t.collation for t in terms)} - COLLATIONS)
+
+
+def _why(connection: apsw.Connection, table: Table, columns: Sequence[str]) -> str | None:
+    """Why SQLite cannot read these columns, found without reading a row."""
+    listed = ", ".join(map(quote, columns))
+    try:
+        connection.execute(f"SELECT {listed} FROM {quote(table.name)} LIMIT 0", can_cache=False).fetchall()
+    except apsw.SQLError as error:
+        return str(error)
+    return None
