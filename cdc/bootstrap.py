@@ -90,7 +90,7 @@ def require_tables(schema: SourceSchema, config: Config) -> None:
         names = ", ".join(w.name for w in schema.waiting)
         raise SourceError(
             f"no table of {config.source.path} can be replicated as it is: {names}: {schema.waiting[0].reason}",
-            remedy=schema.waiting[0].remedy,
+            remedy=f"{schema.waiting[0].remedy}; `cdc plan` tells all of them",
         )
     raise no_tables(config.source.path)
 
@@ -236,7 +236,8 @@ async def build_plan(config: Config) -> Plan:
     """
     async with _copy_for_plan(config) as database:
         copy = await asyncio.to_thread(read_copy, config, database)
-        require_tables(copy.schema, config)
+        if not copy.schema.waiting:
+            require_tables(copy.schema, config)
         maps = map_schema(copy.schema, config, copy.profiles)
         found = await _look_at_adopted(config, maps)
         maps = adapt(maps, found)

@@ -12,6 +12,7 @@ from typing import Final
 from cdc import json_schema, python_functions
 from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.mapping_checks import (
+    ROWID_COLUMN,
     check,
     has,
     in_key,
@@ -22,10 +23,9 @@ from cdc.mapping_checks import (
     same,
 )
 from cdc.model import Affinity, Column, ColumnMap, Function, KeyKind, Reading, Referring, SourceSchema, Table, TableMap
-from cdc.quoting import quote
+from cdc.quoting import heading, quote
 from cdc.type_names import canonical_type
 
-ROWID_COLUMN: Final = "_cdc_rowid"
 LITERAL: Final = "literal"  # what an operator writes as `type` to keep any value as its SQL literal, in a text column
 _TYPES_BY_FORMAT: Final = {
     **dict.fromkeys(("iso utc", "epoch s", "epoch ms", "epoch us", "julian day"), "timestamptz"),
@@ -176,7 +176,7 @@ def _map_column(table: Table, column: Column, options: TableOptions, profile: Ta
 
 
 def _function(table: Table, column: str, chosen: ColumnOptions) -> Function | None:
-    section = f"[tables.{table.name}.columns.{column}]"
+    section = heading("tables", table.name, "columns", column)
     return python_functions.load(section, chosen.python, [c.name for c in table.columns]) if chosen.python else None
 
 
@@ -189,7 +189,7 @@ def _reading(chosen: ColumnOptions) -> Reading:
 
 
 def _schema(table: Table, column: str, chosen: ColumnOptions) -> str:
-    return json_schema.read(f"[tables.{table.name}.columns.{column}]", chosen.schema) if chosen.schema else ""
+    return json_schema.read(heading("tables", table.name, "columns", column), chosen.schema) if chosen.schema else ""
 
 
 def _type(chosen: ColumnOptions) -> str:

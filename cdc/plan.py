@@ -75,7 +75,7 @@ class Plan:
     @property
     def exit_code(self) -> ExitCode:
         """0 when every row fits, 1 when some will not or tables wait, 2 when the copy cannot begin."""
-        if self.blocks:
+        if self.blocks or not self.tables:
             return ExitCode.CRITICAL
         kept_out = any(r.level == "quarantine" for r in self.risks)
         return ExitCode.DIFFERENCE if kept_out or self.waiting else ExitCode.OK
@@ -142,7 +142,7 @@ def _worst_first(found: Iterable[Risk]) -> list[Risk]:
 
 
 def _table(mapped: TableMap, script: Script, profile: TableProfile | None) -> TablePlan:
-    made = (Made.CONSTRAINT, Made.INDEX, Made.FOREIGN_KEY)
+    made = (Made.CONSTRAINT, Made.CHECK, Made.INDEX, Made.FOREIGN_KEY)
     return TablePlan(
         source=mapped.source.name,
         schema=mapped.schema,

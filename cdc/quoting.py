@@ -22,7 +22,7 @@ def qualified(schema: str, name: str) -> str:
     return f"{quote(schema)}.{quote(name)}"
 
 
-def section(*names: str) -> str:
+def heading(*names: str) -> str:
     """The heading of a section of the configuration, such as `[tables."a b".columns.id]`, as TOML reads it."""
     return f"[{'.'.join(map(_key, names))}]"
 

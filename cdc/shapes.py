@@ -8,23 +8,23 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cdc.config import ColumnOptions, Config, TableOptions
-from cdc.mapping_checks import LONGEST_NAME_BYTES, MOST_COLUMNS, MOST_KEY_COLUMNS, SYSTEM_COLUMNS, same
+from cdc.mapping_checks import LONGEST_NAME_BYTES, MOST_COLUMNS, MOST_KEY_COLUMNS, is_kept, same
 from cdc.model import KeyKind, SourceSchema, Table, WaitingTable
-from cdc.quoting import section
+from cdc.quoting import heading, quote
 
 
 def unfit(table: Table, config: Config) -> WaitingTable | None:
     """Why Postgres cannot have the table as it is, or None; what the operator chose is judged elsewhere."""
     options = config.options(table.name)
     if not options.target and (why := _name(table.name)):
-        return WaitingTable(table.name, f"its name {why}", f"set `target` in {section('tables', table.name)}")
+        return WaitingTable(table.name, f"its name {why}", f"set `target` in {heading('tables', table.name)}")
     wanted = [c.name for c in table.columns if not any(same(c.name, name) for name in options.skip)]
     for name in wanted:
         if not _chosen(options, name).target and (why := _column_name(name)):
-            remedy = f"set `target` in {section('tables', table.name, 'columns', name)}"
-            return WaitingTable(table.name, f"the name of its column {name} {why}", remedy)
+            remedy = f"set `target` in {heading('tables', table.name, 'columns', name)}"
+            return WaitingTable(table.name, f"the name of its column {quote(name)} {why}", remedy)
     if len(wanted) > MOST_COLUMNS:
-        remedy = f"name the ones to leave out in `skip` of {section('tables', table.name)}"
+        remedy = f"name the ones to leave out in `skip` of {heading('tables', table.name)}"
         return WaitingTable(table.name, f"it has {len(wanted)} columns, and Postgres allows {MOST_COLUMNS}", remedy)
     if table.key.kind is KeyKind.COLUMNS and len(table.key.columns) > MOST_KEY_COLUMNS and not options.target_key:
         reason = f"its key has {len(table.key.columns)} columns, and Postgres allows {MOST_KEY_COLUMNS}"
@@ -35,7 +35,7 @@ def unfit(table: Table, config: Config) -> WaitingTable | None:
 def _other_key(table: Table) -> str:
     if table.rowid_alias is None:
         return "leave it out with `exclude` in [replicate]: a WITHOUT ROWID table has no other key"
-    return f'set `key = "rowid"` in {section("tables", table.name)}'
+    return f'set `key = "rowid"` in {heading("tables", table.name)}'
 
 
 def _chosen(options: TableOptions, column: str) -> ColumnOptions:
@@ -43,7 +43,7 @@ def _chosen(options: TableOptions, column: str) -> ColumnOptions:
 
 
 def _column_name(name: str) -> str:
-    return "is one that Postgres keeps for itself" if name in SYSTEM_COLUMNS else _name(name)
+    return "is one that Postgres or this tool keeps for itself" if is_kept(name) else _name(name)
 
 
 def _name(name: str) -> str:

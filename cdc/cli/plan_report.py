@@ -154,6 +154,8 @@ def _print_way_back(plan: Plan) -> None:
 def _verdict(plan: Plan) -> str:
     counts = plan.counts
     size = f"{counted(counts['tables'], 'table')}, {counted(counts['rows'], 'row')}"
+    if not plan.tables:
+        return "no table can be copied as it is"
     if plan.blocks:
         return f"{size}; what keeps the first copy from beginning: {counted(counts['blocks'], 'finding')}"
     kept_out = f"; to quarantine: {counted(counts['quarantine'], 'finding')}" if counts["quarantine"] else ""

@@ -52,8 +52,8 @@ def _link(child: TableMap, key: ForeignKey, parent: TableMap | None) -> Link:
     if parent.adopted:
         raise Untranslatable(f"{parent.target} was made by others, and stays as it is")
     if len(key.columns) != len(key.parent_columns):  # SQLite takes it, and then refuses every write that asks for it
-        columns = "1 column" if len(key.columns) == 1 else f"{len(key.columns)} columns"
-        raise Untranslatable(f"{key.parent} has no primary key of {columns}")
+        wanted = "1 column" if len(key.columns) == 1 else f"{len(key.columns)} columns"
+        raise Untranslatable(f"{key.parent} has no primary key of {wanted}")
     pairs = [_pair(child, c, parent, p) for c, p in zip(key.columns, key.parent_columns, strict=True)]
     columns, parent_columns = tuple(c.target for c, _ in pairs), tuple(p.target for _, p in pairs)
     _require_unique(parent, parent_columns)

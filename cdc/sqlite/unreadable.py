@@ -12,7 +12,7 @@ import apsw
 from cdc.config import Config
 from cdc.mapping_checks import same
 from cdc.model import Column, Table, WaitingTable
-from cdc.quoting import quote, section, toml_text
+from cdc.quoting import heading, quote, toml_text
 
 COLLATIONS: Final = frozenset(["BINARY", "NOCASE", "RTRIM"])  # what every SQLite knows
 _EXCLUDE: Final = "leave it out with `exclude` in [replicate]"
@@ -34,7 +34,7 @@ def unreadable(connection: apsw.Connection, table: Table, config: Config) -> Wai
     found = {name: why for name in wanted if (why := _why(connection, table, [name]))}
     listed = ", ".join(map(toml_text, found))
     reason = f"its column {', '.join(found)} cannot be read: {next(iter(found.values()), 'SQLite does not say why')}"
-    remedy = f"leave that out with `skip = [{listed}]` in {section('tables', table.name)}, or all of it with `exclude`"
+    remedy = f"leave that out with `skip = [{listed}]` in {heading('tables', table.name)}, or all of it with `exclude`"
     return WaitingTable(table.name, reason, remedy)
 
 
