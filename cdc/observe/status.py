@@ -165,8 +165,9 @@ class Status:
         if self.unacknowledged:
             what = f"rows in quarantine that nobody acknowledged: {self.unacknowledged:,}"
             found.append(Warned(what, "look at them with `cdc quarantine list`"))
-        if self.target.leftovers:
-            left = ", ".join(map(str, self.target.leftovers))
+        held = {table.name for table in self.waiting}
+        if leftovers := [left for left in self.target.leftovers if left.source_table not in held]:
+            left = ", ".join(map(str, leftovers))
             what = f"the application dropped or renamed what Postgres still has: {left}"
             found.append(
                 Warned(what, "see `cdc schema --apply-pending --print`; without --print it saves and drops it")
