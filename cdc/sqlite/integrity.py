@@ -17,6 +17,7 @@ import apsw
 
 from cdc.quoting import quote
 from cdc.sqlite.connection import open_copy
+from cdc.sqlite.rows import fetch_values
 
 OK: Final = "ok"
 # Rows that break NOT NULL, a type or a CHECK (which SQLite looks at only where it may write), and virtual tables that
@@ -76,11 +77,13 @@ def _count(connection: apsw.Connection, table: str) -> int:
 
 
 def _tables(connection: apsw.Connection) -> list[str]:
-    rows = connection.execute(
+    """All but those whose name is not valid UTF-8, which no SQL can name."""
+    rows = fetch_values(
+        connection,
         "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' "
-        "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+        "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
     )
-    return [str(row[0]) for row in rows]
+    return [row[0] for row in rows if isinstance(row[0], str)]
 
 
 def _looked(connection: apsw.Connection, pragma: str, table: str | None = None) -> Integrity:

@@ -381,3 +381,71 @@ async def test_a_foreign_key_that_no_key_fits_comes_while_the_application_is_fol
             "INSERT INTO c VALUES (1, 'nobody')",
         )
         assert await pair.rows("SELECT id, p FROM c") == [(1, "nobody")]
+
+
+# --- virtual tables of a module that is not known here ----------------------------------------------------------------
+
+
+async def test_tables_of_a_virtual_table_whose_module_is_unknown_are_left_out_unless_they_are_named(
+    tmp_path: Path, database: str
+) -> None:
+    made = (
+        "CREATE TABLE vec_items_chunks(id INTEGER PRIMARY KEY, v TEXT)",
+        "CREATE TABLE vec_items_notes(id INTEGER PRIMARY KEY, v TEXT)",
+        "CREATE VIRTUAL TABLE found USING fts5(v)",
+        "CREATE TABLE found_by(id INTEGER PRIMARY KEY)",
+        "PRAGMA writable_schema = on",
+        (
+            "INSERT INTO sqlite_schema(type, name, tbl_name, rootpage, sql) VALUES ('table', 'vec_items', 'vec_items', 0, "
+            "'CREATE VIRTUAL TABLE vec_items USING vec0(embedding float[4])')"
+        ),
+        "PRAGMA writable_schema = reset",
+    )
+    named = {"vec_items_notes": TableOptions()}
+    async with replicated(tmp_path, database, *made, PLAIN, tables=named) as pair:
+        await pair.write("INSERT INTO plain(v) VALUES ('x')", "INSERT INTO vec_items_notes(v) VALUES ('y')")
+        plan = await build_plan(pair.config)
+        assert [table.source for table in plan.tables] == ["found_by", "plain", "vec_items_notes"]
+        reason = next(left.reason for left in plan.left_out if left.name == "vec_items_chunks")
+        assert "virtual table vec_items, whose module vec0 is not known here" in reason
+        assert await pair.rows("SELECT v FROM vec_items_notes") == [("y",)]
+
+
+# --- names that are no valid text -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("comment", ""),
+        ("column", "a name or default in it is not valid UTF-8"),
+        ("default", "a name or default in it is not valid UTF-8"),
+        ("odd", "its name is not valid UTF-8"),
+    ],
+)
+async def test_a_name_that_is_not_valid_utf_8_holds_up_its_own_table_only(
+    tmp_path: Path, database: str, what: str, reason: str
+) -> None:
+    app = application(tmp_path / "app.db")
+    for sql in (
+        PLAIN,
+        "CREATE TABLE odd(id INTEGER PRIMARY KEY, column TEXT DEFAULT 'default' /* comment */)",
+        "INSERT INTO odd(id) VALUES (1)",
+        "PRAGMA writable_schema = on",
+        (
+            f"UPDATE sqlite_schema SET sql = CAST(replace(CAST(sql AS BLOB), '{what}', '\"' || x'e9' || '\"') AS TEXT), "
+            f"name = CASE WHEN '{what}' = name THEN CAST(x'e9' AS TEXT) ELSE name END, "
+            f"tbl_name = CASE WHEN '{what}' = name THEN CAST(x'e9' AS TEXT) ELSE tbl_name END WHERE name = 'odd'"
+        ),
+        "PRAGMA writable_schema = reset",
+    ):
+        app.execute(sql)
+    app.close()
+    config = make_config(tmp_path, tmp_path / "app.db", database)
+    assert list(waiting(await build_plan(config)).values()) == ([reason] if reason else [])
+    await load(config)
+    app = application(tmp_path / "app.db")
+    app.execute("INSERT INTO plain(v) VALUES ('x')")
+    app.close()
+    await drain(config)
+    assert await pair_rows(database, "SELECT v FROM plain") == [("x",)]
