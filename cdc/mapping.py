@@ -236,6 +236,8 @@ def _decide(column: Column, in_key: bool, found: ColumnProfile) -> tuple[str, bo
     }
     if declared in ("", "ANY"):
         return _untyped(found, in_key)
+    if column.affinity is Affinity.INTEGER and "INT" not in declared.replace("POINT", ""):
+        return _unknown_name(found)  # a geometry, which only SQLite's rule of letters takes for an integer
     if column.affinity is not Affinity.NUMERIC:
         return by_affinity[column.affinity], False
     name = declared.partition("(")[0].strip()

@@ -396,8 +396,8 @@ async def test_tables_of_a_virtual_table_whose_module_is_unknown_are_left_out_un
         "CREATE TABLE found_by(id INTEGER PRIMARY KEY)",
         "PRAGMA writable_schema = on",
         (
-            "INSERT INTO sqlite_schema(type, name, tbl_name, rootpage, sql) VALUES ('table', 'vec_items', 'vec_items', 0, "
-            "'CREATE VIRTUAL TABLE vec_items USING vec0(embedding float[4])')"
+            "INSERT INTO sqlite_schema(type, name, tbl_name, rootpage, sql) "
+            "VALUES ('table', 'vec_items', 'vec_items', 0, 'CREATE VIRTUAL TABLE vec_items USING vec0(e float[4])')"
         ),
         "PRAGMA writable_schema = reset",
     )
@@ -433,7 +433,8 @@ async def test_a_name_that_is_not_valid_utf_8_holds_up_its_own_table_only(
         "INSERT INTO odd(id) VALUES (1)",
         "PRAGMA writable_schema = on",
         (
-            f"UPDATE sqlite_schema SET sql = CAST(replace(CAST(sql AS BLOB), '{what}', '\"' || x'e9' || '\"') AS TEXT), "
+            "UPDATE sqlite_schema SET "
+            f"sql = CAST(replace(CAST(sql AS BLOB), '{what}', '\"' || x'e9' || '\"') AS TEXT), "
             f"name = CASE WHEN '{what}' = name THEN CAST(x'e9' AS TEXT) ELSE name END, "
             f"tbl_name = CASE WHEN '{what}' = name THEN CAST(x'e9' AS TEXT) ELSE tbl_name END WHERE name = 'odd'"
         ),
