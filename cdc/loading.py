@@ -222,7 +222,7 @@ class _Load:
         in_sqlite = await asyncio.to_thread(count_breaking, database, mapped.source, check.source)
         held = await hold_breaking(self._connection, self._quarantine, mapped, target, check, in_sqlite)
         if isinstance(held, str):
-            logger.bind(table=mapped.target, check=check.source, reason=held).warning("a CHECK was left out")
+            logger.bind(object=check.statement.object, reason=held).warning("a CHECK was left out")
             return 0
         await schema.apply(self._connection, [replace(check.statement, optional=True)], self._outcome, together=False)
         return held

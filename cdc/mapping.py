@@ -5,6 +5,7 @@ Where it gives none (dates, untyped columns, unknown names) the data decides, an
 value that is there exactly.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -32,6 +33,7 @@ _TYPES_BY_FORMAT: Final = {
     "words": "boolean",
     "uuid": "uuid",
 }
+_POINT: Final = re.compile("(MULTI)?POINTZ?M?")  # a geometry: SQLite goes by the letters INT in it
 _NUMBER_NAMES: Final = ("NUMERIC", "DECIMAL", "NUMBER", "MONEY", "DEC")
 
 
@@ -236,9 +238,7 @@ def _decide(column: Column, in_key: bool, found: ColumnProfile) -> tuple[str, bo
     }
     if declared in ("", "ANY"):
         return _untyped(found, in_key)
-    if column.affinity is Affinity.INTEGER and "INT" not in declared.replace("POINT", ""):
-        return _unknown_name(found)  # a geometry, which only SQLite's rule of letters takes for an integer
-    if column.affinity is not Affinity.NUMERIC:
+    if column.affinity is not Affinity.NUMERIC and not _POINT.fullmatch(declared):
         return by_affinity[column.affinity], False
     name = declared.partition("(")[0].strip()
     if is_temporal(name):

@@ -53,7 +53,7 @@ class Settling:
         await position.bring_up_to_date(self._connection)
         state = await self._state()
         for held in look.schema.waiting:
-            logger.bind(table=held.name, reason=held.reason, remedy=held.remedy).warning("a table waits")
+            logger.bind(object=held.name, reason=held.reason, remedy=held.remedy).warning("a table waits")
         look, maps = await self._follow(look, state)
         await views.drop_outdated(self._connection, self._config, self.source_id, look.schema, list(maps.values()))
         targets = await self._targets(maps)
