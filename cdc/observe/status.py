@@ -20,7 +20,7 @@ from cdc.observe.presence import Presence
 from cdc.observe.state_folder import StateFolder
 from cdc.postgres.status import TargetFacts, read_target
 from cdc.postgres.target import Target
-from cdc.sqlite.lag import SourceFacts, read_source
+from cdc.sqlite.lag import PATIENCE_SECONDS, SourceFacts, read_source
 from cdc.sqlite.manifest import Manifest
 from cdc.sqlite.snapshot import latest
 from cdc.sqlite.source import waiting
@@ -29,6 +29,7 @@ from cdc.vitals import Doing
 NEW: Final = "new"
 UNKNOWN: Final = "unknown"
 REPLICATE: Final = "replicate"
+MOST_NAMED: Final = 5  # tables in one warning
 NO_SIGN_SECONDS: Final = 300.0  # a daemon shows that it lives far more often, but for a single long transaction
 
 
@@ -173,8 +174,9 @@ class Status:
                 Warned(what, "see `cdc schema --apply-pending --print`; without --print it saves and drops it")
             )
         if self.waiting:
-            names = ", ".join(table.name for table in self.waiting)
-            what = f"tables wait, and are not replicated: {names}: {self.waiting[0].reason}"
+            names = ", ".join(table.name for table in self.waiting[:MOST_NAMED])
+            more = f" and {len(self.waiting) - MOST_NAMED} more" if len(self.waiting) > MOST_NAMED else ""
+            what = f"tables wait, and are not replicated: {names}{more}: {self.waiting[0].reason}"
             found.append(Warned(what, self.waiting[0].remedy))
         checked, limit = self.target.verification, self.limits.stale_after_hours
         if checked and checked.result != "equal":
@@ -319,7 +321,9 @@ async def gather(config: Config, target: Target, limits: Limits = Limits()) -> S
 
 
 def _waiting(config: Config) -> tuple[WaitingTable, ...]:
+    patience = min(config.source.busy_timeout_seconds, PATIENCE_SECONDS)
+    source = msgspec.structs.replace(config.source, busy_timeout_seconds=patience)
     try:
-        return waiting(config)
+        return waiting(msgspec.structs.replace(config, source=source))
     except CdcError:  # what is wrong with the file is told by the facts about it
         return ()

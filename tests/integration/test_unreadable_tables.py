@@ -99,11 +99,15 @@ async def test_rows_in_an_order_that_only_the_application_knows_wait_alone(
     tmp_path: Path, database: str, columns: str
 ) -> None:
     own = f"CREATE TABLE own({columns}) WITHOUT ROWID"
-    async with replicated(tmp_path, database, own, "INSERT INTO own VALUES (2, 'B'), (1, 'a')", PLAIN) as pair:
+    views = ("CREATE VIEW over_own AS SELECT a FROM own", "CREATE VIEW over_plain AS SELECT v FROM plain")
+    made = (own, "INSERT INTO own VALUES (2, 'B'), (1, 'a')", PLAIN, *views)
+    async with replicated(tmp_path, database, *made) as pair:
         await pair.write("INSERT INTO plain VALUES (1, 'x')", "INSERT INTO own VALUES (3, 'c')")
         assert await pair.rows("SELECT v FROM plain") == [("x",)]
         told = {"own": "its rows lie in an order that only the application knows (collation ALIKE)"}
-        assert waiting(await build_plan(pair.config)) == told
+        plan = await build_plan(pair.config)
+        assert waiting(plan) == told
+        assert (plan.views, [left.name for left in plan.left_out]) == (("over_plain",), ["over_own"])
         async with reached(pair.config) as target:
             status = await gather(pair.config, target)
         assert [table["name"] for table in status.to_json()["waiting"]] == ["own"]
