@@ -16,11 +16,12 @@ from cdc.quoting import heading, quote
 def unfit(table: Table, config: Config) -> WaitingTable | None:
     """Why Postgres cannot have the table as it is, or None; what the operator chose is judged elsewhere."""
     options = config.options(table.name)
-    if not options.target and (why := _name(table.name)):
+    if (why := _name(table.name)) and not options.target:
         return WaitingTable(table.name, f"its name {why}", f"set `target` in {heading('tables', table.name)}")
-    wanted = [c.name for c in table.columns if not any(same(c.name, name) for name in options.skip)]
+    skipped = {name.lower() for name in options.skip}
+    wanted = [c.name for c in table.columns if c.name.lower() not in skipped]
     for name in wanted:
-        if not _chosen(options, name).target and (why := _column_name(name)):
+        if (why := _column_name(name)) and not _chosen(options, name).target:
             remedy = f"set `target` in {heading('tables', table.name, 'columns', name)}"
             return WaitingTable(table.name, f"the name of its column {quote(name)} {why}", remedy)
     if len(wanted) > MOST_COLUMNS:

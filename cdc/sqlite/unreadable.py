@@ -28,12 +28,13 @@ def unreadable(connection: apsw.Connection, table: Table, config: Config) -> Wai
         reason = "its key is compared in a way that only the application knows, and adopted tables hold no rowid"
         return WaitingTable(table.name, reason, _EXCLUDE)
     skipped = config.options(table.name).skip
-    wanted = [c.name for c in table.columns if not any(same(c.name, name) for name in skipped)]
-    if not wanted or _why(connection, table, wanted) is None:
+    computed = [c.name for c in table.columns if c.generated == "virtual"]
+    wanted = [name for name in computed if not any(same(name, skip) for skip in skipped)]
+    found = {name: why for name in wanted if (why := _why(connection, table, name))}
+    if not found:
         return None
-    found = {name: why for name in wanted if (why := _why(connection, table, [name]))}
     listed = ", ".join(map(toml_text, found))
-    reason = f"its column {', '.join(found)} cannot be read: {next(iter(found.values()), 'SQLite does not say why')}"
+    reason = f"its column {', '.join(found)} cannot be read: {next(iter(found.values()))}"
     remedy = f"leave that out with `skip = [{listed}]` in {heading('tables', table.name)}, or all of it with `exclude`"
     return WaitingTable(table.name, reason, remedy)
 
@@ -51,11 +52,10 @@ def _foreign_collations(table: Table) -> list[str]:
     return sorted({*(c.collation for c in table.columns), *(t.collation for t in terms)} - COLLATIONS)
 
 
-def _why(connection: apsw.Connection, table: Table, columns: Sequence[str]) -> str | None:
-    """Why SQLite cannot read these columns, found without reading a row."""
-    listed = ", ".join(map(quote, columns))
+def _why(connection: apsw.Connection, table: Table, column: str) -> str | None:
+    """Why SQLite cannot compute this column, found without reading a row."""
     try:
-        connection.execute(f"SELECT {listed} FROM {quote(table.name)} LIMIT 0", can_cache=False).fetchall()
+        connection.execute(f"SELECT {quote(column)} FROM {quote(table.name)} LIMIT 0", can_cache=False).fetchall()
     except apsw.SQLError as error:
         return str(error)
     return None
