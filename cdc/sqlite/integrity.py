@@ -7,7 +7,7 @@ looked at as far as that goes without them.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,11 @@ import apsw
 
 from cdc.quoting import quote
 from cdc.sqlite.connection import open_copy
+from cdc.sqlite.functions import why
 from cdc.sqlite.rows import fetch_values
 
 OK: Final = "ok"
+_FAILS: Final = (apsw.SQLError, apsw.TooBigError)  # an expression of the schema, here or for a row
 # Rows that break NOT NULL, a type or a CHECK (which SQLite looks at only where it may write), and virtual tables that
 # are behind the table which they are made from.
 _FAULT: Final = re.compile(
@@ -27,7 +29,7 @@ _FAULT: Final = re.compile(
     r"|(malformed|unable to validate the) inverted index for FTS\d table .*|In RTree .*",
     re.DOTALL,
 )
-_UNKNOWN_FUNCTION: Final = re.compile(r"(?:unknown|no such) function: (.+?)(?:\(\))?")
+_UNKNOWN: Final = re.compile(r"(?:unknown|no such) function: (?P<function>.+?)(?:\(\))?|no such collation sequence: .*")
 _ALL: Final = 2**31 - 1  # messages; each stands for a row and is read as it is found
 _MOST_STAND_INS: Final = 1_000
 
@@ -46,24 +48,36 @@ class Integrity:
 
 
 def check_integrity(database: Path) -> Integrity:
-    """Look at all of a copy, but for what only the application can."""
+    """Look at all of a copy, but for what only the application can, and for what fails for a row of its own."""
     with closing(open_copy(database)) as connection:
         try:
             return _looked(connection, "integrity_check")
-        except apsw.SQLError:
-            verdict, unchecked = OK, dict[str, str]()
-        faults = Counter[str]()
-        for table in _tables(connection):
-            try:
-                found = _looked(connection, "integrity_check", table)
-            except apsw.SQLError as error:
-                unchecked[table] = str(error)
-                continue
-            verdict = verdict if found.verdict == OK else found.verdict
-            faults.update(found.faults)
-    # Table by table nobody looks at the free pages, nor at what cannot be checked.
-    structure = _structure(database) if verdict == OK else verdict
-    return Integrity(structure, dict(faults), unchecked)
+        except _FAILS:
+            found, unchecked = _table_by_table(connection, "integrity_check", _tables(connection))
+    # Table by table nobody looks at the free pages, nor at what could not be checked.
+    return found if found.verdict != OK else Integrity(_structure(database, unchecked), found.faults, unchecked)
+
+
+def _table_by_table(
+    connection: apsw.Connection, pragma: str, tables: Iterable[str]
+) -> tuple[Integrity, dict[str, str]]:
+    """What is said of each of some tables, and why of others nothing can be."""
+    faults, unchecked = Counter[str](), dict[str, str]()
+    for table in tables:
+        try:
+            found = _looked(connection, pragma, table)
+        except _FAILS as error:
+            unchecked[table] = _reason(error)
+            continue
+        faults.update(found.faults)
+        if found.verdict != OK:
+            return Integrity(found.verdict, dict(faults)), unchecked
+    return Integrity(OK, dict(faults)), unchecked
+
+
+def _reason(error: Exception) -> str:
+    """Why, in SQLite's words; what an expression says of a row could hold a value."""
+    return str(error) if _UNKNOWN.fullmatch(str(error)) else why(error)
 
 
 def row_counts(database: Path) -> dict[str, int]:
@@ -109,18 +123,18 @@ def _messages(connection: apsw.Connection, pragma: str, about: str | int) -> Ite
         yield str(error)
 
 
-def _structure(database: Path) -> str:
+def _structure(database: Path, unchecked: Iterable[str]) -> str:
     """The first sign of damage to pages and rows: for that no order and no function has to be known."""
     with closing(_standing_in(database)) as connection:
         for _ in range(_MOST_STAND_INS):
             try:
                 return _looked(connection, "quick_check").verdict
-            except apsw.SQLError as error:
-                unknown = _UNKNOWN_FUNCTION.fullmatch(str(error))
-                if unknown is None:
-                    raise
-                connection.create_scalar_function(unknown[1], lambda *_: None, -1, deterministic=True)
-    return OK
+            except _FAILS as error:
+                unknown = _UNKNOWN.fullmatch(str(error))
+                if unknown is None or unknown["function"] is None:
+                    break  # an expression fails for a row: pages are looked at before rows, so they are whole
+                connection.create_scalar_function(unknown["function"], lambda *_: None, -1, deterministic=True)
+        return _table_by_table(connection, "quick_check", unchecked)[0].verdict
 
 
 def _standing_in(database: Path) -> apsw.Connection:

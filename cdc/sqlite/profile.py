@@ -11,6 +11,7 @@ from cdc.mapping import ColumnProfile, TableProfile, TextForms
 from cdc.model import Column, Table
 from cdc.quoting import quote
 from cdc.sqlite.connection import translated
+from cdc.sqlite.functions import FAILURES
 from cdc.text_forms import DATES, INSTANTS, TIMESTAMPS, UUIDS, all_match, days, instants, microseconds
 
 # SQLite allows 2,000 result columns; wide tables are read in parts.
@@ -45,7 +46,7 @@ def _scan_all(connection: apsw.Connection, table: Table, part: Sequence[Column])
     """The counts of some columns; each by itself where one of them fails, as with a function of the application."""
     try:
         return _scan(connection, table, part)
-    except apsw.SQLError:
+    except FAILURES:
         if len(part) == 1:
             return _scan(connection, table, ())[0], [ColumnProfile(part[0].name)]
     found = [_scan_all(connection, table, [column]) for column in part]

@@ -454,3 +454,33 @@ async def test_a_name_that_is_not_valid_utf_8_holds_up_its_own_table_only(
     app.close()
     await drain(config)
     assert await pair_rows(database, "SELECT v FROM plain") == [("x",)]
+
+
+# --- rows that cannot be read -----------------------------------------------------------------------------------------
+
+
+ADDED = "ALTER TABLE t ADD COLUMN g TEXT AS (json_extract(a, '$.x'))"  # which looks at no row that is there
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_row_whose_computed_column_fails_waits_alone(tmp_path: Path, database: str, early: bool) -> None:
+    made = (
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT)",
+        """INSERT INTO t(a) VALUES ('{"x": "1"}'), ('{'), ('{"x": "3"}')""",
+        *([ADDED] if early else []),
+        PLAIN,
+    )
+    async with replicated(tmp_path, database, *made) as pair:
+        await pair.write("INSERT INTO t(id, a) VALUES (5, '{}')", *([] if early else [ADDED]))
+        assert await pair.held() == {"t 2": "value"}
+        assert [tuple(row) for row in await pair.rows("SELECT id, g FROM t ORDER BY id")] == [
+            (1, "1"),
+            (3, "3"),
+            (5, None),
+        ]
+        report = await verify(pair.config, None, False, Silent())
+        assert (report.result, [t.quarantined for t in report.tables]) == ("equal", [0, 1])
+        plan = await planned_now(pair, tmp_path)
+        assert [key for risk in plan.risks if risk.level == "quarantine" for key in risk.keys] == ["2"]
+        await pair.write("""UPDATE t SET a = '{"x": "y"}'""")
+        assert await pair.held() == {}
