@@ -4,13 +4,14 @@ It is no mistake of the configuration, so it stops nothing: the table waits unti
 changes it.
 """
 
+import glob
 from collections.abc import Iterable
 from dataclasses import replace
 
 from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.mapping_checks import LONGEST_NAME_BYTES, MOST_COLUMNS, MOST_KEY_COLUMNS, is_kept, same
 from cdc.model import KeyKind, SourceSchema, Table, WaitingTable
-from cdc.quoting import heading, quote
+from cdc.quoting import heading, quote, toml_text
 
 
 def unfit(table: Table, config: Config) -> WaitingTable | None:
@@ -35,8 +36,13 @@ def unfit(table: Table, config: Config) -> WaitingTable | None:
 
 def _other_key(table: Table) -> str:
     if table.rowid_alias is None:
-        return "leave it out with `exclude` in [replicate]: a WITHOUT ROWID table has no other key"
+        return f"{leave_out(table.name)}: a WITHOUT ROWID table has no other key"
     return f'set `key = "rowid"` in {heading("tables", table.name)}'
+
+
+def leave_out(table: str) -> str:
+    """The remedy that always works; names in `exclude` are patterns."""
+    return f"leave it out with `exclude = [{toml_text(glob.escape(table))}]` in [replicate]"
 
 
 def _chosen(options: TableOptions, column: str) -> ColumnOptions:

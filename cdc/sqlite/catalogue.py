@@ -26,7 +26,7 @@ from cdc.model import (
     WaitingTable,
 )
 from cdc.quoting import quote
-from cdc.shapes import unfit, without_readers_of_waiting
+from cdc.shapes import leave_out, unfit, without_readers_of_waiting
 from cdc.sqlite.connection import translated
 from cdc.sqlite.ddl_text import TableText, index_text, table_text
 from cdc.sqlite.guests import guests_of_virtual_tables
@@ -45,7 +45,6 @@ _ALIASES: Final = ("_rowid_", "rowid", "oid")
 _GENERATED: Final = {2: "virtual", 3: "stored"}
 _NO_KEY: Final = "it declares no key, and columns of it hide every name of its rowid"
 _OUR_NAME: Final = "its name begins as those of this tool's own tables do"
-_LEAVE_OUT: Final = "leave it out with `exclude` in [replicate], or rename it in the application"
 _LEFT_OUT: Final = {
     "virtual": "a virtual table cannot carry triggers, so its changes cannot be captured",
     "shadow": "it belongs to a virtual table, which maintains it",
@@ -95,16 +94,20 @@ def _read(connection: apsw.Connection, named: "_Object", recorded: Mapping[str, 
     if reason := _LEFT_OUT.get(named.kind) or _excluded(config, name):
         return LeftOut(name, named.kind, reason)
     if isinstance(named.name, InvalidText):
-        return WaitingTable(name, "its name is not valid UTF-8", _LEAVE_OUT)
+        return WaitingTable(name, "its name is not valid UTF-8", _renamed(name))
     if named.kind == "view":
         return read_view(connection, name)
     if name.lower().startswith(OURS):
-        return WaitingTable(name, _OUR_NAME, _LEAVE_OUT)
+        return WaitingTable(name, _OUR_NAME, _renamed(name))
     try:
         table = _read_table(connection, name, named.without_rowid, named.strict)
     except _BrokenText:
-        return WaitingTable(name, "a name or default in it is not valid UTF-8", _LEAVE_OUT)
+        return WaitingTable(name, "a name or default in it is not valid UTF-8", _renamed(name))
     return _with_key(connection, table, recorded, config)
+
+
+def _renamed(name: str) -> str:
+    return f"rename it in the application; or {leave_out(name)}"
 
 
 def _with_key(

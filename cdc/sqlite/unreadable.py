@@ -13,20 +13,20 @@ from cdc.config import Config
 from cdc.mapping_checks import same
 from cdc.model import Column, Table, WaitingTable
 from cdc.quoting import heading, quote, toml_text
+from cdc.shapes import leave_out
 
 COLLATIONS: Final = frozenset(["BINARY", "NOCASE", "RTRIM"])  # what every SQLite knows
-_EXCLUDE: Final = "leave it out with `exclude` in [replicate]"
 
 
 def unreadable(connection: apsw.Connection, table: Table, config: Config) -> WaitingTable | None:
     """Why the rows of a table cannot be read here, or None."""
     if table.without_rowid and (names := _foreign_collations(table)):
         reason = f"its rows lie in an order that only the application knows (collation {', '.join(names)})"
-        return WaitingTable(table.name, reason, _EXCLUDE)
+        return WaitingTable(table.name, reason, leave_out(table.name))
     declared = [c for c in table.columns if c.primary_key]
     if config.adopts(table.name) and ordered_by_the_application(table, declared):
         reason = "its key is compared in a way that only the application knows, and adopted tables hold no rowid"
-        return WaitingTable(table.name, reason, _EXCLUDE)
+        return WaitingTable(table.name, reason, leave_out(table.name))
     skipped = config.options(table.name).skip
     computed = [c.name for c in table.columns if c.generated == "virtual"]
     wanted = [name for name in computed if not any(same(name, skip) for skip in skipped)]
@@ -35,7 +35,7 @@ def unreadable(connection: apsw.Connection, table: Table, config: Config) -> Wai
         return None
     listed = ", ".join(map(toml_text, found))
     reason = f"its column {', '.join(found)} cannot be read: {next(iter(found.values()))}"
-    remedy = f"leave that out with `skip = [{listed}]` in {heading('tables', table.name)}, or all of it with `exclude`"
+    remedy = f"leave that out with `skip = [{listed}]` in {heading('tables', table.name)}; or {leave_out(table.name)}"
     return WaitingTable(table.name, reason, remedy)
 
 

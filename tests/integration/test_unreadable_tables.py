@@ -13,7 +13,7 @@ from pairs import Pair, replicated
 from cdc import leftovers
 from cdc.bootstrap import build_plan
 from cdc.cli.progress import Silent
-from cdc.config import TableOptions
+from cdc.config import Replicate, TableOptions
 from cdc.observe.status import gather
 from cdc.parity import verify
 from cdc.plan import Plan
@@ -116,6 +116,7 @@ async def test_rows_in_an_order_that_only_the_application_knows_wait_alone(
         assert (report.result, report.tables[-1].table, report.tables[-1].problem is None) == ("critical", "own", False)
         assert (await verify(pair.config, ["plain"], False, Silent())).result == "equal"
         # What is left out on purpose holds up nothing.
+        assert plan.waiting[0].remedy == 'leave it out with `exclude = ["own"]` in [replicate]'
         excluded = msgspec.structs.replace(
             pair.config, replicate=msgspec.structs.replace(pair.config.replicate, exclude=["own"])
         )
@@ -269,7 +270,11 @@ async def test_names_that_postgres_cannot_have_wait_alone_until_the_remedy_is_fo
         )
         await pair.replica.close()
         await drain(pair.config)
-        assert set(waiting(await planned_now(pair, tmp_path))) == {"_cdc_notes"}
+        (left,) = (await planned_now(pair, tmp_path)).waiting
+        assert left.name == "_cdc_notes"
+        exclude = tomllib.loads(left.remedy.partition("leave it out with `")[2].partition("` in")[0])["exclude"]
+        pair.config = msgspec.structs.replace(pair.config, replicate=Replicate(exclude=exclude))
+        assert waiting(await planned_now(pair, tmp_path)) == {}
         names = [*(f"fits {n}" for n, heading in enumerate(headings) if "columns" not in heading), "c", "k", "g", "l.m"]
         for name in names:
             assert await value(database, f"SELECT count(*) FROM {quoted(name)}") == 1
