@@ -27,7 +27,9 @@ def unfit(table: Table, config: Config) -> WaitingTable | None:
             return WaitingTable(table.name, f"the name of its column {quote(name)} {why}", remedy)
     if len(wanted) > MOST_COLUMNS:
         remedy = f"name the ones to leave out in `skip` of {heading('tables', table.name)}"
-        return WaitingTable(table.name, f"it has {len(wanted)} columns, and Postgres allows {MOST_COLUMNS}", remedy)
+        return WaitingTable(
+            table.name, f"it has {len(wanted)} columns, and only {MOST_COLUMNS} can be replicated to Postgres", remedy
+        )
     if table.key.kind is KeyKind.COLUMNS and len(table.key.columns) > MOST_KEY_COLUMNS and not options.target_key:
         reason = f"its key has {len(table.key.columns)} columns, and Postgres allows {MOST_KEY_COLUMNS}"
         return WaitingTable(table.name, reason, _other_key(table))
