@@ -14,7 +14,7 @@ from cdc.adoption import Adopted, adapt, compare, require_compatible
 from cdc.config import Config
 from cdc.decisions import map_known, recall, remember, with_leftovers
 from cdc.drift import without_rekeyed
-from cdc.errors import CdcError, SnapshotError, TargetError
+from cdc.errors import CdcError, SnapshotError, SourceError, TargetError
 from cdc.faults import crash_point
 from cdc.mapping import TableProfile, map_schema
 from cdc.model import Position, Progress, SourceSchema, TableMap
@@ -76,11 +76,23 @@ async def take_snapshot(config: Config, progress: Progress) -> Snapshot:
 def _install(config: Config) -> bool:
     """Make capture whole, for tables that can be mapped; tells whether there was one before."""
     look = sqlite.look(config)
-    if not look.schema.tables:
-        raise no_tables(config.source.path)
+    require_tables(look.schema, config)
     map_schema(look.schema, config)
     sqlite.install(config)
     return look.capture is not None
+
+
+def require_tables(schema: SourceSchema, config: Config) -> None:
+    """Raises `SourceError` when there is nothing to replicate."""
+    if schema.tables:
+        return
+    if schema.waiting:
+        names = ", ".join(w.name for w in schema.waiting)
+        raise SourceError(
+            f"no table of {config.source.path} can be replicated as it is: {names}: {schema.waiting[0].reason}",
+            remedy=f"{schema.waiting[0].remedy}; `cdc plan` tells all of them",
+        )
+    raise no_tables(config.source.path)
 
 
 def _rehearsed(config: Config, progress: "_Absolute") -> Snapshot:
@@ -224,8 +236,8 @@ async def build_plan(config: Config) -> Plan:
     """
     async with _copy_for_plan(config) as database:
         copy = await asyncio.to_thread(read_copy, config, database)
-        if not copy.schema.tables:
-            raise no_tables(config.source.path)
+        if not copy.schema.waiting:
+            require_tables(copy.schema, config)
         maps = map_schema(copy.schema, config, copy.profiles)
         found = await _look_at_adopted(config, maps)
         maps = adapt(maps, found)

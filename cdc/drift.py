@@ -50,6 +50,7 @@ def judge(now: Look, maps: Mapping[str, TableMap], decided: Mapping[str, Any], k
     grown = tuple(name for name, m in maps.items() if name in decided and set(m.target_columns) - set(decided[name]))
     lost_columns = {name: gone for name, m in maps.items() if (gone := tuple(dropped_columns(m, decided)))}
     lost = lost_tables(now.schema, decided)
+    held = {w.name for w in now.schema.waiting}
     moved, why_moved = _moved(now, known_version)
     by_rowid = tuple(t.name for t in now.schema.tables if t.key.kind is KeyKind.ROWID) if now.renumbered else ()
     damaged = tuple(dict.fromkeys((*now.damaged, *uncaptured)))
@@ -57,7 +58,8 @@ def judge(now: Look, maps: Mapping[str, TableMap], decided: Mapping[str, Any], k
         *(f"capture on {name} was not whole" for name in damaged),
         *(f"table {name} is new" for name in new),
         *(f"table {name} has new columns" for name in grown),
-        *(f"table {name} is gone, was renamed, or has another key" for name in lost),
+        *(f"table {name} is gone, was renamed, or has another key" for name in lost if name not in held),
+        *(f"table {w.name} waits: {w.reason}" for w in now.schema.waiting if w.name in lost),
         *(f"columns of {name} are fed no longer: {', '.join(gone)}" for name, gone in lost_columns.items()),
         *([why_moved] if moved else []),
         *(["rows were numbered anew, by VACUUM or by a dump that was read in again"] if now.renumbered else []),

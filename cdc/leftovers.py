@@ -83,11 +83,13 @@ async def _waiting(connection: Connection, config: Config, look: _Look) -> list[
     maps = await _fed(connection, config, look, with_leftovers(state.columns, found))
     fed = {(m.target, column) for m in maps for column in (None, *m.target_columns)}
     whole = {left.target for left in found if left.column is None}
+    held = {table.name for table in look.schema.waiting}
     there = await read_tables(connection, config.target.schema, [left.target for left in found])
     return [
         left
         for left in found
         if (left.target, left.column) not in fed
+        and left.source_table not in held  # it is taken up again when it can be
         and (left.column is None or left.target not in whole)
         and _stands(left, there.get(left.target))
     ]

@@ -7,7 +7,8 @@ rest. Rows that Postgres cannot hold, and orphans, go to quarantine on the way.
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from cdc.model import KeyValues, Progress, Rejection, Row, TableMap, TargetTable
 from cdc.postgres import ddl, orphans, position, schema, sequences
 from cdc.postgres.admission import hold_refused
 from cdc.postgres.catalogue import read_tables
+from cdc.postgres.checks import Check, checks, hold_breaking
 from cdc.postgres.connection import Connection, lock_source, translated
 from cdc.postgres.load import copy_accepted, copy_rows, has_rows, make_empty, prepare_for_load, save_rows
 from cdc.postgres.quarantine import Held, Quarantine
@@ -33,6 +35,7 @@ from cdc.postgres.target import connected
 from cdc.postgres.views import translate_views
 from cdc.quoting import qualified
 from cdc.sqlite import high_water, rows
+from cdc.sqlite.checks import count_breaking
 from cdc.sqlite.connection import open_copy
 from cdc.sqlite.snapshot import Snapshot
 
@@ -228,9 +231,9 @@ class _Load:
         """Unique keys, then indexes and foreign keys once no child is without its parent, then sequences."""
         script = ddl.script(self._maps, config.target.schema)
         keys = [s for s in script.after_load if s.kind is Made.FOREIGN_KEY]
-        others = [s for s in script.after_load if s.kind is not Made.FOREIGN_KEY]
+        others = [s for s in script.after_load if s.kind not in (Made.FOREIGN_KEY, Made.CHECK)]
         by_target = {m.target: m for m in self._maps}
-        held = 0
+        held = await self._checks(targets)
 
         async def hold(statement: Statement) -> None:
             nonlocal held
@@ -248,6 +251,28 @@ class _Load:
         await self._apply(keys, "foreign keys")
         marks = await asyncio.to_thread(high_water.of_copy, self._snapshot.database, self._maps)
         await sequences.advance(self._connection, self._maps, marks)
+        return held
+
+    async def _checks(self, targets: dict[str, TargetTable]) -> int:
+        """CHECKs, after the rows that break them have left for quarantine; returns how many did."""
+        held = 0
+        for mapped in (m for m in self._maps if not m.adopted):
+            for check in checks(mapped):
+                if isinstance(check, Check):
+                    held += await self._check(mapped, targets[mapped.target], check)
+        return held
+
+    async def _check(self, mapped: TableMap, target: TargetTable, check: Check) -> int:
+        with suppress(TargetError):  # most often it is made at once, and nothing has to be looked for
+            await schema.apply(self._connection, [check.statement], together=False)
+            return 0
+        database = self._snapshot.database
+        in_sqlite = await asyncio.to_thread(count_breaking, database, mapped.source, check.source)
+        held = await hold_breaking(self._connection, self._quarantine, mapped, target, check, in_sqlite)
+        if isinstance(held, str):
+            logger.bind(object=check.statement.object, reason=held).warning("a CHECK was left out")
+            return 0
+        await schema.apply(self._connection, [replace(check.statement, optional=True)], self._outcome, together=False)
         return held
 
     async def _views(self, config: Config, copy: Copy) -> None:

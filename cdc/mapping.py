@@ -5,6 +5,7 @@ Where it gives none (dates, untyped columns, unknown names) the data decides, an
 value that is there exactly.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 from cdc import json_schema, python_functions
 from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.mapping_checks import (
+    ROWID_COLUMN,
     check,
     has,
     in_key,
@@ -22,16 +24,16 @@ from cdc.mapping_checks import (
     same,
 )
 from cdc.model import Affinity, Column, ColumnMap, Function, KeyKind, Reading, Referring, SourceSchema, Table, TableMap
-from cdc.quoting import quote
+from cdc.quoting import heading, quote
 from cdc.type_names import canonical_type
 
-ROWID_COLUMN: Final = "_cdc_rowid"
 LITERAL: Final = "literal"  # what an operator writes as `type` to keep any value as its SQL literal, in a text column
 _TYPES_BY_FORMAT: Final = {
     **dict.fromkeys(("iso utc", "epoch s", "epoch ms", "epoch us", "julian day"), "timestamptz"),
     "words": "boolean",
     "uuid": "uuid",
 }
+_POINT: Final = re.compile("(MULTI)?POINTZ?M?")  # a geometry: SQLite goes by the letters INT in it
 _NUMBER_NAMES: Final = ("NUMERIC", "DECIMAL", "NUMBER", "MONEY", "DEC")
 
 
@@ -112,7 +114,7 @@ def map_schema(
     refuse_missing(schema, config)
     maps = tuple(map_table(t, config, (profiles or {}).get(t.name)) for t in schema.tables)
     refuse_twins((m.target for m in maps), "tables")
-    refuse_unfit_references(maps)
+    refuse_unfit_references(maps, {w.name.lower() for w in schema.waiting})
     return maps
 
 
@@ -176,7 +178,7 @@ def _map_column(table: Table, column: Column, options: TableOptions, profile: Ta
 
 
 def _function(table: Table, column: str, chosen: ColumnOptions) -> Function | None:
-    section = f"[tables.{table.name}.columns.{column}]"
+    section = heading("tables", table.name, "columns", column)
     return python_functions.load(section, chosen.python, [c.name for c in table.columns]) if chosen.python else None
 
 
@@ -189,7 +191,7 @@ def _reading(chosen: ColumnOptions) -> Reading:
 
 
 def _schema(table: Table, column: str, chosen: ColumnOptions) -> str:
-    return json_schema.read(f"[tables.{table.name}.columns.{column}]", chosen.schema) if chosen.schema else ""
+    return json_schema.read(heading("tables", table.name, "columns", column), chosen.schema) if chosen.schema else ""
 
 
 def _type(chosen: ColumnOptions) -> str:
@@ -236,7 +238,7 @@ def _decide(column: Column, in_key: bool, found: ColumnProfile) -> tuple[str, bo
     }
     if declared in ("", "ANY"):
         return _untyped(found, in_key)
-    if column.affinity is not Affinity.NUMERIC:
+    if column.affinity is not Affinity.NUMERIC and not _POINT.fullmatch(declared):
         return by_affinity[column.affinity], False
     name = declared.partition("(")[0].strip()
     if is_temporal(name):

@@ -1,12 +1,13 @@
 """What a mapping must not ask for, each told with the section that asks for it. Pure."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 from cdc.config import Config, TableOptions
 from cdc.errors import MappingError, did_you_mean
 from cdc.model import Affinity, Column, ColumnMap, KeyKind, SourceSchema, Table, TableMap
+from cdc.quoting import heading
 from cdc.readings import DOCUMENTS, problem_with
 from cdc.type_names import column_of_type
 
@@ -15,14 +16,18 @@ MOST_COLUMNS: Final = 1597  # Postgres allows 1600, of which the stage of a tabl
 MOST_KEY_COLUMNS: Final = 32
 KEY_TYPES: Final = ("bigint", "text", "double precision", "bytea", "boolean", "numeric")
 
+ROWID_COLUMN: Final = "_cdc_rowid"
+
+_OURS: Final = "_cdc_"
 _PATTERN: Final = re.compile(r"[*?\[]")
-_SYSTEM_COLUMNS: Final = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+SYSTEM_COLUMNS: Final = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
 _TYPE_TEXT: Final = re.compile(r'["\w]["\w. ]*(\( *\d+ *(, *-?\d+ *)?\))?[\w ]*(\[\])*')
 
 
 def refuse_missing(schema: SourceSchema, config: Config) -> None:
     """Raises `MappingError` when the configuration names a table that is not there."""
-    names = [t.name for t in schema.tables] + [v.name for v in schema.views] + [left.name for left in schema.left_out]
+    names = [t.name for t in schema.tables] + [v.name for v in schema.views]
+    names += [left.name for left in schema.left_out] + [w.name for w in schema.waiting]
     known = {name.lower() for name in names}
     for name in config.tables:
         if name.lower() not in known:
@@ -85,17 +90,17 @@ def _is_own_key(table: Table, name: str, options: TableOptions) -> bool:
 def check(mapped: TableMap) -> None:
     """Raises `MappingError` when Postgres cannot have that table: its names, types, sizes or key."""
     table = mapped.source.name
-    _check_name(mapped.target, f"table {table}", f"[tables.{table}]")
+    _check_name(mapped.target, f"table {table}", heading("tables", table))
     for column in mapped.columns:
         place = column.source or column.target
-        _check_name(column.target, f"column {place} of table {table}", f"[tables.{table}.columns.{place}]")
+        _check_name(column.target, f"column {place} of table {table}", heading("tables", table, "columns", place))
         _check_column(table, column)
         _check_reading(mapped, column)
     refuse_twins(mapped.target_columns, f"columns of table {table}")
     if len(mapped.columns) > MOST_COLUMNS:
         raise MappingError(
             f"table {table} has {len(mapped.columns)} columns, and only {MOST_COLUMNS} can be replicated to Postgres",
-            remedy=f"name the ones to leave out in `skip` of [tables.{table}]",
+            remedy=f"name the ones to leave out in `skip` of {heading('tables', table)}",
         )
     _check_key(mapped)
     _check_references(mapped)
@@ -117,12 +122,17 @@ def _check_references(mapped: TableMap) -> None:
             )
 
 
-def refuse_unfit_references(maps: Sequence[TableMap]) -> None:
-    """Raises `MappingError` when a wanted foreign key has no table to refer to, or other columns than its key."""
+def refuse_unfit_references(maps: Sequence[TableMap], waiting: Container[str] = ()) -> None:
+    """Raises `MappingError` when a wanted foreign key has no table to refer to, or other columns than its key.
+
+    One to a table that waits (in lower case) waits with it.
+    """
     by_name = {m.source.name.lower(): m for m in maps}
     for mapped in maps:
         section = f"[[tables.{mapped.source.name}.references]]"
         for reference in mapped.references:
+            if reference.parent.lower() in waiting:
+                continue
             parent = by_name.get(reference.parent.lower())
             if parent is None or parent.adopted:
                 raise MappingError(
@@ -149,8 +159,7 @@ def _check_key(mapped: TableMap) -> None:
     if len(mapped.key) > MOST_KEY_COLUMNS:
         raise MappingError(
             f"the key of table {table} has {len(mapped.key)} columns, and Postgres allows {MOST_KEY_COLUMNS}",
-            remedy=f'set `key = "rowid"` in [tables.{table}]; a WITHOUT ROWID table can only be left out, '
-            "with `exclude` in [replicate]",
+            remedy=f"name fewer columns in `target_key` of {heading('tables', table)}",
         )
     for name in mapped.key:
         if name not in mapped.target_columns:
@@ -163,7 +172,7 @@ def _check_key(mapped: TableMap) -> None:
     for column in mapped.columns:
         if column.target not in mapped.key:
             continue
-        section = f"[tables.{table}.columns.{column.source}]"
+        section = heading("tables", table, "columns", column.source or column.target)
         if column.type not in KEY_TYPES:
             raise MappingError(
                 f"{section}: the column identifies the rows, and in type {column.type} different keys could become "
@@ -196,10 +205,10 @@ def _check_name(name: str, what: str, section: str) -> None:
 
 
 def _check_column(table: str, column: ColumnMap) -> None:
-    section = f"[tables.{table}.columns.{column.source or column.target}]"
-    if column.target in _SYSTEM_COLUMNS:
+    section = heading("tables", table, "columns", column.source or column.target)
+    if is_kept(column.target):
         raise MappingError(
-            f"column {column.target} of table {table} has a name that Postgres keeps for itself",
+            f"column {column.target} of table {table} has a name that Postgres or this tool keeps for itself",
             remedy=f"set another `target` in {section}",
         )
     if not _TYPE_TEXT.fullmatch(column.type):
@@ -210,7 +219,7 @@ def _check_column(table: str, column: ColumnMap) -> None:
 
 
 def _check_reading(mapped: TableMap, column: ColumnMap) -> None:
-    section = f"[tables.{mapped.source.name}.columns.{column.source or column.target}]"
+    section = heading("tables", mapped.source.name, "columns", column.source or column.target)
     if mapped.adopted:
         return  # what type it has there is for Postgres to say
     made = column_of_type(column.target, column.type, not_null=False)
@@ -224,6 +233,11 @@ def _check_reading(mapped: TableMap, column: ColumnMap) -> None:
             f"{section}: its values cannot be read in that way, for type {column.type} {problem}",
             remedy="choose another `type`, or what the documentation of types lists for this one",
         )
+
+
+def is_kept(column: str) -> bool:
+    """Whether no column of a target can have that name: Postgres has it in every table, or rows on their way do."""
+    return column in SYSTEM_COLUMNS or (column.startswith(_OURS) and not column.startswith(ROWID_COLUMN))
 
 
 def refuse_twins(names: Iterable[str], what: str) -> None:

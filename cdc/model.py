@@ -152,6 +152,15 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingTable:
+    """A table that is wanted and cannot be replicated as it is: why, and what lets it be taken up, in words."""
+
+    name: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """A view of the file: the names of its columns as SQLite tells them, and its CREATE VIEW text."""
 
@@ -162,11 +171,15 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class SourceSchema:
-    """All that the file holds: tables that can be replicated and views, in name order, and what is left out."""
+    """All that the file holds: tables that can be replicated and views, in name order, and what is left out.
+
+    `waiting` are tables that are wanted and cannot be: they hold up no other, and are taken up when the cause is gone.
+    """
 
     tables: tuple[Table, ...]
     left_out: tuple[LeftOut, ...] = ()
     views: tuple[View, ...] = ()
+    waiting: tuple[WaitingTable, ...] = ()
 
     def table(self, name: str) -> Table | None:
         """The table of that name, compared without case as SQLite does, or None."""

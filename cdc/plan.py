@@ -10,7 +10,7 @@ from typing import Any
 
 from cdc.errors import ExitCode
 from cdc.mapping import ColumnProfile, TableProfile
-from cdc.model import ColumnMap, LeftOut, Reading, SourceSchema, TableMap
+from cdc.model import ColumnMap, LeftOut, Reading, SourceSchema, TableMap, WaitingTable
 from cdc.postgres.script import Made, Note, Script, Statement
 from cdc.postgres.views import Views
 from cdc.risks import Risk, risks
@@ -57,7 +57,8 @@ class TablePlan:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The whole report. `views` are made after the first copy, if they then answer as in SQLite; `left_out` are objects
-    of the file, `notes` parts of tables that the target does not have.
+    of the file, `notes` parts of tables that the target does not have. `waiting` tables are wanted, and cannot be
+    copied as they are.
     """
 
     tables: tuple[TablePlan, ...]
@@ -65,6 +66,7 @@ class Plan:
     left_out: tuple[LeftOut, ...]
     notes: tuple[Note, ...]
     risks: tuple[Risk, ...]
+    waiting: tuple[WaitingTable, ...] = ()
 
     @property
     def blocks(self) -> tuple[Risk, ...]:
@@ -73,10 +75,11 @@ class Plan:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 when every row fits, 1 when some will not, 2 when the copy cannot begin."""
-        if self.blocks:
+        """0 when every row fits, 1 when some will not or tables wait, 2 when the copy cannot begin."""
+        if self.blocks or not self.tables:
             return ExitCode.CRITICAL
-        return ExitCode.DIFFERENCE if any(r.level == "quarantine" for r in self.risks) else ExitCode.OK
+        kept_out = any(r.level == "quarantine" for r in self.risks)
+        return ExitCode.DIFFERENCE if kept_out or self.waiting else ExitCode.OK
 
     @property
     def counts(self) -> dict[str, int]:
@@ -89,6 +92,7 @@ class Plan:
             "creates": sum(len(t.creates) for t in self.tables),
             "views": len(self.views),
             "left_out": len(self.left_out) + len(self.notes),
+            "waiting": len(self.waiting),
             **levels,
         }
 
@@ -98,6 +102,7 @@ class Plan:
             "tables": [_table_json(t) for t in self.tables],
             "views": list(self.views),
             "left_out": [asdict(left) for left in self.left_out],
+            "waiting": [asdict(table) for table in self.waiting],
             "notes": [asdict(note) for note in self.notes],
             "risks": [asdict(risk) for risk in self.risks],
             "counts": self.counts,
@@ -131,6 +136,7 @@ def make_plan(
         left_out=tuple(sorted((*schema.left_out, *views.left_out), key=lambda left: left.name)),
         notes=script.notes,
         risks=tuple(_worst_first(found)),
+        waiting=schema.waiting,
     )
 
 
@@ -140,7 +146,7 @@ def _worst_first(found: Iterable[Risk]) -> list[Risk]:
 
 
 def _table(mapped: TableMap, after_load: Sequence[Statement], profile: TableProfile | None) -> TablePlan:
-    made = (Made.CONSTRAINT, Made.INDEX, Made.FOREIGN_KEY)
+    made = (Made.CONSTRAINT, Made.CHECK, Made.INDEX, Made.FOREIGN_KEY)
     return TablePlan(
         source=mapped.source.name,
         schema=mapped.schema,

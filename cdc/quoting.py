@@ -1,4 +1,10 @@
-"""The one place where names become SQL. Names of tables, columns and files are data of users, never pasted."""
+"""The one place where names become SQL or TOML. Names of tables, columns and files are data of users, never pasted."""
+
+import json
+import re
+from typing import Final
+
+_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def quote(name: str) -> str:
@@ -14,3 +20,18 @@ def quote_literal(text: str) -> str:
 def qualified(schema: str, name: str) -> str:
     """A name with its schema, both quoted."""
     return f"{quote(schema)}.{quote(name)}"
+
+
+def heading(*names: str) -> str:
+    """The heading of a section of the configuration, such as `[tables."a b".columns.id]`, as TOML reads it."""
+    return f"[{'.'.join(map(_key, names))}]"
+
+
+def toml_text(text: str) -> str:
+    """A text as a value in the configuration."""
+    # JSON's strings are TOML's basic strings, but for DEL, which TOML wants escaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else toml_text(name)

@@ -9,9 +9,11 @@ from typing import Final
 from cdc.convert import Converted, compile_converter
 from cdc.keys import encode_key, show_key
 from cdc.model import ColumnMap, KeyValues, Reason, Rejection, TableMap, TargetColumn, TargetTable
+from cdc.postgres.checks import Check, breaks_check, checks
 from cdc.postgres.foreign_keys import Link, links
 from cdc.readings import form_for
 from cdc.sizes import Sizes
+from cdc.sqlite.checks import breaking
 from cdc.sqlite.connection import open_copy
 from cdc.sqlite.orphans import KeptOut
 from cdc.sqlite.rows import chunks
@@ -85,6 +87,9 @@ def rehearse_load(
                     altered.update({(mapped.source.name, name): n for name, n in converted.altered.items()})
                     notes.add_large(mapped, converted, sizes)
                     tight.update({(mapped.source.name, name): n for name, n in sizes.tight_indexes(converted.rows)})
+        for mapped in (m for m in maps if not m.adopted):
+            for check in (c.source for c in checks(mapped) if isinstance(c, Check)):
+                notes.add_breaking(mapped, check, *breaking(connection, mapped.source, check))
         notes.add_orphans([*(link for link in links(maps) if isinstance(link, Link)), *_adopted_links(maps, targets)])
     finally:
         connection.close()
@@ -157,6 +162,13 @@ class _Notes:
             listed = self._keys.setdefault(place, [])
             if len(listed) < MOST_KEYS:
                 listed.append(show_key(encode_key(key)))
+
+    def add_breaking(self, mapped: TableMap, check: str, rows: int, keys: Sequence[KeyValues]) -> None:
+        """So many rows break a CHECK that Postgres gets as well; the keys are those of some."""
+        if rows:
+            why = breaks_check(check)
+            self.add(mapped, [(key, why) for key in keys])
+            self._rows[mapped.source.name, why] += rows - len(keys)
 
     def add_orphans(self, found: Sequence[Link]) -> None:
         """Until no child is without its parent: an orphan that stays behind may have children of its own."""

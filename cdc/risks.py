@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from cdc.mapping import ColumnProfile, TableProfile, is_temporal
 from cdc.model import ColumnMap, KeyKind, Table, TableMap
+from cdc.quoting import heading
 from cdc.rehearsal import Rehearsal
 
 Level = Literal["blocks", "quarantine", "note"]
@@ -81,7 +82,7 @@ def _many(count: int, one: str) -> str:
 
 
 def _key_risks(table: Table, profile: TableProfile | None) -> Iterator[Risk]:
-    rowid = f'set `key = "rowid"` in [tables.{table.name}]'
+    rowid = f'set `key = "rowid"` in {heading("tables", table.name)}'
     if table.key.kind is KeyKind.ROWID:
         text = "its rows are known by rowid, which VACUUM may renumber; the table is then compared as a whole"
         yield Risk(table.name, "", "note", text, "give the table an INTEGER PRIMARY KEY to avoid that")

@@ -1,6 +1,6 @@
 """Before the loop: both databases are looked at, and whatever changed since the last time is settled or refused."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from loguru import logger
@@ -57,6 +57,8 @@ class Settling:
         await heal(self._connection, self._config, look, self.source_id, self.audit)
         look = await self._continuity.ensure(look, await self._position())
         state = await self._state()
+        for held in look.schema.waiting:
+            logger.bind(object=held.name, reason=held.reason, remedy=held.remedy).warning("a table waits")
         look, maps = await self._follow(look, state)
         await views.drop_outdated(self._connection, self._config, self.source_id, look.schema, list(maps.values()))
         maps, targets = await self._fit(maps)
@@ -112,7 +114,7 @@ class Settling:
         """The file as it is once all that changed is followed, and its maps; raises when that needs a person."""
         await pending.forget_gone(self._connection, self.source_id, self._config.target.schema)
         leftovers = await pending.read(self._connection, self.source_id)
-        decided = await self._still_there(state.columns)
+        decided = await self._still_there(state.columns, [w.name for w in look.schema.waiting])
         refuse_lost_tables(lost_tables(look.schema, decided), self._config.adopts)
         known = with_leftovers(decided, leftovers)
         mapped = map_known(look.schema, self._config, known)
@@ -133,9 +135,12 @@ class Settling:
         assert found is not None
         return found
 
-    async def _still_there(self, decided: Decisions) -> Decisions:
+    async def _still_there(self, decided: Decisions, waiting: Iterable[str]) -> Decisions:
         """The remembered columns without tables that are excluded now and columns that were dropped in Postgres."""
         wanted = {name: columns for name, columns in decided.items() if self._config.replicate.wants(name)}
+        for name in waiting:  # the copy of one that waits is a leftover, but one that others made is not ours to leave
+            if self._config.adopts(name):
+                wanted.pop(name, None)
         names = {name: self._config.options(name).target or name for name in wanted}
         found = await self._found(list(names.values()))
         return {

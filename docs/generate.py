@@ -312,6 +312,7 @@ application's writes fail), `remains` (something of capture is there), `source_i
 | `heartbeat_age_seconds` | how long ago the daemon showed that it lives |
 | `daemon` | `running` (it holds the source's lock, or shows itself on this machine), `owner` |
 | `quarantine` | `total`, `acknowledged`, `by_reason` |
+| `waiting` | tables that are not replicated while something about them stands in the way: `name`, `reason`, `remedy` |
 | `snapshot` | `id` and `taken_at` of the newest one in the state folder |
 | `verification` | `result` (`equal`, `different`, `critical`), `finished_at` and `age_seconds` of the last \
 whole `cdc verify`, null before the first |

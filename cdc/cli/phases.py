@@ -63,6 +63,8 @@ def snapshot(session: Session) -> None:
             ("size", bytes_text(manifest.bytes)),
             ("rows", f"{rows:,} in {counted(len(manifest.application_tables), 'table')}"),
             ("integrity", manifest.integrity_check),
+            ("rows that break their table", "; ".join(f"{n:,} times {what}" for what, n in manifest.faults.items())),
+            ("not checked", "; ".join(f"{name}: {why}" for name, why in manifest.unchecked.items())),
             ("SHA-256", manifest.sha256),
             ("removed", ", ".join(removed)),
             ("next", f"`cdc schema`; the way back is `cdc restore {taken.folder} --to FILE`"),

@@ -30,6 +30,7 @@ def print_plan(plan: Plan, *, with_columns: bool) -> None:
         say()
         say(f"views, made if they answer as in SQLite: {', '.join(plan.views)}")
     _print_left_out(plan)
+    _print_waiting(plan)
     for level in ("blocks", "quarantine", "note"):
         _print_risks(level, [risk for risk in plan.risks if risk.level == level])
     _print_way_back(plan)
@@ -112,6 +113,16 @@ def _print_left_out(plan: Plan) -> None:
         show(facts_of((f"  {name}", reason) for name, reason in left))
 
 
+def _print_waiting(plan: Plan) -> None:
+    if not plan.waiting:
+        return
+    say()
+    show(Text("these tables wait: all others are copied and followed without them", style="yellow"))
+    for table in plan.waiting:
+        show(indented(f"{table.name}: {table.reason}", 2))
+        show(indented(f"remedy: {table.remedy}", 4))
+
+
 def _print_risks(level: str, risks: Iterable[Risk]) -> None:
     found = list(risks)
     if not found:
@@ -143,7 +154,10 @@ def _print_way_back(plan: Plan) -> None:
 def _verdict(plan: Plan) -> str:
     counts = plan.counts
     size = f"{counted(counts['tables'], 'table')}, {counted(counts['rows'], 'row')}"
+    if not plan.tables:
+        return "no table can be copied as it is"
     if plan.blocks:
         return f"{size}; what keeps the first copy from beginning: {counted(counts['blocks'], 'finding')}"
     kept_out = f"; to quarantine: {counted(counts['quarantine'], 'finding')}" if counts["quarantine"] else ""
-    return f"{size}{kept_out}; next: `cdc up`"
+    waiting = f"; waiting: {counted(counts['waiting'], 'table')}" if plan.waiting else ""
+    return f"{size}{kept_out}{waiting}; next: `cdc up`"

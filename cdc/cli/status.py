@@ -104,6 +104,7 @@ def _facts(told: dict[str, Any], style: str) -> list[tuple[str, object]]:
         ("daemon", None if new else _daemon(told)),
         ("quarantine", _quarantine(told["quarantine"]) if loaded else None),
         ("pending", _pending(told["pending"])),
+        ("waiting", ", ".join(table["name"] for table in told["waiting"])),
         ("verified", _verification(told) if loaded else None),
         ("snapshot", time_text(told["snapshot"]["taken_at"])),
         ("state", _state(told["state"])),

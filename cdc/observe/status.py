@@ -13,20 +13,23 @@ import msgspec
 
 from cdc import pausing
 from cdc.config import Config
-from cdc.errors import ExitCode
+from cdc.errors import CdcError, ExitCode
+from cdc.model import WaitingTable
 from cdc.observe import presence, state_folder
 from cdc.observe.presence import Presence
 from cdc.observe.state_folder import StateFolder
 from cdc.postgres.status import TargetFacts, read_target
 from cdc.postgres.target import Target
-from cdc.sqlite.lag import SourceFacts, read_source
+from cdc.sqlite.lag import PATIENCE_SECONDS, SourceFacts, read_source
 from cdc.sqlite.manifest import Manifest
 from cdc.sqlite.snapshot import latest
+from cdc.sqlite.source import waiting
 from cdc.vitals import Doing
 
 NEW: Final = "new"
 UNKNOWN: Final = "unknown"
 REPLICATE: Final = "replicate"
+MOST_NAMED: Final = 5  # tables in one warning
 NO_SIGN_SECONDS: Final = 300.0  # a daemon shows that it lives far more often, but for a single long transaction
 
 _PUT_BACK: Final = "start the daemon, `cdc run`: it puts capture back and compares every row"
@@ -65,6 +68,7 @@ class Status:
     snapshot: Manifest | None = None
     limits: Limits = Limits()
     pause: pausing.Note | None = None
+    waiting: tuple[WaitingTable, ...] = ()
 
     @property
     def phase(self) -> str:
@@ -183,12 +187,18 @@ class Status:
         if self.unacknowledged:
             what = f"rows in quarantine that nobody acknowledged: {self.unacknowledged:,}"
             found.append(Warned(what, "look at them with `cdc quarantine list`"))
-        if self.target.leftovers:
-            left = ", ".join(map(str, self.target.leftovers))
+        held = {table.name for table in self.waiting}
+        if leftovers := [left for left in self.target.leftovers if left.source_table not in held]:
+            left = ", ".join(map(str, leftovers))
             what = f"the application dropped or renamed what Postgres still has: {left}"
             found.append(
                 Warned(what, "see `cdc schema --apply-pending --print`; without --print it saves and drops it")
             )
+        if self.waiting:
+            names = ", ".join(table.name for table in self.waiting[:MOST_NAMED])
+            more = f" and {len(self.waiting) - MOST_NAMED} more" if len(self.waiting) > MOST_NAMED else ""
+            what = f"tables wait, and are not replicated: {names}{more}: {self.waiting[0].reason}"
+            found.append(Warned(what, self.waiting[0].remedy))
         checked, limit = self.target.verification, self.limits.stale_after_hours
         if checked and checked.result != "equal":
             found.append(Warned(f"the last comparison was not equal: {checked.result}", "see `cdc verify`"))
@@ -290,6 +300,7 @@ class Status:
                 }
                 for left in target.leftovers
             ],
+            "waiting": [asdict(table) for table in self.waiting],
             "snapshot": {
                 "id": self.snapshot.id if self.snapshot else None,
                 "taken_at": self.snapshot.taken_at if self.snapshot else None,
@@ -326,4 +337,14 @@ async def gather(config: Config, target: Target, limits: Limits = Limits()) -> S
         snapshot=newest.manifest if newest else None,
         limits=limits,
         pause=await asyncio.to_thread(pausing.read, config),
+        waiting=await asyncio.to_thread(_waiting, config) if source.capture_installed else (),
     )
+
+
+def _waiting(config: Config) -> tuple[WaitingTable, ...]:
+    patience = min(config.source.busy_timeout_seconds, PATIENCE_SECONDS)
+    source = msgspec.structs.replace(config.source, busy_timeout_seconds=patience)
+    try:
+        return waiting(msgspec.structs.replace(config, source=source))
+    except CdcError:  # what is wrong with the file is told by the facts about it
+        return ()

@@ -64,11 +64,12 @@ async def _verify(config: Config, tables: Sequence[str] | None, repair: bool, pr
     source_id = look.capture.source_id
     async with connected(config, "verify") as connection:
         at, maps = await _what(connection, config, look, source_id)
-        chosen = _chosen(maps, tables)
+        held = _held(look, tables)
+        chosen = _chosen(maps, tables, held)
         scratch = await asyncio.to_thread(Scratch, config.state.dir)
         try:
             run = _Run(connection, config, look, chosen, scratch)
-            found = await run.compare(progress)
+            found = (*await run.compare(progress), *held)
             repaired = await run.repair() if repair else 0
         finally:
             scratch.close()
@@ -90,14 +91,24 @@ async def _what(
     return state.position, map_known(look.schema, config, known)
 
 
-def _chosen(maps: Sequence[TableMap], tables: Sequence[str] | None) -> tuple[TableMap, ...]:
+def _held(look: Look, tables: Sequence[str] | None) -> tuple[TableReport, ...]:
+    """What is said of tables that wait: nobody knows whether Postgres holds what they hold."""
+    wanted = None if tables is None else {name.lower() for name in tables}
+    waiting = (w for w in look.schema.waiting if wanted is None or w.name.lower() in wanted)
+    return tuple(TableReport(w.name, problem=f"it waits: {w.reason}; {w.remedy}") for w in waiting)
+
+
+def _chosen(
+    maps: Sequence[TableMap], tables: Sequence[str] | None, held: Sequence[TableReport]
+) -> tuple[TableMap, ...]:
     if tables is None:
         return tuple(maps)
     known = {m.source.name.lower(): m for m in maps}
+    waiting = {report.table.lower() for report in held}
     for name in tables:
-        if name.lower() not in known:
+        if name.lower() not in known.keys() | waiting:
             raise UsageError(f"table {name} is not replicated", remedy="see the tables with `cdc plan`")
-    return tuple(known[name.lower()] for name in dict.fromkeys(tables))
+    return tuple(known[name.lower()] for name in dict.fromkeys(tables) if name.lower() in known)
 
 
 def _problems(look: Look) -> tuple[str, ...]:

@@ -5,11 +5,11 @@ from typing import Final
 
 from cdc.json_schema import condition
 from cdc.model import Column, ColumnMap, KeyKind, TableMap
+from cdc.postgres.checks import checks
 from cdc.postgres.defaults import is_null, translate_default
 from cdc.postgres.foreign_keys import Link, foreign_key, links, supporting_index
 from cdc.postgres.indexes import indexes, plain_column, uniques
 from cdc.postgres.script import Made, Names, Note, Script, Statement
-from cdc.postgres.translate import Scope, Untranslatable, translate_condition
 from cdc.quoting import qualified, quote, quote_literal
 
 MARK: Final = "cdc: replica of "
@@ -54,6 +54,8 @@ def _after_load(maps: Sequence[TableMap], names: Names) -> Iterator[Statement | 
     for key in keys:
         referenced[id(key.parent)].add(frozenset(key.parent_columns))
     for mapped in made:
+        yield from (found if isinstance(found, Note) else found.statement for found in checks(mapped))
+    for mapped in made:
         yield from uniques(mapped, names, referenced[id(mapped)])
     for mapped in made:
         yield from indexes(mapped, names)
@@ -78,10 +80,9 @@ def _table(mapped: TableMap, names: Names) -> tuple[Statement, list[Note]]:
     key = ", ".join(map(quote, mapped.key))
     name = names.take(f"{mapped.target}_pkey", mapped.target)
     lines.append(f"CONSTRAINT {quote(name)} PRIMARY KEY ({key})")
-    checks, left_out = _checks(mapped)
-    body = ",\n    ".join([*lines, *checks])
+    body = ",\n    ".join([*lines, *_document_checks(mapped)])
     sql = f"CREATE TABLE IF NOT EXISTS {qualified(mapped.schema, mapped.target)} (\n    {body}\n)"
-    return Statement(mapped.target, sql, Made.TABLE, mapped.schema, mapped.target), notes + left_out
+    return Statement(mapped.target, sql, Made.TABLE, mapped.schema, mapped.target), notes
 
 
 def _comment(mapped: TableMap) -> Statement:
@@ -135,18 +136,10 @@ def _default(mapped: TableMap, source: Column, column: ColumnMap) -> tuple[str |
     return None, [Note(mapped.source.name, source.name, reason)]
 
 
-def _checks(mapped: TableMap) -> tuple[list[str], list[Note]]:
-    """Checks that mean the same; one that were stricter than SQLite's would refuse rows that the application holds."""
+def _document_checks(mapped: TableMap) -> list[str]:
+    """What a JSON Schema says that Postgres can check; no row that breaks it gets as far as there."""
     said = (condition(c.schema, quote(c.target)) for c in mapped.columns if c.schema and c.type == "jsonb")
-    checks = [f"CHECK ({one})" for one in said if one]
-    notes: list[Note] = []
-    scope = Scope.of(mapped)
-    for check in mapped.source.checks:
-        try:
-            checks.append(f"CHECK ({translate_condition(check, scope)})")
-        except Untranslatable as reason:
-            notes.append(Note(mapped.source.name, f"CHECK ({check})", f"it is left out: {reason}"))
-    return checks, notes
+    return [f"CHECK ({one})" for one in said if one]
 
 
 # --- later ----------------------------------------------------------------------------------------------------------

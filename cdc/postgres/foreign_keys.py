@@ -51,6 +51,9 @@ def _link(child: TableMap, key: ForeignKey, parent: TableMap | None) -> Link:
         raise Untranslatable(f"{key.parent} is not replicated")
     if parent.adopted:
         raise Untranslatable(f"{parent.target} was made by others, and stays as it is")
+    if len(key.columns) != len(key.parent_columns):  # SQLite takes it, and then refuses every write that asks for it
+        wanted = "1 column" if len(key.columns) == 1 else f"{len(key.columns)} columns"
+        raise Untranslatable(f"{key.parent} has no primary key of {wanted}")
     pairs = [_pair(child, c, parent, p) for c, p in zip(key.columns, key.parent_columns, strict=True)]
     columns, parent_columns = tuple(c.target for c, _ in pairs), tuple(p.target for _, p in pairs)
     _require_unique(parent, parent_columns)
@@ -85,7 +88,9 @@ def _pair(child: TableMap, column: str, parent: TableMap, parent_column: str) ->
 
 
 def _require_unique(parent: TableMap, columns: tuple[str, ...]) -> None:
-    if frozenset(columns) == frozenset(parent.key) and len(columns) == len(parent.key):
+    if len(frozenset(columns)) < len(columns):
+        raise Untranslatable(f"it names a column of {parent.source.name} twice")
+    if frozenset(columns) == frozenset(parent.key):
         return
     for index in parent.source.indexes:
         targets = [plain_column(parent, t.column) if t.column else None for t in index.terms]

@@ -140,7 +140,10 @@ def _already(statement: Statement, present: _Present) -> str | None:
             return EXISTS if present.exists else None
         case Made.TABLE | Made.COMMENT:
             return EXISTS if statement.object in present.relations else None
-        case Made.CONSTRAINT | Made.FOREIGN_KEY if (statement.table, statement.object) in present.constraints:
+        case Made.CONSTRAINT | Made.CHECK | Made.FOREIGN_KEY if (
+            statement.table,
+            statement.object,
+        ) in present.constraints:
             return EXISTS
         case Made.INDEX | Made.CONSTRAINT if statement.object in present.relations:
             _refuse_foreign(statement, present.relations[statement.object])

@@ -17,6 +17,7 @@ class Made(StrEnum):
     COLUMN = "column"
     COMMENT = "comment"
     CONSTRAINT = "constraint"
+    CHECK = "check"
     FOREIGN_KEY = "foreign key"
     INDEX = "index"
 

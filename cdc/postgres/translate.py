@@ -127,6 +127,11 @@ def translate_value(sql: str, scope: Naming) -> Term:
     return value(_parse(sql), scope)
 
 
+def columns_in(sql: str) -> frozenset[str]:
+    """The columns that an expression names, in lower case; raises `Untranslatable`."""
+    return frozenset(column.name.lower() for column in _parse(sql).find_all(exp.Column))
+
+
 def _parse(sql: str) -> exp.Expr:
     # As a column of a query: alone, replace(...) would be read as the statement REPLACE. The line end closes a comment.
     try:

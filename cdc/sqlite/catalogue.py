@@ -1,18 +1,37 @@
 """What the application's file holds: tables, their columns, indexes, foreign keys, and what identifies a row."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 import apsw
 
 from cdc.config import Config, TableOptions
 from cdc.errors import MappingError, SourceError
-from cdc.model import Affinity, Column, ForeignKey, Index, IndexTerm, Key, KeyKind, LeftOut, SourceSchema, Table, View
+from cdc.model import (
+    Affinity,
+    Column,
+    ForeignKey,
+    Index,
+    IndexTerm,
+    InvalidText,
+    Key,
+    KeyKind,
+    LeftOut,
+    SourceSchema,
+    Table,
+    Value,
+    View,
+    WaitingTable,
+)
 from cdc.quoting import quote
+from cdc.shapes import leave_out, unfit, without_readers_of_waiting
 from cdc.sqlite.connection import translated
 from cdc.sqlite.ddl_text import TableText, index_text, table_text
+from cdc.sqlite.guests import guests_of_virtual_tables
+from cdc.sqlite.rows import fetch_values
+from cdc.sqlite.unreadable import ordered_by_the_application, unreadable
 from cdc.sqlite.views import read_view
 
 OURS: Final = "_cdc_"
@@ -26,6 +45,7 @@ OUR_TABLES: Final[Mapping[str, frozenset[str]]] = {
 _ALIASES: Final = ("_rowid_", "rowid", "oid")
 _GENERATED: Final = {2: "virtual", 3: "stored"}
 _NO_KEY: Final = "it declares no key, and columns of it hide every name of its rowid"
+_OUR_NAME: Final = "its name begins as those of this tool's own tables do"
 _LEFT_OUT: Final = {
     "virtual": "a virtual table cannot carry triggers, so its changes cannot be captured",
     "shadow": "it belongs to a virtual table, which maintains it",
@@ -44,40 +64,66 @@ def read_schema(connection: apsw.Connection, config: Config) -> SourceSchema:
     """Every table that can be replicated and every view, in name order, and what cannot or shall not, with the reason.
 
     A key choice recorded in `_cdc_table` wins over a fresh one while its columns still identify a row.
-    Raises `SourceError` when SQLite cannot tell or a name is taken, `MappingError` for an expression it cannot compute.
+    A table that cannot be replicated as it is waits, and holds up no other. Raises `SourceError` when SQLite cannot
+    tell or a name is taken, `MappingError` for an expression it cannot compute.
     """
     with translated("reading the schema"):
         refuse_namesakes(connection)
         recorded = recorded_keys(connection)
-        tables: list[Table] = []
-        views: list[View] = []
-        left_out: list[LeftOut] = []
-        for name, kind, without_rowid, strict in _objects(connection):
-            reason = _LEFT_OUT.get(kind) or _excluded(config, name)
-            if reason:
-                left_out.append(LeftOut(name, kind, reason))
-                continue
-            if kind == "view":
-                found = read_view(connection, name)
-                if isinstance(found, View):
-                    views.append(found)
-                else:
-                    left_out.append(found)
-                continue
-            if name.lower().startswith(OURS):
-                raise SourceError(
-                    f"{name} in the SQLite file has a name that begins as those of this tool's own tables do",
-                    remedy="leave it out with `exclude` in [replicate], or rename it in the application",
-                )
-            table = _read_table(connection, name, without_rowid, strict)
-            table = replace(table, reads=_read_by_expressions(connection, table, config))
-            wanted, adopted = config.options(name).key, config.adopts(name)
-            key = _choose_key(connection, table, recorded.get(name.lower()), wanted, adopted=adopted)
-            if key is None:
-                left_out.append(LeftOut(name, kind, _NO_KEY))
-            else:
-                tables.append(replace(table, key=key))
-        return SourceSchema(tuple(tables), tuple(left_out), tuple(views))
+        found = [_read(connection, named, recorded, config) for named in _objects(connection)]
+        guests = guests_of_virtual_tables(connection, [t.name for t in found if isinstance(t, Table)], config)
+        return without_readers_of_waiting(
+            SourceSchema(
+                tables=tuple(t for t in found if isinstance(t, Table) and t.name not in guests),
+                left_out=tuple(sorted([*_of(LeftOut, found), *guests.values()], key=lambda left: left.name)),
+                views=tuple(_of(View, found)),
+                waiting=tuple(_of(WaitingTable, found)),
+            )
+        )
+
+
+_Found = Table | View | LeftOut | WaitingTable
+_Kind = TypeVar("_Kind", LeftOut, View, WaitingTable)
+
+
+def _of(kind: type[_Kind], found: Sequence[_Found]) -> list[_Kind]:
+    return [one for one in found if isinstance(one, kind)]
+
+
+def _read(connection: apsw.Connection, named: "_Object", recorded: Mapping[str, Key], config: Config) -> _Found:
+    name = named.name if isinstance(named.name, str) else named.name.data.decode("utf-8", "replace")
+    if reason := _LEFT_OUT.get(named.kind) or _excluded(config, name):
+        return LeftOut(name, named.kind, reason)
+    if isinstance(named.name, InvalidText):
+        return WaitingTable(name, "its name is not valid UTF-8", _renamed(name))
+    if named.kind == "view":
+        return read_view(connection, name)
+    if name.lower().startswith(OURS):
+        return WaitingTable(name, _OUR_NAME, _renamed(name))
+    try:
+        table = _read_table(connection, name, named.without_rowid, named.strict)
+    except _BrokenText:
+        return WaitingTable(name, "a name or default in it is not valid UTF-8", _renamed(name))
+    return _with_key(connection, table, recorded, config)
+
+
+def _renamed(name: str) -> str:
+    return f"rename it in the application; or {leave_out(name)}"
+
+
+def _with_key(
+    connection: apsw.Connection, table: Table, recorded: Mapping[str, Key], config: Config
+) -> Table | LeftOut | WaitingTable:
+    name = table.name
+    if held := unreadable(connection, table, config):
+        return held
+    table = replace(table, reads=_read_by_expressions(connection, table, config))
+    wanted, adopted = config.options(name).key, config.adopts(name)
+    key = _choose_key(connection, table, recorded.get(name.lower()), wanted, adopted=adopted)
+    if key is None:
+        return LeftOut(name, "table", _NO_KEY)
+    table = replace(table, key=key)
+    return unfit(table, config) or table
 
 
 def recorded_keys(connection: apsw.Connection) -> dict[str, Key]:
@@ -89,18 +135,28 @@ def recorded_keys(connection: apsw.Connection) -> dict[str, Key]:
     return {str(name).lower(): Key(KeyKind(kind), tuple(json.loads(str(columns)))) for name, kind, columns in rows}
 
 
-def _objects(connection: apsw.Connection) -> Iterator[tuple[str, str, bool, bool]]:
-    """Name, type, WITHOUT ROWID and STRICT of each object that is neither SQLite's nor ours, in name order."""
-    rows = connection.execute(_OBJECTS)
-    for name, kind, without_rowid, strict in rows.fetchall():
-        lower = str(name).lower()
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """A table or view as `PRAGMA table_list` tells it."""
+
+    name: str | InvalidText
+    kind: str
+    without_rowid: bool
+    strict: bool
+
+
+def _objects(connection: apsw.Connection) -> Iterator[_Object]:
+    """Each object that is neither SQLite's nor ours, in name order."""
+    for name, kind, without_rowid, strict in fetch_values(connection, _OBJECTS):
+        named = name if isinstance(name, InvalidText) else str(name)
+        lower = str(named).lower()
         if not lower.startswith("sqlite_") and lower not in OUR_TABLES:
-            yield str(name), str(kind), bool(without_rowid), bool(strict)
+            yield _Object(named, str(kind), bool(without_rowid), bool(strict))
 
 
 def refuse_namesakes(connection: apsw.Connection) -> None:
     """Raises `SourceError` when something in the file has the name of a table of ours and is another."""
-    rows = connection.execute("SELECT lower(name) FROM sqlite_schema WHERE type IN ('table', 'view')").fetchall()
+    rows = fetch_values(connection, "SELECT lower(name) FROM sqlite_schema WHERE type IN ('table', 'view')")
     for name in OUR_TABLES.keys() & {str(row[0]) for row in rows}:
         columns = {str(row[0]) for row in connection.execute("SELECT name FROM pragma_table_info(?)", (name,))}
         if not columns >= OUR_TABLES[name]:
@@ -157,7 +213,7 @@ def _excluded(config: Config, name: str) -> str:
 
 def _read_table(connection: apsw.Connection, name: str, without_rowid: bool, strict: bool) -> Table:
     """The table with everything but its key choice."""
-    sql = str(_one(connection, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?", name))
+    sql = _one(connection, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?", name)
     text = table_text(sql)
     columns = tuple(_columns(connection, name, text, strict))
     hidden = {c.name.lower() for c in columns}
@@ -178,8 +234,7 @@ def _read_table(connection: apsw.Connection, name: str, without_rowid: bool, str
 
 
 def _columns(connection: apsw.Connection, name: str, text: TableText, strict: bool) -> Iterator[Column]:
-    rows = connection.execute(_COLUMNS, (name,))
-    for column, declared, not_null, default, key_place, hidden in rows.fetchall():
+    for column, declared, not_null, default, key_place, hidden in _valid(connection, _COLUMNS, name):
         yield Column(
             name=str(column),
             declared_type=str(declared or ""),
@@ -206,27 +261,22 @@ def affinity(declared: str, *, strict: bool = False) -> Affinity:
 
 
 def _indexes(connection: apsw.Connection, table: str) -> Iterator[Index]:
-    rows = connection.execute(_INDEXES, (table,)).fetchall()
-    for name, unique, origin in rows:
+    for name, unique, origin in _valid(connection, _INDEXES, table):
         sql = _one(connection, "SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?", str(name))
-        text = index_text(str(sql)) if sql is not None else None
+        text = index_text(sql) if sql else None
         terms = tuple(_terms(connection, str(name), text.terms if text else ()))
         yield Index(str(name), bool(unique), str(origin), terms, text.predicate if text else None)
 
 
 def _terms(connection: apsw.Connection, index: str, expressions: tuple[str, ...]) -> Iterator[IndexTerm]:
-    rows = connection.execute(_TERMS, (index,)).fetchall()
-    for at, (cid, column, descending, collation) in enumerate(rows):
+    for at, (cid, column, descending, collation) in enumerate(_valid(connection, _TERMS, index)):
         expression = expressions[at] if cid == -2 else None
         name = None if column is None else str(column)
         yield IndexTerm(name, expression, str(collation).upper(), bool(descending))
 
 
 def _foreign_keys(connection: apsw.Connection, table: str) -> Iterator[ForeignKey]:
-    rows = connection.execute(
-        _FOREIGN_KEYS,
-        (table,),
-    ).fetchall()
+    rows = _valid(connection, _FOREIGN_KEYS, table)
     for number in sorted({int(str(row[0])) for row in rows}, reverse=True):  # SQLite lists the last one declared first
         group = [row for row in rows if row[0] == number]
         _, parent, _, to, on_update, on_delete = group[0]
@@ -268,7 +318,7 @@ def _possible_keys(table: Table, *, adopted: bool) -> Mapping[KeyKind, Key]:
     columns = declared or (_unique_columns(table) if adopted else [])
     if alias is not None:
         possible[KeyKind.INTEGER] = Key(KeyKind.INTEGER, (alias.name,))
-    elif columns:
+    elif columns and not ordered_by_the_application(table, columns):
         nullable = not all(c.not_null for c in columns) and not (declared and (table.without_rowid or table.strict))
         possible[KeyKind.COLUMNS] = Key(KeyKind.COLUMNS, tuple(c.name for c in columns), nullable)
     if table.rowid_alias is not None:
@@ -302,6 +352,19 @@ def _holds_null(connection: apsw.Connection, table: Table, key: Key) -> bool:
     return connection.execute(f"SELECT 1 FROM {quote(table.name)} WHERE {null} LIMIT 1").fetchone() is not None
 
 
-def _one(connection: apsw.Connection, sql: str, name: str) -> object:
-    row = connection.execute(sql, (name,)).fetchone()
-    return None if row is None else row[0]
+class _BrokenText(Exception):
+    """A name or a default is not valid UTF-8: nothing can be said about it in SQL."""
+
+
+def _valid(connection: apsw.Connection, sql: str, name: str) -> Sequence[tuple[Value, ...]]:
+    rows = fetch_values(connection, sql, (name,))
+    if any(isinstance(value, InvalidText) for row in rows for value in row):
+        raise _BrokenText
+    return rows
+
+
+def _one(connection: apsw.Connection, sql: str, name: str) -> str:
+    """A text of the schema, empty when there is none; a comment in it may be of any encoding."""
+    rows = fetch_values(connection, sql, (name,))
+    found = rows[0][0] if rows else None
+    return found.data.decode("utf-8", "replace") if isinstance(found, InvalidText) else str(found or "")

@@ -113,6 +113,14 @@ def index_text(sql: str) -> IndexText:
     return IndexText(terms, predicate)
 
 
+def module_of(sql: str) -> str:
+    """The module of a CREATE VIRTUAL TABLE text in lower case; empty for other texts."""
+    found = tokens(sql)
+    if [token.word for token in found[:3]] != ["CREATE", "VIRTUAL", "TABLE"]:
+        return ""
+    return next(((b.name or "").lower() for a, b in pairwise(found) if a.word == "USING"), "")
+
+
 def _definitions(sql: str) -> Iterator[Sequence[Token]]:
     """The column definitions and table constraints between the outermost parentheses."""
     found = tokens(sql)

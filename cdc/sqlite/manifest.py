@@ -25,7 +25,8 @@ class Manifest:
     `taken_at` is ISO 8601 in UTC, `source` the absolute path, `sqlite_version` that of the library that copied.
     `journal_mode` is the source's; the copy itself is always one file without a log. `changelog_seq` is the newest
     entry of the changelog in the copy, None before capture. `unchecked` are tables that only the application could
-    check, because it brings its own functions or collations, and why.
+    check, because it brings its own functions or collations, and why. `faults` counts rows that break NOT NULL or a
+    type of their table, in SQLite's words.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Manifest:
     tables: dict[str, int]
     changelog_seq: int | None
     unchecked: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
     format: int = FORMAT
 
     @property
@@ -99,19 +101,6 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def row_counts(connection: apsw.Connection) -> dict[str, int]:
-    """The rows of every ordinary table, those of capture included; SQLite's own and virtual tables are left out."""
-    names = connection.execute(
-        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' "
-        "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
-    ).fetchall()
-    return {name: _count(connection, name) for name in map(str, (row[0] for row in names))}
-
-
-def _count(connection: apsw.Connection, table: str) -> int:
-    return int(connection.execute(f"SELECT count(*) FROM main.{quote(table)}").get)
-
-
 def changelog_seq(connection: apsw.Connection, tables: dict[str, int]) -> int | None:
     """The newest entry's number in the changelog; None when there is no changelog or it is empty."""
     if _CHANGELOG not in tables:
@@ -122,27 +111,6 @@ def changelog_seq(connection: apsw.Connection, tables: dict[str, int]) -> int | 
     return found if isinstance(found, int) else None
 
 
-def check_integrity(connection: apsw.Connection) -> tuple[str, dict[str, str]]:
-    """What PRAGMA integrity_check says ("ok" or the first fault), and the tables it could not look at, with the reason.
-
-    An application's own functions and collations are not known here; tables that need them are left out one by one,
-    since the check of a whole file stops at the first of them.
-    """
-    try:
-        return _first_line(connection, "PRAGMA main.integrity_check(1)"), {}
-    except apsw.SQLError:
-        unchecked: dict[str, str] = {}
-    for table in row_counts(connection):
-        try:
-            found = _first_line(connection, f"PRAGMA main.integrity_check({quote(table)})")
-        except apsw.SQLError as error:
-            unchecked[table] = str(error)
-            continue
-        if found != "ok":
-            return found, unchecked
-    return "ok", unchecked
-
-
 def count_foreign_key_violations(connection: apsw.Connection) -> int | None:
     """How many rows miss their parent, for information; None when a foreign key itself is wrong."""
     try:
@@ -150,10 +118,3 @@ def count_foreign_key_violations(connection: apsw.Connection) -> int | None:
     except apsw.SQLError:
         return None
     return int(found)
-
-
-def _first_line(connection: apsw.Connection, pragma: str) -> str:
-    try:
-        return str(connection.execute(pragma).fetchall()[0][0])
-    except apsw.CorruptError as error:
-        return str(error)

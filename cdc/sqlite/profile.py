@@ -11,6 +11,7 @@ from cdc.mapping import ColumnProfile, TableProfile, TextForms
 from cdc.model import Column, Table
 from cdc.quoting import quote
 from cdc.sqlite.connection import translated
+from cdc.sqlite.functions import FAILURES
 from cdc.text_forms import DATES, INSTANTS, TIMESTAMPS, UUIDS, all_match, days, instants, microseconds
 
 # SQLite allows 2,000 result columns; wide tables are read in parts.
@@ -29,22 +30,34 @@ _FORMS: Final = (("naive", TIMESTAMPS, microseconds), ("zoned", INSTANTS, instan
 def profile(connection: apsw.Connection, table: Table) -> TableProfile:
     """Counts over all rows; meant for a snapshot, because on a live file it holds one read for the whole scan.
 
-    Raises `SourceError` when SQLite cannot read the table.
+    A column that cannot be computed counts as one that is nowhere filled. Raises `SourceError` when SQLite cannot read
+    the table.
     """
     with translated(f"profiling table {table.name}"):
         connection.create_aggregate_function("_cdc_texts", _texts, 1)
         rows, columns = 0, list[ColumnProfile]()
         for start in range(0, len(table.columns), _COLUMNS_A_SCAN):
-            rows, found = _scan(connection, table, table.columns[start : start + _COLUMNS_A_SCAN])
+            rows, found = _scan_all(connection, table, table.columns[start : start + _COLUMNS_A_SCAN])
             columns += found
         return TableProfile(rows, tuple(columns))
 
 
+def _scan_all(connection: apsw.Connection, table: Table, part: Sequence[Column]) -> tuple[int, list[ColumnProfile]]:
+    """The counts of some columns; each by itself where one of them fails, as with a function of the application."""
+    try:
+        return _scan(connection, table, part)
+    except FAILURES:
+        if len(part) == 1:
+            return _scan(connection, table, ())[0], [ColumnProfile(part[0].name)]
+    found = [_scan_all(connection, table, [column]) for column in part]
+    return found[0][0], [profile for _, profiles in found for profile in profiles]
+
+
 def _scan(connection: apsw.Connection, table: Table, part: Sequence[Column]) -> tuple[int, list[ColumnProfile]]:
     asked = [list(_asked(column)) for column in part]
-    listed = ", ".join(expression for column in asked for expression in column)
-    found: tuple[Any, ...] = connection.execute(f"SELECT count(*), {listed} FROM {quote(table.name)}").get
-    rows, answers = int(found[0]), list(found[1:])
+    listed = ", ".join(["count(*)", "NULL", *(expression for column in asked for expression in column)])
+    found: tuple[Any, ...] = connection.execute(f"SELECT {listed} FROM {quote(table.name)}").get
+    rows, answers = int(found[0]), list(found[2:])
     columns = []
     for column, expressions in zip(part, asked, strict=True):
         columns.append(_profile(column.name, rows, answers[: len(expressions)]))
@@ -54,7 +67,8 @@ def _scan(connection: apsw.Connection, table: Table, part: Sequence[Column]) -> 
 
 def _asked(column: Column) -> Iterator[str]:
     """The expressions that `_profile` reads, in its order."""
-    name = quote(column.name)
+    # By bytes, whatever collation the column has: one of the application's is not known here.
+    name = f"{quote(column.name)} COLLATE BINARY"
     for storage in ("integer", "real", "text", "blob"):
         yield f"count(*) FILTER (WHERE typeof({name}) = '{storage}')"
     yield f"count(*) FILTER (WHERE typeof({name}) = 'integer' AND {name} NOT IN (0, 1))"

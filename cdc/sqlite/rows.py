@@ -56,9 +56,14 @@ def select(table: TableMap, rest: str, before: Sequence[str] = ()) -> Query:
 
 
 def _plain(table: TableMap, column: ColumnMap) -> str | None:
-    """A column of the table itself, or its rowid, as SQL; None for what is computed."""
+    """A column of the table itself, or its rowid, as SQL; None for what is computed, which may fail for a row.
+
+    SQLite computes a VIRTUAL column when it is read, and takes rows for which that fails.
+    """
     own, rowid = quote(table.source.name), table.source.rowid_alias
     if column.source is not None and column.expression == quote(column.source):
+        if table.source.column(column.source).generated == "virtual":
+            return None
         return f"{own}.{column.expression}"
     if rowid is not None and column.expression in {rowid, quote(rowid)}:
         return f"{own}.{quote(rowid)}"

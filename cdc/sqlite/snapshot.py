@@ -17,15 +17,14 @@ import apsw
 from cdc.errors import SnapshotError, SourceError
 from cdc.faults import crash_point, stall_point
 from cdc.sqlite.connection import open_copy, translated
+from cdc.sqlite.integrity import OK, check_integrity, row_counts
 from cdc.sqlite.manifest import (
     FILE_NAME,
     Manifest,
     changelog_seq,
-    check_integrity,
     count_foreign_key_violations,
     flush,
     read_manifest,
-    row_counts,
     sha256_of,
     write_manifest,
 )
@@ -92,14 +91,15 @@ def take(
 def _describe(folder: Path, source: Path, taken_at: datetime, mode: str, method: str) -> Manifest:
     database = folder / DATABASE
     with closing(open_copy(database)) as connection, translated(f"copy {database}"):
-        integrity, unchecked = check_integrity(connection)
-        if integrity != "ok":
+        checked = check_integrity(database)
+        integrity = checked.verdict
+        if integrity != OK:
             raise SnapshotError(
                 f"the copy of {source} does not pass integrity_check: {integrity}",
                 remedy="run `PRAGMA integrity_check` on the application's own file: if it fails too, "
                 "repair or restore that file first",
             )
-        tables = row_counts(connection)
+        tables = row_counts(database)
         seq = changelog_seq(connection, tables)
         violations = count_foreign_key_violations(connection)
     return Manifest(
@@ -115,7 +115,8 @@ def _describe(folder: Path, source: Path, taken_at: datetime, mode: str, method:
         foreign_key_violations=violations,
         tables=tables,
         changelog_seq=seq,
-        unchecked=unchecked,
+        unchecked=dict(checked.unchecked),
+        faults=dict(checked.faults),
     )
 
 
@@ -167,9 +168,9 @@ def _check_file(database: Path, manifest: Manifest, name: str) -> None:
 
 def _check_contents(database: Path, manifest: Manifest, name: str) -> None:
     try:
-        with closing(open_copy(database)) as connection, translated(f"copy {database}"):
-            integrity, _ = check_integrity(connection)
-            tables = row_counts(connection)
+        with translated(f"copy {database}"):
+            integrity = check_integrity(database).verdict
+            tables = row_counts(database)
     except SourceError as error:
         raise _differs(name, error.message) from error
     if integrity != manifest.integrity_check:

@@ -14,7 +14,7 @@ import apsw
 
 from cdc.config import Config
 from cdc.faults import stall_point
-from cdc.model import KeyValues, Position, Round, Row, SourceSchema, TableMap, TableRows, Traces
+from cdc.model import KeyValues, Position, Round, Row, SourceSchema, TableMap, TableRows, Traces, WaitingTable
 from cdc.sqlite import changelog, own_tables, traces, triggers
 from cdc.sqlite.catalogue import read_schema
 from cdc.sqlite.changelog import Budget, Changelog, FileIdentity
@@ -108,6 +108,12 @@ def relieve(config: Config, *, as_last: bool = False) -> int:
             if not triggers.makes_writes_fail(connection):
                 return 0
         return triggers.relieve(connection)
+
+
+def waiting(config: Config) -> tuple[WaitingTable, ...]:
+    """The tables that wait, see `cdc.model.WaitingTable`."""
+    with opened(config) as connection, read_transaction(connection):
+        return read_schema(connection, config).waiting
 
 
 def install(config: Config, judged: Look | None = None, continuing: Continuing | None = None) -> Look:

@@ -73,8 +73,9 @@ def _lookups(parts: Mapping[str, str], conditions: tuple[str, ...]) -> str:
 
 
 def _create(template: str, trigger: str, parts: Mapping[str, str], **more: str) -> str:
-    made = _template(template).substitute(parts, trigger=quote(trigger), **more)
-    return made.replace("\n\n", "\n")
+    # What is empty leaves no line behind. Looked for in the template: a name of the application may hold empty lines.
+    lines = (line for line in _template(template).template.splitlines() if more.get(line.removeprefix("$"), line))
+    return Template("\n".join(lines)).substitute(parts, trigger=quote(trigger), **more)
 
 
 def _keys(width: int) -> str:

@@ -22,6 +22,7 @@ from cdc.sqlite import own_tables
 from cdc.sqlite.catalogue import OUR_TABLES, OURS, refuse_namesakes
 from cdc.sqlite.connection import translated
 from cdc.sqlite.own_tables import FORMAT, MARK, Continuing
+from cdc.sqlite.rows import fetch_values
 from cdc.sqlite.trigger_text import trigger_sql
 
 _CAPTURE_TRIGGER: Final = re.compile(r"_cdc_\d+_(?:bi|ai|bu|bd|mi|mu)")
@@ -55,7 +56,7 @@ class Signature:
     """
 
     schema_version: int
-    objects: str
+    objects: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,7 @@ def signature(connection: apsw.Connection) -> Signature:
     """The schema's identity in this snapshot, from one cheap statement."""
     with translated("reading the schema"):
         version, objects = connection.execute(_SIGNATURE).fetchall()[0]
-        return Signature(int(str(version)), str(objects or ""))
+        return Signature(int(str(version)), objects if isinstance(objects, bytes) else b"")
 
 
 def remove(connection: apsw.Connection) -> bool:
@@ -231,9 +232,10 @@ def relieve(connection: apsw.Connection) -> int:
     return len(ours)
 
 
+# As bytes, because names and comments need not be valid texts.
 # rowid shows a trigger that was dropped and created anew with the same text, which leaves a gap in what was logged.
 _SIGNATURE: Final = """
-SELECT (SELECT schema_version FROM pragma_schema_version), group_concat(entry, char(10)) FROM (
+SELECT (SELECT schema_version FROM pragma_schema_version), CAST(group_concat(entry, char(10)) AS BLOB) FROM (
     SELECT rowid || ' ' || type || ' ' || quote(name) || ' ' || quote(tbl_name) || ' ' || ifnull(sql, '') AS entry
     FROM sqlite_schema ORDER BY rowid
 )
@@ -348,7 +350,7 @@ def _of(table: Table, triggers: Mapping[str, Sequence[_Trigger]]) -> Sequence[_T
 def _triggers(connection: apsw.Connection) -> dict[str, list[_Trigger]]:
     """Every trigger of the file by the lower-case name of its table."""
     found: dict[str, list[_Trigger]] = {}
-    rows = connection.execute("SELECT name, tbl_name, rowid, sql FROM sqlite_schema WHERE type = 'trigger'")
+    rows = fetch_values(connection, "SELECT name, tbl_name, rowid, sql FROM sqlite_schema WHERE type = 'trigger'")
     for name, table, place, sql in rows:
         found.setdefault(str(table).lower(), []).append(_Trigger(str(name), int(str(place)), str(sql)))
     return found
@@ -356,7 +358,7 @@ def _triggers(connection: apsw.Connection) -> dict[str, list[_Trigger]]:
 
 def _texts(connection: apsw.Connection) -> list[str]:
     """The text of every trigger of capture."""
-    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+    rows = fetch_values(connection, "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
     return [str(sql) for name, sql in rows if _CAPTURE_TRIGGER.fullmatch(str(name))]
 
 
@@ -404,8 +406,8 @@ def require_capture(connection: apsw.Connection, tables: Sequence[Table]) -> Cap
 
 def _ours(connection: apsw.Connection) -> list[tuple[str, str]]:
     """Everything of ours, triggers before tables."""
-    rows = connection.execute(
-        "SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'table') ORDER BY type DESC"
+    rows = fetch_values(
+        connection, "SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'table') ORDER BY type DESC"
     )
     named = [(str(kind), str(name)) for kind, name in rows]
     return [(kind.upper(), name) for kind, name in named if name in OUR_TABLES or _CAPTURE_TRIGGER.fullmatch(name)]

@@ -91,6 +91,8 @@ INTERNAL = {
     "FunctionFailed": "a value that could not be computed; its row goes to quarantine",
     "_TooMuch": "a read that is larger than its budget and is made smaller",
     "_Differs": "a view that Postgres answers otherwise, whose making is taken back",
+    "_MeansAnother": "a CHECK that refuses more in Postgres, whose rows are put back",
+    "_BrokenText": "a name of the schema that is no valid text, whose table then waits",
     "Terminated": "SIGTERM",
     "KeyError": "a name that the program itself got wrong",
     "TypeError": "a type that the program itself got wrong",

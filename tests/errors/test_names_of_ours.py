@@ -6,15 +6,19 @@ from sites import Site
 from cdc.errors import ExitCode
 
 
-def test_a_table_whose_name_begins_as_ours(site: Site) -> None:
-    site.sql("CREATE TABLE _cdc_notes(id INTEGER PRIMARY KEY)")
-    for command in (["plan"], ["snapshot"]):
-        refused(
-            site,
-            command,
-            "{name} in the SQLite file has a name that begins as those of this tool's own tables do",
-            ExitCode.CRITICAL,
-        )
+def test_a_file_of_which_no_table_can_be_replicated_as_it_is(site: Site) -> None:
+    site.sql("DROP TABLE t; CREATE TABLE _cdc_notes(id INTEGER PRIMARY KEY)")
+    refused(
+        site,
+        ["snapshot"],
+        "no table of {path} can be replicated as it is: {names}: {reason}",
+        ExitCode.CRITICAL,
+    )
+    code, out, _ = site.run("plan")
+    assert code == ExitCode.CRITICAL
+    assert "_cdc_notes: its name begins as those of this tool's own tables do" in out
+    site.sql("ALTER TABLE _cdc_notes RENAME TO notes")
+    assert site.run("plan")[0] == ExitCode.OK
 
 
 def test_a_table_of_the_application_under_the_very_name_of_ours(site: Site) -> None:

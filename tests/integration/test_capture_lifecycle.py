@@ -247,7 +247,8 @@ def test_collations_only_the_application_knows_do_not_stop_capture(
     )
     installed(ours)
     application.execute("REPLACE INTO words VALUES ('aB')")
-    assert rows(application, "SELECT op, k1 FROM _cdc_changelog WHERE op <> 'B'") == [("I", "aB"), ("R", "Ab")]
+    # By rowid: nobody else could find a row under that collation.
+    assert rows(application, "SELECT op, k1 FROM _cdc_changelog WHERE op <> 'B'") == [("R", 1), ("I", 2)]
 
 
 def test_a_trigger_that_could_not_run_is_never_left_behind(application: apsw.Connection, ours: apsw.Connection) -> None:

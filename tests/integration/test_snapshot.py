@@ -202,6 +202,78 @@ def test_tables_that_need_a_function_of_the_application_are_named_as_unchecked(s
     snapshot.rehearse(taken)
 
 
+FAULTY = """
+    CREATE TABLE faulty(id INTEGER PRIMARY KEY, a TEXT, b INTEGER);
+    INSERT INTO faulty(a, b) VALUES (NULL, 1), (NULL, 2), ('z', 3);
+    PRAGMA writable_schema = on;
+    UPDATE sqlite_schema SET sql = replace(replace(sql, 'a TEXT', 'a TEXT NOT NULL'), 'b INTEGER', 'b TEXT')
+        WHERE name = 'faulty';
+"""
+
+
+def break_rules(source: Path, sql: str) -> None:
+    """Rows that their table does not allow, and worse: as an application makes them that alters its schema by hand."""
+    with closing(apsw.Connection(str(source))) as app:
+        app.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+        app.execute(sql)
+
+
+def test_rows_that_break_what_their_table_declares_are_counted_and_refuse_no_snapshot(
+    source: Path, snapshots: Path
+) -> None:
+    break_rules(source, FAULTY)
+    taken = snapshot.take(source, snapshots, max_writer_pause_seconds=PATIENT)
+    assert taken.manifest.integrity_check == "ok"
+    assert taken.manifest.faults == {"NULL value in faulty.a": 2, "NUMERIC value in faulty.b": 3}
+    snapshot.rehearse(taken)
+
+
+def test_damage_is_found_behind_any_number_of_rows_that_break_a_rule(source: Path, snapshots: Path) -> None:
+    break_rules(
+        source,
+        f"{FAULTY}; CREATE INDEX by_balance ON account(balance); PRAGMA writable_schema = on;"
+        "UPDATE sqlite_schema SET sql = 'CREATE INDEX by_balance ON account(id)' WHERE name = 'by_balance';"
+        # Tables are looked at in the order of a hash of their names, so rows that break a rule stand on both sides.
+        + "".join(
+            f"CREATE TABLE f{n}(v TEXT); INSERT INTO f{n} VALUES (NULL);"
+            f"UPDATE sqlite_schema SET sql = 'CREATE TABLE f{n}(v TEXT NOT NULL)' WHERE name = 'f{n}';"
+            for n in range(20)
+        ),
+    )
+    with pytest.raises(SnapshotError, match="does not pass integrity_check: row 1 missing from index by_balance"):
+        snapshot.take(source, snapshots, max_writer_pause_seconds=PATIENT)
+
+
+def collated(a: str, b: str) -> int:
+    return (a.lower() > b.lower()) - (a.lower() < b.lower())
+
+
+def test_a_table_under_a_collation_of_the_application_is_counted_and_its_pages_are_looked_at(
+    source: Path, snapshots: Path
+) -> None:
+    with closing(apsw.Connection(str(source))) as app:
+        app.create_collation("alike", collated)
+        app.execute("CREATE TABLE own(name TEXT COLLATE alike PRIMARY KEY) WITHOUT ROWID")
+        app.execute("INSERT INTO own VALUES ('B'), ('a'), ('C')")
+    taken = snapshot.take(source, snapshots, max_writer_pause_seconds=PATIENT)
+    assert taken.manifest.tables["own"] == 3
+    assert taken.manifest.unchecked == {"own": "no such collation sequence: alike"}
+    snapshot.rehearse(taken)
+
+
+def test_free_pages_are_looked_at_in_a_file_with_a_collation_of_the_application(source: Path, snapshots: Path) -> None:
+    with closing(apsw.Connection(str(source))) as app:
+        app.create_collation("alike", collated)
+        app.execute("CREATE TABLE own(name TEXT COLLATE alike UNIQUE)")
+        app.execute("CREATE TABLE big(v); INSERT INTO big VALUES (zeroblob(100000)); DROP TABLE big")
+        app.pragma("journal_mode", "delete")
+    with source.open("r+b") as file:
+        file.seek(36)  # how many pages are free
+        file.write((3).to_bytes(4, "big"))
+    with pytest.raises(SnapshotError, match="does not pass integrity_check"):
+        snapshot.take(source, snapshots, max_writer_pause_seconds=PATIENT)
+
+
 def test_a_damaged_source_gives_no_snapshot(source: Path, snapshots: Path) -> None:
     with closing(apsw.Connection(str(source))) as app:
         app.execute("CREATE INDEX by_balance ON account(balance)")

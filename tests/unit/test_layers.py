@@ -24,6 +24,7 @@ LAYERS = {
     "cdc.vitals": 1,
     "cdc.mapping": 2,
     "cdc.mapping_checks": 2,
+    "cdc.shapes": 2,
     "cdc.text_forms": 2,
     "cdc.column_forms": 2,
     "cdc.forms": 2,

@@ -98,6 +98,13 @@ def test_dates_that_identify_rows_stay_text_because_two_texts_can_be_one_instant
     assert typed("DATETIME", ColumnProfile("c", integer=3), in_key=True) == ("bigint", False)
 
 
+@pytest.mark.parametrize("declared", ["POINT", "multipoint", "POLYGON"])
+def test_a_geometry_is_no_integer_because_of_the_letters_in_its_name(declared: str) -> None:
+    assert typed(declared, ColumnProfile("c", blob=3)) == ("bytea", False)
+    assert typed(declared, ColumnProfile("c", text=3)) == ("text", False)
+    assert typed("POINTINT") == ("bigint", False)
+
+
 @pytest.mark.parametrize("declared", ["", "ANY"])
 @pytest.mark.parametrize(
     ("profile", "expected"),

@@ -1,0 +1,91 @@
+"""CHECKs that mean what SQLite's mean, made after the rows are there: so no row of theirs can end a load.
+
+A row that breaks its own table's CHECK in SQLite as well goes to quarantine. Where Postgres finds more such rows than
+SQLite does, or cannot compute the CHECK, it does not mean the same after all: then the CHECK gives way, not the rows.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from cdc.model import Reason, Rejection, TableMap, TargetTable
+from cdc.postgres.connection import Connection, translated
+from cdc.postgres.indexes import constraint
+from cdc.postgres.quarantine import Held, Quarantine
+from cdc.postgres.script import Made, Names, Note, Statement
+from cdc.postgres.source_keys import read_key, source_key
+from cdc.postgres.translate import Scope, Untranslatable, columns_in, translate_condition
+from cdc.quoting import qualified
+
+_NOT_COMPUTABLE: Final = (asyncpg.DataError, asyncpg.UndefinedFunctionError, asyncpg.DatatypeMismatchError)
+_REMEDY: Final = "correct the row in SQLite, or drop the constraint in Postgres, then `cdc quarantine retry`"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A CHECK in both languages, and the statement that adds it to the target."""
+
+    source: str
+    condition: str
+    statement: Statement
+
+
+def checks(mapped: TableMap) -> Iterator[Check | Note]:
+    """The CHECKs of a table; one that were stricter than SQLite's would refuse rows that the application holds."""
+    scope, names = Scope.of(mapped), Names()
+    for check in mapped.source.checks:
+        try:
+            condition = translate_condition(check, scope)
+        except Untranslatable as reason:
+            yield Note(mapped.source.name, f"CHECK ({check})", f"it is left out: {reason}")
+            continue
+        name = names.take(_label(mapped, check), mapped.target, check)
+        yield Check(check, condition, constraint(mapped, name, f"CHECK ({condition})", Made.CHECK))
+
+
+def _label(mapped: TableMap, check: str) -> str:
+    """The name that Postgres itself would choose for a CHECK in a CREATE TABLE."""
+    columns = {c.target for c in mapped.columns if c.source and c.source.lower() in columns_in(check)}
+    return "_".join([mapped.target, *(columns if len(columns) == 1 else ()), "check"])
+
+
+def breaks_check(check: str) -> Rejection:
+    """Why a row waits that breaks a CHECK of its own table."""
+    return Rejection("", Reason.CONSTRAINT, f"it breaks CHECK ({check}) of its own table", _REMEDY)
+
+
+async def hold_breaking(
+    conn: Connection, quarantine: Quarantine, mapped: TableMap, target: TargetTable, check: Check, in_sqlite: int
+) -> str | int:
+    """Move the rows that break a CHECK to quarantine, in one transaction; returns how many.
+
+    `in_sqlite` is how many break it there. Returns the reason instead when the CHECK has to give way; then no row went.
+    """
+    with translated(f"looking for the rows of {target.name} that break {check.statement.object}"):
+        try:
+            async with conn.transaction():
+                gone = await _take_out(conn, mapped, target, check, in_sqlite)
+                why = breaks_check(check.source)
+                await quarantine.put(mapped.source.name, [Held(key, why) for key in gone])
+                await quarantine.tell()
+        except _NOT_COMPUTABLE as error:
+            return f"Postgres cannot compute it: {error.args[0]}"
+        except _MeansAnother as error:
+            return f"{error.args[0]} rows break it in Postgres, and {in_sqlite} in SQLite"
+    return len(gone)
+
+
+async def _take_out(conn: Connection, mapped: TableMap, target: TargetTable, check: Check, in_sqlite: int) -> list[str]:
+    key = source_key(target, mapped, "t")
+    rows = await conn.fetch(
+        f"DELETE FROM {qualified(target.schema, target.name)} AS t WHERE NOT ({check.condition}) RETURNING {key} AS key"
+    )
+    if len(rows) > in_sqlite:
+        raise _MeansAnother(len(rows))
+    return [read_key(row["key"]) for row in rows]
+
+
+class _MeansAnother(Exception):
+    """A translated CHECK refuses rows that SQLite takes."""
