@@ -12,7 +12,7 @@ from cdc.errors import MappingError, SourceError
 from cdc.model import Affinity, Column, ForeignKey, Index, IndexTerm, Key, KeyKind, LeftOut, SourceSchema, Table, View
 from cdc.quoting import quote
 from cdc.sqlite.connection import translated
-from cdc.sqlite.ddl_text import TableText, index_text, table_text
+from cdc.sqlite.ddl_text import TableText, index_text, runs_before, table_text
 from cdc.sqlite.views import read_view
 
 OURS: Final = "_cdc_"
@@ -35,6 +35,7 @@ _OBJECTS: Final = "SELECT name, type, wr, strict FROM pragma_table_list WHERE sc
 _COLUMNS: Final = 'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)'
 _INDEXES: Final = 'SELECT name, "unique", origin FROM pragma_index_list(?) ORDER BY name'
 _TERMS: Final = 'SELECT cid, name, "desc", coll FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno'
+_TRIGGERS: Final = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = lower(?)"
 _FOREIGN_KEYS: Final = (
     'SELECT id, "table", "from", "to", on_update, on_delete FROM pragma_foreign_key_list(?) ORDER BY id, seq'
 )
@@ -76,7 +77,8 @@ def read_schema(connection: apsw.Connection, config: Config) -> SourceSchema:
             if key is None:
                 left_out.append(LeftOut(name, kind, _NO_KEY))
             else:
-                tables.append(replace(table, key=key))
+                nulls = key.nullable and _holds_null(connection, table, key)
+                tables.append(replace(table, key=key, null_keys=nulls))
         return SourceSchema(tuple(tables), tuple(left_out), tuple(views))
 
 
@@ -174,7 +176,13 @@ def _read_table(connection: apsw.Connection, name: str, without_rowid: bool, str
         autoincrement=any(bool(connection.column_metadata("main", name, c.name)[4]) for c in columns if c.primary_key),
         rowid_alias=alias,
         sql=sql,
+        before_events=frozenset(_before_events(connection, name)),
     )
+
+
+def _before_events(connection: apsw.Connection, table: str) -> Iterator[str]:
+    rows = connection.execute(_TRIGGERS, (table,)).fetchall()
+    yield from (runs_before(str(sql)) for name, sql in rows if not str(name).startswith(OURS))
 
 
 def _columns(connection: apsw.Connection, name: str, text: TableText, strict: bool) -> Iterator[Column]:
