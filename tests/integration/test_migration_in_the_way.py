@@ -1,4 +1,4 @@
-"""A migration that our triggers stand in the way of: it fails without harm, and what the pages advise gets it through."""
+"""A migration that our triggers stand in the way of fails without harm, and what the pages advise gets it through."""
 
 import apsw
 import pytest

@@ -49,18 +49,27 @@ def look(application: apsw.Connection, capture: Capture) -> Moment:
     rows = {tid: rows_of(application, table) for tid, table in capture.tables.items()}
     entries: dict[int, tuple[int, str, str]] = {0: (0, "B", "")}
     for tid, table in capture.tables.items():
-        key = exact(f"k{place}" for place, _ in enumerate(table.key.columns, 1))
+        key = exact(f"k{place}" for place, _ in enumerate(identity(table), 1))
         found = application.execute(f"SELECT seq, tid, op, {key} FROM _cdc_changelog WHERE tid = ?", (tid,))
         entries |= {int(str(row[0])): (int(str(row[1])), str(row[2]), str(row[3])) for row in found}
     return Moment(rows, entries, application.in_transaction)
 
 
+def identity(table: Table) -> list[str]:
+    """SQL that tells a row from all others: its key, and where that has a NULL, its rowid too."""
+    columns = [c if c == table.rowid_alias else quote(c) for c in table.key.columns]
+    if table.null_rowid is None:
+        return columns
+    null = " OR ".join(f"{column} IS NULL" for column in columns)
+    return [*columns, f"(CASE WHEN {null} THEN {table.null_rowid} END)"]
+
+
 def rows_of(application: apsw.Connection, table: Table) -> Rows:
-    key = exact(c if c == table.rowid_alias else quote(c) for c in table.key.columns)
+    key = exact(identity(table))
     row = exact(quote(c.name) for c in table.columns if c.generated != "virtual")  # which may fail to be computed
     rows: Rows = {}
-    for identity, content in application.execute(f"SELECT {key}, {row} FROM {quote(table.name)}"):
-        rows.setdefault(str(identity), Counter())[str(content)] += 1
+    for found, content in application.execute(f"SELECT {key}, {row} FROM {quote(table.name)}"):
+        rows.setdefault(str(found), Counter())[str(content)] += 1
     return rows
 
 
