@@ -57,7 +57,8 @@ def conditions(expression: str, columns: Sequence[str]) -> tuple[str, ...] | Non
 
 def compared(expression: str) -> frozenset[str]:
     """The names, in lower case, of what the expression may compare: there the affinity of a column matters."""
-    found = [token for at, token in enumerate(tokens(expression)) if not _asks_for_null(tokens(expression), at)]
+    every = tokens(expression)
+    found = [token for at, token in enumerate(every) if not _asks_for_null(every, at)]
     if not any(token.word in _COMPARING for token in found):
         return frozenset()
     return frozenset(t.name.lower() for t in found if t.kind in {"word", "quoted"} and t.name is not None)
