@@ -33,8 +33,9 @@ class Foreseen:
     true where SQLite is sure to compute the index for NEW, None where nobody knows.
     """
 
-    def __init__(self, table: Table, index: Index, predicate: str | None, surely: str | None) -> None:
+    def __init__(self, table: Table, index: Index, event: str, predicate: str | None, surely: str | None) -> None:
         self._table = table
+        self._updates = event == "UPDATE"
         self._expressions = tuple(t.expression or "" for t in index.terms if t.column is None)
         self._typed = self._compared(*self._expressions)
         self._needs = self._needed(*self._expressions)
@@ -69,7 +70,12 @@ class Foreseen:
 
     def _cases(self, bent: str, left_out: str, unsure: str, computed: str) -> str:
         """What it is where a cast would bend NEW, the predicate leaves it out, something may fail, and otherwise."""
-        whens = [f"WHEN NOT ({' AND '.join(self._kept(c) for c in self._typed)}) THEN {bent}"] if self._typed else []
+        whens = []
+        if self._updates:
+            # What is not touched is not computed anew either, and is in the way of nothing but itself.
+            whens.append(f"WHEN {' AND '.join(map(self._untouched, self.reads)) or '1'} THEN {left_out}")
+        if self._typed:
+            whens.append(f"WHEN NOT ({' AND '.join(self._kept(c) for c in self._typed)}) THEN {bent}")
         if self._predicate:
             whens += self._unmet(self._needed(self._predicate), unsure)
             whens.append(f"WHEN NOT ifnull(({self._predicate}), 0) THEN {left_out}")
@@ -105,12 +111,19 @@ class Foreseen:
         if not columns:
             return f"({sql.removeprefix('(').removesuffix(')')})"
         row = ", ".join(f"{self._as_stored(c)} AS {quote(c.name)}" for c in columns)
-        alias = f" AS {quote(self._table.name)}" if self._predicate else ""
+        # The predicate may name its table; one called `old` or `new` would hide the trigger's row.
+        named = self._predicate and self._table.name.lower() not in {"old", "new"}
+        alias = f" AS {quote(self._table.name)}" if named else ""
         return f"(SELECT {sql} FROM (SELECT {row}){alias})"
 
     def _as_stored(self, column: Column) -> str:
         new = f"NEW.{quote(column.name)}"
         return f"CAST({new} AS {_CASTS[column.affinity][0]})" if column in self._typed else new
+
+    @staticmethod
+    def _untouched(column: Column) -> str:
+        new, old = f"NEW.{quote(column.name)}", f"OLD.{quote(column.name)}"
+        return f"{new} COLLATE BINARY IS {old} AND typeof({new}) = typeof({old})"
 
     @staticmethod
     def _kept(column: Column) -> str:

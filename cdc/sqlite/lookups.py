@@ -83,6 +83,8 @@ def unknown_before(table: Table, event: str) -> str:
     for index in table.indexes:
         if _can_hit_other_keys(table, index):
             foreseen = _foreseen(table, index, event)
+            if _out_of_reach(table, index, foreseen):
+                return "1"
             computed = _computed_from(table, index, foreseen)
             found |= {_is_null(c): None for c in _filled_unseen(table, index, computed)}
             if event == "INSERT" and alias is not None and alias in computed:
@@ -119,6 +121,8 @@ def _pins(table: Table, term: IndexTerm | None) -> bool:
 
 def _through_index(table: Table, index: Index, event: str) -> str:
     foreseen = _foreseen(table, index, event)
+    if _out_of_reach(table, index, foreseen):
+        return "0"
     terms = [_equal(table, term, foreseen) for term in index.terms]
     stored = [f"({index.predicate})"] if index.predicate is not None and not _ambiguous(table, index.predicate) else []
     # Rows outside the predicate may have no value for the terms, so it stands first where one can fail.
@@ -134,8 +138,8 @@ def _foreseen(table: Table, index: Index, event: str) -> Foreseen:
     predicate = index.predicate or ""
     alias = rowid_column(table)
     if _ambiguous(table, predicate) or (event == "INSERT" and alias in _mentioned(table, predicate)):
-        return Foreseen(table, index, None, None)
-    return Foreseen(table, index, predicate, _surely_computed(table, index, event))
+        return Foreseen(table, index, event, None, None)
+    return Foreseen(table, index, event, predicate, _surely_computed(table, index, event))
 
 
 def _surely_computed(table: Table, index: Index, event: str) -> str | None:
@@ -178,6 +182,11 @@ def _through_columns(table: Table, index: Index) -> str:
 def _ambiguous(table: Table, predicate: str) -> bool:
     """Whether `old.x` in the predicate of a table called `old` would mean the trigger's row; it is then left out."""
     return table.name.lower() in _TRIGGER_NAMES and any(token.text == "." for token in tokens(predicate))
+
+
+def _out_of_reach(table: Table, index: Index, foreseen: Foreseen) -> bool:
+    """Whether rows could only be looked up without the predicate that keeps those out for which a term fails."""
+    return foreseen.guarded and _ambiguous(table, index.predicate or "")
 
 
 def _equal(table: Table, term: IndexTerm, foreseen: Foreseen) -> str:

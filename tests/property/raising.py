@@ -73,6 +73,12 @@ class RaisingSchemaMaker(SchemaMaker):
         unique = self.random.choice(("", f" UNIQUE {self._clause()}"))
         return [f"g AS ({expression}) {self.random.choice(('STORED', 'VIRTUAL'))}{unique}"]
 
+    def _indexes(self, table: Tab) -> None:
+        super()._indexes(table)
+        # Indexes that SQLite could use instead of the unique ones, where it takes them for as good.
+        for number, column in enumerate(self.random.sample(table.columns, self.random.randint(0, 2))):
+            self.sql.append(f'CREATE INDEX "other {len(self.tables)} {number}" ON {table.name}({column.name})')
+
     def _term(self, column: Col) -> str:
         if self._chance(0.2):
             return super()._term(column)
