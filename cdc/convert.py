@@ -37,7 +37,19 @@ from types import NoneType
 from cdc.column_forms import SUPPORTED
 from cdc.errors import TargetMismatch
 from cdc.forms import Form, Kinds, Unfit
-from cdc.model import ColumnMap, Failed, KeyValues, Reason, Rejection, Row, TableMap, TargetColumn, TargetTable, Value
+from cdc.model import (
+    ColumnMap,
+    Failed,
+    KeyValues,
+    NullKey,
+    Reason,
+    Rejection,
+    Row,
+    TableMap,
+    TargetColumn,
+    TargetTable,
+    Value,
+)
 from cdc.readings import DOCUMENTS, form_for, problem_with
 
 
@@ -80,7 +92,7 @@ class _Column:
 
     def one(self, value: Value) -> object:
         """One value made, or the rejection."""
-        if value is None:
+        if value is None or isinstance(value, NullKey):
             return self._rejection(f"is NULL, and it is {self.never_null}") if self.never_null else None
         if isinstance(value, Failed):
             return self._failure(value)

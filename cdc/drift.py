@@ -128,6 +128,6 @@ def _moved(now: Look, known_version: int | None) -> tuple[tuple[str, ...], str]:
         return (), ""
     steps = now.signature.schema_version - known_version
     if steps == 1:
-        by_rowid = tuple(t.name for t in now.schema.tables if t.key.kind is KeyKind.ROWID)
+        by_rowid = tuple(t.name for t in now.schema.tables if t.key.kind is KeyKind.ROWID or t.null_keys)
         return by_rowid, "the file may have been vacuumed, which renumbers rowids"
     return tuple(t.name for t in now.schema.tables), f"the schema changed {steps} times unseen"

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from cdc.model import Failed, InvalidText, KeyValues, Value
+from cdc.model import Failed, InvalidText, KeyValues, NullKey, Value
 
 
 def encode_value(value: Value) -> str:
@@ -13,8 +13,8 @@ def encode_value(value: Value) -> str:
     Reals and blobs are written as the hexadecimal of their bytes (reals big-endian), which Postgres can produce too.
     """
     match value:
-        case None:
-            return "n"
+        case None | NullKey():
+            return "n" if value is None else f"n{value.rowid}"
         case bool() | int():
             return f"i{int(value)}"
         case float():
@@ -34,7 +34,7 @@ def decode_value(text: str) -> Value:
     kind, body = text[:1], text[1:]
     match kind:
         case "n":
-            return None
+            return NullKey(int(body)) if body else None
         case "i":
             return int(body)
         case "r":
@@ -83,6 +83,8 @@ def _show(value: Value) -> str:
     match value:
         case None:
             return "NULL"
+        case NullKey(rowid):
+            return f"NULL (rowid {rowid})"
         case bytes():
             return f"x'{value.hex()}'"
         case InvalidText(data):

@@ -61,6 +61,7 @@ class ColumnProfile:
     `not_boolean` counts integers other than 0 and 1, `big` integers that a double cannot hold exactly, `json` texts
     that are JSON objects or arrays, `not_json` texts that are no JSON at all. `least` and `greatest` are of numbers,
     `first` and `last` the beginnings of the texts at either end, `longest` the bytes of the longest text or blob.
+    `disagreeing` counts computed values that another version of SQLite computes otherwise.
     """
 
     name: str
@@ -79,6 +80,7 @@ class ColumnProfile:
     last: str | None = None
     longest: int = 0
     forms: TextForms = TextForms()
+    disagreeing: int = 0
 
     @property
     def present(self) -> int:

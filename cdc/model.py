@@ -1,7 +1,7 @@
 """The facts that modules hand to each other: tables, keys, rows read, positions. Frozen, no I/O.
 
 Values of SQLite are plain Python: None, int, float, str, bytes, and `InvalidText` for a text that is not UTF-8. An
-expression of the operator may fail for a row: then `Failed` stands for its value.
+expression of the operator may fail for a row: then `Failed` stands for its value. `NullKey` occurs in keys alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,14 @@ class Failed:
     reason: str
 
 
-Value = int | float | str | bytes | InvalidText | Failed | None
+@dataclass(frozen=True, slots=True)
+class NullKey:
+    """Stands in every column of a declared key that has a NULL, which SQLite allows: the row is known by its rowid."""
+
+    rowid: int
+
+
+Value = int | float | str | bytes | InvalidText | Failed | NullKey | None
 Row = tuple[Value, ...]
 KeyValues = tuple[Value, ...]
 
@@ -118,7 +125,9 @@ class Key:
 class Table:
     """An ordinary table that can be replicated. `rowid_alias` is None for WITHOUT ROWID tables.
 
-    `reads` are other tables that the expressions read which the operator configured for this one.
+    `reads` are other tables that the expressions read which the operator configured for this one. `before_events` are
+    the events (INSERT, UPDATE, DELETE) for which the application has a trigger that may run before the row is written.
+    `null_keys` says whether there are rows whose declared key has a NULL.
     """
 
     name: str
@@ -133,6 +142,13 @@ class Table:
     rowid_alias: str | None = "_rowid_"
     sql: str = ""
     reads: tuple[str, ...] = ()
+    before_events: frozenset[str] = field(default=frozenset(), compare=False)
+    null_keys: bool = field(default=False, compare=False)
+
+    @property
+    def null_rowid(self) -> str | None:
+        """The rowid's name where rows whose declared key has a NULL are told apart by it, else None."""
+        return self.rowid_alias if self.key.nullable else None
 
     def column(self, name: str) -> Column:
         """The column of that name; SQLite compares names without case."""

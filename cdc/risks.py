@@ -5,13 +5,19 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from cdc.mapping import ColumnProfile, TableProfile, is_temporal
-from cdc.model import ColumnMap, KeyKind, Table, TableMap
+from cdc.model import Affinity, Column, ColumnMap, KeyKind, Table, TableMap
 from cdc.quoting import heading
 from cdc.rehearsal import Rehearsal
+from cdc.sqlite.ddl_text import names
+from cdc.sqlite.versions import OTHER_VERSION, changed_between_versions, makes_text_of_numbers
 
 Level = Literal["blocks", "quarantine", "note"]
 
 _LISTED_NAMES: Final = 5
+_VERSION_REMEDY: Final = (
+    "declare it STORED, so that the application's own SQLite computes it, or leave it out with `skip`, or compare some "
+    "of its values by hand"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ class Risk:
 
 def risks(table: Table, mapped: TableMap, profile: TableProfile | None) -> tuple[Risk, ...]:
     """Every finding about a table's shape, and with a profile what its data suggests, in the order of its columns."""
-    found = [*_key_risks(table, profile), *_name_risks(mapped)]
+    found = [*_key_risks(table, profile), *_name_risks(mapped), *_version_risks(table, mapped, profile)]
     for column in mapped.columns:
         values = profile.column(column.source) if profile and column.source else None
         if values is None or column.source is None:
@@ -71,6 +77,34 @@ def _name_risks(mapped: TableMap) -> Iterator[Risk]:
         yield Risk(mapped.source.name, "", "note", text, "set `target` where the application's SQL does not quote")
 
 
+def _version_risks(table: Table, mapped: TableMap, profile: TableProfile | None) -> Iterator[Risk]:
+    """Columns that another version of SQLite, such as the application's, may compute otherwise."""
+    for name in (c.source for c in mapped.columns if c.source is not None and table.column(c.source).generated):
+        column = table.column(name)
+        found = profile.column(name) if profile else None
+        if column.generated != "virtual":
+            continue  # what is stored was computed by whoever wrote it
+        if found is not None and found.disagreeing:
+            text = (
+                f"SQLite {OTHER_VERSION} computes another value in {_rows(found.disagreeing)}: this tool's own is used"
+            )
+            yield Risk(table.name, name, "note", text, _VERSION_REMEDY, found.disagreeing)
+        elif _may_differ(table, column, profile):
+            text = "it is computed by this tool's own SQLite, and versions differ in what they make of it"
+            yield Risk(table.name, name, "note", text, _VERSION_REMEDY)
+
+
+def _may_differ(table: Table, column: Column, profile: TableProfile | None) -> bool:
+    expression = column.generated_expression or ""
+    if changed_between_versions(expression):
+        return True
+    used = [c for c in table.columns if c.name.lower() in names(expression)]
+    profiles = [(c, profile.column(c.name) if profile else None) for c in used]
+    reals = any(p.real if p else c.affinity in {Affinity.REAL, Affinity.NUMERIC} for c, p in profiles)
+    to_text = column.affinity is Affinity.TEXT or makes_text_of_numbers(expression)
+    return reals and to_text
+
+
 def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count} rows"
 
@@ -91,8 +125,10 @@ def _key_risks(table: Table, profile: TableProfile | None) -> Iterator[Risk]:
     profiles = [(name, profile.column(name) if profile else None) for name in table.key.columns]
     nulls = [(name, p.null) for name, p in profiles if p and p.null]
     remedy = "give those rows a key in SQLite" + (f", or {rowid}" if table.rowid_alias else "")
+    level: Level
+    level, outcome = ("blocks", "nothing tells them apart") if table.null_rowid is None else ("note", "to quarantine")
     for name, count in nulls:
-        yield Risk(table.name, name, "blocks", f"the key is NULL in {_rows(count)}: nothing tells them apart", remedy)
+        yield Risk(table.name, name, level, f"the key is NULL in {_rows(count)}: {outcome}", remedy, count)
     if not nulls:
         text = "SQLite lets this key be NULL; such a row would go to quarantine"
         yield Risk(table.name, ", ".join(table.key.columns), "note", text, f"if the application writes them, {rowid}")

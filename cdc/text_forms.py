@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal, DecimalException
 from typing import Final, NoReturn
 
-from cdc.model import Failed, InvalidText, Value
+from cdc.model import Failed, InvalidText, NullKey, Value
 from cdc.quoting import quote_literal
 
 # Deeper documents meet the recursion limits of Python here, and of Postgres at a depth that depends on its settings.
@@ -211,5 +211,5 @@ def literal(value: Value) -> str | None:
             return f"x'{value.hex()}'"
         case InvalidText(data):
             return f"CAST(x'{data.hex()}' AS TEXT)"
-        case Failed():
-            raise ValueError("a value that could not be computed has no literal")
+        case Failed() | NullKey():
+            raise ValueError("what is no value has no literal")

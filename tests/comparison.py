@@ -18,7 +18,7 @@ import apsw
 import asyncpg
 
 from cdc.keys import encode_key
-from cdc.model import InvalidText, Value
+from cdc.model import InvalidText, NullKey, Value
 
 UNFIT = "unfit"  # a value that its column in Postgres cannot hold
 NULL = "null"
@@ -161,8 +161,9 @@ class Comparison:
             wanted["_cdc_rowid"] = rowid
         exact = ", ".join(f"typeof({c}), CASE typeof({c}) WHEN 'text' THEN CAST({c} AS BLOB) ELSE {c} END"
                           for c in wanted.values())  # fmt: skip
+        codec = {"UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}.get(str(self._source.pragma("encoding")), "utf-8")
         for row in self._source.execute(f"SELECT {exact} FROM {_name(table)}"):
-            values = (_exact(kind, found) for kind, found in zip(row[::2], row[1::2], strict=True))
+            values = (_exact(kind, found, codec) for kind, found in zip(row[::2], row[1::2], strict=True))
             yield dict(zip(wanted, values, strict=True))
 
     def _rowid(self, table: str, names: Sequence[str]) -> str | None:
@@ -233,6 +234,8 @@ def _compare(
         if _source_key(target, row) not in held:
             texts = _texts(target, row)
             wanted[tuple(texts[k] for k in target.key)] = texts
+    if len(rows) != len(there) + len(held):
+        yield f"{target.name} has {len(rows)} rows in SQLite, {len(there)} in Postgres and {len(held)} in quarantine"
     for key in wanted.keys() - there.keys():
         yield f"{target.name} {key} is in SQLite only: {dict(wanted[key])}"
     for key in there.keys() - wanted.keys():
@@ -253,7 +256,11 @@ def _without_parent(
 
 
 def _source_key(target: Target, row: Mapping[str, Value]) -> str:
-    return encode_key([row[name] for name in target.key])
+    """The row's key in quarantine; several rows can have a NULL in their declared key, and are known by rowid."""
+    key = [row[name] for name in target.key]
+    if None in key and isinstance(rowid := row.get("_cdc_rowid"), int):
+        return encode_key([NullKey(rowid) for _ in key])
+    return encode_key(key)
 
 
 # --- one value, two ways ----------------------------------------------------------------------------------------------
@@ -386,12 +393,12 @@ _KINDS: dict[str, Callable[[Value], str]] = {
 }
 
 
-def _exact(kind: Any, value: Any) -> Value:
+def _exact(kind: Any, value: Any, codec: str = "utf-8") -> Value:
     """What SQLite stores, where a text was read as its bytes."""
     if kind != "text":
         return value  # type: ignore[no-any-return]
     try:
-        return bytes(value).decode()
+        return bytes(value).decode(codec)
     except UnicodeDecodeError:
         return InvalidText(bytes(value))
 

@@ -34,7 +34,7 @@ from typing import Any, Final
 import msgspec
 
 from cdc.keys import encode_key
-from cdc.model import ColumnMap, Failed, InvalidText, Reading, Row, TableMap, TargetColumn, TargetTable, Value
+from cdc.model import ColumnMap, Failed, InvalidText, NullKey, Reading, Row, TableMap, TargetColumn, TargetTable, Value
 from cdc.parity import readings
 from cdc.parity.readings import NEVER, Form, Text
 
@@ -92,13 +92,23 @@ class Canonical:
     def _keys(self, raw: Sequence[Row], made: Sequence[Sequence[Text]]) -> Iterable[tuple[Text, ...]]:
         if self._crosswalk:
             return ((encode_key(row[: self._width]),) for row in raw)
-        return zip(*(made[place] for place in self._key_places), strict=True)
+        keys = zip(*(made[place] for place in self._key_places), strict=True)
+        if any(isinstance(row[0], NullKey) for row in raw):
+            return (_null_key(row[: self._width]) or key for row, key in zip(raw, keys, strict=True))
+        return keys
 
     def key(self, raw: Row) -> tuple[Text, ...]:
         """The texts of a key as SQLite has it; with a crosswalk, the source key itself names the row on both sides."""
         if self._crosswalk:
             return (encode_key(raw),)
-        return tuple(None if v is None else _made(form, v) for form, v in zip(self._key, raw, strict=True))
+        return _null_key(raw) or tuple(
+            None if v is None else _made(form, v) for form, v in zip(self._key, raw, strict=True)
+        )
+
+
+def _null_key(raw: Row) -> tuple[Text, ...]:
+    """A key of its own for a row whose declared key has a NULL: longer than any of Postgres; nothing for others."""
+    return (*(None for _ in raw), encode_key(raw)) if isinstance(raw[0], NullKey) else ()
 
 
 def reading_form(mapped: TableMap, column: ColumnMap, there: TargetColumn) -> Form:

@@ -5,13 +5,14 @@ rollback-journal mode waits for milliseconds only; what changes between two page
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
 from cdc.config import Config
 from cdc.errors import SourceBusy, SourceChanged
-from cdc.model import Failed, InvalidText, KeyValues, Position, Row, TableMap, Value
+from cdc.model import Failed, InvalidText, KeyValues, NullKey, Position, Row, TableMap, Value
 from cdc.quoting import quote
 from cdc.sqlite.changelog import FileIdentity, emptied, entry_lost, position_at, target_behind
 from cdc.sqlite.connection import open_source, read_transaction, translated
@@ -53,7 +54,9 @@ class Reader:
         tables = look.capture.tables if look.capture else {}
         widths = {m.source.name: m.source_key_width for m in maps}
         self._names = {tid: (t.name, widths[t.name]) for tid, t in tables.items() if t.name in widths}
+        self._nullable = {m.source.name for m in maps if m.source.null_rowid is not None}
         self._seen = position.seq
+        self._encoding = str(self._connection.pragma("encoding")).lower().replace("utf-16", "utf-16-")
         provide(self._connection, maps)
         # Nothing is pruned that was not applied before, so what was there when the file was looked at says it.
         if look.newest is not None and position.seq < look.oldest_seq:
@@ -87,9 +90,10 @@ class Reader:
         found: list[Row] = []
         with translated(f"reading table {mapped.source.name}"), read_transaction(self._connection):
             for key in keys:
-                same = " AND ".join(f"{c} IS {_mark(v)}" for c, v in zip(columns, key, strict=True))
+                where, bound = _where(mapped, columns, key)
+                places = _places(mapped)
                 # A collation may find a row whose key is equal and yet another one.
-                rows = self._fetch(mapped, [], f"WHERE {same}", [_bindable(value) for value in key])
+                rows = [row[len(places) :] for row in self._fetch(mapped, places, where, bound)]
                 found += [row for row in rows if _identical(row[: len(key)], key)]
         return found
 
@@ -102,10 +106,9 @@ class Reader:
         while True:
             with translated("reading the changelog"), read_transaction(self._connection):
                 self._require_unpruned()
-                entries = self._connection.execute(
-                    "SELECT * FROM _cdc_changelog WHERE seq > ? ORDER BY seq LIMIT ?", (self._seen, NEWS_ENTRIES)
-                ).fetchall()
                 columns = self._connection.execute("SELECT name FROM pragma_table_info('_cdc_changelog')").fetchall()
+                sql = "SELECT * FROM _cdc_changelog WHERE seq > ? ORDER BY seq LIMIT ?"
+                entries = self._read(sql, (self._seen, NEWS_ENTRIES), len(columns))
             if not entries:
                 return self._seen
             places = {str(row[0]): place for place, row in enumerate(columns)}
@@ -117,7 +120,11 @@ class Reader:
         if known is None:
             return None
         name, width = known
-        key = tuple(entry[places[f"k{n}"]] for n in range(1, width + 1))
+        key: KeyValues | None = tuple(entry[places[f"k{n}"]] for n in range(1, width + 1))
+        if name in self._nullable and None in (key or ()):
+            # Entries of an older form have no rowid, and do not say which row they are about.
+            rowid = cast("int | None", entry[places[f"k{width + 1}"]] if f"k{width + 1}" in places else None)
+            key = None if rowid is None else (NullKey(rowid),) * width
         return Logged(name, None if entry[places["op"]] == "*" else key, cast("int", entry[places["seq"]]))
 
     def _require(self, position: Position) -> None:
@@ -147,23 +154,25 @@ class Reader:
         """Rows with other columns before them; `rest` follows the table in the query."""
         expressions = [f"({c.expression})" for c in mapped.columns]
         try:
-            return self._select(mapped, [*before, *_key(mapped), *expressions], rest, bound)
+            found = self._select(mapped, [*before, *_key(mapped), *expressions], rest, bound)
         except FAILURES:
             return self._fetch_singly(mapped, before, rest, bound)
+        return _known(mapped, found, len(before))
 
     def _fetch_singly(
         self, mapped: TableMap, before: Sequence[str], rest: str, bound: Sequence[Parameter]
     ) -> list[Row]:
         """The same rows, each read by a query of its own, because a value of one of them cannot be computed."""
-        found = self._select(mapped, [*before, *_key(mapped)], rest, bound)
+        found = _known(mapped, self._select(mapped, [*before, *_key(mapped)], rest, bound), len(before))
         return [(*row, *self._values(mapped, row[len(before) :])) for row in found]
 
     def _values(self, mapped: TableMap, key: KeyValues) -> Row:
         """The mapped columns of one row; only where that fails one by one, for a writer may wait meanwhile."""
-        rest = "WHERE " + " AND ".join(
-            _is_exactly(column, value) for column, value in zip(_key(mapped), key, strict=True)
-        )
-        bound = [_bindable(value) for value in key for _ in range(3)]
+        if isinstance(key[0], NullKey):
+            rest, bound = _where(mapped, _key(mapped), key)
+        else:
+            rest = "WHERE " + " AND ".join(_is_exactly(c, value) for c, value in zip(_key(mapped), key, strict=True))
+            bound = [_bindable(value) for value in key for _ in range(3)]
         expressions = [f"({c.expression})" for c in mapped.columns]
         try:
             return self._select(mapped, expressions, rest, bound)[0]
@@ -178,21 +187,26 @@ class Reader:
 
     def _select(self, mapped: TableMap, columns: Sequence[str], rest: str, bound: Sequence[Parameter]) -> list[Row]:
         sql = f"SELECT {', '.join(columns)} FROM {quote(mapped.source.name)} {rest}"
-        try:
-            return cast("list[Row]", self._connection.execute(sql, bound).fetchall())
-        except UnicodeDecodeError:
-            return self._select_bytes(sql, bound, len(columns))
+        return self._read(sql, bound, len(columns))
 
-    def _select_bytes(self, sql: str, bound: Sequence[Parameter], width: int) -> list[Row]:
-        """The same rows with every text read as its bytes, because one of them is not valid."""
-        encoding = str(self._connection.pragma("encoding")).lower().replace("utf-16", "utf-16-")
+    def _read(self, sql: str, bound: Sequence[Parameter], width: int) -> list[Row]:
+        """All rows; those of a UTF-16 file as bytes, because SQLite's conversion bends texts that are not valid."""
+        if self._encoding == "utf-8":
+            with suppress(UnicodeDecodeError):
+                return cast("list[Row]", self._connection.execute(sql, bound).fetchall())
+        return self._read_bytes(sql, bound, width)
+
+    def _read_bytes(self, sql: str, bound: Sequence[Parameter], width: int) -> list[Row]:
+        """The same rows with every text read as its bytes, because one of them may not be valid."""
         names = [f"c{n}" for n in range(width)]
         picked = ", ".join(
             f"typeof({n}), CASE typeof({n}) WHEN 'text' THEN CAST({n} AS BLOB) ELSE {n} END" for n in names
         )
         found = self._connection.execute(f"WITH q({', '.join(names)}) AS ({sql}) SELECT {picked} FROM q", bound)
         return [
-            tuple(_text(v, encoding) if kind == "text" else v for kind, v in zip(row[::2], row[1::2], strict=True))
+            tuple(
+                _text(v, self._encoding) if kind == "text" else v for kind, v in zip(row[::2], row[1::2], strict=True)
+            )
             for row in found
         ]
 
@@ -218,6 +232,27 @@ def _key(mapped: TableMap) -> list[str]:
     return [f"{quote(mapped.source.name)}.{quote(name)}" for name in mapped.source.key.columns]
 
 
+def _where(mapped: TableMap, columns: Sequence[str], key: KeyValues) -> tuple[str, list[Parameter]]:
+    """Where the row of a key is, perhaps among others."""
+    if isinstance(key[0], NullKey):
+        return f"WHERE {_places(mapped)[0]} IS ?", [key[0].rowid]
+    same = " AND ".join(f"{c} IS {_mark(v)}" for c, v in zip(columns, key, strict=True))
+    return f"WHERE {same}", [_bindable(value) for value in key]
+
+
+def _known(mapped: TableMap, found: list[Row], before: int) -> list[Row]:
+    """Rows whose declared key has a NULL have a key of their own instead: the rowid, which stands first."""
+    if mapped.source.null_rowid is None:
+        return found
+    end = before + mapped.source_key_width
+    return [
+        (*row[:before], *(NullKey(cast("int", row[0])) for _ in row[before:end]), *row[end:])
+        if None in row[before:end]
+        else row
+        for row in found
+    ]
+
+
 def _is_exactly(column: str, value: Value) -> str:
     mark = _mark(value)
     return f"{column} IS {mark} AND {column} COLLATE BINARY IS {mark} AND typeof({column}) = typeof({mark})"
@@ -229,7 +264,7 @@ def _mark(value: Value) -> str:
 
 
 def _bindable(value: Value) -> Parameter:
-    assert not isinstance(value, Failed)
+    assert not isinstance(value, Failed | NullKey)
     return value.data if isinstance(value, InvalidText) else value
 
 

@@ -28,7 +28,7 @@ from cdc.model import (
 from cdc.quoting import quote
 from cdc.shapes import leave_out, unfit, without_readers_of_waiting
 from cdc.sqlite.connection import translated
-from cdc.sqlite.ddl_text import TableText, index_text, table_text
+from cdc.sqlite.ddl_text import TableText, index_text, runs_before, table_text
 from cdc.sqlite.guests import guests_of_virtual_tables
 from cdc.sqlite.rows import fetch_values
 from cdc.sqlite.unreadable import ordered_by_the_application, unreadable
@@ -55,6 +55,7 @@ _OBJECTS: Final = "SELECT name, type, wr, strict FROM pragma_table_list WHERE sc
 _COLUMNS: Final = 'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)'
 _INDEXES: Final = 'SELECT name, "unique", origin FROM pragma_index_list(?) ORDER BY name'
 _TERMS: Final = 'SELECT cid, name, "desc", coll FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno'
+_TRIGGERS: Final = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = lower(?)"
 _FOREIGN_KEYS: Final = (
     'SELECT id, "table", "from", "to", on_update, on_delete FROM pragma_foreign_key_list(?) ORDER BY id, seq'
 )
@@ -122,7 +123,7 @@ def _with_key(
     key = _choose_key(connection, table, recorded.get(name.lower()), wanted, adopted=adopted)
     if key is None:
         return LeftOut(name, "table", _NO_KEY)
-    table = replace(table, key=key)
+    table = replace(table, key=key, null_keys=key.nullable and _holds_null(connection, table, key))
     return unfit(table, config) or table
 
 
@@ -230,7 +231,13 @@ def _read_table(connection: apsw.Connection, name: str, without_rowid: bool, str
         autoincrement=any(bool(connection.column_metadata("main", name, c.name)[4]) for c in columns if c.primary_key),
         rowid_alias=alias,
         sql=sql,
+        before_events=frozenset(_before_events(connection, name)),
     )
+
+
+def _before_events(connection: apsw.Connection, table: str) -> Iterator[str]:
+    rows = connection.execute(_TRIGGERS, (table,)).fetchall()
+    yield from (runs_before(str(sql)) for name, sql in rows if not str(name).startswith(OURS))
 
 
 def _columns(connection: apsw.Connection, name: str, text: TableText, strict: bool) -> Iterator[Column]:

@@ -19,7 +19,7 @@ import apsw
 from cdc.errors import CaptureLost, SourceChanged
 from cdc.faults import crash_point
 from cdc.keys import encode_key
-from cdc.model import KeyKind, KeyValues, Position, Round, Row, TableMap, TableRows
+from cdc.model import KeyKind, KeyValues, NullKey, Position, Round, Row, TableMap, TableRows
 from cdc.quoting import quote
 from cdc.sqlite import high_water, rows
 from cdc.sqlite.connection import read_transaction, translated
@@ -171,7 +171,8 @@ class Changelog:
         self._using = threading.Lock()
         self._names = {tid: table.name for tid, table in capture.tables.items() if table.name in maps}
         self._maps = {name: maps[name] for name in self._names.values()}
-        self._reads: dict[int, rows.Query] = {}  # made when a table has its first change: most of many never do
+        # Made when a table has its first change: most of many never do.
+        self._reads: dict[int, tuple[rows.Query, ...]] = {}
         self._dependents = Dependents(self._maps)
         provide(connection, self._maps.values())
         self._same: tuple[Row, Position] | None = None  # an entry known to be the one at a position
@@ -350,31 +351,34 @@ class Changelog:
         meter = _Meter(most_bytes)
         tables = tuple(self._read_table(tid, span, meter) for tid, _ in known)
         self._bytes_per_entry = max(1.0, meter.bytes / max(1, span[1] - span[0]))
-        return tables, tuple(self._names[tid] for tid, markers in known if markers)
+        # Before rowids were logged with them, an entry with a NULL in its key could mean any of several rows.
+        unclear = {t.table for t in tables if any(None in key for key in t.gone)}
+        return tables, tuple(self._names[tid] for tid, markers in known if markers or self._names[tid] in unclear)
 
     def _read_table(self, tid: int, span: tuple[int, int], meter: "_Meter") -> TableRows:
         name = self._names[tid]
         width = self._maps[name].source_key_width
         if tid not in self._reads:
-            self._reads[tid] = _read_query(self._maps[name])
-        found = self._fetch(self._reads[tid], (*span, tid), meter)
+            self._reads[tid] = tuple(_read_queries(self._maps[name]))
         there = width  # the column that says whether the row exists stands between the logged key and the row
-        return TableRows(
-            name,
-            rows=[row[there + 1 :] for row in found if row[there]],
-            gone=[row[:width] for row in found if not row[there]],
-        )
+        result = TableRows(name)
+        for query, by_rowid in zip(self._reads[tid], (False, True), strict=False):
+            found = self._fetch(query, (*span, tid), meter)
+            result.rows.extend(row[there + 1 :] for row in found if row[there])
+            gone = (row[:width] for row in found if not row[there])
+            result.gone.extend(tuple(NullKey(cast("int", rowid)) for rowid in key) if by_rowid else key for key in gone)
+        return result
 
     def _fetch(self, query: rows.Query, bindings: rows.Bindings, meter: "_Meter") -> list[Row]:
         try:
-            cursor = self._connection.execute(query.sql, bindings)
+            cursor = rows.read(self._connection, query.sql, bindings)
             found: list[Row] = []
             while part := list(itertools.islice(cursor, rows.SLICE_ROWS)):
                 meter.weigh(part)
                 found += part
         except FAILURES:
             return list(rows.carefully(self._connection, query, bindings))
-        return found
+        return list(rows.identified(query, found))
 
     def _look_up(self, name: str, keys: Sequence[KeyValues]) -> TableRows:
         mapped = self._maps[name]
@@ -414,9 +418,14 @@ def _logged(place: int) -> str:
     return f"{_LOGGED}.{_LOGGED}{place}"
 
 
-def _read_query(mapped: TableMap) -> rows.Query:
-    """Logged keys of a span, each once, with their rows: key, whether the row exists, then the row."""
+def _read_queries(mapped: TableMap) -> Iterator[rows.Query]:
+    """Logged keys of a span, each once, with their rows: key, whether the row exists, then the row.
+
+    Where a declared key can be NULL, rows with such a key are read by a second query, with the rowid for their key.
+    """
     places = range(1, mapped.source_key_width + 1)
+    rowid = f"k{len(places) + 1}"
+    nullable = mapped.source.null_rowid is not None
     keys = ", ".join(f"k{p} AS {_LOGGED}{p}" for p in places)
     # Integers that are equal are the same; sorting by them alone saves a tenth of the read.
     exact = ", ".join(f"typeof(k{p}), k{p} COLLATE BINARY" for p in places)
@@ -424,10 +433,17 @@ def _read_query(mapped: TableMap) -> rows.Query:
         exact = "k1"
     rest = (
         f"FROM (SELECT {keys} FROM _cdc_changelog "
-        f"WHERE seq > ?1 AND seq <= ?2 AND tid = ?3 AND op <> '*' GROUP BY {exact}"
-        f") AS {_LOGGED} LEFT JOIN {quote(mapped.source.name)} ON {rows.matches(mapped, _logged)}"
+        f"WHERE seq > ?1 AND seq <= ?2 AND tid = ?3 AND op <> '*'{f' AND {rowid} IS NULL' if nullable else ''} "
+        f"GROUP BY {exact}) AS {_LOGGED} LEFT JOIN {quote(mapped.source.name)} ON {rows.matches(mapped, _logged)}"
     )
-    return rows.select(mapped, rest, [*map(_logged, places), _exists(mapped)])
+    yield rows.select(mapped, rest, [*map(_logged, places), _exists(mapped)])
+    if nullable:
+        rest = (
+            f"FROM (SELECT DISTINCT {rowid} AS {_LOGGED}1 FROM _cdc_changelog "
+            f"WHERE seq > ?1 AND seq <= ?2 AND tid = ?3 AND op <> '*' AND {rowid} IS NOT NULL) AS {_LOGGED} "
+            f"LEFT JOIN {quote(mapped.source.name)} ON {rows.matches_null(mapped, _logged(1))}"
+        )
+        yield rows.select(mapped, rest, [*(_logged(1) for _ in places), _exists(mapped)])
 
 
 def _exists(mapped: TableMap) -> str:

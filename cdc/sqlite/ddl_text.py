@@ -22,6 +22,7 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_EVENTS: Final = frozenset(["INSERT", "UPDATE", "DELETE"])
 _TABLE_CONSTRAINTS: Final = frozenset(["CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"])
 
 
@@ -106,9 +107,9 @@ def index_text(sql: str) -> IndexText:
     """The terms and the predicate in a CREATE INDEX text."""
     found = tokens(sql)
     opening = next(i for i, t in enumerate(found) if t.text == "(")
-    closing = _closing(found, opening)
-    terms = tuple(_term(sql, part) for part in _split(found[opening + 1 : closing]))
-    rest = found[closing + 1 :]
+    end = closing(found, opening)
+    terms = tuple(_term(sql, part) for part in split(found[opening + 1 : end]))
+    rest = found[end + 1 :]
     predicate = sql[rest[0].end : rest[-1].end].strip() if len(rest) > 1 and rest[0].word == "WHERE" else None
     return IndexText(terms, predicate)
 
@@ -121,6 +122,13 @@ def module_of(sql: str) -> str:
     return next(((b.name or "").lower() for a, b in pairwise(found) if a.word == "USING"), "")
 
 
+def runs_before(sql: str) -> str:
+    """The event before which a trigger runs, by its CREATE TRIGGER text, such as INSERT; empty when it runs after."""
+    words = [token.word for token in tokens(sql)]
+    at = next((n for n, word in enumerate(words) if word in _EVENTS), None)
+    return words[at] if at is not None and words[at - 1] != "AFTER" else ""
+
+
 def _definitions(sql: str) -> Iterator[Sequence[Token]]:
     """The column definitions and table constraints between the outermost parentheses."""
     found = tokens(sql)
@@ -128,7 +136,7 @@ def _definitions(sql: str) -> Iterator[Sequence[Token]]:
     if opening is None:
         return
     # Commas between table constraints may be left out, which does not matter: each is found by its own word.
-    yield from (part for part in _split(found[opening + 1 : _closing(found, opening)]) if part)
+    yield from (part for part in split(found[opening + 1 : closing(found, opening)]) if part)
 
 
 def _term(sql: str, part: Sequence[Token]) -> str:
@@ -147,7 +155,7 @@ def _is_operand(part: Sequence[Token]) -> bool:
     while len(part) > 2 and part[-2].word == "COLLATE":
         part = part[:-2]
     opening = 0 if part[0].text == "(" else 1
-    return len(part) == 1 or (part[opening].text == "(" and _closing(part, opening) == len(part) - 1)
+    return len(part) == 1 or (part[opening].text == "(" and closing(part, opening) == len(part) - 1)
 
 
 def _top_level(part: Sequence[Token]) -> Iterator[tuple[int, Token]]:
@@ -161,7 +169,7 @@ def _top_level(part: Sequence[Token]) -> Iterator[tuple[int, Token]]:
             yield at, token
 
 
-def _split(found: Sequence[Token]) -> list[Sequence[Token]]:
+def split(found: Sequence[Token]) -> list[Sequence[Token]]:
     """The tokens between the commas that no parenthesis encloses."""
     parts: list[list[Token]] = [[]]
     depth = 0
@@ -174,7 +182,8 @@ def _split(found: Sequence[Token]) -> list[Sequence[Token]]:
     return list(parts)
 
 
-def _closing(found: Sequence[Token], opening: int) -> int:
+def closing(found: Sequence[Token], opening: int) -> int:
+    """The place of the parenthesis that closes the one at `opening`; behind the last token where none does."""
     depth = 0
     for at in range(opening, len(found)):
         depth += {"(": 1, ")": -1}.get(found[at].text, 0)
@@ -185,5 +194,5 @@ def _closing(found: Sequence[Token], opening: int) -> int:
 
 def _inside(sql: str, part: Sequence[Token], opening: int) -> str:
     """The text between a parenthesis and its partner, without a comment at its end that would swallow what follows."""
-    inner = part[opening + 1 : _closing(part, opening)]
+    inner = part[opening + 1 : closing(part, opening)]
     return sql[inner[0].start : inner[-1].end] if inner else ""

@@ -14,7 +14,7 @@ import sqlglot
 from sqlglot import exp
 
 from cdc.mapping_checks import has, same
-from cdc.model import InvalidText, KeyKind, KeyValues, Row, Table, TableMap, TableRows
+from cdc.model import InvalidText, KeyKind, KeyValues, NullKey, Row, Table, TableMap, TableRows
 from cdc.quoting import quote
 from cdc.sqlite import rows
 
@@ -69,7 +69,7 @@ def _keys(read: TableRows, mapped: TableMap) -> list[KeyValues]:
 
 
 def _can_be_bound(key: KeyValues) -> bool:
-    return not any(isinstance(value, InvalidText) for value in key)
+    return not any(isinstance(value, InvalidText | NullKey) for value in key)
 
 
 def _followed(found: Dependence, keys: Sequence[KeyValues]) -> bool:

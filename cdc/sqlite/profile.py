@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Final
 
 import apsw
@@ -12,6 +12,8 @@ from cdc.model import Column, Table
 from cdc.quoting import quote
 from cdc.sqlite.connection import translated
 from cdc.sqlite.functions import FAILURES
+from cdc.sqlite.rows import encoding
+from cdc.sqlite.versions import disagreeing
 from cdc.text_forms import DATES, INSTANTS, TIMESTAMPS, UUIDS, all_match, days, instants, microseconds
 
 # SQLite allows 2,000 result columns; wide tables are read in parts.
@@ -34,12 +36,14 @@ def profile(connection: apsw.Connection, table: Table) -> TableProfile:
     the table.
     """
     with translated(f"profiling table {table.name}"):
-        connection.create_aggregate_function("_cdc_texts", _texts, 1)
+        codec = encoding(connection)
+        connection.create_aggregate_function("_cdc_texts", lambda: _texts(codec), 1)
         rows, columns = 0, list[ColumnProfile]()
         for start in range(0, len(table.columns), _COLUMNS_A_SCAN):
             rows, found = _scan_all(connection, table, table.columns[start : start + _COLUMNS_A_SCAN])
             columns += found
-        return TableProfile(rows, tuple(columns))
+        other = disagreeing(connection, table)
+        return TableProfile(rows, tuple(replace(c, disagreeing=other.get(c.name, 0)) for c in columns))
 
 
 def _scan_all(connection: apsw.Connection, table: Table, part: Sequence[Column]) -> tuple[int, list[ColumnProfile]]:
@@ -60,7 +64,7 @@ def _scan(connection: apsw.Connection, table: Table, part: Sequence[Column]) -> 
     rows, answers = int(found[0]), list(found[2:])
     columns = []
     for column, expressions in zip(part, asked, strict=True):
-        columns.append(_profile(column.name, rows, answers[: len(expressions)]))
+        columns.append(_profile(column.name, rows, answers[: len(expressions)], encoding(connection)))
         del answers[: len(expressions)]
     return rows, columns
 
@@ -87,7 +91,7 @@ def _asked(column: Column) -> Iterator[str]:
     yield f"_cdc_texts(CAST({name} AS BLOB)) {text}"
 
 
-def _profile(name: str, rows: int, answers: Sequence[object]) -> ColumnProfile:
+def _profile(name: str, rows: int, answers: Sequence[object], codec: str) -> ColumnProfile:
     integer, real, text, blob, not_boolean, big, json, not_json = (int(str(n)) for n in answers[:8])
     least, first, greatest, last, longest, forms = answers[8:]
     return ColumnProfile(
@@ -103,8 +107,8 @@ def _profile(name: str, rows: int, answers: Sequence[object]) -> ColumnProfile:
         not_json=not_json,
         least=_number(least),
         greatest=_number(greatest),
-        first=_shown(first),
-        last=_shown(last),
+        first=_shown(first, codec),
+        last=_shown(last, codec),
         longest=int(str(longest or 0)),
         forms=TextForms(*map(int, str(forms).split(","))) if forms else TextForms(),
     )
@@ -114,22 +118,25 @@ def _number(found: object) -> int | float | None:
     return found if isinstance(found, int | float) else None
 
 
-def _shown(found: object) -> str | None:
-    return found.decode("utf-8", "replace") if isinstance(found, bytes) else None
+def _shown(found: object, codec: str) -> str | None:
+    return found.decode(codec, "replace") if isinstance(found, bytes) else None
 
 
 class _Texts:
     """An aggregate over the bytes of texts: how many there are of each form. Its answer is read by `TextForms`."""
 
-    def __init__(self) -> None:
+    def __init__(self, codec: str) -> None:
+        self._codec = codec
         self._counts = dict.fromkeys(_NAMES, 0)
 
     def step(self, data: bytes) -> None:
         """One text more."""
         counts = self._counts
-        if b"\x00" in data:
-            counts["nul"] += 1
         try:
+            if self._codec != "utf-8":
+                data = data.decode(self._codec).encode()
+            if b"\x00" in data:
+                counts["nul"] += 1
             form = _form(data)
         except UnicodeDecodeError:
             counts["invalid"] += 1
@@ -141,8 +148,8 @@ class _Texts:
         return ",".join(map(str, self._counts.values()))
 
 
-def _texts() -> tuple[_Texts, Callable[..., None], Callable[[_Texts], str]]:
-    return _Texts(), _Texts.step, _Texts.final
+def _texts(codec: str) -> tuple[_Texts, Callable[..., None], Callable[[_Texts], str]]:
+    return _Texts(codec), _Texts.step, _Texts.final
 
 
 def _form(data: bytes) -> str:

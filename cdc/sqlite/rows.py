@@ -6,14 +6,14 @@ untouched.
 """
 
 import itertools
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
 from typing import Final, cast
 
 import apsw
 
-from cdc.model import ColumnMap, Failed, InvalidText, KeyKind, KeyValues, Row, TableMap, Value
+from cdc.model import ColumnMap, Failed, InvalidText, KeyKind, KeyValues, NullKey, Row, TableMap, Value
 from cdc.quoting import quote
 from cdc.sqlite.functions import FAILURES, provide, why
 
@@ -32,7 +32,8 @@ Bindings = Sequence[Binding]
 class Query:
     """Rows of a mapped table, with `before` other columns in front of them. `bare` has NULL for what is computed.
 
-    The table has no alias, so that an expression of the operator may say `table.column`.
+    The table has no alias, so that an expression of the operator may say `table.column`. Where a declared key can be
+    NULL, the rowid of such rows comes last, for `identified`.
     """
 
     table: TableMap
@@ -47,12 +48,33 @@ def select(table: TableMap, rest: str, before: Sequence[str] = ()) -> Query:
     key = [f"{own}.{quote(column)}" for column in table.source.key.columns]
     plain = [_plain(table, column) for column in table.columns]
     computed = [sql or f"({column.expression})" for sql, column in zip(plain, table.columns, strict=True)]
+    rowid = (
+        [f"CASE WHEN {_has_null(table)} THEN {own}.{table.source.null_rowid} END"] if table.source.null_rowid else []
+    )
     return Query(
         table,
-        sql=f"SELECT {', '.join([*before, *key, *computed])} {rest}",
-        bare=f"SELECT {', '.join([*before, *key, *(sql or 'NULL' for sql in plain)])} {rest}",
+        sql=f"SELECT {', '.join([*before, *key, *computed, *rowid])} {rest}",
+        bare=f"SELECT {', '.join([*before, *key, *(sql or 'NULL' for sql in plain), *rowid])} {rest}",
         before=len(before),
     )
+
+
+def identified(query: Query, found: Iterable[Row]) -> Iterable[Row]:
+    """The rows as a query promises them: where a key has a NULL, `NullKey` stands in it, and no rowid comes last."""
+    if query.table.source.null_rowid is None:
+        return found
+    key = slice(query.before, query.before + query.table.source_key_width)
+    return (row[:-1] if row[-1] is None else _known_by_rowid(row, key) for row in found)
+
+
+def _known_by_rowid(row: Row, key: slice) -> Row:
+    rowid = NullKey(cast("int", row[-1]))
+    return (*row[: key.start], *(rowid for _ in row[key]), *row[key.stop : -1])
+
+
+def _has_null(table: TableMap) -> str:
+    own = quote(table.source.name)
+    return " OR ".join(f"{own}.{quote(column)} IS NULL" for column in table.source.key.columns)
 
 
 def _plain(table: TableMap, column: ColumnMap) -> str | None:
@@ -73,7 +95,7 @@ def _plain(table: TableMap, column: ColumnMap) -> str | None:
 def fetch(conn: apsw.Connection, query: Query, bindings: Bindings = ()) -> list[Row]:
     """All rows of a query. Lets apsw's errors through: the caller knows what was being read."""
     try:
-        return cast("list[Row]", conn.execute(query.sql, bindings).fetchall())
+        return list(identified(query, read(conn, query.sql, bindings)))
     except FAILURES:
         return list(carefully(conn, query, bindings))
 
@@ -81,7 +103,7 @@ def fetch(conn: apsw.Connection, query: Query, bindings: Bindings = ()) -> list[
 def fetch_values(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> list[tuple[Value, ...]]:
     """The same for any other query."""
     try:
-        return cast("list[tuple[Value, ...]]", conn.execute(sql, bindings).fetchall())
+        return list(read(conn, sql, bindings))
     except UnicodeDecodeError:
         return list(exact(conn, sql, bindings))
 
@@ -102,7 +124,9 @@ def chunks(
     all_of_it = f"FROM {quote(table.source.name)} ORDER BY {_order(table)}"
     provide(conn, (table,))
     try:
-        for chunk in _bounded(_stream(conn, select(table, all_of_it).sql), rows_per_chunk, bytes_per_chunk):
+        query = select(table, all_of_it)
+        rows = iter(identified(query, read(conn, query.sql)))
+        for chunk in _bounded(rows, rows_per_chunk, bytes_per_chunk):
             yield chunk
             done += len(chunk)
     except FAILURES:
@@ -173,11 +197,9 @@ def _compared(table: TableMap, operator: str, place: KeyValues) -> tuple[str, li
 def bindable(value: Value) -> Binding:
     """What is bound for a value of a key: a text that is not UTF-8 can only be bound as its bytes, to be cast."""
     assert not isinstance(value, Failed)
+    if isinstance(value, NullKey):
+        return None
     return value.data if isinstance(value, InvalidText) else value
-
-
-def _stream(conn: apsw.Connection, sql: str) -> Iterator[Row]:
-    return cast("Iterator[Row]", conn.execute(sql))
 
 
 def _bounded(rows: Iterator[Row], most_rows: int, most_bytes: int) -> Iterator[list[Row]]:
@@ -214,10 +236,15 @@ def matches(mapped: TableMap, value: Callable[[int], str]) -> str:
     key, own = mapped.source.key, quote(mapped.source.name)
     if key.kind is not KeyKind.COLUMNS:
         return f"{own}.{quote(key.columns[0])} = {value(1)}"
-    # IS finds rows through the index as = does, and NULL keys of legacy tables as well.
-    equals = "IS" if key.nullable else "="
+    # IS finds rows through the index as = does, and NULL keys where no rowid tells them apart.
+    equals = "IS" if key.nullable and mapped.source.null_rowid is None else "="
     named = enumerate((f"{own}.{quote(column)}" for column in key.columns), 1)
     return " AND ".join(_matches_column(column, value(place), equals) for place, column in named)
+
+
+def matches_null(mapped: TableMap, rowid: str) -> str:
+    """The row of that rowid, provided that its declared key has a NULL."""
+    return f"{quote(mapped.source.name)}.{mapped.source.null_rowid} = {rowid} AND ({_has_null(mapped)})"
 
 
 def _matches_column(column: str, value: str, equals: str) -> str:
@@ -226,6 +253,8 @@ def _matches_column(column: str, value: str, equals: str) -> str:
 
 def with_key(mapped: TableMap, key: KeyValues) -> tuple[str, list[Binding]]:
     """The end of a query for the row of exactly that key, beginning with FROM, and what is bound in it."""
+    if key and isinstance(key[0], NullKey):
+        return f"FROM {quote(mapped.source.name)} WHERE {matches_null(mapped, '?')}", [key[0].rowid]
     marks = [f"CAST(?{n} AS TEXT)" if isinstance(v, InvalidText) else f"?{n}" for n, v in enumerate(key, 1)]
     where = matches(mapped, lambda place: marks[place - 1])
     return f"FROM {quote(mapped.source.name)} WHERE {where}", list(map(bindable, key))
@@ -242,7 +271,7 @@ def carefully(conn: apsw.Connection, query: Query, bindings: Bindings) -> Iterat
     mapped = query.table
     first = query.before + mapped.source_key_width
     computed = [(first + n, c) for n, c in enumerate(mapped.columns) if _plain(mapped, c) is None]
-    for row in exact(conn, query.bare, bindings):
+    for row in identified(query, exact(conn, query.bare, bindings)):
         if not computed:
             yield row
             continue
@@ -261,9 +290,24 @@ def _computed(conn: apsw.Connection, sql: str, key: Bindings) -> Value:
     return found[0] if found else None
 
 
+def read(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> Iterator[Row]:
+    """The rows of a query as they are stored; a text that is not UTF-8 raises UnicodeDecodeError.
+
+    Texts of a UTF-16 file are read as bytes: SQLite's own conversion makes other characters of half a surrogate pair.
+    """
+    if encoding(conn) != "utf-8":
+        return exact(conn, sql, bindings)
+    return cast("Iterator[Row]", conn.execute(sql, bindings))
+
+
+def encoding(conn: apsw.Connection) -> str:
+    """How the file keeps texts, by the name of Python's codec."""
+    return str(conn.pragma("encoding")).lower().replace("utf-16", "utf-16-")
+
+
 def exact(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> Iterator[Row]:
     """The rows of a query with each text read as bytes and decoded here, where a broken one can be kept."""
-    encoding = str(conn.pragma("encoding")).replace("UTF-16le", "utf-16-le").replace("UTF-16be", "utf-16-be")
+    codec = encoding(conn)
     try:
         names = [f"c{n}" for n in range(len(conn.execute(sql, bindings).get_description()))]
     except apsw.ExecutionCompleteError:
@@ -272,7 +316,7 @@ def exact(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> Iterator[
     picked = ", ".join([*(f"CASE typeof({n}) WHEN 'text' THEN CAST({n} AS BLOB) ELSE {n} END" for n in names), *texts])
     for row in conn.execute(f"WITH q({', '.join(names)}) AS ({sql}) SELECT {picked} FROM q", bindings):
         flags = "".join(cast("tuple[str, ...]", row[whole:]))
-        yield tuple(_decoded(flag == "1", value, encoding) for flag, value in zip(flags, row[:whole], strict=True))
+        yield tuple(_decoded(flag == "1", value, codec) for flag, value in zip(flags, row[:whole], strict=True))
 
 
 def _which_are_text(names: Sequence[str]) -> Iterator[str]:
@@ -284,10 +328,10 @@ def _which_are_text(names: Sequence[str]) -> Iterator[str]:
         yield " || ".join(f"(typeof({name}) = 'text')" for name in names[place : place + _FLAGS])
 
 
-def _decoded(text: bool, value: object, encoding: str) -> Value:
+def _decoded(text: bool, value: object, codec: str) -> Value:
     if not text or not isinstance(value, bytes):
         return cast("Value", value)
     try:
-        return value.decode(encoding)
+        return value.decode(codec)
     except UnicodeDecodeError:
         return InvalidText(value)

@@ -14,8 +14,20 @@ import apsw
 
 from cdc.config import Config
 from cdc.faults import stall_point
-from cdc.model import KeyValues, Position, Round, Row, SourceSchema, TableMap, TableRows, Traces, WaitingTable
-from cdc.sqlite import changelog, own_tables, traces, triggers
+from cdc.model import (
+    InvalidText,
+    KeyValues,
+    NullKey,
+    Position,
+    Round,
+    Row,
+    SourceSchema,
+    TableMap,
+    TableRows,
+    Traces,
+    WaitingTable,
+)
+from cdc.sqlite import changelog, own_tables, rows, traces, triggers
 from cdc.sqlite.catalogue import read_schema
 from cdc.sqlite.changelog import Budget, Changelog, FileIdentity
 from cdc.sqlite.connection import journal_mode, open_source, read_transaction, translated
@@ -156,11 +168,14 @@ def log_again(config: Config, keys: Mapping[str, Sequence[KeyValues]]) -> int:
 
 def _log_keys(connection: apsw.Connection, tid: int, keys: Sequence[KeyValues]) -> int:
     for key in keys:
-        columns = ", ".join(f"k{place}" for place in range(1, len(key) + 1))
-        marks = ", ".join("?" for _ in key)
+        # A key that has a NULL is logged as NULLs, followed by the row's rowid.
+        rowid = [key[0].rowid] if key and isinstance(key[0], NullKey) else []
+        columns = ", ".join(f"k{place}" for place in range(1, len(key) + len(rowid) + 1))
+        values = [*map(rows.bindable, key), *rowid]
+        marks = ", ".join("CAST(? AS TEXT)" if isinstance(value, InvalidText) else "?" for value in (*key, *rowid))
         connection.execute(
             f"INSERT INTO _cdc_changelog(tid, op, at, {columns}) VALUES (?, 'S', julianday('now'), {marks})",
-            (tid, *key),
+            (tid, *values),
         )
     return len(keys)
 

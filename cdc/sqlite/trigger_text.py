@@ -5,12 +5,26 @@ from functools import cache
 from string import Template
 from typing import Final
 
-from cdc.model import KeyKind, Table
+from cdc.model import Column, KeyKind, Table
 from cdc.quoting import quote
 from cdc.resources import folder
 from cdc.sqlite import lookups
 
 MARKERS: Final = {"mi": "INSERT", "mu": "UPDATE"}
+
+
+# What logs a new row before and after it goes in. None stands for a declared key that can be NULL.
+_INSERT_TEMPLATES: Final[Mapping[KeyKind | None, tuple[str, str]]] = {
+    KeyKind.INTEGER: ("before_insert", "after_insert"),
+    KeyKind.ROWID: ("before_insert", "after_insert"),
+    KeyKind.COLUMNS: ("before_insert_key", ""),
+    None: ("before_insert_nullable", "after_insert_null"),
+}
+
+
+def logged_columns(table: Table) -> int:
+    """How many columns of the changelog a key takes."""
+    return len(lookups.key_columns(table))
 
 
 def changelog_sql(width: int) -> str:
@@ -39,11 +53,10 @@ def trigger_sql(tid: int, table: Table) -> Mapping[str, str]:
     blocked = _lookups(parts, lookups.conflicts(table, "INSERT"))
     others = lookups.other_than_old(table)
     blocked_by_others = _lookups(parts, tuple(f"{c} AND {others}" for c in lookups.conflicts(table, "UPDATE")))
-    declared = table.key.kind is KeyKind.COLUMNS
-    before_insert = "before_insert_key" if declared else "before_insert"
+    before, after = _INSERT_TEMPLATES[table.key.kind if table.null_rowid is None else None]
     made = {
-        "bi": _create(before_insert, f"_cdc_{tid}_bi", parts, lookups=blocked),
-        "ai": "" if declared else _create("after_insert", f"_cdc_{tid}_ai", parts),
+        "bi": _create(before, f"_cdc_{tid}_bi", parts, lookups=blocked),
+        "ai": _create(after, f"_cdc_{tid}_ai", parts) if after else "",
         "bu": _create("before_update", f"_cdc_{tid}_bu", parts, lookups=blocked_by_others),
         "bd": _create("before_delete", f"_cdc_{tid}_bd", parts),
     }
@@ -59,12 +72,19 @@ def _parts(tid: int, table: Table) -> dict[str, str]:
         "tid": str(tid),
         "table": quote(table.name),
         "source": lookups.source(table),
-        "keys": _keys(len(table.key.columns)),
+        "keys": _keys(logged_columns(table)),
+        "null": lookups.is_null(table),
         "found": ", ".join(lookups.key_columns(table)),
         "new": ", ".join(lookups.key_columns(table, "NEW.")),
         "old": ", ".join(lookups.key_columns(table, "OLD.")),
-        "moved": lookups.moved(table),
+        "moved": _naming(lookups.moved(table), lookups.named_before_update(table)),
     }
+
+
+def _naming(condition: str, columns: tuple[Column, ...]) -> str:
+    """A condition that names these columns of NEW as well, and stays what it is."""
+    named = [f"NEW.{quote(c.name)} IS NEW.{quote(c.name)}" for c in columns]
+    return " AND ".join([f"({condition})", *named]) if named else condition
 
 
 def _lookups(parts: Mapping[str, str], conditions: tuple[str, ...]) -> str:

@@ -23,7 +23,7 @@ from cdc.sqlite.catalogue import OUR_TABLES, OURS, refuse_namesakes
 from cdc.sqlite.connection import translated
 from cdc.sqlite.own_tables import FORMAT, MARK, Continuing
 from cdc.sqlite.rows import fetch_values
-from cdc.sqlite.trigger_text import trigger_sql
+from cdc.sqlite.trigger_text import logged_columns, trigger_sql
 
 _CAPTURE_TRIGGER: Final = re.compile(r"_cdc_\d+_(?:bi|ai|bu|bd|mi|mu)")
 
@@ -285,7 +285,7 @@ def _carry_out(
 ) -> None:
     for name in plan.drop:
         connection.execute(f"DROP TRIGGER {quote(name)}")
-    _carry_out_tables(connection, plan, max((len(t.key.columns) for t in assigned.values()), default=1), continuing)
+    _carry_out_tables(connection, plan, max((logged_columns(t) for t in assigned.values()), default=1), continuing)
     for column in plan.columns:
         connection.execute(f"ALTER TABLE _cdc_changelog ADD COLUMN {column}")
     for tid, table in plan.ids.items():
@@ -372,7 +372,7 @@ def _missing_columns(connection: apsw.Connection, tables: Sequence[Table], missi
         return []
     rows = connection.execute("SELECT name FROM pragma_table_info('_cdc_changelog')")
     present = {str(row[0]) for row in rows}
-    width = max((len(t.key.columns) for t in tables), default=1)
+    width = max((logged_columns(t) for t in tables), default=1)
     return [f"k{place}" for place in range(1, width + 1) if f"k{place}" not in present]
 
 

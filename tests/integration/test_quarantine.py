@@ -94,9 +94,9 @@ async def test_rows_whose_legacy_key_is_null_are_held(tmp_path: Path, any_databa
     """SQLite lets a declared key of an ordinary table be NULL, several times even; a primary key of Postgres cannot."""
     async with replicated(tmp_path, any_database, "CREATE TABLE legacy(id TEXT PRIMARY KEY, v TEXT)") as pair:
         await pair.write("INSERT INTO legacy VALUES (NULL, 'a'), (NULL, 'b'), ('k', 'c')")
-        assert await pair.held() == {"legacy NULL": "value"}
+        assert await pair.held() == {"legacy NULL (rowid 1)": "value", "legacy NULL (rowid 2)": "value"}
         await pair.write("UPDATE legacy SET id = 'l' WHERE v = 'a'")
-        assert await pair.held() == {"legacy NULL": "value"}
+        assert await pair.held() == {"legacy NULL (rowid 2)": "value"}
         assert await pair.differences() == []
         await pair.write("DELETE FROM legacy WHERE id IS NULL")
         assert await pair.held() == {}

@@ -93,6 +93,8 @@ PORTABLE_KEYS: Final[tuple[tuple[tuple[str, ...], str, str], ...]] = (
     (("id INTEGER PRIMARY KEY {c}",), "", ""),
     (("id INTEGER PRIMARY KEY {c} AUTOINCREMENT",), "", ""),
     (("id TEXT NOT NULL PRIMARY KEY {c}",), "", ""),
+    (("id TEXT PRIMARY KEY {c}",), "", ""),
+    (("id TEXT", "id2 INTEGER"), "PRIMARY KEY(id, id2) {c}", ""),
     (("id INTEGER NOT NULL", "id2 TEXT NOT NULL"), "PRIMARY KEY(id, id2) {c}", ""),
     (("id REAL NOT NULL PRIMARY KEY {c}",), "", ""),
     (("id BLOB NOT NULL PRIMARY KEY {c}",), "", ""),

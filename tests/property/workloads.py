@@ -18,10 +18,12 @@ class Workload:
     statements: list[str]
 
 
-def make_workload(seed: int, statements: int, *, portable: bool = False) -> Workload:
+def make_workload(
+    seed: int, statements: int, *, portable: bool = False, schemas: type[SchemaMaker] = SchemaMaker
+) -> Workload:
     """The workload of that seed; a portable one keeps to schemas that Postgres can hold without ambiguity."""
     random = Random(f"{seed} {portable}")
-    maker = SchemaMaker(random, portable=portable)
+    maker = schemas(random, portable=portable)
     maker.make(random.randint(1, 3))
     writer = _Writer(random, maker)
     settings = [f"PRAGMA {name} = {random.choice(('ON', 'OFF'))}" for name in ("foreign_keys", "recursive_triggers")]

@@ -1,5 +1,6 @@
 """Which type holds a column, and what is said about values that do not fit."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -221,10 +222,13 @@ def test_nothing_is_said_where_everything_fits() -> None:
     assert not found(Column("c", "INTEGER", Affinity.INTEGER), ColumnProfile("c", integer=5, not_boolean=5, big=5))
 
 
-def test_null_keys_block_and_keys_that_may_be_null_are_noted() -> None:
+def test_null_keys_are_noted_and_block_where_no_rowid_tells_them_apart() -> None:
     source = table(Column("c", "TEXT", Affinity.TEXT), key=Key(KeyKind.COLUMNS, ("c",), nullable=True))
     mapped = map_table(source, config())
-    blocked = risks(source, mapped, TableProfile(2, (ColumnProfile("c", null=2),)))
+    held = risks(source, mapped, TableProfile(2, (ColumnProfile("c", null=2),)))
+    assert [(r.level, r.column, r.rows) for r in held] == [("note", "c", 2)]
+    assert 'key = "rowid"' in held[0].remedy
+    hidden = replace(source, rowid_alias=None)
+    blocked = risks(hidden, mapped, TableProfile(2, (ColumnProfile("c", null=2),)))
     assert [(r.level, r.column) for r in blocked] == [("blocks", "c")]
-    assert 'key = "rowid"' in blocked[0].remedy
     assert [r.level for r in risks(source, mapped, TableProfile(2, (ColumnProfile("c", text=2),)))] == ["note"]
