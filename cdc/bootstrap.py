@@ -33,7 +33,7 @@ from cdc.risks import kept_out
 from cdc.sqlite import changelog, triggers
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.catalogue import read_schema
-from cdc.sqlite.connection import no_tables, not_set_up, open_copy
+from cdc.sqlite.connection import no_tables, not_set_up, open_copy, read_transaction
 from cdc.sqlite.profile import profile
 from cdc.sqlite.snapshot import Snapshot, check, discard, latest, older_than_newest, rehearse, take
 
@@ -193,7 +193,7 @@ def usable_snapshot(config: Config) -> Snapshot | None:
         then = changelog.newest(copy) if captured else None
     finally:
         copy.close()
-    with sqlite.opened(config) as live:
+    with sqlite.opened(config) as live, read_transaction(live):
         capture = triggers.read_capture(live, read_schema(live, config).tables)
         same = capture and captured and capture.source_id == captured.source_id
         return found if same and then and changelog.position_at(live, then.seq) == then else None

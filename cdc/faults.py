@@ -1,11 +1,13 @@
 """Named points between the steps of the main path where a test ends or stops the process, inert outside tests.
 
 `CDC_CRASH_AT=name` kills the process with SIGKILL the first time the point is reached, `name:3` the third time.
-`CDC_STALL_AT=name` blocks there for ever, whoever comes by. A point costs one comparison when its variable is not set.
+`CDC_STALL_AT=name` blocks there for ever, whoever comes by. `CDC_FREEZE_AT=name` stops the whole process there by
+SIGSTOP, also at a crash point. A point costs one comparison when its variable is not set.
 """
 
 import os
 import signal
+import threading
 import time
 from typing import Final
 
@@ -52,6 +54,10 @@ STALL_POINTS: Final = (
     "sqlite.read",  # in the thread that reads SQLite: the event loop lives, and waits for it
     "snapshot.copy",  # in the thread that takes the snapshot, while `cdc up` makes the first copy
 )
+FREEZE_POINTS: Final = (
+    "read.before_end",  # of any transaction that reads SQLite
+    "changes.read",  # in the transaction that reads changes, while the daemon follows
+)
 
 
 class _Point:
@@ -70,12 +76,21 @@ class _Point:
 
 _crash = _Point("CDC_CRASH_AT")
 _stall = _Point("CDC_STALL_AT")
+_freeze = _Point("CDC_FREEZE_AT")
 
 
 def crash_point(name: str) -> None:
     """Die here, without clean-up, when this point was asked for; otherwise do nothing."""
     if _crash.is_reached(name):
         os.kill(os.getpid(), signal.SIGKILL)
+    freeze_point(name)
+
+
+def freeze_point(name: str) -> None:
+    """Stand still here, every thread, until somebody lets this process go on, when this point was asked for."""
+    if _freeze.is_reached(name):
+        # To this thread: one that another thread takes lets this one run on for a moment.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 def stall_point(name: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cdc import __version__
-from cdc.cli import phases, quarantine, run, safety, status
+from cdc.cli import first_process, phases, quarantine, run, safety, status
 from cdc.cli.audit import audit
 from cdc.cli.command import Group
 from cdc.cli.completion import completion
@@ -69,6 +69,7 @@ cli.add_under("At any time", audit, completion)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; nothing is raised."""
+    first_process.step_back()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with terminable():

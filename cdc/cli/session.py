@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -110,11 +110,12 @@ def terminable() -> Iterator[None]:
     if not _hears_signals():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _terminate)
+    before = [(number, signal.signal(number, act)) for number, act in _ACTS.items()]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, act in before:
+            signal.signal(number, act)
 
 
 def _hears_signals() -> bool:
@@ -123,3 +124,18 @@ def _hears_signals() -> bool:
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
     raise Terminated
+
+
+def _suspend(_number: int, _frame: FrameType | None) -> None:
+    """Stop as Ctrl-Z has it, but say first why it may end; nothing could be said then."""
+    click.echo(
+        "suspended: if it has the SQLite file locked now, it is killed within seconds, because the application could "
+        "not write; nothing is lost, give the command again",
+        err=True,
+    )
+    signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGTSTP)
+    signal.signal(signal.SIGTSTP, _suspend)
+
+
+_ACTS: Final = {signal.SIGTERM: _terminate, signal.SIGTSTP: _suspend}

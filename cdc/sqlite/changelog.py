@@ -17,12 +17,12 @@ from typing import Final, cast
 import apsw
 
 from cdc.errors import CaptureLost, SourceChanged
-from cdc.faults import crash_point
+from cdc.faults import crash_point, freeze_point
 from cdc.keys import encode_key
 from cdc.model import KeyKind, KeyValues, NullKey, Position, Round, Row, TableMap, TableRows
 from cdc.quoting import quote
 from cdc.sqlite import high_water, rows
-from cdc.sqlite.connection import read_transaction, translated
+from cdc.sqlite.connection import locking, read_transaction, translated, write_transaction
 from cdc.sqlite.dependents import Dependents
 from cdc.sqlite.functions import FAILURES, provide
 from cdc.sqlite.own_tables import has_state, is_marked
@@ -185,7 +185,7 @@ class Changelog:
         Below zero when the changelog is not the one that the position belongs to, which a read will find out, and when
         the schema changed: a new table, or one whose triggers are gone, leaves no entry that would tell of it.
         """
-        with translated("looking at the changelog"):
+        with translated("looking at the changelog"), locking(self._connection):
             try:
                 entry = self._connection.execute(_NEWEST).fetchone()
                 if self._connection.execute("PRAGMA schema_version").get != self._expected.schema_version:
@@ -293,6 +293,7 @@ class Changelog:
             tables, rescan = self._dependents.follow(connection, *self._read_tables(span, most_bytes))
             oldest = "SELECT at FROM _cdc_changelog WHERE seq > ? ORDER BY seq LIMIT 1"
             first = connection.execute(oldest, (after.seq,)).get
+            freeze_point("changes.read")
         return Round(
             position=upto,
             tables=tables,
@@ -459,11 +460,12 @@ def prune_steps(connection: apsw.Connection, below: int) -> Iterator[int]:
     """
     while True:
         with translated("pruning the changelog"):
-            oldest = connection.execute("SELECT min(seq) FROM _cdc_changelog").get
+            with locking(connection):
+                oldest = connection.execute("SELECT min(seq) FROM _cdc_changelog").get
             upto = min(below, (oldest or below) + PRUNE_STEP_ENTRIES)
             if oldest is None or oldest >= below:
                 return
-            with connection:
+            with write_transaction(connection):
                 connection.execute("DELETE FROM _cdc_changelog WHERE seq < ?", (upto,))
                 crash_point("prune.before_commit")
         crash_point("prune.after_commit")

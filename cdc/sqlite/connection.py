@@ -8,13 +8,15 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
 import apsw
 
 from cdc.errors import SourceBusy, SourceError, SourceFull, SourceUnavailable
+from cdc.faults import freeze_point
+from cdc.sqlite.deadline import SNAPSHOT_SECONDS, Deadline
 from cdc.sqlite.functions import add_helpers
 
 _HEADER: Final = b"SQLite format 3\0"
@@ -43,6 +45,20 @@ _UNAVAILABLE: Final = (
 )
 
 
+class LiveConnection(apsw.Connection):
+    """A connection to the application's file: whatever may lock it is done inside `locking` or a transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self.deadline = Deadline()
+        super().__init__(str(path.resolve()), flags=apsw.SQLITE_OPEN_READWRITE)
+
+    def close(self, force: bool = False) -> None:
+        """Close it; its last lock is taken here."""
+        with self.deadline:
+            super().close(force)
+        self.deadline.close()
+
+
 def open_source(path: Path, busy_timeout_seconds: float = 5.0) -> apsw.Connection:
     """A read-write connection to an existing database; closing it never checkpoints on the application's behalf.
 
@@ -52,12 +68,14 @@ def open_source(path: Path, busy_timeout_seconds: float = 5.0) -> apsw.Connectio
     require_file(path)
     refuse_network_filesystem(path)
     with translated(f"SQLite file {path}"):
-        connection = apsw.Connection(str(path.resolve()), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection = LiveConnection(path)
         try:
             connection.set_busy_handler(_Patience(busy_timeout_seconds))
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             add_helpers(connection)
             _require_writable_database(connection, path)
+            if journal_mode(connection) == "wal":
+                connection.deadline.reading_seconds = SNAPSHOT_SECONDS
         except BaseException:
             connection.close()
             raise
@@ -189,15 +207,43 @@ def interrupt_all() -> None:
             connection.interrupt()
 
 
+def locking(connection: apsw.Connection) -> AbstractContextManager[None]:
+    """What is read inside locks the application's file for no longer than this process can run; see `deadline`."""
+    return connection.deadline if isinstance(connection, LiveConnection) else nullcontext()
+
+
 @contextmanager
 def read_transaction(connection: apsw.Connection) -> Iterator[None]:
     """One snapshot from the first read inside until the block ends; it always ends, so it is never left open."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+    with locking(connection):
+        connection.execute("BEGIN")
+        try:
+            yield
+            freeze_point("read.before_end")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+@contextmanager
+def write_transaction(connection: apsw.Connection) -> Iterator[None]:
+    """All that is written inside or nothing, with the file locked for writing from the start.
+
+    Where the disk is full or fails, or memory runs out, SQLite has rolled back by itself before it says so: the error
+    that comes out of here is that one, never one of a second rollback.
+    """
+    with _locking_to_write(connection):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+def _locking_to_write(connection: apsw.Connection) -> AbstractContextManager[None]:
+    return connection.deadline.of_a_writer() if isinstance(connection, LiveConnection) else nullcontext()
 
 
 def not_set_up(path: Path) -> SourceError:
@@ -212,7 +258,8 @@ def library_version() -> str:
 
 def journal_mode(connection: apsw.Connection) -> str:
     """The journal mode of the file in lower case: `wal`, `delete`, `truncate`, `persist`, `memory` or `off`."""
-    return str(connection.pragma("journal_mode")).lower()
+    with locking(connection):
+        return str(connection.pragma("journal_mode")).lower()
 
 
 def refuse_network_filesystem(path: Path, mountinfo: str | None = None) -> None:
@@ -285,7 +332,8 @@ def _no_database(what: str) -> SourceUnavailable:
 
 
 def _require_writable_database(connection: apsw.Connection, path: Path) -> None:
-    connection.pragma("schema_version")
+    with locking(connection):
+        connection.pragma("schema_version")
     # Asked to write, SQLite quietly opens a file read-only when the permissions allow no more.
     if connection.readonly("main"):
         raise SourceUnavailable(

@@ -16,7 +16,7 @@ from typing import Final
 import apsw
 
 from cdc.errors import SnapshotError
-from cdc.sqlite.connection import journal_mode, open_source, read_transaction, translated
+from cdc.sqlite.connection import journal_mode, locking, open_source, read_transaction, translated
 from cdc.sqlite.manifest import flush
 
 _CHUNK_BYTES: Final = 4 * 1024 * 1024  # between two looks at the clock and two calls of `progress`
@@ -34,7 +34,7 @@ def _silent(_done: int, _total: int) -> None:
 
 def estimate_pause_seconds(source: Path) -> float:
     """How long a copy would hold up the application's commits: 0.0 in WAL mode, else from a sample of this disk."""
-    with closing(open_source(source)) as connection, translated(f"SQLite file {source}"):
+    with closing(open_source(source)) as connection, translated(f"SQLite file {source}"), locking(connection):
         return 0.0 if journal_mode(connection) == "wal" else _estimate(connection)
 
 
@@ -49,7 +49,8 @@ class OnlineCopy:
 
     def make(self) -> tuple[str, str]:
         """Copy consistently; returns the source's journal mode and the method used."""
-        with closing(open_source(self._source)) as connection, translated(f"snapshot of SQLite file {self._source}"):
+        what = f"snapshot of SQLite file {self._source}"
+        with closing(open_source(self._source)) as connection, translated(what), locking(connection):
             require_space(self._to.parent, _size(connection))
             mode = journal_mode(connection)
             method = self._copy(connection, mode)

@@ -30,7 +30,14 @@ from cdc.model import (
 from cdc.sqlite import changelog, own_tables, rows, traces, triggers
 from cdc.sqlite.catalogue import read_schema
 from cdc.sqlite.changelog import Budget, Changelog, FileIdentity
-from cdc.sqlite.connection import journal_mode, open_source, read_transaction, translated
+from cdc.sqlite.connection import (
+    journal_mode,
+    locking,
+    open_source,
+    read_transaction,
+    translated,
+    write_transaction,
+)
 from cdc.sqlite.dependents import Dependents
 from cdc.sqlite.own_tables import Continuing
 from cdc.sqlite.rows import Cursor
@@ -156,7 +163,7 @@ def _require_same(found: Signature, judged: Look | None) -> None:
 
 def log_again(config: Config, keys: Mapping[str, Sequence[KeyValues]]) -> int:
     """Enter keys into the changelog as if their rows had changed, which is always harmless; returns how many."""
-    with opened(config) as connection, translated("logging keys again"), connection:
+    with opened(config) as connection, translated("logging keys again"), write_transaction(connection):
         capture = triggers.read_capture(connection, read_schema(connection, config).tables)
         logged = 0
         for name, wanted in keys.items():
@@ -314,7 +321,8 @@ class Source:
             # Before opening: a file moved into place in between then shows as another file, never goes unnoticed.
             identity = FileIdentity.of(self.path)
             connection = open_source(self.path, self._config.source.busy_timeout_seconds)
-            connection.pragma("cache_size", -_CACHE_KIB)
+            with locking(connection):
+                connection.pragma("cache_size", -_CACHE_KIB)
             known = self._known.signature
             self._open = connection, Changelog(connection, self.path, identity, self._capture, self._maps, known)
         return self._open[1]

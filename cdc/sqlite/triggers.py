@@ -20,7 +20,7 @@ from cdc.model import Table
 from cdc.quoting import quote
 from cdc.sqlite import own_tables
 from cdc.sqlite.catalogue import OUR_TABLES, OURS, refuse_namesakes
-from cdc.sqlite.connection import translated
+from cdc.sqlite.connection import locking, translated, write_transaction
 from cdc.sqlite.own_tables import FORMAT, MARK, Continuing
 from cdc.sqlite.rows import fetch_values
 from cdc.sqlite.trigger_text import logged_columns, trigger_sql
@@ -94,11 +94,12 @@ def install(connection: apsw.Connection, tables: Sequence[Table]) -> Installed:
     Afterwards every later change of their rows leaves its key in the changelog. Raises `SourceBusy` when the
     application holds the file for too long, `SourceError` when a table cannot be captured; then nothing was changed.
     """
-    if is_whole(connection, tables):
-        return Installed(require_capture(connection, tables), ())
-    with installing(connection):
-        changed = make_whole(connection, tables)
-    return Installed(require_capture(connection, tables), changed)
+    with locking(connection):
+        if is_whole(connection, tables):
+            return Installed(require_capture(connection, tables), ())
+        with installing(connection):
+            changed = make_whole(connection, tables)
+        return Installed(require_capture(connection, tables), changed)
 
 
 def is_whole(connection: apsw.Connection, tables: Sequence[Table]) -> bool:
@@ -186,7 +187,7 @@ def signature(connection: apsw.Connection) -> Signature:
 
 def remove(connection: apsw.Connection) -> bool:
     """Takes everything of ours out of the file in one transaction; False when nothing was there."""
-    with translated("removing change capture"):
+    with translated("removing change capture"), locking(connection):
         refuse_namesakes(connection)
         if not _ours(connection):
             return False
@@ -202,7 +203,7 @@ def release(connection: apsw.Connection) -> int:
 
     What is written from then on is not captured; whoever looks next finds that, and has every table compared.
     """
-    with translated("taking the triggers out"):
+    with translated("taking the triggers out"), locking(connection):
         refuse_namesakes(connection)
         ours = [name for kind, name in _ours(connection) if kind == "TRIGGER"]
         if ours:
@@ -244,16 +245,11 @@ SELECT (SELECT schema_version FROM pragma_schema_version), CAST(group_concat(ent
 
 @contextmanager
 def _write_transaction(connection: apsw.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with write_transaction(connection):
         # Triggers deleted through writable_schema leave schema_version as it was, so SQLite would go on with a
         # remembered schema that the file no longer has, and crash on making the same trigger again.
         connection.execute("PRAGMA writable_schema = RESET")
         yield
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
 
 
 def _plan(connection: apsw.Connection, tables: Sequence[Table]) -> tuple[dict[int, Table], _Plan]:

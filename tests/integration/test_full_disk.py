@@ -5,10 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import apsw
+import pytest
 from harness import DEADLINE_SECONDS
 from sites import ROOT, Site
 
-from cdc.errors import ExitCode
+from cdc.config import load_config
+from cdc.errors import ExitCode, SourceFull
+from cdc.sqlite import source as sqlite
 
 # A file system of its own for what follows, which an ordinary user may have as well.
 ON_A_SMALL_DISK = (
@@ -31,7 +35,7 @@ def wait(what):
         time.sleep(0.02)
 
 application = sqlite3.connect("small/app.db", isolation_level=None)
-application.execute("PRAGMA journal_mode = wal")
+application.execute("PRAGMA journal_mode = " + sys.argv[2])
 application.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v)")
 subprocess.run(cdc("-q", "up", "--until-idle"), check=True)
 with open("daemon.log", "wb") as log:
@@ -59,7 +63,10 @@ sys.exit(subprocess.run(cdc("-q", "verify")).returncode)
 """
 
 
-def test_on_a_full_disk_the_daemon_goes_on_and_prunes_when_there_is_room(site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_on_a_full_disk_the_daemon_goes_on_and_prunes_when_there_is_room(
+    site: Site, tmp_path: Path, journal: str
+) -> None:
     (site.folder / "small").mkdir()
     site.configure(
         '[source]\npath = "small/app.db"',
@@ -68,7 +75,7 @@ def test_on_a_full_disk_the_daemon_goes_on_and_prunes_when_there_is_room(site: S
     story = tmp_path / "story.py"
     story.write_text(STORY)
     done = subprocess.run(
-        [*ON_A_SMALL_DISK, sys.executable, str(story), str(DEADLINE_SECONDS)],
+        [*ON_A_SMALL_DISK, sys.executable, str(story), str(DEADLINE_SECONDS), journal],
         capture_output=True,
         text=True,
         cwd=site.folder,
@@ -77,3 +84,24 @@ def test_on_a_full_disk_the_daemon_goes_on_and_prunes_when_there_is_room(site: S
         check=False,
     )
     assert done.returncode == ExitCode.OK, done.stderr
+
+
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_keys_that_find_no_room_are_told_as_that_and_can_be_logged_later(site: Site, journal: str) -> None:
+    site.sql(f"PRAGMA journal_mode = {journal}")
+    site.capture()
+    config = load_config(site.config_file)
+    keys = {"t": [(n,) for n in range(5_000)]}
+
+    def fill(connection: apsw.Connection) -> None:
+        connection.pragma("cache_size", 5)  # so that pages are written before the end
+        connection.pragma("max_page_count", 1)  # it is as large as it may be
+
+    apsw.connection_hooks.append(fill)
+    try:
+        with pytest.raises(SourceFull, match="no room left"):
+            sqlite.log_again(config, keys)
+    finally:
+        apsw.connection_hooks.remove(fill)
+    assert sqlite.look(config).newest == sqlite.install(config).newest
+    assert sqlite.log_again(config, keys) == 5_000
