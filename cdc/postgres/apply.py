@@ -18,12 +18,13 @@ from cdc.errors import TargetError
 from cdc.faults import crash_point
 from cdc.model import AppliedBatch, Rejection, Round, TableMap, TargetTable
 from cdc.postgres.audit import FREE, Begun, Part, Tally, store_position
-from cdc.postgres.batch import REFUSED, Batch
+from cdc.postgres.batch import Batch
 from cdc.postgres.codecs import use_exact_codecs
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.families import Families
 from cdc.postgres.merge import TURNS, AppliedTable
 from cdc.postgres.quarantine import Quarantine
+from cdc.postgres.refusals import REFUSED
 from cdc.postgres.stages import Stages
 from cdc.postgres.statements import load
 
