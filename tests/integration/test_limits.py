@@ -1,5 +1,6 @@
 """What Postgres has no room for: the row is held with its reason, and everything else goes on."""
 
+import json
 import random
 from pathlib import Path
 
@@ -148,6 +149,9 @@ async def test_an_index_gives_way_before_a_row(tmp_path: Path, any_database: str
     assert await value(any_database, "SELECT length(body) FROM page") == 3_500
     made = await fetch(any_database, "SELECT indexname FROM pg_indexes WHERE tablename = 'page' ORDER BY 1")
     assert [row[0] for row in made] == ["by_short", "page_pkey"]
+    told = [json.loads(line) for line in (config.state.dir / "audit.jsonl").read_text().splitlines()]
+    left_out = [one["details"]["index"] for one in told if one["action"] == "leave out index"]
+    assert left_out == ["by_body"]
     app.close()
 
 
