@@ -29,6 +29,7 @@ from cdc.postgres.stages import Stages
 from cdc.postgres.statements import load
 
 DIRECT_ROWS: Final = 500  # beyond this, staging costs less than arrays
+MOST_ARGUMENTS: Final = 32_767  # of one statement; the driver takes no more, and a column needs one
 
 
 class Applier:
@@ -68,7 +69,7 @@ class Applier:
         ):
             return None
         work = self._direct_work(changes)
-        if work is None:
+        if work is None or FREE + sum(step.arguments for step in work) > MOST_ARGUMENTS:
             return None
         try:
             with translated("applying changes"):
@@ -170,6 +171,11 @@ class _Direct:
         if self.rows:
             columns = [list(column) for column in zip(*self.rows, strict=True)]
             yield Part(self.table.upsert_arrays(first), columns)
+
+    @property
+    def arguments(self) -> int:
+        """How many parameters the statements have at most."""
+        return len(self.table.key) + len(self.table.columns)
 
     @property
     def tally(self) -> Tally:
