@@ -38,7 +38,7 @@ async def give_way(
     names = [name for name in await _to_blame(conn, target, columns, rows, places) if await _drop(conn, target, name)]
     for name in names:
         why = "it has no room for a row"
-        logger.bind(table=target.name, index=name, reason=why).warning("an index gave way to a row")
+        logger.bind(object=name, reason=why).warning("an index gave way to a row")
         told = entry("leave out index", "done", {"table": target.name, "index": name, "why": why})
         await audit.append(conn, source_id, [told])
     return names
