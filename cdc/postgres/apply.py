@@ -18,16 +18,18 @@ from cdc.errors import TargetError
 from cdc.faults import crash_point
 from cdc.model import AppliedBatch, Rejection, Round, TableMap, TargetTable
 from cdc.postgres.audit import FREE, Begun, Part, Tally, store_position
-from cdc.postgres.batch import REFUSED, Batch
+from cdc.postgres.batch import Batch
 from cdc.postgres.codecs import use_exact_codecs
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.families import Families
 from cdc.postgres.merge import TURNS, AppliedTable
 from cdc.postgres.quarantine import Quarantine
+from cdc.postgres.refusals import REFUSED
 from cdc.postgres.stages import Stages
 from cdc.postgres.statements import load
 
 DIRECT_ROWS: Final = 500  # beyond this, staging costs less than arrays
+MOST_ARGUMENTS: Final = 32_767  # of one statement; the driver takes no more, and a column needs one
 
 
 class Applier:
@@ -67,7 +69,7 @@ class Applier:
         ):
             return None
         work = self._direct_work(changes)
-        if work is None:
+        if work is None or FREE + sum(step.arguments for step in work) > MOST_ARGUMENTS:
             return None
         try:
             with translated("applying changes"):
@@ -169,6 +171,11 @@ class _Direct:
         if self.rows:
             columns = [list(column) for column in zip(*self.rows, strict=True)]
             yield Part(self.table.upsert_arrays(first), columns)
+
+    @property
+    def arguments(self) -> int:
+        """How many parameters the statements have at most."""
+        return len(self.table.key) + len(self.table.columns)
 
     @property
     def tally(self) -> Tally:

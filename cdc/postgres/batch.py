@@ -21,14 +21,15 @@ from cdc.postgres.audit import Begun, Tally, store_position
 from cdc.postgres.connection import Connection, translated
 from cdc.postgres.crosswalk import SOURCE_KEY, Crosswalk
 from cdc.postgres.families import Families
-from cdc.postgres.merge import AppliedTable, at_once
+from cdc.postgres.giving_way import give_way
+from cdc.postgres.merge import AppliedTable, at_once, listed
 from cdc.postgres.position import clear_resync
 from cdc.postgres.quarantine import Held, Quarantine, orphans
 from cdc.postgres.references import Reference
+from cdc.postgres.refusals import REFUSED, send_accepted, why_refused
 from cdc.postgres.source_keys import read_key
 from cdc.postgres.stages import Stages
 
-REFUSED: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 _IN_THE_WAY: Final = (
     asyncpg.UniqueViolationError,
     asyncpg.ExclusionViolationError,
@@ -180,32 +181,22 @@ class Batch:
         self._touched.add(read.table)
 
     async def _stage_rows(self, table: AppliedTable, converted: Converted) -> list[tuple[KeyValues, Rejection]]:
-        """Stage rows; returns the source keys of those that Postgres refuses, with its words."""
+        """Stage rows; returns the source keys of those that Postgres refuses, with the reason."""
         rows, columns = converted.rows, table.columns
         if table.crosswalk is not None:
             pairs = zip(rows, converted.keys, strict=True)
             rows, columns = [(*row, encode_key(key)) for row, key in pairs], (*columns, SOURCE_KEY)
+
+        async def copy(some: Sequence[tuple[object, ...]]) -> None:
+            await self._copy(table, some, columns)
+
         if self.careful:
-            return await self._copy_carefully(table, rows, columns, converted.keys)
+            refused = await send_accepted(self._connection, rows, copy)
+            return [(converted.keys[place], why) for place, why in refused.items()]
         try:
-            await self._copy(table, rows, columns)
+            await copy(rows)
         except REFUSED as error:
             raise StageRefused(f"staging changes: Postgres refuses: {error.args[0]}") from error
-        return []
-
-    async def _copy_carefully(
-        self, table: AppliedTable, rows: Sequence[tuple[object, ...]], columns: Sequence[str], keys: Sequence[KeyValues]
-    ) -> list[tuple[KeyValues, Rejection]]:
-        """Copy rows into the stage in halves, until each one that is refused stands alone."""
-        try:
-            async with self._connection.transaction():
-                await self._copy(table, rows, columns)
-        except REFUSED as error:
-            if len(rows) == 1:
-                return [(keys[0], Rejection("", Reason.CONSTRAINT, str(error.args[0]), _CONSTRAINT_REMEDY))]
-            middle = len(rows) // 2
-            first = await self._copy_carefully(table, rows[:middle], columns, keys[:middle])
-            return first + await self._copy_carefully(table, rows[middle:], columns, keys[middle:])
         return []
 
     async def _stage_gone(self, table: AppliedTable, keys: Sequence[KeyValues]) -> bool:
@@ -366,16 +357,25 @@ class Batch:
         if not refused:
             raise error
         for table, places in refused.items():
-            for place, words in places.items():
+            if await self._give_way(table, places):
+                continue
+            for place, why in places.items():
                 marked = await self._connection.fetchval(table.reject_subset(), [place])
-                why = Rejection("", Reason.CONSTRAINT, words, _CONSTRAINT_REMEDY)
                 await self._quarantine.put(table.source_name, [Held(read_key(marked), why)])
             self._leaving.add(table.source_name)
             self.refused.add(table.source_name)
 
-    async def _find_refused(self) -> dict[AppliedTable, dict[Place, str]]:
+    async def _give_way(self, table: AppliedTable, refused: dict[Place, Rejection]) -> bool:
+        """Whether indexes were dropped that had no room for some of the refused rows."""
+        places = [place for place, why in refused.items() if why.reason is Reason.LIMIT]
+        if not places or table.mapped.adopted:
+            return False
+        rows = f"SELECT {listed(table.columns)} FROM {table.stage} WHERE ctid = ANY($1::tid[])"
+        return bool(await give_way(self._connection, self._source_id, table.target, table.columns, rows, places))
+
+    async def _find_refused(self) -> dict[AppliedTable, dict[Place, Rejection]]:
         """Which staged rows Postgres refuses, with its words; tried for real, parents first, and undone."""
-        refused: dict[AppliedTable, dict[Place, str]] = {}
+        refused: dict[AppliedTable, dict[Place, Rejection]] = {}
         trial = self._connection.transaction()
         await trial.start()
         # Rows go in one by one here, so a value may be wanted before its owner gave it up.
@@ -385,14 +385,14 @@ class Batch:
             if table.source_name not in self._families.referenced:
                 await self._connection.execute(table.delete_from_stage)
             places = await self._connection.fetch(f"SELECT ctid FROM {table.stage} WHERE NOT _cdc_gone")
-            found: dict[Place, str] = {}
+            found: dict[Place, Rejection] = {}
             await self._try_rows(table, [record["ctid"] for record in places], found)
             if found:
                 refused[table] = found
         await trial.rollback()
         return refused
 
-    async def _try_rows(self, table: AppliedTable, places: list[Place], refused: dict[Place, str]) -> None:
+    async def _try_rows(self, table: AppliedTable, places: list[Place], refused: dict[Place, Rejection]) -> None:
         """Upsert rows in halves, keeping what Postgres takes, until each refused row stands alone."""
         if not places:
             return
@@ -403,7 +403,7 @@ class Batch:
                     await self._connection.execute(table.check_uniques)
         except REFUSED as error:
             if len(places) == 1:
-                refused[places[0]] = str(error.args[0])
+                refused[places[0]] = why_refused(error)
                 return
             middle = len(places) // 2
             await self._try_rows(table, places[:middle], refused)

@@ -14,6 +14,7 @@ from cdc.chain import entry
 from cdc.model import TargetTable
 from cdc.postgres import audit
 from cdc.postgres.connection import Connection
+from cdc.postgres.refusals import send_accepted
 from cdc.postgres.statements import load
 from cdc.quoting import qualified, quote
 
@@ -22,45 +23,62 @@ LOCK_WAIT_MILLISECONDS: Final = 2_000  # readers behind a lock that is waited fo
 
 _PROBE: Final = "cdc_probe"
 
+Place = tuple[int, int]  # a ctid
+
 
 async def give_way(
-    conn: Connection, source_id: str, target: TargetTable, columns: Sequence[str], rows: str, *arguments: object
+    conn: Connection, source_id: str, target: TargetTable, columns: Sequence[str], rows: str, places: Sequence[Place]
 ) -> list[str]:
-    """Drop the indexes that have no room for the rows of a query over `columns`; returns their names.
+    """Drop the indexes that alone have no room for rows; returns their names.
 
-    Part of the caller's transaction, and told in the audit trail with it. Empty when no index that may go is to blame,
-    or when it is in use for longer than is waited for. Not for tables that others made.
+    `rows` is a query over `columns` for the rows at the places in $1. Part of the caller's transaction, and told in the
+    audit trail with it. Empty when no index that may go is to blame, or when it is in use for longer than is waited
+    for. Not for tables that others made.
     """
-    names = [
-        name for name in await _to_blame(conn, target, columns, rows, arguments) if await _drop(conn, target, name)
-    ]
+    names = [name for name in await _to_blame(conn, target, columns, rows, places) if await _drop(conn, target, name)]
     for name in names:
         why = "it has no room for a row"
-        logger.bind(table=target.name, index=name, reason=why).warning("an index gave way to a row")
+        logger.bind(object=name, reason=why).warning("an index gave way to a row")
         told = entry("leave out index", "done", {"table": target.name, "index": name, "why": why})
         await audit.append(conn, source_id, [told])
     return names
 
 
 async def _to_blame(
-    conn: Connection, target: TargetTable, columns: Sequence[str], rows: str, arguments: Sequence[object]
+    conn: Connection, target: TargetTable, columns: Sequence[str], rows: str, places: Sequence[Place]
 ) -> list[str]:
-    found: list[str] = []
+    indexes = await conn.fetch(SQL["of_table"], target.schema, target.name)
     trial = conn.transaction()
     await trial.start()
-    table, names = qualified(target.schema, target.name), ", ".join(map(quote, columns))
-    await conn.execute(f"CREATE TEMP TABLE {_PROBE} (LIKE {table}) ON COMMIT DROP")
-    for index in await conn.fetch(SQL["optional"], target.schema, target.name):
-        alone = conn.transaction()
-        await alone.start()
-        try:
+    names = ", ".join(map(quote, columns))
+    insert = f"INSERT INTO {_PROBE} ({names}) OVERRIDING SYSTEM VALUE {rows}"
+    await conn.execute(f"CREATE TEMP TABLE {_PROBE} (LIKE {qualified(target.schema, target.name)}) ON COMMIT DROP")
+    for index in indexes:
+        if not index["optional"]:
             await conn.execute(f"CREATE INDEX ON {_PROBE}{index['body']}")
-            await conn.execute(f"INSERT INTO {_PROBE} ({names}) OVERRIDING SYSTEM VALUE {rows}", *arguments)
-        except asyncpg.ProgramLimitExceededError:
-            found.append(index["name"])
-        await alone.rollback()
+
+    async def put(some: Sequence[tuple[object, ...]]) -> None:
+        await conn.execute(insert, [place for (place,) in some])
+
+    # A row that a key has no room for either would not come in, whichever index gave way.
+    refused = await send_accepted(conn, [(place,) for place in places], put)
+    fit = [place for n, place in enumerate(places) if n not in refused]
+    found = [i["name"] for i in indexes if fit and i["optional"] and await _refuses(conn, i["body"], insert, fit)]
     await trial.rollback()
     return found
+
+
+async def _refuses(conn: Connection, body: str, insert: str, places: Sequence[Place]) -> bool:
+    alone = conn.transaction()
+    await alone.start()
+    try:
+        await conn.execute(f"TRUNCATE {_PROBE}; CREATE INDEX ON {_PROBE}{body}")
+        await conn.execute(insert, places)
+    except asyncpg.ProgramLimitExceededError:
+        return True
+    finally:
+        await alone.rollback()
+    return False
 
 
 async def _drop(conn: Connection, target: TargetTable, name: str) -> bool:
