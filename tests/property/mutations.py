@@ -26,10 +26,10 @@ from cdc.model import Position, Round  # noqa: E402
 from cdc.postgres import apply, batch, embedded  # noqa: E402
 from cdc.postgres.merge import AppliedTable  # noqa: E402
 from cdc.quoting import quote  # noqa: E402
-from cdc.sqlite import changelog, triggers  # noqa: E402
+from cdc.sqlite import triggers  # noqa: E402
 from cdc.sqlite.source import Source  # noqa: E402
 
-Patch = Callable[[pytest.MonkeyPatch], None]
+Patch = Callable[[pytest.MonkeyPatch, str], None]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Mutation:
     """A fault: what it breaks in the program or in the file, and how many workloads may pass before one finds it."""
 
     promise: str
-    patch: Patch = lambda _patched: None
+    patch: Patch = lambda _patched, _dsn: None
     weaken: Weaken | None = None
     portable: bool = True
     most: int = 300
@@ -46,7 +46,7 @@ class Mutation:
 # --- Postgres ---------------------------------------------------------------------------------------------------------
 
 
-def _newest_by_place(patched: pytest.MonkeyPatch) -> None:
+def _newest_by_place(patched: pytest.MonkeyPatch, _dsn: str) -> None:
     """Take the staged row that stands last in the heap for the newest one."""
 
     def keep_latest(table: AppliedTable) -> str:
@@ -57,7 +57,7 @@ def _newest_by_place(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(AppliedTable, "keep_latest", keep_latest)
 
 
-def _oldest_wins(patched: pytest.MonkeyPatch) -> None:
+def _oldest_wins(patched: pytest.MonkeyPatch, _dsn: str) -> None:
     """Keep what was staged first of each key."""
     newest = AppliedTable.keep_latest
 
@@ -67,7 +67,7 @@ def _oldest_wins(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(AppliedTable, "keep_latest", keep_latest)
 
 
-def _deletes_forgotten(patched: pytest.MonkeyPatch) -> None:
+def _deletes_forgotten(patched: pytest.MonkeyPatch, _dsn: str) -> None:
     """Apply what is there and forget what is gone, in batches of several rounds."""
 
     async def nothing(*_: Any) -> bool:
@@ -76,22 +76,21 @@ def _deletes_forgotten(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(batch.Batch, "_stage_gone", nothing)
 
 
-def _position_before(patched: pytest.MonkeyPatch) -> None:
-    """Store the position in a transaction of its own, before what it stands for."""
+def _position_before(patched: pytest.MonkeyPatch, dsn: str) -> None:
+    """Store the position in a transaction of its own, before what it stands for is committed."""
     for module in (batch, apply):
-        patched.setattr(module, "store_position", _stored_at_once(module.store_position))
+        patched.setattr(module, "store_position", _stored_at_once(module.store_position, dsn))
 
 
-def _stored_at_once(store: Callable[..., Any]) -> Callable[..., Any]:
-    async def stored(connection: Any, *arguments: Any) -> Any:
-        other = await asyncpg.connect(
-            host=connection._addr, database=connection._params.database, user=connection._params.user
-        )
+def _stored_at_once(store: Callable[..., Any], dsn: str) -> Callable[..., Any]:
+    async def stored(connection: Any, source_id: str, begun: Any, position: Position, *rest: Any) -> Any:
+        moved = "UPDATE cdc.stream SET seq = $2, entry = $3 WHERE source_id = $1"
+        other = await asyncpg.connect(dsn)
         try:
-            await store(other, *arguments)
+            await other.execute(moved, source_id, position.seq, position.entry)
         finally:
             await other.close()
-        return await store(connection, *arguments)
+        return await store(connection, source_id, begun, position, *rest)
 
     return stored
 
@@ -99,7 +98,7 @@ def _stored_at_once(store: Callable[..., Any]) -> Callable[..., Any]:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _one_marker(patched: pytest.MonkeyPatch) -> None:
+def _one_marker(patched: pytest.MonkeyPatch, _dsn: str) -> None:
     """Read a table as a whole once in a batch, whatever asks for it afterwards."""
     told: set[str] = set()
     read, opened = Source.read, apply.Applier.batch
@@ -120,14 +119,9 @@ def _one_marker(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(apply.Applier, "batch", begun)
 
 
-def _markers_unseen(patched: pytest.MonkeyPatch) -> None:
+def _markers_unseen(patched: pytest.MonkeyPatch, _dsn: str) -> None:
     """Never read a table as a whole because an entry asks for it."""
     _rounds(patched, lambda found: replace(found, rescan=()))
-
-
-def _half_a_backlog(patched: pytest.MonkeyPatch) -> None:
-    """Commit after the first round, though it ends in the middle of what the application did."""
-    _rounds(patched, lambda found: replace(found, complete=True))
 
 
 def _rounds(patched: pytest.MonkeyPatch, bend: Callable[[Round], Round]) -> None:
@@ -139,23 +133,10 @@ def _rounds(patched: pytest.MonkeyPatch, bend: Callable[[Round], Round]) -> None
     patched.setattr(Source, "read", bent)
 
 
-def _loose_keys(patched: pytest.MonkeyPatch) -> None:
-    """Take keys for the same that SQLite calls equal: 1 and 1.0, 'a' and 'A'."""
-    exact = changelog._read_query  # noqa: SLF001 (what is broken on purpose is inside)
-
-    def loose(*arguments: Any) -> Any:
-        query = exact(*arguments)
-        head, grouped, rest = query.sql.partition("GROUP BY ")
-        terms, close, tail = rest.partition(") AS ")
-        return replace(query, sql=head + grouped + (terms.replace(" COLLATE BINARY", "") or "k1") + close + tail)
-
-    patched.setattr(changelog, "_read_query", loose)
-
-
 # --- capture ----------------------------------------------------------------------------------------------------------
 
 
-def _unwatched(patched: pytest.MonkeyPatch) -> None:
+def _unwatched(patched: pytest.MonkeyPatch, _dsn: str) -> None:
     """Let the daemon not see that triggers are gone."""
     patched.setattr(triggers, "damaged", lambda _connection, _capture: ())
 
@@ -184,17 +165,17 @@ QUICK: Final = ("newest by place in the heap", "second whole read ignored", "pos
 
 
 @contextmanager
-def put_back(name: str) -> Iterator[Mutation]:
+def put_back(name: str, dsn: str) -> Iterator[Mutation]:
     """The program with one fault, for the time of a block."""
     mutation = MUTATIONS[name]
     with pytest.MonkeyPatch.context() as patched:
-        mutation.patch(patched)
+        mutation.patch(patched, dsn)
         yield mutation
 
 
 async def first_found(place: Place, name: str, seeds: Iterator[int]) -> tuple[int, Found | Exception] | None:
     """The first seed that finds a fault, with what it found; None when the seeds end before."""
-    with put_back(name) as mutation:
+    with put_back(name, place.dsn) as mutation:
         for seed in seeds:
             try:
                 found = await run_workload(place, seed, portable=mutation.portable, weaken=mutation.weaken)
