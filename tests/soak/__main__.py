@@ -6,6 +6,7 @@ that can be. Only this machine is talked to.
 
 import argparse
 import asyncio
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,11 +26,11 @@ from sources import Kind  # noqa: E402
 from strikes import STRIKES  # noqa: E402
 
 TELL_SECONDS: Final = 60.0
-STEADY: Final = (0.005, 0.02, 0.1)
+STEADY: Final = (0.01, 0.05, 0.2)
 # One in WAL; one in rollback-journal mode and one with two writers, which share a schema and keep to their own tables.
 KINDS: Final = (
     Kind("alone", "alone", wal=True, writers=1, pauses=STEADY),
-    Kind("journal", "shared", wal=False, writers=1, pauses=(0.02, 0.1)),
+    Kind("journal", "shared", wal=False, writers=1, pauses=(0.05, 0.2)),
     Kind("pair", "shared", wal=True, writers=2, pauses=STEADY),
 )
 
@@ -37,6 +38,7 @@ KINDS: Final = (
 def main() -> int:
     wanted = parse()
     logger.disable("cdc")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started must be stopped then, too
     began = time.monotonic()
     libraries = wanted.sqlite or [""]
     kinds = [

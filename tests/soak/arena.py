@@ -58,11 +58,9 @@ class Arena:
 
     def _begin(self, source: Source) -> None:
         source.found()
-        source.start()
-        source.stop()  # for its configuration alone
-        up = source.command("--quiet", "up", "--until-idle")
-        if up.returncode:
-            raise RuntimeError(f"the first copy of {source.kind.name} failed: {up.stdout}{up.stderr}")
+        source.configure()
+        if source.command("--quiet", "up", "--until-idle"):
+            raise RuntimeError(f"the first copy failed: {self.counts.differences[-1]}")
         source.start()
         source.start_writers()
 
@@ -104,7 +102,7 @@ class Arena:
     async def _tell(self, source: Source, found: Sequence[str]) -> None:
         """Keep a difference, and whether our own comparison sees it; then heal it, so that the next one is another."""
         verified = await asyncio.to_thread(source.command, "verify")
-        blind = " (`cdc verify` saw nothing)" if verified.returncode == 0 else ""
+        blind = " (`cdc verify` saw nothing)" if verified == 0 else ""
         struck = ", ".join(f"{count} {name}" for name, count in self.counts.strikes.items())
         self._keep(f"{source.kind.name}{blind} after {struck}: {'; '.join(words[:300] for words in found[:3])}")
         source.stop()
@@ -114,6 +112,8 @@ class Arena:
             await source.caught_up()
 
     def _keep(self, difference: str) -> None:
+        if difference in self.counts.differences:
+            return  # a state that lasts is seen by every look
         self.counts.differences.append(difference)
         print(f"DIFFERENCE {difference}", flush=True)
 

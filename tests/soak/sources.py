@@ -17,7 +17,7 @@ import apsw
 import asyncpg
 from comparison import Comparison
 from counts import Counts
-from harness import Daemon, make_config, newest_entry, value, wait_for
+from harness import Daemon, make_config, newest_entry, value, wait_for, write_config
 
 from cdc.config import Config
 
@@ -148,10 +148,13 @@ class Source:
             heartbeat_seconds=self.random.choice((0.05, 1.0)),
         )
 
-    def start(self) -> Daemon:
+    def configure(self) -> None:
+        """Write a configuration for commands."""
+        write_config(self.folder / "cdc.toml", self.config())
+
+    def start(self) -> None:
         """Start the daemon that the source has not."""
         self.daemon = Daemon(self.config(), ("--quiet", "run"))
-        return self.daemon
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End the daemon, frozen or not, and wait for its end."""
@@ -178,9 +181,7 @@ class Source:
 
     def resync(self) -> None:
         """Have every row compared, by the command that messages name."""
-        done = self.command("load", "--resync")
-        if done.returncode:
-            self.counts.differences.append(f"{self.kind.name}: load --resync ended with {done.returncode}: {done.stderr}")
+        self.command("load", "--resync")
 
     async def caught_up(self) -> None:
         """Wait until everything that is committed when this is called was applied."""
@@ -196,16 +197,19 @@ class Source:
 
         await wait_for(applied, f"everything of {self.kind.name} to be applied", seconds=ANSWER_SECONDS)
 
-    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command of ours with the configuration of this source."""
+    def command(self, *arguments: str) -> int:
+        """Run a command of ours with the configuration of this source; only a comparison may find something."""
         program = str(Path(sys.executable).with_name("cdc"))
-        return subprocess.run(
-            [program, "-c", str(self.folder / "cdc.toml"), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=ANSWER_SECONDS,
-        )
+        command = [program, "-c", str(self.folder / "cdc.toml"), *arguments]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.counts.differences.append(f"{self.kind.name}: {' '.join(arguments)} did not end")
+            return -1
+        if done.returncode and arguments != ("verify",):
+            words = f"{done.stdout}{done.stderr}".strip()
+            self.counts.differences.append(f"{self.kind.name}: {' '.join(arguments)}: {done.returncode}: {words}")
+        return done.returncode
 
     async def look(self, connection: Any) -> list[str]:
         """One snapshot of Postgres: whether each table holds what the ledger beside it says, and is not older."""
