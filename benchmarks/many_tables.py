@@ -4,30 +4,22 @@ A batch should cost what its changes cost, however many tables there are that it
 file of one table.
 """
 
-import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-import apsw
 import uvloop
 
 from benchmarks import application, report
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, compared_times
 from benchmarks.report import Sizes, tell
 from benchmarks.rig import Rig, rig
 from benchmarks.verify import compare
+from cdc.session import Session
 
 ROWS = 10  # of each table
 LEAST_RATIO = 0.8
-UNITS = {"load": "ms a table", "open": "ms", "direct": "ms", "staged": "ms", "verify": "ms a table"}
-WORDS = {
-    "load": "snapshot, schema and first copy",
-    "open": "a daemon begins",
-    "direct": "a batch of one change",
-    "staged": "a batch of {changes:,} changes of one table",
-    "verify": "comparison",
-}
+BATCHES = {"direct": "one change", "staged": "{changes:,} changes of one table"}
 
 
 @dataclass(frozen=True)
@@ -35,77 +27,101 @@ class Size:
     """How much is measured."""
 
     tables: int = 500
-    batches: int = 100
-    changes: int = 2_000
+    direct: int = 100
     staged: int = 20
+    changes: int = 2_000
 
 
-async def measure(here: Rig, source: apsw.Connection, tables: int, size: Size) -> dict[str, float]:
-    """What each thing costs with so many tables, in `UNITS`."""
-    tell(f"{tables:,} tables")
-    began = time.perf_counter()
-    await here.up()
-    loaded = time.perf_counter()
-    async with here.session() as session:
-        opened = time.perf_counter()
-        direct = [await batch(source, session.drain, 1, turn) for turn in range(size.batches)]
-        staged = [await batch(source, session.drain, size.changes, turn) for turn in range(size.staged)]
-    ready = time.perf_counter()
-    rows = source.execute("SELECT count(*) FROM t0").get + ROWS * (tables - 1)
-    await compare(here.config(), rows)
-    return {
-        "load": (loaded - began) / tables * 1000,
-        "open": (opened - loaded) * 1000,
-        "direct": statistics.median(direct[1:]) * 1000,
-        "staged": statistics.median(staged[1:]) * 1000,  # the first finds nothing prepared
-        "verify": (time.perf_counter() - ready) / tables * 1000,
-    }
+@dataclass
+class Side:
+    """A file with so many tables, and what was measured of it."""
+
+    here: Rig
+    tables: int
+    batches: dict[str, list[float]] = field(default_factory=lambda: {"direct": [], "staged": []})
+    load: float = 0.0
+    verify: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.source = application.connect(self.here.database)
+        with self.source:
+            for number in range(self.tables):
+                self.source.execute(f"CREATE TABLE t{number}(id INTEGER PRIMARY KEY, value TEXT)")
+                self.source.executemany(f"INSERT INTO t{number} VALUES (?, 'value')", [(n,) for n in range(ROWS)])
+
+    async def copy(self) -> None:
+        """Seconds of the first copy, with the snapshot before it and the schema."""
+        tell(f"{self.tables:,} tables")
+        began = time.perf_counter()
+        await self.here.up()
+        self.load = time.perf_counter() - began
+
+    async def batch(self, session: Session, kind: str, changes: int, turn: int) -> None:
+        """Seconds that so many changes of the first table take to Postgres."""
+        with self.source:
+            rows = [(n, f"turn {turn}") for n in range(changes)]
+            self.source.executemany("REPLACE INTO t0 VALUES (?, ?)", rows)
+        began = time.perf_counter()
+        await session.drain()
+        self.batches[kind].append(time.perf_counter() - began)
+
+    async def compare(self) -> None:
+        """Seconds of a comparison of everything."""
+        rows = self.source.execute("SELECT count(*) FROM t0").get + ROWS * (self.tables - 1)
+        began = time.perf_counter()
+        await compare(self.here.config(), rows)
+        self.verify = time.perf_counter() - began
 
 
-async def batch(source: apsw.Connection, drain: Callable[[], Awaitable[object]], changes: int, turn: int) -> float:
-    """The time that so many changes of the first table take to Postgres."""
-    with source:
-        rows = ((n, f"turn {turn}") for n in range(changes))
-        source.executemany("REPLACE INTO t0 VALUES (?, ?)", rows)
-    began = time.perf_counter()
-    await drain()
-    return time.perf_counter() - began
+async def measure(one: Side, many: Side, size: Size) -> None:
+    """Batches of both sides take turns, so that what else the machine does bends both."""
+    for side in (one, many):
+        await side.copy()
+    async with one.here.session() as first, many.here.session() as second:
+        for kind, turns, changes in (("direct", size.direct, 1), ("staged", size.staged, size.changes)):
+            tell(f"batches of {BATCHES[kind].format(changes=changes)}")
+            for turn in range(turns + 1):
+                await one.batch(first, kind, changes, turn)
+                await many.batch(second, kind, changes, turn)
+    for side in (one, many):
+        await side.compare()
 
 
-def of_tables(tables: int, size: Size) -> dict[str, float]:
-    """Measure a file of so many tables."""
-    with rig() as here:
-        source = application.connect(here.database)
-        with source:
-            for number in range(tables):
-                source.execute(f"CREATE TABLE t{number}(id INTEGER PRIMARY KEY, value TEXT)")
-                source.executemany(f"INSERT INTO t{number} VALUES (?, 'value')", [(n,) for n in range(ROWS)])
-        try:
-            return uvloop.run(measure(here, source, tables, size))
-        finally:
-            source.close()
-
-
-def figures(one: dict[str, float], many: dict[str, float], size: Size) -> Iterator[Figure]:
-    for name, value in many.items():
-        batch_alone = name in ("direct", "staged")
+def figures(one: Side, many: Side, size: Size) -> Iterator[Figure]:
+    for kind, words in BATCHES.items():
+        ours, theirs = ([taken * 1000 for taken in side.batches[kind][1:]] for side in (many, one))
+        yield compared_times(  # the first batch finds nothing prepared
+            ours,
+            theirs,
+            id=f"many_tables.{kind}",
+            what=f"a batch of {words.format(changes=size.changes)}, beside the same in a file of one table",
+            unit="ms",
+            least_ratio=LEAST_RATIO,
+        )
+    for name, what in (("load", "snapshot, schema and first copy"), ("verify", "comparison")):
+        value = getattr(many, name)
         yield Figure(
             id=f"many_tables.{name}",
-            what=f"{size.tables:,} tables: {WORDS[name].format(changes=size.changes)}, beside the same with one table",
+            what=f"{what} of {size.tables:,} tables, beside one table",
             value=value,
-            beside=one[name],
-            unit=UNITS[name],
-            ratio=one[name] / value,
-            steady=batch_alone,
-            least_ratio=LEAST_RATIO if batch_alone else None,
+            beside=getattr(one, name),
+            unit="s",
+            note=f"{value / size.tables * 1000:.1f} ms a table",
         )
 
 
 def run(size: Size) -> list[Figure]:
-    return list(figures(of_tables(1, size), of_tables(size.tables, size), size))
+    with rig() as alone, rig() as among:
+        one, many = Side(alone, 1), Side(among, size.tables)
+        try:
+            uvloop.run(measure(one, many, size))
+        finally:
+            for side in (one, many):
+                side.source.close()
+    return list(figures(one, many, size))
 
 
-SIZES = Sizes(full=Size(), quick=Size(tables=50, batches=20, staged=5), check=Size())
+SIZES = Sizes(full=Size(), quick=Size(tables=50, direct=20, staged=5), check=Size())
 
 if __name__ == "__main__":
     report.main(run, SIZES)

@@ -85,9 +85,11 @@ def _position_before(patched: pytest.MonkeyPatch, dsn: str) -> None:
 def _stored_at_once(store: Callable[..., Any], dsn: str) -> Callable[..., Any]:
     async def stored(connection: Any, source_id: str, begun: Any, position: Position, *rest: Any) -> Any:
         moved = "UPDATE cdc.stream SET seq = $2, entry = $3 WHERE source_id = $1"
-        other = await asyncpg.connect(dsn)
+        other = await asyncpg.connect(dsn, server_settings={"lock_timeout": "50"})
         try:
             await other.execute(moved, source_id, position.seq, position.entry)
+        except asyncpg.LockNotAvailableError:
+            pass  # the batch itself holds the row already
         finally:
             await other.close()
         return await store(connection, source_id, begun, position, *rest)
@@ -161,7 +163,8 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
     "look-up before updates dropped": Mutation("nothing lost", _unwatched, _without("bu")),
     "entries of deletes dropped": Mutation("a deleted row stays deleted", _unwatched, _without("bd")),
 }
-QUICK: Final = ("newest by place in the heap", "second whole read ignored", "position before the rows")
+# With the first seed to try in a quick test.
+QUICK: Final = {"newest by place in the heap": 0}
 
 
 @contextmanager

@@ -54,7 +54,9 @@ async def soak(dsn: str, wanted: argparse.Namespace) -> int:
                 print(f"workloads: {statements:,} statements, seed {seed}, {failures} failures", flush=True)
     await connection.close()
     seconds = time.monotonic() - began
-    print(f"workloads: {statements:,} statements in {seconds:.0f} s, seeds {wanted.seed} to {seed - 1}, {failures} failures")
+    print(
+        f"workloads: {statements:,} statements in {seconds:.0f} s, seeds {wanted.seed} to {seed - 1}, {failures} failures"
+    )
     return 1 if failures else 0
 
 

@@ -144,6 +144,7 @@ class Arena:
                 connection = await asyncpg.connect(source.dsn)
                 try:
                     while True:
+                        await source.show_applied(connection)
                         for words in await source.look(connection):
                             self._keep(words)
                         await asyncio.sleep(LOOK_SECONDS)

@@ -24,6 +24,7 @@ from cdc.config import Config
 CLIENT: Final = Path(__file__).with_name("wild_client.py")
 SEALED: Final = ("item", "part", "unseen", "named")
 ANSWER_SECONDS: Final = 120.0
+BACKLOGS: Final = (100, 1_000, 4_000)  # entries that wait to be applied before an application writes slowly
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Writers:
         self._processes = [self._start(file, random) for _ in range(kind.writers)]
 
     def _start(self, file: Path, random: Random) -> "subprocess.Popen[str]":
-        pause = random.choice(self._kind.pauses)
-        return client(self._kind, file, random.getrandbits(32), str(pause), stdin=subprocess.PIPE)
+        pause, backlog = random.choice(self._kind.pauses), random.choice(BACKLOGS)
+        return client(self._kind, file, random.getrandbits(32), str(pause), str(backlog), stdin=subprocess.PIPE)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -129,14 +130,14 @@ class Source:
         with sqlite3.connect(self.file) as made:
             made.execute(f"PRAGMA journal_mode = {'wal' if self.kind.wal else 'delete'}")
         made.close()
-        founder = client(self.kind, self.file, self.random.getrandbits(32), "0", "found", stdin=subprocess.DEVNULL)
+        founder = client(self.kind, self.file, self.random.getrandbits(32), "0", "0", "found", stdin=subprocess.DEVNULL)
         told, _ = founder.communicate(timeout=ANSWER_SECONDS)
         if founder.returncode:
             raise RuntimeError(f"the founder of {self.kind.name} failed: {told}")
 
     def config(self) -> Config:
         """A configuration with rounds of another size each time; entries are pruned as soon as they may be."""
-        entries = self.random.choice((1, 3, 10, 50, 50, 1_000))
+        entries = self.random.choice((1, 5, 20, 50, 50, 1_000))
         return make_config(
             self.folder,
             self.file,
@@ -166,6 +167,8 @@ class Source:
 
     def start_writers(self) -> None:
         """Let the application go on."""
+        applied = Path(f"{self.file}.applied")
+        applied.write_text(applied.read_text() if applied.exists() else "0")
         self.writers = Writers(self.kind, self.file, self.random, self.counts)
 
     def end_writers(self) -> None:
@@ -210,6 +213,13 @@ class Source:
             words = f"{done.stdout}{done.stderr}".strip()
             self.counts.differences.append(f"{self.kind.name}: {' '.join(arguments)}: {done.returncode}: {words}")
         return done.returncode
+
+    async def show_applied(self, connection: Any) -> None:
+        """Let the writers know how far the daemon is."""
+        seq = await connection.fetchval("SELECT seq FROM cdc.stream WHERE source_path = $1", str(self.file))
+        partial = self.folder / "applied.partial"
+        partial.write_text(str(seq))
+        partial.replace(f"{self.file}.applied")
 
     async def look(self, connection: Any) -> list[str]:
         """One snapshot of Postgres: whether each table holds what the ledger beside it says, and is not older."""

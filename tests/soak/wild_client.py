@@ -1,10 +1,11 @@
 """An application in a process of its own that writes rows of every size in transactions of every length.
 
-Usage: wild_client.py DATABASE SEED PREFIX PAUSE [found]
+Usage: wild_client.py DATABASE SEED PREFIX PAUSE BACKLOG [found]
 
 `CDC_SQLITE` names the module that it writes with (sqlite3 without one). Each transaction counts what its tables hold
 into the ledger, so that whoever reads the ledger can tell whether the rows beside it belong to it. On its input it
 understands `hold` (answers with what it did, and waits), `go`, and the end. `found` makes the tables and ends.
+While more than BACKLOG entries wait to be applied, by what DATABASE.applied tells, it writes slowly, but goes on.
 """
 
 import importlib
@@ -14,6 +15,7 @@ import random
 import select
 import sys
 import time
+from pathlib import Path
 from typing import Any, Final
 
 sqlite: Any = importlib.import_module(os.environ.get("CDC_SQLITE", "sqlite3"))
@@ -32,6 +34,7 @@ TABLES: Final = ("item", "part", "unseen", "named")  # what the ledger counts
 SIZES: Final = (0, 1, 30, 200, 700, 1_200, 1_700, 1_700, 2_500, 8_000)
 MANY: Final = (1, 1, 1, 2, 2, 5, 20, 200)
 KEYS: Final = 1_500  # so few that most writes meet a row
+LONGEST_WAIT_SECONDS: Final = 1.0  # then it goes on all the same: the daemon may be dead
 PATIENCE_SECONDS: Final = 5.0  # Python's own default, which no daemon may exhaust
 
 
@@ -167,8 +170,15 @@ class Application:
         counts = {"statements": self.statements, "transactions": self.transactions, "failures": self.failures}
         return json.dumps({**counts, "sqlite": sqlite.sqlite_version})
 
+    def wait(self, applied: Path, backlog: int) -> None:
+        """Let the daemon come nearer, for a moment at most."""
+        until = time.monotonic() + LONGEST_WAIT_SECONDS
+        newest = int(self.db.execute("SELECT max(seq) FROM _cdc_changelog").fetchone()[0])
+        while time.monotonic() < until and newest > int(applied.read_text()) + backlog:
+            time.sleep(0.02)
 
-def work(application: Application, pause: float) -> None:
+
+def work(application: Application, pause: float, applied: Path, backlog: int) -> None:
     """Write until the input ends, with rests of a random length around the pause."""
     while True:
         if select.select([sys.stdin], [], [], 0)[0]:
@@ -178,16 +188,16 @@ def work(application: Application, pause: float) -> None:
             print(application.told(), flush=True)
             sys.stdin.readline()  # go, or the end
         application.transact()
-        if pause:
-            time.sleep(random.uniform(0, 2 * pause))
+        application.wait(applied, backlog)
+        time.sleep(random.uniform(0, 2 * pause))
 
 
-def main(database: str, seed: str, prefix: str, pause: str, founding: str = "") -> None:
+def main(database: str, seed: str, prefix: str, pause: str, backlog: str, founding: str = "") -> None:
     application = Application(database, int(seed), prefix)
     if founding:
         application.found()
     else:
-        work(application, float(pause))
+        work(application, float(pause), Path(f"{database}.applied"), int(backlog))
     print(application.told(), flush=True)
     application.db.close()
 
