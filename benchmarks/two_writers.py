@@ -54,7 +54,7 @@ async def measure(here: Rig, source: apsw.Connection, size: Size) -> Reached:
         seen = await watch(connection, writers)
         written = source.execute(newest).get
         began = time.perf_counter()
-        while await position(connection) < written:
+        while await position(connection) < written:  # noqa: ASYNC110 (the other end is a process)
             await asyncio.sleep(0.02)
         taken = time.perf_counter() - began
     moments = [moment for moment, _ in seen]

@@ -1,4 +1,4 @@
-"""What happens between two steps of one batch: the application writes on, Postgres ends the connection, the process dies.
+"""What happens between two steps of a batch: the application writes on, Postgres ends connections, the process dies.
 
 In this process and by a seed, so that a moment which takes luck to meet is met again.
 """
