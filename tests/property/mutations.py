@@ -5,6 +5,7 @@
 
 import argparse
 import asyncio
+import logging
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -209,6 +210,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     wanted = parser.parse_args()
     logger.disable("cdc")
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # connections that were ended on purpose
     with ExitStack() as running:
         folder = running.enter_context(tempfile.TemporaryDirectory(prefix="cdc-mutations-"))
         server = running.enter_context(embedded.start(Path(folder), settings={"fsync": "off"}))

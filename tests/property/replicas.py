@@ -34,6 +34,7 @@ from cdc.quoting import quote
 from cdc.retry import is_transient
 
 Weaken = Callable[[apsw.Connection], None]
+MOST_ATTEMPTS = 8  # of one sync, more than a run has strikes
 
 
 @dataclass(frozen=True)
@@ -219,13 +220,14 @@ class _Run:
 
     async def _sync(self, replica: Live) -> None:
         """Begin anew after whatever can be waited for, as the daemon does."""
-        while True:
+        for _ in range(MOST_ATTEMPTS):
             try:
                 return await replica.sync()
             except CdcError as error:
                 if not is_transient(error):
                     raise
                 await replica.close()
+        raise AssertionError(f"nothing came of {MOST_ATTEMPTS} attempts")
 
     async def _differences(self, replica: Live, comparison: Comparison) -> list[str]:
         await self._sync(replica)
@@ -234,9 +236,18 @@ class _Run:
 
 
 def attempt(application: apsw.Connection, sql: str) -> None:
-    """Run a statement that may fail: a failure is part of the workload."""
-    with contextlib.suppress(apsw.Error, UnicodeDecodeError):
+    """Run a statement that may fail: a failure is part of the workload.
+
+    Who finds the file locked gives his transaction up, as applications do: else the lock that he has would stay. It is
+    ours alone that can be in the way, in rollback-journal mode, and it cannot be waited for in the same thread.
+    """
+    try:
         application.execute(sql).fetchall()
+    except apsw.BusyError:
+        if application.in_transaction:
+            application.execute("ROLLBACK")
+    except (apsw.Error, UnicodeDecodeError):
+        pass
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -54,9 +55,8 @@ async def soak(dsn: str, wanted: argparse.Namespace) -> int:
                 print(f"workloads: {statements:,} statements, seed {seed}, {failures} failures", flush=True)
     await connection.close()
     seconds = time.monotonic() - began
-    print(
-        f"workloads: {statements:,} statements in {seconds:.0f} s, seeds {wanted.seed} to {seed - 1}, {failures} failures"
-    )
+    seeds = f"seeds {wanted.seed} to {seed - 1}"
+    print(f"workloads: {statements:,} statements in {seconds:.0f} s, {seeds}, {failures} failures", flush=True)
     return 1 if failures else 0
 
 
@@ -79,6 +79,7 @@ def main() -> int:
     parser.add_argument("--dsn", default=os.environ.get("CDC_SOAK_DSN"), help="a server to use instead of one's own")
     wanted = parser.parse_args()
     logger.disable("cdc")
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # connections that were ended on purpose
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must be stopped then too
     with _server(wanted.dsn) as dsn:
         return asyncio.run(soak(dsn, wanted))

@@ -3,7 +3,6 @@
 `python -m tests.property.mutations` does so with all that are known, in some minutes; here are the quick ones.
 """
 
-import asyncio
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path

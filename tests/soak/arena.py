@@ -1,4 +1,4 @@
-"""A soak: several sources in one Postgres, writers that go on, strikes at random moments, and looks at what came of it."""
+"""Several sources in one Postgres, writers that go on, strikes at random moments, and looks at what came of it."""
 
 import asyncio
 import time

@@ -35,7 +35,7 @@ class Counts:
         struck = ", ".join(f"{count:,} {name}" for name, count in sorted(self.strikes.items())) or "none"
         ended = ", ".join(f"{count:,} with {how}" for how, count in sorted(self.ends.items())) or "none"
         return [
-            f"{self.statements:,} statements in {self.transactions:,} transactions, "
+            f"{self.statements:,} statements in {self.transactions:,} transactions",
             f"SQLite {', '.join(sorted(self.libraries))}",
             f"{self.batches:,} batches",
             f"{self.comparisons:,} comparisons of all rows, {self.snapshots:,} snapshots of Postgres",

@@ -28,7 +28,8 @@ CREATE TABLE {p}part(item INTEGER NOT NULL, place INTEGER NOT NULL, size INTEGER
 CREATE TABLE {p}unseen(id INTEGER PRIMARY KEY, word TEXT NOT NULL DEFAULT 'none', size INTEGER NOT NULL, body TEXT);
 CREATE UNIQUE INDEX {p}unseen_word ON {p}unseen(hex(word));
 CREATE TABLE {p}named(id TEXT PRIMARY KEY, size INTEGER NOT NULL, body TEXT);
-CREATE TABLE {p}ledger(name TEXT NOT NULL PRIMARY KEY, n INTEGER NOT NULL, many INTEGER NOT NULL, size INTEGER NOT NULL);
+CREATE TABLE {p}ledger(name TEXT NOT NULL PRIMARY KEY, n INTEGER NOT NULL, many INTEGER NOT NULL,
+    size INTEGER NOT NULL);
 """
 TABLES: Final = ("item", "part", "unseen", "named")  # what the ledger counts
 SIZES: Final = (0, 1, 30, 200, 700, 1_200, 1_700, 1_700, 2_500, 8_000)
