@@ -19,7 +19,8 @@ from typing import Final
 _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parent)]
 
-from arena import Arena  # noqa: E402 (the tests' own modules stand in folders that only pytest knows)
+import record  # noqa: E402 (the tests' own modules stand in folders that only pytest knows)
+from arena import Arena  # noqa: E402
 from loguru import logger  # noqa: E402
 from servers import Server  # noqa: E402
 from sources import Kind  # noqa: E402
@@ -53,8 +54,11 @@ def main() -> int:
         arena = Arena(Path(folder), server, kinds, wanted.seed, wanted.strikes)
         asyncio.run(_told(arena, wanted.minutes * 60))
         failed = workloads.wait() if workloads else 0
-    print(f"seed {wanted.seed}, {(time.monotonic() - began) / 60:.1f} minutes")
-    print("\n".join(arena.counts.lines()))
+    words = [f"seed {wanted.seed}, {(time.monotonic() - began) / 60:.1f} minutes", *arena.counts.lines()]
+    words += [] if wanted.no_workloads else ["workloads beside it: " + ("a difference" if failed else "no difference")]
+    print("\n".join(words))
+    if wanted.record:
+        record.write(arena.counts, words)
     if arena.counts.differences or failed:
         print("\n".join(arena.counts.differences))
         print(f"repeat with: python -m tests.soak --seed {wanted.seed} --minutes {wanted.minutes:g}")
@@ -108,6 +112,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--no-workloads", action="store_true", help="daemons and writers alone")
+    parser.add_argument("--record", action="store_true", help="write the result into docs/reliability.md")
     parser.add_argument("--sqlite", action="append", help="a module or shared library that applications write with")
     parser.add_argument("--strikes", default=",".join(STRIKES), help=f"of {', '.join(STRIKES)}; empty for none")
     wanted = parser.parse_args()

@@ -105,7 +105,7 @@ class Arena:
         blind = " (`cdc verify` saw nothing)" if verified == 0 else ""
         struck = ", ".join(f"{count} {name}" for name, count in self.counts.strikes.items())
         self._keep(f"{source.kind.name}{blind} after {struck}: {'; '.join(words[:300] for words in found[:3])}")
-        source.stop()
+        await asyncio.to_thread(source.stop)
         await asyncio.to_thread(source.resync)
         source.start()
         with suppress(AssertionError):

@@ -22,13 +22,13 @@ LONGEST_FREEZE_SECONDS: Final = 3.0
 
 async def kill(source: Source, _server: Server, _random: Random) -> None:
     """SIGKILL of the daemon, as a power cut or the kernel's OOM killer would."""
-    source.stop(signal.SIGKILL)
+    await asyncio.to_thread(source.stop, signal.SIGKILL)
     source.start()
 
 
 async def end(source: Source, _server: Server, _random: Random) -> None:
     """SIGTERM, as systemd would, and a new one with rounds of another size."""
-    source.stop()
+    await asyncio.to_thread(source.stop)
     source.start()
 
 
@@ -70,7 +70,7 @@ async def crash(_source: Source, server: Server, random: Random) -> None:
 
 async def compare(source: Source, _server: Server, _random: Random) -> None:
     """Every row is compared while the application writes on."""
-    source.stop()
+    await asyncio.to_thread(source.stop)
     await asyncio.to_thread(source.resync)
     source.start()
 
@@ -117,7 +117,7 @@ async def twin(source: Source, _server: Server, _random: Random) -> None:
     """The file is overwritten in place by a copy that went its own way by as many changes."""
     if source.kind.wal:
         return
-    source.end_writers()
+    await asyncio.to_thread(source.end_writers)
     copy = source.folder / "copy.db"
     copy.write_bytes(source.file.read_bytes())
     for path, word in ((source.file, "here"), (copy, "there")):
