@@ -21,6 +21,7 @@ import apsw  # noqa: E402 (the tests' own modules stand in folders that only pyt
 import asyncpg  # noqa: E402
 import pytest  # noqa: E402
 from loguru import logger  # noqa: E402
+from backlogs import run_backlogs  # noqa: E402 (the tests' own modules stand in folders that only pytest knows)
 from replicas import Found, Place, Weaken, fast_folder, run_workload  # noqa: E402
 
 from cdc.model import Position, Round  # noqa: E402
@@ -40,8 +41,14 @@ class Mutation:
     promise: str
     patch: Patch = lambda _patched, _dsn: None
     weaken: Weaken | None = None
-    portable: bool = True
+    backlogs: bool = False  # which generator has to find it: backlogs, or workloads
     most: int = 300
+
+    async def run(self, place: Place, seed: int) -> Found | None:
+        """What the seed finds; whoever calls has put the fault back."""
+        if self.backlogs:
+            return await run_backlogs(place, seed)
+        return await run_workload(place, seed, portable=True, weaken=self.weaken)
 
 
 # --- Postgres ---------------------------------------------------------------------------------------------------------
@@ -154,12 +161,12 @@ def _without(suffix: str) -> Weaken:
 
 
 MUTATIONS: Final[Mapping[str, Mutation]] = {
-    "newest by place in the heap": Mutation("nothing lost", _newest_by_place),
-    "oldest staged row wins": Mutation("states never go backwards", _oldest_wins),
+    "newest by place in the heap": Mutation("nothing lost", _newest_by_place, backlogs=True),
+    "oldest staged row wins": Mutation("states never go backwards", _oldest_wins, backlogs=True),
     "deletes forgotten in batches": Mutation("a deleted row stays deleted", _deletes_forgotten),
     "position before the rows": Mutation("exactly once in effect", _position_before),
-    "second whole read ignored": Mutation("nothing lost", _one_marker),
-    "whole-table entries unseen": Mutation("nothing lost", _markers_unseen),
+    "second whole read ignored": Mutation("nothing lost", _one_marker, backlogs=True),
+    "whole-table entries unseen": Mutation("nothing lost", _markers_unseen, backlogs=True),
     "look-up before inserts dropped": Mutation("nothing lost", _unwatched, _without("bi")),
     "look-up before updates dropped": Mutation("nothing lost", _unwatched, _without("bu")),
     "entries of deletes dropped": Mutation("a deleted row stays deleted", _unwatched, _without("bd")),
@@ -182,7 +189,7 @@ async def first_found(place: Place, name: str, seeds: Iterator[int]) -> tuple[in
     with put_back(name, place.dsn) as mutation:
         for seed in seeds:
             try:
-                found = await run_workload(place, seed, portable=mutation.portable, weaken=mutation.weaken)
+                found = await mutation.run(place, seed)
             except Exception as error:  # noqa: BLE001 (a batch that fails for good was seen, too)
                 return seed, error
             if found is not None:
