@@ -70,7 +70,7 @@ def _oldest_wins(patched: pytest.MonkeyPatch, _dsn: str) -> None:
     newest = AppliedTable.keep_latest
 
     def keep_latest(table: AppliedTable) -> str:
-        return newest(table).replace(" > ", " < ")
+        return newest(table).replace("max(_cdc_turn)", "min(_cdc_turn)").replace(" < ", " > ")
 
     patched.setattr(AppliedTable, "keep_latest", keep_latest)
 

@@ -21,7 +21,7 @@ from replicas import Place, fast_folder
 
 from cdc.postgres.embedded import EmbeddedServer
 
-BACKLOGS = int(os.environ.get("CDC_BACKLOGS", "8"))
+BACKLOGS = int(os.environ.get("CDC_BACKLOGS", "5"))
 FIRST = int(os.environ.get("CDC_SEED", time.time_ns() // 1000 if "CDC_FRESH" in os.environ else 0))
 SEEDS = range(FIRST, FIRST + (1 if "CDC_SEED" in os.environ else BACKLOGS))
 
