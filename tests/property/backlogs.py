@@ -41,8 +41,9 @@ async def run_backlogs(place: Place, seed: int) -> Found | None:
     folder = place.folder / f"b{seed}"
     folder.mkdir()
     entries = random.choice(ROUNDS)
-    rounds = {"round_entries": entries, "round_entries_journal": entries}
-    config = make_config(folder, folder / "app.db", place.dsn, schema=f"b{seed}", **rounds)
+    config = make_config(
+        folder, folder / "app.db", place.dsn, schema=f"b{seed}", round_entries=entries, round_entries_journal=entries
+    )
     file = application(config.source.path, wal=random.random() < 0.7)
     file.set_busy_timeout(0)  # what holds a lock is ours, in this very thread
     try:

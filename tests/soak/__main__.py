@@ -59,6 +59,8 @@ def main() -> int:
     print("\n".join(words))
     if wanted.record:
         record.write(arena.counts, words)
+    if not arena.counts.comparisons:
+        arena.counts.differences.append("nothing was compared: it took too long to begin")
     if arena.counts.differences or failed:
         print("\n".join(arena.counts.differences))
         print(f"repeat with: python -m tests.soak --seed {wanted.seed} --minutes {wanted.minutes:g}")

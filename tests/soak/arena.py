@@ -38,8 +38,8 @@ class Arena:
 
     async def run(self, seconds: float) -> None:
         """Episodes until the time is over; the last look is at everything."""
-        ends = time.monotonic() + seconds
         async with self._running():
+            ends = time.monotonic() + seconds  # the first copies do not count
             while time.monotonic() < ends:
                 await self._episode(min(ends, time.monotonic() + self._random.uniform(*EPISODE_SECONDS)))
             self.counts.batches = int(
