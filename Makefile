@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
-# `make test TESTS=tests/unit`, `make soak SOAK="--statements 100000 --seed 7"`, `make bench BENCH="load --quick"`
+# `make test TESTS=tests/unit`, `make soak SOAK="--minutes 10 --seed 7"`, `make bench BENCH="load --quick"`
 TESTS ?=
 SOAK ?=
 BENCH ?=
@@ -18,7 +18,7 @@ help:
 	@echo "make test    every test, with real SQLite files and real Postgres servers"
 	@echo "make lint    formatting and lint        make format  apply the formatting"
 	@echo "make types   mypy, strict               make docs    write the reference pages again"
-	@echo "make soak    long random runs           make bench   the numbers of this machine"
+	@echo "make soak    an hour of everything       make bench   the numbers of this machine"
 	@echo "make bench-check   compare this machine's ratios with the recorded ones"
 	@echo "make clean   remove what these made"
 
@@ -55,7 +55,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.page
 
 soak: $(VENV)/.dev
-	$(BIN)/python -m tests.property.soak $(SOAK)
+	$(BIN)/python -m tests.soak $(SOAK)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -29,6 +29,8 @@ def _table(name: str, recorded: Record) -> Table:
 
 
 def _text(table: Table) -> str:
+    if not table.lines:
+        return "Not in the recorded run yet."
     lines = (table.columns, ("---",) * len(table.columns), *table.lines)
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 

@@ -1,8 +1,8 @@
 """One random application, replicated while it runs and compared again and again: what a seed stands for.
 
 `run_workload` is used by the property test and by the soak run. A seed decides everything: schema, data, statements,
-journal mode, moments of syncing, sizes of rounds, which way changes take into Postgres, and whether its constraints
-can wait for the end of a transaction.
+journal mode, moments of syncing, sizes of rounds, which way changes take into Postgres, whether its constraints can
+wait for the end of a transaction, which statements run between the reads of a batch, and when everything is compared.
 
 A known gap is left out: a unique value that rows of one table refer to, under a foreign key that cannot wait, cannot
 change owners within a batch. Such rows go to quarantine until their table changes again.
@@ -11,6 +11,7 @@ change owners within a batch. Such rows go to quarantine until their table chang
 import contextlib
 import os
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +20,21 @@ from typing import Any
 
 import apsw
 from comparison import Comparison
+from extremes import extreme
 from harness import Live, live, load, make_config, newest_entry
+from interruptions import CANCEL, TERMINATE, Strikes, cut_off, interrupted, pages_of, strike
 from tallies import Witnessed
 from workloads import Workload, make_workload
 
+from cdc import bootstrap
 from cdc.config import Config
+from cdc.errors import CdcError
 from cdc.postgres import apply
 from cdc.quoting import quote
+from cdc.retry import is_transient
 
 Weaken = Callable[[apsw.Connection], None]
+MOST_ATTEMPTS = 8  # of one sync, more than a run has strikes
 
 
 @dataclass(frozen=True)
@@ -70,9 +77,13 @@ class Choices:
     sync_share: float
     filled_before: bool
     rigid: bool  # the target's constraints cannot wait, as in tables that somebody else made
+    interrupted: float  # how often a read is followed by a statement, before the next read
+    page_rows: int  # of a table that is read as a whole
+    compared: float  # how often a sync compares all tables as a whole
+    struck: float  # how often a step of a batch is its last
 
     @classmethod
-    def of(cls, random: Random) -> "Choices":
+    def of(cls, random: Random, wild: Random) -> "Choices":
         return cls(
             wal=random.random() < 0.6,
             round_entries=random.choice((1, 2, 3, 7, 30, 1000)),
@@ -81,6 +92,10 @@ class Choices:
             sync_share=random.choice((0.05, 0.2, 0.6)),
             filled_before=random.random() < 0.7,
             rigid=random.random() < 0.4,
+            interrupted=wild.choice((0.0, 0.2, 0.7)),
+            page_rows=wild.choice((1, 3, 256)),
+            compared=wild.choice((0.0, 0.0, 0.3)),
+            struck=wild.choice((0.0, 0.0, 0.0, 0.03)),
         )
 
 
@@ -98,8 +113,8 @@ async def run_workload(
     An `audited` run compares what the audit trail says with what really changed, too.
     """
     random = Random(f"replica {seed} {portable}")
-    choices = Choices.of(random)
-    workload = make_workload(seed, statements, portable=portable)
+    choices = Choices.of(random, Random(f"interruptions {seed} {portable}"))
+    workload = extreme(make_workload(seed, statements, portable=portable), seed, portable=portable)
     folder = place.folder / f"{seed}{'p' if portable else 'u'}"
     folder.mkdir()
     config = make_config(
@@ -156,6 +171,7 @@ class _Run:
         self._application = application
         self._random = random
         self._witnessed: Witnessed | None = None
+        self._left: deque[str] = deque()
 
     async def witness(self) -> None:
         """Look at what the audit trail says from now on."""
@@ -167,30 +183,71 @@ class _Run:
     async def follow(self, workload: Workload, seed: int, portable: bool, choices: Choices) -> Found | None:
         reader = apsw.Connection(str(self._config.source.path))
         comparison = Comparison(reader, self._place.connection, self._config.target.schema, fixed=True)
-        statements = [*_filling(workload, not choices.filled_before), *workload.statements]
+        self._left = deque([*_filling(workload, not choices.filled_before), *workload.statements])
+        count = len(self._left)
+        moments = Random(f"moments {seed}")
+        strikes = Strikes(moments, choices.struck)
         try:
-            async with live(self._config) as replica:
-                for number, sql in enumerate(statements):
-                    attempt(self._application, sql)
-                    last = number == len(statements) - 1
-                    if (last or self._random.random() < choices.sync_share) and (
-                        found := await self._differences(replica, comparison)
-                    ):
-                        return Found(seed, portable, number, found)
+            with (
+                interrupted(lambda: self._interrupt(moments, choices, strikes)),
+                cut_off(strikes),
+                pages_of(choices.page_rows),
+            ):
+                async with live(self._config) as replica:
+                    while self._left:
+                        attempt(self._application, self._left.popleft())
+                        if self._left and self._random.random() >= choices.sync_share:
+                            continue
+                        if moments.random() < choices.compared:
+                            await self._compare_all(replica)
+                        if found := await self._differences(replica, comparison):
+                            return Found(seed, portable, count - len(self._left), found)
         finally:
             reader.close()
         return None
 
+    async def _interrupt(self, moments: Random, choices: Choices, strikes: Strikes) -> None:
+        """The application's next statement, between two reads of one batch; the last ones end what is open."""
+        while len(self._left) > 2 and moments.random() < choices.interrupted:
+            attempt(self._application, self._left.popleft())
+        if strikes.due():
+            await strike(self._place.connection, moments.choice((TERMINATE, CANCEL)))
+
+    async def _compare_all(self, replica: Live) -> None:
+        """Have every table read as a whole with the next sync, as after a file that was restored."""
+        await replica.close()
+        await bootstrap.request_resync(self._config)
+
+    async def _sync(self, replica: Live) -> None:
+        """Begin anew after whatever can be waited for, as the daemon does."""
+        for _ in range(MOST_ATTEMPTS):
+            try:
+                return await replica.sync()
+            except CdcError as error:
+                if not is_transient(error):
+                    raise
+                await replica.close()
+        raise AssertionError(f"nothing came of {MOST_ATTEMPTS} attempts")
+
     async def _differences(self, replica: Live, comparison: Comparison) -> list[str]:
-        await replica.sync()
+        await self._sync(replica)
         told = await self._witnessed.differences() if self._witnessed else []
         return [*told, *await comparison.differences()]
 
 
 def attempt(application: apsw.Connection, sql: str) -> None:
-    """Run a statement that may fail: a failure is part of the workload."""
-    with contextlib.suppress(apsw.Error, UnicodeDecodeError):
+    """Run a statement that may fail: a failure is part of the workload.
+
+    Who finds the file locked gives his transaction up, as applications do: else the lock that he has would stay. It is
+    ours alone that can be in the way, in rollback-journal mode, and it cannot be waited for in the same thread.
+    """
+    try:
         application.execute(sql).fetchall()
+    except apsw.BusyError:
+        if application.in_transaction:
+            application.execute("ROLLBACK")
+    except (apsw.Error, UnicodeDecodeError):
+        pass
 
 
 @contextlib.contextmanager

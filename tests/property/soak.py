@@ -1,8 +1,9 @@
-"""A long random run: `python -m tests.property.soak --statements 1000000 --seed 1`. Ends at the first difference."""
+"""A long run of random workloads: `python -m tests.property.soak --minutes 60 --seed 1`; `make soak` runs it, too."""
 
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -21,7 +22,7 @@ from replicas import Place, fast_folder, run_workload  # noqa: E402
 
 from cdc.postgres import embedded  # noqa: E402
 
-PROGRESS_SECONDS = 10.0
+PROGRESS_SECONDS = 60.0
 
 
 @contextlib.contextmanager
@@ -40,22 +41,22 @@ async def soak(dsn: str, wanted: argparse.Namespace) -> int:
     """Run workloads until enough statements ran; returns the exit code."""
     connection = await asyncpg.connect(dsn, server_settings={"client_min_messages": "warning"})
     began = told = time.monotonic()
+    ends = began + wanted.minutes * 60
     seed, statements, failures = wanted.seed, 0, 0
     with tempfile.TemporaryDirectory(prefix="cdc-soak-", dir=fast_folder()) as folder:
         place = Place(Path(folder), dsn, connection)
-        while statements < wanted.statements:
+        while time.monotonic() < ends:
             for portable in (True, False):
                 failures += await _failed(place, seed, portable, wanted.length)
                 statements += wanted.length
             seed += 1
-            if failures and not wanted.keep_going:
-                break
             if time.monotonic() - told >= PROGRESS_SECONDS:
                 told = time.monotonic()
-                print(f"{statements:,} statements, seed {seed}, {failures} failures", flush=True)
+                print(f"workloads: {statements:,} statements, seed {seed}, {failures} failures", flush=True)
     await connection.close()
     seconds = time.monotonic() - began
-    print(f"{statements:,} statements in {seconds:.0f} s, seeds {wanted.seed} to {seed - 1}, {failures} failures")
+    seeds = f"seeds {wanted.seed} to {seed - 1}"
+    print(f"workloads: {statements:,} statements in {seconds:.0f} s, {seeds}, {failures} failures", flush=True)
     return 1 if failures else 0
 
 
@@ -72,13 +73,13 @@ async def _failed(place: Place, seed: int, portable: bool, length: int) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--statements", type=int, default=1_000_000)
+    parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--length", type=int, default=40, help="statements of one workload")
     parser.add_argument("--dsn", default=os.environ.get("CDC_SOAK_DSN"), help="a server to use instead of one's own")
-    parser.add_argument("--keep-going", action="store_true", help="do not end at the first difference")
     wanted = parser.parse_args()
     logger.disable("cdc")
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # connections that were ended on purpose
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must be stopped then too
     with _server(wanted.dsn) as dsn:
         return asyncio.run(soak(dsn, wanted))

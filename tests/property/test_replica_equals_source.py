@@ -23,7 +23,7 @@ from cdc.quoting import quote
 from cdc.sqlite import triggers
 
 PARTS = 10  # for each flavour, so that several test processes share them
-WORKLOADS = int(os.environ.get("CDC_REPLICAS", "1500"))
+WORKLOADS = int(os.environ.get("CDC_REPLICAS", "400"))
 REPLAYED = os.environ.get("CDC_SEED")
 SEEDS = st.just(int(REPLAYED)) if REPLAYED else st.integers(0, 2**48)
 AUDITED = WORKLOADS // 40

@@ -16,6 +16,7 @@ class Workload:
 
     setup: list[str]
     statements: list[str]
+    tables: tuple[Tab, ...] = ()
 
 
 def make_workload(
@@ -30,7 +31,7 @@ def make_workload(
     triggers = [writer.trigger(number) for number in range(random.choice((0, 0, 1, 2, 3)))]
     filling = [writer.insert("INSERT OR IGNORE") for _ in range(random.randint(4, 12))]
     setup = [*settings, *maker.sql, *filling, *triggers]
-    return Workload(setup, writer.transactions(statements))
+    return Workload(setup, writer.transactions(statements), tuple(maker.tables))
 
 
 class _Writer:
