@@ -53,6 +53,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "resync": _step("`cdc load --resync`", tables="how many will be compared as a whole"),
     "run": _step("`cdc run`: `started` when it begins, and once more when it ends"),
     "up": _step("`cdc up`, as `cdc run`"),
+    "move": _step("the SQLite file has another path now", before="the path it had", path="the path it has"),
     "reload": _step("the daemon was told to read its configuration again", keys="what had changed"),
     "verify": _step(
         "`cdc verify`",

@@ -19,7 +19,7 @@ from cdc.faults import crash_point
 from cdc.mapping import TableProfile, map_schema
 from cdc.model import Position, Progress, SourceSchema, TableMap
 from cdc.plan import Plan, make_plan
-from cdc.postgres import ddl, pending, position, quarantine, schema
+from cdc.postgres import ddl, ownership, pending, position, quarantine, schema
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, lock_source
 from cdc.postgres.counts import count_rows
@@ -36,6 +36,7 @@ from cdc.sqlite.catalogue import read_schema
 from cdc.sqlite.connection import no_tables, not_set_up, open_copy
 from cdc.sqlite.profile import profile
 from cdc.sqlite.snapshot import Snapshot, check, discard, latest, older_than_newest, rehearse, take
+from cdc.whereabouts import settle_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +289,9 @@ async def create_schema(config: Config) -> list[str]:
         raise without_capture(snapshot)
     async with connected(config, "schema") as connection:
         state = await position.read(connection, copy.source_id)
+        if state is not None:
+            await position.bring_up_to_date(connection)
+            await settle_path(connection, config, copy.source_id, state.source_path)
         if state is not None and state.position is not None:
             done = await _extend(connection, config, copy.source_id, state)
             made = await views.make_now(connection, config, copy.source_id)
@@ -301,11 +305,25 @@ async def _begin(connection: Connection, config: Config, copy: Copy, source_id: 
     await schema.preflight(connection, maps)
     require_compatible(maps, await read_adopted(connection, config, maps))
     await position.create_state(connection)
-    done = await schema.apply(connection, ddl.script(maps, config.target.schema).before_load)
-    await position.register(connection, source_id, str(config.source.path), config.target.schema)
-    await position.store_columns(connection, source_id, remember(maps))
-    await position.set_phase(connection, source_id, "schema")
+    # One transaction: a table that is there without an owner would be anybody's.
+    async with connection.transaction():
+        await position.register(connection, source_id, str(config.source.path), config.target.schema)
+        await ownership.claim(connection, config, source_id, maps)
+        done = await schema.apply(connection, ddl.script(maps, config.target.schema).before_load)
+        await position.store_columns(connection, source_id, remember(maps))
+        await position.set_phase(connection, source_id, "schema")
+    crash_point("schema.after_commit")
     return done
+
+
+async def require_free(config: Config) -> None:
+    """Raises `TargetTaken` when a table that would be filled is another source's, before anything is touched."""
+    if never_started(config):
+        return
+    look = await asyncio.to_thread(sqlite.look, config)
+    source_id = look.capture.source_id if look.capture else ""
+    async with connected(config, "up") as connection:
+        await ownership.require_free(connection, config, source_id, map_schema(look.schema, config))
 
 
 async def _extend(connection: Connection, config: Config, source_id: str, state: StreamState) -> list[Statement]:
@@ -315,6 +333,7 @@ async def _extend(connection: Connection, config: Config, source_id: str, state:
     known = with_leftovers(state.columns, leftovers)
     maps = map_known(look.schema, config, known)
     maps = without_rekeyed(maps, await read_tables(connection, config.target.schema, [m.target for m in maps]), known)
+    await ownership.claim(connection, config, source_id, maps)
     await schema.preflight(connection, maps)
     script = ddl.script(maps, config.target.schema)
     done = await schema.apply(connection, script.before_load)
@@ -372,9 +391,7 @@ async def request_resync(config: Config) -> list[str]:
     assert look.newest is not None
     new_id = look.capture.source_id
     async with connected(config, "resync") as connection:
-        old_id = await position.find_by_path(connection, str(config.source.path), config.target.schema)
-        if old_id is None:
-            raise position.never_loaded()
+        old_id, state = await followed(connection, config, new_id, look.schema)
         # A running daemon goes by what it knew when it began: it would not see what is asked for here.
         await lock_source(connection, old_id)
         crash_point("resync.before_adopt")
@@ -382,5 +399,25 @@ async def request_resync(config: Config) -> list[str]:
             await position.adopt(connection, old_id, new_id)
         crash_point("resync.before_position")
         tables = [t.name for t in look.schema.tables]
-        await position.reposition(connection, new_id, look.newest, tables)
+        async with connection.transaction():
+            await position.reposition(connection, new_id, look.newest, tables)
+            maps = map_known(look.schema, config, state.columns)
+            await ownership.claim(connection, config, new_id, maps)
     return tables
+
+
+async def followed(
+    connection: Connection, config: Config, source_id: str | None, schema: SourceSchema
+) -> tuple[str, StreamState]:
+    """The stream that a file may carry on, by its id, else by its path; raises `TargetError` when there is none."""
+    await position.bring_up_to_date(connection)
+    path = str(config.source.path)
+    found = source_id if source_id and await position.read(connection, source_id) else None
+    found = found or await position.find_by_path(connection, path, config.target.schema)
+    state = await position.read(connection, found) if found else None
+    if found is None or state is None or state.position is None:
+        await ownership.require_free(connection, config, source_id or "", map_schema(schema, config))
+        raise position.never_loaded()
+    await settle_path(connection, config, found, state.source_path)
+    await ownership.require_free(connection, config, found, map_known(schema, config, state.columns))
+    return found, state

@@ -120,6 +120,10 @@ class TargetMismatch(TargetError):
     """A table in Postgres cannot take the rows of its source table as mapped."""
 
 
+class TargetTaken(TargetError):
+    """A table in Postgres is fed by another source."""
+
+
 class AlreadyRunning(TargetError):
     """Another daemon holds this source's lock."""
 

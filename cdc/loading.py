@@ -20,8 +20,9 @@ from cdc.convert import TableConverter, compile_converter
 from cdc.errors import TargetError, TargetNotEmpty
 from cdc.faults import crash_point
 from cdc.keys import encode_key
+from cdc.mapping import map_schema
 from cdc.model import KeyValues, Progress, Rejection, TableMap, TargetTable
-from cdc.postgres import ddl, orphans, position, schema, sequences
+from cdc.postgres import ddl, orphans, ownership, position, schema, sequences
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, lock_source, translated
 from cdc.postgres.load import copy_rows, has_rows, make_empty, prepare_for_load, save_rows
@@ -33,6 +34,7 @@ from cdc.quoting import qualified
 from cdc.sqlite import high_water, rows
 from cdc.sqlite.connection import open_copy
 from cdc.sqlite.snapshot import Snapshot
+from cdc.whereabouts import settle_path
 
 CHUNK_ROWS: Final = 256  # small enough for the server to work on one while the next is made
 CHUNK_BYTES: Final = 4 * 1024 * 1024
@@ -73,11 +75,15 @@ async def load(config: Config, progress: Progress) -> LoadReport:
     async with connected(config, "load") as connection:
         state = await position.read(connection, copy.source_id)
         if state is None:
+            await ownership.require_free(connection, config, copy.source_id, map_schema(copy.schema, config))
             raise TargetError("the tables in Postgres do not exist yet", remedy="run `cdc schema` first")
         await lock_source(connection, copy.source_id)
+        await position.bring_up_to_date(connection)
+        await settle_path(connection, config, copy.source_id, state.source_path)
         if state.position is not None:
             return LoadReport(skipped=tuple(t.name for t in copy.schema.tables))
         maps = await mapped_for(connection, config, copy, copy.source_id)
+        await ownership.claim(connection, config, copy.source_id, maps)
         return await _Load(connection, copy.source_id, snapshot, maps, progress).run(config, copy)
 
 

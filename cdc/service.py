@@ -149,6 +149,7 @@ def _tell_failure(task: "asyncio.Task[None]") -> None:
 
 async def _first_copy(config: Config, progress: Progress) -> None:
     """The phases before the stream, each in the audit trail as if it had been given by itself."""
+    await bootstrap.require_free(config)
     if not await _can_go_on(config):
         manifest = (await bootstrap.take_snapshot(config, progress)).manifest
         audit.record(

@@ -11,14 +11,16 @@ from cdc.decisions import Decisions, map_known, with_leftovers
 from cdc.drift import judge, lost_tables, refuse_lost_columns, refuse_lost_tables, without_rekeyed
 from cdc.errors import SourceChanged, TargetError
 from cdc.following import Following
+from cdc.mapping import map_schema
 from cdc.model import Position, TableMap, TargetTable
-from cdc.postgres import catalogue, pending, position
+from cdc.postgres import catalogue, ownership, pending, position
 from cdc.postgres.apply import Applier
 from cdc.postgres.connection import Connection
 from cdc.postgres.position import StreamState
 from cdc.sqlite.connection import not_set_up
 from cdc.sqlite.source import Look, Source
 from cdc.trail import Trail
+from cdc.whereabouts import settle_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,15 @@ class Settling:
     async def settle(self, look: Look) -> Settled:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""
         await position.bring_up_to_date(self._connection)
+        if await position.read(self._connection, self.source_id) is None:
+            mapped = map_schema(look.schema, self._config)
+            await ownership.require_free(self._connection, self._config, self.source_id, mapped)
         state = await self._state()
+        await settle_path(self._connection, self._config, self.source_id, state.source_path)
         look, maps = await self._follow(look, state)
+        await ownership.claim(
+            self._connection, self._config, self.source_id, list(maps.values())
+        )  # which are all there now
         await views.drop_outdated(self._connection, self._config, self.source_id, look.schema, list(maps.values()))
         targets = await self._targets(maps)
         unfinished = (await self._state()).unfinished
@@ -102,6 +111,7 @@ class Settling:
         mapped = map_known(look.schema, self._config, known)
         targets = await self._found([m.target for m in mapped])
         maps = {m.source.name: m for m in without_rekeyed(mapped, targets, known)}
+        await ownership.claim(self._connection, self._config, self.source_id, mapped)
         waiting = {m.source.name for m in mapped} - maps.keys()
         findings = judge(look.without(waiting), maps, decided, state.schema_version)
         if not findings.nothing:
@@ -147,6 +157,7 @@ async def identify(connection: Connection, config: Config, look: Look) -> str:
             f"{config.source.path} carries no capture any more: it was overwritten, replaced or restored",
             remedy="if this file is the right one, run `cdc load --resync`: it compares every row and goes on",
         )
+    await ownership.require_free(connection, config, "", map_schema(look.schema, config))
     raise not_set_up(config.source.path)
 
 

@@ -66,6 +66,7 @@ LAYERS = {
     "cdc.reload": 5,
     "cdc.stopping": 4,
     "cdc.unit": 4,
+    "cdc.whereabouts": 4,
     "cdc.service": 6,
     "cdc.cli": 7,
     "cdc.demo": 7,
