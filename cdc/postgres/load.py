@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from cdc import private
 from cdc.errors import TargetError
 from cdc.model import TableMap, TargetTable
 from cdc.postgres.codecs import use_exact_codecs
@@ -68,8 +69,8 @@ async def save_rows(conn: Connection, target: TargetTable, file: Path, columns: 
 def _begin(file: Path) -> BinaryIO | None:
     if file.exists():
         return None
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return _partial(file).open("wb")
+    private.make_folder(file.parent)
+    return private.create(_partial(file))
 
 
 def _finish(file: Path) -> None:

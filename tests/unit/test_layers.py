@@ -19,6 +19,7 @@ LAYERS = {
     "cdc.config": 1,
     "cdc.log": 1,
     "cdc.faults": 1,
+    "cdc.private": 1,
     "cdc.systemd": 1,
     "cdc.vitals": 1,
     "cdc.mapping": 2,
