@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from cdc import audit, views
+from cdc import audit, removal, views
 from cdc.adoption import Adopted, adapt, compare, require_compatible
 from cdc.config import Config
 from cdc.decisions import map_known, recall, remember, with_leftovers
@@ -290,6 +290,8 @@ async def create_schema(config: Config) -> list[str]:
     async with connected(config, "schema") as connection:
         state = await position.read(connection, copy.source_id)
         if state is not None:
+            if state.position is not None and state.ended_at is not None:
+                raise removal.ended(config, state.ended_at)
             await position.bring_up_to_date(connection)
             await settle_path(connection, config, copy.source_id, state.source_path)
         if state is not None and state.position is not None:

@@ -132,6 +132,14 @@ class Paused(CdcError):
     """Replication is held by `cdc pause`, and this cannot be done meanwhile."""
 
 
+class ReplicationEnded(CdcError):
+    """Replication of the file was ended on purpose, so nothing goes on by itself."""
+
+
+class NotAgreed(CdcError):
+    """So much in Postgres would be replaced that somebody has to say yes."""
+
+
 class StillWorking(CdcError):
     """What was asked for has begun and is not done yet: wait."""
 

@@ -33,6 +33,7 @@ CRASH_POINTS: Final = (
     "release.after_commit",
     "resync.before_adopt",
     "resync.before_position",
+    "replaced.saved",
     "apply.after_stage",
     "apply.before_merge",
     "apply.after_merge",

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from loguru import logger
 
-from cdc import audit, views
+from cdc import audit, removal, views
 from cdc.bootstrap import Copy, mapped_for, read_copy, verified_snapshot, without_capture
 from cdc.config import Config
 from cdc.convert import TableConverter, compile_converter
@@ -79,6 +79,8 @@ async def load(config: Config, progress: Progress) -> LoadReport:
             raise TargetError("the tables in Postgres do not exist yet", remedy="run `cdc schema` first")
         await lock_source(connection, copy.source_id)
         await position.bring_up_to_date(connection)
+        if state.position is not None and state.ended_at is not None:
+            raise removal.ended(config, state.ended_at)
         await settle_path(connection, config, copy.source_id, state.source_path)
         if state.position is not None:
             return LoadReport(skipped=tuple(t.name for t in copy.schema.tables))

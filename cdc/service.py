@@ -2,13 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from loguru import logger
 
-from cdc import audit, bootstrap, loading
+from cdc import audit, bootstrap, loading, removal
 from cdc.config import Config
 from cdc.errors import CdcError
 from cdc.log import redact
@@ -26,6 +26,8 @@ from cdc.stream import Stream
 from cdc.systemd import Manager
 from cdc.vitals import Doing, Vitals
 
+BeginAnew = Callable[[Progress], Awaitable[None]]
+
 LAST_WORD_SECONDS: Final = 1.5  # a server that hangs shall not hold up the end
 
 
@@ -39,11 +41,21 @@ async def run(config: Config, *, until_idle: bool, reread: Reread | None = None)
         return await daemon.serve(daemon.follow(until_idle))
 
 
-async def up(config: Config, *, until_idle: bool, progress: Progress, reread: Reread | None = None) -> bool:
-    """Everything that is not done yet (snapshot, schema, load), then `run`."""
+async def up(
+    config: Config,
+    *,
+    until_idle: bool,
+    progress: Progress,
+    reread: Reread | None = None,
+    begin_anew: BeginAnew | None = None,
+) -> bool:
+    """Everything that is not done yet (snapshot, schema, load), then `run`.
+
+    `begin_anew` is for a file whose replication was ended on purpose: it has the daemon compare every row, or raises.
+    """
     with observed(config) as vitals:
         daemon = Daemon(config, vitals, reread)
-        return await daemon.serve(daemon.copy_and_follow(until_idle, progress))
+        return await daemon.serve(daemon.copy_and_follow(until_idle, progress, begin_anew))
 
 
 class Daemon:
@@ -79,12 +91,17 @@ class Daemon:
         logger.bind(source=str(self._config.source.path)).info("replication starts")
         await self._stream.run(self._stop.asked, until_idle=until_idle)
 
-    async def copy_and_follow(self, until_idle: bool, progress: Progress) -> None:
+    async def copy_and_follow(self, until_idle: bool, progress: Progress, begin_anew: BeginAnew | None) -> None:
         """The work of `up`."""
         await self._target.dsn()  # an embedded server is kept from here on, not started anew for each step
-        if not await _is_loaded(self._config):
+        shown = _Shown(progress, self._vitals)
+        loaded, ended = await _standing(self._config)
+        if not loaded:
             self._vitals.doing = Doing.LOADING
-            await _first_copy(self._config, _Shown(progress, self._vitals))
+            await _first_copy(self._config, shown)
+        elif ended and begin_anew:
+            self._vitals.doing = Doing.LOADING
+            await begin_anew(shown)
         await self.follow(until_idle)
 
     @contextmanager
@@ -165,8 +182,11 @@ async def _first_copy(config: Config, progress: Progress) -> None:
     audit.record(config.state.dir, "load", "done", report.told)
 
 
-async def _is_loaded(config: Config) -> bool:
-    """Whether the first load of this file is finished; a file that lost its capture is for `run` to judge."""
+async def _standing(config: Config) -> tuple[bool, bool]:
+    """Whether the first load of this file is finished, and whether its replication was ended on purpose after that.
+
+    A file that lost its capture is for `run` to judge.
+    """
     look = await asyncio.to_thread(sqlite.look, config)
     async with connected(config, "up") as connection:
         if look.capture is None:
@@ -174,7 +194,8 @@ async def _is_loaded(config: Config) -> bool:
         else:
             found = look.capture.source_id
         state = await position.read(connection, found) if found else None
-    return state is not None and state.position is not None
+    noted = look.capture is None and removal.read(config) is not None
+    return state is not None and state.position is not None, noted or bool(state and state.ended_at)
 
 
 async def _can_go_on(config: Config) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from cdc import audit, views
+from cdc import audit, removal, views
 from cdc.config import Config
 from cdc.convert import compile_converter
 from cdc.decisions import Decisions, map_known, with_leftovers
@@ -27,7 +27,8 @@ from cdc.whereabouts import settle_path
 class Settled:
     """What the loop relies on: both ends ready, the position, and the tables to read as a whole first.
 
-    `unfinished` says that indexes and constraints are to be looked at after these: by settling anew.
+    `unfinished` says that indexes and constraints are to be looked at after these: by settling anew. `saving` are those
+    whose rows are saved before they are replaced.
     """
 
     source: Source
@@ -35,6 +36,7 @@ class Settled:
     maps: tuple[TableMap, ...]
     position: Position
     resync: tuple[str, ...]
+    saving: frozenset[str]
     unfinished: bool
     oldest_seq: int
     trail: Trail
@@ -56,6 +58,9 @@ class Settling:
             mapped = map_schema(look.schema, self._config)
             await ownership.require_free(self._connection, self._config, self.source_id, mapped)
         state = await self._state()
+        if state.ended_at is not None:
+            raise removal.ended(self._config, state.ended_at)
+        removal.forget(self._config)
         await settle_path(self._connection, self._config, self.source_id, state.source_path)
         look, maps = await self._follow(look, state)
         await ownership.claim(
@@ -85,6 +90,7 @@ class Settling:
             maps=tuple(maps.values()),
             position=await self._position(),
             resync=tuple(table.source_name for table in applier.families.in_order(resync)),
+            saving=await position.saving(self._connection, self.source_id),
             unfinished=unfinished and bool(resync),
             oldest_seq=look.oldest_seq,
             trail=trail,
@@ -152,7 +158,10 @@ async def identify(connection: Connection, config: Config, look: Look) -> str:
     """The stream's id as the file carries it; raises when the file lost it, or was never set up."""
     if look.capture is not None:
         return look.capture.source_id
-    if await position.find_by_path(connection, str(config.source.path), config.target.schema):
+    if found := await position.find_by_path(connection, str(config.source.path), config.target.schema):
+        state, note = await position.read(connection, found), removal.read(config)
+        if state and (since := state.ended_at or (note and note.since)):
+            raise removal.ended(config, since)
         raise SourceChanged(
             f"{config.source.path} carries no capture any more: it was overwritten, replaced or restored",
             remedy="if this file is the right one, run `cdc load --resync`: it compares every row and goes on",

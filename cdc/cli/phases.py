@@ -6,6 +6,7 @@ import click
 
 from cdc.cli.command import Command
 from cdc.cli.output import bytes_text, counted, print_facts, print_json, say
+from cdc.cli.resync import accept_file, agreed
 from cdc.cli.session import Session, audited, pass_session, run_async
 from cdc.config import Config
 from cdc.model import Progress
@@ -134,24 +135,26 @@ def _apply_pending(config: Config, *, only_print: bool) -> None:
     examples=(
         ("cdc load", "Load, or go on with a load that was cut short."),
         ("cdc load --resync", "Accept a file that was restored from a backup."),
+        ("cdc load --resync --yes", "The same from a script."),
     ),
 )
 @click.option("--resync", is_flag=True, help="Accept the file as it is now; the daemon then compares every row.")
+@agreed
 @pass_session
-def load(session: Session, resync: bool) -> None:
+def load(session: Session, resync: bool, yes: bool) -> None:
     """Load the snapshot into the new tables.
 
     A load that was cut short goes on with the tables it lacks. --resync is for a file that was restored, replaced or
-    overwritten on purpose.
+    overwritten on purpose. It says first what would become of the rows in Postgres, and asks when more than 100
+    rows and 1 % of a table would be deleted or changed. These are saved to files in the state folder.
     """
-    from cdc import bootstrap, loading
+    from cdc import loading
 
     session.start_log()
     config = session.config()
     if resync:
         with audited(config, "resync") as told:
-            tables = run_async(bootstrap.request_resync(config))
-            told["tables"] = len(tables)
+            tables = accept_file(config, session.progress(), told, yes=yes)
         say(f"the daemon will compare every row of {counted(len(tables), 'table')}; next: `cdc run`")
         return
     with audited(config, "load") as told:

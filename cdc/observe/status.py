@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from cdc import pausing
+from cdc import pausing, removal
 from cdc.config import Config
 from cdc.errors import ExitCode
 from cdc.observe import presence, state_folder
@@ -27,6 +27,7 @@ from cdc.vitals import Doing
 NEW: Final = "new"
 UNKNOWN: Final = "unknown"
 REPLICATE: Final = "replicate"
+ENDED: Final = "ended"
 NO_SIGN_SECONDS: Final = 300.0  # a daemon shows that it lives far more often, but for a single long transaction
 
 
@@ -59,10 +60,16 @@ class Status:
     snapshot: Manifest | None = None
     limits: Limits = Limits()
     pause: pausing.Note | None = None
+    removed: removal.Note | None = None
 
     @property
     def phase(self) -> str:
-        """`new` before anything was set up, then snapshot, schema, load, replicate; `unknown` when nobody can tell."""
+        """`new` before anything was set up, then snapshot, schema, load, replicate; `ended` by `cdc cleanup`.
+
+        `unknown` when nobody can tell.
+        """
+        if self.ended_since:
+            return ENDED
         if self.target.stream:
             return self.target.stream.phase
         if self.source.capture_installed:
@@ -70,6 +77,14 @@ class Status:
         if self.source.capture_installed is None and (self.snapshot or not self.target.reachable):
             return UNKNOWN
         return NEW
+
+    @property
+    def ended_since(self) -> str | None:
+        """When replication was ended on purpose, None when it was not."""
+        stream = self.target.stream
+        if stream and stream.ended_at:
+            return stream.ended_at.isoformat(timespec="seconds")
+        return self.removed.since if self.removed and self.source.capture_installed is False else None
 
     @property
     def lag_changes(self) -> int | None:
@@ -120,7 +135,7 @@ class Status:
     def critical(self) -> list[Warned]:
         """What keeps the replication from going on until a person acts."""
         stream = self.target.stream
-        if stream is None:
+        if stream is None or self.ended_since:
             return []
         if stream.stopped_reason:
             return [Warned(stream.stopped_reason, stream.stopped_remedy or "see `cdc audit`")]
@@ -136,6 +151,8 @@ class Status:
     @property
     def warnings(self) -> list[Warned]:
         """What needs an eye while the replication goes on."""
+        if self.ended_since:
+            return self._low()
         return [*self._daemon_warnings(), *self._data_warnings(), *self._low(), *self._late()]
 
     def _daemon_warnings(self) -> list[Warned]:
@@ -200,10 +217,11 @@ class Status:
         match self.phase:
             case "new":
                 return "see what would happen with `cdc plan`, then start with `cdc up`"
-            case "replicate" if self.lag_changes:
-                return "wait: the daemon is catching up"
+            case "ended":
+                return f"nothing: replication was ended on purpose at {self.ended_since}; `cdc up` begins anew"
             case "replicate":
-                return "nothing: Postgres follows the application"
+                catching_up = "wait: the daemon is catching up"
+                return catching_up if self.lag_changes else "nothing: Postgres follows the application"
             case _ if self.daemon_runs:
                 return "wait: the first copy is being made"
             case _:
@@ -305,4 +323,5 @@ async def gather(config: Config, target: Target, limits: Limits = Limits()) -> S
         snapshot=newest.manifest if newest else None,
         limits=limits,
         pause=await asyncio.to_thread(pausing.read, config),
+        removed=await asyncio.to_thread(removal.read, config),
     )

@@ -116,7 +116,7 @@ WHERE source_id = $1
 
 -- name: register
 INSERT INTO cdc.stream (source_id, source_path, target_schema) VALUES ($1, $2, $3)
-ON CONFLICT (source_id) DO UPDATE SET source_path = EXCLUDED.source_path
+ON CONFLICT (source_id) DO UPDATE SET source_path = EXCLUDED.source_path, ended_at = NULL
 
 -- name: set_phase
 UPDATE cdc.stream SET phase = $2 WHERE source_id = $1

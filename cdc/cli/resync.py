@@ -1,0 +1,90 @@
+"""Accepting the file as it is now: what would become of Postgres is said first, and much of it wants a yes."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from cdc.audit import Detail
+from cdc.cli.output import counted, print_table, say
+from cdc.cli.session import audited, run_async
+from cdc.config import Config
+from cdc.errors import NotAgreed
+from cdc.model import Progress
+
+if TYPE_CHECKING:
+    from cdc.resync import Foreseen
+
+agreed = click.option("--yes", is_flag=True, help="Do not ask, however many rows of Postgres would be replaced.")
+
+
+def accept_file(config: Config, progress: Progress, told: dict[str, Detail], *, yes: bool) -> list[str]:
+    """Say what a comparison as a whole would do, ask where that is much, and request it; returns the tables.
+
+    Raises `NotAgreed` when nobody says yes; then both databases are as they were.
+    """
+    from cdc import bootstrap, resync
+
+    seen = run_async(resync.foresee(config, progress))
+    with _undone_unless_agreed(config, seen):
+        _consent(seen, told, yes=yes)
+    tables = run_async(bootstrap.request_resync(config))
+    told["tables"] = len(tables)
+    return tables
+
+
+async def begin_anew(config: Config, progress: Progress, *, yes: bool) -> None:
+    """The same for a file whose replication was ended on purpose, within the daemon."""
+    from cdc import bootstrap, resync
+
+    with audited(config, "resync") as told:
+        seen = await resync.foresee(config, progress)
+        with _undone_unless_agreed(config, seen):
+            await asyncio.to_thread(_consent, seen, told, yes=yes)
+        told["tables"] = len(await bootstrap.request_resync(config))
+
+
+@contextmanager
+def _undone_unless_agreed(config: Config, seen: "Foreseen") -> Iterator[None]:
+    from cdc import resync
+
+    try:
+        yield
+    except BaseException:
+        resync.withdraw(config, seen)
+        raise
+
+
+def _consent(seen: "Foreseen", told: dict[str, Detail], *, yes: bool) -> None:
+    told |= {name: sum(getattr(t, name) for t in seen.tables) for name in ("added", "changed", "deleted")}
+    _show(seen)
+    if seen.asks and not yes:
+        _ask(seen)
+
+
+def _show(seen: "Foreseen") -> None:
+    columns = ("table", "in Postgres", "to add", "to change", "to delete")
+    rows = [(t.table, t.held, t.added, t.changed, t.deleted) for t in seen.tables if t.problem is None]
+    print_table(columns, rows, numbers=columns[1:])
+    for table in seen.tables:
+        if table.problem:
+            say(f"! {table.table}: {table.problem}")
+
+
+def _ask(seen: "Foreseen") -> None:
+    replaced = sum(t.replaced for t in seen.tables)
+    added = sum(t.added for t in seen.tables)
+    what = f"{counted(replaced, 'row')} in Postgres would be deleted or changed, {added:,} added"
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        if click.confirm(f"{what}; they are saved to files first. Go on?", default=False):
+            return
+        raise NotAgreed(f"{what}, and the answer was no", remedy="nothing was changed")
+    why = "replication was ended on purpose, so Postgres may hold what is newer: " if seen.ended else ""
+    raise NotAgreed(
+        f"{why}{what}",
+        remedy="nothing was changed; if the file is right, give the command again with --yes: what it replaces is "
+        "saved to files in the state folder first",
+    )

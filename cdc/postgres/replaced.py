@@ -1,0 +1,166 @@
+"""Rows that a comparison of whole tables takes out of Postgres or overwrites are saved to files before it commits.
+
+The files are on the disk by then: a comparison that was undone may leave a file too many, never a row too few.
+"""
+
+import asyncio
+import errno
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote as quote_name
+
+from cdc import private
+from cdc.chain import entry
+from cdc.errors import TargetError
+from cdc.faults import crash_point
+from cdc.postgres import audit
+from cdc.postgres.connection import Connection
+from cdc.postgres.merge import AppliedTable
+
+FOLDER: Final = "replaced"
+KEPT: Final = 10  # comparisons whose files are kept, the newest
+ROOM_BYTES: Final = 256 * 1024 * 1024  # left free on the disk, on which the application may write too
+_LOOK_BYTES: Final = 16 * 1024 * 1024  # between two looks at the room that is left
+_KINDS: Final = {"deleted": True, "changed": False}
+_NAMED: Final = re.compile(r"\.(deleted|changed)\.(?P<at>\d{8}T\d{6}\.\d{6}Z)\.csv$")
+
+
+class Replaced:
+    """Saves what one comparison replaces. `tables` are the source tables that are saved; of others nothing is."""
+
+    def __init__(self, connection: Connection, source_id: str, state: Path, tables: frozenset[str]) -> None:
+        self._connection = connection
+        self._source_id = source_id
+        self._folder = state / FOLDER
+        self._tables = tables
+        self._now = frozenset[str]()
+        self._at = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        self._saved: dict[Path, dict[str, str | int | None]] = {}
+        self._told = False
+
+    async def save(self, staged: Iterable[AppliedTable]) -> None:
+        """Save the rows that moving these tables to their stages deletes or changes; given again, it begins anew.
+
+        Part of the transaction that moves them. Raises `TargetError` when a file cannot be written.
+        """
+        self._discard()
+        for table in staged:
+            if table.source_name in self._now:
+                for kind, gone in _KINDS.items():
+                    await self._save(table, kind, table.replaced(gone=gone))
+        if self._saved:
+            await asyncio.to_thread(_flush, self._folder)
+            crash_point("replaced.saved")
+
+    async def tell(self) -> None:
+        """Have the audit trail name the files, in the transaction that replaces the rows, just before it commits."""
+        self._told = True
+        if self._saved:
+            entries = [entry("save rows", "done", told) for told in self._saved.values()]
+            await audit.append(self._connection, self._source_id, entries)
+
+    @contextmanager
+    def kept(self, whole: Collection[str]) -> Iterator[None]:
+        """Around the transaction that reads these source tables as a whole; afterwards the oldest files beyond `KEPT` go.
+
+        Where nothing was replaced, they say nothing that Postgres does not hold. When a commit failed, nobody knows.
+        """
+        self._now, self._told, self._saved = self._tables & frozenset(whole), False, {}
+        try:
+            yield
+        except BaseException:
+            if not self._told:
+                self._discard()
+            raise
+        if self._saved:
+            bound(self._folder)
+        self._tables -= self._now
+
+    def _discard(self) -> None:
+        for file in self._saved:
+            with suppress(OSError):
+                file.unlink()
+        self._saved = {}
+
+    async def _save(self, table: AppliedTable, kind: str, query: str) -> None:
+        target = table.target
+        name = ".".join(quote_name(part, safe=" ") for part in (target.schema, target.name))
+        file = self._folder / f"{name}.{kind}.{self._at}.csv"
+        try:
+            rows = await self._copy(query, file)
+        except OSError as error:
+            raise TargetError(
+                f"rows of {target.schema}.{target.name} that would be replaced cannot be saved to {file}: "
+                f"{error.strerror}",
+                remedy="nothing was replaced; make room there, or make `dir` in [state] a folder that this user may "
+                "write, and start again",
+            ) from None
+        if rows:
+            self._saved[file] = {"table": target.name, "kind": kind, "rows": rows, "file": str(file)}
+
+    async def _copy(self, query: str, file: Path) -> int:
+        """The rows of a query in a file of their own, which is on the disk then; no file without rows."""
+        private.make_folder(self._folder)
+        partial = file.with_name(f"{file.name}.partial")
+        output = _Bounded(partial)
+        try:
+            done = await self._connection.copy_from_query(query, output=output.write, format="csv", header=True)
+            rows = int(done.rpartition(" ")[2])
+            if rows:
+                await asyncio.to_thread(output.finish)
+                partial.rename(file)
+        finally:
+            output.close()
+            partial.unlink(missing_ok=True)
+        return rows
+
+
+class _Bounded:
+    """A file that is written as long as others have room left on its disk."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = private.create(file)
+        self._folder = file.parent
+        self._unseen = _LOOK_BYTES
+
+    async def write(self, data: bytes) -> None:
+        self._unseen += len(data)
+        if self._unseen >= _LOOK_BYTES:
+            self._unseen = 0
+            if shutil.disk_usage(self._folder).free < ROOM_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._file.write(data)
+
+    def finish(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._file.close()
+
+
+def bound(folder: Path) -> None:
+    """Keep the files of the newest comparisons only; what was saved of adopted tables has no time and stays."""
+    found: dict[str, list[Path]] = {}
+    for file in folder.glob("*.csv"):
+        if named := _NAMED.search(file.name):
+            found.setdefault(named["at"], []).append(file)
+    for at in sorted(found)[:-KEPT]:
+        for file in found[at]:
+            with suppress(OSError):
+                file.unlink()
+
+
+def _flush(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
