@@ -124,7 +124,7 @@ class _Load:
         later = missing if stands else []
         for mapped in later:
             await self._settle_existing(config, mapped, targets[mapped.target])
-        loaded = {m.source.name: await self._table(m, targets) for m in missing if not later}
+        loaded = {m.source.name: await self._table(config, m, targets) for m in missing if not later}
         crash_point("load.before_constraints")
         held = await self._finish(config, targets)
         if not later:
@@ -136,7 +136,7 @@ class _Load:
         crash_point("load.after_position")
         return LoadReport(loaded, held, tuple(done), tuple(m.source.name for m in later), self._altered)
 
-    async def _table(self, mapped: TableMap, targets: dict[str, TargetTable]) -> int:
+    async def _table(self, config: Config, mapped: TableMap, targets: dict[str, TargetTable]) -> int:
         target = targets.get(mapped.target)
         if target is None:
             raise TargetError(f"table {mapped.target} is missing in Postgres", remedy="run `cdc schema` first")
@@ -145,7 +145,7 @@ class _Load:
         self._progress.start(name, self._snapshot.manifest.tables.get(name))
         with translated(f"loading {mapped.target}"):
             async with self._connection.transaction():
-                await self._make_empty(mapped, target)
+                await self._make_empty(config, mapped, target)
                 count = await self._copy(mapped, target, converter)
                 await position.mark_loaded(self._connection, self._source_id, name, self._snapshot.manifest.id, count)
                 crash_point("load.before_table_commit")
@@ -153,31 +153,28 @@ class _Load:
         self._progress.finish()
         return count
 
-    async def _make_empty(self, mapped: TableMap, target: TargetTable) -> None:
-        await self._refuse_foreign_rows(mapped, target)
+    async def _make_empty(self, config: Config, mapped: TableMap, target: TargetTable) -> None:
+        await self._settle_existing(config, mapped, target)
         # In one transaction with the COPY, so that readers never see the table empty in between.
         await make_empty(self._connection, target)
         await self._quarantine.release_table(mapped.source.name)
 
     async def _settle_existing(self, config: Config, mapped: TableMap, target: TargetTable) -> None:
-        """Rows that adopted tables hold already are saved to a file before the stream replaces them."""
-        if not mapped.adopted or config.target.existing_rows == "refuse":
-            await self._refuse_foreign_rows(mapped, target)
-        elif await has_rows(self._connection, target):
-            file = config.state.dir / "replaced" / f"{target.schema}.{target.name}.csv"
-            count = await save_rows(self._connection, target, file)
-            audit.record(
-                config.state.dir, "save rows", "done", {"table": target.name, "rows": count, "file": str(file)}
-            )
-
-    async def _refuse_foreign_rows(self, mapped: TableMap, target: TargetTable) -> None:
-        """Only what an earlier load of ours left may be there; rows of others are never touched."""
+        """Only what an earlier load of ours left may be there; rows of others are saved to a file first, or refused."""
         known = await position.was_loaded(self._connection, self._source_id, mapped.source.name)
-        if not known and await has_rows(self._connection, target):
+        if known or not await has_rows(self._connection, target):
+            return
+        if config.target.existing_rows == "refuse":
             raise TargetNotEmpty(
                 f"table {target.schema}.{target.name} in Postgres has rows that this tool did not load",
-                remedy="empty it, or choose another `schema` in [target]",
+                remedy='empty it, choose another `schema` in [target], or set `existing_rows = "replace"` there: they '
+                "are saved to a file first",
             )
+        # A load that is given again finds what it saved. A table of our making may be taken over several times.
+        time = "" if mapped.adopted else f".{self._snapshot.manifest.id}"
+        file = config.state.dir / "replaced" / f"{target.schema}.{target.name}{time}.csv"
+        count = await save_rows(self._connection, target, file)
+        audit.record(config.state.dir, "save rows", "done", {"table": target.name, "rows": count, "file": str(file)})
 
     async def _copy(self, mapped: TableMap, target: TargetTable, converter: TableConverter) -> int:
         feed = _Feed(self._snapshot.database, mapped, converter, self._progress)

@@ -3,11 +3,7 @@
 The files are on the disk by then: a comparison that was undone may leave a file too many, never a row too few.
 """
 
-import asyncio
-import errno
-import os
 import re
-import shutil
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -15,18 +11,15 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote as quote_name
 
-from cdc import private
 from cdc.chain import entry
 from cdc.errors import TargetError
 from cdc.faults import crash_point
-from cdc.postgres import audit
+from cdc.postgres import audit, saving
 from cdc.postgres.connection import Connection
 from cdc.postgres.merge import AppliedTable
 
 FOLDER: Final = "replaced"
 KEPT: Final = 10  # comparisons whose files are kept, the newest
-ROOM_BYTES: Final = 256 * 1024 * 1024  # left free on the disk, on which the application may write too
-_LOOK_BYTES: Final = 16 * 1024 * 1024  # between two looks at the room that is left
 _KINDS: Final = {"deleted": True, "changed": False}
 _NAMED: Final = re.compile(r"\.(deleted|changed)\.(?P<at>\d{8}T\d{6}\.\d{6}Z)\.csv$")
 
@@ -55,7 +48,6 @@ class Replaced:
                 for kind, gone in _KINDS.items():
                     await self._save(table, kind, table.replaced(gone=gone))
         if self._saved:
-            await asyncio.to_thread(_flush, self._folder)
             crash_point("replaced.saved")
 
     async def tell(self) -> None:
@@ -93,7 +85,7 @@ class Replaced:
         name = ".".join(quote_name(part, safe=" ") for part in (target.schema, target.name))
         file = self._folder / f"{name}.{kind}.{self._at}.csv"
         try:
-            rows = await self._copy(query, file)
+            rows = await saving.save(self._connection, query, file)
         except OSError as error:
             raise TargetError(
                 f"rows of {target.schema}.{target.name} that would be replaced cannot be saved to {file}: "
@@ -103,47 +95,8 @@ class Replaced:
             ) from None
         if rows:
             self._saved[file] = {"table": target.name, "kind": kind, "rows": rows, "file": str(file)}
-
-    async def _copy(self, query: str, file: Path) -> int:
-        """The rows of a query in a file of their own, which is on the disk then; no file without rows."""
-        private.make_folder(self._folder)
-        partial = file.with_name(f"{file.name}.partial")
-        output = _Bounded(partial)
-        try:
-            done = await self._connection.copy_from_query(query, output=output.write, format="csv", header=True)
-            rows = int(done.rpartition(" ")[2])
-            if rows:
-                await asyncio.to_thread(output.finish)
-                partial.rename(file)
-        finally:
-            output.close()
-            partial.unlink(missing_ok=True)
-        return rows
-
-
-class _Bounded:
-    """A file that is written as long as others have room left on its disk."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = private.create(file)
-        self._folder = file.parent
-        self._unseen = _LOOK_BYTES
-
-    async def write(self, data: bytes) -> None:
-        self._unseen += len(data)
-        if self._unseen >= _LOOK_BYTES:
-            self._unseen = 0
-            if shutil.disk_usage(self._folder).free < ROOM_BYTES:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._file.write(data)
-
-    def finish(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._file.close()
+        else:
+            file.unlink()
 
 
 def bound(folder: Path) -> None:
@@ -156,11 +109,3 @@ def bound(folder: Path) -> None:
         for file in found[at]:
             with suppress(OSError):
                 file.unlink()
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
