@@ -46,8 +46,8 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "schema": _step("tables were made in Postgres", statements="how many were run"),
     "load": _step(
         "the first copy was made",
-        rows="how many were copied",
-        quarantined="how many went to quarantine",
+        rows="how many Postgres holds then",
+        quarantined="how many are in quarantine instead",
         altered="values that became others because `on_invalid` or `empty` says so, by table and column",
     ),
     "resync": _step(

@@ -25,8 +25,9 @@ from cdc.model import KeyValues, Progress, Rejection, TableMap, TargetTable
 from cdc.postgres import ddl, orphans, ownership, position, schema, sequences
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, lock_source, translated
+from cdc.postgres.counts import count_rows
 from cdc.postgres.load import copy_rows, has_rows, make_empty, prepare_for_load, save_rows
-from cdc.postgres.quarantine import Held, Quarantine
+from cdc.postgres.quarantine import Held, Quarantine, counts
 from cdc.postgres.script import Made, Statement
 from cdc.postgres.target import connected
 from cdc.postgres.views import translate_views
@@ -42,8 +43,9 @@ CHUNK_BYTES: Final = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What the first copy did: rows by source table, and how many rows went to quarantine.
+    """What the first copy did: rows that Postgres holds then, by source table, and how many are in quarantine instead.
 
+    Together they are what the snapshot holds, also where the load was cut short and goes on.
     `skipped` tables were loaded before, `left_to_stream` ones are filled by the daemon's first batch. `altered` are
     values that became others by a chosen outcome, by source table and target column.
     """
@@ -56,7 +58,7 @@ class LoadReport:
 
     @property
     def rows(self) -> int:
-        """Rows loaded by this call."""
+        """Rows that Postgres holds now."""
         return sum(self.tables.values())
 
     @property
@@ -126,7 +128,7 @@ class _Load:
             await self._settle_existing(config, mapped, targets[mapped.target])
         loaded = {m.source.name: await self._table(config, m, targets) for m in missing if not later}
         crash_point("load.before_constraints")
-        held = await self._finish(config, targets)
+        await self._finish(config, targets)
         if not later:
             await self._views(config, copy)
         crash_point("load.before_position")
@@ -134,7 +136,17 @@ class _Load:
             await position.begin_at(self._connection, self._source_id, copy.position, self._snapshot.manifest.id)
             await position.request_resync(self._connection, self._source_id, [m.source.name for m in later])
         crash_point("load.after_position")
-        return LoadReport(loaded, held, tuple(done), tuple(m.source.name for m in later), self._altered)
+        held = await counts(self._connection, self._source_id)
+        tables = await self._counted({**done, **loaded}, held)
+        return LoadReport(tables, sum(held.values()), tuple(done), tuple(m.source.name for m in later), self._altered)
+
+    async def _counted(self, copied: dict[str, int], held: dict[str, int]) -> dict[str, int]:
+        """Rows of each table; what was copied may have left again, as an orphan, where some rows are held."""
+        targets = {m.target: m.source.name for m in self._maps if m.source.name in held and m.source.name in copied}
+        if not targets:
+            return copied
+        found = await count_rows(self._connection, self._maps[0].schema, list(targets))
+        return {**copied, **{targets[target]: rows for target, rows in found.items()}}
 
     async def _table(self, config: Config, mapped: TableMap, targets: dict[str, TargetTable]) -> int:
         target = targets.get(mapped.target)
@@ -190,7 +202,7 @@ class _Load:
             self._altered[mapped.source.name] = dict(feed.altered)
         return count
 
-    async def _finish(self, config: Config, targets: dict[str, TargetTable]) -> int:
+    async def _finish(self, config: Config, targets: dict[str, TargetTable]) -> None:
         """Unique keys and indexes, then foreign keys once no child is without its parent, then sequences."""
         script = ddl.script(self._maps, config.target.schema)
         keys = [s for s in script.after_load if s.kind is Made.FOREIGN_KEY]
@@ -200,11 +212,10 @@ class _Load:
             # Only what was loaded: the rest of the database belongs to others.
             names = ", ".join(qualified(t.schema, t.name) for t in targets.values())
             await self._connection.execute(f"ANALYZE {names}")
-        held = await orphans.remove(self._connection, self._quarantine, self._maps, targets)
+        await orphans.remove(self._connection, self._quarantine, self._maps, targets)
         await self._apply(keys, "foreign keys")
         marks = await asyncio.to_thread(high_water.of_copy, self._snapshot.database, self._maps)
         await sequences.advance(self._connection, self._maps, marks)
-        return held
 
     async def _views(self, config: Config, copy: Copy) -> None:
         """Postgres holds what the snapshot holds, so both must answer alike now."""

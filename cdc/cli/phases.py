@@ -163,4 +163,9 @@ def load(session: Session, resync: bool, yes: bool) -> None:
     if report.left_to_stream:
         say(f"{counted(len(report.left_to_stream), 'table')} will be filled by the daemon; next: `cdc run`")
     else:
-        say(f"loaded {counted(report.rows, 'row')}; next: `cdc run`" if report.rows else "nothing was left to load")
+        held = f", {counted(report.quarantined, 'row')} in quarantine" if report.quarantined else ""
+        say(
+            f"loaded {counted(report.rows, 'row')}{held}; next: `cdc run`"
+            if report.rows
+            else "nothing was left to load"
+        )

@@ -4,19 +4,21 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from cdc.audit import Detail
-from cdc.cli.output import counted, print_table, say
+from cdc.cli.output import print_table, say
 from cdc.cli.session import audited, run_async
 from cdc.config import Config
 from cdc.errors import NotAgreed
 from cdc.model import Progress
 
 if TYPE_CHECKING:
-    from cdc.resync import Foreseen
+    from cdc.resync import Change, Foreseen
+
+MOST_NAMED: Final = 5  # tables
 
 agreed = click.option("--yes", is_flag=True, help="Do not ask, however many rows of Postgres would be replaced.")
 
@@ -60,9 +62,31 @@ def _undone_unless_agreed(config: Config, seen: "Foreseen") -> Iterator[None]:
 
 def _consent(seen: "Foreseen", told: dict[str, Detail], *, yes: bool) -> None:
     told |= {name: sum(getattr(t, name) for t in seen.tables) for name in ("added", "changed", "deleted")}
+    asks = seen.asks and not yes
+    if asks and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise _unasked(seen)
     _show(seen)
-    if seen.asks and not yes:
-        _ask(seen)
+    if asks and not click.confirm("Rows that are deleted or changed are saved to files first. Go on?", default=False):
+        raise NotAgreed("rows of Postgres would be replaced, and the answer was no", remedy="nothing was changed")
+
+
+def _unasked(seen: "Foreseen") -> NotAgreed:
+    remedy = (
+        "nothing was changed; if the file is right, give the command again with --yes: what is deleted or changed is "
+        "saved to files in the state folder first"
+    )
+    words = ", ".join(_words(t) for t in [t for t in seen.tables if t.replaced or t.added][:MOST_NAMED])
+    if seen.ended:
+        return NotAgreed(
+            f"replication was ended on purpose, and Postgres holds something else by now, which may be newer: {words}",
+            remedy=remedy,
+        )
+    return NotAgreed(f"much of what Postgres holds would be replaced: {words}", remedy=remedy)
+
+
+def _words(change: "Change") -> str:
+    counts = f"{change.deleted:,} rows to delete, {change.changed:,} to change, {change.added:,} to add"
+    return f"{change.table} ({counts}, of {change.held:,})"
 
 
 def _show(seen: "Foreseen") -> None:
@@ -72,19 +96,3 @@ def _show(seen: "Foreseen") -> None:
     for table in seen.tables:
         if table.problem:
             say(f"! {table.table}: {table.problem}")
-
-
-def _ask(seen: "Foreseen") -> None:
-    replaced = sum(t.replaced for t in seen.tables)
-    added = sum(t.added for t in seen.tables)
-    what = f"{counted(replaced, 'row')} in Postgres would be deleted or changed, {added:,} added"
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        if click.confirm(f"{what}; they are saved to files first. Go on?", default=False):
-            return
-        raise NotAgreed(f"{what}, and the answer was no", remedy="nothing was changed")
-    why = "replication was ended on purpose, so Postgres may hold what is newer: " if seen.ended else ""
-    raise NotAgreed(
-        f"{why}{what}",
-        remedy="nothing was changed; if the file is right, give the command again with --yes: what it replaces is "
-        "saved to files in the state folder first",
-    )

@@ -87,7 +87,7 @@ def test_without_a_terminal_much_is_refused_until_yes_is_said(site: Site) -> Non
     before = site.picture()
     code, _, err = site.run("-q", "load", "--resync")
     assert code == ExitCode.CRITICAL
-    assert "140 rows in Postgres would be deleted or changed" in err
+    assert "t (140 rows to delete, 0 to change, 0 to add, of 150)" in err
     assert "--yes" in err
     assert site.picture() == before
     assert site.run("-q", "load", "--resync", "--yes")[0] == ExitCode.OK
