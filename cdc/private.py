@@ -18,12 +18,14 @@ def make_folder(folder: Path) -> None:
         return
     if folder.parent != folder:
         make_folder(folder.parent)
-    with suppress(FileExistsError):
+    try:
         folder.mkdir(FOLDER_MODE)
-        folder.chmod(FOLDER_MODE)
-        _hand_over(folder, folder.parent)
-    if not folder.is_dir():
-        raise NotADirectoryError(20, os.strerror(20), str(folder))
+    except FileExistsError:  # somebody else made it just now, or a file has its name
+        if not folder.is_dir():
+            raise
+        return
+    folder.chmod(FOLDER_MODE)
+    _hand_over(folder, folder.parent)
 
 
 def opener(file: str, flags: int) -> int:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from cdc.resync import Change, Foreseen
 
 MOST_NAMED: Final = 5  # tables
+_SAY_YES: Final = (
+    "nothing was changed; if the file is right, give the command again with --yes: what is deleted or changed is saved "
+    "to files in the state folder first"
+)
 
 agreed = click.option("--yes", is_flag=True, help="Do not ask, however many rows of Postgres would be replaced.")
 
@@ -71,17 +75,13 @@ def _consent(seen: "Foreseen", told: dict[str, Detail], *, yes: bool) -> None:
 
 
 def _unasked(seen: "Foreseen") -> NotAgreed:
-    remedy = (
-        "nothing was changed; if the file is right, give the command again with --yes: what is deleted or changed is "
-        "saved to files in the state folder first"
-    )
     words = ", ".join(_words(t) for t in [t for t in seen.tables if t.replaced or t.added][:MOST_NAMED])
     if seen.ended:
         return NotAgreed(
             f"replication was ended on purpose, and Postgres holds something else by now, which may be newer: {words}",
-            remedy=remedy,
+            remedy=_SAY_YES,
         )
-    return NotAgreed(f"much of what Postgres holds would be replaced: {words}", remedy=remedy)
+    return NotAgreed(f"much of what Postgres holds would be replaced: {words}", remedy=_SAY_YES)
 
 
 def _words(change: "Change") -> str:

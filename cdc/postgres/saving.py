@@ -57,7 +57,8 @@ class _Sink:
         if self._unseen >= _LOOK_BYTES:
             self._unseen = 0
             if shutil.disk_usage(self._folder).free < ROOM_BYTES:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                return
         self._output.write(data)
 
 

@@ -44,7 +44,7 @@ def test_init_names_the_link_as_it_was_given(site: Site) -> None:
 def test_a_daemon_follows_through_the_link_and_ends_when_it_leads_elsewhere(site: Site) -> None:
     real = link(site)
     site.followed()
-    site.configure("[replicate]", "idle_close_seconds = 0", "heartbeat_seconds = 0.1")
+    site.configure("[replicate]", "idle_close_seconds = 3600", "heartbeat_seconds = 0.1")
     two = real.with_name("two.db")
     with Daemon(load_config(site.config_file)) as daemon:
         site.sql("INSERT INTO t VALUES (1, 'through the link')")
