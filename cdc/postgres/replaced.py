@@ -21,7 +21,7 @@ from cdc.postgres.merge import AppliedTable
 FOLDER: Final = "replaced"
 KEPT: Final = 10  # comparisons whose files are kept, the newest
 _KINDS: Final = {"deleted": True, "changed": False}
-_NAMED: Final = re.compile(r"\.(deleted|changed)\.(?P<at>\d{8}T\d{6}\.\d{6}Z)\.csv$")
+_NAMED: Final = re.compile(r"\.(deleted|changed)\.(?P<at>\d{8}T\d{6}\.\d{6}Z)(\.\d+)?\.csv$")
 
 
 class Replaced:
@@ -32,7 +32,7 @@ class Replaced:
         self._source_id = source_id
         self._folder = state / FOLDER
         self._tables = tables
-        self._now = frozenset[str]()
+        self._part = 0
         self._at = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
         self._saved: dict[Path, dict[str, str | int | None]] = {}
         self._told = False
@@ -44,7 +44,7 @@ class Replaced:
         """
         self._discard()
         for table in staged:
-            if table.source_name in self._now:
+            if table.source_name in self._tables:
                 for kind, gone in _KINDS.items():
                     await self._save(table, kind, table.replaced(gone=gone))
         if self._saved:
@@ -59,11 +59,13 @@ class Replaced:
 
     @contextmanager
     def kept(self, whole: Collection[str]) -> Iterator[None]:
-        """Around the transaction that reads these source tables as a whole; afterwards the oldest files beyond `KEPT` go.
+        """Around the transaction that reads these source tables as a whole; afterwards, files beyond `KEPT` go.
+
+        A table whose turn is yet to come may lose rows with its parents, so it is saved as well.
 
         Where nothing was replaced, they say nothing that Postgres does not hold. When a commit failed, nobody knows.
         """
-        self._now, self._told, self._saved = self._tables & frozenset(whole), False, {}
+        self._part, self._told, self._saved = self._part + 1, False, {}
         try:
             yield
         except BaseException:
@@ -72,7 +74,7 @@ class Replaced:
             raise
         if self._saved:
             bound(self._folder)
-        self._tables -= self._now
+        self._tables -= frozenset(whole)
 
     def _discard(self) -> None:
         for file in self._saved:
@@ -83,7 +85,8 @@ class Replaced:
     async def _save(self, table: AppliedTable, kind: str, query: str) -> None:
         target = table.target
         name = ".".join(quote_name(part, safe=" ") for part in (target.schema, target.name))
-        file = self._folder / f"{name}.{kind}.{self._at}.csv"
+        part = f".{self._part}" if self._part > 1 else ""
+        file = self._folder / f"{name}.{kind}.{self._at}{part}.csv"
         try:
             rows = await saving.save(self._connection, query, file)
         except OSError as error:
