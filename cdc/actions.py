@@ -46,13 +46,20 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "schema": _step("tables were made in Postgres", statements="how many were run"),
     "load": _step(
         "the first copy was made",
-        rows="how many were copied",
-        quarantined="how many went to quarantine",
+        rows="how many Postgres holds then",
+        quarantined="how many are in quarantine instead",
         altered="values that became others because `on_invalid` or `empty` says so, by table and column",
     ),
-    "resync": _step("`cdc load --resync`", tables="how many will be compared as a whole"),
+    "resync": _step(
+        "`cdc load --resync`, or `cdc up` after `cdc cleanup`",
+        tables="how many will be compared as a whole",
+        added="rows that Postgres lacked, when it was asked",
+        changed="rows that it held otherwise",
+        deleted="rows that only Postgres had",
+    ),
     "run": _step("`cdc run`: `started` when it begins, and once more when it ends"),
     "up": _step("`cdc up`, as `cdc run`"),
+    "move": _step("the SQLite file has another path now", before="the path it had", path="the path it has"),
     "reload": _step("the daemon was told to read its configuration again", keys="what had changed"),
     "verify": _step(
         "`cdc verify`",
@@ -63,6 +70,9 @@ ACTIONS: Final[Mapping[str, Action]] = {
     ),
     "restore": _step("`cdc restore`", snapshot="its folder", to="the file that was written"),
     "cleanup": _step("`cdc cleanup`", removed="whether there was something to remove"),
+    "free tables": _step(
+        "`cdc cleanup --release`: the tables of a source are free for another", source="where its file was"
+    ),
     "quarantine retry": _step("`cdc quarantine retry`", table="only this table", rows="how many were logged again"),
     "quarantine acknowledge": _step("`cdc quarantine acknowledge`", table="only this table", rows="how many"),
     "heal the schema cdc": _step("what was gone of the schema `cdc` was made again", lost="what is not known any more"),
@@ -127,8 +137,10 @@ ACTIONS: Final[Mapping[str, Action]] = {
         seq="the position it has now",
     ),
     "save rows": _step(
-        "rows that an adopted table held were saved before they were replaced",
+        "rows were saved before they were replaced: what a table held before its first copy, or what a comparison that "
+        "was asked for takes out of Postgres",
         table="the target",
+        kind="`deleted` or `changed` by a comparison",
         rows="how many",
         file="where they are",
     ),

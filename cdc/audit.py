@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cdc import segments
+from cdc import private, segments
 from cdc.chain import AuditEntry, Detail, Head, Sealed, actor, decode, entry, line_of, link, split_line
 from cdc.chain_check import BROKEN, Check, Verdict, Witness, last_words
 from cdc.errors import ConfigError
@@ -39,9 +39,9 @@ def record(state_dir: Path, action: str, result: str, details: Mapping[str, Deta
 def opened(state_dir: Path) -> "Iterator[AuditFile]":
     """The audit file, for this process alone as long as the block lasts; raises `ConfigError`."""
     try:
-        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.make_folder(state_dir)
         unnoted = not (state_dir / END_FILE).exists()
-        end = os.open(state_dir / END_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        end = private.opener(str(state_dir / END_FILE), os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(end, fcntl.LOCK_EX)
             yield AuditFile(state_dir, end, unnoted=unnoted)
@@ -147,7 +147,7 @@ def _read_end(end: int) -> tuple[Head, Head]:
 
 
 def _append(file: Path, data: bytes) -> None:
-    handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = private.opener(str(file), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         before = os.fstat(handle).st_size
         try:

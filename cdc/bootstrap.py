@@ -4,22 +4,21 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from loguru import logger
 
-from cdc import audit, views
+from cdc import audit, removal, views
 from cdc.adoption import Adopted, adapt, compare, require_compatible
 from cdc.config import Config
-from cdc.decisions import map_known, recall, remember, with_leftovers
-from cdc.drift import without_rekeyed
+from cdc.decisions import map_known, remember
 from cdc.errors import CdcError, SnapshotError, SourceError, TargetError
 from cdc.faults import crash_point
 from cdc.mapping import TableProfile, map_schema
 from cdc.model import Position, Progress, SourceSchema, TableMap
 from cdc.plan import Plan, make_plan
-from cdc.postgres import ddl, pending, position, quarantine, schema
+from cdc.postgres import ddl, ownership, position, schema
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, lock_source
 from cdc.postgres.counts import count_rows
@@ -33,9 +32,10 @@ from cdc.risks import kept_out
 from cdc.sqlite import changelog, triggers
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.catalogue import read_schema
-from cdc.sqlite.connection import no_tables, not_set_up, open_copy, read_transaction
+from cdc.sqlite.connection import no_tables, open_copy, read_transaction
 from cdc.sqlite.profile import profile
 from cdc.sqlite.snapshot import Snapshot, check, discard, latest, older_than_newest, rehearse, take
+from cdc.whereabouts import settle_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +300,11 @@ async def create_schema(config: Config) -> list[str]:
         raise without_capture(snapshot)
     async with connected(config, "schema") as connection:
         state = await position.read(connection, copy.source_id)
+        if state is not None:
+            if state.position is not None and state.ended_at is not None:
+                raise removal.ended(config, state.ended_at)
+            await position.bring_up_to_date(connection)
+            await settle_path(connection, config, copy.source_id, state.source_path)
         if state is not None and state.position is not None:
             done = await _extend(connection, config, copy.source_id, state)
             made = await views.make_now(connection, config, copy.source_id)
@@ -313,64 +318,17 @@ async def _begin(connection: Connection, config: Config, copy: Copy, source_id: 
     await schema.preflight(connection, maps)
     require_compatible(maps, await read_adopted(connection, config, maps))
     await position.create_state(connection)
+    # Claimed before and after: what is there without an owner would be anybody's, and a claim on a table that is not there
+    # does not count. Not in one transaction with the tables: Postgres has only so many locks for one.
+    async with connection.transaction():
+        await position.register(connection, source_id, str(config.source.path), config.target.schema)
+        await ownership.claim(connection, config, source_id, maps)
     done = await schema.apply(connection, ddl.script(maps, config.target.schema).before_load)
-    await position.register(connection, source_id, str(config.source.path), config.target.schema)
-    await position.store_columns(connection, source_id, remember(maps))
-    await position.set_phase(connection, source_id, "schema")
+    async with connection.transaction():
+        await ownership.claim(connection, config, source_id, maps)
+        await position.store_columns(connection, source_id, remember(maps))
+        await position.set_phase(connection, source_id, "schema")
     return done
-
-
-async def _extend(connection: Connection, config: Config, source_id: str, state: StreamState) -> list[Statement]:
-    """What was decided is left to the daemon: by that it knows which tables and columns it has yet to fill."""
-    look = await asyncio.to_thread(sqlite.look, config)
-    leftovers = await pending.read(connection, source_id)
-    known = with_leftovers(state.columns, leftovers)
-    maps = map_known(look.schema, config, known)
-    maps = without_rekeyed(maps, await read_tables(connection, config.target.schema, [m.target for m in maps]), known)
-    await schema.preflight(connection, maps)
-    script = ddl.script(maps, config.target.schema)
-    done = await schema.apply(connection, script.before_load)
-    done += await schema.apply(connection, await schema.missing_columns(connection, maps))
-    late = [replace(statement, optional=True) for statement in script.after_load]
-    return done + await schema.apply(connection, late, together=False)
-
-
-async def mapped_for(connection: Connection, config: Config, copy: Copy, source_id: str) -> tuple[TableMap, ...]:
-    """The mapping of a copy, with decisions taken before standing."""
-    state = await position.read(connection, source_id)
-    maps = map_schema(copy.schema, config, copy.profiles)
-    return recall(maps, state.columns) if state else maps
-
-
-# --- capture and quarantine -------------------------------------------------------------------------------------------
-
-
-def remove_capture(config: Config) -> bool:
-    """Take capture out of the application's file without a trace; False when there was none."""
-    with sqlite.opened(config) as connection:
-        return triggers.remove(connection)
-
-
-def release_triggers(config: Config) -> int:
-    """Take the triggers out of the file, but not what was logged; returns how many there were."""
-    with sqlite.opened(config) as connection:
-        return triggers.release(connection)
-
-
-def require_capture(config: Config) -> None:
-    """Raises `SourceError` when the file was never set up."""
-    if sqlite.look(config).capture is None:
-        raise not_set_up(config.source.path)
-
-
-async def retry_quarantined(config: Config, table: str | None) -> int:
-    """Log quarantined keys again, of one source table or all, so that the daemon tries them; returns how many."""
-    look = await asyncio.to_thread(sqlite.look, config)
-    if look.capture is None:
-        raise not_set_up(config.source.path)
-    async with connected(config, "quarantine") as connection:
-        keys = await quarantine.keys_of(connection, look.capture.source_id, table)
-    return await asyncio.to_thread(sqlite.log_again, config, keys)
 
 
 async def request_resync(config: Config) -> list[str]:
@@ -384,9 +342,7 @@ async def request_resync(config: Config) -> list[str]:
     assert look.newest is not None
     new_id = look.capture.source_id
     async with connected(config, "resync") as connection:
-        old_id = await position.find_by_path(connection, str(config.source.path), config.target.schema)
-        if old_id is None:
-            raise position.never_loaded()
+        old_id, state = await followed(connection, config, new_id, look.schema)
         # A running daemon goes by what it knew when it began: it would not see what is asked for here.
         await lock_source(connection, old_id)
         crash_point("resync.before_adopt")
@@ -394,5 +350,25 @@ async def request_resync(config: Config) -> list[str]:
             await position.adopt(connection, old_id, new_id)
         crash_point("resync.before_position")
         tables = [t.name for t in look.schema.tables]
-        await position.reposition(connection, new_id, look.newest, tables)
+        async with connection.transaction():
+            await position.reposition(connection, new_id, look.newest, tables)
+            maps = map_known(look.schema, config, state.columns)
+            await ownership.claim(connection, config, new_id, maps)
     return tables
+
+
+async def followed(
+    connection: Connection, config: Config, source_id: str | None, schema: SourceSchema
+) -> tuple[str, StreamState]:
+    """The stream that a file may carry on, by its id, else by its path; raises `TargetError` when there is none."""
+    await position.bring_up_to_date(connection)
+    path = str(config.source.path)
+    found = source_id if source_id and await position.read(connection, source_id) else None
+    found = found or await position.find_by_path(connection, path, config.target.schema)
+    state = await position.read(connection, found) if found else None
+    if found is None or state is None or state.position is None:
+        await ownership.require_free(connection, config, source_id or "", map_schema(schema, config))
+        raise position.never_loaded()
+    await settle_path(connection, config, found, state.source_path)
+    await ownership.require_free(connection, config, found, map_known(schema, config, state.columns))
+    return found, state

@@ -147,12 +147,24 @@ class TargetMismatch(TargetError):
     """A table in Postgres cannot take the rows of its source table as mapped."""
 
 
+class TargetTaken(TargetError):
+    """A table in Postgres is fed by another source."""
+
+
 class AlreadyRunning(TargetError):
     """Another daemon holds this source's lock."""
 
 
 class Paused(CdcError):
     """Replication is held by `cdc pause`, and this cannot be done meanwhile."""
+
+
+class ReplicationEnded(CdcError):
+    """Replication of the file was ended on purpose, so nothing goes on by itself."""
+
+
+class NotAgreed(CdcError):
+    """So much in Postgres would be replaced that somebody has to say yes."""
 
 
 class StillWorking(CdcError):

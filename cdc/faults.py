@@ -39,6 +39,7 @@ CRASH_POINTS: Final = (
     "continue.before_position",
     "resync.before_adopt",
     "resync.before_position",
+    "replaced.saved",
     "apply.after_stage",
     "apply.before_merge",
     "apply.after_merge",

@@ -16,7 +16,7 @@ from cdc.config import Config
 from cdc.decisions import Decisions, map_known, recall, remember
 from cdc.mapping import map_schema
 from cdc.model import ColumnMap, TableMap, TargetTable
-from cdc.postgres import own_schema, position
+from cdc.postgres import own_schema, ownership, position
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection
 from cdc.postgres.ddl import mark
@@ -36,6 +36,8 @@ _UNKNOWN: Final = {
     "quarantine": "which rows are held: every table is compared as a whole",
     "crosswalk": "which row is which: every table is compared as a whole",
     "target_table": "which tables had waited: every table is compared as a whole",
+    "owned_table": "which source feeds a table: found out again where only one can",
+    "sighting": "where the stream stood in the last minutes",
     "pending": "what the application dropped and Postgres still has: `cdc verify` says what nothing feeds",
     "audit": "entries of the audit trail: the audit file may have them",
     "disabled_trigger": "which triggers to enable again at cutover",
@@ -55,6 +57,7 @@ async def heal(
     if state is None or _is_lost(state):
         if not (tables := await _ours(connection, config, look, accepted=accepted)):
             return
+        await ownership.require_free(connection, config, source_id, tables)
         await _go_on(connection, config, look, source_id, tables)
         state, lost = await position.read(connection, source_id), lost | {"stream"}
     if state is not None and state.position is not None and not state.columns:

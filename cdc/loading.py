@@ -9,26 +9,27 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final
 
 from loguru import logger
 
-from cdc import audit, views
+from cdc import audit, removal, views
 from cdc.bootstrap import Copy, mapped_for, read_copy, verified_snapshot, without_capture
 from cdc.config import Config
 from cdc.convert import Converted, TableConverter, compile_converter
 from cdc.errors import TargetError, TargetNotEmpty
 from cdc.faults import crash_point
 from cdc.keys import encode_key
+from cdc.mapping import map_schema
 from cdc.model import KeyValues, Progress, Rejection, Row, TableMap, TargetTable
-from cdc.postgres import ddl, orphans, position, schema, sequences
+from cdc.postgres import ddl, orphans, ownership, position, schema, sequences
 from cdc.postgres.admission import hold_refused
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.checks import Check, checks, hold_breaking
 from cdc.postgres.connection import Connection, lock_source, translated
+from cdc.postgres.counts import count_rows
 from cdc.postgres.load import copy_accepted, copy_rows, has_rows, make_empty, prepare_for_load, save_rows
-from cdc.postgres.quarantine import Held, Quarantine
+from cdc.postgres.quarantine import Held, Quarantine, counts
 from cdc.postgres.refusals import is_refusal
 from cdc.postgres.script import Made, Statement
 from cdc.postgres.target import connected
@@ -38,6 +39,7 @@ from cdc.sqlite import high_water, rows
 from cdc.sqlite.checks import count_breaking
 from cdc.sqlite.connection import open_copy
 from cdc.sqlite.snapshot import Snapshot
+from cdc.whereabouts import settle_path
 
 CHUNK_ROWS: Final = 256  # small enough for the server to work on one while the next is made
 CHUNK_BYTES: Final = 4 * 1024 * 1024
@@ -45,8 +47,9 @@ CHUNK_BYTES: Final = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What the first copy did: rows by source table, and how many rows went to quarantine.
+    """What the first copy did: rows that Postgres holds then, by source table, and how many are in quarantine instead.
 
+    Together they are what the snapshot holds, also where the load was cut short and goes on.
     `skipped` tables were loaded before, `left_to_stream` ones are filled by the daemon's first batch. `altered` are
     values that became others by a chosen outcome, by source table and target column.
     """
@@ -59,7 +62,7 @@ class LoadReport:
 
     @property
     def rows(self) -> int:
-        """Rows loaded by this call."""
+        """Rows that Postgres holds now."""
         return sum(self.tables.values())
 
     @property
@@ -78,12 +81,18 @@ async def load(config: Config, progress: Progress) -> LoadReport:
     async with connected(config, "load") as connection:
         state = await position.read(connection, copy.source_id)
         if state is None:
+            await ownership.require_free(connection, config, copy.source_id, map_schema(copy.schema, config))
             raise TargetError("the tables in Postgres do not exist yet", remedy="run `cdc schema` first")
         await lock_source(connection, copy.source_id)
+        await position.bring_up_to_date(connection)
+        if state.position is not None and state.ended_at is not None:
+            raise removal.ended(config, state.ended_at)
+        await settle_path(connection, config, copy.source_id, state.source_path)
         if state.position is not None:
             return LoadReport(skipped=tuple(t.name for t in copy.schema.tables))
         maps = await mapped_for(connection, config, copy, copy.source_id)
-        run = _Load(connection, copy.source_id, snapshot, maps, progress, config.state.dir)
+        await ownership.claim(connection, config, copy.source_id, maps)
+        run = _Load(connection, copy.source_id, snapshot, maps, progress, config)
         try:
             return await run.run(config, copy)
         finally:
@@ -100,7 +109,7 @@ class _Load:
         snapshot: Snapshot,
         maps: tuple[TableMap, ...],
         progress: Progress,
-        state: Path,
+        config: Config,
     ) -> None:
         self._connection = connection
         self._source_id = source_id
@@ -109,7 +118,7 @@ class _Load:
         self._progress = progress
         self._quarantine = Quarantine(connection, source_id)
         self._altered: dict[str, dict[str, int]] = {}
-        self._state = state
+        self._config = config
         # Opened once: each time, SQLite reads the whole schema, which takes long where there are thousands of tables.
         self._copied = open_copy(snapshot.database)
 
@@ -128,10 +137,10 @@ class _Load:
         )
         later = missing if stands else []
         for mapped in later:
-            await self._settle_existing(config, mapped, targets[mapped.target])
+            await self._settle_existing(mapped, targets[mapped.target])
         loaded = {m.source.name: await self._table(m, targets) for m in missing if not later}
         crash_point("load.before_constraints")
-        held = await self._finish(config, targets)
+        await self._finish(config, targets)
         if not later:
             await self._views(config, copy)
         crash_point("load.before_position")
@@ -139,11 +148,21 @@ class _Load:
             await position.begin_at(self._connection, self._source_id, copy.position, self._snapshot.manifest.id)
             await position.request_resync(self._connection, self._source_id, [m.source.name for m in later])
         crash_point("load.after_position")
-        return LoadReport(loaded, held, tuple(done), tuple(m.source.name for m in later), self._altered)
+        held = await counts(self._connection, self._source_id)
+        tables = await self._counted({**done, **loaded}, held)
+        return LoadReport(tables, sum(held.values()), tuple(done), tuple(m.source.name for m in later), self._altered)
 
     def close(self) -> None:
         """Close the snapshot."""
         self._copied.close()
+
+    async def _counted(self, copied: dict[str, int], held: dict[str, int]) -> dict[str, int]:
+        """Rows of each table; what was copied may have left again, as an orphan, where some rows are held."""
+        targets = {m.target: m.source.name for m in self._maps if m.source.name in held and m.source.name in copied}
+        if not targets:
+            return copied
+        found = await count_rows(self._connection, self._maps[0].schema, list(targets))
+        return {**copied, **{targets[target]: rows for target, rows in found.items()}}
 
     async def _table(self, mapped: TableMap, targets: dict[str, TargetTable]) -> int:
         target = targets.get(mapped.target)
@@ -183,30 +202,29 @@ class _Load:
         return count
 
     async def _make_empty(self, mapped: TableMap, target: TargetTable) -> None:
-        await self._refuse_foreign_rows(mapped, target)
+        await self._settle_existing(mapped, target)
         # In one transaction with the COPY, so that readers never see the table empty in between.
         await make_empty(self._connection, target)
         await self._quarantine.release_table(mapped.source.name)
 
-    async def _settle_existing(self, config: Config, mapped: TableMap, target: TargetTable) -> None:
-        """Rows that adopted tables hold already are saved to a file before the stream replaces them."""
-        if not mapped.adopted or config.target.existing_rows == "refuse":
-            await self._refuse_foreign_rows(mapped, target)
-        elif await has_rows(self._connection, target):
-            file = config.state.dir / "replaced" / f"{target.schema}.{target.name}.csv"
-            count = await save_rows(self._connection, target, file)
-            audit.record(
-                config.state.dir, "save rows", "done", {"table": target.name, "rows": count, "file": str(file)}
-            )
-
-    async def _refuse_foreign_rows(self, mapped: TableMap, target: TargetTable) -> None:
-        """Only what an earlier load of ours left may be there; rows of others are never touched."""
+    async def _settle_existing(self, mapped: TableMap, target: TargetTable) -> None:
+        """Only what an earlier load of ours left may be there; rows of others are saved to a file first, or refused."""
         known = await position.was_loaded(self._connection, self._source_id, mapped.source.name)
-        if not known and await has_rows(self._connection, target):
+        if known or not await has_rows(self._connection, target):
+            return
+        if self._config.target.existing_rows == "refuse":
             raise TargetNotEmpty(
                 f"table {target.schema}.{target.name} in Postgres has rows that this tool did not load",
-                remedy="empty it, or choose another `schema` in [target]",
+                remedy='empty it, choose another `schema` in [target], or set `existing_rows = "replace"` there: they '
+                "are saved to a file first",
             )
+        # A load that is given again finds what it saved. A table of our making may be taken over several times.
+        time = "" if mapped.adopted else f".{self._snapshot.manifest.id}"
+        file = self._config.state.dir / "replaced" / f"{target.schema}.{target.name}{time}.csv"
+        count = await save_rows(self._connection, target, file)
+        audit.record(
+            self._config.state.dir, "save rows", "done", {"table": target.name, "rows": count, "file": str(file)}
+        )
 
     async def _copy(self, mapped: TableMap, target: TargetTable, feed: "_Feed") -> int:
         count = 0
@@ -227,21 +245,21 @@ class _Load:
             count += len(converted.rows) - len(refused)
         return count
 
-    async def _finish(self, config: Config, targets: dict[str, TargetTable]) -> int:
+    async def _finish(self, config: Config, targets: dict[str, TargetTable]) -> None:
         """Unique keys, then indexes and foreign keys once no child is without its parent, then sequences."""
         script = ddl.script(self._maps, config.target.schema)
         keys = [s for s in script.after_load if s.kind is Made.FOREIGN_KEY]
         others = [s for s in script.after_load if s.kind not in (Made.FOREIGN_KEY, Made.CHECK)]
         by_target = {m.target: m for m in self._maps}
-        held = await self._checks(targets)
 
         async def hold(statement: Statement) -> None:
-            nonlocal held
             mapped, target = by_target[statement.table], targets[statement.table]
-            held += await hold_refused(self._connection, self._quarantine, mapped, target, statement)
+            await hold_refused(self._connection, self._quarantine, mapped, target, statement)
+
+        await self._checks(targets)
 
         await self._apply([s for s in others if not s.optional], "unique keys", hold)
-        held += await orphans.remove(self._connection, self._quarantine, self._maps, targets)
+        await orphans.remove(self._connection, self._quarantine, self._maps, targets)
         # After the rows that leave: one of them could be what an index has no room for.
         await self._apply([s for s in others if s.optional], "indexes")
         if targets:
@@ -251,29 +269,25 @@ class _Load:
         await self._apply(keys, "foreign keys")
         marks = await asyncio.to_thread(high_water.of_copy, self._snapshot.database, self._maps)
         await sequences.advance(self._connection, self._maps, marks)
-        return held
 
-    async def _checks(self, targets: dict[str, TargetTable]) -> int:
-        """CHECKs, after the rows that break them have left for quarantine; returns how many did."""
-        held = 0
+    async def _checks(self, targets: dict[str, TargetTable]) -> None:
+        """CHECKs, after the rows that break them have left for quarantine."""
         for mapped in (m for m in self._maps if not m.adopted):
             for check in checks(mapped):
                 if isinstance(check, Check):
-                    held += await self._check(mapped, targets[mapped.target], check)
-        return held
+                    await self._check(mapped, targets[mapped.target], check)
 
-    async def _check(self, mapped: TableMap, target: TargetTable, check: Check) -> int:
+    async def _check(self, mapped: TableMap, target: TargetTable, check: Check) -> None:
         with suppress(TargetError):  # most often it is made at once, and nothing has to be looked for
             await schema.apply(self._connection, [check.statement], together=False)
-            return 0
+            return
         database = self._snapshot.database
         in_sqlite = await asyncio.to_thread(count_breaking, database, mapped.source, check.source)
         held = await hold_breaking(self._connection, self._quarantine, mapped, target, check, in_sqlite)
         if isinstance(held, str):
             logger.bind(object=check.statement.object, reason=held).warning("a CHECK was left out")
-            return 0
+            return
         await schema.apply(self._connection, [replace(check.statement, optional=True)], self._outcome, together=False)
-        return held
 
     async def _views(self, config: Config, copy: Copy) -> None:
         """Postgres holds what the snapshot holds, so both must answer alike now."""
@@ -293,7 +307,7 @@ class _Load:
         if reason is not None and reason != schema.EXISTS:
             logger.bind(object=statement.object, reason=reason).warning("an index was left out")
             told = {"table": statement.table, "index": statement.object, "why": reason}
-            audit.record(self._state, "leave out index", "done", told)
+            audit.record(self._config.state.dir, "leave out index", "done", told)
 
 
 _Copy = Callable[[TableMap, TargetTable, "_Feed"], Awaitable[int]]

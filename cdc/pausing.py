@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from cdc import private
 from cdc.chain import actor
 from cdc.config import Config
 from cdc.errors import ConfigError, Paused
@@ -52,12 +53,11 @@ def hold(config: Config, *, released: bool) -> Note:
     file = _file(config)
     partial = file.with_name(f"{file.name}.partial")
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with partial.open("wb") as output:
+        private.make_folder(file.parent)
+        with private.create(partial) as output:
             output.write(msgspec.json.encode(note) + b"\n")
             output.flush()
             os.fsync(output.fileno())
-        partial.chmod(0o644)  # the daemon may run as another user
         partial.rename(file)
     except OSError as error:
         raise _unwritable(file, error) from None

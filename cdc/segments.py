@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from cdc.chain import decode, split_line
+from cdc.private import create
 
 FILE: Final = "audit.jsonl"
 _CLOSED: Final = re.compile(r"audit-(\d{12})\.jsonl(\.gz)?")
@@ -146,8 +147,7 @@ def _first_n(file: Path) -> int | None:
 
 def _compress(path: Path) -> None:
     done, part = path.with_name(path.name + ".gz"), path.with_name(path.name + ".part")
-    with path.open("rb") as plain, part.open("wb") as packed:
-        os.fchmod(packed.fileno(), 0o600)
+    with path.open("rb") as plain, create(part) as packed:
         with gzip.GzipFile(fileobj=packed, mode="wb", filename="", mtime=0) as writer:
             shutil.copyfileobj(plain, writer)
         packed.flush()

@@ -2,13 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from loguru import logger
 
-from cdc import audit, bootstrap, healing, loading
+from cdc import audit, bootstrap, healing, loading, removal
 from cdc.config import Config
 from cdc.errors import CdcError
 from cdc.log import redact
@@ -27,6 +27,8 @@ from cdc.stream import Stream
 from cdc.systemd import Manager
 from cdc.vitals import Doing, Vitals
 
+BeginAnew = Callable[[Progress], Awaitable[None]]
+
 LAST_WORD_SECONDS: Final = 1.5  # a server that hangs shall not hold up the end
 
 
@@ -40,11 +42,21 @@ async def run(config: Config, *, until_idle: bool, reread: Reread | None = None)
         return await daemon.serve(daemon.follow(until_idle))
 
 
-async def up(config: Config, *, until_idle: bool, progress: Progress, reread: Reread | None = None) -> bool:
-    """Everything that is not done yet (snapshot, schema, load), then `run`."""
+async def up(
+    config: Config,
+    *,
+    until_idle: bool,
+    progress: Progress,
+    reread: Reread | None = None,
+    begin_anew: BeginAnew | None = None,
+) -> bool:
+    """Everything that is not done yet (snapshot, schema, load), then `run`.
+
+    `begin_anew` is for a file whose replication was ended on purpose: it has the daemon compare every row, or raises.
+    """
     with observed(config) as vitals:
         daemon = Daemon(config, vitals, reread)
-        return await daemon.serve(daemon.copy_and_follow(until_idle, progress))
+        return await daemon.serve(daemon.copy_and_follow(until_idle, progress, begin_anew))
 
 
 class Daemon:
@@ -81,13 +93,18 @@ class Daemon:
         logger.bind(source=str(self._config.source.path)).info("replication starts")
         await self._stream.run(self._stop.asked, until_idle=until_idle)
 
-    async def copy_and_follow(self, until_idle: bool, progress: Progress) -> None:
+    async def copy_and_follow(self, until_idle: bool, progress: Progress, begin_anew: BeginAnew | None) -> None:
         """The work of `up`."""
         await self._target.dsn()  # an embedded server is kept from here on, not started anew for each step
         await healing.heal_now(self._config)
-        if not await _is_loaded(self._config):
+        shown = _Shown(progress, self._vitals)
+        loaded, ended = await _standing(self._config)
+        if not loaded:
             self._vitals.doing = Doing.LOADING
-            await _first_copy(self._config, _Shown(progress, self._vitals))
+            await _first_copy(self._config, shown)
+        elif ended and begin_anew:
+            self._vitals.doing = Doing.LOADING
+            await begin_anew(shown)
         await self.follow(until_idle)
 
     @contextmanager
@@ -152,6 +169,7 @@ def _tell_failure(task: "asyncio.Task[None]") -> None:
 
 async def _first_copy(config: Config, progress: Progress) -> None:
     """The phases before the stream, each in the audit trail as if it had been given by itself."""
+    await bootstrap.require_free(config)
     if not await _can_go_on(config):
         manifest = (await bootstrap.take_snapshot(config, progress)).manifest
         audit.record(
@@ -167,16 +185,19 @@ async def _first_copy(config: Config, progress: Progress) -> None:
     audit.record(config.state.dir, "load", "done", report.told)
 
 
-async def _is_loaded(config: Config) -> bool:
-    """Whether the first load of this file, or of the one before in its place, is finished: then `run` judges it."""
+async def _standing(config: Config) -> tuple[bool, bool]:
+    """Whether the first load of this file, or of the one before in its place, is finished: then `run` judges it.
+
+    And whether its replication was ended on purpose after that.
+    """
     look = await asyncio.to_thread(sqlite.look, config)
+    state = None
     async with connected(config, "up") as connection:
         here = await position.find_by_path(connection, str(config.source.path), config.target.schema)
-        for found in (look.capture.source_id if look.capture else None, here):
-            state = await position.read(connection, found) if found else None
-            if state is not None:
-                return state.position is not None
-    return False
+        for found in filter(None, (look.capture.source_id if look.capture else None, here)):
+            state = state or await position.read(connection, found)
+    noted = look.capture is None and removal.read(config) is not None
+    return state is not None and state.position is not None, noted or bool(state and state.ended_at)
 
 
 async def _can_go_on(config: Config) -> bool:

@@ -15,6 +15,7 @@ from cdc.postgres.audit import Begun
 from cdc.postgres.batch import StageRefused
 from cdc.postgres.connection import Connection, hang_up, lock_source, show_life
 from cdc.postgres.position import Durable
+from cdc.postgres.replaced import Replaced
 from cdc.postgres.status import findings
 from cdc.postgres.target import Target
 from cdc.pull import Pull
@@ -50,6 +51,7 @@ class Session:
         self._applier = ready.applier
         self._maps = ready.maps
         self._resync = ready.resync  # parents first
+        self._replaced = Replaced(connection, settling.source_id, config.state.dir, ready.saving)
         self._unfinished = ready.unfinished
         self.outdated = False
         self._second_look: frozenset[str] = frozenset()
@@ -116,13 +118,16 @@ class Session:
         self, changes: Round, begun: Begun, resync: Sequence[str], *, careful: bool
     ) -> tuple[Position, AppliedBatch]:
         names = {*(read.table for read in changes.tables), *resync}
-        async with self._applier.batch(names, careful=careful) as batch:
-            batch.second_look(self._second_look)
-            reached = await Pull(batch, self.source, changes, resync, self._vitals.beat).run()
-            await batch.merge()
-            if resync:
-                await batch.clear_resync(resync)
-            applied = await batch.commit(begun, reached, reached.seq - begun.after_seq)
+        with self._replaced.kept(resync):
+            async with self._applier.batch(names, careful=careful) as batch:
+                batch.replaced = self._replaced
+                batch.second_look(self._second_look)
+                reached = await Pull(batch, self.source, changes, resync, self._vitals.beat).run()
+                await batch.merge()
+                if resync:
+                    await self._replaced.tell()
+                    await batch.clear_resync(resync)
+                applied = await batch.commit(begun, reached, reached.seq - begun.after_seq)
         # One more look only: what is refused again by itself has to wait for a change.
         self._second_look = frozenset() if self._second_look else frozenset(batch.refused)
         return reached, applied

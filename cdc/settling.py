@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from cdc import audit, views
+from cdc import audit, removal, views
 from cdc.config import Config
 from cdc.continuity import Continuity, no_capture
 from cdc.convert import compile_converter
@@ -14,8 +14,9 @@ from cdc.drift import judge, lost_tables, refuse_lost_columns, refuse_lost_table
 from cdc.errors import SourceChanged, TargetError
 from cdc.following import Following
 from cdc.healing import heal
+from cdc.mapping import map_schema
 from cdc.model import Position, TableMap, TargetTable
-from cdc.postgres import catalogue, pending, position, sightings, waiting
+from cdc.postgres import catalogue, ownership, pending, position, sightings, waiting
 from cdc.postgres.apply import Applier
 from cdc.postgres.connection import Connection
 from cdc.postgres.position import StreamState
@@ -23,13 +24,15 @@ from cdc.postgres.waiting import Waiting
 from cdc.sqlite.connection import not_set_up
 from cdc.sqlite.source import Look, Source
 from cdc.trail import Trail
+from cdc.whereabouts import settle_path
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
     """What the loop relies on: both ends ready, the position, and the tables to read as a whole first.
 
-    `unfinished` says that indexes and constraints are to be looked at after these: by settling anew.
+    `unfinished` says that indexes and constraints are to be looked at after these: by settling anew. `saving` are those
+    whose rows are saved before they are replaced.
     """
 
     source: Source
@@ -37,6 +40,7 @@ class Settled:
     maps: tuple[TableMap, ...]
     position: Position
     resync: tuple[str, ...]
+    saving: frozenset[str]
     unfinished: bool
     oldest_seq: int
     trail: Trail
@@ -55,11 +59,14 @@ class Settling:
     async def settle(self, look: Look) -> Settled:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""
         await heal(self._connection, self._config, look, self.source_id, self.audit)
+        await self._require_its_own(look)
         look = await self._continuity.ensure(look, await self._position())
         state = await self._state()
         for held in look.schema.waiting:
             logger.bind(object=held.name, reason=held.reason, remedy=held.remedy).warning("a table waits")
         look, maps = await self._follow(look, state)
+        # Once more: those that were made just now did not count before.
+        await ownership.claim(self._connection, self._config, self.source_id, list(maps.values()))
         await views.drop_outdated(self._connection, self._config, self.source_id, look.schema, list(maps.values()))
         maps, targets = await self._fit(maps)
         unfinished = (await self._state()).unfinished
@@ -89,10 +96,22 @@ class Settling:
             maps=tuple(maps.values()),
             position=reached,
             resync=tuple(table.source_name for table in applier.families.in_order(resync)),
+            saving=await position.saving(self._connection, self.source_id),
             unfinished=unfinished and bool(resync),
             oldest_seq=look.oldest_seq,
             trail=trail,
         )
+
+    async def _require_its_own(self, look: Look) -> None:
+        """Raises when the tables are another source's, replication was ended, or the file is a copy."""
+        if await position.read(self._connection, self.source_id) is None:
+            mapped = map_schema(look.schema, self._config)
+            await ownership.require_free(self._connection, self._config, self.source_id, mapped)
+        state = await self._state()
+        if state.ended_at is not None:
+            raise removal.ended(self._config, state.ended_at)
+        removal.forget(self._config)
+        await settle_path(self._connection, self._config, self.source_id, state.source_path)
 
     async def audit(self, action: str, **details: str) -> None:
         """Every step that changes something beside rows is told: in the log and in the audit trail."""
@@ -120,6 +139,7 @@ class Settling:
         mapped = map_known(look.schema, self._config, known)
         targets = await self._found([m.target for m in mapped])
         maps = {m.source.name: m for m in without_rekeyed(mapped, targets, known)}
+        await ownership.claim(self._connection, self._config, self.source_id, mapped)
         rekeyed = {m.source.name for m in mapped} - maps.keys()
         findings = judge(look.without(rekeyed), maps, decided, state.schema_version)
         if not findings.nothing:
@@ -180,7 +200,11 @@ async def identify(connection: Connection, config: Config, look: Look) -> str:
     here = await position.find_by_path(connection, str(config.source.path), config.target.schema)
     if look.capture is None:
         if here is None:
+            await ownership.require_free(connection, config, "", map_schema(look.schema, config))
             raise not_set_up(config.source.path)
+        state, note = await position.read(connection, here), removal.read(config)
+        if state and (since := state.ended_at or (note and note.since)):
+            raise removal.ended(config, since)
         if not look.remains:
             raise no_capture(config.source.path)
         return here

@@ -26,13 +26,15 @@ _PRIVATE: Final = (Path("/tmp"), Path("/var/tmp"))
 class Installation:
     """What differs from one installation to the next.
 
-    `group` is None where the user's own is right; `offline` is True where nothing is reached over a network.
+    `source` is the file itself, `link` where the configuration names it. `group` is None where the user's own is right;
+    `offline` is True where nothing is reached over a network.
     """
 
     name: str
     program: tuple[str, ...]
     config_file: Path
     source: Path
+    link: Path
     state: Path
     account: pwd.struct_passwd
     group: int | None
@@ -57,6 +59,7 @@ def installation(config: Config, config_file: Path, user: str | None, name: str 
         program=_program(),
         config_file=config_file.resolve(),
         source=source,
+        link=config.source.path,
         state=config.state.dir.resolve(),
         account=account,
         group=None if account.pw_uid == owner.st_uid else owner.st_gid,
@@ -136,8 +139,9 @@ def _access(made: Installation) -> Iterator[str]:
         yield "ReadWritePaths=" + " ".join(map(_word, shared))
     for path in filter(_hidden, writable):
         yield "BindPaths=" + _word(path)
-    if _hidden(made.config_file) and made.config_file.parent not in writable:
-        yield "BindReadOnlyPaths=" + _word(made.config_file.parent)
+    readable = {path.parent for path in (made.config_file, made.link) if _hidden(path)}
+    for path in sorted(readable - set(writable)):
+        yield "BindReadOnlyPaths=" + _word(path)
 
 
 def _hidden(path: Path) -> bool:

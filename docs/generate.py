@@ -60,7 +60,7 @@ KEYS: Final = {
     "target.password_file": "A file that holds the password and nothing else.",
     "target.adopt": "The tables are there already, made by the application's own migrations: they are compared and "
     "used as they are, never altered. See [adopted tables](adopting.md).",
-    "target.existing_rows": "What becomes of rows that adopted tables hold before the first copy: `refuse` stops, "
+    "target.existing_rows": "What becomes of rows that tables hold before the first copy: `refuse` stops, "
     "`replace` saves them to a file in the state folder and has the tables become what SQLite holds.",
     "state.dir": "The folder of snapshots, the embedded server and the audit file.",
     "state.audit_megabytes": "How much of the audit file is kept, compressed pieces included; 0 keeps all of it.",

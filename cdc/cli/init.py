@@ -115,9 +115,16 @@ def _check_target(dsn: str) -> bool:
 
 
 def _beside(sqlite: Path, file: Path) -> str:
-    """The database's path as the configuration names it: relative where it lies below the configuration's folder."""
-    absolute, folder = sqlite.resolve(), file.resolve().parent
-    return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
+    """The database's path as the configuration names it: relative where it lies below the configuration's folder.
+
+    Links stay as they were given: the application may have its file under a link because what it leads to changes.
+    """
+    given = sqlite.parent.resolve() / sqlite.name if ".." in sqlite.parts else Path.cwd() / sqlite
+    for folder in (Path.cwd() / file.parent, file.resolve().parent):
+        # Only where the configuration is found again from that folder.
+        if given.is_relative_to(folder) and folder.resolve() == file.resolve().parent:
+            return str(given.relative_to(folder))
+    return str(given)
 
 
 def _toml(text: str) -> str:

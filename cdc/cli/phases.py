@@ -6,6 +6,7 @@ import click
 
 from cdc.cli.command import Command
 from cdc.cli.output import bytes_text, counted, print_facts, print_json, say
+from cdc.cli.resync import accept_file, agreed
 from cdc.cli.session import Session, audited, pass_session, run_async
 from cdc.config import Config
 from cdc.model import Progress
@@ -124,11 +125,10 @@ async def _schema(config: Config) -> list[str]:
     return await bootstrap.create_schema(config)
 
 
-async def _resync(config: Config) -> list[str]:
-    from cdc import bootstrap, healing
+async def _heal_accepted(config: Config) -> None:
+    from cdc import healing
 
     await healing.heal_now(config, accepted=True)
-    return await bootstrap.request_resync(config)
 
 
 def _apply_pending(config: Config, *, only_print: bool) -> None:
@@ -151,15 +151,18 @@ def _apply_pending(config: Config, *, only_print: bool) -> None:
     examples=(
         ("cdc load", "Load, or go on with a load that was cut short."),
         ("cdc load --resync", "Accept a file that was restored from a backup."),
+        ("cdc load --resync --yes", "The same from a script."),
     ),
 )
 @click.option("--resync", is_flag=True, help="Accept the file as it is now; the daemon then compares every row.")
+@agreed
 @pass_session
-def load(session: Session, resync: bool) -> None:
+def load(session: Session, resync: bool, yes: bool) -> None:
     """Load the snapshot into the new tables.
 
     A load that was cut short goes on with the tables it lacks. --resync is for a file that was restored, replaced or
-    overwritten on purpose.
+    overwritten on purpose. It says first what would become of the rows in Postgres, and asks when more than 100
+    rows and 1 % of a table would be deleted or changed. These are saved to files in the state folder.
     """
     from cdc import loading
 
@@ -167,8 +170,8 @@ def load(session: Session, resync: bool) -> None:
     config = session.config()
     if resync:
         with audited(config, "resync") as told:
-            tables = run_async(_resync(config))
-            told["tables"] = len(tables)
+            run_async(_heal_accepted(config))
+            tables = accept_file(config, session.progress(), told, yes=yes)
         say(f"the daemon will compare every row of {counted(len(tables), 'table')}; next: `cdc run`")
         return
     with audited(config, "load") as told:
@@ -177,4 +180,9 @@ def load(session: Session, resync: bool) -> None:
     if report.left_to_stream:
         say(f"{counted(len(report.left_to_stream), 'table')} will be filled by the daemon; next: `cdc run`")
     else:
-        say(f"loaded {counted(report.rows, 'row')}; next: `cdc run`" if report.rows else "nothing was left to load")
+        held = f", {counted(report.quarantined, 'row')} in quarantine" if report.quarantined else ""
+        say(
+            f"loaded {counted(report.rows, 'row')}{held}; next: `cdc run`"
+            if report.rows
+            else "nothing was left to load"
+        )

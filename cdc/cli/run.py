@@ -11,6 +11,7 @@ import click
 from cdc import audit
 from cdc.cli.command import Command
 from cdc.cli.failure import TERMINATED
+from cdc.cli.resync import agreed, begin_anew
 from cdc.cli.session import Session, Terminated, audited, pass_session, run_async
 from cdc.config import Config
 from cdc.errors import ExitCode
@@ -52,17 +53,25 @@ def run(session: Session, until_idle: bool) -> int:
     ),
 )
 @_until_idle
+@agreed
 @pass_session
-def up(session: Session, until_idle: bool) -> int:
+def up(session: Session, until_idle: bool, yes: bool) -> int:
     """Do all that is not done yet, then follow the application.
 
-    That is: snapshot, schema, load, then what `cdc run` does. Given again, it goes on where it ended.
+    That is: snapshot, schema, load, then what `cdc run` does. Given again, it goes on where it ended. After
+    `cdc cleanup` it begins anew: it says what that would replace in Postgres, and asks.
     """
 
     def work(config: Config) -> Coroutine[Any, Any, bool]:
         from cdc import service
 
-        return service.up(config, until_idle=until_idle, progress=session.progress(), reread=_reread(session))
+        return service.up(
+            config,
+            until_idle=until_idle,
+            progress=session.progress(),
+            reread=_reread(session),
+            begin_anew=lambda progress: begin_anew(config, progress, yes=yes),
+        )
 
     return _serve(session, "up", work, until_idle=until_idle)
 

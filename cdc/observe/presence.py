@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from cdc.config import Config
+from cdc.private import make_folder, opener
 from cdc.vitals import Listener, Vitals
 
 FILE: Final = "daemon.json"
@@ -92,8 +93,8 @@ def _claimed(file: Path) -> int | None:
     """The file, made where it is missing, and locked; None when another daemon has it or the folder refuses it."""
     for _ in range(_ATTEMPTS):
         try:
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            make_folder(file.parent)
+            handle = opener(str(file), os.O_RDWR | os.O_CREAT)
         except OSError:
             return None
         if _lock(handle, fcntl.LOCK_EX) and _still_named(file, handle):

@@ -70,7 +70,7 @@ def _size(entry: "os.DirEntry[str]") -> int:
 
 def _free(config: Config) -> dict[str, int]:
     free = {}
-    for disk, folder in (("state", config.state.dir), ("source", config.source.path.parent)):
+    for disk, folder in (("state", config.state.dir), ("source", config.source.path.resolve().parent)):
         for place in (folder, *folder.parents):  # it may not be there yet, or not be for us to see
             with suppress(OSError):
                 free[disk] = shutil.disk_usage(place).free

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from cdc import pausing
+from cdc import pausing, removal
 from cdc.config import Config
 from cdc.errors import CdcError, ExitCode
 from cdc.model import WaitingTable
@@ -29,6 +29,7 @@ from cdc.vitals import Doing
 NEW: Final = "new"
 UNKNOWN: Final = "unknown"
 REPLICATE: Final = "replicate"
+ENDED: Final = "ended"
 MOST_NAMED: Final = 5  # tables in one warning
 NO_SIGN_SECONDS: Final = 300.0  # a daemon shows that it lives far more often, but for a single long transaction
 
@@ -69,10 +70,16 @@ class Status:
     limits: Limits = Limits()
     pause: pausing.Note | None = None
     waiting: tuple[WaitingTable, ...] = ()
+    removed: removal.Note | None = None
 
     @property
     def phase(self) -> str:
-        """`new` before anything was set up, then snapshot, schema, load, replicate; `unknown` when nobody can tell."""
+        """`new` before anything was set up, then snapshot, schema, load, replicate; `ended` by `cdc cleanup`.
+
+        `unknown` when nobody can tell.
+        """
+        if self.ended_since:
+            return ENDED
         if self.target.stream:
             return self.target.stream.phase
         if self.source.capture_installed:
@@ -80,6 +87,14 @@ class Status:
         if self.source.capture_installed is None and (self.snapshot or not self.target.reachable):
             return UNKNOWN
         return NEW
+
+    @property
+    def ended_since(self) -> str | None:
+        """When replication was ended on purpose, None when it was not."""
+        stream = self.target.stream
+        if stream and stream.ended_at:
+            return stream.ended_at.isoformat(timespec="seconds")
+        return self.removed.since if self.removed and self.source.capture_installed is False else None
 
     @property
     def lag_changes(self) -> int | None:
@@ -137,6 +152,8 @@ class Status:
         stream = self.target.stream
         if stream is None:
             return self.hurting
+        if self.ended_since:
+            return self.hurting
         if stream.stopped_reason:
             return [*self.hurting, Warned(stream.stopped_reason, stream.stopped_remedy or "see `cdc audit`")]
         if self.hurting:
@@ -155,6 +172,8 @@ class Status:
     @property
     def warnings(self) -> list[Warned]:
         """What needs an eye while the replication goes on."""
+        if self.ended_since:
+            return self._low()
         return [*self._daemon_warnings(), *self._data_warnings(), *self._low(), *self._late()]
 
     def _daemon_warnings(self) -> list[Warned]:
@@ -231,10 +250,11 @@ class Status:
         match self.phase:
             case "new":
                 return "see what would happen with `cdc plan`, then start with `cdc up`"
-            case "replicate" if self.lag_changes:
-                return "wait: the daemon is catching up"
+            case "ended":
+                return f"nothing: replication was ended on purpose at {self.ended_since}; `cdc up` begins anew"
             case "replicate":
-                return "nothing: Postgres follows the application"
+                catching_up = "wait: the daemon is catching up"
+                return catching_up if self.lag_changes else "nothing: Postgres follows the application"
             case _ if self.daemon_runs:
                 return "wait: the first copy is being made"
             case _:
@@ -338,6 +358,7 @@ async def gather(config: Config, target: Target, limits: Limits = Limits()) -> S
         limits=limits,
         pause=await asyncio.to_thread(pausing.read, config),
         waiting=await asyncio.to_thread(_waiting, config) if source.capture_installed else (),
+        removed=await asyncio.to_thread(removal.read, config),
     )
 
 

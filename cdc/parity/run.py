@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
+from cdc import removal
 from cdc.config import Config
 from cdc.decisions import map_known, with_leftovers
 from cdc.drift import has_another_key
@@ -57,6 +58,8 @@ async def _verify(config: Config, tables: Sequence[str] | None, repair: bool, pr
     started = datetime.now(UTC)
     look = await asyncio.to_thread(sqlite.look, config)
     if look.capture is None:
+        if note := removal.read(config):
+            raise removal.ended(config, note.since)
         raise TargetError(
             f"{config.source.path} carries no capture, so it cannot be said which state of it Postgres should show",
             remedy="see `cdc status`: it was never set up, or was replaced or restored",

@@ -27,6 +27,7 @@ from cdc.postgres.position import clear_resync
 from cdc.postgres.quarantine import Held, Quarantine, orphans
 from cdc.postgres.references import Reference
 from cdc.postgres.refusals import REFUSED, send_accepted, why_refused
+from cdc.postgres.replaced import Replaced
 from cdc.postgres.source_keys import read_key
 from cdc.postgres.stages import Stages
 
@@ -75,6 +76,7 @@ class Batch:
         self._making_room = False
         self.careful = False
         self.refused: set[str] = set()
+        self.replaced: Replaced | None = None
         self.finished = False
 
     def second_look(self, names: Collection[str]) -> None:
@@ -286,6 +288,8 @@ class Batch:
         """Parents first for upserts, children first for deletes; a table nobody refers to deletes first."""
         staged = self._families.in_order(self._staged)
         bent = {r.child.source_name for r in self._families.references if r.drags}
+        if self.replaced:
+            await self.replaced.save(staged)
         self._moved = {table.source_name: Counter[str]() for table in staged}
         # Where rows are moved twice, what moved them says nothing about how many are different afterwards.
         twice = [table for table in staged if self._making_room or table.source_name in bent]

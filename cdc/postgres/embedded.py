@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote as quote_url
 
+from cdc import private
 from cdc.errors import TargetError, TargetUnavailable
 from cdc.postgres.unprivileged import Runner, environment, runner_for
 
@@ -154,7 +155,7 @@ def start(
     """
     folder = folder.resolve()
     with _translated(folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.make_folder(folder)
         with _one_start_at_a_time(folder):
             if _postmaster(folder / "data") is not None:
                 running = _wait_until_ready(folder, None, "", 0, ready_seconds)
@@ -258,7 +259,7 @@ def _socket_folder(folder: Path, runner: Runner) -> Path:
 
 @contextlib.contextmanager
 def _one_start_at_a_time(folder: Path) -> Iterator[None]:
-    with (folder / "start.lock").open("a") as lock:
+    with private.create(folder / "start.lock", "ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -348,6 +349,7 @@ def bound_log(folder: Path) -> None:
     log = folder / "server.log"
     with contextlib.suppress(OSError):  # a full disk, or no log yet: the log is not worth an error
         if log.stat().st_size > _LONGEST_LOG:
+            private.touch(log.with_name("server.log.1"))
             shutil.copyfile(log, log.with_name("server.log.1"))
             os.truncate(log, 0)
 
@@ -355,7 +357,7 @@ def bound_log(folder: Path) -> None:
 def _open_log(log: Path) -> int:
     """Make sure the log exists and is not too long; returns its size."""
     bound_log(log.parent)
-    log.touch(mode=0o600)
+    private.touch(log)
     return log.stat().st_size
 
 

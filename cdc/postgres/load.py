@@ -1,16 +1,16 @@
 """Bulk load: converted rows go into a table through one binary COPY."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from cdc.errors import TargetError
 from cdc.model import Rejection, TableMap, TargetTable
 from cdc.postgres.codecs import use_exact_codecs
 from cdc.postgres.connection import Connection, translated
+from cdc.postgres.merge import listed
 from cdc.postgres.refusals import send_accepted
+from cdc.postgres.saving import save
 from cdc.quoting import qualified
 
 Rows = list[tuple[object, ...]]
@@ -62,39 +62,17 @@ async def save_rows(conn: Connection, target: TargetTable, file: Path, columns: 
     Only some columns when they are named. A file that is there already holds what was found first, and stays. Raises
     `TargetError` when it cannot be written.
     """
+    wanted = listed(columns if columns is not None else [c.name for c in target.columns if not c.generated])
     try:
-        output = await asyncio.to_thread(_begin, file)
-        if output is None:
+        if await asyncio.to_thread(file.exists):
             return 0
-        with output, translated(f"saving the rows of {target.schema}.{target.name}"):
-            done = await conn.copy_from_table(
-                target.name, schema_name=target.schema, columns=columns, output=output, format="csv", header=True
-            )
-        await asyncio.to_thread(_finish, file)
+        with translated(f"saving the rows of {target.schema}.{target.name}"):
+            return await save(conn, f"SELECT {wanted} FROM {qualified(target.schema, target.name)}", file)
     except OSError as error:
         raise TargetError(
             f"the rows of {target.schema}.{target.name} cannot be saved to {file}: {error.strerror}",
             remedy="make room there, or make `dir` in [state] a folder that this user may write",
         ) from None
-    return int(done.rpartition(" ")[2])
-
-
-def _begin(file: Path) -> BinaryIO | None:
-    if file.exists():
-        return None
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return _partial(file).open("wb")
-
-
-def _finish(file: Path) -> None:
-    """Give the file its name once all of it is on the disk."""
-    with _partial(file).open("rb") as written:
-        os.fsync(written.fileno())
-    _partial(file).rename(file)
-
-
-def _partial(file: Path) -> Path:
-    return file.with_name(f"{file.name}.partial")
 
 
 async def make_empty(conn: Connection, target: TargetTable) -> None:

@@ -145,6 +145,15 @@ class AppliedTable:
             f"FROM {self.stage} AS s LEFT JOIN {self.name} AS t ON {same('s', 't', self.key)}"
         )
 
+    def replaced(self, *, gone: bool) -> str:
+        """The rows of the target that moving the stage deletes, or else changes, as they are now."""
+        changed = " OR ".join(self._differs(c, "s") for c in self.columns if c not in self.key) or "false"
+        which = "s._cdc_gone" if gone else f"NOT s._cdc_gone AND ({changed})"
+        columns = listed([c.name for c in self.target.columns if not c.generated], "t")
+        return (
+            f"SELECT {columns} FROM {self.name} AS t JOIN {self.stage} AS s ON {same('s', 't', self.key)} WHERE {which}"
+        )
+
     def park(self, unique: TargetUnique) -> str | None:
         """Take a unique value from a staged row that gives it up, when another staged row wants it.
 

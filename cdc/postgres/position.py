@@ -4,6 +4,7 @@ import json
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from cdc.chain import entry
@@ -23,7 +24,8 @@ _CREATE: Final = load("state")["create"]
 class StreamState:
     """The stream's row: `position` is None before the first load is finished.
 
-    `unfinished` says that indexes and constraints wait for tables that have to be read as a whole.
+    `unfinished` says that indexes and constraints wait for tables that have to be read as a whole, `ended_at` when
+    replication was ended on purpose.
     """
 
     source_path: str
@@ -36,6 +38,7 @@ class StreamState:
     columns: Decisions
     stopped_reason: str | None
     unfinished: bool
+    ended_at: datetime | None
 
 
 def never_loaded() -> TargetStateLost:
@@ -91,6 +94,7 @@ async def read(connection: Connection, source_id: str) -> StreamState | None:
         columns=json.loads(row["columns"]),
         stopped_reason=row["stopped_reason"],
         unfinished=row["unfinished"],
+        ended_at=row["ended_at"],
     )
 
 
@@ -162,6 +166,7 @@ async def adopt(connection: Connection, old_id: str, new_id: str) -> None:
                 "adopt_loaded",
                 "adopt_audit",
                 "adopt_triggers",
+                "adopt_owned",
                 "adopt_pending",
                 "adopt_waiting",
             ):
@@ -169,15 +174,36 @@ async def adopt(connection: Connection, old_id: str, new_id: str) -> None:
 
 
 async def reposition(connection: Connection, source_id: str, position: Position, tables: Sequence[str]) -> None:
-    """Go on from another position, with every named table to be compared as a whole first."""
+    """Go on from another position, with every named table to be compared as a whole first, and saved where it differs.
+
+    Replication that was ended goes on.
+    """
     with translated("setting the position anew"):
         async with connection.transaction():
             before = await connection.fetchval(SQL["seq"], source_id)
             told = entry("position", "done", {"before": before, "seq": position.seq})
             await audit.append(connection, source_id, [told])
-            await connection.execute(SQL["reposition"], source_id, position.seq, position.entry)
+            await connection.execute(SQL["reposition"], source_id, position.seq, position.entry, list(tables))
             await sightings.forget(connection, source_id)
             await connection.execute(SQL["request_resync"], source_id, list(tables))
+
+
+async def saving(connection: Connection, source_id: str) -> frozenset[str]:
+    """The source tables whose next comparison as a whole saves what it replaces."""
+    with translated("reading which tables are saved"):
+        return frozenset(await connection.fetchval(SQL["saving"], source_id))
+
+
+async def moved(connection: Connection, source_id: str, path: str) -> None:
+    """Note that the file has another path now."""
+    with translated("noting where the file is"):
+        await connection.execute(SQL["moved"], source_id, path)
+
+
+async def ended(connection: Connection, source_id: str) -> None:
+    """Note that replication was ended on purpose: its tables are free for another source."""
+    with translated("noting that replication has ended"):
+        await connection.execute(SQL["ended"], source_id)
 
 
 async def disable_triggers(connection: Connection, source_id: str, table: TargetTable) -> list[str]:

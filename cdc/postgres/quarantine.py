@@ -168,6 +168,12 @@ async def keys_of(connection: Connection, source_id: str, table: str | None) -> 
     return keys
 
 
+async def counts(connection: Connection, source_id: str) -> dict[str, int]:
+    """How many rows of each source table are in quarantine; tables without any are left out."""
+    with translated("counting what is in quarantine"):
+        return {r["source_table"]: r["rows"] for r in await connection.fetch(SQL["counts"], source_id)}
+
+
 async def list_rows(connection: Connection, source_id: str) -> list[QuarantinedRow]:
     """Everything in quarantine, by table and age."""
     with translated("reading the quarantine"):

@@ -50,6 +50,7 @@ class StreamFacts:
     owner: str | None
     stopped_reason: str | None
     stopped_remedy: str | None
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

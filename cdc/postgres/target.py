@@ -12,6 +12,7 @@ from cdc.errors import TargetUnavailable
 from cdc.postgres import embedded
 from cdc.postgres.connection import Connection, connect, hang_up, password_for
 from cdc.postgres.embedded import READY_SECONDS, EmbeddedServer
+from cdc.private import make_folder, opener
 
 
 def embedded_folder(config: Config) -> Path:
@@ -83,8 +84,8 @@ class Target:
 def _begin_use(folder: Path) -> int:
     """A shared lock on the server, held for as long as the descriptor is open; the kernel drops it with the process."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(folder / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        make_folder(folder)
+        descriptor = opener(str(folder / "users.lock"), os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise TargetUnavailable(
             f"the embedded Postgres cannot keep its data in {folder}: {error.strerror}",

@@ -10,6 +10,7 @@ import apsw
 import msgspec
 
 from cdc.errors import SnapshotError
+from cdc.private import create
 from cdc.quoting import quote
 
 FORMAT: Final = 1
@@ -56,7 +57,8 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     path = folder / FILE_NAME
     text = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2) + b"\n"
     partial = path.with_suffix(".partial")
-    partial.write_bytes(text)
+    with create(partial) as output:
+        output.write(text)
     flush(partial)
     partial.rename(path)
     flush(folder)

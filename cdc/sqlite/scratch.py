@@ -10,6 +10,7 @@ from typing import Final
 
 import apsw
 
+from cdc import private
 from cdc.sqlite.connection import translated
 
 _TABLES: Final = """
@@ -30,9 +31,11 @@ class Scratch:
     """One comparison's notes: quarantined keys, keys in flight, Postgres' rows of doubtful buckets, findings."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(folder)
         self._folder = tempfile.TemporaryDirectory(prefix="verify-", dir=folder)
-        self._db = apsw.Connection(str(Path(self._folder.name) / "notes.db"))
+        notes = Path(self._folder.name) / "notes.db"
+        private.touch(notes)
+        self._db = apsw.Connection(str(notes))
         with translated("the notes of the comparison"):
             self._db.execute(_TABLES).fetchall()  # rows of the first pragma would leave the rest undone
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import apsw
 
+from cdc import private
 from cdc.errors import SnapshotError, SourceError
 from cdc.faults import crash_point, stall_point
 from cdc.sqlite.connection import open_copy, translated
@@ -68,12 +69,12 @@ def take(
     `latest` would return. Raises `SnapshotError`, `SourceBusy` or `SourceUnavailable`.
     """
     with own_files(snapshots):
-        snapshots.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.make_folder(snapshots)
         with _alone(snapshots):
             _sweep(snapshots)
             taken_at = datetime.now(UTC)
             folder = snapshots / f"{taken_at:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
-            folder.mkdir(mode=0o700)
+            private.make_folder(folder)
             try:
                 copy = OnlineCopy(source, folder / DATABASE, max_writer_pause_seconds, progress)
                 mode, method = copy.make()
@@ -196,10 +197,11 @@ def discard(snapshot: Snapshot) -> None:
 # --- restoring -------------------------------------------------------------------------------------------------------
 
 
-def restore(snapshot: Snapshot, to: Path) -> None:
+def restore(snapshot: Snapshot, to: Path, *, trial: bool = False) -> None:
     """Bring the copy back as a SQLite file in the journal mode the source had, checked before and after.
 
-    Raises `SnapshotError`, and then nothing is at `to`; also when anything is there already.
+    The umask says who may read it, but for a `trial`. Raises `SnapshotError`, and then nothing is at `to`; also when
+    anything is there already.
     """
     check(snapshot)
     _require_nothing_there(to)
@@ -207,6 +209,8 @@ def restore(snapshot: Snapshot, to: Path) -> None:
     with own_files(to):
         require_space(to.parent, snapshot.manifest.bytes)
         try:
+            if trial:
+                private.touch(partial)
             shutil.copyfile(snapshot.database, partial)
             _check_file(partial, snapshot.manifest, snapshot.folder.name)
             _set_journal_mode(partial, snapshot.manifest.journal_mode)
@@ -234,7 +238,7 @@ def rehearse(snapshot: Snapshot) -> None:
     trial = snapshots / f"{_REHEARSAL}{secrets.token_hex(3)}.sqlite"
     with own_files(snapshots), _alone(snapshots):
         try:
-            restore(snapshot, trial)
+            restore(snapshot, trial, trial=True)
         finally:
             trial.unlink(missing_ok=True)
 
@@ -282,7 +286,7 @@ def _sweep(snapshots: Path) -> None:
 
 @contextmanager
 def _alone(snapshots: Path) -> Iterator[None]:
-    with (snapshots / "lock").open("a") as lock:
+    with private.create(snapshots / "lock", "ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

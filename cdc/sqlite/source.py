@@ -135,6 +135,14 @@ def waiting(config: Config) -> tuple[WaitingTable, ...]:
         return read_schema(connection, config).waiting
 
 
+def whose(config: Config) -> tuple[str | None, SourceSchema]:
+    """Which file it says it is, None without capture, and its schema; also where nothing else of capture is whole."""
+    with opened(config) as connection, translated(f"SQLite file {config.source.path}"), read_transaction(connection):
+        schema = read_schema(connection, config)
+        capture = triggers.read_capture(connection, schema.tables)
+        return capture.source_id if capture else None, schema
+
+
 def install(config: Config, judged: Look | None = None, continuing: Continuing | None = None) -> Look:
     """Make capture whole for all wanted tables; returns what the file held at that very moment.
 

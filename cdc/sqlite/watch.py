@@ -24,6 +24,7 @@ class Watch:
     """Watches one SQLite file. Needs no connection to it."""
 
     def __init__(self, path: Path) -> None:
+        self._given = path  # a link may lead to another file at any time
         path = path.resolve()  # SQLite keeps -wal and -journal beside the file itself, not beside a link to it
         self._names = (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-journal"))
         self._woken = asyncio.Event()
@@ -65,7 +66,7 @@ class Watch:
 
     def changed(self) -> bool:
         """Whether an event came, or size or time stamp of any of the files changed, since the last call."""
-        before, self._facts = self._facts, tuple(_facts(name) for name in self._names)
+        before, self._facts = self._facts, tuple(_facts(name) for name in (self._given, *self._names))
         seen, self._seen = self._seen, False
         return seen or before != self._facts
 

@@ -18,6 +18,8 @@ OUT_OF_REACH: dict[str, str] = {
     "the changelog does not go on from what was applied last": "the daemon judges it anew, and says then what it found",
     "the SQLite file {path} was replaced during the comparison": "only within the moments of one comparison",
     "changes were applied and pruned while the comparison was reading": "`cdc verify` begins again by itself",
+    "rows of Postgres would be replaced, and the answer was no": "only on a terminal, which "
+    "tests/integration/test_resync.py has",
     "the application of the demo ended by itself": "its own program would have to be broken",
     "the daemon of the demo does not get on": "its own program would have to be broken",
     "Postgres at {dsn} is version {major}": "there is no such old server to install any more",

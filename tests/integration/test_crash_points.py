@@ -18,6 +18,7 @@ from harness import Daemon, application, make_config, up, wait_until_caught_up
 from tallies import trail_breaks
 
 from cdc import pausing
+from cdc.bootstrap import request_resync
 from cdc.config import Config
 from cdc.faults import CRASH_POINTS
 
@@ -90,7 +91,7 @@ class Case:
     """A point, what the application does to have it reached, and the command that reaches it.
 
     `work` is None when the point belongs to the first copy. `followed` says that it is followed before the command,
-    `hurt` that the application cannot write until the daemon runs again.
+    `hurt` that the application cannot write until the daemon runs again, `resync` that a resync is asked for.
     """
 
     point: str
@@ -99,6 +100,7 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     followed: bool = False
     hurt: bool = False
+    resync: bool = False
 
     @property
     def name(self) -> str:
@@ -114,7 +116,7 @@ def _first(point: str) -> Case:
 
 DROPPING: Final = ("schema", "--apply-pending")
 RELEASING: Final = ("pause", "--release-triggers")
-RESYNC: Final = ("load", "--resync")
+RESYNC: Final = ("load", "--resync", "--yes")
 CASES: Final = [
     *map(_first, ("capture.before_commit", "capture.after_commit")),
     *map(_first, ("snapshot.before_manifest", "snapshot.after_manifest")),
@@ -150,6 +152,7 @@ CASES: Final = [
     Case("apply.after_commit", DRIFT),
     Case("resync.before_adopt", MANY, command=RESYNC),
     Case("resync.before_position", MANY, command=RESYNC),
+    Case("replaced.saved", MANY, resync=True),
     *[Case(f"trail.before_end:{time}", FEW) for time in (1, 2, 3)],
     *[Case(f"trail.before_note:{time}", MANY) for time in (1, 2)],
     Case("prune.before_commit", MANY, command=("run",), options=PRUNING),
@@ -172,6 +175,8 @@ async def test_killed_at_a_point_and_started_again_nothing_is_lost(case: Case, t
         app.execute(case.work)
         if case.followed:
             await up(config)
+        if case.resync:
+            await request_resync(config)
     with Daemon(config, case.command, {"CDC_CRASH_AT": case.point}) as daemon:
         assert daemon.wait(30) == -signal.SIGKILL, f"{case.point} was not reached:\n{daemon.words()}"
     learn(app)

@@ -26,6 +26,9 @@ DELETE FROM cdc.quarantine WHERE source_id = $1 AND source_table = $2
 -- name: release_table
 DELETE FROM cdc.quarantine WHERE source_id = $1 AND source_table = $2 RETURNING key, reason
 
+-- name: counts
+SELECT source_table, count(*) AS rows FROM cdc.quarantine WHERE source_id = $1 GROUP BY source_table
+
 -- name: tables
 SELECT DISTINCT source_table FROM cdc.quarantine WHERE source_id = $1
 

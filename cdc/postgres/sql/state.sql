@@ -10,6 +10,8 @@ CREATE SCHEMA IF NOT EXISTS cdc;
 -- `audit_n` and `audit_hash` are those of the newest entry in cdc.audit, `audit_copied` is how many of them the audit file
 -- has; `audit_file_n` and `audit_file_hash` are those of the newest line of that file that is known here.
 -- `unfinished` says that indexes and constraints are to be looked at once no table has to be read as a whole any more.
+-- `saving` are those of `resync` whose rows are saved to files before they are replaced. `ended_at` is when replication
+-- was ended on purpose.
 CREATE TABLE IF NOT EXISTS cdc.stream (
     source_id      text PRIMARY KEY,
     source_path    text NOT NULL,
@@ -33,7 +35,9 @@ CREATE TABLE IF NOT EXISTS cdc.stream (
     audit_copied    bigint NOT NULL DEFAULT 0,
     audit_file_n    bigint NOT NULL DEFAULT 0,
     audit_file_hash text NOT NULL DEFAULT '',
-    unfinished      boolean NOT NULL DEFAULT false
+    unfinished      boolean NOT NULL DEFAULT false,
+    saving          text[] NOT NULL DEFAULT '{}',
+    ended_at        timestamptz
 );
 
 -- Where the stream stood in the last minutes: in which file, and since which start of the machine. `changed_at` is when
@@ -200,6 +204,12 @@ BEGIN
     ) THEN
         ALTER TABLE cdc.stream ADD COLUMN unfinished boolean NOT NULL DEFAULT false;
     END IF;
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute
+        WHERE attrelid = 'cdc.stream'::regclass AND attname = 'ended_at' AND NOT attisdropped
+    ) THEN
+        ALTER TABLE cdc.stream ADD COLUMN saving text[] NOT NULL DEFAULT '{}', ADD COLUMN ended_at timestamptz;
+    END IF;
 END
 $upgrade$;
 CREATE UNIQUE INDEX IF NOT EXISTS audit_order ON cdc.audit (source_id, n);
@@ -234,3 +244,32 @@ CREATE TABLE IF NOT EXISTS cdc.verification (
     repaired    bigint NOT NULL DEFAULT 0,
     result      text NOT NULL
 );
+
+-- Which source feeds a target table: one only. It counts while the table is there and its source has not ended.
+-- An earlier version kept no such list: what one source alone can have made or filled is its own. What two may have
+-- belongs to the one that comes first.
+DO $upgrade$
+BEGIN
+    IF to_regclass('cdc.owned_table') IS NULL THEN
+        CREATE TABLE cdc.owned_table (
+            target_schema text NOT NULL,
+            target_table  text NOT NULL,
+            source_id     text NOT NULL,
+            since         timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (target_schema, target_table)
+        );
+        INSERT INTO cdc.owned_table (target_schema, target_table, source_id, since)
+        SELECT s.target_schema, c.relname, min(s.source_id), min(s.started_at)
+        FROM cdc.stream AS s JOIN cdc.mapping AS m USING (source_id)
+        CROSS JOIN LATERAL jsonb_object_keys(m.columns) AS source_table
+        JOIN pg_namespace AS n ON n.nspname = s.target_schema
+        JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p') AND CASE
+            WHEN obj_description(c.oid, 'pg_class') LIKE 'cdc: replica of %'
+                THEN obj_description(c.oid, 'pg_class') = 'cdc: replica of ' || source_table
+            ELSE c.relname = source_table
+        END
+        WHERE s.seq IS NOT NULL
+        GROUP BY s.target_schema, c.relname HAVING count(DISTINCT s.source_id) = 1;
+    END IF;
+END
+$upgrade$;

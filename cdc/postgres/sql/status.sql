@@ -2,10 +2,12 @@
 -- name: stream
 SELECT source_id, source_path, phase, seq, snapshot_id, changes, applied_at, owner,
     stopped_reason, stopped_remedy,
-    extract(epoch FROM now() - heartbeat_at)::double precision AS heartbeat_age
-FROM cdc.stream
+    extract(epoch FROM now() - heartbeat_at)::double precision AS heartbeat_age,
+    -- An earlier version has no such column.
+    (to_jsonb(s) ->> 'ended_at')::timestamptz AS ended_at
+FROM cdc.stream AS s
 WHERE CASE WHEN $1::text IS NOT NULL THEN source_id = $1 ELSE source_path = $2 END
-ORDER BY started_at DESC LIMIT 1
+ORDER BY to_jsonb(s) ->> 'ended_at' IS NOT NULL, started_at DESC LIMIT 1
 
 -- name: quarantine
 SELECT reason, count(*) AS rows, count(acknowledged_at) AS acknowledged

@@ -1,8 +1,9 @@
 -- name: read
 SELECT source_path, target_schema, phase, seq, entry, snapshot_id, schema_version, resync,
     coalesce(m.columns, '{}')::text AS columns, stopped_reason,
-    -- An earlier version has no such column.
-    coalesce((to_jsonb(s) ->> 'unfinished')::boolean, false) AS unfinished
+    -- An earlier version has no such columns.
+    coalesce((to_jsonb(s) ->> 'unfinished')::boolean, false) AS unfinished,
+    (to_jsonb(s) ->> 'ended_at')::timestamptz AS ended_at
 FROM cdc.stream AS s LEFT JOIN cdc.mapping AS m USING (source_id) WHERE source_id = $1
 
 -- The transaction that applies changes stores how far it went, and the entry of the audit trail about it: all are there
@@ -25,7 +26,8 @@ told AS MATERIALIZED (
 INSERT INTO cdc.audit (source_id, n, entry, hash) SELECT $1, n, entry::json, hash FROM moved RETURNING entry::text
 
 -- name: clear_resync
-UPDATE cdc.stream SET resync = ARRAY(SELECT unnest(resync) EXCEPT SELECT unnest($2::text[]) ORDER BY 1)
+UPDATE cdc.stream SET resync = ARRAY(SELECT unnest(resync) EXCEPT SELECT unnest($2::text[]) ORDER BY 1),
+    saving = ARRAY(SELECT unnest(saving) EXCEPT SELECT unnest($2::text[]) ORDER BY 1)
 WHERE source_id = $1
 
 -- Written before capture is mended, so that a daemon that dies in between still knows what it could not see.
@@ -52,9 +54,11 @@ UPDATE cdc.stream SET schema_version = $2 WHERE source_id = $1
 INSERT INTO cdc.mapping (source_id, columns) VALUES ($1, $2::text::jsonb)
 ON CONFLICT (source_id) DO UPDATE SET columns = EXCLUDED.columns
 
--- Sources that went into this schema from this path, whatever their id: a file that was overwritten lost its id.
+-- Sources that went into this schema from this path, whatever their id: a file that was overwritten lost its id. One that
+-- ended may have been followed by another.
 -- name: find_by_path
-SELECT source_id FROM cdc.stream WHERE source_path = $1 AND target_schema = $2
+SELECT source_id FROM cdc.stream AS s WHERE source_path = $1 AND target_schema = $2
+ORDER BY to_jsonb(s) ->> 'ended_at' IS NOT NULL, started_at DESC LIMIT 1
 
 -- name: adopt_stream
 UPDATE cdc.stream SET source_id = $2 WHERE source_id = $1
@@ -80,6 +84,9 @@ UPDATE cdc.crosswalk SET source_id = $2 WHERE source_id = $1
 -- name: adopt_waiting
 UPDATE cdc.target_table SET source_id = $2 WHERE source_id = $1
 
+-- name: adopt_owned
+UPDATE cdc.owned_table SET source_id = $2 WHERE source_id = $1
+
 -- name: adopt_pending
 UPDATE cdc.pending SET source_id = $2 WHERE source_id = $1
 
@@ -87,11 +94,24 @@ UPDATE cdc.pending SET source_id = $2 WHERE source_id = $1
 SELECT seq FROM cdc.stream WHERE source_id = $1
 
 -- name: reposition
-UPDATE cdc.stream SET seq = $2, entry = $3, stopped_reason = NULL, stopped_remedy = NULL WHERE source_id = $1
+UPDATE cdc.stream SET seq = $2, entry = $3, stopped_reason = NULL, stopped_remedy = NULL, ended_at = NULL,
+    saving = $4::text[]
+WHERE source_id = $1
+
+-- The tables whose rows are saved before they are replaced.
+-- name: saving
+SELECT saving FROM cdc.stream WHERE source_id = $1
+
+-- name: moved
+UPDATE cdc.stream SET source_path = $2 WHERE source_id = $1
+
+-- name: ended
+UPDATE cdc.stream SET ended_at = coalesce(ended_at, now()), owner = NULL, stopped_reason = NULL, stopped_remedy = NULL
+WHERE source_id = $1
 
 -- name: register
 INSERT INTO cdc.stream (source_id, source_path, target_schema) VALUES ($1, $2, $3)
-ON CONFLICT (source_id) DO UPDATE SET source_path = EXCLUDED.source_path
+ON CONFLICT (source_id) DO UPDATE SET source_path = EXCLUDED.source_path, ended_at = NULL
 
 -- name: set_phase
 UPDATE cdc.stream SET phase = $2 WHERE source_id = $1
@@ -119,8 +139,28 @@ INSERT INTO cdc.loaded (source_id, source_table, snapshot_id, rows) VALUES ($1, 
 ON CONFLICT (source_id, source_table) DO UPDATE SET snapshot_id = EXCLUDED.snapshot_id, rows = EXCLUDED.rows,
     loaded_at = now()
 
--- name: others_in_schema
-SELECT source_id, source_path FROM cdc.stream WHERE target_schema = $1 AND source_id <> $2
+-- name: unclaimed
+SELECT EXISTS (
+    SELECT FROM unnest($3::text[]) AS name WHERE NOT EXISTS (
+        SELECT FROM cdc.owned_table WHERE target_schema = $2 AND target_table = name AND source_id = $1
+    )
+)
+
+-- A table that is gone, and one whose source has ended, is anybody's.
+-- name: claim
+INSERT INTO cdc.owned_table AS o (target_schema, target_table, source_id)
+SELECT $2, name, $1 FROM unnest($3::text[]) AS name
+ON CONFLICT (target_schema, target_table) DO UPDATE SET source_id = EXCLUDED.source_id, since = now()
+WHERE o.source_id <> EXCLUDED.source_id AND (
+    to_regclass(format('%I.%I', o.target_schema, o.target_table)) IS NULL
+    OR NOT EXISTS (SELECT FROM cdc.stream AS s WHERE s.source_id = o.source_id AND s.ended_at IS NULL)
+)
+
+-- name: owned_by_others
+SELECT o.target_table, o.since, s.source_path FROM cdc.owned_table AS o JOIN cdc.stream AS s USING (source_id)
+WHERE o.target_schema = $2 AND o.target_table = ANY($3::text[]) AND o.source_id <> $1
+    AND s.ended_at IS NULL AND to_regclass(format('%I.%I', o.target_schema, o.target_table)) IS NOT NULL
+ORDER BY o.since, o.target_table
 
 -- User triggers of the target would bend replicated rows: disabled by the owner for the time of replication. A row
 -- that goes to a partition fires the partition's own triggers too; copies of its parent's follow the parent's.

@@ -1,0 +1,94 @@
+"""Ending the replication of a file on purpose: capture goes, and the tables in Postgres are free for another source."""
+
+import asyncio
+from dataclasses import dataclass
+
+from cdc import bootstrap, removal
+from cdc.config import Config
+from cdc.errors import AlreadyRunning, TargetRefused, TargetUnavailable, UsageError
+from cdc.observe import presence
+from cdc.postgres import position
+from cdc.postgres.connection import Connection, hang_up, lock_source
+from cdc.postgres.status import never_started
+from cdc.postgres.target import connected, reached
+from cdc.sqlite.lag import read_source
+from cdc.whereabouts import is_copy
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Whether there was capture to remove, and why Postgres could not be told (None when it was)."""
+
+    removed: bool
+    untold: str | None = None
+
+
+async def end(config: Config) -> Ended:
+    """Take capture out of the file and note that this was meant; raises `AlreadyRunning` beside a daemon.
+
+    While Postgres cannot be reached, capture goes all the same: given again later, this tells Postgres.
+    """
+    if shown := presence.look(config):
+        raise AlreadyRunning(
+            f"a daemon replicates {config.source.path} now: process {shown.pid} of this machine",
+            remedy="stop it first (`systemctl stop cdc`), then give the command again",
+        )
+    if never_started(config):
+        return Ended(await _remove(config))
+    async with reached(config) as target:
+        try:
+            connection = await target.connect("cleanup")
+        except (TargetUnavailable, TargetRefused) as error:
+            return Ended(await _remove(config), error.message)
+        try:
+            return Ended(await _end(connection, config))
+        finally:
+            await hang_up(connection)
+
+
+async def release(config: Config, path: str) -> None:
+    """Free the tables of the source whose file is, or was, at a path; its daemon must not run.
+
+    Raises `UsageError` when Postgres knows no such source.
+    """
+    async with connected(config, "cleanup") as connection:
+        await position.bring_up_to_date(connection)
+        found = await position.find_by_path(connection, path, config.target.schema)
+        if found is None:
+            raise UsageError(
+                f"nothing was ever replicated from {path} into schema {config.target.schema}",
+                remedy="name the file as the message does that says whose the tables are",
+            )
+        await lock_source(connection, found)
+        await position.ended(connection, found)
+
+
+async def _end(connection: Connection, config: Config) -> bool:
+    await position.bring_up_to_date(connection)
+    source_id = (await asyncio.to_thread(read_source, config.source)).source_id
+    state = await position.read(connection, source_id) if source_id else None
+    if source_id is None or state is None:
+        source_id = await position.find_by_path(connection, str(config.source.path), config.target.schema)
+        state = await position.read(connection, source_id) if source_id else None
+    if source_id is None or state is None:
+        return await _remove(config)
+    if await asyncio.to_thread(is_copy, config, source_id, state.source_path):
+        return await asyncio.to_thread(bootstrap.remove_capture, config)  # the original goes on
+    await lock_source(connection, source_id)
+    removed = await _remove(config, known=True)
+    await position.ended(connection, source_id)
+    return removed
+
+
+async def _remove(config: Config, *, known: bool = False) -> bool:
+    """The note first: capture that is gone without one looks like a fault. None where there was nothing to end."""
+    known = known or (await asyncio.to_thread(read_source, config.source)).capture_installed is True
+    noted = removal.read(config) is not None
+    if known:
+        removal.leave(config)
+    try:
+        return await asyncio.to_thread(bootstrap.remove_capture, config)
+    except BaseException:
+        if not noted:
+            removal.forget(config)
+        raise

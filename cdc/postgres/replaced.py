@@ -1,0 +1,114 @@
+"""Rows that a comparison of whole tables takes out of Postgres or overwrites are saved to files before it commits.
+
+The files are on the disk by then: a comparison that was undone may leave a file too many, never a row too few.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote as quote_name
+
+from cdc.chain import entry
+from cdc.errors import TargetError
+from cdc.faults import crash_point
+from cdc.postgres import audit, saving
+from cdc.postgres.connection import Connection
+from cdc.postgres.merge import AppliedTable
+
+FOLDER: Final = "replaced"
+KEPT: Final = 10  # comparisons whose files are kept, the newest
+_KINDS: Final = {"deleted": True, "changed": False}
+_NAMED: Final = re.compile(r"\.(deleted|changed)\.(?P<at>\d{8}T\d{6}\.\d{6}Z)(\.\d+)?\.csv$")
+
+
+class Replaced:
+    """Saves what one comparison replaces. `tables` are the source tables that are saved; of others nothing is."""
+
+    def __init__(self, connection: Connection, source_id: str, state: Path, tables: frozenset[str]) -> None:
+        self._connection = connection
+        self._source_id = source_id
+        self._folder = state / FOLDER
+        self._tables = tables
+        self._part = 0
+        self._at = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        self._saved: dict[Path, dict[str, str | int | None]] = {}
+        self._told = False
+
+    async def save(self, staged: Iterable[AppliedTable]) -> None:
+        """Save the rows that moving these tables to their stages deletes or changes; given again, it begins anew.
+
+        Part of the transaction that moves them. Raises `TargetError` when a file cannot be written.
+        """
+        self._discard()
+        for table in staged:
+            if table.source_name in self._tables:
+                for kind, gone in _KINDS.items():
+                    await self._save(table, kind, table.replaced(gone=gone))
+        if self._saved:
+            crash_point("replaced.saved")
+
+    async def tell(self) -> None:
+        """Have the audit trail name the files, in the transaction that replaces the rows, just before it commits."""
+        self._told = True
+        if self._saved:
+            entries = [entry("save rows", "done", told) for told in self._saved.values()]
+            await audit.append(self._connection, self._source_id, entries)
+
+    @contextmanager
+    def kept(self, whole: Collection[str]) -> Iterator[None]:
+        """Around the transaction that reads these source tables as a whole; afterwards, files beyond `KEPT` go.
+
+        A table whose turn is yet to come may lose rows with its parents, so it is saved as well.
+
+        Where nothing was replaced, they say nothing that Postgres does not hold. When a commit failed, nobody knows.
+        """
+        self._part, self._told, self._saved = self._part + 1, False, {}
+        try:
+            yield
+        except BaseException:
+            if not self._told:
+                self._discard()
+            raise
+        if self._saved:
+            bound(self._folder)
+        self._tables -= frozenset(whole)
+
+    def _discard(self) -> None:
+        for file in self._saved:
+            with suppress(OSError):
+                file.unlink()
+        self._saved = {}
+
+    async def _save(self, table: AppliedTable, kind: str, query: str) -> None:
+        target = table.target
+        name = ".".join(quote_name(part, safe=" ") for part in (target.schema, target.name))
+        part = f".{self._part}" if self._part > 1 else ""
+        file = self._folder / f"{name}.{kind}.{self._at}{part}.csv"
+        try:
+            rows = await saving.save(self._connection, query, file)
+        except OSError as error:
+            raise TargetError(
+                f"rows of {target.schema}.{target.name} that would be replaced cannot be saved to {file}: "
+                f"{error.strerror}",
+                remedy="nothing was replaced; make room there, or make `dir` in [state] a folder that this user may "
+                "write, and start again",
+            ) from None
+        if rows:
+            self._saved[file] = {"table": target.name, "kind": kind, "rows": rows, "file": str(file)}
+        else:
+            file.unlink()
+
+
+def bound(folder: Path) -> None:
+    """Keep the files of the newest comparisons only; what was saved of adopted tables has no time and stays."""
+    found: dict[str, list[Path]] = {}
+    for file in folder.glob("*.csv"):
+        if named := _NAMED.search(file.name):
+            found.setdefault(named["at"], []).append(file)
+    for at in sorted(found)[:-KEPT]:
+        for file in found[at]:
+            with suppress(OSError):
+                file.unlink()

@@ -1,0 +1,130 @@
+"""Tables that another file feeds, copies of a file, resyncs that replace much, and replication that was ended."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+from harness import Daemon, value, wait_for
+from refusals import refused, said
+from sites import Site
+
+from cdc import bootstrap
+from cdc.config import load_config
+from cdc.errors import ExitCode
+
+
+@pytest.fixture
+def other(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
+    """Another source into the same tables, which `site` feeds."""
+    site.sql("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    site.followed()
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    return Site(tmp_path / "other", site.dsn, capsys)
+
+
+def lose_capture(site: Site) -> None:
+    bootstrap.remove_capture(load_config(site.config_file))
+
+
+@pytest.mark.parametrize("command", [["up", "--until-idle"], ["run"], ["load", "--resync"]])
+def test_tables_that_another_file_feeds(other: Site, command: list[str]) -> None:
+    told = "another file feeds these tables in Postgres: {owner}, since {since}: {tables}"
+    refused(other, command, told, ExitCode.CRITICAL)
+
+
+def test_tables_that_were_filled_from_the_file_before(site: Site) -> None:
+    """Another one with capture of its own was moved into its place."""
+    site.followed()
+    lose_capture(site)
+    site.capture()
+    refused(
+        site,
+        ["up", "--until-idle"],
+        "what was replicated from {owner} before is still in Postgres since {since}: {tables}",
+        ExitCode.CRITICAL,
+    )
+    assert site.run("load", "--resync")[0] == ExitCode.OK
+    assert site.run("-q", "run", "--until-idle")[0] == ExitCode.OK
+
+
+def test_a_copy_of_a_file_that_is_replicated(site: Site, other: Site) -> None:
+    shutil.copyfile(site.database, other.database)
+    refused(
+        other,
+        ["run"],
+        "{path} is a copy of {registered}, which is what Postgres follows: both carry the same id",
+        ExitCode.CRITICAL,
+    )
+
+
+def test_a_resync_that_would_replace_much(site: Site) -> None:
+    ones = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)"
+    site.sql(f"{ones} INSERT INTO t SELECT i, 'x' FROM n")
+    site.followed()
+    lose_capture(site)
+    site.sql("DELETE FROM t")
+    refused(site, ["load", "--resync"], "much of what Postgres holds would be replaced: {words}", ExitCode.CRITICAL)
+
+
+def test_going_on_where_replication_was_ended(site: Site) -> None:
+    site.followed()
+    assert site.run("cleanup", "--capture-only")[0] == ExitCode.OK
+    ended = "replication of {path} was ended on purpose by `cdc cleanup` at {at}"
+    refused(site, ["run"], ended, ExitCode.CRITICAL)
+    refused(site, ["verify"], ended, ExitCode.CRITICAL)
+    site.target_sql("INSERT INTO t VALUES (1, 'newer')")
+    refused(
+        site,
+        ["up", "--until-idle"],
+        "replication was ended on purpose, and Postgres holds something else by now, which may be newer: {words}",
+        ExitCode.CRITICAL,
+    )
+
+
+def test_ending_beside_a_daemon(site: Site) -> None:
+    site.followed()
+    with Daemon(load_config(site.config_file)) as daemon:
+        running = "SELECT owner IS NOT NULL FROM cdc.stream"
+        asyncio.run(wait_for(lambda: value(site.dsn, running), "the first heartbeat", daemon=daemon))
+        code, _, err = site.run("-q", "cleanup", "--capture-only")
+        assert code == ExitCode.CRITICAL
+        said(err, "a daemon replicates {path} now: process {pid} of this machine", ExitCode.CRITICAL)
+
+
+def test_releasing_the_tables_of_nobody(site: Site) -> None:
+    site.followed()
+    refused(
+        site,
+        ["cleanup", "--release", "/nowhere.db"],
+        "nothing was ever replicated from {path} into schema {schema}",
+        ExitCode.USAGE,
+    )
+
+
+def test_a_note_that_cannot_be_written(site: Site) -> None:
+    site.followed()
+    (site.folder / ".cdc" / "ended.json").mkdir()
+    refused(
+        site,
+        ["cleanup", "--capture-only"],
+        "the note {config} that replication has ended cannot be written: {error}",
+        ExitCode.CONFIG,
+    )
+
+
+def test_rows_that_cannot_be_saved_before_a_resync_replaces_them(site: Site) -> None:
+    site.sql("INSERT INTO t VALUES (1, 'a')")
+    site.followed()
+    lose_capture(site)
+    site.sql("DELETE FROM t")
+    assert site.run("load", "--resync")[0] == ExitCode.OK
+    (site.folder / ".cdc" / "replaced").write_text("a file in the way")
+    refused(
+        site,
+        ["run", "--until-idle"],
+        "rows of {schema}.{name} that would be replaced cannot be saved to {file}: {error}",
+        ExitCode.CRITICAL,
+        changes=("rows of cdc.stream",),
+    )
