@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loguru import logger
@@ -12,13 +12,14 @@ from loguru import logger
 from cdc import audit, removal, views
 from cdc.adoption import Adopted, adapt, compare, require_compatible
 from cdc.config import Config
-from cdc.decisions import map_known, remember
+from cdc.decisions import map_known, recall, remember, with_leftovers
+from cdc.drift import without_rekeyed
 from cdc.errors import CdcError, SnapshotError, SourceError, TargetError
 from cdc.faults import crash_point
 from cdc.mapping import TableProfile, map_schema
 from cdc.model import Position, Progress, SourceSchema, TableMap
 from cdc.plan import Plan, make_plan
-from cdc.postgres import ddl, ownership, position, schema
+from cdc.postgres import ddl, ownership, pending, position, quarantine, schema
 from cdc.postgres.catalogue import read_tables
 from cdc.postgres.connection import Connection, lock_source
 from cdc.postgres.counts import count_rows
@@ -32,7 +33,7 @@ from cdc.risks import kept_out
 from cdc.sqlite import changelog, triggers
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.catalogue import read_schema
-from cdc.sqlite.connection import no_tables, open_copy, read_transaction
+from cdc.sqlite.connection import no_tables, not_set_up, open_copy, read_transaction
 from cdc.sqlite.profile import profile
 from cdc.sqlite.snapshot import Snapshot, check, discard, latest, older_than_newest, rehearse, take
 from cdc.whereabouts import settle_path
@@ -318,8 +319,8 @@ async def _begin(connection: Connection, config: Config, copy: Copy, source_id: 
     await schema.preflight(connection, maps)
     require_compatible(maps, await read_adopted(connection, config, maps))
     await position.create_state(connection)
-    # Claimed before and after: what is there without an owner would be anybody's, and a claim on a table that is not there
-    # does not count. Not in one transaction with the tables: Postgres has only so many locks for one.
+    # Claimed before and after: what is there without an owner would be anybody's, and a claim on a table that is not
+    # there does not count. Not in one transaction with the tables: Postgres has only so many locks for one.
     async with connection.transaction():
         await position.register(connection, source_id, str(config.source.path), config.target.schema)
         await ownership.claim(connection, config, source_id, maps)
@@ -329,6 +330,70 @@ async def _begin(connection: Connection, config: Config, copy: Copy, source_id: 
         await position.store_columns(connection, source_id, remember(maps))
         await position.set_phase(connection, source_id, "schema")
     return done
+
+
+async def require_free(config: Config) -> None:
+    """Raises `TargetTaken` when a table that would be filled is another source's, before anything is touched."""
+    if never_started(config):
+        return
+    look = await asyncio.to_thread(sqlite.look, config)
+    source_id = look.capture.source_id if look.capture else ""
+    async with connected(config, "up") as connection:
+        await ownership.require_free(connection, config, source_id, map_schema(look.schema, config))
+
+
+async def _extend(connection: Connection, config: Config, source_id: str, state: StreamState) -> list[Statement]:
+    """What was decided is left to the daemon: by that it knows which tables and columns it has yet to fill."""
+    look = await asyncio.to_thread(sqlite.look, config)
+    leftovers = await pending.read(connection, source_id)
+    known = with_leftovers(state.columns, leftovers)
+    maps = map_known(look.schema, config, known)
+    maps = without_rekeyed(maps, await read_tables(connection, config.target.schema, [m.target for m in maps]), known)
+    await ownership.claim(connection, config, source_id, maps)
+    await schema.preflight(connection, maps)
+    script = ddl.script(maps, config.target.schema)
+    done = await schema.apply(connection, script.before_load)
+    done += await schema.apply(connection, await schema.missing_columns(connection, maps))
+    late = [replace(statement, optional=True) for statement in script.after_load]
+    return done + await schema.apply(connection, late, together=False)
+
+
+async def mapped_for(connection: Connection, config: Config, copy: Copy, source_id: str) -> tuple[TableMap, ...]:
+    """The mapping of a copy, with decisions taken before standing."""
+    state = await position.read(connection, source_id)
+    maps = map_schema(copy.schema, config, copy.profiles)
+    return recall(maps, state.columns) if state else maps
+
+
+# --- capture and quarantine -------------------------------------------------------------------------------------------
+
+
+def remove_capture(config: Config) -> bool:
+    """Take capture out of the application's file without a trace; False when there was none."""
+    with sqlite.opened(config) as connection:
+        return triggers.remove(connection)
+
+
+def release_triggers(config: Config) -> int:
+    """Take the triggers out of the file, but not what was logged; returns how many there were."""
+    with sqlite.opened(config) as connection:
+        return triggers.release(connection)
+
+
+def require_capture(config: Config) -> None:
+    """Raises `SourceError` when the file was never set up."""
+    if sqlite.look(config).capture is None:
+        raise not_set_up(config.source.path)
+
+
+async def retry_quarantined(config: Config, table: str | None) -> int:
+    """Log quarantined keys again, of one source table or all, so that the daemon tries them; returns how many."""
+    look = await asyncio.to_thread(sqlite.look, config)
+    if look.capture is None:
+        raise not_set_up(config.source.path)
+    async with connected(config, "quarantine") as connection:
+        keys = await quarantine.keys_of(connection, look.capture.source_id, table)
+    return await asyncio.to_thread(sqlite.log_again, config, keys)
 
 
 async def request_resync(config: Config) -> list[str]:

@@ -150,24 +150,23 @@ class Status:
     def critical(self) -> list[Warned]:
         """What keeps the replication from going on until a person acts."""
         stream = self.target.stream
-        if stream is None:
-            return self.hurting
-        if self.ended_since:
+        if stream is None or self.ended_since:
             return self.hurting
         if stream.stopped_reason:
             return [*self.hurting, Warned(stream.stopped_reason, stream.stopped_remedy or "see `cdc audit`")]
-        if self.hurting:
-            return self.hurting
-        if self.source.capture_installed is False and self.source.remains:
+        return self.hurting or self._without_capture()
+
+    def _without_capture(self) -> list[Warned]:
+        if self.source.capture_installed is not False:
+            return []
+        if self.source.remains:
             return [Warned("tables of capture were dropped from the SQLite file", _PUT_BACK)]
-        if self.source.capture_installed is False:
-            return [
-                Warned(
-                    "the SQLite file holds no capture although it is being replicated: it was replaced or restored",
-                    "put the right file back, or accept the new one with `cdc load --resync`",
-                )
-            ]
-        return []
+        return [
+            Warned(
+                "the SQLite file holds no capture although it is being replicated: it was replaced or restored",
+                "put the right file back, or accept the new one with `cdc load --resync`",
+            )
+        ]
 
     @property
     def warnings(self) -> list[Warned]:
