@@ -111,7 +111,7 @@ class Application:
     def insert_named(self) -> None:
         """A key of its own, or none: SQLite takes any number of NULLs."""
         body = self._body()
-        key = None if self._random.random() < 0.1 and "CDC_SOAK_NO_NULLS" not in os.environ else f"k{self._key()}"
+        key = None if self._random.random() < 0.1 else f"k{self._key()}"
         self._run(f"REPLACE INTO {self._p}named VALUES (?, ?, ?)", (key, len(body), body))
 
     def resize(self) -> None:

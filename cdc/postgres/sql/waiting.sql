@@ -12,7 +12,9 @@ LEFT JOIN LATERAL (
     FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 ) AS of_columns ON true
 LEFT JOIN LATERAL (
-    SELECT md5(string_agg(pg_get_indexdef(x.indexrelid), ',' ORDER BY x.indexrelid)) AS keys
+    -- Not pg_get_indexdef, which waits for a lock of others on the table.
+    SELECT md5(string_agg(format('%s %s %s %s', x.indkey, x.indimmediate, x.indpred, x.indexprs), ','
+        ORDER BY x.indexrelid)) AS keys
     FROM pg_index x WHERE x.indrelid = c.oid AND x.indisunique AND x.indisvalid
 ) AS of_keys ON true
 
