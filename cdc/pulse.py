@@ -37,6 +37,7 @@ class Pulse:
         """Go on until cancelled."""
         while True:
             self._manager.status(words(self._vitals))
+            self._vitals.lives()
             now = time.monotonic()
             if now - self._told_at >= self._interval / 3 and await self._lives():
                 self._tell_life()

@@ -8,7 +8,7 @@ from typing import Final, Self
 from loguru import logger
 
 from cdc.config import Config
-from cdc.errors import SourceFull
+from cdc.errors import SourceFull, SourceUnavailable
 from cdc.model import AppliedBatch, Position, Round
 from cdc.postgres import position, sequences
 from cdc.postgres.audit import Begun
@@ -184,8 +184,8 @@ class Session:
             self._pruned_at = now
             try:
                 deleted = await self.source.prune(durable, self.position)
-            except SourceFull as error:
-                # Even a deletion needs room. Rows flow meanwhile: only Postgres' disk is needed for them.
+            except (SourceFull, SourceUnavailable) as error:
+                # Even a deletion needs room, and a disk that can be written. Rows flow meanwhile without.
                 logger.bind(error=error.message, remedy=error.remedy).warning("the changelog is not pruned")
                 return
             self._oldest += deleted

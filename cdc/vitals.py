@@ -64,6 +64,9 @@ class Listener:
     def pruned(self, entries: int) -> None:
         """So many entries were taken out of the changelog."""
 
+    def lives(self) -> None:
+        """The process runs; told about once a second."""
+
 
 class Vitals:
     """The signs of life of one daemon. Moments are of the monotonic clock unless said otherwise, None is never."""
@@ -97,6 +100,11 @@ class Vitals:
         if now is not self._doing:
             self._doing = now
             self._turned()
+
+    def lives(self) -> None:
+        """The process runs, whatever its loop waits for."""
+        for listener in self.listeners:
+            listener.lives()
 
     def beat(self) -> None:
         """The loop got something done: a look at the file, a round, a statement, a batch."""

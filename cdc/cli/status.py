@@ -100,6 +100,7 @@ def _facts(told: dict[str, Any], style: str) -> list[tuple[str, object]]:
     return [
         ("phase", Text().append(told["phase"], style=style)),
         ("lag", _lag(told["lag"]) if loaded else None),
+        ("changelog", _changelog(told["source"]["kept"])),
         ("last apply", time_text(told["last_apply"])),
         ("daemon", None if new else _daemon(told)),
         ("quarantine", _quarantine(told["quarantine"]) if loaded else None),
@@ -128,6 +129,11 @@ def _daemon(told: dict[str, Any]) -> str:
     seen = f", last heartbeat {seconds_text(heartbeat)} ago" if heartbeat is not None else ""
     owner = f" ({daemon['owner']})" if daemon["owner"] else ""
     return f"{_activity(activity, told['at']) or 'running'}{owner}{seen}"
+
+
+def _changelog(entries: int | None) -> str | None:
+    """How much of it lies in the application's file: it grows for as long as Postgres is away."""
+    return f"{counted(entries, 'entry', 'entries')} in the SQLite file" if entries else None
 
 
 def _activity(activity: dict[str, Any], at: str) -> str | None:

@@ -80,8 +80,9 @@ def _verdict(report: "VerifyReport") -> str:
 
     seconds = (report.finished_at - report.started_at).total_seconds()
     if report.result == EQUAL:
-        waiting = f"; {report.pending:,} rows are still on their way" if report.pending else ""
-        return f"both databases hold the same, compared in {seconds:.1f} s{waiting}"
+        left = _left_out(report)
+        said = "what was compared is the same in both databases" if left else "both databases hold the same"
+        return f"{said}, compared in {seconds:.1f} s{''.join(left)}"
     if report.result == DIFFERENT and report.repaired:
         return f"{report.repaired:,} keys were logged again: the daemon moves them, then run `cdc verify` again"
     if report.result == DIFFERENT and not report.differences:
@@ -89,3 +90,17 @@ def _verdict(report: "VerifyReport") -> str:
     if report.result == DIFFERENT:
         return f"{report.differences:,} rows differ; `cdc verify --repair` has the daemon move them again"
     return "not everything could be compared: see above; `cdc run` follows a changed schema by itself"
+
+
+def _left_out(report: "VerifyReport") -> list[str]:
+    """What a sentence of success has to count: rows and columns of SQLite that Postgres does not hold, or not yet."""
+    columns = ", ".join(report.skipped[:_SHOWN_KEYS]) + (" ..." if len(report.skipped) > _SHOWN_KEYS else "")
+    return [
+        *([f"; {report.pending:,} rows are still on their way"] if report.pending else []),
+        *(
+            [f"; {report.quarantined:,} rows are not in Postgres, they wait in quarantine: `cdc quarantine list`"]
+            if report.quarantined
+            else []
+        ),
+        *([f"; columns that `skip` leaves out: {columns}"] if columns else []),
+    ]

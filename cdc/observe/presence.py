@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from cdc.vitals import Listener, Vitals
 FILE: Final = "daemon.json"
 _ATTEMPTS: Final = 50  # to get the lock, which others hold only for as long as it takes to look
 _BETWEEN_SECONDS: Final = 0.01
+_TOUCH_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Presence:
     """A daemon that runs on this machine: its process, what it is doing and since when (ISO 8601).
 
     `error` is why the last attempt failed and `attempts` how many failed in a row, None and 0 while all is well.
+    `silent_seconds` is how long ago its process last ran.
     """
 
     pid: int
@@ -37,6 +39,7 @@ class Presence:
     since: str
     error: str | None
     attempts: int
+    silent_seconds: float = 0.0
 
 
 @contextmanager
@@ -63,7 +66,8 @@ def look(config: Config) -> Presence | None:
         with (config.state.dir / FILE).open("rb") as file:
             if _lock(file.fileno(), fcntl.LOCK_SH):
                 return None  # left by a daemon that was killed
-            found = Presence(**json.load(file))
+            age = time.time() - os.fstat(file.fileno()).st_mtime
+            found = replace(Presence(**json.load(file)), silent_seconds=max(0.0, age))
     except (OSError, ValueError, TypeError):
         return None
     return found if found.source == str(config.source.path) else None
@@ -77,6 +81,15 @@ class _Showing(Listener):
         self._source = source
         self._doing = ""
         self._since = ""
+        self._touched_at = time.monotonic()
+
+    def lives(self) -> None:
+        """Touch the file now and then: who is stopped or hangs does not."""
+        now = time.monotonic()
+        if now - self._touched_at >= _TOUCH_SECONDS:
+            self._touched_at = now
+            with suppress(OSError):
+                os.utime(self._handle)
 
     def turned(self, vitals: Vitals) -> None:
         """The daemon does something else now, or an attempt failed."""

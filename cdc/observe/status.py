@@ -5,6 +5,7 @@ databases cannot be reached, and before anything was set up.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -31,7 +32,7 @@ UNKNOWN: Final = "unknown"
 REPLICATE: Final = "replicate"
 ENDED: Final = "ended"
 MOST_NAMED: Final = 5  # tables in one warning
-NO_SIGN_SECONDS: Final = 300.0  # a daemon shows that it lives far more often, but for a single long transaction
+NO_SIGN_SECONDS: Final = 30.0  # a daemon that is well shows that it lives every few seconds
 
 _PUT_BACK: Final = "start the daemon, `cdc run`: it puts capture back and compares every row"
 _WRITES_FAIL: Final = (
@@ -173,10 +174,10 @@ class Status:
         """What needs an eye while the replication goes on."""
         if self.ended_since:
             return self._low()
-        return [*self._daemon_warnings(), *self._data_warnings(), *self._low(), *self._late()]
+        return [*self._silent(), *self._daemon_warnings(), *self._data_warnings(), *self._low(), *self._late()]
 
     def _daemon_warnings(self) -> list[Warned]:
-        found, stream = [], self.target.stream
+        found = []
         if self.pause:
             without = ", without triggers in the file" if self.pause.released else ""
             what = f"replication is paused since {self.pause.since} by {self.pause.by}{without}"
@@ -185,14 +186,26 @@ class Status:
             found.append(Warned("the daemon is not running", "start it: `systemctl start cdc`, or `cdc run`"))
         if self.presence and self.presence.doing == Doing.WAITING and not self.unreachable:
             found.append(Warned(f"the daemon waits: {self.presence.error}", "wait: it tries again by itself"))
-        if self.daemon_runs and not self.pause and stream and (stream.heartbeat_age or 0) > NO_SIGN_SECONDS:
-            found.append(
-                Warned(
-                    f"the daemon has shown no sign of life for {(stream.heartbeat_age or 0) / 60:.0f} minutes",
-                    "see its log: it works on one long transaction, or hangs and must be restarted",
-                )
-            )
         return found
+
+    def _silent(self) -> list[Warned]:
+        """A daemon that holds its lock and does nothing: what else is told of it may be long past."""
+        silent = self.silent_seconds
+        if self.pause or silent is None or silent <= NO_SIGN_SECONDS:
+            return []
+        what = f"the daemon has shown no sign of life for {silent:,.0f} seconds"
+        return [
+            Warned(what, "see whether its process is stopped or hangs, and start it again: `systemctl restart cdc`")
+        ]
+
+    @property
+    def silent_seconds(self) -> float | None:
+        """How long a daemon that runs has shown no sign of life, here or in Postgres; None when none runs."""
+        stream = self.target.stream
+        signs = [self.presence.silent_seconds] if self.presence else []
+        if stream and stream.heartbeat_age is not None and self.phase == REPLICATE:
+            signs.append(stream.heartbeat_age)
+        return min(signs) if signs and self.daemon_runs else None
 
     def _data_warnings(self) -> list[Warned]:
         found = []
@@ -213,13 +226,15 @@ class Status:
                 Warned(what, "see `cdc schema --apply-pending --print`; without --print it saves and drops it")
             )
         if self.waiting:
-            names = ", ".join(table.name for table in self.waiting[:MOST_NAMED])
-            more = f" and {len(self.waiting) - MOST_NAMED} more" if len(self.waiting) > MOST_NAMED else ""
-            what = f"tables wait, and are not replicated: {names}{more}: {self.waiting[0].reason}"
+            names = _named([table.name for table in self.waiting])
+            what = f"tables wait, and are not replicated: {names}: {self.waiting[0].reason}"
             found.append(Warned(what, self.waiting[0].remedy))
         checked, limit = self.target.verification, self.limits.stale_after_hours
         if checked and checked.result != "equal":
             found.append(Warned(f"the last comparison was not equal: {checked.result}", "see `cdc verify`"))
+        if differing := self.target.differing:
+            names = _named(differing.names)
+            found.append(Warned(f"the comparison of {names} was not equal: {differing.result}", "see `cdc verify`"))
         if limit and (self.verification_age or 0) > limit * 3600:
             found.append(Warned(f"the last comparison is over {limit:g} hours old", "compare again: `cdc verify`"))
         return found
@@ -328,12 +343,18 @@ class Status:
                 "result": checked.result if checked else None,
                 "finished_at": checked.finished_at.isoformat() if checked else None,
                 "age_seconds": self.verification_age,
+                "differing": list(target.differing.names) if target.differing else [],
             },
             "stopped": {
                 "reason": stream.stopped_reason if stream else None,
                 "remedy": stream.stopped_remedy if stream else None,
             },
         }
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{', '.join(names[:MOST_NAMED])}{more}"
 
 
 async def gather(config: Config, target: Target, limits: Limits = Limits()) -> Status:

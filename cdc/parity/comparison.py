@@ -33,6 +33,8 @@ class Comparison:
         self._width = mapped.source_key_width
         self._rows = 0
         self._quarantined = 0
+        self._held_rows = 0  # rows of SQLite whose keys are in quarantine
+        self._moved = False  # something in the table changed meanwhile, so its counts are of several moments
         self.name = mapped.source.name
         self.reads = mapped.source.reads
         self.unknown = False  # an entry said that anything in the table may have changed
@@ -43,6 +45,7 @@ class Comparison:
         """Keys of this table that were logged after the position are in flight."""
         flying = []
         for entry in entries:
+            self._moved = True
             if entry.key is None:
                 self.unknown = True
             else:
@@ -58,6 +61,7 @@ class Comparison:
         """Compare all rows; findings about keys in flight are there too, and are for the caller to withdraw."""
         self.unknown, self.failed = False, None
         self._scratch.forget(self.name)
+        self._held_rows = 0
         sums, theirs = await self._both_sums(advance)
         doubtful = [b for b in sums.keys() | theirs.keys() if sums.get(b) != theirs.get(b)]
         self._rows = sum(found.rows for found in sums.values())
@@ -89,8 +93,18 @@ class Comparison:
             pending=pending,
             quarantined=self._quarantined,
             samples={k: self._scratch.samples(self.name, k, SAMPLE_KEYS) for k in kinds if counts[k]},
-            problem="everything in it was changing" if self.unknown else self.failed,
+            problem="everything in it was changing" if self.unknown else self.failed or self._unaccounted(),
             **counts,
+        )
+
+    def _unaccounted(self) -> str | None:
+        """Rows in Postgres and rows held have to be all rows of SQLite, one for one."""
+        if self._moved or self._held_rows == self._quarantined:
+            return None
+        rows, held = self._rows + self._held_rows, self._quarantined
+        return (
+            f"SQLite has {rows:,} rows, of which {self._held_rows:,} should be held, and the quarantine has {held:,}: "
+            "have them read again by `cdc quarantine retry`"
         )
 
     # --- the two passes ---
@@ -113,7 +127,9 @@ class Comparison:
 
         def add(rows: Sequence[Row]) -> None:
             for key, key_digest, row_digest in self._canonical.hashed(rows):
-                if not (self._quarantined and self._is_known(key.decode())):
+                if self._quarantined and self._is_known(key.decode()):
+                    self._held_rows += 1
+                else:
                     place = bucket(key_digest)
                     counts[place] += 1
                     combined[place] ^= int.from_bytes(row_digest[:8], "big")

@@ -59,7 +59,8 @@ class TableReport:
 class VerifyReport:
     """Both databases compared at one position. `repaired` counts the keys that were logged again.
 
-    `answers` are those to the operator's own questions, asked when all tables are compared.
+    `answers` are those to the operator's own questions, asked when all tables are compared. `skipped` are columns
+    (`table.column`) that Postgres does not get because the configuration says so.
     """
 
     started_at: datetime
@@ -69,6 +70,7 @@ class VerifyReport:
     repaired: int = 0
     problems: tuple[str, ...] = ()
     answers: tuple[Answered, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     @property
     def differences(self) -> int:
@@ -79,6 +81,11 @@ class VerifyReport:
     def pending(self) -> int:
         """Keys that could not be judged because they were still on their way."""
         return sum(t.pending for t in self.tables)
+
+    @property
+    def quarantined(self) -> int:
+        """Rows of SQLite that wait in quarantine, so that Postgres does not hold them."""
+        return sum(t.quarantined for t in self.tables)
 
     @property
     def result(self) -> str:
@@ -102,7 +109,8 @@ class VerifyReport:
             "position": self.position.seq,
             "differences": self.differences,
             "pending": self.pending,
-            "quarantined": sum(t.quarantined for t in self.tables),
+            "quarantined": self.quarantined,
+            "skipped_columns": list(self.skipped),
             "repaired": self.repaired,
             "problems": list(self.problems),
             "tables": [t.to_json() for t in self.tables],

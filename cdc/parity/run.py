@@ -17,6 +17,7 @@ from cdc.decisions import map_known, with_leftovers
 from cdc.drift import has_another_key
 from cdc.errors import TargetError, UsageError
 from cdc.keys import decode_key
+from cdc.mapping_checks import same
 from cdc.model import Position, Progress, TableMap, TargetTable
 from cdc.parity.comparison import Comparison
 from cdc.parity.expectations import ask_both
@@ -78,7 +79,8 @@ async def _verify(config: Config, tables: Sequence[str] | None, repair: bool, pr
             scratch.close()
         answers = await ask_both(connection, config, source_id) if tables is None else ()
         ended = datetime.now(UTC)
-        report = VerifyReport(started, ended, run.position or at, found, repaired, _problems(look), answers)
+        seen = run.position or at
+        report = VerifyReport(started, ended, seen, found, repaired, _problems(look), answers, _skipped(config, chosen))
         await verification.record(connection, source_id, _row(report, complete=len(chosen) == len(maps)))
     return report
 
@@ -114,6 +116,16 @@ def _chosen(
     return tuple(known[name.lower()] for name in dict.fromkeys(tables) if name.lower() in known)
 
 
+def _skipped(config: Config, maps: Sequence[TableMap]) -> tuple[str, ...]:
+    """Columns of these tables that Postgres does not get, as `table.column`."""
+    return tuple(
+        f"{mapped.source.name}.{column.name}"
+        for mapped in maps
+        for column in mapped.source.columns
+        if any(same(column.name, name) for name in config.options(mapped.source.name).skip)
+    )
+
+
 def _problems(look: Look) -> tuple[str, ...]:
     told = "capture of table {} is not whole: changes may go unseen until `cdc run` mends it"
     return tuple(told.format(name) for name in look.damaged)
@@ -131,9 +143,10 @@ def _row(report: VerifyReport, *, complete: bool) -> Verification:
         missing=sum(t.missing for t in report.tables),
         extra=sum(t.extra for t in report.tables),
         pending=report.pending,
-        quarantined=sum(t.quarantined for t in report.tables),
+        quarantined=report.quarantined,
         repaired=report.repaired,
         result=report.result,
+        names=tuple(t.table for t in report.tables),
     )
 
 

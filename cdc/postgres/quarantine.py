@@ -22,7 +22,10 @@ SQL: Final = load("quarantine")
 KEYS_IN_ENTRY: Final = 100  # of the audit trail
 LONGEST_KEY: Final = 200  # characters of a key that it shows
 
-_ORPHAN_REMEDY: Final = "it is applied by itself when the parent row appears in SQLite; else delete it there"
+_ORPHAN_REMEDY: Final = (
+    "it is applied by itself once its parent row is in Postgres: see to the parent if that waits in quarantine too; if "
+    "SQLite has no such parent, add it there or correct the reference"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ def _shown(key: str) -> str:
 def orphans(key: TargetForeignKey, found: Sequence[asyncpg.Record]) -> list[Held]:
     """Rows without a parent, ready for quarantine; they wait under `waits_table` for the values they refer to."""
     why = Rejection(
-        ", ".join(key.columns), Reason.ORPHAN, f"its parent row in {key.parent} does not exist", _ORPHAN_REMEDY
+        ", ".join(key.columns), Reason.ORPHAN, f"its parent row in {key.parent} is not in Postgres", _ORPHAN_REMEDY
     )
     return [Held(read_key(row["key"]), why, waits_table(key), row["waits_for"]) for row in found]
 

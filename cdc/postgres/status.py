@@ -18,7 +18,7 @@ from cdc.postgres.embedded import find
 from cdc.postgres.pending import Leftover
 from cdc.postgres.statements import load
 from cdc.postgres.target import Target, embedded_folder
-from cdc.postgres.verification import Verification
+from cdc.postgres.verification import Verification, differing
 from cdc.postgres.verification import latest as latest_verification
 from cdc.postgres.waiting import Waiting
 from cdc.vitals import TargetFindings
@@ -65,6 +65,7 @@ class TargetFacts:
     daemon: str | None = None
     quarantine: Mapping[str, Held] = field(default_factory=dict)
     verification: Verification | None = None
+    differing: Verification | None = None  # of some tables, and not equal
     leftovers: tuple[Leftover, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     gone: str = ""  # of the schema `cdc`: what is not whole
@@ -141,6 +142,7 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
         daemon=await connection.fetchval(load("lock")["holder"], lock_key(stream.source_id)),
         quarantine={r["reason"]: Held(r["rows"], r["acknowledged"]) for r in held},
         verification=await latest_verification(connection, stream.source_id),
+        differing=await differing(connection, stream.source_id),
         leftovers=await pending.read(connection, stream.source_id),
         waiting=await waiting.read(connection, stream.source_id),
     )

@@ -1,5 +1,6 @@
 """Comparisons that were made, kept in `cdc.verification`: how old the last one is belongs to the status."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,7 +14,7 @@ SQL: Final = load("verification")
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """One comparison. `complete` says that every replicated table was compared; `result` as in `VerifyReport`."""
+    """One comparison of the source tables `names`. `complete` says that they are all; `result` as in `VerifyReport`."""
 
     started_at: datetime
     finished_at: datetime
@@ -28,6 +29,7 @@ class Verification:
     quarantined: int
     repaired: int
     result: str
+    names: Sequence[str] = ()
 
 
 async def record(connection: Connection, source_id: str, made: Verification) -> None:
@@ -50,6 +52,7 @@ async def record(connection: Connection, source_id: str, made: Verification) -> 
             made.quarantined,
             made.repaired,
             made.result,
+            list(made.names),
         )
 
 
@@ -59,6 +62,15 @@ async def latest(connection: Connection, source_id: str) -> Verification | None:
         if await connection.fetchval("SELECT to_regclass('cdc.verification')") is None:
             return None
         row = await connection.fetchrow(SQL["latest"], source_id)
+    return Verification(**dict(row)) if row else None
+
+
+async def differing(connection: Connection, source_id: str) -> Verification | None:
+    """The newest comparison of some tables that was not equal, if none of all of them came later or was equal."""
+    with translated("reading the last comparison"):
+        if await connection.fetchval("SELECT to_regclass('cdc.verification')") is None:
+            return None
+        row = await connection.fetchrow(SQL["differing"], source_id)
     return Verification(**dict(row)) if row else None
 
 

@@ -169,11 +169,12 @@ def translated(what: str) -> Iterator[None]:
         ) from error
     except apsw.CorruptError as error:
         raise SourceUnavailable(
-            f"{what} is damaged: {error}", remedy="check it with `PRAGMA integrity_check` and restore a good copy"
+            f"{what}: the SQLite file is damaged: {error}",
+            remedy="check it with `PRAGMA integrity_check` and restore a good copy",
         ) from error
     except _UNAVAILABLE as error:
         raise SourceUnavailable(
-            f"{what} cannot be opened or used: {error}",
+            f"{what}: the SQLite file cannot be opened or used: {error}",
             remedy="check that the file, its folder and their permissions are as the application needs them",
         ) from error
     except apsw.Error as error:

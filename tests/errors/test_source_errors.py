@@ -101,7 +101,7 @@ def test_a_folder_in_which_nothing_may_be_written(cut_off: Site) -> None:
         refused(
             cut_off,
             ["snapshot"],
-            "{what} cannot be opened or used: {error}",
+            "{what}: the SQLite file cannot be opened or used: {error}",
             ExitCode.UNAVAILABLE,
             run=cut_off.bound,
             changes=(".cdc",),
@@ -149,7 +149,7 @@ def test_a_file_whose_schema_is_damaged(cut_off: Site) -> None:
     content = bytearray(cut_off.database.read_bytes())
     content[100:200] = b"\xff" * 100
     cut_off.database.write_bytes(bytes(content))
-    refused_as_unavailable(cut_off, "{what} is damaged: {error}")
+    refused_as_unavailable(cut_off, "{what}: the SQLite file is damaged: {error}")
 
 
 def test_a_table_whose_pages_are_damaged_is_found_by_the_check_of_the_copy(cut_off: Site) -> None:

@@ -242,8 +242,10 @@ CREATE TABLE IF NOT EXISTS cdc.verification (
     pending     bigint NOT NULL,
     quarantined bigint NOT NULL,
     repaired    bigint NOT NULL DEFAULT 0,
-    result      text NOT NULL
+    result      text NOT NULL,
+    names       text[] NOT NULL DEFAULT '{}'
 );
+ALTER TABLE cdc.verification ADD COLUMN IF NOT EXISTS names text[] NOT NULL DEFAULT '{}';
 
 -- Which source feeds a target table: one only. It counts while the table is there and its source has not ended.
 -- An earlier version kept no such list: what one source alone can have made or filled is its own. What two may have
