@@ -84,27 +84,6 @@ def _deletes_forgotten(patched: pytest.MonkeyPatch, _dsn: str) -> None:
     patched.setattr(batch.Batch, "_stage_gone", nothing)
 
 
-def _position_before(patched: pytest.MonkeyPatch, dsn: str) -> None:
-    """Store the position in a transaction of its own, before what it stands for is committed."""
-    for module in (batch, apply):
-        patched.setattr(module, "store_position", _stored_at_once(module.store_position, dsn))
-
-
-def _stored_at_once(store: Callable[..., Any], dsn: str) -> Callable[..., Any]:
-    async def stored(connection: Any, source_id: str, begun: Any, position: Position, *rest: Any) -> Any:
-        moved = "UPDATE cdc.stream SET seq = $2, entry = $3 WHERE source_id = $1"
-        other = await asyncpg.connect(dsn, server_settings={"lock_timeout": "50"})
-        try:
-            await other.execute(moved, source_id, position.seq, position.entry)
-        except asyncpg.LockNotAvailableError:
-            pass  # the batch itself holds the row already
-        finally:
-            await other.close()
-        return await store(connection, source_id, begun, position, *rest)
-
-    return stored
-
-
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
@@ -164,7 +143,6 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
     "newest by place in the heap": Mutation("nothing lost", _newest_by_place, backlogs=True),
     "oldest staged row wins": Mutation("states never go backwards", _oldest_wins, backlogs=True),
     "deletes forgotten in batches": Mutation("a deleted row stays deleted", _deletes_forgotten),
-    "position before the rows": Mutation("exactly once in effect", _position_before),
     "second whole read ignored": Mutation("nothing lost", _one_marker, backlogs=True),
     "whole-table entries unseen": Mutation("nothing lost", _markers_unseen, backlogs=True),
     "look-up before inserts dropped": Mutation("nothing lost", _unwatched, _without("bi")),
