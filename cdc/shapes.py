@@ -25,10 +25,11 @@ def unfit(table: Table, config: Config) -> WaitingTable | None:
         if (why := _column_name(name)) and not _chosen(options, name).target:
             remedy = f"set `target` in {heading('tables', table.name, 'columns', name)}"
             return WaitingTable(table.name, f"the name of its column {quote(name)} {why}", remedy)
-    if len(wanted) > MOST_COLUMNS:
+    count = len(wanted) + (table.key.kind is KeyKind.ROWID and not options.target_key)  # the rowid is one more
+    if count > MOST_COLUMNS:
         remedy = f"name the ones to leave out in `skip` of {heading('tables', table.name)}"
         return WaitingTable(
-            table.name, f"it has {len(wanted)} columns, and only {MOST_COLUMNS} can be replicated to Postgres", remedy
+            table.name, f"it has {count} columns, and only {MOST_COLUMNS} can be replicated to Postgres", remedy
         )
     if table.key.kind is KeyKind.COLUMNS and len(table.key.columns) > MOST_KEY_COLUMNS and not options.target_key:
         reason = f"its key has {len(table.key.columns)} columns, and Postgres allows {MOST_KEY_COLUMNS}"

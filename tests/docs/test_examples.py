@@ -20,6 +20,7 @@ SNAPSHOT = "20261123T074617.781783Z-b313a9"
 VIDEO = "yt:video-c"
 # Calls that follow for ever, need a terminal, play for a minute, or belong to a shell: other tests run those.
 RUN_ELSEWHERE = {
+    "cdc cleanup --release /srv/old/app.db",
     "cdc init app.db && cdc up",
     "cdc up",
     "cdc run",

@@ -41,6 +41,8 @@ def test_what_the_page_says_takes_everything_away(site: Site) -> None:
     assert schema_of(site) != before
     for fence in fences_of(PAGE):
         for words in calls(typed(fence)) if fence.language == "sh" else ():
+            if "--release" in words:
+                continue  # for the tables of another source, of which there is none here
             code, _, err = site.process(*(word for word in words if word not in {"-c", "/etc/cdc/cdc.toml"}))
             assert code == ExitCode.OK, err
     assert schema_of(site) == before
