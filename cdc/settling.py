@@ -16,7 +16,7 @@ from cdc.following import Following
 from cdc.healing import heal
 from cdc.mapping import map_schema
 from cdc.model import Position, TableMap, TargetTable
-from cdc.postgres import catalogue, ownership, pending, position, sightings, waiting
+from cdc.postgres import catalogue, own_schema, ownership, pending, position, sightings, waiting
 from cdc.postgres.apply import Applier
 from cdc.postgres.connection import Connection
 from cdc.postgres.position import StreamState
@@ -197,6 +197,8 @@ async def identify(connection: Connection, config: Config, look: Look) -> str:
 
     Raises when the file was never set up, or nothing in it says that it is the one that was followed.
     """
+    if look.capture is not None and await own_schema.missing(connection):
+        return look.capture.source_id  # by what is left nobody can be found; it is healed first
     here = await position.find_by_path(connection, str(config.source.path), config.target.schema)
     if look.capture is None:
         if here is None:

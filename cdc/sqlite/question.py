@@ -28,5 +28,6 @@ def ask(source: Source, name: str, sql: str) -> Value:
         connection.close()
 
 
-def _only_reading(action: int, *_: object) -> int:
-    return apsw.SQLITE_OK if action in _READING else apsw.SQLITE_DENY
+def _only_reading(action: int, name: object, value: object, *_: object) -> int:
+    asks_encoding = action == apsw.SQLITE_PRAGMA and name == "encoding" and value is None  # as `fetch_values` does
+    return apsw.SQLITE_OK if asks_encoding or action in _READING else apsw.SQLITE_DENY
