@@ -14,6 +14,7 @@ from cdc import audit
 from cdc.bootstrap import read_copy, snapshots_folder
 from cdc.config import Config
 from cdc.decisions import Decisions, map_known, recall, remember
+from cdc.errors import TargetTaken
 from cdc.mapping import map_schema
 from cdc.model import ColumnMap, TableMap, TargetTable
 from cdc.postgres import own_schema, ownership, position
@@ -57,7 +58,10 @@ async def heal(
     if state is None or _is_lost(state):
         if not (tables := await _ours(connection, config, look, accepted=accepted)):
             return
-        await ownership.require_free(connection, config, source_id, tables)
+        try:
+            await ownership.require_free(connection, config, source_id, tables)
+        except TargetTaken:
+            return  # they are another's: whoever wants them is told so
         await _go_on(connection, config, look, source_id, tables)
         state, lost = await position.read(connection, source_id), lost | {"stream"}
     if state is not None and state.position is not None and not state.columns:

@@ -315,7 +315,7 @@ def exact(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> Iterator[
     texts, whole = _which_are_text(names), len(names)
     picked = ", ".join([*(f"CASE typeof({n}) WHEN 'text' THEN CAST({n} AS BLOB) ELSE {n} END" for n in names), *texts])
     for row in conn.execute(f"WITH q({', '.join(names)}) AS ({sql}) SELECT {picked} FROM q", bindings):
-        flags = "".join(cast("tuple[str, ...]", row[whole:]))
+        flags = "".join(map(str, row[whole:]))  # the flag of a single column is a number
         yield tuple(_decoded(flag == "1", value, codec) for flag, value in zip(flags, row[:whole], strict=True))
 
 

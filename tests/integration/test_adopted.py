@@ -214,7 +214,8 @@ async def test_rows_of_a_table_without_a_primary_key_are_known_by_what_it_declar
         assert (await verify(config, None, False, Silent())).exit_code is ExitCode.OK
     rows = await fetch(any_database, "SELECT who, day, v FROM seen ORDER BY 1")
     assert [tuple(row) for row in rows] == [("a", 2, "replaced"), ("c", 1, "changed")]
-    assert [show_key(key) for _, key, _ in await quarantined(any_database)] == ["(NULL, 7)"]
+    held = [show_key(key) for _, key, _ in await quarantined(any_database)]
+    assert held == [f"(NULL (rowid {n}), NULL (rowid {n}))" for n in (5, 6)]
     app.close()
 
 
