@@ -18,7 +18,6 @@ from harness import (
     Daemon,
     application,
     execute,
-    load,
     make_config,
     up,
     value,
@@ -28,7 +27,8 @@ from harness import (
 )
 from supervisor import Supervisor
 
-from cdc import audit
+from cdc import audit, bootstrap
+from cdc.cli.progress import Silent
 from cdc.config import Config
 from cdc.errors import ExitCode
 from cdc.faults import STALL_POINTS
@@ -420,8 +420,8 @@ async def test_a_stop_while_the_first_copy_is_taken(tmp_path: Path, database: st
 async def test_a_stop_while_the_first_copy_is_loaded(tmp_path: Path, database: str) -> None:
     async with staged(tmp_path, database) as stage:
         stage.write(MANY)
-        await load(stage.config)
-        await execute(database, "DELETE FROM cdc.stream; TRUNCATE note, tag; DELETE FROM cdc.loaded")
+        await bootstrap.take_snapshot(stage.config, Silent())
+        await bootstrap.create_schema(stage.config)
         async with locked(database, "LOCK TABLE note"):
             with stage.started("up") as (daemon, supervisor):
                 await is_held_up(database, daemon)
