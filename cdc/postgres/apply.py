@@ -53,7 +53,8 @@ class Applier:
             # Data and position are lost together or not at all, so a commit need not wait for the disk.
             await self.connection.execute("SET synchronous_commit = off; SET idle_in_transaction_session_timeout = 0")
             # The stage has no index: what joins it to its target hashes it, in memory where it can.
-            await self.connection.execute("SET work_mem = '32MB'")
+            # Nor has it statistics, so its cost is overrated: compiling a statement would take longer than to run it.
+            await self.connection.execute("SET work_mem = '32MB'; SET jit = off")
             await use_exact_codecs(self.connection)
             await self.connection.execute(f"CREATE TEMP SEQUENCE {TURNS}")
             await self.quarantine.refresh()

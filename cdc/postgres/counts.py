@@ -21,7 +21,7 @@ class Headway:
 
 
 async def count_rows(connection: Connection, schema: str, tables: Sequence[str]) -> Mapping[str, int]:
-    """Rows by table; of one state of Postgres where they are few: each table takes locks for the time of a statement."""
+    """Rows by table; of one state of Postgres where they are few: each takes locks for the time of a statement."""
     counts: list[int] = []
     with translated("counting rows"):
         for place in range(0, len(tables), COUNTED_AT_ONCE):
