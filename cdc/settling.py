@@ -65,10 +65,10 @@ class Settling:
         for held in look.schema.waiting:
             logger.bind(object=held.name, reason=held.reason, remedy=held.remedy).warning("a table waits")
         look, maps = await self._follow(look, state)
-        # Once more: those that were made just now did not count before.
-        await ownership.claim(self._connection, self._config, self.source_id, list(maps.values()))
         await views.drop_outdated(self._connection, self._config, self.source_id, look.schema, list(maps.values()))
         maps, targets = await self._fit(maps)
+        # Once more: those that were made just now did not count before.
+        await ownership.claim(self._connection, self._config, self.source_id, list(maps.values()))
         unfinished = (await self._state()).unfinished
         await self._expand_resync(state, maps)
         resync = await position.keep_resync(self._connection, self.source_id, list(maps))
@@ -139,7 +139,8 @@ class Settling:
         mapped = map_known(look.schema, self._config, known)
         targets = await self._found([m.target for m in mapped])
         maps = {m.source.name: m for m in without_rekeyed(mapped, targets, known)}
-        await ownership.claim(self._connection, self._config, self.source_id, mapped)
+        there = [m for m in mapped if m.target in targets]
+        await ownership.claim(self._connection, self._config, self.source_id, there)
         rekeyed = {m.source.name for m in mapped} - maps.keys()
         findings = judge(look.without(rekeyed), maps, decided, state.schema_version)
         if not findings.nothing:

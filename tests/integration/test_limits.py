@@ -319,7 +319,7 @@ async def test_a_row_that_no_page_holds_is_taken_up_once_columns_are_skipped(tmp
     app.close()
 
 
-@pytest.mark.parametrize("seed", (1, 2))
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_rows_of_any_size_are_in_postgres_or_held_and_the_plan_names_all_that_are_held(
     tmp_path: Path, database: str, seed: int
 ) -> None:
