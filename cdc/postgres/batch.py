@@ -354,6 +354,8 @@ class Batch:
 
     async def _resolve(self, error: asyncpg.PostgresError) -> None:
         """Make the next attempt different: make room for unique values first, else quarantine what is refused."""
+        if isinstance(error, asyncpg.StatementTooComplexError):
+            raise error  # that says something of the server, its stack depth, and nothing of a row
         if isinstance(error, _IN_THE_WAY) and not self._making_room:
             self._making_room = True
             return

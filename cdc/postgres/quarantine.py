@@ -137,7 +137,7 @@ def told(action: str, table: str, reasons: Mapping[str, str]) -> list[AuditEntry
         by_reason.setdefault(reason, []).append(_shown(key))
     return [
         entry(action, "done", {"table": table, "reason": reason, "rows": len(some), "keys": some})
-        for reason, keys in by_reason.items()
+        for reason, keys in ((reason, sorted(keys)) for reason, keys in by_reason.items())
         for some in (keys[place : place + KEYS_IN_ENTRY] for place in range(0, len(keys), KEYS_IN_ENTRY))
     ]
 

@@ -15,7 +15,7 @@ from cdc.errors import SourceBusy, SourceChanged
 from cdc.model import Failed, InvalidText, KeyValues, NullKey, Position, Row, TableMap, Value
 from cdc.quoting import quote
 from cdc.sqlite.changelog import FileIdentity, emptied, entry_lost, position_at, target_behind
-from cdc.sqlite.connection import open_source, read_transaction, translated
+from cdc.sqlite.connection import locking, open_source, read_transaction, translated
 from cdc.sqlite.functions import FAILURES, provide, why
 from cdc.sqlite.source import Look
 
@@ -56,7 +56,8 @@ class Reader:
         self._names = {tid: (t.name, widths[t.name]) for tid, t in tables.items() if t.name in widths}
         self._nullable = {m.source.name for m in maps if m.source.null_rowid is not None}
         self._seen = position.seq
-        self._encoding = str(self._connection.pragma("encoding")).lower().replace("utf-16", "utf-16-")
+        with locking(self._connection):
+            self._encoding = str(self._connection.pragma("encoding")).lower().replace("utf-16", "utf-16-")
         provide(self._connection, maps)
         # Nothing is pruned that was not applied before, so what was there when the file was looked at says it.
         if look.newest is not None and position.seq < look.oldest_seq:

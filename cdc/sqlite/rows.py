@@ -15,6 +15,7 @@ import apsw
 
 from cdc.model import ColumnMap, Failed, InvalidText, KeyKind, KeyValues, NullKey, Row, TableMap, Value
 from cdc.quoting import quote
+from cdc.sqlite.connection import locking
 from cdc.sqlite.functions import FAILURES, provide, why
 
 # At most this many rows are taken between two looks at their size; fewer where the rows before were wide.
@@ -302,7 +303,8 @@ def read(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> Iterator[R
 
 def encoding(conn: apsw.Connection) -> str:
     """How the file keeps texts, by the name of Python's codec."""
-    return str(conn.pragma("encoding")).lower().replace("utf-16", "utf-16-")
+    with locking(conn):
+        return str(conn.pragma("encoding")).lower().replace("utf-16", "utf-16-")
 
 
 def exact(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from urllib.parse import quote as quote_url
 
 import asyncpg
 import pytest
-from harness import Daemon, wait_for, wait_until_caught_up
+from harness import Daemon, execute, wait_for, wait_until_caught_up
 from poolers import pooler
 from refusals import refused, said
 from sites import Site
@@ -267,6 +267,7 @@ async def test_a_password_that_is_changed_while_the_daemon_runs(snapped: Site, g
     secret.write_text(SECRET)
     dsn = address(guarded).replace(f":{quote_url(SECRET, safe='')}", "")
     pointed_at(snapped, dsn, 'password_file = "secret"')
+    await execute(address(guarded), "DROP SCHEMA IF EXISTS cdc CASCADE; DROP TABLE IF EXISTS t")  # another test's
     await asyncio.to_thread(snapped.process, "-q", "up", "--until-idle")
     config = load_config(snapped.config_file)
     own = await asyncpg.connect(address(guarded))

@@ -177,7 +177,7 @@ def test_a_wrong_setting_is_told_with_the_words_of_the_server(folder: Path) -> N
 
 def test_a_folder_that_cannot_be_made_is_told_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(TargetUnavailable, match="Not a directory"):
+    with pytest.raises(TargetUnavailable, match="File exists"):
         embedded.start(tmp_path / "file" / "postgres")
 
 

@@ -184,7 +184,7 @@ class Source:
 
     def resync(self) -> None:
         """Have every row compared, by the command that messages name."""
-        self.command("load", "--resync")
+        self.command("load", "--resync", "--yes")
 
     async def caught_up(self) -> None:
         """Wait until everything that is committed when this is called was applied."""
