@@ -22,7 +22,7 @@ from typing import Any, Final
 from loguru import logger
 
 BLOCKING_SECONDS: Final = 2.0  # of a lock for which the application's commit waits, by default for 5 s
-SNAPSHOT_SECONDS: Final = 5.0  # of a reader in WAL: nobody waits for it, but meanwhile the -wal cannot begin anew
+SNAPSHOT_SECONDS: Final = 3.0  # of a reader in WAL: nobody waits for it, but meanwhile the -wal cannot begin anew
 PULSE_SECONDS: Final = 0.2  # how often a living process puts its deadlines off
 
 
