@@ -20,10 +20,12 @@ from counts import Counts
 from harness import Daemon, make_config, newest_entry, value, wait_for, write_config
 
 from cdc.config import Config
+from cdc.errors import ExitCode
 
 CLIENT: Final = Path(__file__).with_name("wild_client.py")
 SEALED: Final = ("item", "part", "unseen", "named")
 ANSWER_SECONDS: Final = 120.0
+COMMAND_ATTEMPTS: Final = 5  # while databases are struck
 BACKLOGS: Final = (100, 1_000, 4_000)  # entries that wait to be applied before an application writes slowly
 
 
@@ -201,14 +203,20 @@ class Source:
         await wait_for(applied, f"everything of {self.kind.name} to be applied", seconds=ANSWER_SECONDS)
 
     def command(self, *arguments: str) -> int:
-        """Run a command of ours with the configuration of this source; only a comparison may find something."""
+        """Run a command of ours with the configuration of this source; only a comparison may find something.
+
+        One that met a strike says that a database could not be used, and is given again, as an operator would.
+        """
         program = str(Path(sys.executable).with_name("cdc"))
         command = [program, "-c", str(self.folder / "cdc.toml"), *arguments]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.counts.differences.append(f"{self.kind.name}: {' '.join(arguments)} did not end")
-            return -1
+        for _ in range(COMMAND_ATTEMPTS):
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.counts.differences.append(f"{self.kind.name}: {' '.join(arguments)} did not end")
+                return -1
+            if done.returncode != ExitCode.UNAVAILABLE:
+                break
         if done.returncode and arguments != ("verify",):
             words = f"{done.stdout}{done.stderr}".strip()
             self.counts.differences.append(f"{self.kind.name}: {' '.join(arguments)}: {done.returncode}: {words}")
