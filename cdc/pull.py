@@ -19,9 +19,10 @@ from cdc.sqlite.source import Source
 PACE_ROUNDS: Final = 10  # after which it is seen whether the application writes faster than it is read
 LEAST_HEADWAY: Final = 1.25  # so many times what was written meanwhile has to be read
 READ_AGAIN: Final = 2  # times that a table is read as a whole, or keys are asked for, before a snapshot is held
-# How long the snapshot is held before it is given up. In WAL only the -wal file grows meanwhile, and only a Postgres
-# that stands still takes so long. In rollback-journal mode the application's commits wait: most give up after 5 s.
-HOLD_WAL_SECONDS: Final = 60.0
+# How long the snapshot is held before it is given up. In WAL only the -wal file grows meanwhile: so long without any
+# headway, for which Postgres has to stand still. In rollback-journal mode the application's commits wait, and most give
+# up after 5 s: so long in all.
+HOLD_WAL_SECONDS: Final = 5.0
 HOLD_JOURNAL_SECONDS: Final = (1.0, 2.0, 4.0)
 
 
@@ -36,18 +37,19 @@ class Pull:
         self._source = source
         self._changes = changes
         self._tables: Sequence[TableRows] = changes.tables
-        self._waiting = dict.fromkeys(resync)  # tables to read as a whole
+        self._waiting: dict[str, None] = {}  # tables to read as a whole
         self._read: dict[str, int] = {}  # how many times each was
         self._asked = 0  # for keys that could be released, in vain
         self._pace = Pace(changes)
         self._hold = Hold(source)
         self._beat = beat
+        self._await_whole(resync)
 
     async def run(self) -> Position:
         """Stage everything; returns the position whose state the stage holds then."""
         try:
             while await self._step():
-                self._beat()
+                self._went_on()
         finally:
             self._hold.end()
         for name in self._read:
@@ -87,9 +89,13 @@ class Pull:
         while True:
             rows, place = await self._source.read_page(name, place)
             await self._batch.stage((TableRows(name, rows),))
-            self._beat()
+            self._went_on()
             if place is None:
                 return
+
+    def _went_on(self) -> None:
+        self._beat()
+        self._hold.went_on()
 
     async def _release(self) -> bool:
         """Read rows again that wait in quarantine for what is staged; False when there is none and all is done."""
@@ -144,6 +150,7 @@ class Hold:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._limits = [HOLD_WAL_SECONDS] if source.wal else [*HOLD_JOURNAL_SECONDS]
+        self._puts_off = source.wal
         self._end: asyncio.TimerHandle | None = None
 
     async def begin(self) -> None:
@@ -154,8 +161,17 @@ class Hold:
         if self._end is None:
             await self._source.hold()
             limit = self._limits.pop(0) if len(self._limits) > 1 else self._limits[0]
-            self._end = asyncio.get_running_loop().call_later(limit, self.end)
+            self._let_go_after(limit)
             logger.info("the application writes faster than it is read: the rest is read in one snapshot")
+
+    def went_on(self) -> None:
+        """Something more was staged: where nobody waits for the snapshot, its limit begins anew."""
+        if self._end is not None and self._puts_off:
+            self._end.cancel()
+            self._let_go_after(HOLD_WAL_SECONDS)
+
+    def _let_go_after(self, seconds: float) -> None:
+        self._end = asyncio.get_running_loop().call_later(seconds, self.end)
 
     def end(self) -> None:
         """Let go."""

@@ -59,6 +59,26 @@ async def test_a_value_follows_the_row_that_it_was_looked_up_in(
     app.close()
 
 
+async def test_a_value_follows_a_table_that_is_compared_as_a_whole(tmp_path: Path, database: str) -> None:
+    """What was written to it past the triggers left no entry that would tell which values were looked up there."""
+    app = application(tmp_path / "app.db")
+    app.execute(TABLES).fetchall()
+    config = looking_up(tmp_path, database, BY_KEY)
+    await up(config)
+    # This leaves SQLite's schema counter as it was, so no other table is thought to be concerned.
+    app.execute(
+        "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'content'"
+    )
+    app.close()
+    app = application(tmp_path / "app.db")
+    app.execute("UPDATE content SET video_id = 'unseen'")
+    await drain(config)
+    there = [row["video"] for row in await fetch(database, "SELECT video FROM summary ORDER BY id")]
+    assert there == ["unseen", "unseen", "unseen", None]
+    assert (await verify(config, None, False, Silent())).result == "equal"
+    app.close()
+
+
 @pytest.mark.parametrize(
     ("expression", "read"),
     [
