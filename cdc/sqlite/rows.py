@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
 from typing import Final, cast
+from weakref import WeakKeyDictionary
 
 import apsw
 
@@ -291,6 +292,9 @@ def _computed(conn: apsw.Connection, sql: str, key: Bindings) -> Value:
     return found[0] if found else None
 
 
+_ENCODINGS: Final = WeakKeyDictionary[apsw.Connection, str]()
+
+
 def read(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> Iterator[Row]:
     """The rows of a query as they are stored; a text that is not UTF-8 raises UnicodeDecodeError.
 
@@ -302,9 +306,16 @@ def read(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> Iterator[R
 
 
 def encoding(conn: apsw.Connection) -> str:
-    """How the file keeps texts, by the name of Python's codec."""
-    with locking(conn):
-        return str(conn.pragma("encoding")).lower().replace("utf-16", "utf-16-")
+    """How the file keeps texts, by the name of Python's codec.
+
+    Asked once for each connection: it would take twice as long as to look up a row, and a database keeps its encoding
+    (https://www.sqlite.org/pragma.html#pragma_encoding). A file that was overwritten is noticed before rows are read.
+    """
+    known = _ENCODINGS.get(conn)
+    if known is None:
+        with locking(conn):
+            known = _ENCODINGS[conn] = str(conn.pragma("encoding")).lower().replace("utf-16", "utf-16-")
+    return known
 
 
 def exact(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> Iterator[Row]:
