@@ -130,6 +130,11 @@ ACTIONS: Final[Mapping[str, Action]] = {
         index="its name",
         why="what Postgres said",
     ),
+    "count rows": _step(
+        "a heartbeat found a table whose rows in Postgres and in quarantine are not as many as in SQLite",
+        table=_TABLE,
+        rows="the numbers",
+    ),
     "compare whole tables": _step("the daemon compared tables as a whole", tables="their names"),
     "position": _step(
         "replication begins at a position, or goes on from another one; batches follow from it",

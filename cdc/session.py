@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from loguru import logger
 
+from cdc import audit
 from cdc.config import Config
 from cdc.errors import SourceFull, SourceUnavailable
 from cdc.model import AppliedBatch, Position, Round
@@ -20,6 +21,7 @@ from cdc.postgres.status import findings
 from cdc.postgres.target import Target
 from cdc.pull import Pull
 from cdc.relief import relieve
+from cdc.row_counts import RowCounts
 from cdc.settling import Settled, Settling, identify
 from cdc.sqlite import source as sqlite
 from cdc.sqlite.watch import Watch
@@ -59,6 +61,7 @@ class Session:
         self._durable = Durable()
         self._moved_at = self._pruned_at = time.monotonic()
         self._beat_at = 0.0
+        self._counts = RowCounts(connection, settling.source_id, ready.maps)
         self._numbered_at: Position | None = None
         self._let_go = False
 
@@ -157,12 +160,23 @@ class Session:
             await self._trail.sync()
             if self.source.is_open:
                 await self.source.check()
+                await self._count_rows()
             await self._prune_if_due(now)
         if self.source.is_open and now - self._moved_at > self._config.replicate.idle_close_seconds:
             self._watch.changed()
             if not await self.source.has_news(self.position):
                 self.source.close()
                 self._let_go = True
+
+    async def _count_rows(self) -> None:
+        """Say at once where rows do not add up; not while tables wait to be read as a whole."""
+        if self._resync or self._second_look:
+            return
+        for miscount in await self._counts.look(self.source, self.position):
+            logger.bind(table=miscount.table, remedy=miscount.remedy).error(miscount.text())
+            audit.record(
+                self._config.state.dir, "count rows", "failed", {"table": miscount.table, "rows": miscount.text()}
+            )
 
     def _moved(self, reached: Position, applied: AppliedBatch) -> None:
         self.position = reached

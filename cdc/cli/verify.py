@@ -76,7 +76,7 @@ def print_report(report: "VerifyReport") -> None:
 
 
 def _verdict(report: "VerifyReport") -> str:
-    from cdc.parity.report import DIFFERENT, EQUAL
+    from cdc.postgres.verification import DIFFERENT, EQUAL
 
     seconds = (report.finished_at - report.started_at).total_seconds()
     if report.result == EQUAL:

@@ -8,12 +8,9 @@ from cdc.errors import ExitCode
 from cdc.keys import show_key
 from cdc.model import Position
 from cdc.parity.expectations import Answered, unmet
+from cdc.postgres.verification import CRITICAL, DIFFERENT, EQUAL
 
 SAMPLE_KEYS: Final = 20
-
-EQUAL: Final = "equal"
-DIFFERENT: Final = "different"
-CRITICAL: Final = "critical"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,22 @@
 """What Postgres shows of a running replication, for those who watch it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import asyncpg
+
+from cdc.errors import TargetError
+from cdc.model import TableMap
 from cdc.postgres.connection import Connection, translated
+from cdc.postgres.statements import load
 from cdc.quoting import qualified, quote
 
 COUNTED_AT_ONCE: Final = 100  # tables
+LOCK_WAIT_MILLISECONDS: Final = 50  # a count that nobody asked for waits for nobody
+MOST_ROWS: Final = 200_000  # whatever the size of a table says, which for one in partitions is nothing
+_SQL: Final = load("counts")
 _STREAM: Final = "SELECT seq, changes, lag_seconds FROM cdc.stream WHERE source_path = $1"
 
 
@@ -18,6 +27,46 @@ class Headway:
     seq: int
     changes: int
     lag_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Rows that a table has in Postgres, and rows of its source that are held."""
+
+    rows: int
+    held: int
+
+
+async def count_small(
+    connection: Connection, source_id: str, maps: Sequence[TableMap], most_bytes: int
+) -> dict[str, Counted]:
+    """Rows by source table, of one state of Postgres; of tables up to a size, and none while one of them is locked."""
+    try:
+        with translated("counting rows"):
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MILLISECONDS}")
+                return await _count_small(connection, source_id, maps, most_bytes)
+    except TargetError as error:
+        if isinstance(error.__cause__, asyncpg.LockNotAvailableError):
+            return {}
+        raise
+
+
+async def _count_small(
+    connection: Connection, source_id: str, maps: Sequence[TableMap], most_bytes: int
+) -> dict[str, Counted]:
+    names = [qualified(m.schema, m.target) for m in maps]
+    sizes = await connection.fetch(_SQL["sizes"], names)
+    small = [m for m, size in zip(maps, sizes, strict=True) if (size["bytes"] or 0) <= most_bytes]
+    if not small:
+        return {}
+    parts = [f"(SELECT count(*) FROM (SELECT FROM {qualified(m.schema, m.target)} LIMIT $3) AS r)" for m in small]
+    sources = [m.source.name for m in small]
+    row = await connection.fetchrow(f"SELECT ({_SQL['held']}), {', '.join(parts)}", source_id, sources, MOST_ROWS + 1)
+    assert row is not None
+    held = json.loads(row[0])
+    counted = {name: Counted(rows, held.get(name, 0)) for name, rows in zip(sources, row[1:], strict=True)}
+    return {name: one for name, one in counted.items() if one.rows <= MOST_ROWS}
 
 
 async def count_rows(connection: Connection, schema: str, tables: Sequence[str]) -> Mapping[str, int]:

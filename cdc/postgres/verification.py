@@ -11,6 +11,10 @@ from cdc.postgres.statements import load
 
 SQL: Final = load("verification")
 
+EQUAL: Final = "equal"
+DIFFERENT: Final = "different"
+CRITICAL: Final = "critical"  # the answers tell nothing: a table could not be compared
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:

@@ -9,7 +9,7 @@ import itertools
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -22,7 +22,7 @@ from cdc.keys import encode_key
 from cdc.model import KeyKind, KeyValues, NullKey, Position, Round, Row, TableMap, TableRows
 from cdc.quoting import quote
 from cdc.sqlite import high_water, rows
-from cdc.sqlite.connection import locking, read_transaction, translated, write_transaction
+from cdc.sqlite.connection import locking, read_transaction, stopped_after, translated, write_transaction
 from cdc.sqlite.dependents import Dependents
 from cdc.sqlite.functions import FAILURES, provide
 from cdc.sqlite.own_tables import has_state, is_marked
@@ -30,6 +30,7 @@ from cdc.sqlite.triggers import Capture, Signature, signature
 
 PRUNE_STEP_ENTRIES: Final = 1_000  # one delete of ours stalls a writer for 3 to 5 ms at most
 FIRST_PAGE_ROWS: Final = 256
+COUNTING_SECONDS: Final = 0.02  # of one snapshot
 _JULIAN_EPOCH: Final = 2440587.5  # julianday of 1970-01-01
 _SECONDS_PER_DAY: Final = 86400.0
 # As cheap as max(seq), and its fingerprint tells the entry from another of that number.
@@ -280,6 +281,21 @@ class Changelog:
         """The largest integer key that each table ever had, by source table."""
         with self._snapshot(at), translated("reading the highest keys"):
             return high_water.read(self._connection, self._maps.values())
+
+    def count(self, expected: Mapping[str, int], at: Position) -> dict[str, int]:
+        """Rows by source table, up to one more than expected; none when something newer than `at` was logged.
+
+        Ends early, with what it has, when that takes long: a writer may wait for it.
+        """
+        counted: dict[str, int] = {}
+        with self._snapshot(at), translated("counting rows"), stopped_after(self._connection, COUNTING_SECONDS):
+            if newest(self._connection) != at:
+                return counted
+            with suppress(apsw.InterruptError):
+                for name, rows_there in expected.items():
+                    some = f"SELECT count(*) FROM (SELECT 1 FROM {quote(name)} LIMIT ?)"
+                    counted[name] = int(self._connection.execute(some, (rows_there + 1,)).get or 0)
+        return counted
 
     def _read(self, after: Position, entries: int, most_bytes: int | None) -> Round:
         connection = self._connection

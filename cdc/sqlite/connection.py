@@ -21,6 +21,7 @@ from cdc.sqlite.functions import add_helpers
 
 _HEADER: Final = b"SQLite format 3\0"
 _ASK_AGAIN_SECONDS: Final = 0.0015
+_STEPS_IN_A_HURRY: Final = 500  # opcodes between two looks at the clock: some hundred rows
 _STEPS_OF_LIFE: Final = (
     100_000  # of SQLite's virtual machine: milliseconds in memory, half a minute on a cold slow disk
 )
@@ -206,6 +207,17 @@ def interrupt_all() -> None:
     for connection in apsw.connections():
         with suppress(apsw.ConnectionClosedError):
             connection.interrupt()
+
+
+@contextmanager
+def stopped_after(connection: apsw.Connection, seconds: float) -> Iterator[None]:
+    """Have statements inside end with `apsw.InterruptError` once so much time has passed."""
+    end = time.monotonic() + seconds
+    connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_IN_A_HURRY, id=stopped_after)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None, id=stopped_after)
 
 
 def locking(connection: apsw.Connection) -> AbstractContextManager[None]:

@@ -285,6 +285,10 @@ class Source:
         """The largest integer key that each table ever had, see `cdc.sqlite.high_water`."""
         return await asyncio.to_thread(lambda: self._changelog().high_water(self._at))
 
+    async def count(self, expected: Mapping[str, int], at: Position) -> dict[str, int]:
+        """Rows by source table, up to one more than expected, see `Changelog.count`."""
+        return await asyncio.to_thread(lambda: self._changelog().count(expected, at))
+
     async def prune(self, below: int, applied: Position) -> int:
         """Delete entries older than `below` in small steps, leaving the application room between them.
 

@@ -17,8 +17,8 @@ sys.path[:0] = [str(_HERE), str(_HERE.parent)]
 from trial import Application, replicate  # noqa: E402 (the tests' own modules stand in folders that only pytest knows)
 
 from cdc.config import ColumnOptions, Formats, TableOptions  # noqa: E402
-from cdc.parity.report import EQUAL  # noqa: E402
 from cdc.postgres import embedded  # noqa: E402
+from cdc.postgres.verification import EQUAL  # noqa: E402
 
 _UUID: Final = ColumnOptions(format="uuid")
 _SEARCH: Final = "wagtailsearch_indexentry"

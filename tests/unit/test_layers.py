@@ -53,6 +53,7 @@ LAYERS = {
     "cdc.settling": 4,
     "cdc.following": 4,
     "cdc.continuity": 4,
+    "cdc.row_counts": 4,
     "cdc.relief": 4,
     "cdc.healing": 4,
     "cdc.leftovers": 4,

@@ -1,0 +1,101 @@
+"""Rows counted on both sides while the daemon follows: rows in Postgres and rows held are the rows of SQLite.
+
+Done with a heartbeat, a few tables at a time in turn, where it is cheap: small tables, and nothing waits to be applied.
+A row that somebody deleted or added in Postgres shows here; one that was altered is for `cdc verify`.
+"""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from cdc.model import Position, TableMap
+from cdc.postgres import counts, verification
+from cdc.postgres.connection import Connection
+from cdc.postgres.counts import Counted
+from cdc.postgres.verification import DIFFERENT, Verification
+from cdc.sqlite.source import Source
+
+TABLES_AT_ONCE: Final = 20
+MOST_BYTES: Final = 4 * 1024 * 1024  # of a table in Postgres, without its long values: counted in some milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Miscount:
+    """A table whose rows do not add up; `source_rows` stops one above what is expected."""
+
+    table: str
+    target_rows: int
+    held_rows: int
+    source_rows: int
+
+    @property
+    def expected(self) -> int:
+        """Rows that SQLite should have."""
+        return self.target_rows + self.held_rows
+
+    @property
+    def remedy(self) -> str:
+        """What shows which rows they are."""
+        return f"see which rows they are with `cdc verify --table {shlex.quote(self.table)}`; `--repair` moves them"
+
+    def text(self) -> str:
+        """For people."""
+        more = "more" if self.source_rows > self.expected else f"{self.source_rows:,}"
+        return (
+            f"{self.table} has {self.target_rows:,} rows in Postgres and {self.held_rows:,} held, and SQLite has {more}"
+        )
+
+
+class RowCounts:
+    """Counts the tables of one source in turn, and tells of each miscount once."""
+
+    def __init__(self, connection: Connection, source_id: str, maps: Sequence[TableMap]) -> None:
+        self._connection = connection
+        self._source_id = source_id
+        self._maps = list(maps)
+        self._told: set[Miscount] = set()
+
+    async def look(self, source: Source, at: Position) -> tuple[Miscount, ...]:
+        """Count the next few tables; returns what does not add up and was not told before.
+
+        Postgres must be at the position `at`, and stay there. Nothing is counted when SQLite has gone on.
+        """
+        portion, rest = self._maps[:TABLES_AT_ONCE], self._maps[TABLES_AT_ONCE:]
+        self._maps = rest + portion
+        counted = await counts.count_small(self._connection, self._source_id, portion, MOST_BYTES)
+        rows = await source.count({table: c.rows + c.held for table, c in counted.items()}, at)
+        wrong = _wrong(counted, rows)
+        new = tuple(miscount for miscount in wrong if miscount not in self._told)
+        self._told = {told for told in self._told if told.table not in rows} | set(wrong)
+        for miscount in new:
+            await verification.record(self._connection, self._source_id, _as_verification(miscount, at))
+        return new
+
+
+def _wrong(counted: dict[str, Counted], rows: dict[str, int]) -> list[Miscount]:
+    found = [Miscount(name, counted[name].rows, counted[name].held, there) for name, there in rows.items()]
+    return [miscount for miscount in found if miscount.source_rows != miscount.expected]
+
+
+def _as_verification(miscount: Miscount, at: Position) -> Verification:
+    """A comparison that found a difference without looking at a row: status tells of it until one looked."""
+    now = datetime.now(UTC)
+    difference = miscount.source_rows - miscount.expected
+    return Verification(
+        started_at=now,
+        finished_at=now,
+        seq=at.seq,
+        tables=1,
+        complete=False,
+        matched=0,
+        different=0,
+        missing=max(0, difference),
+        extra=max(0, -difference),
+        pending=0,
+        quarantined=miscount.held_rows,
+        repaired=0,
+        result=DIFFERENT,
+        names=(miscount.table,),
+    )
