@@ -16,8 +16,8 @@ from benchmarks.application import COLUMNS
 from benchmarks.figures import Figure, compared_speeds
 from benchmarks.report import Sizes
 from benchmarks.rig import Rig, rig
-from cdc.postgres.connection import Connection
-from cdc.session import Session
+from cdc.postgres.connection.open import Connection
+from cdc.stream.session import Session
 
 LEAST_RATIO = 0.70
 WORDS = {"insert": "inserts", "update": "updates", "delete": "deletes", "mix": "changes, half of them updates"}

@@ -20,7 +20,7 @@ from benchmarks.application import Value
 from benchmarks.figures import Figure, compared_times
 from benchmarks.report import Sizes
 from cdc.config import decode_config
-from cdc.sqlite import source
+from cdc.sqlite.changelog import source_file
 
 ROWS_PER_TRANSACTION = 100
 MOST_IN_TRANSACTION = 1.5  # microseconds a row
@@ -43,7 +43,9 @@ class Size:
 def make(database: Path, rows: int, *, captured: bool) -> apsw.Connection:
     connection = application.make(database, rows)
     if captured:
-        source.install(decode_config({"source": {"path": str(database)}, "target": {"dsn": "postgresql://nobody"}}))
+        source_file.install(
+            decode_config({"source": {"path": str(database)}, "target": {"dsn": "postgresql://nobody"}})
+        )
     connection.execute("PRAGMA synchronous = OFF")
     return connection
 

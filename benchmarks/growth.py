@@ -22,8 +22,8 @@ from benchmarks.process import forget_peak, peak_rss_mb
 from benchmarks.report import Sizes, tell
 from benchmarks.rig import Rig, rig
 from benchmarks.verify import compare
-from cdc import bootstrap, loading
 from cdc.cli.progress import Silent
+from cdc.first_copy import create_schema, loader, snapshots
 
 ROWS = (
     "WITH RECURSIVE n(id) AS (SELECT 0 UNION ALL SELECT id + 1 FROM n WHERE id + 1 < ?) "
@@ -80,11 +80,11 @@ async def measure(here: Rig, source: apsw.Connection, rows: int, size: Size) -> 
 
 async def first_copy(here: Rig, rows: int) -> tuple[float, float]:
     """The load alone: the snapshot before it is bound by the disk."""
-    await bootstrap.take_snapshot(here.config(), Silent())
-    await bootstrap.create_schema(here.config())
+    await snapshots.take_snapshot(here.config(), Silent())
+    await create_schema.create_schema(here.config())
     forget_peak()
     started = time.perf_counter()
-    await loading.load(here.config(), Silent())
+    await loader.load(here.config(), Silent())
     return (time.perf_counter() - started) / rows * 1e6, peak_rss_mb()
 
 

@@ -21,7 +21,7 @@ from benchmarks.process import Process
 from benchmarks.report import Sizes, tell
 from benchmarks.rig import Rig, rig
 from benchmarks.writing import LAYOUT, Write
-from cdc.postgres.connection import Connection
+from cdc.postgres.connection.open import Connection
 
 WARM_UP = 100  # the first commits find the daemon with nothing prepared yet
 PATIENCE_SECONDS = 30

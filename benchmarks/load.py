@@ -18,10 +18,10 @@ from benchmarks.pgloader import PgLoader
 from benchmarks.process import forget_peak, peak_rss_mb
 from benchmarks.report import Sizes
 from benchmarks.rig import Rig, rig
-from cdc.convert import compile_converter
-from cdc.postgres import load
-from cdc.postgres.connection import Connection, connect
-from cdc.sqlite import rows
+from cdc.postgres.apply import copy
+from cdc.postgres.connection.open import Connection, connect
+from cdc.sqlite.rows import select
+from cdc.values.converter import compile_converter
 
 ROWS_PER_CHUNK: Final = 256
 BYTES_PER_CHUNK: Final = 1024 * 1024
@@ -49,12 +49,12 @@ async def load_from_sqlite(here: Rig) -> None:
     source = apsw.Connection(str(here.database), flags=apsw.SQLITE_OPEN_READONLY)
     postgres = await connect(here.dsn, purpose="benchmark")
 
-    async def chunks() -> AsyncIterator[load.Rows]:
-        for chunk in rows.chunks(source, table, ROWS_PER_CHUNK, BYTES_PER_CHUNK):
+    async def chunks() -> AsyncIterator[copy.Rows]:
+        for chunk in select.chunks(source, table, ROWS_PER_CHUNK, BYTES_PER_CHUNK):
             yield converter.rows(chunk).rows
 
     try:
-        await load.copy_rows(postgres, table, target, chunks())
+        await copy.copy_rows(postgres, table, target, chunks())
     finally:
         await postgres.close()
         source.close()

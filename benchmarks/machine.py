@@ -11,7 +11,7 @@ from pathlib import Path
 
 import apsw
 
-from cdc.postgres import embedded
+from cdc.postgres.server import embedded
 
 ROOT = Path(__file__).parents[1]
 

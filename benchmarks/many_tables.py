@@ -15,7 +15,7 @@ from benchmarks.figures import Figure, compared_times
 from benchmarks.report import Sizes, tell
 from benchmarks.rig import Rig, rig
 from benchmarks.verify import compare
-from cdc.session import Session
+from cdc.stream.session import Session
 
 ROWS = 10  # of each table
 LEAST_RATIO = 0.8

@@ -8,7 +8,9 @@ from typing import Final
 
 import apsw
 
-from cdc.model import Affinity, Column, ColumnMap, Key, KeyKind, Table, TableMap, TargetColumn, TargetTable
+from cdc.facts.source_schema import Affinity, Column, Key, KeyKind, Table
+from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.target_schema import TargetColumn, TargetTable
 
 SEED: Final = 1
 # Name, type in SQLite, type in Postgres, its name in pg_type.

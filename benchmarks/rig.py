@@ -15,14 +15,14 @@ import asyncpg
 from loguru import logger
 
 from benchmarks.process import Process
-from cdc import service
 from cdc.cli.progress import Silent
 from cdc.config import Config, decode_config
-from cdc.postgres import embedded
-from cdc.postgres.connection import Connection
-from cdc.postgres.target import Target
-from cdc.session import Session
-from cdc.sqlite.watch import Watch
+from cdc.daemon import service
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.server import embedded
+from cdc.postgres.server.endpoint import Endpoint
+from cdc.sqlite.connection.file_watch import Watch
+from cdc.stream.session import Session
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Rig:
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """What the daemon's loop works with, in this process."""
-        session = await Session.open(self.config(), Target(self.config()), Watch(self.database))
+        session = await Session.open(self.config(), Endpoint(self.config()), Watch(self.database))
         try:
             yield session
         finally:

@@ -19,7 +19,7 @@ from benchmarks import application, report
 from benchmarks.figures import Figure
 from benchmarks.report import Sizes
 from benchmarks.rig import Rig, rig
-from cdc.postgres.connection import Connection
+from cdc.postgres.connection.open import Connection
 
 WRITERS = 2
 PER_TRANSACTION = 100

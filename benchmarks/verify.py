@@ -12,7 +12,7 @@ from benchmarks import mixed, proxy, report
 from benchmarks.figures import Figure, compared_speeds
 from benchmarks.report import Sizes, tell
 from benchmarks.rig import Rig, rig
-from cdc import parity
+from cdc import verify
 from cdc.cli.progress import Silent
 from cdc.config import Config
 
@@ -30,7 +30,7 @@ class Size:
 
 async def compare(config: Config, rows: int) -> None:
     """Compare everything; raises unless all rows are equal."""
-    found = await parity.verify(config, None, False, Silent())
+    found = await verify.verify(config, None, False, Silent())
     if found.result != "equal" or sum(table.matched for table in found.tables) != rows:
         raise SystemExit(f"the comparison ended with {found.result}")
 

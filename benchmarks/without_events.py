@@ -6,7 +6,7 @@ python -m benchmarks.without_events [ARGUMENTS OF cdc]
 import sys
 
 from cdc.cli import main
-from cdc.sqlite import watch
+from cdc.sqlite.connection import file_watch
 
 
 def refuse() -> None:
@@ -15,5 +15,5 @@ def refuse() -> None:
 
 
 if __name__ == "__main__":
-    setattr(watch, "Observer", refuse)  # noqa: B010 (mypy would want it to stay a class)
+    setattr(file_watch, "Observer", refuse)  # noqa: B010 (mypy would want it to stay a class)
     sys.exit(main())

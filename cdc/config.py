@@ -34,14 +34,14 @@ EMBEDDED: Final = "embedded"
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SourceSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the application's SQLite file is."""
 
     path: Path
     busy_timeout_seconds: float = 5.0
 
 
-class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TargetSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where Postgres is. A password is best kept in PGPASSWORD, PGPASSFILE or `password_file`."""
 
     dsn: str
@@ -56,14 +56,14 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.dsn == EMBEDDED
 
 
-class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StateSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where snapshots, the embedded server and the audit file are kept."""
 
     dir: Path = Path(".cdc")
     audit_megabytes: float = 64.0  # how much of the audit file is kept
 
 
-class Replicate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ReplicateSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which tables are replicated (shell patterns), and how."""
 
     tables: list[str] = msgspec.field(default_factory=lambda: ["*"])
@@ -85,14 +85,14 @@ class Replicate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return included and not any(fnmatch.fnmatchcase(table.lower(), p.lower()) for p in self.exclude)
 
 
-class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SnapshotSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How snapshots are taken. The pause is what a rollback-journal writer may have to wait at most."""
 
     max_writer_pause_seconds: float = 3.0
     keep: int = 5  # newest ones; 0 keeps all
 
 
-class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MetricsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether and where `/metrics` and `/healthz` are served; not at all without `listen`."""
 
     listen: str | None = None
@@ -126,7 +126,7 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target_sql: str | None = None
 
 
-class Verify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class VerifySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a comparison looks at beside the rows themselves, and when it is too old to be relied upon; 0 is never."""
 
     stale_after_hours: float = 168.0
@@ -169,7 +169,7 @@ class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.expression is not None or self.python is not None
 
 
-class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ReferenceOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A foreign key that the target is to have although SQLite declares none, or another one."""
 
     columns: list[str]
@@ -186,19 +186,19 @@ class TableOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: Literal["declared", "rowid"] = "declared"
     target_key: list[str] = msgspec.field(default_factory=list)  # columns of the target that identify its rows
     columns: dict[str, ColumnOptions] = msgspec.field(default_factory=dict)
-    references: list[Reference] = msgspec.field(default_factory=list)
+    references: list[ReferenceOptions] = msgspec.field(default_factory=list)
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything the operator decides."""
 
-    source: Source
-    target: Target
-    state: State = msgspec.field(default_factory=State)
-    replicate: Replicate = msgspec.field(default_factory=Replicate)
-    snapshot: Snapshot = msgspec.field(default_factory=Snapshot)
-    metrics: Metrics = msgspec.field(default_factory=Metrics)
-    verify: Verify = msgspec.field(default_factory=Verify)
+    source: SourceSection
+    target: TargetSection
+    state: StateSection = msgspec.field(default_factory=StateSection)
+    replicate: ReplicateSection = msgspec.field(default_factory=ReplicateSection)
+    snapshot: SnapshotSection = msgspec.field(default_factory=SnapshotSection)
+    metrics: MetricsSection = msgspec.field(default_factory=MetricsSection)
+    verify: VerifySection = msgspec.field(default_factory=VerifySection)
     formats: Formats = msgspec.field(default_factory=Formats)
     tables: dict[str, TableOptions] = msgspec.field(default_factory=dict)
 
@@ -261,7 +261,7 @@ def decode_config(raw: dict[str, Any], file: str = "configuration") -> Config:
     return config
 
 
-def _check_address(metrics: Metrics, file: str) -> None:
+def _check_address(metrics: MetricsSection, file: str) -> None:
     try:
         local = metrics.local
     except ValueError:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Final
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -35,3 +36,9 @@ def toml_text(text: str) -> str:
 
 def _key(name: str) -> str:
     return name if _BARE.fullmatch(name) else toml_text(name)
+
+
+def listed(columns: Iterable[str], alias: str = "") -> str:
+    """Column names as a SQL list, with an alias before each when one is given."""
+    prefix = f"{alias}." if alias else ""
+    return ", ".join(prefix + quote(name) for name in columns)

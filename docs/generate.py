@@ -10,42 +10,42 @@ import click
 import msgspec
 from error_catalogue import CLASSES, ErrorSite, as_prose, error_sites, literals
 
-from cdc.actions import ACTIONS, STEP_DETAILS, Action, Kind
-from cdc.cli.command import Command, example_lines
-from cdc.cli.entry import cli
+from cdc.audit.actions import ACTIONS, STEP_DETAILS, Action, ActionKind
+from cdc.cli.help import Command, example_lines
+from cdc.cli.main import cli
 from cdc.config import (
     ColumnOptions,
     Expectation,
     Formats,
-    Metrics,
-    Reference,
-    Replicate,
-    Snapshot,
-    Source,
-    State,
+    MetricsSection,
+    ReferenceOptions,
+    ReplicateSection,
+    SnapshotSection,
+    SourceSection,
+    StateSection,
     TableOptions,
-    Target,
-    Verify,
+    TargetSection,
+    VerifySection,
 )
 from cdc.errors import CdcError, ExitCode, Policy
-from cdc.observe.catalogue import CATALOGUE as METRICS
+from cdc.observe.metric_catalogue import CATALOGUE as METRICS
 
 FOLDER: Final = Path(__file__).parent
 NOTICE: Final = "<!-- Written by `make docs`; edit the sources it is made from. -->"
 
 SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
-    ("[source]", Source),
-    ("[target]", Target),
-    ("[state]", State),
-    ("[replicate]", Replicate),
-    ("[snapshot]", Snapshot),
-    ("[metrics]", Metrics),
-    ("[verify]", Verify),
+    ("[source]", SourceSection),
+    ("[target]", TargetSection),
+    ("[state]", StateSection),
+    ("[replicate]", ReplicateSection),
+    ("[snapshot]", SnapshotSection),
+    ("[metrics]", MetricsSection),
+    ("[verify]", VerifySection),
     ("[[verify.expect]]", Expectation),
     ("[formats]", Formats),
     ("[tables.NAME]", TableOptions),
     ("[tables.NAME.columns.COLUMN]", ColumnOptions),
-    ("[[tables.NAME.references]]", Reference),
+    ("[[tables.NAME.references]]", ReferenceOptions),
 ]
 
 # Keys that are sections of their own.
@@ -361,14 +361,16 @@ def _actions() -> str:
 
 def _own(action: Action) -> dict[str, str]:
     return {
-        key: means for key, means in action.details.items() if key not in STEP_DETAILS or action.kind is not Kind.STEP
+        key: means
+        for key, means in action.details.items()
+        if key not in STEP_DETAILS or action.kind is not ActionKind.STEP
     }
 
 
 _KINDS: Final = {
-    Kind.STEP: "Steps that somebody took:",
-    Kind.ROUTINE: "What the daemon does with rows all day:",
-    Kind.TRAIL: "About the trail itself; these are not copied to the other place:",
+    ActionKind.STEP: "Steps that somebody took:",
+    ActionKind.ROUTINE: "What the daemon does with rows all day:",
+    ActionKind.TRAIL: "About the trail itself; these are not copied to the other place:",
 }
 
 

@@ -1,6 +1,6 @@
 """Whether Postgres holds what SQLite holds, told by reading both in a way of its own.
 
-Nothing of the code under test is used, except how a key is written in the quarantine (`cdc.keys.encode_key`). Each
+Nothing of the code under test is used, except how a key is written in the quarantine (`cdc.facts.row_key.encode_key`). Each
 value becomes one canonical text on either side. Rows in quarantine are taken out, after a check that they deserve it:
 the row is in SQLite, not in Postgres, and its reason is real.
 """
@@ -17,8 +17,8 @@ from uuid import UUID
 import apsw
 import asyncpg
 
-from cdc.keys import encode_key
-from cdc.model import InvalidText, NullKey, Value
+from cdc.facts.row_key import encode_key
+from cdc.facts.values import InvalidText, NullKey, Value
 
 UNFIT = "unfit"  # a value that its column in Postgres cannot hold
 NULL = "null"

@@ -8,10 +8,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from sites import CLOSED_PORT, Site
+from installation import CLOSED_PORT, Installation
 
-from cdc.postgres import embedded
-from cdc.postgres.embedded import EmbeddedServer
+from cdc.postgres.server import embedded
+from cdc.postgres.server.embedded import EmbeddedServer
 
 BUNDLED = "bundled"
 SYSTEM = sorted(str(found.parent) for found in Path("/usr/lib/postgresql").glob("*/bin/postgres"))
@@ -87,14 +87,16 @@ def _administer(program: str, server: EmbeddedServer, *arguments: str) -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
+def site(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Installation:
     """A configured source with an empty Postgres, and the working directory in its folder."""
     monkeypatch.chdir(tmp_path)
-    return Site(tmp_path, database, capsys)
+    return Installation(tmp_path, database, capsys)
 
 
 @pytest.fixture
-def cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
+def cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Installation:
     """The same with a Postgres that cannot be reached."""
     monkeypatch.chdir(tmp_path)
-    return Site(tmp_path, CLOSED_PORT, capsys)
+    return Installation(tmp_path, CLOSED_PORT, capsys)

@@ -19,13 +19,14 @@ import apsw
 import asyncpg
 import msgspec
 
-from cdc import bootstrap, loading, service
 from cdc.cli.progress import Silent
-from cdc.config import Config, Replicate, Source, State, TableOptions, Target
+from cdc.config import Config, ReplicateSection, SourceSection, StateSection, TableOptions, TargetSection
+from cdc.daemon import service
 from cdc.errors import CaptureLost
-from cdc.postgres.target import Target as ReachedTarget
-from cdc.session import Session
-from cdc.sqlite.watch import Watch
+from cdc.first_copy import create_schema, loader, snapshots
+from cdc.postgres.server.endpoint import Endpoint as ReachedTarget
+from cdc.sqlite.connection.file_watch import Watch
+from cdc.stream.session import Session
 
 DEADLINE_SECONDS = 60.0
 _POLL_SECONDS = 0.01
@@ -44,10 +45,10 @@ def make_config(
 ) -> Config:
     """A configuration whose state lies in `folder`; the other arguments are keys of `[replicate]`."""
     return Config(
-        source=Source(Path(database)),
-        target=Target(dsn, schema=schema),
-        state=State(folder / "state"),
-        replicate=Replicate(**replicate),
+        source=SourceSection(Path(database)),
+        target=TargetSection(dsn, schema=schema),
+        state=StateSection(folder / "state"),
+        replicate=ReplicateSection(**replicate),
         tables=dict(tables or {}),
     )
 
@@ -151,9 +152,9 @@ async def up(config: Config) -> None:
 
 async def load(config: Config) -> None:
     """Snapshot, schema and first copy, without replication after it: what `up` does before it follows."""
-    await bootstrap.take_snapshot(config, Silent())
-    await bootstrap.create_schema(config)
-    await loading.load(config, Silent())
+    await snapshots.take_snapshot(config, Silent())
+    await create_schema.create_schema(config)
+    await loader.load(config, Silent())
 
 
 async def drain(config: Config) -> None:

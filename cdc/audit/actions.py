@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final
 
 
-class Kind(Enum):
+class ActionKind(Enum):
     """What an action is about: a `STEP` somebody took, `ROUTINE` of the daemon with rows, or the `TRAIL` itself."""
 
     STEP = "step"
@@ -21,7 +21,7 @@ class Kind(Enum):
 class Action:
     """What an action means, and the details that an entry about it may have, by name."""
 
-    kind: Kind
+    kind: ActionKind
     means: str
     details: Mapping[str, str] = field(default_factory=dict)
 
@@ -34,7 +34,7 @@ STEP_DETAILS: Final = {
 
 
 def _step(means: str, **details: str) -> Action:
-    return Action(Kind.STEP, means, {**details, **STEP_DETAILS})
+    return Action(ActionKind.STEP, means, {**details, **STEP_DETAILS})
 
 
 _TABLE: Final = "the table's name in SQLite"
@@ -152,7 +152,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "broken": _step("the daemon found that a trail does not end as the other one remembers", words="how it does not"),
     "accept": _step("`cdc audit --accept`: somebody knows why the trail is broken", breaks="in words"),
     "trim": Action(
-        Kind.TRAIL,
+        ActionKind.TRAIL,
         "the oldest entries are dropped, to keep the trail bounded",
         {
             "through": "the number of the newest of them",
@@ -161,9 +161,9 @@ ACTIONS: Final[Mapping[str, Action]] = {
             "entries": "how many are dropped",
         },
     ),
-    "mend": Action(Kind.TRAIL, "a line that a crash cut short was taken away", {"bytes": "how long it was"}),
+    "mend": Action(ActionKind.TRAIL, "a line that a crash cut short was taken away", {"bytes": "how long it was"}),
     "batch": Action(
-        Kind.ROUTINE,
+        ActionKind.ROUTINE,
         "changes were applied, in the transaction that has this entry",
         {
             "after_seq": "the changelog entry before the first one",
@@ -176,17 +176,17 @@ ACTIONS: Final[Mapping[str, Action]] = {
         },
     ),
     "quarantine": Action(
-        Kind.ROUTINE,
+        ActionKind.ROUTINE,
         "rows went to quarantine, or are there for another reason now",
         {"table": _TABLE, "reason": "`value`, `orphan`, `constraint` or `limit`", "rows": "how many", "keys": _KEYS},
     ),
     "release": Action(
-        Kind.ROUTINE,
+        ActionKind.ROUTINE,
         "rows left quarantine",
         {"table": _TABLE, "reason": "why they had been there", "rows": "how many", "keys": _KEYS},
     ),
     "acknowledge": Action(
-        Kind.ROUTINE,
+        ActionKind.ROUTINE,
         "somebody marked rows in quarantine as known",
         {"table": _TABLE, "reason": "why they are there", "rows": "how many", "keys": _KEYS},
     ),
@@ -196,4 +196,4 @@ ACTIONS: Final[Mapping[str, Action]] = {
 def is_step(action: str) -> bool:
     """Whether an action is a step that somebody took; what is not known here is taken for one."""
     known = ACTIONS.get(action)
-    return known is None or known.kind is Kind.STEP
+    return known is None or known.kind is ActionKind.STEP

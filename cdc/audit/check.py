@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from cdc.actions import is_step
-from cdc.chain import AuditEntry, Head, Sealed, decode, entry, seal
+from cdc.audit.actions import is_step
+from cdc.audit.chain import AuditEntry, Head, Sealed, decode, entry, seal
 
 TRIM: Final = "trim"
 ACCEPT: Final = "accept"
@@ -35,7 +35,7 @@ class Break:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ChainVerdict:
     """What a check found. `unchained` entries were written by a version that knew no hashes: nothing is said of them.
 
     `first` is the number of the oldest entry, 0 when there is none. `accepted` breaks are those that somebody knows
@@ -72,7 +72,7 @@ class Verdict:
 
 
 @dataclass
-class Check:
+class ChainCheck:
     """Sees every entry of a chain in the order it is stored; `noun` is what an entry is called there.
 
     The oldest entries may have been dropped on purpose: an entry `trim` of the chain says so, and with which number and
@@ -106,14 +106,14 @@ class Check:
             self._heed(found)
         return found
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> ChainVerdict:
         """What was found, after the last entry."""
         self._judge_beginning()
         if self.unwitnessed and self._first:
             self._break(self.unwitnessed)
         for witness in sorted(self.witnesses, key=lambda w: -w.head.n)[:1]:
             self._gap(self._last.n, witness.head.n + 1, f" at the end: {witness.who} remembers them")
-        return Verdict(
+        return ChainVerdict(
             self.noun,
             self._entries,
             self._unchained,

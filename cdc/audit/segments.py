@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
-from cdc.chain import decode, split_line
-from cdc.private import create
+from cdc.audit.chain import decode, split_line
+from cdc.host.private_files import create
 
 FILE: Final = "audit.jsonl"
 _CLOSED: Final = re.compile(r"audit-(\d{12})\.jsonl(\.gz)?")

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cdc import private, segments
-from cdc.chain import AuditEntry, Detail, Head, Sealed, actor, decode, entry, line_of, link, split_line
-from cdc.chain_check import BROKEN, Check, Verdict, Witness, last_words
+from cdc.audit import segments
+from cdc.audit.chain import AuditEntry, Detail, Head, Sealed, actor, decode, entry, line_of, link, split_line
+from cdc.audit.check import BROKEN, ChainCheck, ChainVerdict, Witness, last_words
+from cdc.audit.segments import FILE
 from cdc.errors import ConfigError
 from cdc.faults import crash_point
-from cdc.segments import FILE
+from cdc.host import private_files
 
 __all__ = ["FILE", "AuditEntry", "Detail", "actor", "record"]
 
@@ -39,9 +40,9 @@ def record(state_dir: Path, action: str, result: str, details: Mapping[str, Deta
 def opened(state_dir: Path) -> "Iterator[AuditFile]":
     """The audit file, for this process alone as long as the block lasts; raises `ConfigError`."""
     try:
-        private.make_folder(state_dir)
+        private_files.make_folder(state_dir)
         unnoted = not (state_dir / END_FILE).exists()
-        end = private.opener(str(state_dir / END_FILE), os.O_RDWR | os.O_CREAT)
+        end = private_files.opener(str(state_dir / END_FILE), os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(end, fcntl.LOCK_EX)
             yield AuditFile(state_dir, end, unnoted=unnoted)
@@ -147,7 +148,7 @@ def _read_end(end: int) -> tuple[Head, Head]:
 
 
 def _append(file: Path, data: bytes) -> None:
-    handle = private.opener(str(file), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    handle = private_files.opener(str(file), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         before = os.fstat(handle).st_size
         try:
@@ -166,7 +167,7 @@ def _append(file: Path, data: bytes) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TrailFile:
     """The file at one moment: every line, and what was noted of its end and of the end of Postgres' chain.
 
     `end` is None when the note is gone, without which lines that are missing at the end cannot be missed.
@@ -176,18 +177,20 @@ class Look:
     end: Head | None
     postgres: Head
 
-    def examine(self, *witnesses: Witness) -> Check:
+    def examine(self, *witnesses: Witness) -> ChainCheck:
         """A check that knows the end."""
-        return Check("line", (*witnesses, Witness(END_FILE, self.end or Head())), _UNNOTED if self.end is None else "")
+        return ChainCheck(
+            "line", (*witnesses, Witness(END_FILE, self.end or Head())), _UNNOTED if self.end is None else ""
+        )
 
 
 @contextmanager
-def look(state_dir: Path) -> Iterator[Look]:
+def look(state_dir: Path) -> Iterator[TrailFile]:
     """The file for reading, without holding up who writes it; raises `ConfigError`."""
     try:
         with ExitStack() as stack:
             end, postgres, pieces = _open_all(state_dir, stack)
-            yield Look((split_line(line) for line in segments.lines(pieces)), end, postgres)
+            yield TrailFile((split_line(line) for line in segments.lines(pieces)), end, postgres)
     except OSError as error:
         raise ConfigError(
             f"the audit file {state_dir / FILE} cannot be read: {error.strerror}",
@@ -213,7 +216,7 @@ def read(state_dir: Path) -> list[AuditEntry]:
         return [read for line in found.lines if (read := decode(line.text))]
 
 
-def check(state_dir: Path, *witnesses: Witness) -> Verdict:
+def check(state_dir: Path, *witnesses: Witness) -> ChainVerdict:
     """Whether the file is whole."""
     with look(state_dir) as found:
         examined = found.examine(*witnesses)

@@ -1,4 +1,4 @@
-"""The canonical texts of columns that the operator chose to read in a certain way: the counterpart of `cdc.readings`.
+"""The canonical texts of columns that the operator chose to read in a certain way: the counterpart of `cdc.values.formats`.
 
 Nothing is shared with it. Here a value that does not fit has to be known as such exactly, because what becomes of it
 is in Postgres: `fits` is an opinion of its own on what each type holds.
@@ -13,7 +13,9 @@ from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Any, Final
 
-from cdc.model import InvalidText, Reading, TargetColumn, Value
+from cdc.facts.table_map import ValueRules
+from cdc.facts.target_schema import TargetColumn
+from cdc.facts.values import InvalidText, Value
 
 Text = str | None
 Form = Callable[[Value], Text]
@@ -38,7 +40,7 @@ _DEEPEST: Final = 500  # levels of a document
 _PLAIN_UUID: Final = re.compile("[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
-def form(column: TargetColumn, reading: Reading, plain: Form, schema: str = "") -> Form:
+def form(column: TargetColumn, reading: ValueRules, plain: Form, schema: str = "") -> Form:
     """The canonical text of a value that is not NULL, None where NULL becomes of it; `plain` is the type's own form."""
     satisfies = _satisfies(schema) if schema and reading.loses else lambda _: True
     read = _FORMATS.get(reading.format) or (
@@ -215,7 +217,7 @@ _FORMATS: Final[dict[str, Callable[[Value, TargetColumn], Text]]] = {
 # --- what becomes of values that do not fit ---------------------------------------------------------------------------
 
 
-def _outcome(value: Value, column: TargetColumn, reading: Reading, plain: Form) -> Text:
+def _outcome(value: Value, column: TargetColumn, reading: ValueRules, plain: Form) -> Text:
     match reading.on_invalid:
         case "null":
             return None
@@ -261,7 +263,7 @@ def _mended(value: Value, column: TargetColumn) -> Text:
     return text if fits(text, column) else NEVER
 
 
-def _rounded(value: Value, column: TargetColumn, reading: Reading) -> Text:
+def _rounded(value: Value, column: TargetColumn, reading: ValueRules) -> Text:
     if column.base in {"timestamp", "timestamptz"}:
         return _rounded_instant(value, column, reading)
     number = _fraction(value, texts=reading.format == "number")
@@ -281,7 +283,7 @@ def _nearest(number: Fraction) -> int:
     return whole if number >= 0 else -whole
 
 
-def _rounded_instant(value: Value, column: TargetColumn, reading: Reading) -> Text:
+def _rounded_instant(value: Value, column: TargetColumn, reading: ValueRules) -> Text:
     found = _instant(value, reading.format)
     if found is None or (reading.format == "" and _has_zone(value) != (column.base == "timestamptz")):
         return NEVER

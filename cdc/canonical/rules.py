@@ -1,7 +1,7 @@
 """One text for one value, made from what SQLite stores, to be compared with what Postgres makes of what it stores.
 
-Nothing here is shared with the conversion that applies rows (`cdc.convert`): a fault there must show here. The rule is
-chosen by the type in the Postgres catalogue; `cdc.postgres.canon` has the same rules as SQL.
+Nothing here is shared with the conversion that applies rows (`cdc.values.converter`): a fault there must show here. The rule is
+chosen by the type in the Postgres catalogue; `cdc.postgres.tables.hashed_rows` has the same rules as SQL.
 
 | type | canonical text |
 |---|---|
@@ -33,10 +33,12 @@ from typing import Any, Final
 
 import msgspec
 
-from cdc.keys import encode_key
-from cdc.model import ColumnMap, Failed, InvalidText, NullKey, Reading, Row, TableMap, TargetColumn, TargetTable, Value
-from cdc.parity import readings
-from cdc.parity.readings import NEVER, Form, Text
+from cdc.canonical import chosen
+from cdc.canonical.chosen import NEVER, Form, Text
+from cdc.facts.row_key import encode_key
+from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
+from cdc.facts.target_schema import TargetColumn, TargetTable
+from cdc.facts.values import Failed, InvalidText, NullKey, Row, Value
 
 BUCKETS: Final = 4096
 
@@ -72,7 +74,7 @@ class Canonical:
         self.missing = tuple(c.target for c, found in columns if found is None)
         there = [(c, found, mapped.reading(c, found)) for c, found in columns if found is not None]
         forms = {c.target: _read(found, reading, literal=c.literal, schema=c.schema) for c, found, reading in there}
-        kinds = {c.target: "" if c.literal or reading != Reading() else found.base for c, found, reading in there}
+        kinds = {c.target: "" if c.literal or reading != ValueRules() else found.base for c, found, reading in there}
         self._columns = [_column_form(forms[name], kinds[name]) for name in mapped.target_columns if name in forms]
         self._key = [forms[name] for name in mapped.key if name in forms]
         self._key_places = [mapped.target_columns.index(name) for name in mapped.key]
@@ -122,9 +124,9 @@ def row_digest(row: Row, forms: Sequence[Form]) -> bytes:
     return _digest(_encode(texts))
 
 
-def _read(column: TargetColumn, reading: Reading, *, literal: bool, schema: str) -> Form:
+def _read(column: TargetColumn, reading: ValueRules, *, literal: bool, schema: str) -> Form:
     plain = form_of(column, literal=literal)
-    return plain if literal or reading == Reading() else readings.form(column, reading, plain, schema)
+    return plain if literal or reading == ValueRules() else chosen.form(column, reading, plain, schema)
 
 
 def form_of(column: TargetColumn, *, literal: bool = False) -> Form:

@@ -1,5 +1,5 @@
 """The command line: it reads what was asked, calls one function for it, and prints what came back."""
 
-from cdc.cli.entry import main
+from cdc.cli.main import main
 
 __all__ = ["main"]

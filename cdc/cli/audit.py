@@ -9,15 +9,15 @@ from typing import Any, Final
 
 import click
 
-from cdc.actions import ACTIONS
-from cdc.audit import FILE, AuditEntry, Detail, look, opened
-from cdc.chain import Head, Sealed, entry
-from cdc.chain_check import ACCEPT, Check, Verdict, Witness
-from cdc.cli.command import Command
+from cdc.audit.actions import ACTIONS
+from cdc.audit.chain import Head, Sealed, entry
+from cdc.audit.check import ACCEPT, ChainCheck, ChainVerdict, Witness
+from cdc.audit.trail import FILE, AuditEntry, Detail, look, opened
 from cdc.cli.completion import complete_table
-from cdc.cli.desk import desk
+from cdc.cli.help import Command
+from cdc.cli.options import Options, pass_session, run_async
 from cdc.cli.output import counted, print_json, print_table, say, time_text
-from cdc.cli.session import Session, pass_session, run_async
+from cdc.cli.target import desk
 from cdc.config import Config
 from cdc.errors import ExitCode, TargetError, UsageError
 
@@ -66,7 +66,7 @@ class Wanted:
 class Shown:
     """The newest entries that are wanted, while all are checked."""
 
-    check: Check
+    check: ChainCheck
     wanted: Wanted
     limit: int
     entries: deque[AuditEntry] = field(init=False)
@@ -104,7 +104,7 @@ class Shown:
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
 def audit(  # noqa: PLR0913 (an option each)
-    session: Session,
+    session: Options,
     *,
     limit: int,
     actions: tuple[str, ...],
@@ -146,8 +146,8 @@ def _file(config: Config, wanted: Wanted, limit: int) -> tuple[Shown, str | None
 
 
 async def _postgres_remembers(config: Config) -> tuple[list[Witness], str | None]:
-    from cdc.postgres.audit import ends
-    from cdc.postgres.status import never_started
+    from cdc.postgres.record.audit import ends
+    from cdc.postgres.record.status import never_started
 
     if never_started(config):
         return [], None
@@ -167,23 +167,23 @@ def _postgres(config: Config, wanted: Wanted, limit: int) -> tuple[Shown, str | 
 
 
 async def _stored(config: Config, beside: Witness, wanted: Wanted, limit: int) -> Shown:
-    from cdc.postgres.audit import ends, stored
-    from cdc.postgres.status import never_started
+    from cdc.postgres.record.audit import ends, stored
+    from cdc.postgres.record.status import never_started
 
-    nothing = Shown(Check("entry", [beside]), wanted, limit)
+    nothing = Shown(ChainCheck("entry", [beside]), wanted, limit)
     if never_started(config):
         return nothing
     async with desk(config, "audit") as (connection, source_id):
         if source_id is None:
             return nothing
         end = Witness("cdc.stream", (await ends(connection, source_id)).own)
-        shown = Shown(Check("entry", [beside, end]), wanted, limit)
+        shown = Shown(ChainCheck("entry", [beside, end]), wanted, limit)
         async for one in stored(connection, source_id):
             shown.see(one)
     return shown
 
 
-def _accept(config: Config, check: Check, verdict: Verdict, *, postgres: bool) -> Verdict:
+def _accept(config: Config, check: ChainCheck, verdict: ChainVerdict, *, postgres: bool) -> ChainVerdict:
     """Record the breaks as known; returns the verdict with that."""
     if verdict.more_breaks:
         raise UsageError(
@@ -202,14 +202,14 @@ def _accept(config: Config, check: Check, verdict: Verdict, *, postgres: bool) -
 
 
 async def _accept_in_postgres(config: Config, made: AuditEntry, beyond: Head) -> None:
-    from cdc.postgres.audit import append
+    from cdc.postgres.record.audit import append
 
     async with desk(config, "audit") as (connection, source_id):
         if source_id is not None:
             await append(connection, source_id, [made], beyond)
 
 
-def _print(entries: Sequence[AuditEntry], verdict: Verdict, note: str | None) -> None:
+def _print(entries: Sequence[AuditEntry], verdict: ChainVerdict, note: str | None) -> None:
     if entries:
         rows = [(time_text(e.at), e.actor, e.action, e.result, _details(e.details)) for e in entries]
         print_table(("at", "who", "what", "result", "details"), rows)
@@ -225,7 +225,7 @@ def _print(entries: Sequence[AuditEntry], verdict: Verdict, note: str | None) ->
         say(f"it could not be compared with what Postgres remembers: {note}")
 
 
-def _words(verdict: Verdict) -> str:
+def _words(verdict: ChainVerdict) -> str:
     if not verdict.whole:
         return "the trail is broken: somebody changed it, or a disk lost a part of it"
     if not verdict.entries:

@@ -5,7 +5,7 @@ from typing import Final
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from cdc.cli.command import Command
+from cdc.cli.help import Command
 from cdc.config import Config, config_path, load_config
 from cdc.errors import CdcError
 
@@ -44,9 +44,9 @@ def complete_table(context: click.Context, _parameter: click.Parameter, typed: s
 
 def _known_tables(config: Config) -> list[str]:
     # By the newest snapshot's manifest: to open the database itself would touch what an application is using.
-    from cdc.bootstrap import snapshots_folder
-    from cdc.sqlite.catalogue import OURS
-    from cdc.sqlite.snapshot import latest
+    from cdc.first_copy.snapshots import snapshots_folder
+    from cdc.sqlite.schema.read import OURS
+    from cdc.sqlite.snapshot.snapshot import latest
 
     newest = latest(snapshots_folder(config), config.source.path)
     names = newest.manifest.tables if newest else ()

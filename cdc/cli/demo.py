@@ -11,14 +11,14 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from cdc.cli.command import Command
+from cdc.cli.help import Command
+from cdc.cli.options import Options, pass_session, run_async
 from cdc.cli.output import bytes_text, console, show, table_of
-from cdc.cli.session import Session, pass_session, run_async
 from cdc.errors import ExitCode
-from cdc.model import Progress
+from cdc.facts.progress import Progress
 
 if TYPE_CHECKING:
-    from cdc.demo import Moment, Stage
+    from cdc.demo.stage import BothSides, Stage
 
 LIVE_SECONDS: Final = 12
 REFRESH_SECONDS: Final = 0.25
@@ -34,14 +34,14 @@ A, B, C = "yt:video-a", "yt:video-b", "yt:video-c"
 )
 @click.option("--keep", metavar="FOLDER", type=click.Path(path_type=Path), help="Keep databases and logs there.")
 @pass_session
-def demo(session: Session, keep: Path | None) -> int:
+def demo(session: Options, keep: Path | None) -> int:
     """Play the whole story on sample data.
 
     A YouTube summariser's database goes to a Postgres that cdc brings, while the application keeps writing. Takes less
     than a minute, and leaves nothing running and no files behind. The exit code is 1 when the databases differ in the
     end.
     """
-    from cdc.demo import Stage, stage_folder
+    from cdc.demo.stage import Stage, stage_folder
 
     session.start_log()
     with stage_folder(keep) as place:
@@ -83,31 +83,31 @@ class _Story:
     # --- the steps ---
 
     async def _plan(self) -> None:
-        from cdc import bootstrap
+        from cdc.first_copy import preflight
 
         self._step("Plan", "What is odd about the data, before anything is touched.")
         bare = msgspec.structs.replace(self._stage.config, tables={})
-        for risk in (await bootstrap.build_plan(bare)).risks:
+        for risk in (await preflight.build_plan(bare)).risks:
             place = f"{risk.table}.{risk.column}" if risk.column else risk.table
             self._say(f"{place}: {risk.text}", "yellow" if risk.level == "quarantine" else "")
         self._say("cdc.toml answers: numeric for the 12.5 seconds, jsonb for the JSON. With that:")
         await self._call("plan")
 
     async def _copy(self) -> None:
-        from cdc import bootstrap, loading
-        from cdc.demo import TABLES
+        from cdc.demo.stage import TABLES
+        from cdc.first_copy import create_schema, loader, snapshots
 
         config = self._stage.config
         self._step("Snapshot", "Triggers are put in, then a consistent copy is taken, checked and rehearsed.")
-        taken = (await bootstrap.take_snapshot(config, self._progress)).manifest
+        taken = (await snapshots.take_snapshot(config, self._progress)).manifest
         rows = sum(count for table, count in taken.tables.items() if table in TABLES)
         self._say(f"{rows:,} rows, {bytes_text(taken.bytes)}, integrity {taken.integrity_check}")
         self._say(f"SHA-256 {taken.sha256}")
         self._step("Schema", "Tables, keys and types; JSON texts become jsonb, as configured.")
-        made = await bootstrap.create_schema(config)
+        made = await create_schema.create_schema(config)
         self._say(f"created: {', '.join(m for m in made if not m.startswith('comment'))}")
         self._step("Load", "The snapshot goes in by binary COPY; indexes and foreign keys follow.")
-        loaded = await loading.load(config, self._progress)
+        loaded = await loader.load(config, self._progress)
         self._say(f"{loaded.rows:,} rows in {len(loaded.tables)} tables, {loaded.quarantined} in quarantine")
 
     async def _live(self) -> None:
@@ -171,7 +171,7 @@ class _Story:
         right = compared == ExitCode.OK and stopped == ExitCode.OK and await self._as_told(last)
         return int(ExitCode.OK if right else ExitCode.DIFFERENCE)
 
-    async def _as_told(self, last: "Moment") -> bool:
+    async def _as_told(self, last: "BothSides") -> bool:
         shown = [await self._stage.shows(content) for content in (A, B, C)]
         return shown == [True, False, True] and last.sqlite == last.postgres
 
@@ -215,7 +215,7 @@ class _Story:
         )
 
 
-def _picture(now: "Moment") -> RenderableType:
+def _picture(now: "BothSides") -> RenderableType:
     columns = ("table", "in SQLite", "in Postgres")
     rows = [(table, count, now.postgres[table]) for table, count in now.sqlite.items()]
     lag = now.headway.lag_seconds

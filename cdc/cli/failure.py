@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import click
 
-from cdc.cli.session import Terminated
+from cdc.cli.options import Terminated
 from cdc.errors import CdcError, ExitCode
 from cdc.log import redact
 

@@ -8,12 +8,12 @@ from typing import Final
 
 import click
 
-from cdc.cli.command import Command
+from cdc.cli.help import Command
+from cdc.cli.options import Options, pass_session
 from cdc.cli.output import say
-from cdc.cli.session import Session, pass_session
 from cdc.config import DEFAULT_FILE, EMBEDDED, decode_config
 from cdc.errors import ConfigError, UsageError
-from cdc.postgres.address import holds_password, parts_of
+from cdc.postgres.connection.dsn import holds_password, parts_of
 
 _TEMPLATE: Final = """\
 # What `cdc` replicates, and where to. Every key is described in docs/configuration.md.
@@ -74,12 +74,12 @@ exclude = []
 @click.option("--schema", metavar="NAME", default="public", show_default=True, help="The schema of the tables.")
 @click.option("--force", is_flag=True, help="Replace an existing configuration.")
 @pass_session
-def init(session: Session, sqlite: Path, target: str, schema: str, force: bool) -> None:
+def init(session: Options, sqlite: Path, target: str, schema: str, force: bool) -> None:
     """Write a configuration for the application's file SQLITE.
 
     The file is written to cdc.toml, or to the one given with -c. Neither database is touched.
     """
-    from cdc.sqlite.connection import require_database
+    from cdc.sqlite.connection.open import require_database
 
     file = session.config_path
     if file.exists() and not force:

@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 
 from cdc import __version__
-from cdc.cli import first_process, phases, quarantine, run, safety, status
+from cdc.cli import cleanup, first_process, load, plan, quarantine, restore, run, schema, snapshot, status
 from cdc.cli.audit import audit
-from cdc.cli.command import Group
 from cdc.cli.completion import completion
 from cdc.cli.demo import demo
 from cdc.cli.failure import report
+from cdc.cli.help import Group
 from cdc.cli.init import init
+from cdc.cli.options import Options, terminable
 from cdc.cli.pause import pause, resume
-from cdc.cli.session import Session, terminable
 from cdc.cli.unit import unit
 from cdc.cli.verify import verify
 from cdc.errors import ExitCode, UsageError
@@ -55,15 +55,15 @@ def cli(
     del debug  # read by `main`, which also sees errors from before this point
     if verbose and quiet:
         raise UsageError("--verbose and --quiet contradict each other", remedy="give one of them, or neither")
-    context.obj = Session(config_file=config_file, verbose=verbose, quiet=quiet, log_json=log_json)
+    context.obj = Options(config_file=config_file, verbose=verbose, quiet=quiet, log_json=log_json)
 
 
 # In the order in which an operator meets them; so `cdc --help` and the reference page show them.
-cli.add_under("Before", demo, init, phases.plan)
-cli.add_under("Phases 0 and 1, the copy", phases.snapshot, phases.schema, phases.load)
+cli.add_under("Before", demo, init, plan.plan)
+cli.add_under("Phases 0 and 1, the copy", snapshot.snapshot, schema.schema, load.load)
 cli.add_under("Phase 2, following", run.up, run.run, unit, status.status, verify, quarantine.quarantine)
 cli.add_under("Upgrades of the application", pause, resume)
-cli.add_under("The way back", safety.restore, safety.cleanup)
+cli.add_under("The way back", restore.restore, cleanup.cleanup)
 cli.add_under("At any time", audit, completion)
 
 

@@ -13,11 +13,12 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from cdc import audit, log
+from cdc import log
+from cdc.audit import trail
 from cdc.cli.progress import chosen_progress
 from cdc.config import Config, config_path, load_config
 from cdc.errors import CdcError
-from cdc.model import Progress
+from cdc.facts.progress import Progress
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ class Terminated(BaseException):
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class Options:
     """The options that stand before the command."""
 
     config_file: Path | None = None
@@ -54,26 +55,26 @@ class Session:
         return chosen_progress(quiet=self.quiet or self.log_json or log.journal_reads(sys.stderr))
 
 
-pass_session = click.make_pass_decorator(Session)
+pass_session = click.make_pass_decorator(Options)
 
 
 @contextmanager
-def audited(config: Config, action: str, **details: audit.Detail) -> Iterator[dict[str, audit.Detail]]:
+def audited(config: Config, action: str, **details: trail.Detail) -> Iterator[dict[str, trail.Detail]]:
     """Record how the step inside ended; what it adds to the yielded details is recorded with it."""
-    told: dict[str, audit.Detail] = dict(details)
+    told: dict[str, trail.Detail] = dict(details)
     try:
         yield told
     except CdcError as error:
-        audit.record(config.state.dir, action, "failed", {**told, "reason": log.redact(error.message)})
+        trail.record(config.state.dir, action, "failed", {**told, "reason": log.redact(error.message)})
         raise
     except (KeyboardInterrupt, Terminated):
-        audit.record(config.state.dir, action, "interrupted", told)
+        trail.record(config.state.dir, action, "interrupted", told)
         raise
     except BaseException as error:
         # The message of an error that nobody foresaw may hold row values; its kind cannot.
-        audit.record(config.state.dir, action, "failed", {**told, "reason": type(error).__name__})
+        trail.record(config.state.dir, action, "failed", {**told, "reason": type(error).__name__})
         raise
-    audit.record(config.state.dir, action, "done", told)
+    trail.record(config.state.dir, action, "done", told)
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

@@ -5,9 +5,9 @@ from typing import Final
 
 import click
 
-from cdc.cli.command import Command
+from cdc.cli.help import Command
+from cdc.cli.options import Options, audited, pass_session
 from cdc.cli.output import counted, say
-from cdc.cli.session import Session, audited, pass_session
 from cdc.config import Config
 from cdc.errors import StillWorking
 
@@ -25,21 +25,22 @@ PAUSED: Final = "paused"
 )
 @click.option("--release-triggers", is_flag=True, help="Take the triggers out of the SQLite file until `cdc resume`.")
 @pass_session
-def pause(session: Session, release_triggers: bool) -> None:
+def pause(session: Options, release_triggers: bool) -> None:
     """Hold the daemon, for an upgrade of the application.
 
     It finishes what it is applying, lets go of both databases, and stays so, also over a restart, until `cdc resume`.
     The command returns when the daemon stands still. With --release-triggers, `cdc resume` has every table compared.
     """
-    from cdc import bootstrap, pausing
+    from cdc.notes import pause_note
+    from cdc.sqlite.changelog import source_file
 
     session.start_log()
     config = session.config()
     with audited(config, "pause", release_triggers=release_triggers) as told:
-        bootstrap.require_capture(config)
-        pausing.hold(config, released=release_triggers)
+        source_file.require_capture(config)
+        pause_note.hold(config, released=release_triggers)
         runs = _wait(config, paused=True)
-        triggers = bootstrap.release_triggers(config) if release_triggers else 0
+        triggers = source_file.release_triggers(config) if release_triggers else 0
         told["triggers"] = triggers
     say("the daemon is paused" if runs else "no daemon runs here; one that starts will be paused")
     if release_triggers:
@@ -49,18 +50,18 @@ def pause(session: Session, release_triggers: bool) -> None:
 
 @click.command(cls=Command, examples=(("cdc resume", "The upgrade is done: go on where it stood."),))
 @pass_session
-def resume(session: Session) -> None:
+def resume(session: Options) -> None:
     """Let the daemon go on after `cdc pause`.
 
     Changes of the schema are followed first. Where the triggers were taken out, they are put in again, and every table
     is compared as a whole: nothing that was written meanwhile is lost.
     """
-    from cdc import pausing
+    from cdc.notes import pause_note
 
     session.start_log()
     config = session.config()
     with audited(config, "resume"):
-        note = pausing.let_go(config)
+        note = pause_note.let_go(config)
         runs = _wait(config, paused=False)
     if note is None:
         say("nothing was paused")
@@ -70,10 +71,10 @@ def resume(session: Session) -> None:
 
 def _wait(config: Config, *, paused: bool) -> bool:
     """Wait until the daemon stands still, or until it does no longer; returns whether there is one."""
-    from cdc.observe import presence
+    from cdc.observe import daemon_file
 
     until = time.monotonic() + WAIT_SECONDS
-    while (found := presence.look(config)) and (found.doing == PAUSED) is not paused:
+    while (found := daemon_file.look(config)) and (found.doing == PAUSED) is not paused:
         if time.monotonic() > until:
             raise StillWorking(
                 f"the daemon (process {found.pid}) has not come to rest within {WAIT_SECONDS:g} seconds: {found.doing}",

@@ -6,10 +6,10 @@ from typing import Final
 from rich.text import Text
 
 from cdc.cli.output import bytes_text, counted, facts_of, indented, print_table, say, show
-from cdc.mapping import ColumnProfile
-from cdc.model import Reading
-from cdc.plan import Plan, TablePlan
-from cdc.risks import Risk
+from cdc.facts.profile import ColumnProfile
+from cdc.facts.table_map import ValueRules
+from cdc.first_copy.plan import Plan, TablePlan
+from cdc.first_copy.risks import Risk
 
 _SHOWN_KEYS: Final = 5
 _STYLES = {"blocks": "bold red", "quarantine": "yellow", "note": "dim"}
@@ -58,7 +58,7 @@ def _print_columns(table: TablePlan) -> None:
         say(f"  {kind} {name}")
 
 
-def _chosen(reading: Reading) -> Iterator[str]:
+def _chosen(reading: ValueRules) -> Iterator[str]:
     """What the operator chose about a column's values, as it stands in the configuration."""
     if reading.format:
         yield f'format "{reading.format}"'

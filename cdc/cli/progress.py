@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from cdc.model import Progress
+from cdc.facts.progress import Progress
 
 LINE_SECONDS: Final = 5.0
 MEASURED_SECONDS: Final = 0.5  # a rate over less than this is noise

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from cdc import audit
-from cdc.cli.command import Group
+from cdc.audit import trail
 from cdc.cli.completion import complete_table
-from cdc.cli.desk import desk
+from cdc.cli.help import Group
+from cdc.cli.options import Options, audited, pass_session, run_async
 from cdc.cli.output import counted, indented, print_json, say, show
-from cdc.cli.session import Session, audited, pass_session, run_async
+from cdc.cli.target import desk
 from cdc.config import Config
 from cdc.errors import ExitCode, UsageError
-from cdc.keys import show_key
+from cdc.facts.row_key import show_key
 
 if TYPE_CHECKING:
-    from cdc.postgres.quarantine import QuarantinedRow
+    from cdc.postgres.record.quarantine import QuarantinedRow
 
 
 MOST_KEYS: Final = 10  # of one cause; --json names them all
@@ -38,7 +38,7 @@ def quarantine() -> None:
 @click.option("--table", metavar="NAME", shell_complete=complete_table, help="Only the rows of this source table.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
-def list_(session: Session, table: str | None, as_json: bool) -> int:
+def list_(session: Options, table: str | None, as_json: bool) -> int:
     """List the rows with key, reason and remedy.
 
     The exit code is 1 when some are not acknowledged.
@@ -62,18 +62,18 @@ def list_(session: Session, table: str | None, as_json: bool) -> int:
 )
 @click.option("--table", metavar="NAME", shell_complete=complete_table, help="Only the rows of this source table.")
 @pass_session
-def retry(session: Session, table: str | None) -> None:
+def retry(session: Options, table: str | None) -> None:
     """Have the rows read and applied again.
 
     For when their cause was removed. Their keys are logged again, so that the daemon treats them as if they had
     just changed.
     """
-    from cdc import bootstrap
+    from cdc.stream import retry_quarantined
 
     session.start_log()
     config = session.config()
     with audited(config, "quarantine retry", table=table) as told:
-        logged = told["rows"] = run_async(bootstrap.retry_quarantined(config, table))
+        logged = told["rows"] = run_async(retry_quarantined.retry_quarantined(config, table))
     say(f"{counted(logged, 'row')} will be tried again by the daemon; see `cdc quarantine list` then")
 
 
@@ -86,7 +86,7 @@ def retry(session: Session, table: str | None) -> None:
 @click.option("--table", metavar="NAME", shell_complete=complete_table, help="Only the rows of this source table.")
 @click.option("--key", metavar="KEY", help="Only this row, by the key that `cdc quarantine list` shows.")
 @pass_session
-def acknowledge(session: Session, table: str | None, key: str | None) -> None:
+def acknowledge(session: Options, table: str | None, key: str | None) -> None:
     """Mark rows as known.
 
     They stay in quarantine, but no longer warn and no longer refuse the cutover.
@@ -99,8 +99,8 @@ def acknowledge(session: Session, table: str | None, key: str | None) -> None:
 
 
 async def _rows(config: Config) -> "list[QuarantinedRow]":
-    from cdc.postgres.quarantine import list_rows
-    from cdc.postgres.status import never_started
+    from cdc.postgres.record.quarantine import list_rows
+    from cdc.postgres.record.status import never_started
 
     if never_started(config):
         return []
@@ -109,12 +109,12 @@ async def _rows(config: Config) -> "list[QuarantinedRow]":
 
 
 async def _acknowledge(config: Config, table: str | None, key: str | None) -> int:
-    from cdc.postgres import quarantine as held
-    from cdc.postgres.status import never_started
+    from cdc.postgres.record import quarantine as held
+    from cdc.postgres.record.status import never_started
 
     if never_started(config):
         return 0
-    by = audit.actor()
+    by = trail.actor()
     async with desk(config, "quarantine") as (connection, source_id):
         if source_id is None:
             return 0

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from cdc.audit import Detail
+from cdc.audit.trail import Detail
+from cdc.cli.options import audited, run_async
 from cdc.cli.output import print_table, say
-from cdc.cli.session import audited, run_async
 from cdc.config import Config
 from cdc.errors import NotAgreed
-from cdc.model import Progress
+from cdc.facts.progress import Progress
 
 if TYPE_CHECKING:
-    from cdc.resync import Change, Foreseen
+    from cdc.stream.resync import Change, ResyncForecast
 
 MOST_NAMED: Final = 5  # tables
 _SAY_YES: Final = (
@@ -32,30 +32,30 @@ def accept_file(config: Config, progress: Progress, told: dict[str, Detail], *, 
 
     Raises `NotAgreed` when nobody says yes; then both databases are as they were.
     """
-    from cdc import bootstrap, resync
+    from cdc.stream import resync
 
     seen = run_async(resync.foresee(config, progress))
     with _undone_unless_agreed(config, seen):
         _consent(seen, told, yes=yes)
-    tables = run_async(bootstrap.request_resync(config))
+    tables = run_async(resync.request_resync(config))
     told["tables"] = len(tables)
     return tables
 
 
 async def begin_anew(config: Config, progress: Progress, *, yes: bool) -> None:
     """The same for a file whose replication was ended on purpose, within the daemon."""
-    from cdc import bootstrap, resync
+    from cdc.stream import resync
 
     with audited(config, "resync") as told:
         seen = await resync.foresee(config, progress)
         with _undone_unless_agreed(config, seen):
             await asyncio.to_thread(_consent, seen, told, yes=yes)
-        told["tables"] = len(await bootstrap.request_resync(config))
+        told["tables"] = len(await resync.request_resync(config))
 
 
 @contextmanager
-def _undone_unless_agreed(config: Config, seen: "Foreseen") -> Iterator[None]:
-    from cdc import resync
+def _undone_unless_agreed(config: Config, seen: "ResyncForecast") -> Iterator[None]:
+    from cdc.stream import resync
 
     try:
         yield
@@ -64,7 +64,7 @@ def _undone_unless_agreed(config: Config, seen: "Foreseen") -> Iterator[None]:
         raise
 
 
-def _consent(seen: "Foreseen", told: dict[str, Detail], *, yes: bool) -> None:
+def _consent(seen: "ResyncForecast", told: dict[str, Detail], *, yes: bool) -> None:
     told |= {name: sum(getattr(t, name) for t in seen.tables) for name in ("added", "changed", "deleted")}
     asks = seen.asks and not yes
     if asks and not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -74,7 +74,7 @@ def _consent(seen: "Foreseen", told: dict[str, Detail], *, yes: bool) -> None:
         raise NotAgreed("rows of Postgres would be replaced, and the answer was no", remedy="nothing was changed")
 
 
-def _unasked(seen: "Foreseen") -> NotAgreed:
+def _unasked(seen: "ResyncForecast") -> NotAgreed:
     words = ", ".join(_words(t) for t in [t for t in seen.tables if t.replaced or t.added][:MOST_NAMED])
     if seen.ended:
         return NotAgreed(
@@ -89,7 +89,7 @@ def _words(change: "Change") -> str:
     return f"{change.table} ({counts}, of {change.held:,})"
 
 
-def _show(seen: "Foreseen") -> None:
+def _show(seen: "ResyncForecast") -> None:
     columns = ("table", "in Postgres", "to add", "to change", "to delete")
     rows = [(t.table, t.held, t.added, t.changed, t.deleted) for t in seen.tables if t.problem is None]
     print_table(columns, rows, numbers=columns[1:])

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import click
 
-from cdc import audit
-from cdc.cli.command import Command
+from cdc.audit import trail
 from cdc.cli.failure import TERMINATED
+from cdc.cli.help import Command
+from cdc.cli.options import Options, Terminated, audited, pass_session, run_async
 from cdc.cli.resync import agreed, begin_anew
-from cdc.cli.session import Session, Terminated, audited, pass_session, run_async
 from cdc.config import Config
 from cdc.errors import ExitCode
 
@@ -31,14 +31,14 @@ _until_idle = click.option("--until-idle", is_flag=True, help="End when Postgres
 )
 @_until_idle
 @pass_session
-def run(session: Session, until_idle: bool) -> int:
+def run(session: Options, until_idle: bool) -> int:
     """Follow the application: this is the daemon.
 
     Every change that the application commits goes to Postgres, until SIGTERM or Ctrl-C.
     """
 
     def work(config: Config) -> Coroutine[Any, Any, bool]:
-        from cdc import service
+        from cdc.daemon import service
 
         return service.run(config, until_idle=until_idle, reread=_reread(session))
 
@@ -55,7 +55,7 @@ def run(session: Session, until_idle: bool) -> int:
 @_until_idle
 @agreed
 @pass_session
-def up(session: Session, until_idle: bool, yes: bool) -> int:
+def up(session: Options, until_idle: bool, yes: bool) -> int:
     """Do all that is not done yet, then follow the application.
 
     That is: snapshot, schema, load, then what `cdc run` does. Given again, it goes on where it ended. After
@@ -63,7 +63,7 @@ def up(session: Session, until_idle: bool, yes: bool) -> int:
     """
 
     def work(config: Config) -> Coroutine[Any, Any, bool]:
-        from cdc import service
+        from cdc.daemon import service
 
         return service.up(
             config,
@@ -76,20 +76,20 @@ def up(session: Session, until_idle: bool, yes: bool) -> int:
     return _serve(session, "up", work, until_idle=until_idle)
 
 
-def _reread(session: Session) -> Callable[[], Config] | None:
+def _reread(session: Options) -> Callable[[], Config] | None:
     """How SIGHUP reads the configuration again; on a terminal it means that the terminal goes away: stop."""
     return None if os.isatty(0) else session.config
 
 
 def _serve(
-    session: Session, action: str, work: Callable[[Config], Coroutine[Any, Any, bool]], *, until_idle: bool
+    session: Options, action: str, work: Callable[[Config], Coroutine[Any, Any, bool]], *, until_idle: bool
 ) -> int:
     # A stop is no failure of a service; but who waits until everything is there must not go on when it is not.
     stopped = TERMINATED if until_idle else int(ExitCode.OK)
     try:
         session.start_log(daemon=True)
         config = session.config()
-        audit.record(config.state.dir, action, "started")
+        trail.record(config.state.dir, action, "started")
         if not run_async(_served(config, action, work(config), stopped)):
             return int(ExitCode.OK)
     except Terminated:

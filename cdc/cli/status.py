@@ -10,9 +10,9 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from cdc.cli.command import Command
+from cdc.cli.help import Command
+from cdc.cli.options import Options, pass_session, run_async
 from cdc.cli.output import bytes_text, console, counted, facts_of, print_json, seconds_text, show, time_text
-from cdc.cli.session import Session, pass_session, run_async
 from cdc.config import Config
 from cdc.errors import ExitCode, UsageError
 
@@ -39,7 +39,7 @@ _STYLES: Final = {ExitCode.OK: "green", ExitCode.DIFFERENCE: "yellow"}
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
 def status(
-    session: Session, watch: bool, max_lag_seconds: float | None, max_lag_changes: int | None, as_json: bool
+    session: Options, watch: bool, max_lag_seconds: float | None, max_lag_changes: int | None, as_json: bool
 ) -> int:
     """Show phase, lag, last apply, quarantine and the next step.
 
@@ -65,8 +65,8 @@ def status(
 
 async def _once(config: Config, limits: "Limits") -> "Status":
     from cdc.observe.status import gather
-    from cdc.postgres.status import ANSWER_SECONDS
-    from cdc.postgres.target import reached
+    from cdc.postgres.record.status import ANSWER_SECONDS
+    from cdc.postgres.server.endpoint import reached
 
     async with reached(config, ANSWER_SECONDS) as target:
         return await gather(config, target, limits)
@@ -75,8 +75,8 @@ async def _once(config: Config, limits: "Limits") -> "Status":
 async def _watched(config: Config, limits: "Limits", screen: Console) -> "Status":
     """Pictures until Ctrl-C; returns the last one. An embedded server that had to be started is kept meanwhile."""
     from cdc.observe.status import gather
-    from cdc.postgres.status import ANSWER_SECONDS
-    from cdc.postgres.target import reached
+    from cdc.postgres.record.status import ANSWER_SECONDS
+    from cdc.postgres.server.endpoint import reached
 
     async with reached(config, ANSWER_SECONDS) as target:
         found = await gather(config, target, limits)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from cdc.config import Config
 
 if TYPE_CHECKING:
-    from cdc.postgres.connection import Connection
+    from cdc.postgres.connection.open import Connection
 
 
 @asynccontextmanager
 async def desk(config: Config, purpose: str) -> "AsyncIterator[tuple[Connection, str | None]]":
     """A connection to Postgres, and the id of the source, None when nothing was ever set up."""
-    from cdc.postgres.position import bring_up_to_date
-    from cdc.postgres.status import find_source_id
-    from cdc.postgres.target import connected
-    from cdc.sqlite.lag import read_source
+    from cdc.postgres.record.position import bring_up_to_date
+    from cdc.postgres.record.status import find_source_id
+    from cdc.postgres.server.endpoint import connected
+    from cdc.sqlite.changelog.lag import read_source
 
     found = await asyncio.to_thread(read_source, config.source)
     async with connected(config, purpose) as connection:

@@ -2,9 +2,9 @@
 
 import click
 
-from cdc.cli.command import Command
+from cdc.cli.help import Command
+from cdc.cli.options import Options, pass_session
 from cdc.cli.output import say
-from cdc.cli.session import Session, pass_session
 
 
 @click.command(
@@ -19,13 +19,13 @@ from cdc.cli.session import Session, pass_session
     "--name", metavar="NAME", help="The name of the unit. Default: cdc, or cdc- and the configuration's name."
 )
 @pass_session
-def unit(session: Session, user: str | None, name: str | None) -> None:
+def unit(session: Options, user: str | None, name: str | None) -> None:
     """Print a systemd unit for this installation.
 
     It starts `cdc up` with this configuration, may write the folder of the SQLite file and the state folder, and
     nothing else. What has to be done before it can run is told on stderr.
     """
-    from cdc.unit import installation, obstacles, render
+    from cdc.daemon.unit import installation, obstacles, render
 
     made = installation(session.config(), session.config_path, user, name)
     say(render(made).rstrip())

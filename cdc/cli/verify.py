@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cdc.cli.command import Command
 from cdc.cli.completion import complete_table
+from cdc.cli.help import Command
+from cdc.cli.options import Options, audited, pass_session, run_async
 from cdc.cli.output import print_json, print_table, say
-from cdc.cli.session import Session, audited, pass_session, run_async
-from cdc.keys import show_key
+from cdc.facts.row_key import show_key
 
 if TYPE_CHECKING:
-    from cdc.parity.report import VerifyReport
+    from cdc.verify.report import VerifyReport
 
 _SHOWN_KEYS = 5
 
@@ -35,13 +35,13 @@ _SHOWN_KEYS = 5
 @click.option("--repair", is_flag=True, help="Have the daemon move every key that differs once more.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
-def verify(session: Session, tables: tuple[str, ...], repair: bool, as_json: bool) -> int:
+def verify(session: Options, tables: tuple[str, ...], repair: bool, as_json: bool) -> int:
     """Compare every row of both databases.
 
     It may run at any time, also while the application writes: rows that change meanwhile are looked at again. Exit
     code 1 says that rows differ, 2 that a table could not be compared. What was found is recorded for `cdc status`.
     """
-    from cdc import parity
+    from cdc import verify as parity
 
     session.start_log()
     config = session.config()
@@ -76,7 +76,7 @@ def print_report(report: "VerifyReport") -> None:
 
 
 def _verdict(report: "VerifyReport") -> str:
-    from cdc.postgres.verification import DIFFERENT, EQUAL
+    from cdc.postgres.record.verification import DIFFERENT, EQUAL
 
     seconds = (report.finished_at - report.started_at).total_seconds()
     if report.result == EQUAL:

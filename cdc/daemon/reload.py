@@ -13,12 +13,12 @@ from typing import Any, Final
 import msgspec
 from loguru import logger
 
-from cdc import audit
+from cdc.audit import trail
 from cdc.config import Config
 from cdc.errors import CdcError, ConfigError
+from cdc.host.systemd import Manager
 from cdc.log import redact
-from cdc.stream import Stream
-from cdc.systemd import Manager
+from cdc.stream.loop import Stream
 
 LIVE: Final = ("replicate.", "snapshot.", "tables.", "source.busy_timeout_seconds")
 ANSWER_SECONDS: Final = 5.0  # then the reload counts as over; it takes effect when the databases can be reached
@@ -73,12 +73,12 @@ class Reloading:
             self._refused(error)
             return
         self._config = config
-        audit.record(config.state.dir, "reload", "done", {"keys": keys})
+        trail.record(config.state.dir, "reload", "done", {"keys": keys})
         logger.bind(keys=keys).info("the configuration was read again")
 
     def _refused(self, error: BaseException) -> None:
         reason = redact(error.message) if isinstance(error, CdcError) else type(error).__name__
-        audit.record(self._config.state.dir, "reload", "failed", {"reason": reason})
+        trail.record(self._config.state.dir, "reload", "failed", {"reason": reason})
         remedy = error.remedy if isinstance(error, CdcError) else ""
         logger.bind(error=reason, remedy=remedy).error("the new configuration is refused; the old one stays")
 

@@ -8,24 +8,28 @@ from typing import Any, Final
 
 from loguru import logger
 
-from cdc import audit, bootstrap, healing, loading, removal
+from cdc.audit import trail
 from cdc.config import Config
+from cdc.daemon.reload import Reloading, Reread
+from cdc.daemon.stop import Stop
+from cdc.daemon.watchdog import Watchdog, words
 from cdc.errors import CdcError
+from cdc.facts.progress import Progress
+from cdc.first_copy import create_schema, loader, snapshots
+from cdc.host.systemd import Manager
 from cdc.log import redact
-from cdc.model import Progress
-from cdc.observe.watched import observed
-from cdc.postgres import position
-from cdc.postgres.connection import hang_up, lock_source
-from cdc.postgres.target import Target, connected
-from cdc.pulse import Pulse, words
-from cdc.relief import stand_by
-from cdc.reload import Reloading, Reread
-from cdc.sqlite import source as sqlite
-from cdc.sqlite.connection import showing_life
-from cdc.stopping import Stop
-from cdc.stream import Stream
-from cdc.systemd import Manager
-from cdc.vitals import Doing, Vitals
+from cdc.notes import end_note
+from cdc.observe.daemon_state import Activity, DaemonState
+from cdc.observe.exposure import observed
+from cdc.postgres.connection.open import hang_up
+from cdc.postgres.connection.source_lock import lock_source
+from cdc.postgres.record import position
+from cdc.postgres.server.endpoint import Endpoint, connected
+from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.connection.open import showing_life
+from cdc.stream import heal
+from cdc.stream.loop import Stream
+from cdc.stream.relief import stand_by
 
 BeginAnew = Callable[[Progress], Awaitable[None]]
 
@@ -37,8 +41,8 @@ async def run(config: Config, *, until_idle: bool, reread: Reread | None = None)
 
     SIGHUP has the configuration read again by `reread`; without one it stops as well. Returns whether it was told to.
     """
-    with observed(config) as vitals:
-        daemon = Daemon(config, vitals, reread)
+    with observed(config) as daemon_state:
+        daemon = Daemon(config, daemon_state, reread)
         return await daemon.serve(daemon.follow(until_idle))
 
 
@@ -54,29 +58,29 @@ async def up(
 
     `begin_anew` is for a file whose replication was ended on purpose: it has the daemon compare every row, or raises.
     """
-    with observed(config) as vitals:
-        daemon = Daemon(config, vitals, reread)
+    with observed(config) as daemon_state:
+        daemon = Daemon(config, daemon_state, reread)
         return await daemon.serve(daemon.copy_and_follow(until_idle, progress, begin_anew))
 
 
 class Daemon:
     """One daemon in this process: its work, those who may tell it something, and those whom it tells."""
 
-    def __init__(self, config: Config, vitals: Vitals, reread: Reread | None) -> None:
+    def __init__(self, config: Config, daemon_state: DaemonState, reread: Reread | None) -> None:
         self._config = config
-        self._vitals = vitals
-        self._target = Target(config)
+        self._daemon_state = daemon_state
+        self._target = Endpoint(config)
         self._manager = Manager()
         self._stop = Stop(self._on_stop)
-        self._stream = Stream(config, self._target, self._on_began, vitals)
+        self._stream = Stream(config, self._target, self._on_began, daemon_state)
         self._reloading = Reloading(config, self._stream, self._manager, reread) if reread else None
 
     async def serve(self, work: Coroutine[Any, Any, None]) -> bool:
         """Do the work until it ends, or until a signal ends it; returns whether one did."""
-        beside = [Pulse(self._config, self._vitals, self._manager).beat()]
+        beside = [Watchdog(self._config, self._daemon_state, self._manager).beat()]
         beside += [self._reloading.run()] if self._reloading else []
         beside.append(stand_by(self._config, lambda: not self._stream.looks))
-        with self._signals(), showing_life(self._vitals.beat), _beside(*beside):
+        with self._signals(), showing_life(self._daemon_state.beat), _beside(*beside):
             try:
                 await self._stop.bound(work)
                 await self._end(None)
@@ -96,14 +100,14 @@ class Daemon:
     async def copy_and_follow(self, until_idle: bool, progress: Progress, begin_anew: BeginAnew | None) -> None:
         """The work of `up`."""
         await self._target.dsn()  # an embedded server is kept from here on, not started anew for each step
-        await healing.heal_now(self._config)
-        shown = _Shown(progress, self._vitals)
+        await heal.heal_now(self._config)
+        shown = _Shown(progress, self._daemon_state)
         loaded, ended = await _standing(self._config)
         if not loaded:
-            self._vitals.doing = Doing.LOADING
+            self._daemon_state.doing = Activity.LOADING
             await _first_copy(self._config, shown)
         elif ended and begin_anew:
-            self._vitals.doing = Doing.LOADING
+            self._daemon_state.doing = Activity.LOADING
             await begin_anew(shown)
         await self.follow(until_idle)
 
@@ -121,20 +125,20 @@ class Daemon:
                 loop.remove_signal_handler(number)
 
     def _on_began(self) -> None:
-        self._manager.status(words(self._vitals))
+        self._manager.status(words(self._daemon_state))
         self._manager.ready()
 
     def _on_stop(self) -> bool:
         """Tell that the end begins; whether a transaction may be under way that can finish."""
         logger.info("told to stop")
-        streams = self._vitals.doing is Doing.STREAMING
+        streams = self._daemon_state.doing is Activity.STREAMING
         self._stops()
         self._stream.wake()
         return streams
 
     def _stops(self) -> None:
-        if self._vitals.doing is not Doing.STOPPING:
-            self._vitals.doing = Doing.STOPPING
+        if self._daemon_state.doing is not Activity.STOPPING:
+            self._daemon_state.doing = Activity.STOPPING
             self._manager.stopping()
 
     async def _end(self, error: CdcError | None) -> None:
@@ -169,20 +173,20 @@ def _tell_failure(task: "asyncio.Task[None]") -> None:
 
 async def _first_copy(config: Config, progress: Progress) -> None:
     """The phases before the stream, each in the audit trail as if it had been given by itself."""
-    await bootstrap.require_free(config)
+    await create_schema.require_free(config)
     if not await _can_go_on(config):
-        manifest = (await bootstrap.take_snapshot(config, progress)).manifest
-        audit.record(
+        manifest = (await snapshots.take_snapshot(config, progress)).manifest
+        trail.record(
             config.state.dir,
             "snapshot",
             "done",
             {"snapshot": manifest.id, "rows": sum(manifest.application_tables.values())},
         )
-        await bootstrap.remove_older_snapshots(config)
-    created = await bootstrap.create_schema(config)
-    audit.record(config.state.dir, "schema", "done", {"statements": len(created)})
-    report = await loading.load(config, progress)
-    audit.record(config.state.dir, "load", "done", report.told)
+        await snapshots.remove_older_snapshots(config)
+    created = await create_schema.create_schema(config)
+    trail.record(config.state.dir, "schema", "done", {"statements": len(created)})
+    report = await loader.load(config, progress)
+    trail.record(config.state.dir, "load", "done", report.told)
 
 
 async def _standing(config: Config) -> tuple[bool, bool]:
@@ -196,49 +200,49 @@ async def _standing(config: Config) -> tuple[bool, bool]:
         here = await position.find_by_path(connection, str(config.source.path), config.target.schema)
         for found in filter(None, (look.capture.source_id if look.capture else None, here)):
             state = state or await position.read(connection, found)
-    noted = look.capture is None and removal.read(config) is not None
+    noted = look.capture is None and end_note.read(config) is not None
     return state is not None and state.position is not None, noted or bool(state and state.ended_at)
 
 
 async def _can_go_on(config: Config) -> bool:
     """Whether the newest snapshot belongs to the file as it is, so that a load that was cut short can use it."""
-    return await asyncio.to_thread(bootstrap.usable_snapshot, config) is not None
+    return await asyncio.to_thread(snapshots.usable_snapshot, config) is not None
 
 
 class _Shown:
-    """Progress that is shown to the vitals as well."""
+    """Progress that is shown to the daemon_state as well."""
 
-    def __init__(self, shown: Progress, vitals: Vitals) -> None:
+    def __init__(self, shown: Progress, daemon_state: DaemonState) -> None:
         self._shown = shown
-        self._vitals = vitals
+        self._daemon_state = daemon_state
         self._total: int | None = None
         self._done = 0
 
     def start(self, what: str, total: int | None) -> None:
         """A piece of work begins."""
         self._what, self._total, self._done = what, total, 0
-        self._vitals.stage = what
-        self._vitals.beat()
+        self._daemon_state.stage = what
+        self._daemon_state.beat()
         self._shown.start(what, total)
 
     def advance(self, n: int) -> None:
         """More of it is done."""
         self._done += n
         part = f", {100 * self._done // self._total} %" if self._total else ""
-        self._vitals.stage = f"{self._what}{part}"
-        self._vitals.beat()
+        self._daemon_state.stage = f"{self._what}{part}"
+        self._daemon_state.beat()
         self._shown.advance(n)
 
     def finish(self) -> None:
         """It is done."""
-        self._vitals.beat()
+        self._daemon_state.beat()
         self._shown.finish()
 
 
 # --- the last word ----------------------------------------------------------------------------------------------------
 
 
-async def _last_word(config: Config, target: Target, error: CdcError | None) -> None:
+async def _last_word(config: Config, target: Endpoint, error: CdcError | None) -> None:
     """Tell Postgres why the daemon ended, so that `cdc status` can say it.
 
     A daemon that ends because another one runs has nothing to say about that one's stream: the lock keeps it from it.

@@ -12,8 +12,8 @@ from typing import Any, Final
 from loguru import logger
 
 from cdc.errors import CdcError
-from cdc.postgres.connection import hang_up_all
-from cdc.sqlite.connection import interrupt_all
+from cdc.postgres.connection.open import hang_up_all
+from cdc.sqlite.connection.open import interrupt_all
 
 FINISH_SECONDS: Final = 6.0
 GIVE_UP_SECONDS: Final = 1.0  # for what was cut off to notice; then it is left behind

@@ -12,22 +12,22 @@ from typing import Final
 from loguru import logger
 
 from cdc.config import Config
+from cdc.host.systemd import Manager
 from cdc.log import redact
-from cdc.postgres.activity import at_work
-from cdc.systemd import Manager
-from cdc.vitals import Doing, Vitals
+from cdc.observe.daemon_state import Activity, DaemonState
+from cdc.postgres.server.activity import at_work
 
 LONGEST_TICK_SECONDS: Final = 1.0
 UNWATCHED_SECONDS: Final = 120.0  # the interval where systemd watches nothing: warnings about locks are wanted anyway
 EXTENSION_SECONDS: Final = 900.0  # how long a start may be silent: the checksum of a large snapshot takes minutes
 
 
-class Pulse:
+class Watchdog:
     """Tells the manager what the daemon is doing, and that it lives as long as it does."""
 
-    def __init__(self, config: Config, vitals: Vitals, manager: Manager) -> None:
+    def __init__(self, config: Config, daemon_state: DaemonState, manager: Manager) -> None:
         self._config = config
-        self._vitals = vitals
+        self._daemon_state = daemon_state
         self._manager = manager
         self._interval = manager.watchdog_seconds or UNWATCHED_SECONDS
         self._seen = 0.0
@@ -36,8 +36,8 @@ class Pulse:
     async def beat(self) -> None:
         """Go on until cancelled."""
         while True:
-            self._manager.status(words(self._vitals))
-            self._vitals.lives()
+            self._manager.status(words(self._daemon_state))
+            self._daemon_state.lives()
             now = time.monotonic()
             if now - self._told_at >= self._interval / 3 and await self._lives():
                 self._tell_life()
@@ -47,47 +47,47 @@ class Pulse:
     def _tell_life(self) -> None:
         if self._manager.watchdog_seconds:
             self._manager.alive()
-        if self._vitals.doing in (Doing.STARTING, Doing.LOADING):
+        if self._daemon_state.doing in (Activity.STARTING, Activity.LOADING):
             self._manager.extend(EXTENSION_SECONDS)
 
     async def _lives(self) -> bool:
         """Whether the loop got something done since the last time, or waits for a statement that Postgres works on."""
-        if self._vitals.last_beat > self._seen:
-            self._seen, self._vitals.blocked_by = self._vitals.last_beat, ()
+        if self._daemon_state.last_beat > self._seen:
+            self._seen, self._daemon_state.blocked_by = self._daemon_state.last_beat, ()
             return True
         now = time.monotonic()
-        if self._vitals.silent_seconds < self._interval / 2 or now - self._asked_at < self._interval / 6:
+        if self._daemon_state.silent_seconds < self._interval / 2 or now - self._asked_at < self._interval / 6:
             return False
         self._asked_at = now
-        work = await at_work(self._config, self._vitals.backend, self._interval / 6)
+        work = await at_work(self._config, self._daemon_state.backend, self._interval / 6)
         if work is None:
             return False
-        self._vitals.blocked_by = work.blockers
+        self._daemon_state.blocked_by = work.blockers
         if work.blockers:
             logger.bind(blockers=", ".join(work.blockers)).warning("a statement waits in Postgres for a lock")
         return True
 
 
-def words(vitals: Vitals) -> str:
+def words(daemon_state: DaemonState) -> str:
     """What the daemon is doing, in one line for people."""
-    match vitals.doing:
-        case Doing.STARTING:
+    match daemon_state.doing:
+        case Activity.STARTING:
             return "starting: opening both databases"
-        case Doing.LOADING:
-            return f"first copy: {vitals.stage}"
-        case Doing.WAITING:
-            return f"waiting for {vitals.waits_for or 'another attempt'}: {redact(vitals.last_error or '')}"
-        case Doing.PAUSED:
+        case Activity.LOADING:
+            return f"first copy: {daemon_state.stage}"
+        case Activity.WAITING:
+            return f"waiting for {daemon_state.waits_for or 'another attempt'}: {redact(daemon_state.last_error or '')}"
+        case Activity.PAUSED:
             return "paused: `cdc resume` lets it go on"
-        case Doing.STREAMING:
-            return f"following the application: {_progress(vitals)}"
-        case Doing.STOPPING:
+        case Activity.STREAMING:
+            return f"following the application: {_progress(daemon_state)}"
+        case Activity.STOPPING:
             return "stopping: what is under way is finished or given up"
 
 
-def _progress(vitals: Vitals) -> str:
-    if vitals.blocked_by:
-        return f"waiting in Postgres for a lock of {', '.join(vitals.blocked_by)}"
-    if vitals.behind_since is not None:
-        return f"applying changes, lag {max(0.0, time.time() - vitals.behind_since):.0f} s"
-    return f"no lag, Postgres has everything up to change {vitals.position}"
+def _progress(daemon_state: DaemonState) -> str:
+    if daemon_state.blocked_by:
+        return f"waiting in Postgres for a lock of {', '.join(daemon_state.blocked_by)}"
+    if daemon_state.behind_since is not None:
+        return f"applying changes, lag {max(0.0, time.time() - daemon_state.behind_since):.0f} s"
+    return f"no lag, Postgres has everything up to change {daemon_state.position}"

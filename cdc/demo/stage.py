@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from cdc.config import Config, load_config
 from cdc.errors import CdcError, TargetError, UsageError
-from cdc.postgres.connection import Connection
-from cdc.postgres.counts import Headway, count_rows, has_row, headway
-from cdc.postgres.target import connected
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.server.endpoint import connected
+from cdc.postgres.tables.counts import Headway, count_rows, has_row, headway
 from cdc.resources import folder
-from cdc.sqlite import source as sqlite
+from cdc.sqlite.changelog import source_file as sqlite
 
 TABLES: Final = ("content", "content_summaries", "summary_variants")
 BOT, DASHBOARD = "bot", "dashboard"  # two processes of the application
@@ -34,7 +34,7 @@ _SCHEMAS: Final = "schemas"
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class BothSides:
     """Rows by table on both sides, and how far the stream is."""
 
     sqlite: Mapping[str, int]
@@ -138,11 +138,11 @@ class Stage:
                 )
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def moment(self) -> Moment:
+    async def moment(self) -> BothSides:
         """What both sides show now."""
         here = await self.ask("counts", of=DASHBOARD)
         there = await count_rows(self._connection, self.config.target.schema, TABLES)
-        return Moment(here, there, await self.headway())
+        return BothSides(here, there, await self.headway())
 
 
 def _ended(process: Process | None) -> bool:

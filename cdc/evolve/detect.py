@@ -6,18 +6,19 @@ gone stay in Postgres as leftovers, where the tables are of our making, and so d
 key now. What needs a decision before anything can go on is refused.
 """
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cdc.decisions import dropped_columns
 from cdc.errors import SchemaDrift
-from cdc.model import KeyKind, SourceSchema, TableMap, TargetTable
-from cdc.sqlite.source import Look
+from cdc.facts.source_schema import KeyKind, SourceSchema
+from cdc.facts.table_map import TableMap
+from cdc.mapping.known import dropped_columns
+from cdc.sqlite.changelog.source_file import Look
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class SchemaChanges:
     """What has to be done before the next batch. `resync` are tables whose changes may not all have been logged.
 
     `lost_tables` and `lost_columns` (target columns by source table) are fed no longer.
@@ -36,7 +37,9 @@ class Findings:
         return not self.reasons
 
 
-def judge(now: Look, maps: Mapping[str, TableMap], decided: Mapping[str, Any], known_version: int | None) -> Findings:
+def detect(
+    now: Look, maps: Mapping[str, TableMap], decided: Mapping[str, Any], known_version: int | None
+) -> SchemaChanges:
     """Compare a look at the file with what the stream knows.
 
     `decided` are the remembered columns by source table, `known_version` SQLite's schema counter when capture was
@@ -64,7 +67,7 @@ def judge(now: Look, maps: Mapping[str, TableMap], decided: Mapping[str, Any], k
         *([why_moved] if moved else []),
         *(["rows were numbered anew, by VACUUM or by a dump that was read in again"] if now.renumbered else []),
     ]
-    return Findings(
+    return SchemaChanges(
         reinstall=bool(damaged or new or grown or now.renumbered),
         new_tables=new,
         resync=tuple(dict.fromkeys((*damaged, *new, *grown, *moved, *by_rowid))),
@@ -88,23 +91,6 @@ def refuse_lost_tables(lost: tuple[str, ...], adopts: Callable[[str], bool]) -> 
             f"replicated tables are no longer in the SQLite file, or were renamed: {', '.join(theirs)}",
             remedy="if that is meant, add them to `exclude` in [replicate] and drop or keep their copies in Postgres",
         )
-
-
-def without_rekeyed(
-    maps: Iterable[TableMap], targets: Mapping[str, TargetTable], known: Container[str]
-) -> tuple[TableMap, ...]:
-    """The maps without tables known before that have another key than their copy: they wait until it is out of the way.
-
-    Rows of such a copy cannot be found any more, so it is a leftover.
-    """
-    return tuple(m for m in maps if m.source.name not in known or not has_another_key(m, targets.get(m.target)))
-
-
-def has_another_key(mapped: TableMap, target: TargetTable | None) -> bool:
-    """Whether a table's copy of our making is keyed by other columns than the table is now."""
-    if target is None or mapped.adopted:
-        return False
-    return bool(target.primary_key) and not target.is_keyed_by(mapped.key)
 
 
 def refuse_lost_columns(maps: Mapping[str, TableMap], decided: Mapping[str, Any]) -> None:

@@ -9,19 +9,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote as quote_name
 
-from cdc import views
 from cdc.config import Config
-from cdc.decisions import Decisions, map_known, with_leftovers
-from cdc.drift import without_rekeyed
+from cdc.evolve import views
+from cdc.facts.source_schema import SourceSchema
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
-from cdc.model import SourceSchema, TableMap, TargetTable
-from cdc.postgres import dropping, pending, position
-from cdc.postgres.catalogue import read_tables
-from cdc.postgres.connection import Connection, lock_source, translated
-from cdc.postgres.pending import Leftover
-from cdc.postgres.target import connected
-from cdc.sqlite import source as sqlite
-from cdc.sqlite.connection import not_set_up
+from cdc.mapping.known import Decisions, map_known, with_leftovers, without_rekeyed
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.source_lock import lock_source
+from cdc.postgres.ddl import drop_leftover
+from cdc.postgres.record import leftover_record, position
+from cdc.postgres.record.leftover_record import Leftover
+from cdc.postgres.server.endpoint import connected
+from cdc.postgres.tables.catalogue import read_tables
+from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.connection.errors import not_set_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ async def render(config: Config) -> str:
     look = await _look(config)
     async with connected(config, "schema") as connection:
         found = await _waiting(connection, config, look)
-    return "".join(f"{dropping.statement(left, config.target.schema)};\n" for left in found)
+    return "".join(f"{drop_leftover.statement(left, config.target.schema)};\n" for left in found)
 
 
 async def drop(config: Config) -> list[Dropped]:
@@ -55,7 +59,7 @@ async def drop(config: Config) -> list[Dropped]:
             async with connection.transaction():
                 await _drop_views(connection, config, look)
                 dropped = [await _drop(connection, config, look.source_id, left) for left in found]
-                await pending.forget_gone(connection, look.source_id, config.target.schema)
+                await leftover_record.forget_gone(connection, look.source_id, config.target.schema)
                 crash_point("pending.before_commit")
         crash_point("pending.after_commit")
     return dropped
@@ -79,7 +83,7 @@ async def _waiting(connection: Connection, config: Config, look: _Look) -> list[
     state = await position.read(connection, look.source_id)
     if state is None:
         raise position.never_loaded()
-    found = await pending.read(connection, look.source_id)
+    found = await leftover_record.read(connection, look.source_id)
     maps = await _fed(connection, config, look, with_leftovers(state.columns, found))
     fed = {(m.target, column) for m in maps for column in (None, *m.target_columns)}
     whole = {left.target for left in found if left.column is None}
@@ -108,14 +112,14 @@ def _stands(left: Leftover, target: TargetTable | None) -> bool:
 async def _drop_views(connection: Connection, config: Config, look: _Look) -> None:
     """Views of ours are made over what is fed only: whichever reads a leftover is outdated."""
     state = await position.read(connection, look.source_id)
-    known = with_leftovers(state.columns if state else {}, await pending.read(connection, look.source_id))
+    known = with_leftovers(state.columns if state else {}, await leftover_record.read(connection, look.source_id))
     maps = await _fed(connection, config, look, known)
     await views.drop_outdated(connection, config, look.source_id, look.schema, maps)
 
 
 async def _drop(connection: Connection, config: Config, source_id: str, left: Leftover) -> Dropped:
     file = _file(config, left)
-    return Dropped(str(left), await dropping.drop(connection, source_id, config.target.schema, left, file), file)
+    return Dropped(str(left), await drop_leftover.drop(connection, source_id, config.target.schema, left, file), file)
 
 
 def _file(config: Config, left: Leftover) -> Path:

@@ -10,23 +10,27 @@ from dataclasses import replace
 from loguru import logger
 
 from cdc.config import Config
-from cdc.decisions import Decisions, remember
-from cdc.drift import Findings
 from cdc.errors import TargetNotEmpty
+from cdc.evolve.detect import SchemaChanges
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
-from cdc.model import TableMap, TargetTable
-from cdc.postgres import ddl, orphans, pending, position, schema
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.pending import Leaving, Leftover
-from cdc.postgres.quarantine import Quarantine, keys_of
-from cdc.postgres.script import Made, Statement
-from cdc.sqlite import source as sqlite
-from cdc.sqlite.source import Look
+from cdc.mapping.known import Decisions, remember
+from cdc.postgres.apply import loaded_orphans
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.ddl import runner, schema_script
+from cdc.postgres.record import leftover_record, position
+from cdc.postgres.record.leftover_record import Leaving, Leftover
+from cdc.postgres.record.quarantine import Quarantine, keys_of
+from cdc.postgres.tables.statement import Made, Statement
+from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog.source_file import Look
 
 Tell = Callable[..., Awaitable[None]]  # an action of the audit trail and its details
 
 
-class Following:
+class SchemaFollower:
     """Follows one source over one connection, which must hold the source's lock; `tell` records each step."""
 
     def __init__(self, config: Config, connection: Connection, source_id: str, tell: Tell) -> None:
@@ -42,7 +46,7 @@ class Following:
         maps: Mapping[str, TableMap],
         decided: Decisions,
         leftovers: Sequence[Leftover],
-        findings: Findings,
+        findings: SchemaChanges,
     ) -> Look:
         """Note what must be compared, extend the targets, make capture whole, let go of what is gone.
 
@@ -55,10 +59,10 @@ class Following:
             await position.set_unfinished(self._connection, self._source_id, unfinished=True)
         await self._leave(maps, decided, leftovers, findings)
         new = [maps[name] for name in findings.new_tables]
-        await schema.preflight(self._connection, new)
-        await schema.apply(self._connection, ddl.script(new, self._schema).before_load if new else ())
-        await schema.apply(self._connection, await schema.missing_columns(self._connection, list(maps.values())))
-        await schema.apply(self._connection, await schema.needless_not_null(self._connection, list(maps.values())))
+        await runner.preflight(self._connection, new)
+        await runner.apply(self._connection, schema_script.script(new, self._schema).before_load if new else ())
+        await runner.apply(self._connection, await runner.missing_columns(self._connection, list(maps.values())))
+        await runner.apply(self._connection, await runner.needless_not_null(self._connection, list(maps.values())))
         crash_point("follow.before_capture")
         if findings.reinstall:
             look = await asyncio.to_thread(sqlite.install, self._config, look)
@@ -71,7 +75,7 @@ class Following:
         maps: Mapping[str, TableMap],
         decided: Decisions,
         leftovers: Sequence[Leftover],
-        findings: Findings,
+        findings: SchemaChanges,
     ) -> None:
         """Leave what is fed no longer as it is, but for what would refuse rows that SQLite may hold by now.
 
@@ -88,7 +92,7 @@ class Following:
         for name in findings.lost_tables:
             await leaving.table(name, self._config.options(name).target or name, decided[name])
         still = list(maps.values())
-        loosened = await leaving.loosen(still, ddl.script(still, self._schema).after_load)
+        loosened = await leaving.loosen(still, schema_script.script(still, self._schema).after_load)
         if lost or findings.lost_tables or loosened:
             await self._look_at_quarantine(maps)
 
@@ -104,7 +108,7 @@ class Following:
         with translated("keeping the mapping"):
             async with self._connection.transaction():
                 for left in back:
-                    await pending.take_up(self._connection, self._source_id, left)
+                    await leftover_record.take_up(self._connection, self._source_id, left)
                 await position.store_columns(self._connection, self._source_id, remember(maps.values()))
         crash_point("follow.after_mapping")
 
@@ -113,22 +117,22 @@ class Following:
 
         So it is when new tables and columns are full, and when what was a leftover is fed again.
         """
-        statements = ddl.script(maps, self._schema).after_load
-        leftovers = await pending.read(self._connection, self._source_id)
+        statements = schema_script.script(maps, self._schema).after_load
+        leftovers = await leftover_record.read(self._connection, self._source_id)
         await Leaving(self._connection, self._source_id, self._schema).make_way(maps, leftovers, statements)
         statements = tuple(replace(statement, optional=True) for statement in statements)
         await self._apply([s for s in statements if s.kind is not Made.FOREIGN_KEY])
         quarantine = Quarantine(self._connection, self._source_id)
-        await orphans.remove(self._connection, quarantine, maps, targets)
+        await loaded_orphans.remove(self._connection, quarantine, maps, targets)
         await self._apply([s for s in statements if s.kind is Made.FOREIGN_KEY])
-        await self._apply(await schema.missing_not_null(self._connection, maps))
+        await self._apply(await runner.missing_not_null(self._connection, maps))
         crash_point("follow.before_finished")
         await position.set_unfinished(self._connection, self._source_id, unfinished=False)
 
     async def _apply(self, statements: Sequence[Statement]) -> None:
         for statement in statements:
             try:
-                await schema.apply(self._connection, [statement], _told, together=False)
+                await runner.apply(self._connection, [statement], _told, together=False)
             except TargetNotEmpty as error:
                 _told(statement, error.message)
 
@@ -136,5 +140,5 @@ class Following:
 def _told(statement: Statement, reason: str | None) -> None:
     if reason is None:
         logger.bind(object=statement.object).info("made in Postgres what SQLite has")
-    elif reason != schema.EXISTS:
+    elif reason != runner.EXISTS:
         logger.bind(object=statement.object, reason=reason).warning("an index or constraint was left out")

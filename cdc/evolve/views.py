@@ -1,7 +1,7 @@
 """Views are made in Postgres only where both databases were seen to answer alike, and dropped once they are outdated.
 
 That can be seen when both hold the same state: at the end of the first copy, when Postgres holds the snapshot, and
-later whenever the position is SQLite's newest entry. The answers are compared by `cdc.parity`'s forms, which share
+later whenever the position is SQLite's newest entry. The answers are compared by `cdc.verify`'s forms, which share
 nothing with the conversion that brought the rows.
 """
 
@@ -13,24 +13,27 @@ from typing import Final
 
 from loguru import logger
 
+from cdc.canonical.rules import form_of, reading_form, row_digest
 from cdc.config import Config
-from cdc.decisions import map_known, with_leftovers
-from cdc.drift import without_rekeyed
 from cdc.errors import SourceBusy, SourceError, SourceUnavailable
-from cdc.model import Position, Row, SourceSchema, TableMap
-from cdc.parity.forms import form_of, reading_form, row_digest
-from cdc.postgres import pending, position, quarantine
-from cdc.postgres import views as target
-from cdc.postgres.canon import Sum
-from cdc.postgres.catalogue import read_tables
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.verification import daemon_runs
-from cdc.postgres.views import EXISTS, TargetView, translate_views
-from cdc.sqlite import changelog
-from cdc.sqlite import source as sqlite
-from cdc.sqlite.catalogue import read_schema
-from cdc.sqlite.connection import journal_mode, open_copy, read_transaction
-from cdc.sqlite.views import answer
+from cdc.facts.changes import Position
+from cdc.facts.source_schema import SourceSchema
+from cdc.facts.table_map import TableMap
+from cdc.facts.values import Row
+from cdc.mapping.known import map_known, with_leftovers, without_rekeyed
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.ddl import views as target
+from cdc.postgres.ddl.views import EXISTS, TargetView, translate_views
+from cdc.postgres.record import leftover_record, position, quarantine
+from cdc.postgres.record.verification import daemon_runs
+from cdc.postgres.tables.catalogue import read_tables
+from cdc.postgres.tables.hashed_rows import Sum
+from cdc.sqlite.changelog import positions, source, source_file
+from cdc.sqlite.connection.open import open_copy
+from cdc.sqlite.connection.transactions import journal_mode, read_transaction
+from cdc.sqlite.schema.read import read_schema
+from cdc.sqlite.schema.source_views import answer
 
 PROOF_SECONDS: Final = 60.0  # for the answer of one view, in either database
 ATTEMPTS: Final = 25  # to find Postgres where SQLite is, while a daemon runs
@@ -121,15 +124,15 @@ async def _asked_now(
 ) -> tuple[Position, Sequence[TargetView], Sums]:
     """The views that are not there, what the file answers, and the newest entry in the same snapshot of it."""
     state = await position.read(connection, source_id)
-    leftovers = await pending.read(connection, source_id)
+    leftovers = await leftover_record.read(connection, source_id)
     known = with_leftovers(state.columns if state else {}, leftovers)
     targets = [config.options(name).target or name for name in known]
     there = await target.marks(connection, config.target.schema, targets)
     tables = await read_tables(connection, config.target.schema, targets)
 
     def ask() -> tuple[Position, Sequence[TargetView], Sums]:
-        with sqlite.opened(config) as live:
-            wal = journal_mode(live) == sqlite.WAL
+        with source_file.opened(config) as live:
+            wal = journal_mode(live) == source.WAL
             with read_transaction(live):
                 schema = read_schema(live, config)
                 fed = without_rekeyed(map_known(schema, config, known), tables, known)
@@ -138,7 +141,7 @@ async def _asked_now(
                 # Without WAL, commits of the application wait for as long as all of these take together.
                 pause = config.snapshot.max_writer_pause_seconds / max(1, len(wanted))
                 sums = _sums(partial(answer, live), wanted, PROOF_SECONDS if wal else pause)
-                return changelog.newest(live) or Position(0, ""), wanted, sums
+                return positions.newest(live) or Position(0, ""), wanted, sums
 
     return await asyncio.to_thread(ask)
 
@@ -195,7 +198,7 @@ async def drop_outdated(
 ) -> None:
     """Drop views of ours that are not those which the file has now; one that others need stays, and is told."""
     state = await position.read(connection, source_id)
-    leftovers = await pending.read(connection, source_id)
+    leftovers = await leftover_record.read(connection, source_id)
     known = {*(state.columns if state else {}), *(left.source_table for left in leftovers)}
     targets = sorted({config.options(name).target or name for name in known} | {left.target for left in leftovers})
     if not await target.marks(connection, config.target.schema, targets):

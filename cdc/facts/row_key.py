@@ -4,7 +4,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from cdc.model import Failed, InvalidText, KeyValues, NullKey, Value
+from cdc.facts.values import Failed, InvalidText, KeyValues, NullKey, Value
 
 
 def encode_value(value: Value) -> str:

@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from cdc.errors import TargetMismatch
-from cdc.model import Affinity, ColumnMap, KeyKind, TableMap, TargetColumn, TargetTable
-from cdc.quoting import heading
-from cdc.readings import form_for, problem_with
-from cdc.risks import Level, Risk
+from cdc.facts.source_schema import Affinity, KeyKind
+from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.target_schema import TargetColumn, TargetTable
+from cdc.first_copy.risks import Level, Risk
+from cdc.sql_names import heading
+from cdc.values.formats import form_for, problem_with
 
 # Under these, two keys that SQLite keeps apart stay apart. A date has one form only, unlike a timestamp.
 KEY_BASES: Final = ("int2", "int4", "int8", "float8", "text", "varchar", "bytea", "bool", "uuid", "numeric", "date")

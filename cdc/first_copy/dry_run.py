@@ -6,18 +6,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from cdc.convert import Converted, compile_converter
-from cdc.keys import encode_key, show_key
-from cdc.model import ColumnMap, KeyValues, Reason, Rejection, TableMap, TargetColumn, TargetTable
-from cdc.postgres.checks import Check, breaks_check, checks
-from cdc.postgres.foreign_keys import Link, links
-from cdc.readings import form_for
-from cdc.sizes import Sizes
-from cdc.sqlite.checks import breaking
-from cdc.sqlite.connection import open_copy
-from cdc.sqlite.orphans import KeptOut
-from cdc.sqlite.rows import chunks
-from cdc.type_names import column_of_type
+from cdc.facts.changes import Reason, Rejection
+from cdc.facts.row_key import encode_key, show_key
+from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.target_schema import TargetColumn, TargetTable
+from cdc.facts.values import KeyValues
+from cdc.mapping.type_names import column_of_type
+from cdc.postgres.ddl.check_constraints import CheckConstraint, breaks_check, checks
+from cdc.postgres.ddl.foreign_keys import Link, links
+from cdc.sqlite.connection.open import open_copy
+from cdc.sqlite.rows.broken_checks import breaking
+from cdc.sqlite.rows.select import chunks
+from cdc.sqlite.rows.source_orphans import KeptOut
+from cdc.values.converter import Converted, compile_converter
+from cdc.values.formats import form_for
+from cdc.values.sizes import Sizes
 
 CHUNK_ROWS: Final = 256
 CHUNK_BYTES: Final = 4 * 1024 * 1024
@@ -88,7 +91,7 @@ def rehearse_load(
                     notes.add_large(mapped, converted, sizes)
                     tight.update({(mapped.source.name, name): n for name, n in sizes.tight_indexes(converted.rows)})
         for mapped in (m for m in maps if not m.adopted):
-            for check in (c.source for c in checks(mapped) if isinstance(c, Check)):
+            for check in (c.source for c in checks(mapped) if isinstance(c, CheckConstraint)):
                 notes.add_breaking(mapped, check, *breaking(connection, mapped.source, check))
         notes.add_orphans([*(link for link in links(maps) if isinstance(link, Link)), *_adopted_links(maps, targets)])
     finally:

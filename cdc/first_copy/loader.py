@@ -13,33 +13,46 @@ from typing import Any, Final
 
 from loguru import logger
 
-from cdc import audit, removal, views
-from cdc.bootstrap import Copy, mapped_for, read_copy, verified_snapshot, without_capture
+from cdc.audit import trail
 from cdc.config import Config
-from cdc.convert import Converted, TableConverter, compile_converter
 from cdc.errors import TargetError, TargetNotEmpty
+from cdc.evolve import views
+from cdc.facts.changes import Rejection
+from cdc.facts.progress import Progress
+from cdc.facts.row_key import encode_key
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable
+from cdc.facts.values import KeyValues, Row
 from cdc.faults import crash_point
-from cdc.keys import encode_key
-from cdc.mapping import map_schema
-from cdc.model import KeyValues, Progress, Rejection, Row, TableMap, TargetTable
-from cdc.postgres import ddl, orphans, ownership, position, schema, sequences
-from cdc.postgres.admission import hold_refused
-from cdc.postgres.catalogue import read_tables
-from cdc.postgres.checks import Check, checks, hold_breaking
-from cdc.postgres.connection import Connection, lock_source, translated
-from cdc.postgres.counts import count_rows
-from cdc.postgres.load import copy_accepted, copy_rows, has_rows, make_empty, prepare_for_load, save_rows
-from cdc.postgres.quarantine import Held, Quarantine, counts
-from cdc.postgres.refusals import is_refusal
-from cdc.postgres.script import Made, Statement
-from cdc.postgres.target import connected
-from cdc.postgres.views import translate_views
-from cdc.quoting import qualified
-from cdc.sqlite import high_water, rows
-from cdc.sqlite.checks import count_breaking
-from cdc.sqlite.connection import open_copy
-from cdc.sqlite.snapshot import Snapshot
-from cdc.whereabouts import settle_path
+from cdc.first_copy.create_schema import mapped_for
+from cdc.first_copy.snapshots import Copy, read_copy, verified_snapshot, without_capture
+from cdc.identity.file_location import settle_path
+from cdc.mapping.map_tables import map_schema
+from cdc.notes import end_note
+from cdc.postgres.apply import loaded_orphans
+from cdc.postgres.apply.copy import copy_accepted, copy_rows, has_rows, make_empty, prepare_for_load
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.refusals import is_refusal
+from cdc.postgres.connection.source_lock import lock_source
+from cdc.postgres.ddl import runner, schema_script
+from cdc.postgres.ddl.admission import hold_refused
+from cdc.postgres.ddl.check_constraints import CheckConstraint, checks, hold_breaking
+from cdc.postgres.ddl.views import translate_views
+from cdc.postgres.record import ownership, position
+from cdc.postgres.record.quarantine import Held, Quarantine, counts
+from cdc.postgres.server.endpoint import connected
+from cdc.postgres.tables import sequences
+from cdc.postgres.tables.catalogue import read_tables
+from cdc.postgres.tables.counts import count_rows
+from cdc.postgres.tables.csv_file import save_rows
+from cdc.postgres.tables.statement import Made, Statement
+from cdc.sql_names import qualified
+from cdc.sqlite.connection.open import open_copy
+from cdc.sqlite.rows import largest_keys, select
+from cdc.sqlite.rows.broken_checks import count_breaking
+from cdc.sqlite.snapshot.snapshot import Snapshot
+from cdc.values.converter import Converted, TableConverter, compile_converter
 
 CHUNK_ROWS: Final = 256  # small enough for the server to work on one while the next is made
 CHUNK_BYTES: Final = 4 * 1024 * 1024
@@ -86,7 +99,7 @@ async def load(config: Config, progress: Progress) -> LoadReport:
         await lock_source(connection, copy.source_id)
         await position.bring_up_to_date(connection)
         if state.position is not None and state.ended_at is not None:
-            raise removal.ended(config, state.ended_at)
+            raise end_note.ended(config, state.ended_at)
         await settle_path(connection, config, copy.source_id, state.source_path)
         if state.position is not None:
             return LoadReport(skipped=tuple(t.name for t in copy.schema.tables))
@@ -183,7 +196,7 @@ class _Load:
     async def _fill(self, mapped: TableMap, target: TargetTable, converter: TableConverter, copy: "_Copy") -> int:
         name = mapped.source.name
         self._progress.start(name, self._snapshot.manifest.tables.get(name))
-        chunks = rows.chunks(self._copied, mapped, CHUNK_ROWS, CHUNK_BYTES)
+        chunks = select.chunks(self._copied, mapped, CHUNK_ROWS, CHUNK_BYTES)
         feed = _Feed(chunks, converter, self._progress)
         try:
             with translated(f"loading {mapped.target}"):
@@ -222,7 +235,7 @@ class _Load:
         time = "" if mapped.adopted else f".{self._snapshot.manifest.id}"
         file = self._config.state.dir / "replaced" / f"{target.schema}.{target.name}{time}.csv"
         count = await save_rows(self._connection, target, file)
-        audit.record(
+        trail.record(
             self._config.state.dir, "save rows", "done", {"table": target.name, "rows": count, "file": str(file)}
         )
 
@@ -247,7 +260,7 @@ class _Load:
 
     async def _finish(self, config: Config, targets: dict[str, TargetTable]) -> None:
         """Unique keys, then indexes and foreign keys once no child is without its parent, then sequences."""
-        script = ddl.script(self._maps, config.target.schema)
+        script = schema_script.script(self._maps, config.target.schema)
         keys = [s for s in script.after_load if s.kind is Made.FOREIGN_KEY]
         others = [s for s in script.after_load if s.kind not in (Made.FOREIGN_KEY, Made.CHECK)]
         by_target = {m.target: m for m in self._maps}
@@ -259,7 +272,7 @@ class _Load:
         await self._checks(targets)
 
         await self._apply([s for s in others if not s.optional], "unique keys", hold)
-        await orphans.remove(self._connection, self._quarantine, self._maps, targets)
+        await loaded_orphans.remove(self._connection, self._quarantine, self._maps, targets)
         # After the rows that leave: one of them could be what an index has no room for.
         await self._apply([s for s in others if s.optional], "indexes")
         if targets:
@@ -267,19 +280,19 @@ class _Load:
             names = ", ".join(qualified(t.schema, t.name) for t in targets.values())
             await self._connection.execute(f"ANALYZE {names}")
         await self._apply(keys, "foreign keys")
-        marks = await asyncio.to_thread(high_water.of_copy, self._snapshot.database, self._maps)
+        marks = await asyncio.to_thread(largest_keys.of_copy, self._snapshot.database, self._maps)
         await sequences.advance(self._connection, self._maps, marks)
 
     async def _checks(self, targets: dict[str, TargetTable]) -> None:
         """CHECKs, after the rows that break them have left for quarantine."""
         for mapped in (m for m in self._maps if not m.adopted):
             for check in checks(mapped):
-                if isinstance(check, Check):
+                if isinstance(check, CheckConstraint):
                     await self._check(mapped, targets[mapped.target], check)
 
-    async def _check(self, mapped: TableMap, target: TargetTable, check: Check) -> None:
+    async def _check(self, mapped: TableMap, target: TargetTable, check: CheckConstraint) -> None:
         with suppress(TargetError):  # most often it is made at once, and nothing has to be looked for
-            await schema.apply(self._connection, [check.statement], together=False)
+            await runner.apply(self._connection, [check.statement], together=False)
             return
         database = self._snapshot.database
         in_sqlite = await asyncio.to_thread(count_breaking, database, mapped.source, check.source)
@@ -287,7 +300,7 @@ class _Load:
         if isinstance(held, str):
             logger.bind(object=check.statement.object, reason=held).warning("a CHECK was left out")
             return
-        await schema.apply(self._connection, [replace(check.statement, optional=True)], self._outcome, together=False)
+        await runner.apply(self._connection, [replace(check.statement, optional=True)], self._outcome, together=False)
 
     async def _views(self, config: Config, copy: Copy) -> None:
         """Postgres holds what the snapshot holds, so both must answer alike now."""
@@ -295,19 +308,19 @@ class _Load:
         sums = await asyncio.to_thread(views.sums_of_copy, self._snapshot.database, wanted)
         await views.make(self._connection, self._source_id, wanted, sums)
 
-    async def _apply(self, statements: list[Statement], what: str, hold: schema.Hold | None = None) -> None:
+    async def _apply(self, statements: list[Statement], what: str, hold: runner.Hold | None = None) -> None:
         if not statements:
             return
         self._progress.start(what, len(statements))
-        await schema.apply(self._connection, statements, self._outcome, hold, together=False)
+        await runner.apply(self._connection, statements, self._outcome, hold, together=False)
         self._progress.finish()
 
     def _outcome(self, statement: Statement, reason: str | None) -> None:
         self._progress.advance(1)
-        if reason is not None and reason != schema.EXISTS:
+        if reason is not None and reason != runner.EXISTS:
             logger.bind(object=statement.object, reason=reason).warning("an index was left out")
             told = {"table": statement.table, "index": statement.object, "why": reason}
-            audit.record(self._config.state.dir, "leave out index", "done", told)
+            trail.record(self._config.state.dir, "leave out index", "done", told)
 
 
 _Copy = Callable[[TableMap, TargetTable, "_Feed"], Awaitable[int]]

@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cdc.errors import ExitCode
-from cdc.mapping import ColumnProfile, TableProfile
-from cdc.model import ColumnMap, LeftOut, Reading, SourceSchema, TableMap, WaitingTable
-from cdc.postgres.script import Made, Note, Script, Statement
-from cdc.postgres.views import Views
-from cdc.risks import Risk, risks
-from cdc.type_names import column_of_type
-from cdc.way_back import WayBack, way_back
+from cdc.facts.profile import ColumnProfile, TableProfile
+from cdc.facts.source_schema import LeftOut, SourceSchema, WaitingTable
+from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
+from cdc.first_copy.risks import Risk, risks
+from cdc.mapping.reversible import WayBack, way_back
+from cdc.mapping.type_names import column_of_type
+from cdc.postgres.ddl.views import Views
+from cdc.postgres.tables.statement import Deviation, Made, Script, Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class ColumnPlan:
     type: str
     key: bool
     literal: bool
-    reading: Reading
+    reading: ValueRules
     holds: ColumnProfile | None
 
 
@@ -64,7 +65,7 @@ class Plan:
     tables: tuple[TablePlan, ...]
     views: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
-    notes: tuple[Note, ...]
+    notes: tuple[Deviation, ...]
     risks: tuple[Risk, ...]
     waiting: tuple[WaitingTable, ...] = ()
 
@@ -175,7 +176,7 @@ def _columns(mapped: TableMap, profile: TableProfile | None) -> Iterable[ColumnP
         )
 
 
-def _reading(mapped: TableMap, column: ColumnMap) -> Reading:
+def _reading(mapped: TableMap, column: ColumnMap) -> ValueRules:
     there = column_of_type(column.target, column.type, not_null=False)
     return mapped.reading(column, there) if there else column.reading
 

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from cdc.mapping import ColumnProfile, TableProfile, is_temporal
-from cdc.model import Affinity, Column, ColumnMap, KeyKind, Table, TableMap
-from cdc.quoting import heading
-from cdc.rehearsal import Rehearsal
-from cdc.sqlite.ddl_text import names
-from cdc.sqlite.versions import OTHER_VERSION, changed_between_versions, makes_text_of_numbers
+from cdc.facts.profile import ColumnProfile, TableProfile
+from cdc.facts.source_schema import Affinity, Column, KeyKind, Table
+from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.first_copy.dry_run import Rehearsal
+from cdc.mapping.map_tables import is_temporal
+from cdc.sql_names import heading
+from cdc.sqlite.schema.create_text import names
+from cdc.sqlite.schema.generated_columns import OTHER_VERSION, changed_between_versions, makes_text_of_numbers
 
 Level = Literal["blocks", "quarantine", "note"]
 

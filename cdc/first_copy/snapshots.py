@@ -1,42 +1,34 @@
-"""Phases 0 and 1: snapshot, plan, schema; and the small jobs around capture. Every step can be given again."""
+"""Phase 0: a checked copy of the file that knows its position in the changelog, and which older ones may go."""
 
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from loguru import logger
 
-from cdc import audit, removal, views
-from cdc.adoption import Adopted, adapt, compare, require_compatible
+from cdc.audit import trail
 from cdc.config import Config
-from cdc.decisions import map_known, recall, remember, with_leftovers
-from cdc.drift import without_rekeyed
 from cdc.errors import CdcError, SnapshotError, SourceError, TargetError
-from cdc.faults import crash_point
-from cdc.mapping import TableProfile, map_schema
-from cdc.model import Position, Progress, SourceSchema, TableMap
-from cdc.plan import Plan, make_plan
-from cdc.postgres import ddl, ownership, pending, position, quarantine, schema
-from cdc.postgres.catalogue import read_tables
-from cdc.postgres.connection import Connection, lock_source
-from cdc.postgres.counts import count_rows
-from cdc.postgres.position import StreamState
-from cdc.postgres.script import Statement
-from cdc.postgres.status import never_started
-from cdc.postgres.target import connected
-from cdc.postgres.views import translate_views
-from cdc.rehearsal import rehearse_load
-from cdc.risks import kept_out
-from cdc.sqlite import changelog, triggers
-from cdc.sqlite import source as sqlite
-from cdc.sqlite.catalogue import read_schema
-from cdc.sqlite.connection import no_tables, not_set_up, open_copy, read_transaction
-from cdc.sqlite.profile import profile
-from cdc.sqlite.snapshot import Snapshot, check, discard, latest, older_than_newest, rehearse, take
-from cdc.whereabouts import settle_path
+from cdc.facts.changes import Position
+from cdc.facts.profile import TableProfile
+from cdc.facts.progress import Progress
+from cdc.facts.source_schema import SourceSchema
+from cdc.mapping.map_tables import map_schema
+from cdc.postgres.record import position
+from cdc.postgres.record.status import never_started
+from cdc.postgres.server.endpoint import connected
+from cdc.sqlite.capture import triggers
+from cdc.sqlite.changelog import positions
+from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog.source_file import remove_capture
+from cdc.sqlite.connection.errors import no_tables
+from cdc.sqlite.connection.open import open_copy
+from cdc.sqlite.connection.transactions import read_transaction
+from cdc.sqlite.schema.profile import profile
+from cdc.sqlite.schema.read import read_schema
+from cdc.sqlite.snapshot.snapshot import Snapshot, check, discard, latest, older_than_newest, rehearse, take
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +44,6 @@ class Copy:
 def snapshots_folder(config: Config) -> Path:
     """Where snapshots are kept."""
     return config.state.dir / "snapshots"
-
-
-# --- phase 0 ----------------------------------------------------------------------------------------------------------
 
 
 async def take_snapshot(config: Config, progress: Progress) -> Snapshot:
@@ -122,7 +111,7 @@ async def remove_older_snapshots(config: Config) -> list[str]:
     removed = [found for found in older if found.manifest.id not in needed]
     for found in removed:
         await asyncio.to_thread(discard, found)
-        audit.record(config.state.dir, "remove snapshot", "done", {"snapshot": found.manifest.id})
+        trail.record(config.state.dir, "remove snapshot", "done", {"snapshot": found.manifest.id})
     return [found.manifest.id for found in removed]
 
 
@@ -191,13 +180,13 @@ def usable_snapshot(config: Config) -> Snapshot | None:
     try:
         tables = read_schema(copy, config).tables
         captured = triggers.read_capture(copy, tables)
-        then = changelog.newest(copy) if captured else None
+        then = positions.newest(copy) if captured else None
     finally:
         copy.close()
     with sqlite.opened(config) as live, read_transaction(live):
         capture = triggers.read_capture(live, read_schema(live, config).tables)
         same = capture and captured and capture.source_id == captured.source_id
-        return found if same and then and changelog.position_at(live, then.seq) == then else None
+        return found if same and then and positions.position_at(live, then.seq) == then else None
 
 
 def _intact(snapshot: Snapshot) -> bool:
@@ -221,219 +210,7 @@ def read_copy(config: Config, database: Path) -> Copy:
             schema=tables,
             profiles={t.name: profile(connection, t) for t in tables.tables},
             source_id=capture.source_id if capture else None,
-            position=changelog.newest(connection) if capture else None,
+            position=positions.newest(connection) if capture else None,
         )
     finally:
         connection.close()
-
-
-# --- plan -------------------------------------------------------------------------------------------------------------
-
-
-async def build_plan(config: Config) -> Plan:
-    """The preflight report; touches neither database, and holds up a rollback-journal writer no longer than allowed.
-
-    Postgres is asked only where tables are to be adopted.
-    """
-    async with _copy_for_plan(config) as database:
-        copy = await asyncio.to_thread(read_copy, config, database)
-        if not copy.schema.waiting:
-            require_tables(copy.schema, config)
-        maps = map_schema(copy.schema, config, copy.profiles)
-        found = await _look_at_adopted(config, maps)
-        maps = adapt(maps, found)
-        rehearsal = await asyncio.to_thread(rehearse_load, database, maps, found.tables)
-    script = ddl.script(maps, config.target.schema)
-    found_risks = [*compare(maps, found), *kept_out(rehearsal)]
-    translated = translate_views(copy.schema.views, maps, config.target.schema)
-    return make_plan(copy.schema, maps, script, translated, copy.profiles, found_risks)
-
-
-@asynccontextmanager
-async def _copy_for_plan(config: Config) -> AsyncIterator[Path]:
-    """The newest snapshot, or a copy for the time of the block."""
-    found = latest(snapshots_folder(config), config.source.path)
-    if found is not None:
-        yield found.database
-        return
-    pause = config.snapshot.max_writer_pause_seconds
-    with tempfile.TemporaryDirectory(prefix="cdc-plan-") as folder:
-        taken = await asyncio.to_thread(take, config.source.path, Path(folder), max_writer_pause_seconds=pause)
-        yield taken.database
-
-
-async def _look_at_adopted(config: Config, maps: Sequence[TableMap]) -> Adopted:
-    if not any(m.adopted for m in maps):
-        return Adopted({}, {}, config.target.existing_rows)
-    async with connected(config, "plan") as connection:
-        return await read_adopted(connection, config, maps)
-
-
-async def read_adopted(connection: Connection, config: Config, maps: Sequence[TableMap]) -> Adopted:
-    """The adopted tables as they are now."""
-    names = [m.target for m in maps if m.adopted]
-    tables = await read_tables(connection, config.target.schema, names)
-    rows = await count_rows(connection, config.target.schema, list(tables)) if tables else {}
-    return Adopted(tables, rows, config.target.existing_rows)
-
-
-# --- phase 1: schema --------------------------------------------------------------------------------------------------
-
-
-async def render_schema(config: Config) -> str:
-    """The DDL as text that psql runs; touches neither database."""
-    async with _copy_for_plan(config) as database:
-        copy = await asyncio.to_thread(read_copy, config, database)
-    maps = map_schema(copy.schema, config, copy.profiles)
-    translated = translate_views(copy.schema.views, maps, config.target.schema)
-    return ddl.script(maps, config.target.schema).sql + "".join(view.script for view in translated.made)
-
-
-async def create_schema(config: Config) -> list[str]:
-    """Create what is missing of the target tables; returns what was created.
-
-    Before the first load, that is what the newest snapshot needs, without what follows the load. Afterwards it is what
-    the file needs now, and the daemon fills it; and views, while Postgres holds what the file holds.
-    """
-    snapshot = await asyncio.to_thread(verified_snapshot, config)
-    copy = await asyncio.to_thread(read_copy, config, snapshot.database)
-    if copy.source_id is None:
-        raise without_capture(snapshot)
-    async with connected(config, "schema") as connection:
-        state = await position.read(connection, copy.source_id)
-        if state is not None:
-            if state.position is not None and state.ended_at is not None:
-                raise removal.ended(config, state.ended_at)
-            await position.bring_up_to_date(connection)
-            await settle_path(connection, config, copy.source_id, state.source_path)
-        if state is not None and state.position is not None:
-            done = await _extend(connection, config, copy.source_id, state)
-            made = await views.make_now(connection, config, copy.source_id)
-        else:
-            done, made = await _begin(connection, config, copy, copy.source_id), []
-    return [f"{statement.kind} {statement.object}" for statement in done] + [f"view {name}" for name in made]
-
-
-async def _begin(connection: Connection, config: Config, copy: Copy, source_id: str) -> list[Statement]:
-    maps = await mapped_for(connection, config, copy, source_id)
-    await schema.preflight(connection, maps)
-    require_compatible(maps, await read_adopted(connection, config, maps))
-    await position.create_state(connection)
-    # Claimed before and after: what is there without an owner would be anybody's, and a claim on a table that is not
-    # there does not count. Not in one transaction with the tables: Postgres has only so many locks for one.
-    async with connection.transaction():
-        await position.register(connection, source_id, str(config.source.path), config.target.schema)
-        await ownership.claim(connection, config, source_id, maps)
-    done = await schema.apply(connection, ddl.script(maps, config.target.schema).before_load)
-    async with connection.transaction():
-        await ownership.claim(connection, config, source_id, maps)
-        await position.store_columns(connection, source_id, remember(maps))
-        await position.set_phase(connection, source_id, "schema")
-    return done
-
-
-async def require_free(config: Config) -> None:
-    """Raises `TargetTaken` when a table that would be filled is another source's, before anything is touched."""
-    if never_started(config):
-        return
-    look = await asyncio.to_thread(sqlite.look, config)
-    source_id = look.capture.source_id if look.capture else ""
-    async with connected(config, "up") as connection:
-        await ownership.require_free(connection, config, source_id, map_schema(look.schema, config))
-
-
-async def _extend(connection: Connection, config: Config, source_id: str, state: StreamState) -> list[Statement]:
-    """What was decided is left to the daemon: by that it knows which tables and columns it has yet to fill."""
-    look = await asyncio.to_thread(sqlite.look, config)
-    leftovers = await pending.read(connection, source_id)
-    known = with_leftovers(state.columns, leftovers)
-    maps = map_known(look.schema, config, known)
-    maps = without_rekeyed(maps, await read_tables(connection, config.target.schema, [m.target for m in maps]), known)
-    await ownership.claim(connection, config, source_id, maps)
-    await schema.preflight(connection, maps)
-    script = ddl.script(maps, config.target.schema)
-    done = await schema.apply(connection, script.before_load)
-    done += await schema.apply(connection, await schema.missing_columns(connection, maps))
-    late = [replace(statement, optional=True) for statement in script.after_load]
-    return done + await schema.apply(connection, late, together=False)
-
-
-async def mapped_for(connection: Connection, config: Config, copy: Copy, source_id: str) -> tuple[TableMap, ...]:
-    """The mapping of a copy, with decisions taken before standing."""
-    state = await position.read(connection, source_id)
-    maps = map_schema(copy.schema, config, copy.profiles)
-    return recall(maps, state.columns) if state else maps
-
-
-# --- capture and quarantine -------------------------------------------------------------------------------------------
-
-
-def remove_capture(config: Config) -> bool:
-    """Take capture out of the application's file without a trace; False when there was none."""
-    with sqlite.opened(config) as connection:
-        return triggers.remove(connection)
-
-
-def release_triggers(config: Config) -> int:
-    """Take the triggers out of the file, but not what was logged; returns how many there were."""
-    with sqlite.opened(config) as connection:
-        return triggers.release(connection)
-
-
-def require_capture(config: Config) -> None:
-    """Raises `SourceError` when the file was never set up."""
-    if sqlite.look(config).capture is None:
-        raise not_set_up(config.source.path)
-
-
-async def retry_quarantined(config: Config, table: str | None) -> int:
-    """Log quarantined keys again, of one source table or all, so that the daemon tries them; returns how many."""
-    look = await asyncio.to_thread(sqlite.look, config)
-    if look.capture is None:
-        raise not_set_up(config.source.path)
-    async with connected(config, "quarantine") as connection:
-        keys = await quarantine.keys_of(connection, look.capture.source_id, table)
-    return await asyncio.to_thread(sqlite.log_again, config, keys)
-
-
-async def request_resync(config: Config) -> list[str]:
-    """Accept the file as it is now: the daemon will compare every row and go on from there. Returns the tables.
-
-    For a file that was restored, replaced or overwritten on purpose. Nothing is taken out of Postgres before the
-    daemon has read every row of the new file.
-    """
-    look = await asyncio.to_thread(sqlite.install, config)
-    assert look.capture is not None
-    assert look.newest is not None
-    new_id = look.capture.source_id
-    async with connected(config, "resync") as connection:
-        old_id, state = await followed(connection, config, new_id, look.schema)
-        # A running daemon goes by what it knew when it began: it would not see what is asked for here.
-        await lock_source(connection, old_id)
-        crash_point("resync.before_adopt")
-        if old_id != new_id:
-            await position.adopt(connection, old_id, new_id)
-        crash_point("resync.before_position")
-        tables = [t.name for t in look.schema.tables]
-        async with connection.transaction():
-            await position.reposition(connection, new_id, look.newest, tables)
-            maps = map_known(look.schema, config, state.columns)
-            await ownership.claim(connection, config, new_id, maps)
-    return tables
-
-
-async def followed(
-    connection: Connection, config: Config, source_id: str | None, schema: SourceSchema
-) -> tuple[str, StreamState]:
-    """The stream that a file may carry on, by its id, else by its path; raises `TargetError` when there is none."""
-    await position.bring_up_to_date(connection)
-    path = str(config.source.path)
-    found = source_id if source_id and await position.read(connection, source_id) else None
-    found = found or await position.find_by_path(connection, path, config.target.schema)
-    state = await position.read(connection, found) if found else None
-    if found is None or state is None or state.position is None:
-        await ownership.require_free(connection, config, source_id or "", map_schema(schema, config))
-        raise position.never_loaded()
-    await settle_path(connection, config, found, state.source_path)
-    await ownership.require_free(connection, config, found, map_known(schema, config, state.columns))
-    return found, state

@@ -12,17 +12,17 @@ from typing import Final
 
 from cdc.config import Config
 from cdc.errors import SourceChanged
+from cdc.facts.changes import Position
 from cdc.faults import crash_point
-from cdc.machine import boot_id
-from cdc.model import Position
-from cdc.postgres import position, sightings
-from cdc.postgres.connection import Connection
-from cdc.postgres.sightings import Sighting
-from cdc.sqlite import changelog, standing
-from cdc.sqlite import source as sqlite
-from cdc.sqlite.own_tables import Continuing
-from cdc.sqlite.source import Look
-from cdc.sqlite.standing import Standing
+from cdc.host.boot import boot_id
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.record import position, sightings
+from cdc.postgres.record.sightings import Sighting
+from cdc.sqlite.capture.own_tables import Continuing
+from cdc.sqlite.changelog import errors, position_check
+from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog.position_check import Standing
+from cdc.sqlite.changelog.source_file import Look
 
 # What a power cut can take of a file in WAL mode with `synchronous = NORMAL` was written since the system last wrote
 # its log to the disk: half a minute where nothing else is set, ten at most on machines that let their disks sleep.
@@ -55,12 +55,12 @@ def judge(look: Look, found: Standing, known: Known, boot: str) -> str:
     if found.begun and found.oldest == last.seq + 1:
         return "the changelog had to be begun anew"
     if found.oldest > last.seq:
-        raise changelog.target_behind(known.path, last.seq, found.oldest)
+        raise errors.target_behind(known.path, last.seq, found.oldest)
     if _lost_its_end(look, found, known, boot):
         return "SQLite lost its last commits, in a power cut for instance"
     if found.taken:
-        raise changelog.went_its_own_way(known.path, last.seq)
-    raise changelog.entry_lost(known.path, last.seq)
+        raise errors.went_its_own_way(known.path, last.seq)
+    raise errors.entry_lost(known.path, last.seq)
 
 
 def _judge_without_entries(look: Look, known: Known) -> str:
@@ -69,7 +69,7 @@ def _judge_without_entries(look: Look, known: Known) -> str:
         return "the changelog was emptied or dropped"
     if look.capture is None:
         raise no_capture(known.path)
-    raise changelog.emptied(known.path)
+    raise errors.emptied(known.path)
 
 
 def _is_same_file(look: Look, known: Known) -> bool:
@@ -114,7 +114,7 @@ class Continuity:
         """The file as it is once its changelog goes on from the position; raises `SourceChanged` when it does not."""
         seen = await sightings.read(self._connection, self._source_id)
         earlier = [sighting.position for sighting in seen]
-        found = await asyncio.to_thread(standing.read, self._config, last, earlier)
+        found = await asyncio.to_thread(position_check.read, self._config, last, earlier)
         reason = judge(look, found, Known(self._config.source.path, last, seen), boot_id())
         return await self._compare(look, last, reason) if reason else look
 

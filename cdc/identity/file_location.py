@@ -9,12 +9,12 @@ from pathlib import Path
 
 from loguru import logger
 
-from cdc import audit
-from cdc.config import Config, Source
+from cdc.audit import trail
+from cdc.config import Config, SourceSection
 from cdc.errors import SourceChanged
-from cdc.postgres import position
-from cdc.postgres.connection import Connection
-from cdc.sqlite.lag import read_source
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.record import position
+from cdc.sqlite.changelog.lag import read_source
 
 
 async def settle_path(connection: Connection, config: Config, source_id: str, registered: str) -> None:
@@ -31,7 +31,7 @@ async def settle_path(connection: Connection, config: Config, source_id: str, re
                 "and choose another `schema` in [target]",
             )
         logger.bind(before=registered, path=str(path)).info("the SQLite file has moved")
-        audit.record(config.state.dir, "move", "done", {"before": registered, "path": str(path)})
+        trail.record(config.state.dir, "move", "done", {"before": registered, "path": str(path)})
     await position.moved(connection, source_id, str(path))
 
 
@@ -40,7 +40,7 @@ def is_copy(config: Config, source_id: str, registered: str) -> bool:
     original = Path(registered)
     if _same_file(original, config.source.path) or not os.path.lexists(original):
         return False
-    found = read_source(Source(original))
+    found = read_source(SourceSection(original))
     return found.source_id == source_id or (found.error is not None and original.exists())
 
 

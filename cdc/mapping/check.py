@@ -6,10 +6,11 @@ from typing import Final
 
 from cdc.config import Config, TableOptions
 from cdc.errors import MappingError, did_you_mean
-from cdc.model import Affinity, Column, ColumnMap, KeyKind, SourceSchema, Table, TableMap
-from cdc.quoting import heading
-from cdc.readings import DOCUMENTS, problem_with
-from cdc.type_names import column_of_type
+from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Table
+from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.mapping.type_names import column_of_type
+from cdc.sql_names import heading
+from cdc.values.formats import DOCUMENTS, problem_with
 
 LONGEST_NAME_BYTES: Final = 63
 MOST_COLUMNS: Final = 1597  # Postgres allows 1600, of which the stage of a table needs some for itself

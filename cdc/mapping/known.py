@@ -4,15 +4,17 @@ SQLite's declared types leave some columns to the data (dates, untyped columns).
 start, so the decision is remembered rather than taken again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
 
 from cdc.config import Config, TableOptions
-from cdc.mapping import map_schema
-from cdc.model import ColumnMap, SourceSchema, Table, TableMap
+from cdc.facts.source_schema import SourceSchema, Table
+from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.target_schema import TargetTable
+from cdc.mapping.map_tables import map_schema
 
 Decisions = dict[str, dict[str, Any]]
 
@@ -92,3 +94,20 @@ def dropped_columns(mapped: TableMap, decided: Mapping[str, Mapping[str, Any]]) 
     """Target columns that were fed once and are no longer, because the source column is gone or was renamed."""
     fed = set(mapped.target_columns)
     return [name for name in decided.get(mapped.source.name, {}) if name not in fed]
+
+
+def without_rekeyed(
+    maps: Iterable[TableMap], targets: Mapping[str, TargetTable], known: Container[str]
+) -> tuple[TableMap, ...]:
+    """The maps without tables known before that have another key than their copy: they wait until it is out of the way.
+
+    Rows of such a copy cannot be found any more, so it is a leftover.
+    """
+    return tuple(m for m in maps if m.source.name not in known or not has_another_key(m, targets.get(m.target)))
+
+
+def has_another_key(mapped: TableMap, target: TargetTable | None) -> bool:
+    """Whether a table's copy of our making is keyed by other columns than the table is now."""
+    if target is None or mapped.adopted:
+        return False
+    return bool(target.primary_key) and not target.is_keyed_by(mapped.key)

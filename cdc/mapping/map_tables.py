@@ -7,12 +7,14 @@ value that is there exactly.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from cdc import json_schema, python_functions
 from cdc.config import ColumnOptions, Config, TableOptions
-from cdc.mapping_checks import (
+from cdc.facts.profile import ColumnProfile, TableProfile
+from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Table
+from cdc.facts.table_map import ColumnMap, Function, Referring, TableMap, ValueRules
+from cdc.mapping.check import (
     ROWID_COLUMN,
     check,
     has,
@@ -23,9 +25,9 @@ from cdc.mapping_checks import (
     refuse_unknown,
     same,
 )
-from cdc.model import Affinity, Column, ColumnMap, Function, KeyKind, Reading, Referring, SourceSchema, Table, TableMap
-from cdc.quoting import heading, quote
-from cdc.type_names import canonical_type
+from cdc.mapping.type_names import canonical_type
+from cdc.sql_names import heading, quote
+from cdc.values import json_schema, user_functions
 
 LITERAL: Final = "literal"  # what an operator writes as `type` to keep any value as its SQL literal, in a text column
 _TYPES_BY_FORMAT: Final = {
@@ -35,69 +37,6 @@ _TYPES_BY_FORMAT: Final = {
 }
 _POINT: Final = re.compile("(MULTI)?POINTZ?M?")  # a geometry: SQLite goes by the letters INT in it
 _NUMBER_NAMES: Final = ("NUMERIC", "DECIMAL", "NUMBER", "MONEY", "DEC")
-
-
-@dataclass(frozen=True, slots=True)
-class TextForms:
-    """How many texts have which form: time stamps without and with an offset, dates, empty ones, UUIDs, others.
-
-    Those make up all texts; `nul` and `invalid` (not UTF-8) are counted beside.
-    """
-
-    naive: int = 0
-    zoned: int = 0
-    date: int = 0
-    empty: int = 0
-    uuid: int = 0
-    other: int = 0
-    nul: int = 0
-    invalid: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnProfile:
-    """What one column holds: values of each storage class, and what about them matters to a Postgres type.
-
-    `not_boolean` counts integers other than 0 and 1, `big` integers that a double cannot hold exactly, `json` texts
-    that are JSON objects or arrays, `not_json` texts that are no JSON at all. `least` and `greatest` are of numbers,
-    `first` and `last` the beginnings of the texts at either end, `longest` the bytes of the longest text or blob.
-    `disagreeing` counts computed values that another version of SQLite computes otherwise.
-    """
-
-    name: str
-    null: int = 0
-    integer: int = 0
-    real: int = 0
-    text: int = 0
-    blob: int = 0
-    not_boolean: int = 0
-    big: int = 0
-    json: int = 0
-    not_json: int = 0
-    least: int | float | None = None
-    greatest: int | float | None = None
-    first: str | None = None
-    last: str | None = None
-    longest: int = 0
-    forms: TextForms = TextForms()
-    disagreeing: int = 0
-
-    @property
-    def present(self) -> int:
-        """Values that are not NULL."""
-        return self.integer + self.real + self.text + self.blob
-
-
-@dataclass(frozen=True, slots=True)
-class TableProfile:
-    """How many rows a table has and what its columns hold."""
-
-    rows: int
-    columns: tuple[ColumnProfile, ...]
-
-    def column(self, name: str) -> ColumnProfile | None:
-        """The profile of the column of that name, compared without case, or None."""
-        return next((c for c in self.columns if c.name.lower() == name.lower()), None)
 
 
 def is_temporal(declared_type: str) -> bool:
@@ -148,7 +87,7 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
         adopted=adopted,
         formats=config.formats.by_base(),
         references=tuple(Referring(tuple(r.columns), r.table, r.on_delete.upper()) for r in options.references),
-        crosswalk=key != own_key or any(c.reading != Reading() for c in columns if c.target in key),
+        crosswalk=key != own_key or any(c.reading != ValueRules() for c in columns if c.target in key),
     )
     check(mapped)
     return mapped
@@ -181,15 +120,15 @@ def _map_column(table: Table, column: Column, options: TableOptions, profile: Ta
 
 def _function(table: Table, column: str, chosen: ColumnOptions) -> Function | None:
     section = heading("tables", table.name, "columns", column)
-    return python_functions.load(section, chosen.python, [c.name for c in table.columns]) if chosen.python else None
+    return user_functions.load(section, chosen.python, [c.name for c in table.columns]) if chosen.python else None
 
 
 def _call(function: Function) -> str:
     return f"{quote(function.name)}({', '.join(map(quote, function.columns))})"
 
 
-def _reading(chosen: ColumnOptions) -> Reading:
-    return Reading(chosen.format or "", chosen.on_invalid, chosen.empty)
+def _reading(chosen: ColumnOptions) -> ValueRules:
+    return ValueRules(chosen.format or "", chosen.on_invalid, chosen.empty)
 
 
 def _schema(table: Table, column: str, chosen: ColumnOptions) -> str:
@@ -224,9 +163,6 @@ def _rowid_column(table: Table, columns: list[ColumnMap]) -> ColumnMap:
     while any(same(c.target, name) for c in columns):
         name += "_"
     return ColumnMap(name, quote(table.key.columns[0]), "bigint")
-
-
-# --- types ----------------------------------------------------------------------------------------------------------
 
 
 def _decide(column: Column, in_key: bool, found: ColumnProfile) -> tuple[str, bool]:

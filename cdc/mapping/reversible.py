@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from cdc.mapping_checks import in_key
-from cdc.model import Column, ColumnMap, KeyKind, TableMap
-from cdc.type_names import column_of_type
+from cdc.facts.source_schema import Column, KeyKind
+from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.mapping.check import in_key
+from cdc.mapping.type_names import column_of_type
 
 Level = Literal["exact", "equal", "partly"]
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cdc.config import ColumnOptions, Config, TableOptions
-from cdc.mapping_checks import LONGEST_NAME_BYTES, MOST_COLUMNS, MOST_KEY_COLUMNS, is_kept, same
-from cdc.model import KeyKind, SourceSchema, Table, WaitingTable
-from cdc.quoting import heading, quote, toml_text
+from cdc.facts.source_schema import KeyKind, SourceSchema, Table, WaitingTable
+from cdc.mapping.check import LONGEST_NAME_BYTES, MOST_COLUMNS, MOST_KEY_COLUMNS, is_kept, same
+from cdc.sql_names import heading, quote, toml_text
 
 
 def unfit(table: Table, config: Config) -> WaitingTable | None:

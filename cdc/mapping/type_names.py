@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from cdc.model import TargetColumn
+from cdc.facts.target_schema import TargetColumn
 
 _ALIASES: Final = {
     "int8": "bigint",

@@ -11,15 +11,15 @@ from typing import Final
 
 import msgspec
 
-from cdc import private
-from cdc.chain import actor
+from cdc.audit.chain import actor
 from cdc.config import Config
 from cdc.errors import ConfigError, ReplicationEnded
+from cdc.host import private_files
 
 FILE: Final = "ended.json"
 
 
-class Note(msgspec.Struct, frozen=True):
+class EndNote(msgspec.Struct, frozen=True):
     """Since when (ISO 8601) the file at `source` is not replicated any more, and by whose wish."""
 
     source: str
@@ -27,10 +27,10 @@ class Note(msgspec.Struct, frozen=True):
     by: str
 
 
-def read(config: Config) -> Note | None:
+def read(config: Config) -> EndNote | None:
     """The note about this configuration's file, or None."""
     try:
-        found = msgspec.json.decode(_file(config).read_bytes(), type=Note)
+        found = msgspec.json.decode(_file(config).read_bytes(), type=EndNote)
     except (OSError, msgspec.MsgspecError):
         return None
     return found if found.source == str(config.source.path) else None
@@ -40,10 +40,10 @@ def leave(config: Config) -> None:
     """Leave the note, if there is none; raises `ConfigError`."""
     if read(config) is not None:
         return
-    note = Note(str(config.source.path), datetime.now(UTC).isoformat(timespec="seconds"), actor())
+    note = EndNote(str(config.source.path), datetime.now(UTC).isoformat(timespec="seconds"), actor())
     try:
-        private.make_folder(_file(config).parent)
-        with private.create(_file(config)) as output:
+        private_files.make_folder(_file(config).parent)
+        with private_files.create(_file(config)) as output:
             output.write(msgspec.json.encode(note) + b"\n")
     except OSError as error:
         raise ConfigError(

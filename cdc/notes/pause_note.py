@@ -10,15 +10,15 @@ from typing import Final
 
 import msgspec
 
-from cdc import private
-from cdc.chain import actor
+from cdc.audit.chain import actor
 from cdc.config import Config
 from cdc.errors import ConfigError, Paused
+from cdc.host import private_files
 
 FILE: Final = "paused.json"
 
 
-class Note(msgspec.Struct, frozen=True):
+class PauseNote(msgspec.Struct, frozen=True):
     """Since when and by whom the daemon is held; `released` says that the triggers were taken out of the file."""
 
     since: str
@@ -35,26 +35,26 @@ def is_held(config: Config) -> bool:
     return os.path.exists(_file(config))  # noqa: PTH110 (called with every step)
 
 
-def read(config: Config) -> Note | None:
+def read(config: Config) -> PauseNote | None:
     """The note, or None. One that cannot be read still holds."""
     try:
-        return msgspec.json.decode(_file(config).read_bytes(), type=Note)
+        return msgspec.json.decode(_file(config).read_bytes(), type=PauseNote)
     except (OSError, msgspec.MsgspecError):
-        return Note("?", "?") if is_held(config) else None
+        return PauseNote("?", "?") if is_held(config) else None
 
 
-def hold(config: Config, *, released: bool) -> Note:
+def hold(config: Config, *, released: bool) -> PauseNote:
     """Leave the note, or add to the one that is there that the triggers are taken out; raises `ConfigError`."""
     there = read(config)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    note = Note(
+    note = PauseNote(
         there.since if there else now, there.by if there else actor(), released or bool(there and there.released)
     )
     file = _file(config)
     partial = file.with_name(f"{file.name}.partial")
     try:
-        private.make_folder(file.parent)
-        with private.create(partial) as output:
+        private_files.make_folder(file.parent)
+        with private_files.create(partial) as output:
             output.write(msgspec.json.encode(note) + b"\n")
             output.flush()
             os.fsync(output.fileno())
@@ -64,7 +64,7 @@ def hold(config: Config, *, released: bool) -> Note:
     return note
 
 
-def let_go(config: Config) -> Note | None:
+def let_go(config: Config) -> PauseNote | None:
     """Take the note away; returns it, or None when there was none. Raises `ConfigError`."""
     note, file = read(config), _file(config)
     try:

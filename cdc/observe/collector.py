@@ -13,16 +13,16 @@ from prometheus_client.registry import Collector
 
 from cdc import __version__
 from cdc.config import Config
-from cdc.model import Reason
-from cdc.observe import catalogue as names
+from cdc.facts.changes import Reason
+from cdc.observe import metric_catalogue as names
 from cdc.observe import state_folder
-from cdc.observe.catalogue import Metric
+from cdc.observe.daemon_state import Activity, DaemonState
+from cdc.observe.metric_catalogue import Metric
 from cdc.observe.state_folder import StateFolder
-from cdc.sqlite.connection import library_version
-from cdc.sqlite.lag import SourceFacts, read_source
-from cdc.sqlite.manifest import Manifest
-from cdc.sqlite.snapshot import latest
-from cdc.vitals import Doing, Vitals
+from cdc.sqlite.changelog.lag import SourceFacts, read_source
+from cdc.sqlite.connection.open import library_version
+from cdc.sqlite.snapshot.manifest import Manifest
+from cdc.sqlite.snapshot.snapshot import latest
 
 LAG_SECONDS: Final = 1.0  # how old a reading of the file may be; several who ask at once share one
 FOLDER_SECONDS: Final = 60.0  # the same for the state folder, whose every file is asked for its size
@@ -51,10 +51,10 @@ class Remembered(Generic[T]):
 class Gauges(Collector):
     """Measures at the moment of a scrape; what is not known is left out."""
 
-    def __init__(self, config: Config, vitals: Vitals) -> None:
-        self._vitals = vitals
+    def __init__(self, config: Config, daemon_state: DaemonState) -> None:
+        self._daemon_state = daemon_state
         self.source: Remembered[SourceFacts] = Remembered(
-            lambda: read_source(config.source, vitals.position), LAG_SECONDS
+            lambda: read_source(config.source, daemon_state.position), LAG_SECONDS
         )
         self._folder: Remembered[StateFolder] = Remembered(lambda: state_folder.measure(config), FOLDER_SECONDS)
         self._snapshot: Remembered[Manifest | None] = Remembered(lambda: _newest(config), FOLDER_SECONDS)
@@ -68,26 +68,26 @@ class Gauges(Collector):
         yield from self._state()
 
     def _life(self) -> Iterator[Family]:
-        vitals = self._vitals
-        yield _labelled(names.STATE, {(doing.value,): doing is vitals.doing for doing in Doing})
-        yield from _known(names.UPTIME, time.time() - vitals.began_at)
-        yield from _known(names.BEAT_AGE, vitals.silent_seconds)
-        yield from _known(names.APPLY_AGE, _since(vitals.applied_at))
-        yield from _known(names.HEARTBEAT_AGE, _since(vitals.heartbeat_at))
-        yield from _known(names.ATTEMPTS, vitals.attempts)
+        daemon_state = self._daemon_state
+        yield _labelled(names.STATE, {(doing.value,): doing is daemon_state.doing for doing in Activity})
+        yield from _known(names.UPTIME, time.time() - daemon_state.began_at)
+        yield from _known(names.BEAT_AGE, daemon_state.silent_seconds)
+        yield from _known(names.APPLY_AGE, _since(daemon_state.applied_at))
+        yield from _known(names.HEARTBEAT_AGE, _since(daemon_state.heartbeat_at))
+        yield from _known(names.ATTEMPTS, daemon_state.attempts)
 
     def _source(self) -> Iterator[Family]:
         found = self.source()
         yield from _known(names.SOURCE_READABLE, found.reachable)
-        yield from _known(names.POSITION, self._vitals.position)
+        yield from _known(names.POSITION, self._daemon_state.position)
         yield from _known(names.NEWEST, found.newest_seq)
         yield from _known(names.LAG_CHANGES, found.pending)
         yield from _known(names.LAG_SECONDS, found.lag_seconds)
         yield from _known(names.KEPT, found.kept)
 
     def _target(self) -> Iterator[Family]:
-        yield from _known(names.TARGET_REACHABLE, self._vitals.target_reached)
-        found = self._vitals.found
+        yield from _known(names.TARGET_REACHABLE, self._daemon_state.target_reached)
+        found = self._daemon_state.found
         if found is None:
             return
         reasons = {reason.value: 0 for reason in Reason} | dict(found.quarantine)

@@ -4,10 +4,10 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from cdc.model import AppliedBatch
-from cdc.observe import catalogue
-from cdc.observe.catalogue import Metric
-from cdc.vitals import Listener
+from cdc.facts.changes import AppliedBatch
+from cdc.observe import metric_catalogue
+from cdc.observe.daemon_state import Listener
+from cdc.observe.metric_catalogue import Metric
 
 # From a single row on a fast machine to a whole table of millions.
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
@@ -24,14 +24,14 @@ class Tally(Listener):
         def histogram(metric: Metric) -> Histogram:
             return Histogram(metric.name, metric.help, metric.labels, registry=registry, buckets=BUCKETS)
 
-        self._batches = counter(catalogue.BATCHES)
-        self._changes = counter(catalogue.CHANGES)
-        self._rows = counter(catalogue.ROWS)
-        self._errors = counter(catalogue.ERRORS)
-        self._reconnects = counter(catalogue.RECONNECTS)
-        self._pruned = counter(catalogue.PRUNED)
-        self._seconds = histogram(catalogue.BATCH_SECONDS)
-        self._lag = histogram(catalogue.APPLY_LAG_SECONDS)
+        self._batches = counter(metric_catalogue.BATCHES)
+        self._changes = counter(metric_catalogue.CHANGES)
+        self._rows = counter(metric_catalogue.ROWS)
+        self._errors = counter(metric_catalogue.ERRORS)
+        self._reconnects = counter(metric_catalogue.RECONNECTS)
+        self._pruned = counter(metric_catalogue.PRUNED)
+        self._seconds = histogram(metric_catalogue.BATCH_SECONDS)
+        self._lag = histogram(metric_catalogue.APPLY_LAG_SECONDS)
         self._was_open = False
 
     def applied(self, batch: AppliedBatch) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from cdc.config import Config
-from cdc.private import make_folder, opener
-from cdc.vitals import Listener, Vitals
+from cdc.host.private_files import make_folder, opener
+from cdc.observe.daemon_state import DaemonState, Listener
 
 FILE: Final = "daemon.json"
 _ATTEMPTS: Final = 50  # to get the lock, which others hold only for as long as it takes to look
@@ -43,7 +43,7 @@ class Presence:
 
 
 @contextmanager
-def shown(config: Config, vitals: Vitals) -> Iterator[None]:
+def shown(config: Config, daemon_state: DaemonState) -> Iterator[None]:
     """Show the daemon for the time of a block."""
     file = config.state.dir / FILE
     handle = _claimed(file)
@@ -51,8 +51,8 @@ def shown(config: Config, vitals: Vitals) -> Iterator[None]:
         yield
         return
     showing = _Showing(handle, str(config.source.path))
-    vitals.listeners = (*vitals.listeners, showing)
-    showing.turned(vitals)
+    daemon_state.listeners = (*daemon_state.listeners, showing)
+    showing.turned(daemon_state)
     try:
         yield
     finally:
@@ -91,11 +91,13 @@ class _Showing(Listener):
             with suppress(OSError):
                 os.utime(self._handle)
 
-    def turned(self, vitals: Vitals) -> None:
+    def turned(self, daemon_state: DaemonState) -> None:
         """The daemon does something else now, or an attempt failed."""
-        if vitals.doing.value != self._doing:
-            self._doing, self._since = vitals.doing.value, datetime.now(UTC).isoformat(timespec="seconds")
-        told = Presence(os.getpid(), self._source, self._doing, self._since, vitals.last_error, vitals.attempts)
+        if daemon_state.doing.value != self._doing:
+            self._doing, self._since = daemon_state.doing.value, datetime.now(UTC).isoformat(timespec="seconds")
+        told = Presence(
+            os.getpid(), self._source, self._doing, self._since, daemon_state.last_error, daemon_state.attempts
+        )
         line = json.dumps(asdict(told)).encode() + b"\n"
         with suppress(OSError):  # a full disk is no reason to end
             os.pwrite(self._handle, line, 0)

@@ -5,15 +5,14 @@ place, so a reader sees the old or the new value and needs no lock.
 """
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from cdc.errors import CdcError, SourceError, TargetError
-from cdc.model import AppliedBatch
+from cdc.facts.changes import AppliedBatch
+from cdc.postgres.record.status import TargetFindings
 
 
-class Doing(StrEnum):
+class Activity(StrEnum):
     """What the daemon is doing now; `WAITING` is for a database that cannot be reached, `LOADING` the first copy.
 
     `PAUSED` is for a person who held it.
@@ -34,22 +33,10 @@ class Side(StrEnum):
     TARGET = "Postgres"
 
 
-@dataclass(frozen=True, slots=True)
-class TargetFindings:
-    """What Postgres told with a heartbeat: rows in quarantine by reason, and the last whole comparison.
-
-    `verified_at` is in seconds since 1970; None with `verified` before the first comparison.
-    """
-
-    quarantine: Mapping[str, int]
-    verified: str | None = None
-    verified_at: float | None = None
-
-
 class Listener:
     """Who wants to know what happens. Called in the loop, so nothing in it may take long or raise."""
 
-    def turned(self, vitals: "Vitals") -> None:
+    def turned(self, daemon_state: "DaemonState") -> None:
         """The daemon does something else now, or an attempt failed."""
 
     def applied(self, batch: AppliedBatch) -> None:
@@ -68,11 +55,11 @@ class Listener:
         """The process runs; told about once a second."""
 
 
-class Vitals:
+class DaemonState:
     """The signs of life of one daemon. Moments are of the monotonic clock unless said otherwise, None is never."""
 
     def __init__(self) -> None:
-        self._doing = Doing.STARTING
+        self._doing = Activity.STARTING
         self.began_at = time.time()  # seconds since 1970
         self.last_beat = time.monotonic()
         self.position: int | None = None  # the changelog entry up to which Postgres has everything
@@ -91,12 +78,12 @@ class Vitals:
         self.listeners: tuple[Listener, ...] = ()
 
     @property
-    def doing(self) -> Doing:
+    def doing(self) -> Activity:
         """What the daemon is doing now."""
         return self._doing
 
     @doing.setter
-    def doing(self, now: Doing) -> None:
+    def doing(self, now: Activity) -> None:
         if now is not self._doing:
             self._doing = now
             self._turned()
@@ -114,7 +101,7 @@ class Vitals:
         """Both databases are open and settled, and Postgres has everything up to `position`."""
         self.position = position
         self.last_error, self.attempts, self.waits_for, self.target_reached = None, 0, None, True
-        self._turn_to(Doing.STREAMING)
+        self._turn_to(Activity.STREAMING)
         self.beat()
         for listener in self.listeners:
             listener.opened()
@@ -127,7 +114,7 @@ class Vitals:
         # The message of an error that nobody foresaw may hold row values; its kind cannot.
         self.last_error = error.message if isinstance(error, CdcError) else type(error).__name__
         self.attempts += 1
-        self._turn_to(Doing.WAITING)
+        self._turn_to(Activity.WAITING)
         self._turned()
         for listener in self.listeners:
             listener.failed(error)
@@ -135,11 +122,11 @@ class Vitals:
     def paused(self) -> None:
         """Somebody holds the daemon, and it has let go of both databases."""
         self.behind_since, self.last_error, self.attempts, self.waits_for = None, None, 0, None
-        self._turn_to(Doing.PAUSED)
+        self._turn_to(Activity.PAUSED)
         self.beat()
 
-    def _turn_to(self, doing: Doing) -> None:
-        if self.doing is not Doing.STOPPING:
+    def _turn_to(self, doing: Activity) -> None:
+        if self.doing is not Activity.STOPPING:
             self.doing = doing
 
     def applied(self, batch: AppliedBatch) -> None:

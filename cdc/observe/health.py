@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cdc.log import redact
-from cdc.sqlite.lag import SourceFacts
-from cdc.vitals import Doing, Vitals
+from cdc.observe.daemon_state import Activity, DaemonState
+from cdc.sqlite.changelog.lag import SourceFacts
 
 SILENT_SECONDS: Final = 60.0  # longer than the longest wait between two attempts
 
 _NOT_YET: Final = {
-    Doing.STARTING: "it is starting",
-    Doing.LOADING: "the first copy is being made",
-    Doing.STOPPING: "it is stopping",
+    Activity.STARTING: "it is starting",
+    Activity.LOADING: "the first copy is being made",
+    Activity.STOPPING: "it is stopping",
 }
 
 
@@ -20,7 +20,7 @@ _NOT_YET: Final = {
 class Health:
     """The verdict; `reason` is None when all is well. Lag and silence are in seconds, None is unknown."""
 
-    state: Doing
+    state: Activity
     reason: str | None
     lag_seconds: float | None
     silent_seconds: float
@@ -41,21 +41,21 @@ class Health:
         }
 
 
-def judge(vitals: Vitals, source: SourceFacts, max_lag_seconds: float | None) -> Health:
+def judge(daemon_state: DaemonState, source: SourceFacts, max_lag_seconds: float | None) -> Health:
     """The verdict of now. Nothing in it waits for the loop, so it also tells of a loop that is stuck."""
     lag = source.lag_seconds
-    reason = _reason(vitals, lag, max_lag_seconds)
-    return Health(vitals.doing, reason, lag, vitals.silent_seconds)
+    reason = _reason(daemon_state, lag, max_lag_seconds)
+    return Health(daemon_state.doing, reason, lag, daemon_state.silent_seconds)
 
 
-def _reason(vitals: Vitals, lag: float | None, max_lag_seconds: float | None) -> str | None:
-    if vitals.doing is Doing.WAITING:
-        return f"it waits for {vitals.waits_for or 'a database'}: {redact(vitals.last_error or 'no reason is known')}"
-    if vitals.doing in _NOT_YET:
-        return _NOT_YET[vitals.doing]
-    if vitals.silent_seconds > SILENT_SECONDS:
-        return f"the loop has been silent for {vitals.silent_seconds:.0f} seconds"
-    if vitals.doing is Doing.PAUSED:
+def _reason(daemon_state: DaemonState, lag: float | None, max_lag_seconds: float | None) -> str | None:
+    if daemon_state.doing is Activity.WAITING:
+        return f"it waits for {daemon_state.waits_for or 'a database'}: {redact(daemon_state.last_error or 'no reason is known')}"
+    if daemon_state.doing in _NOT_YET:
+        return _NOT_YET[daemon_state.doing]
+    if daemon_state.silent_seconds > SILENT_SECONDS:
+        return f"the loop has been silent for {daemon_state.silent_seconds:.0f} seconds"
+    if daemon_state.doing is Activity.PAUSED:
         return None  # somebody wants it so
     if max_lag_seconds is not None and lag is not None and lag > max_lag_seconds:
         return f"the lag of {lag:.0f} seconds is over the limit of {max_lag_seconds:g}"

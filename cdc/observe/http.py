@@ -18,10 +18,10 @@ from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 
 from cdc.config import Config
 from cdc.errors import ConfigError
-from cdc.observe.gauges import Gauges
+from cdc.observe.collector import Gauges
+from cdc.observe.counters import Tally
+from cdc.observe.daemon_state import DaemonState
 from cdc.observe.health import judge
-from cdc.observe.tally import Tally
-from cdc.vitals import Vitals
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -33,7 +33,7 @@ WELCOME: Final = "cdc: /metrics is for Prometheus, /healthz answers 200 while ch
 
 
 @contextmanager
-def served(config: Config, vitals: Vitals) -> Iterator[str | None]:
+def served(config: Config, daemon_state: DaemonState) -> Iterator[str | None]:
     """Serve both pages for the time of a block, and yield their address; does nothing when `listen` is not set.
 
     Raises `ConfigError` when the address cannot be listened on.
@@ -42,20 +42,20 @@ def served(config: Config, vitals: Vitals) -> Iterator[str | None]:
         yield None
         return
     registry = CollectorRegistry()
-    vitals.listeners = (*vitals.listeners, Tally(registry))
-    gauges = Gauges(config, vitals)
+    daemon_state.listeners = (*daemon_state.listeners, Tally(registry))
+    gauges = Gauges(config, daemon_state)
     registry.register(gauges)
     ProcessCollector(registry=registry)
     with _listening(config.metrics.address, config.metrics.listen) as server:
-        server.set_app(_pages(make_wsgi_app(registry, disable_compression=True), _health(config, vitals, gauges)))
+        server.set_app(_pages(make_wsgi_app(registry, disable_compression=True), _health(config, daemon_state, gauges)))
         with _running(server):
             logger.bind(address=server.address).info("metrics are served")
             yield server.address
 
 
-def _health(config: Config, vitals: Vitals, gauges: Gauges) -> "WSGIApplication":
+def _health(config: Config, daemon_state: DaemonState, gauges: Gauges) -> "WSGIApplication":
     def answer(_environment: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
-        found = judge(vitals, gauges.source(), config.metrics.max_lag_seconds)
+        found = judge(daemon_state, gauges.source(), config.metrics.max_lag_seconds)
         status = HTTPStatus.OK if found.healthy else HTTPStatus.SERVICE_UNAVAILABLE
         return _answer(start, status, "application/json", json.dumps(found.to_json(), ensure_ascii=False) + "\n")
 
@@ -89,7 +89,7 @@ def _answer(start: "StartResponse", status: HTTPStatus, kind: str, text: str) ->
 # --- the server -------------------------------------------------------------------------------------------------------
 
 
-class _Handler(WSGIRequestHandler):
+class _Requests(WSGIRequestHandler):
     timeout = SLOWEST_CLIENT_SECONDS
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name in the base class)
@@ -102,7 +102,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        super().__init__(address, _Handler)
+        super().__init__(address, _Requests)
 
     def server_bind(self) -> None:
         TCPServer.server_bind(self)

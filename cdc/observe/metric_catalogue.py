@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Kind(StrEnum):
+class MetricKind(StrEnum):
     """Types of metrics as Prometheus has them."""
 
     COUNTER = "counter"
@@ -22,40 +22,40 @@ class Metric:
     """One metric; `labels` in the order their values are given."""
 
     name: str
-    kind: Kind
+    kind: MetricKind
     help: str
     labels: tuple[str, ...] = ()
 
 
 def _gauge(name: str, text: str, *labels: str) -> Metric:
-    return Metric(name, Kind.GAUGE, text, labels)
+    return Metric(name, MetricKind.GAUGE, text, labels)
 
 
 # --- counted as it happens --------------------------------------------------------------------------------------------
 
-BATCHES: Final = Metric("cdc_batches_total", Kind.COUNTER, "Batches that Postgres committed.")
-CHANGES: Final = Metric("cdc_changes_total", Kind.COUNTER, "Changelog entries that were applied.")
+BATCHES: Final = Metric("cdc_batches_total", MetricKind.COUNTER, "Batches that Postgres committed.")
+CHANGES: Final = Metric("cdc_changes_total", MetricKind.COUNTER, "Changelog entries that were applied.")
 ROWS: Final = Metric(
     "cdc_rows_total",
-    Kind.COUNTER,
+    MetricKind.COUNTER,
     "Rows by source table and what was done: upserted, deleted, quarantined, released from quarantine; "
     "and values altered because `on_invalid` or `empty` says so.",
     ("table", "action"),
 )
 BATCH_SECONDS: Final = Metric(
-    "cdc_batch_duration_seconds", Kind.HISTOGRAM, "How long a batch took, from its first read to its commit."
+    "cdc_batch_duration_seconds", MetricKind.HISTOGRAM, "How long a batch took, from its first read to its commit."
 )
 APPLY_LAG_SECONDS: Final = Metric(
     "cdc_apply_lag_seconds",
-    Kind.HISTOGRAM,
+    MetricKind.HISTOGRAM,
     "How old the oldest change of a batch was when Postgres had it, counted from the statement that made it.",
 )
-ERRORS: Final = Metric("cdc_errors_total", Kind.COUNTER, "Attempts that failed, by kind of error.", ("kind",))
+ERRORS: Final = Metric("cdc_errors_total", MetricKind.COUNTER, "Attempts that failed, by kind of error.", ("kind",))
 RECONNECTS: Final = Metric(
-    "cdc_reconnects_total", Kind.COUNTER, "How often both databases were opened again after the first time."
+    "cdc_reconnects_total", MetricKind.COUNTER, "How often both databases were opened again after the first time."
 )
 PRUNED: Final = Metric(
-    "cdc_pruned_entries_total", Kind.COUNTER, "Applied entries that were taken out of the changelog."
+    "cdc_pruned_entries_total", MetricKind.COUNTER, "Applied entries that were taken out of the changelog."
 )
 
 # --- measured when asked ----------------------------------------------------------------------------------------------

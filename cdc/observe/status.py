@@ -12,20 +12,20 @@ from typing import Any, Final
 
 import msgspec
 
-from cdc import pausing, removal
 from cdc.config import Config
 from cdc.errors import CdcError, ExitCode
-from cdc.model import WaitingTable
-from cdc.observe import presence, state_folder
-from cdc.observe.presence import Presence
+from cdc.facts.source_schema import WaitingTable
+from cdc.notes import end_note, pause_note
+from cdc.observe import daemon_file, state_folder
+from cdc.observe.daemon_file import Presence
+from cdc.observe.daemon_state import Activity
 from cdc.observe.state_folder import StateFolder
-from cdc.postgres.status import TargetFacts, read_target
-from cdc.postgres.target import Target
-from cdc.sqlite.lag import PATIENCE_SECONDS, SourceFacts, read_source
-from cdc.sqlite.manifest import Manifest
-from cdc.sqlite.snapshot import latest
-from cdc.sqlite.source import waiting
-from cdc.vitals import Doing
+from cdc.postgres.record.status import TargetFacts, read_target
+from cdc.postgres.server.endpoint import Endpoint
+from cdc.sqlite.changelog.lag import PATIENCE_SECONDS, SourceFacts, read_source
+from cdc.sqlite.changelog.source_file import waiting
+from cdc.sqlite.snapshot.manifest import Manifest
+from cdc.sqlite.snapshot.snapshot import latest
 
 NEW: Final = "new"
 UNKNOWN: Final = "unknown"
@@ -69,9 +69,9 @@ class Status:
     presence: Presence | None = None
     snapshot: Manifest | None = None
     limits: Limits = Limits()
-    pause: pausing.Note | None = None
+    pause: pause_note.PauseNote | None = None
     waiting: tuple[WaitingTable, ...] = ()
-    removed: removal.Note | None = None
+    removed: end_note.EndNote | None = None
 
     @property
     def phase(self) -> str:
@@ -184,7 +184,7 @@ class Status:
             found.append(Warned(what, "let it go on when the upgrade is done: `cdc resume`"))
         if self.phase == REPLICATE and self.daemon_runs is False:
             found.append(Warned("the daemon is not running", "start it: `systemctl start cdc`, or `cdc run`"))
-        if self.presence and self.presence.doing == Doing.WAITING and not self.unreachable:
+        if self.presence and self.presence.doing == Activity.WAITING and not self.unreachable:
             found.append(Warned(f"the daemon waits: {self.presence.error}", "wait: it tries again by itself"))
         return found
 
@@ -357,12 +357,12 @@ def _named(names: Sequence[str]) -> str:
     return f"{', '.join(names[:MOST_NAMED])}{more}"
 
 
-async def gather(config: Config, target: Target, limits: Limits = Limits()) -> Status:
+async def gather(config: Config, target: Endpoint, limits: Limits = Limits()) -> Status:
     """The picture of now. Never raises for a database that cannot be reached: the picture then says so.
 
     Each of the two is asked for a few seconds at most.
     """
-    shown = presence.look(config)
+    shown = daemon_file.look(config)
     source = await asyncio.to_thread(read_source, config.source)
     told = await read_target(config, target, source.source_id, daemon_runs=shown is not None)
     if source.capture_installed and told.stream and told.stream.seq is not None:
@@ -376,9 +376,9 @@ async def gather(config: Config, target: Target, limits: Limits = Limits()) -> S
         presence=shown,
         snapshot=newest.manifest if newest else None,
         limits=limits,
-        pause=await asyncio.to_thread(pausing.read, config),
+        pause=await asyncio.to_thread(pause_note.read, config),
         waiting=await asyncio.to_thread(_waiting, config) if source.capture_installed else (),
-        removed=await asyncio.to_thread(removal.read, config),
+        removed=await asyncio.to_thread(end_note.read, config),
     )
 
 

@@ -3,16 +3,18 @@
 import asyncio
 from dataclasses import dataclass
 
-from cdc import bootstrap, removal
 from cdc.config import Config
 from cdc.errors import AlreadyRunning, TargetRefused, TargetUnavailable, UsageError
-from cdc.observe import presence
-from cdc.postgres import position
-from cdc.postgres.connection import Connection, hang_up, lock_source
-from cdc.postgres.status import never_started
-from cdc.postgres.target import connected, reached
-from cdc.sqlite.lag import read_source
-from cdc.whereabouts import is_copy
+from cdc.identity.file_location import is_copy
+from cdc.notes import end_note
+from cdc.observe import daemon_file
+from cdc.postgres.connection.open import Connection, hang_up
+from cdc.postgres.connection.source_lock import lock_source
+from cdc.postgres.record import position
+from cdc.postgres.record.status import never_started
+from cdc.postgres.server.endpoint import connected, reached
+from cdc.sqlite.changelog import source_file
+from cdc.sqlite.changelog.lag import read_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ async def end(config: Config) -> Ended:
 
     While Postgres cannot be reached, capture goes all the same: given again later, this tells Postgres.
     """
-    if shown := presence.look(config):
+    if shown := daemon_file.look(config):
         raise AlreadyRunning(
             f"a daemon replicates {config.source.path} now: process {shown.pid} of this machine",
             remedy="stop it first (`systemctl stop cdc`), then give the command again",
@@ -73,7 +75,7 @@ async def _end(connection: Connection, config: Config) -> bool:
     if source_id is None or state is None:
         return await _remove(config)
     if await asyncio.to_thread(is_copy, config, source_id, state.source_path):
-        return await asyncio.to_thread(bootstrap.remove_capture, config)  # the original goes on
+        return await asyncio.to_thread(source_file.remove_capture, config)  # the original goes on
     await lock_source(connection, source_id)
     removed = await _remove(config, known=True)
     await position.ended(connection, source_id)
@@ -83,12 +85,12 @@ async def _end(connection: Connection, config: Config) -> bool:
 async def _remove(config: Config, *, known: bool = False) -> bool:
     """The note first: capture that is gone without one looks like a fault. None where there was nothing to end."""
     known = known or (await asyncio.to_thread(read_source, config.source)).capture_installed is True
-    noted = removal.read(config) is not None
+    noted = end_note.read(config) is not None
     if known:
-        removal.leave(config)
+        end_note.leave(config)
     try:
-        return await asyncio.to_thread(bootstrap.remove_capture, config)
+        return await asyncio.to_thread(source_file.remove_capture, config)
     except BaseException:
         if not noted:
-            removal.forget(config)
+            end_note.forget(config)
         raise

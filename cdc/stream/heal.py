@@ -10,23 +10,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from cdc import audit
-from cdc.bootstrap import read_copy, snapshots_folder
+from cdc.audit import trail
 from cdc.config import Config
-from cdc.decisions import Decisions, map_known, recall, remember
 from cdc.errors import TargetTaken
-from cdc.mapping import map_schema
-from cdc.model import ColumnMap, TableMap, TargetTable
-from cdc.postgres import own_schema, ownership, position
-from cdc.postgres.catalogue import read_tables
-from cdc.postgres.connection import Connection
-from cdc.postgres.ddl import mark
-from cdc.postgres.position import StreamState
-from cdc.postgres.status import never_started
-from cdc.postgres.target import connected
-from cdc.sqlite import source as sqlite
-from cdc.sqlite.snapshot import latest
-from cdc.sqlite.source import Look
+from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.target_schema import TargetTable
+from cdc.first_copy.snapshots import read_copy, snapshots_folder
+from cdc.mapping.known import Decisions, map_known, recall, remember
+from cdc.mapping.map_tables import map_schema
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.ddl.schema_script import mark
+from cdc.postgres.record import own_schema, ownership, position
+from cdc.postgres.record.position import StreamState
+from cdc.postgres.record.status import never_started
+from cdc.postgres.server.endpoint import connected
+from cdc.postgres.tables.catalogue import read_tables
+from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog.source_file import Look
+from cdc.sqlite.snapshot.snapshot import latest
 
 Tell = Callable[..., Awaitable[None]]  # an action of the audit trail and its details
 
@@ -82,7 +83,7 @@ async def heal_now(config: Config, *, accepted: bool = False) -> None:
         return
 
     async def tell(action: str, **details: str) -> None:
-        audit.record(config.state.dir, action, "done", details)
+        trail.record(config.state.dir, action, "done", details)
 
     async with connected(config, "schema") as connection:
         await heal(connection, config, look, look.capture.source_id, tell, accepted=accepted)

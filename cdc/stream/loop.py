@@ -7,15 +7,15 @@ from typing import Final
 
 from loguru import logger
 
-from cdc import pausing
 from cdc.config import Config
 from cdc.errors import CaptureLost, CdcError
 from cdc.faults import stall_point
-from cdc.postgres.target import Target
+from cdc.notes import pause_note
+from cdc.observe.daemon_state import Activity, DaemonState
+from cdc.postgres.server.endpoint import Endpoint
 from cdc.retry import is_transient, retrying
-from cdc.session import Session
-from cdc.sqlite.watch import Watch
-from cdc.vitals import Doing, Vitals
+from cdc.sqlite.connection.file_watch import Watch
+from cdc.stream.session import Session
 
 LOOK_AGAIN_SECONDS: Final = 0.02  # in WAL a file event comes before the commit can be seen, by up to 9 ms measured
 LOOK_AGAIN_EVERY_SECONDS: Final = 0.001  # uvloop takes less for nothing, and would spin
@@ -43,11 +43,11 @@ class Stream:
     def __init__(
         self,
         config: Config,
-        target: Target,
+        target: Endpoint,
         on_began: Callable[[], None] = lambda: None,
-        vitals: Vitals | None = None,
+        daemon_state: DaemonState | None = None,
     ) -> None:
-        self.vitals = vitals or Vitals()
+        self.daemon_state = daemon_state or DaemonState()
         self._on_began = on_began
         self._config = config
         self._target = target
@@ -63,12 +63,12 @@ class Stream:
         self._watch.start()
         try:
             while not stop.is_set():
-                if pausing.is_held(self._config):
+                if pause_note.is_held(self._config):
                     await self._pause(until_idle=until_idle)
                     continue
-                if self.vitals.doing is Doing.PAUSED:
+                if self.daemon_state.doing is Activity.PAUSED:
                     logger.info("the pause is over")
-                    self.vitals.doing = Doing.STARTING
+                    self.daemon_state.doing = Activity.STARTING
                 attempts = None if self._began else FIRST_ATTEMPTS
                 if await retrying(self._step, attempts, give_up=stop):
                     self._stirred_at = time.monotonic()
@@ -109,13 +109,13 @@ class Stream:
 
     async def _pause(self, *, until_idle: bool) -> None:
         """Let go of both databases, and look again soon; the watch is no connection."""
-        note = pausing.read(self._config)
+        note = pause_note.read(self._config)
         if until_idle and note:
             raise note.error()
         await self._close()
-        if self.vitals.doing is not Doing.PAUSED:
+        if self.daemon_state.doing is not Activity.PAUSED:
             logger.info("paused; `cdc resume` lets it go on")
-        self.vitals.paused()
+        self.daemon_state.paused()
         self._say_ready()
         await self._watch.wait(PAUSE_LOOK_SECONDS)
 
@@ -127,7 +127,7 @@ class Stream:
     async def _step(self) -> bool:
         """Move Postgres to the newest state of SQLite; False when it is there already, or cannot be moved there now."""
         stall_point("loop.step")
-        if pausing.is_held(self._config):
+        if pause_note.is_held(self._config):
             return True  # also between two attempts: the loop sees to it
         moved = bool(await self._in_session(_drain_and_tidy))
         if self._session is not None and self._session.outdated:
@@ -161,18 +161,18 @@ class Stream:
             # Whatever we believed about either database is void: read it again before the next attempt.
             self._failed_at = self._failed_at or time.monotonic()
             if isinstance(error, Exception):
-                self.vitals.failed(error)
+                self.daemon_state.failed(error)
             await self._close()
             raise
         finally:
-            self.vitals.beat()
+            self.daemon_state.beat()
 
     async def _open(self) -> Session:
         """A session of the configuration asked for last; of the one before while that one is refused."""
         reload = self._reload
         config = reload.config if reload else self._config
         try:
-            session = await Session.open(config, self._target, self._watch, self.vitals)
+            session = await Session.open(config, self._target, self._watch, self.daemon_state)
         except CdcError as error:
             passes = is_transient(error) or isinstance(error, CaptureLost)  # the application is changing its schema now
             if reload is None or reload is not self._reload or passes:
@@ -187,7 +187,7 @@ class Stream:
         return session
 
     def _opened(self, session: Session) -> None:
-        self.vitals.opened(session.position.seq)
+        self.daemon_state.opened(session.position.seq)
         self._began = True
         self._say_ready()
         if self._failed_at is not None:

@@ -5,30 +5,37 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from cdc import audit, removal, views
+from cdc.audit import trail as audit
 from cdc.config import Config
-from cdc.continuity import Continuity, no_capture
-from cdc.convert import compile_converter
-from cdc.decisions import Decisions, map_known, with_leftovers
-from cdc.drift import judge, lost_tables, refuse_lost_columns, refuse_lost_tables, without_rekeyed
 from cdc.errors import SourceChanged, TargetError
-from cdc.following import Following
-from cdc.healing import heal
-from cdc.mapping import map_schema
-from cdc.model import Position, TableMap, TargetTable
-from cdc.postgres import catalogue, own_schema, ownership, pending, position, sightings, waiting
-from cdc.postgres.apply import Applier
-from cdc.postgres.connection import Connection
-from cdc.postgres.position import StreamState
-from cdc.postgres.waiting import Waiting
-from cdc.sqlite.connection import not_set_up
-from cdc.sqlite.source import Look, Source
-from cdc.trail import Trail
-from cdc.whereabouts import settle_path
+from cdc.evolve import views
+from cdc.evolve.detect import detect, lost_tables, refuse_lost_columns, refuse_lost_tables
+from cdc.evolve.follow import SchemaFollower
+from cdc.facts.changes import Position
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable
+from cdc.identity.continuity import Continuity, no_capture
+from cdc.identity.file_location import settle_path
+from cdc.mapping.known import Decisions, map_known, with_leftovers, without_rekeyed
+from cdc.mapping.map_tables import map_schema
+from cdc.notes import end_note
+from cdc.postgres.apply import fitness
+from cdc.postgres.apply.direct import Applier
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.record import leftover_record, own_schema, ownership, position, sightings, waiting_tables
+from cdc.postgres.record.audit_sync import AuditSync
+from cdc.postgres.record.position import StreamState
+from cdc.postgres.record.waiting_tables import Waiting
+from cdc.postgres.tables import catalogue
+from cdc.sqlite.changelog.source import Source
+from cdc.sqlite.changelog.source_file import Look
+from cdc.sqlite.connection.errors import not_set_up
+from cdc.stream.heal import heal
+from cdc.values.converter import compile_converter
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class OpenedStream:
     """What the loop relies on: both ends ready, the position, and the tables to read as a whole first.
 
     `unfinished` says that indexes and constraints are to be looked at after these: by settling anew. `saving` are those
@@ -43,10 +50,10 @@ class Settled:
     saving: frozenset[str]
     unfinished: bool
     oldest_seq: int
-    trail: Trail
+    trail: AuditSync
 
 
-class Settling:
+class StreamOpener:
     """Settles one source over one connection, which must hold the source's lock."""
 
     def __init__(self, config: Config, connection: Connection, source_id: str) -> None:
@@ -54,9 +61,9 @@ class Settling:
         self._connection = connection
         self.source_id = source_id
         self._continuity = Continuity(config, connection, source_id, self.audit)
-        self._following = Following(config, connection, source_id, self.audit)
+        self._following = SchemaFollower(config, connection, source_id, self.audit)
 
-    async def settle(self, look: Look) -> Settled:
+    async def settle(self, look: Look) -> OpenedStream:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""
         await heal(self._connection, self._config, look, self.source_id, self.audit)
         await self._require_its_own(look)
@@ -88,9 +95,9 @@ class Settling:
         await position.set_phase(self._connection, self.source_id, "replicate")
         reached = await self._position()
         await sightings.note(self._connection, self.source_id, look.traces)
-        trail = Trail(self._config, self._connection, self.source_id)
+        trail = AuditSync(self._config, self._connection, self.source_id)
         await trail.open()
-        return Settled(
+        return OpenedStream(
             source=Source(self._config, look, maps, reached),
             applier=applier,
             maps=tuple(maps.values()),
@@ -109,8 +116,8 @@ class Settling:
             await ownership.require_free(self._connection, self._config, self.source_id, mapped)
         state = await self._state()
         if state.ended_at is not None:
-            raise removal.ended(self._config, state.ended_at)
-        removal.forget(self._config)
+            raise end_note.ended(self._config, state.ended_at)
+        end_note.forget(self._config)
         await settle_path(self._connection, self._config, self.source_id, state.source_path)
 
     async def audit(self, action: str, **details: str) -> None:
@@ -131,8 +138,8 @@ class Settling:
 
     async def _follow(self, look: Look, state: StreamState) -> tuple[Look, dict[str, TableMap]]:
         """The file as it is once all that changed is followed, and its maps; raises when that needs a person."""
-        await pending.forget_gone(self._connection, self.source_id, self._config.target.schema)
-        leftovers = await pending.read(self._connection, self.source_id)
+        await leftover_record.forget_gone(self._connection, self.source_id, self._config.target.schema)
+        leftovers = await leftover_record.read(self._connection, self.source_id)
         decided = await self._still_there(state.columns, [w.name for w in look.schema.waiting])
         refuse_lost_tables(lost_tables(look.schema, decided), self._config.adopts)
         known = with_leftovers(decided, leftovers)
@@ -142,7 +149,7 @@ class Settling:
         there = [m for m in mapped if m.target in targets]
         await ownership.claim(self._connection, self._config, self.source_id, there)
         rekeyed = {m.source.name for m in mapped} - maps.keys()
-        findings = judge(look.without(rekeyed), maps, decided, state.schema_version)
+        findings = detect(look.without(rekeyed), maps, decided, state.schema_version)
         if not findings.nothing:
             refuse_lost_columns(maps, decided)
             look = await self._following.follow(look, maps, decided, leftovers, findings)
@@ -172,7 +179,7 @@ class Settling:
     async def _fit(self, maps: dict[str, TableMap]) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
         """The maps whose targets can take their rows, with these; the other tables wait alone."""
         targets = await self._found([m.target for m in maps.values()])
-        known = await waiting.targets(self._connection, self.source_id)
+        known = await waiting_tables.targets(self._connection, self.source_id)
         chosen = [
             m.target for name, m in maps.items() if m.target not in targets and known.get(name, m.target) != m.target
         ]
@@ -183,10 +190,10 @@ class Settling:
             )
         held: dict[str, Waiting] = {}
         for m in maps.values():
-            if why := await waiting.unfit(self._connection, m, targets.get(m.target)):
+            if why := await fitness.unfit(self._connection, m, targets.get(m.target)):
                 held[m.source.name] = why
                 logger.bind(table=why.source_table, reason=why.reason, remedy=why.remedy).warning("a table waits")
-        again = await waiting.note(self._connection, self.source_id, list(maps.values()), held)
+        again = await waiting_tables.note(self._connection, self.source_id, list(maps.values()), held)
         if again:
             await self.audit("take up tables", tables=", ".join(again))
         fit = {name: m for name, m in maps.items() if name not in held}
@@ -205,9 +212,9 @@ async def identify(connection: Connection, config: Config, look: Look) -> str:
         if here is None:
             await ownership.require_free(connection, config, "", map_schema(look.schema, config))
             raise not_set_up(config.source.path)
-        state, note = await position.read(connection, here), removal.read(config)
+        state, note = await position.read(connection, here), end_note.read(config)
         if state and (since := state.ended_at or (note and note.since)):
-            raise removal.ended(config, since)
+            raise end_note.ended(config, since)
         if not look.remains:
             raise no_capture(config.source.path)
         return here

@@ -12,9 +12,9 @@ from typing import Final
 
 from loguru import logger
 
-from cdc.model import Position, Round, TableRows
-from cdc.postgres.batch import Batch
-from cdc.sqlite.source import Source
+from cdc.facts.changes import Position, Round, TableRows
+from cdc.postgres.apply.staged import Batch
+from cdc.sqlite.changelog.source import Source
 
 PACE_ROUNDS: Final = 10  # after which it is seen whether the application writes faster than it is read
 LEAST_HEADWAY: Final = 1.25  # so many times what was written meanwhile has to be read

@@ -11,22 +11,22 @@ from typing import Final
 
 from loguru import logger
 
-from cdc import audit
+from cdc.audit import trail
 from cdc.config import Config
 from cdc.errors import CdcError
-from cdc.sqlite import source as sqlite
-from cdc.sqlite.watch import Watch
+from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.connection.file_watch import Watch
 
 LOOK_SECONDS: Final = 0.25  # how long writes fail at most while no session looks
 
 
 async def relieve(config: Config, *, as_last: bool = False) -> None:
-    """Take our triggers out of the file if they make the application's writes fail; see `cdc.sqlite.source.relieve`."""
+    """Take our triggers out of the file if they make the application's writes fail; see `cdc.sqlite.changelog.source.relieve`."""
     if triggers := await asyncio.to_thread(lambda: sqlite.relieve(config, as_last=as_last)):
         logger.bind(triggers=triggers).warning(
             "the changelog was dropped: the triggers that wrote to it were taken out"
         )
-        audit.record(config.state.dir, "take triggers out", "done", {"triggers": triggers})
+        trail.record(config.state.dir, "take triggers out", "done", {"triggers": triggers})
 
 
 async def stand_by(config: Config, is_needed: Callable[[], bool]) -> None:

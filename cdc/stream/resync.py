@@ -9,23 +9,30 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from cdc import bootstrap, removal
+from cdc.canonical.rules import Canonical
 from cdc.config import Config
-from cdc.decisions import map_known, with_leftovers
 from cdc.errors import CdcError
-from cdc.model import Progress, TableMap
-from cdc.parity.comparison import Comparison
-from cdc.parity.forms import Canonical
-from cdc.postgres import pending, quarantine
-from cdc.postgres.canon import TargetRows, snapshot
-from cdc.postgres.catalogue import read_tables
-from cdc.postgres.connection import Connection, lock_source
-from cdc.postgres.position import StreamState
-from cdc.postgres.target import connected
-from cdc.sqlite import source as sqlite
-from cdc.sqlite.canon import Logged, Reader
-from cdc.sqlite.scratch import Scratch
-from cdc.sqlite.source import Look
+from cdc.facts.progress import Progress
+from cdc.facts.source_schema import SourceSchema
+from cdc.facts.table_map import TableMap
+from cdc.faults import crash_point
+from cdc.identity.file_location import settle_path
+from cdc.mapping.known import map_known, with_leftovers
+from cdc.mapping.map_tables import map_schema
+from cdc.notes import end_note
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.source_lock import lock_source
+from cdc.postgres.record import leftover_record, ownership, position, quarantine
+from cdc.postgres.record.position import StreamState
+from cdc.postgres.server.endpoint import connected
+from cdc.postgres.tables.catalogue import read_tables
+from cdc.postgres.tables.hashed_rows import TargetRows, snapshot
+from cdc.sqlite.changelog import source_file
+from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog.source_file import Look
+from cdc.sqlite.changelog.verify_reader import Logged, Reader
+from cdc.sqlite.connection.verify_scratch import Scratch
+from cdc.verify.compare_table import Comparison
 
 LIMIT_ROWS: Final = 100  # of a table that may be deleted or changed without a question
 LIMIT_SHARE: Final = 0.01  # or this part of it, whichever is more
@@ -54,7 +61,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
+class ResyncForecast:
     """The changes by table. `ended` says that replication was ended on purpose, `installed` that capture was put in."""
 
     tables: tuple[Change, ...]
@@ -67,31 +74,31 @@ class Foreseen:
         return any(t.much or (self.ended and (t.replaced or t.added)) for t in self.tables)
 
 
-async def foresee(config: Config, progress: Progress) -> Foreseen:
+async def foresee(config: Config, progress: Progress) -> ResyncForecast:
     """Compare the file with what Postgres holds; the daemon must not run. Raises errors of either database.
 
     Capture is in the file afterwards, because what is written meanwhile has to be known; `withdraw` takes it out again.
     """
     before, schema = await asyncio.to_thread(sqlite.whose, config)
     async with connected(config, "resync") as connection:
-        found, state = await bootstrap.followed(connection, config, before, schema)
+        found, state = await followed(connection, config, before, schema)
         await lock_source(connection, found)
         installed = await asyncio.to_thread(sqlite.install, config)
-        ended = state.ended_at is not None or (before is None and removal.read(config) is not None)
-        seen = Foreseen((), ended, before is None)
+        ended = state.ended_at is not None or (before is None and end_note.read(config) is not None)
+        seen = ResyncForecast((), ended, before is None)
         try:
             tables = await _compare(connection, config, installed, (found, state), progress)
         except BaseException:
             await asyncio.to_thread(withdraw, config, seen)
             raise
-    return Foreseen(tables, seen.ended, seen.installed)
+    return ResyncForecast(tables, seen.ended, seen.installed)
 
 
-def withdraw(config: Config, seen: Foreseen) -> None:
+def withdraw(config: Config, seen: ResyncForecast) -> None:
     """It is not to be done: the file is left as it was found."""
     if seen.installed:
         with suppress(CdcError):  # it stays: capture that nobody reads is found by the next command
-            bootstrap.remove_capture(config)
+            source_file.remove_capture(config)
 
 
 async def _compare(
@@ -99,7 +106,7 @@ async def _compare(
 ) -> tuple[Change, ...]:
     source_id, state = stream
     assert look.newest is not None
-    known = with_leftovers(state.columns, await pending.read(connection, source_id))
+    known = with_leftovers(state.columns, await leftover_record.read(connection, source_id))
     maps = map_known(look.schema, config, known)
     scratch = await asyncio.to_thread(Scratch, config.state.dir)
     try:
@@ -154,3 +161,46 @@ def _change(name: str, compared: Comparison | None) -> Change:
     report = compared.report()
     held = report.matched + report.different + report.extra
     return Change(name, held, report.missing, report.different, report.extra)
+
+
+async def request_resync(config: Config) -> list[str]:
+    """Accept the file as it is now: the daemon will compare every row and go on from there. Returns the tables.
+
+    For a file that was restored, replaced or overwritten on purpose. Nothing is taken out of Postgres before the
+    daemon has read every row of the new file.
+    """
+    look = await asyncio.to_thread(sqlite.install, config)
+    assert look.capture is not None
+    assert look.newest is not None
+    new_id = look.capture.source_id
+    async with connected(config, "resync") as connection:
+        old_id, state = await followed(connection, config, new_id, look.schema)
+        # A running daemon goes by what it knew when it began: it would not see what is asked for here.
+        await lock_source(connection, old_id)
+        crash_point("resync.before_adopt")
+        if old_id != new_id:
+            await position.adopt(connection, old_id, new_id)
+        crash_point("resync.before_position")
+        tables = [t.name for t in look.schema.tables]
+        async with connection.transaction():
+            await position.reposition(connection, new_id, look.newest, tables)
+            maps = map_known(look.schema, config, state.columns)
+            await ownership.claim(connection, config, new_id, maps)
+    return tables
+
+
+async def followed(
+    connection: Connection, config: Config, source_id: str | None, schema: SourceSchema
+) -> tuple[str, StreamState]:
+    """The stream that a file may carry on, by its id, else by its path; raises `TargetError` when there is none."""
+    await position.bring_up_to_date(connection)
+    path = str(config.source.path)
+    found = source_id if source_id and await position.read(connection, source_id) else None
+    found = found or await position.find_by_path(connection, path, config.target.schema)
+    state = await position.read(connection, found) if found else None
+    if found is None or state is None or state.position is None:
+        await ownership.require_free(connection, config, source_id or "", map_schema(schema, config))
+        raise position.never_loaded()
+    await settle_path(connection, config, found, state.source_path)
+    await ownership.require_free(connection, config, found, map_known(schema, config, state.columns))
+    return found, state

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from cdc.model import Position, TableMap
-from cdc.postgres import counts, verification
-from cdc.postgres.connection import Connection
-from cdc.postgres.counts import Counted
-from cdc.postgres.verification import DIFFERENT, Verification
-from cdc.sqlite.source import Source
+from cdc.facts.changes import Position
+from cdc.facts.table_map import TableMap
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.record import verification
+from cdc.postgres.record.verification import DIFFERENT, Verification
+from cdc.postgres.tables import counts
+from cdc.postgres.tables.counts import Counted
+from cdc.sqlite.changelog.source import Source
 
 TABLES_AT_ONCE: Final = 20
 MOST_BYTES: Final = 4 * 1024 * 1024  # of a table in Postgres, without its long values: counted in some milliseconds

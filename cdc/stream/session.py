@@ -7,25 +7,27 @@ from typing import Final, Self
 
 from loguru import logger
 
-from cdc import audit
+from cdc.audit import trail
 from cdc.config import Config
 from cdc.errors import SourceFull, SourceUnavailable
-from cdc.model import AppliedBatch, Position, Round
-from cdc.postgres import position, sequences
-from cdc.postgres.audit import Begun
-from cdc.postgres.batch import StageRefused
-from cdc.postgres.connection import Connection, hang_up, lock_source, show_life
-from cdc.postgres.position import Durable
-from cdc.postgres.replaced import Replaced
-from cdc.postgres.status import findings
-from cdc.postgres.target import Target
-from cdc.pull import Pull
-from cdc.relief import relieve
-from cdc.row_counts import RowCounts
-from cdc.settling import Settled, Settling, identify
-from cdc.sqlite import source as sqlite
-from cdc.sqlite.watch import Watch
-from cdc.vitals import TargetFindings, Vitals
+from cdc.facts.changes import AppliedBatch, Position, Round
+from cdc.observe.daemon_state import DaemonState
+from cdc.postgres.apply.saved_rows import Replaced
+from cdc.postgres.apply.staged import StageRefused
+from cdc.postgres.connection.open import Connection, hang_up, show_life
+from cdc.postgres.connection.source_lock import lock_source
+from cdc.postgres.record import position
+from cdc.postgres.record.audit import Begun
+from cdc.postgres.record.position import Durable
+from cdc.postgres.record.status import TargetFindings, findings
+from cdc.postgres.server.endpoint import Endpoint
+from cdc.postgres.tables import sequences
+from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.connection.file_watch import Watch
+from cdc.stream.open import OpenedStream, StreamOpener, identify
+from cdc.stream.pull import Pull
+from cdc.stream.relief import relieve
+from cdc.stream.row_counts import RowCounts
 
 QUIET_SECONDS: Final = 0.5  # pruning and sequences wait for a pause of the application this long
 RESYNC_TABLES: Final = 100  # read as a whole in one transaction: each takes locks, of which Postgres has so many
@@ -39,7 +41,13 @@ class Session:
     """
 
     def __init__(
-        self, config: Config, connection: Connection, watch: Watch, vitals: Vitals, settling: Settling, ready: Settled
+        self,
+        config: Config,
+        connection: Connection,
+        watch: Watch,
+        daemon_state: DaemonState,
+        settling: StreamOpener,
+        ready: OpenedStream,
     ) -> None:
         self.source = ready.source
         self.position = ready.position
@@ -47,7 +55,7 @@ class Session:
         self._connection = connection
         self._source_id = settling.source_id
         self._watch = watch
-        self._vitals = vitals
+        self._daemon_state = daemon_state
         self._audit = settling.audit
         self._trail = ready.trail
         self._applier = ready.applier
@@ -66,19 +74,21 @@ class Session:
         self._let_go = False
 
     @classmethod
-    async def open(cls, config: Config, target: Target, watch: Watch, vitals: Vitals | None = None) -> Self:
+    async def open(
+        cls, config: Config, target: Endpoint, watch: Watch, daemon_state: DaemonState | None = None
+    ) -> Self:
         """Open both ends and settle whatever changed since the last time; raises when that needs a person."""
-        vitals = vitals or Vitals()
+        daemon_state = daemon_state or DaemonState()
         await relieve(config)
         look = await asyncio.to_thread(sqlite.look, config)
         connection = await target.connect("daemon")
         try:
-            vitals.backend = await show_life(connection, vitals.beat)
-            vitals.behind_since = None
+            daemon_state.backend = await show_life(connection, daemon_state.beat)
+            daemon_state.behind_since = None
             source_id = await identify(connection, config, look)
             await lock_source(connection, source_id)
-            settling = Settling(config, connection, source_id)
-            return cls(config, connection, watch, vitals, settling, await settling.settle(look))
+            settling = StreamOpener(config, connection, source_id)
+            return cls(config, connection, watch, daemon_state, settling, await settling.settle(look))
         except BaseException:
             await hang_up(connection)
             raise
@@ -98,7 +108,7 @@ class Session:
             return False
         began = time.monotonic()
         changes = await self.source.read(self.position)
-        self._vitals.behind_since = changes.oldest_at
+        self._daemon_state.behind_since = changes.oldest_at
         begun = Begun(self.position.seq, began, _lag(changes))
         if not staged_only and (applied := await self._applier.apply_directly(changes, begun)):
             self._moved(changes.position, applied)
@@ -125,7 +135,7 @@ class Session:
             async with self._applier.batch(names, careful=careful) as batch:
                 batch.replaced = self._replaced
                 batch.second_look(self._second_look)
-                reached = await Pull(batch, self.source, changes, resync, self._vitals.beat).run()
+                reached = await Pull(batch, self.source, changes, resync, self._daemon_state.beat).run()
                 await batch.merge()
                 if resync:
                     await self._replaced.tell()
@@ -156,7 +166,7 @@ class Session:
         if now - self._beat_at >= self._config.replicate.heartbeat_seconds:
             await position.heartbeat(self._connection, self._source_id, self.source.traces())
             self._beat_at = now
-            self._vitals.heartbeat(await self._findings())
+            self._daemon_state.heartbeat(await self._findings())
             await self._trail.sync()
             if self.source.is_open:
                 await self.source.check()
@@ -174,14 +184,14 @@ class Session:
             return
         for miscount in await self._counts.look(self.source, self.position):
             logger.bind(table=miscount.table, remedy=miscount.remedy).error(miscount.text())
-            audit.record(
+            trail.record(
                 self._config.state.dir, "count rows", "failed", {"table": miscount.table, "rows": miscount.text()}
             )
 
     def _moved(self, reached: Position, applied: AppliedBatch) -> None:
         self.position = reached
-        self._vitals.behind_since = None
-        self._vitals.applied(applied)
+        self._daemon_state.behind_since = None
+        self._daemon_state.applied(applied)
         self._moved_at = time.monotonic()
         if held := sum(table.quarantined for table in applied.tables.values()):
             logger.bind(rows=held).warning("rows went to quarantine: see `cdc quarantine list`")
@@ -203,7 +213,7 @@ class Session:
                 logger.bind(error=error.message, remedy=error.remedy).warning("the changelog is not pruned")
                 return
             self._oldest += deleted
-            self._vitals.pruned(deleted)
+            self._daemon_state.pruned(deleted)
             logger.bind(entries=deleted).debug("pruned the changelog")
 
     async def _findings(self) -> TargetFindings | None:

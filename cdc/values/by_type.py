@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from types import NoneType
 from typing import Final, cast
 
-from cdc import text_forms
-from cdc.forms import BLOBS, TEXTS, Form, Kinds, Unfit, expect, with_gaps, without_nulls
-from cdc.model import TargetColumn, Value
-from cdc.number_forms import decimals, double, flags, single, whole_numbers
+from cdc.facts.target_schema import TargetColumn
+from cdc.facts.values import Value
+from cdc.values import text as text_forms
+from cdc.values.encoder import BLOBS, TEXTS, Form, Kinds, Unfit, expect, with_gaps, without_nulls
+from cdc.values.number import decimals, double, flags, single, whole_numbers
 
 # --- texts and blobs --------------------------------------------------------------------------------------------------
 

@@ -34,23 +34,14 @@ from functools import cached_property
 from itertools import compress
 from types import NoneType
 
-from cdc.column_forms import SUPPORTED
 from cdc.errors import TargetMismatch
-from cdc.forms import Form, Kinds, Unfit
-from cdc.model import (
-    ColumnMap,
-    Failed,
-    KeyValues,
-    NullKey,
-    Reason,
-    Rejection,
-    Row,
-    TableMap,
-    TargetColumn,
-    TargetTable,
-    Value,
-)
-from cdc.readings import DOCUMENTS, form_for, problem_with
+from cdc.facts.changes import Reason, Rejection
+from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.target_schema import TargetColumn, TargetTable
+from cdc.facts.values import Failed, KeyValues, NullKey, Row, Value
+from cdc.values.by_type import SUPPORTED
+from cdc.values.encoder import Form, Kinds, Unfit
+from cdc.values.formats import DOCUMENTS, form_for, problem_with
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A form looks at a whole column with a few calls that run in C, and says None when some value needs a closer look; then
 each value is made one by one, and one that cannot be stored exactly raises `Unfit`. The outcomes are documented in
-`cdc.convert`.
+`cdc.values.converter`.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Final, TypeVar
 
-from cdc.model import InvalidText, Value
+from cdc.facts.values import InvalidText, Value
 
 Kinds = set[type]
 T = TypeVar("T")

@@ -31,11 +31,14 @@ from math import isinf
 from typing import Final
 from uuid import UUID
 
-from cdc import json_schema, text_forms
-from cdc.column_forms import finer_than, form_of, formed
-from cdc.forms import INTEGERS, Form, Kinds, Unfit, expect, storage_class
-from cdc.model import InvalidText, Reading, TargetColumn, Value
-from cdc.number_forms import exact, within
+from cdc.facts.table_map import ValueRules
+from cdc.facts.target_schema import TargetColumn
+from cdc.facts.values import InvalidText, Value
+from cdc.values import json_schema
+from cdc.values import text as text_forms
+from cdc.values.by_type import finer_than, form_of, formed
+from cdc.values.encoder import INTEGERS, Form, Kinds, Unfit, expect, storage_class
+from cdc.values.number import exact, within
 
 _TIMESTAMPS: Final = ("timestamp", "timestamptz")
 _CHARACTERS: Final = ("text", "varchar", "bpchar", "citext")
@@ -56,7 +59,7 @@ _JULIAN_2000: Final = 211_813_444_800_000  # milliseconds of julian days at 2000
 
 def form_for(
     column: TargetColumn,
-    reading: Reading,
+    reading: ValueRules,
     *,
     literal: bool = False,
     schema: str = "",
@@ -79,11 +82,11 @@ def form_for(
     return _relaxed(column, reading, form, Counter() if altered is None else altered)
 
 
-def _as_written(column: TargetColumn, reading: Reading) -> Form | None:
+def _as_written(column: TargetColumn, reading: ValueRules) -> Form | None:
     return _FORMATS[reading.format].form(column) if reading.format else form_of(column)
 
 
-def problem_with(column: TargetColumn, reading: Reading) -> str:
+def problem_with(column: TargetColumn, reading: ValueRules) -> str:
     """Why a column cannot be read in that way, in words for the operator; empty when it can."""
     if reading.format and column.base not in _FORMATS[reading.format].into:
         return f'is no type that `format = "{reading.format}"` is read into'
@@ -295,7 +298,7 @@ class _Place:
     """Where an unfit value was met. `wide` is the form without the limits that rounding is there to meet."""
 
     column: TargetColumn
-    reading: Reading
+    reading: ValueRules
     form: Form
     wide: Form
 
@@ -308,7 +311,7 @@ class Outcome:
     make: Callable[[Value, _Place], object]
 
 
-def _relaxed(column: TargetColumn, reading: Reading, form: Form, altered: Counter[str]) -> Form | None:
+def _relaxed(column: TargetColumn, reading: ValueRules, form: Form, altered: Counter[str]) -> Form | None:
     """The form with the chosen outcome for empty texts and for values that do not fit."""
     wide = _as_written(replace(column, precision=None), reading)
     if wide is None:

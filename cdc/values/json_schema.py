@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cdc.errors import MappingError
-from cdc.forms import Form, Kinds, Unfit
-from cdc.model import Value
-from cdc.quoting import quote_literal
+from cdc.facts.values import Value
+from cdc.sql_names import quote_literal
+from cdc.values.encoder import Form, Kinds, Unfit
 
 if TYPE_CHECKING:
     from jsonschema_rs import Validator

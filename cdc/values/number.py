@@ -6,8 +6,19 @@ from decimal import Decimal
 from types import NoneType
 from typing import cast
 
-from cdc.forms import INTEGERS, NUMBERS, REALS, Form, Kinds, Unfit, expect, storage_class, with_gaps, without_nulls
-from cdc.model import Value
+from cdc.facts.values import Value
+from cdc.values.encoder import (
+    INTEGERS,
+    NUMBERS,
+    REALS,
+    Form,
+    Kinds,
+    Unfit,
+    expect,
+    storage_class,
+    with_gaps,
+    without_nulls,
+)
 
 
 def whole_numbers(bits: int) -> Form:

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from cdc.model import Index, KeyKind, Reason, Rejection, TableMap, TargetColumn, TargetTable
+from cdc.facts.changes import Reason, Rejection
+from cdc.facts.source_schema import Index, KeyKind
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetColumn, TargetTable
 
 MOST_ROW_BYTES: Final = 8160
 MOST_ENTRY_BYTES: Final = 2704

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal, DecimalException
 from typing import Final, NoReturn
 
-from cdc.model import Failed, InvalidText, NullKey, Value
-from cdc.quoting import quote_literal
+from cdc.facts.values import Failed, InvalidText, NullKey, Value
+from cdc.sql_names import quote_literal
 
 # Deeper documents meet the recursion limits of Python here, and of Postgres at a depth that depends on its settings.
 DEEPEST_JSON: Final = 500

@@ -20,7 +20,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from cdc.errors import MappingError, did_you_mean
-from cdc.model import Function
+from cdc.facts.table_map import Function
 
 ROW: Final = "row"
 Stored = int | float | str | bytes | None

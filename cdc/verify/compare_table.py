@@ -8,13 +8,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from cdc.keys import decode_key, encode_key
-from cdc.model import KeyValues, NullKey, Row, TableMap
-from cdc.parity.forms import Canonical, bucket, key_text, texts_of
-from cdc.parity.report import SAMPLE_KEYS, TableReport
-from cdc.postgres.canon import Sum, TargetRows
-from cdc.sqlite.canon import Logged, Reader
-from cdc.sqlite.scratch import DIFFERENT, EXTRA, MISSING, Scratch
+from cdc.canonical.rules import Canonical, bucket, key_text, texts_of
+from cdc.facts.row_key import decode_key, encode_key
+from cdc.facts.table_map import TableMap
+from cdc.facts.values import KeyValues, NullKey, Row
+from cdc.postgres.tables.hashed_rows import Sum, TargetRows
+from cdc.sqlite.changelog.verify_reader import Logged, Reader
+from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
+from cdc.verify.report import SAMPLE_KEYS, TableReport
 
 LOOKED_UP_KEYS: Final = 500
 

@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from cdc.config import Config, Expectation
-from cdc.postgres.canon import snapshot
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.verification import daemon_runs
-from cdc.sqlite.question import ask
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.record.verification import daemon_runs
+from cdc.postgres.tables.hashed_rows import snapshot
+from cdc.sqlite.rows.question import ask
 
 ATTEMPTS: Final = 50  # while a daemon runs, because what changed the answer may be on its way to Postgres
 WAIT_SECONDS: Final = 0.2

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from cdc.errors import ExitCode
-from cdc.keys import show_key
-from cdc.model import Position
-from cdc.parity.expectations import Answered, unmet
-from cdc.postgres.verification import CRITICAL, DIFFERENT, EQUAL
+from cdc.facts.changes import Position
+from cdc.facts.row_key import show_key
+from cdc.postgres.record.verification import CRITICAL, DIFFERENT, EQUAL
+from cdc.verify.expectations import Answered, unmet
 
 SAMPLE_KEYS: Final = 20
 
@@ -19,7 +19,7 @@ class TableReport:
 
     `different` rows have other values in Postgres, `missing` are in SQLite only, `extra` in Postgres only. `pending`
     keys changed after the compared position and Postgres had not passed them. `quarantined` rows are known not to be in
-    Postgres. The sample keys are encoded (`cdc.keys.encode_key`), by kind. `problem` is why nothing could be compared.
+    Postgres. The sample keys are encoded (`cdc.facts.row_key.encode_key`), by kind. `problem` is why nothing could be compared.
     """
 
     table: str

@@ -11,29 +11,32 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
-from cdc import removal
+from cdc.canonical.rules import Canonical
 from cdc.config import Config
-from cdc.decisions import map_known, with_leftovers
-from cdc.drift import has_another_key
 from cdc.errors import TargetError, UsageError
-from cdc.keys import decode_key
-from cdc.mapping_checks import same
-from cdc.model import Position, Progress, TableMap, TargetTable
-from cdc.parity.comparison import Comparison
-from cdc.parity.expectations import ask_both
-from cdc.parity.forms import Canonical
-from cdc.parity.report import TableReport, VerifyReport
-from cdc.postgres import catalogue, pending, position, quarantine, verification
-from cdc.postgres.canon import TargetRows, letting_go, snapshot
-from cdc.postgres.connection import Connection
-from cdc.postgres.refusals import is_refusal
-from cdc.postgres.target import connected
-from cdc.postgres.verification import Verification
+from cdc.facts.changes import Position
+from cdc.facts.progress import Progress
+from cdc.facts.row_key import decode_key
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable
+from cdc.mapping.check import same
+from cdc.mapping.known import has_another_key, map_known, with_leftovers
+from cdc.notes import end_note
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.refusals import is_refusal
+from cdc.postgres.record import leftover_record, position, quarantine, verification
+from cdc.postgres.record.verification import Verification
+from cdc.postgres.server.endpoint import connected
+from cdc.postgres.tables import catalogue
+from cdc.postgres.tables.hashed_rows import TargetRows, letting_go, snapshot
 from cdc.retry import retrying
-from cdc.sqlite import source as sqlite
-from cdc.sqlite.canon import Logged, Reader
-from cdc.sqlite.scratch import Scratch
-from cdc.sqlite.source import Look
+from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog.source_file import Look
+from cdc.sqlite.changelog.verify_reader import Logged, Reader
+from cdc.sqlite.connection.verify_scratch import Scratch
+from cdc.verify.compare_table import Comparison
+from cdc.verify.expectations import ask_both
+from cdc.verify.report import TableReport, VerifyReport
 
 ATTEMPTS: Final = 3  # a comparison that pruning overtook begins again
 PASSES: Final = 5  # over the keys in flight, while the application keeps changing them
@@ -59,8 +62,8 @@ async def _verify(config: Config, tables: Sequence[str] | None, repair: bool, pr
     started = datetime.now(UTC)
     look = await asyncio.to_thread(sqlite.look, config)
     if look.capture is None:
-        if note := removal.read(config):
-            raise removal.ended(config, note.since)
+        if note := end_note.read(config):
+            raise end_note.ended(config, note.since)
         raise TargetError(
             f"{config.source.path} carries no capture, so it cannot be said which state of it Postgres should show",
             remedy="see `cdc status`: it was never set up, or was replaced or restored",
@@ -92,7 +95,7 @@ async def _what(
     state = await position.read(connection, source_id)
     if state is None or state.position is None:
         raise position.never_loaded()
-    known = with_leftovers(state.columns, await pending.read(connection, source_id))
+    known = with_leftovers(state.columns, await leftover_record.read(connection, source_id))
     return state.position, map_known(look.schema, config, known)
 
 

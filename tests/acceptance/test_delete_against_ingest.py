@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 import apsw
 import asyncpg
 import pytest
-from clients import Client
+from app_processes import Client
 from comparison import Comparison
 from harness import Daemon, application, make_config, up, wait_for, wait_until_caught_up
 from ingest_client import STATE

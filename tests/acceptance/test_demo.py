@@ -15,9 +15,9 @@ import pytest
 from harness import fetch, up, value
 
 from cdc.cli.progress import Silent
-from cdc.config import Target, load_config
-from cdc.parity import verify
+from cdc.config import TargetSection, load_config
 from cdc.resources import folder
+from cdc.verify import verify
 
 DEADLINE_SECONDS = 120
 
@@ -99,7 +99,7 @@ async def test_every_row_arrives_under_the_sample_configuration(tmp_path: Path, 
     for name in ("cdc.toml", "ytv2_migration_day.db"):
         shutil.copyfile(folder("ytv2") / name, tmp_path / name)
     shutil.copytree(folder("ytv2") / "schemas", tmp_path / "schemas")
-    config = msgspec.structs.replace(load_config(tmp_path / "cdc.toml"), target=Target(database))
+    config = msgspec.structs.replace(load_config(tmp_path / "cdc.toml"), target=TargetSection(database))
     await up(config)
     report = await verify(config, None, False, Silent())
     assert report.result == "equal"

@@ -13,8 +13,8 @@ from typing import Any, Final
 import apsw
 import asyncpg
 import pytest
+from app_processes import Client
 from bank_client import ROWS, TOTAL
-from clients import Client
 from comparison import Comparison
 from harness import Daemon, application, make_config, up, wait_for, wait_until_caught_up
 from pace import Pace

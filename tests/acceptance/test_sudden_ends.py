@@ -11,14 +11,14 @@ from typing import Any, Final
 
 import asyncpg
 import pytest
-from clients import Client
+from app_processes import Client
 from comparison import Comparison
 from harness import Daemon, application, execute, make_config, up, value, wait_for, wait_until_caught_up
 from pace import Pace
 
 from cdc.config import Config
-from cdc.postgres import embedded
-from cdc.postgres.embedded import EmbeddedServer
+from cdc.postgres.server import embedded
+from cdc.postgres.server.embedded import EmbeddedServer
 
 BANK: Final = Path(__file__).with_name("bank_client.py")
 SEED: Final = 7

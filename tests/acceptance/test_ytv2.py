@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from harness import drain, execute, fetch, quarantined, up, value
 
-from cdc.bootstrap import build_plan
 from cdc.cli.progress import Silent
 from cdc.config import Config, load_config
-from cdc.parity import verify
-from cdc.postgres.connection import connect
+from cdc.first_copy.preflight import build_plan
+from cdc.postgres.connection.open import connect
 from cdc.resources import folder
+from cdc.verify import verify
 
 UTC: Final = "AT TIME ZONE 'UTC'"
 

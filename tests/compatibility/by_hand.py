@@ -14,11 +14,11 @@ from typing import Final
 _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parent)]
 
-from trial import Application, replicate  # noqa: E402 (the tests' own modules stand in folders that only pytest knows)
+from trial import Application, replicate
 
-from cdc.config import ColumnOptions, Formats, TableOptions  # noqa: E402
-from cdc.postgres import embedded  # noqa: E402
-from cdc.postgres.verification import EQUAL  # noqa: E402
+from cdc.config import ColumnOptions, Formats, TableOptions
+from cdc.postgres.record.verification import EQUAL
+from cdc.postgres.server import embedded
 
 _UUID: Final = ColumnOptions(format="uuid")
 _SEARCH: Final = "wagtailsearch_indexentry"

@@ -10,7 +10,7 @@ import pytest
 from trial import Application, replicate
 
 from cdc.config import Formats
-from cdc.postgres.verification import EQUAL
+from cdc.postgres.record.verification import EQUAL
 
 APPLICATIONS: Final = (
     Application("optuna", own=("alembic_version", "version_info")),

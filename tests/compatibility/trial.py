@@ -14,10 +14,10 @@ import msgspec
 from comparison import differences
 from harness import Daemon, application, make_config, quarantined, up, wait_until_caught_up
 
-from cdc import parity
+from cdc import verify
 from cdc.cli.progress import Silent
 from cdc.config import Config, Formats, TableOptions
-from cdc.parity.report import VerifyReport
+from cdc.verify.report import VerifyReport
 
 SCRIPTS: Final = Path(__file__).with_name("applications")
 STEP_SECONDS: Final = 900  # Wagtail's migrations take minutes
@@ -70,7 +70,7 @@ async def replicate(app: Application, folder: Path, dsn: str, *, adopt: bool) ->
         for _ in range(ROUNDS):
             await asyncio.to_thread(app.run, "write", url)
         await wait_until_caught_up(config, dsn, daemon=daemon)
-    report = await parity.verify(config, None, False, Silent())
+    report = await verify.verify(config, None, False, Silent())
     waiting = [f"{table} {key} waits in quarantine as {reason}" for table, key, reason in await quarantined(dsn)]
     source = application(folder / "app.db", wal=False)
     ignored = (*app.search, *(app.own if adopt else ()))

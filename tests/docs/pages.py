@@ -10,7 +10,7 @@ import click
 import pytest
 
 from cdc.cli import main
-from cdc.cli.entry import cli
+from cdc.cli.main import cli
 
 Parse = Callable[[list[str]], int]  # what the exit code of a call would be if it did nothing
 

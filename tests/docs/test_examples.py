@@ -11,8 +11,8 @@ import pytest
 from pages import Parse, calls, commands, only_parsing
 
 from cdc.cli import main
-from cdc.cli.command import Command, Example
-from cdc.cli.entry import cli
+from cdc.cli.help import Command, Example
+from cdc.cli.main import cli
 from cdc.resources import folder
 
 # What stands for something of the reader's own.
@@ -26,7 +26,7 @@ RUN_ELSEWHERE = {
     "cdc run",
     "cdc -c /etc/cdc/bot.toml --log-json run",
     "cdc status --watch",
-    "cdc unit | sudo tee /etc/systemd/system/cdc.service",
+    "cdc unit | sudo tee /etc/systemd/system/cdc.daemon.service",
     "cdc -c /etc/cdc/bot.toml unit --name bot --user bot",
     "cdc demo",
     "cdc demo --keep /tmp/story",

@@ -34,4 +34,4 @@ def test_every_loss_names_a_test_or_says_that_there_is_nothing_to_test() -> None
 
 
 def test_every_known_loss_is_on_the_page() -> None:
-    assert written_in("tests/integration/test_known_losses.py") <= {name for _, name in NAMED}
+    assert written_in("tests/integration/stream/test_known_losses.py") <= {name for _, name in NAMED}

@@ -9,7 +9,7 @@ import click
 import pytest
 from pages import PAGES, ROOT, Fence, Parse, calls, fences, fences_of, only_parsing, page, typed
 
-from cdc.cli.entry import cli
+from cdc.cli.main import cli
 from cdc.config import decode_config
 
 SHELL = fences("sh", "console", "bash")

@@ -7,8 +7,8 @@ import click
 import generate
 import pytest
 
-from cdc.cli.entry import cli
-from cdc.observe.catalogue import CATALOGUE
+from cdc.cli.main import cli
+from cdc.observe.metric_catalogue import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
 REFERENCES = ("docs/cli.md", "docs/configuration.md", "docs/errors.md")

@@ -4,15 +4,15 @@ import asyncio
 
 import apsw
 import asyncpg
+from installation import Installation
 from pages import calls, fences_of, typed
-from sites import Site
 
 from cdc.errors import ExitCode
 
 PAGE = "docs/removing.md"
 
 
-def schema_of(site: Site) -> list[tuple[object, ...]]:
+def schema_of(site: Installation) -> list[tuple[object, ...]]:
     connection = apsw.Connection(str(site.database))
     try:
         return list(connection.execute("SELECT rowid, type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid"))
@@ -31,7 +31,7 @@ def answers(dsn: str, sql: str) -> list[str]:
     return asyncio.run(ask())
 
 
-def test_what_the_page_says_takes_everything_away(site: Site) -> None:
+def test_what_the_page_says_takes_everything_away(site: Installation) -> None:
     site.sql(
         "CREATE TABLE u(id INTEGER PRIMARY KEY, t REFERENCES t);"
         "CREATE TRIGGER own AFTER INSERT ON u BEGIN SELECT 1; END"
@@ -55,7 +55,7 @@ def test_what_the_page_says_takes_everything_away(site: Site) -> None:
     assert answers(site.dsn, "SELECT relname FROM pg_class WHERE relname IN ('t', 'u')") == []
 
 
-def test_triggers_that_were_disabled_can_be_enabled_again_as_the_page_says(site: Site) -> None:
+def test_triggers_that_were_disabled_can_be_enabled_again_as_the_page_says(site: Installation) -> None:
     site.target_sql(
         "CREATE TABLE t(id bigint PRIMARY KEY, v text); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RETURN NEW; END $$; CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()"

@@ -4,7 +4,8 @@ import ast
 import re
 from pathlib import Path
 
-from cdc import log, stopping
+from cdc import log
+from cdc.daemon import stop
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
@@ -27,7 +28,7 @@ def test_every_field_of_a_log_line_is_explained_and_no_other() -> None:
 
 
 def test_the_limits_are_those_of_the_program() -> None:
-    assert f"may finish for {stopping.FINISH_SECONDS:.0f} s" in PAGE
+    assert f"may finish for {stop.FINISH_SECONDS:.0f} s" in PAGE
     assert f"once in {log.WINDOW_SECONDS:.0f} s" in PAGE
     assert f"writes {log.PLACE_LINES} lines in that time,\nall of them together {log.ALL_LINES}" in PAGE
 
@@ -35,5 +36,5 @@ def test_the_limits_are_those_of_the_program() -> None:
 def test_the_silence_of_the_watchdog_is_that_of_the_units() -> None:
     silence = re.search(r"The unit says (\d+) s", PAGE)
     assert silence is not None
-    for name in ("cdc.service", "cdc@.service"):
+    for name in ("cdc.daemon.service", "cdc@.service"):
         assert f"WatchdogSec={silence[1]}\n" in (ROOT / "systemd" / name).read_text(encoding="utf-8")

@@ -1,18 +1,18 @@
 """Tables that others made, and that cannot be adopted."""
 
-from refusals import refused
-from sites import Site
+from error_assertions import refused
+from installation import Installation
 
 from cdc.errors import ExitCode
 
 
-def adopting(site: Site, table: str) -> None:
+def adopting(site: Installation, table: str) -> None:
     site.configure(f'[target]\ndsn = "{site.dsn}"\nadopt = true\nexisting_rows = "replace"')
     site.target_sql(table)
     assert site.run("-q", "snapshot")[0] == ExitCode.OK
 
 
-def test_a_table_that_cannot_take_the_rows(site: Site) -> None:
+def test_a_table_that_cannot_take_the_rows(site: Installation) -> None:
     adopting(site, "CREATE TABLE t(id bigint, other int NOT NULL)")
     told = refused(
         site,
@@ -24,7 +24,7 @@ def test_a_table_that_cannot_take_the_rows(site: Site) -> None:
         assert part in told
 
 
-def test_rows_that_cannot_be_saved_before_they_are_replaced(site: Site) -> None:
+def test_rows_that_cannot_be_saved_before_they_are_replaced(site: Installation) -> None:
     adopting(site, "CREATE TABLE t(id bigint PRIMARY KEY, v text); INSERT INTO t VALUES (5, 'seeded')")
     assert site.run("-q", "schema")[0] == ExitCode.OK
     (site.folder / ".cdc" / "replaced").write_text("a file in the way")

@@ -1,13 +1,13 @@
 """What `cdc audit` refuses."""
 
-from refusals import refused
-from sites import Site
+from error_assertions import refused
+from installation import Installation
 
-from cdc.audit import FILE
+from cdc.audit.trail import FILE
 from cdc.errors import ExitCode
 
 
-def test_more_breaks_than_anybody_can_know_are_not_accepted(cut_off: Site) -> None:
+def test_more_breaks_than_anybody_can_know_are_not_accepted(cut_off: Installation) -> None:
     folder = cut_off.folder / ".cdc"
     folder.mkdir()
     (folder / FILE).write_text("no entry\n" * 1_001)

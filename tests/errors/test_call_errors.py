@@ -4,8 +4,8 @@ import json
 import os
 
 import pytest
-from refusals import refused
-from sites import Site
+from error_assertions import refused
+from installation import Installation
 
 from cdc.errors import ExitCode
 
@@ -15,22 +15,22 @@ EXISTS = "configuration file {file} exists already"
 # --- options ----------------------------------------------------------------------------------------------------------
 
 
-def test_options_that_contradict_each_other(cut_off: Site) -> None:
+def test_options_that_contradict_each_other(cut_off: Installation) -> None:
     refused(cut_off, ["-v", "status"], "--verbose and --quiet contradict each other", ExitCode.USAGE)
     code, out, err = cut_off.run("status", "--watch", "--json")
     assert (code, err) == (ExitCode.USAGE, "")
     assert json.loads(out)["error"] == "--watch and --json contradict each other"
 
 
-def test_watching_without_a_terminal(cut_off: Site) -> None:
+def test_watching_without_a_terminal(cut_off: Installation) -> None:
     refused(cut_off, ["status", "--watch"], "--watch needs a terminal", ExitCode.USAGE, with_json=False)
 
 
-def test_cleanup_that_does_not_say_of_what(cut_off: Site) -> None:
+def test_cleanup_that_does_not_say_of_what(cut_off: Installation) -> None:
     refused(cut_off, ["cleanup"], "say what is to be removed", ExitCode.USAGE)
 
 
-def test_a_key_that_is_not_in_quarantine(site: Site) -> None:
+def test_a_key_that_is_not_in_quarantine(site: Installation) -> None:
     site.followed()
     refused(site, ["quarantine", "acknowledge", "--key", "6"], "no row in quarantine has that key", ExitCode.USAGE)
 
@@ -40,7 +40,7 @@ def test_a_key_that_is_not_in_quarantine(site: Site) -> None:
     [(["stauts"], "'status'"), (["quarantine", "lst"], "'list'"), (["status", "--jsno"], "--json")],
 )
 def test_a_misspelt_command_or_option_is_answered_with_the_nearest_one(
-    cut_off: Site, given: list[str], meant: str
+    cut_off: Installation, given: list[str], meant: str
 ) -> None:
     code, out, err = cut_off.run(*given)
     assert (code, out) == (ExitCode.USAGE, "")
@@ -51,12 +51,12 @@ def test_a_misspelt_command_or_option_is_answered_with_the_nearest_one(
 # --- init -------------------------------------------------------------------------------------------------------------
 
 
-def test_init_replaces_no_configuration(cut_off: Site) -> None:
+def test_init_replaces_no_configuration(cut_off: Installation) -> None:
     refused(cut_off, ["init", "app.db"], "configuration file {file} exists already", ExitCode.USAGE)
 
 
 @pytest.mark.parametrize("target", ["localhost", "mysql://h/d", "postgresql://[/d", "postgresql://u:p@ss/word@h/d"])
-def test_init_with_a_target_that_is_no_address(cut_off: Site, target: str) -> None:
+def test_init_with_a_target_that_is_no_address(cut_off: Installation, target: str) -> None:
     command = ["-c", "new.toml", "init", "app.db", "--target", target]
     refused(
         cut_off,
@@ -66,7 +66,7 @@ def test_init_with_a_target_that_is_no_address(cut_off: Site, target: str) -> No
     )
 
 
-def test_init_with_a_path_that_toml_cannot_hold(cut_off: Site) -> None:
+def test_init_with_a_path_that_toml_cannot_hold(cut_off: Installation) -> None:
     name = os.fsdecode(b"app-\xff.db")
     cut_off.database.rename(cut_off.folder / name)
     refused(
@@ -77,7 +77,7 @@ def test_init_with_a_path_that_toml_cannot_hold(cut_off: Site) -> None:
     )
 
 
-def test_init_where_nothing_may_be_written(cut_off: Site) -> None:
+def test_init_where_nothing_may_be_written(cut_off: Installation) -> None:
     place = cut_off.folder / "etc"
     place.mkdir(mode=0o500)
     told = refused(
@@ -90,7 +90,7 @@ def test_init_where_nothing_may_be_written(cut_off: Site) -> None:
     assert "Permission denied" in told
 
 
-def test_init_beside_a_file_in_place_of_a_folder(cut_off: Site) -> None:
+def test_init_beside_a_file_in_place_of_a_folder(cut_off: Installation) -> None:
     (cut_off.folder / "etc").write_text("a file")
     refused(
         cut_off,
@@ -103,11 +103,11 @@ def test_init_beside_a_file_in_place_of_a_folder(cut_off: Site) -> None:
 # --- demo -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_demo_in_a_folder_that_holds_something(cut_off: Site) -> None:
+def test_a_demo_in_a_folder_that_holds_something(cut_off: Installation) -> None:
     refused(cut_off, ["demo", "--keep", "."], "{keep} exists and is not an empty folder", ExitCode.USAGE)
 
 
-def test_a_demo_where_nothing_may_be_written(cut_off: Site) -> None:
+def test_a_demo_where_nothing_may_be_written(cut_off: Installation) -> None:
     cut_off.folder.chmod(0o500)
     refused(cut_off, ["demo", "--keep", "new"], "{place} cannot be written: {error}", ExitCode.USAGE, run=cut_off.bound)
     cut_off.folder.chmod(0o700)

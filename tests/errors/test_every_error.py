@@ -10,7 +10,9 @@ from error_catalogue import CLASSES, PACKAGE, error_sites, literals
 
 FOLDER = Path(__file__).parent
 
-ROOT_ONLY = "needs root on a system without user namespaces; tests/integration/test_embedded.py takes them away"
+ROOT_ONLY = (
+    "needs root on a system without user namespaces; tests/integration/postgres/test_embedded.py takes them away"
+)
 
 # Errors that no test can provoke from outside, each with its reason.
 OUT_OF_REACH: dict[str, str] = {
@@ -19,24 +21,24 @@ OUT_OF_REACH: dict[str, str] = {
     "the SQLite file {path} was replaced during the comparison": "only within the moments of one comparison",
     "changes were applied and pruned while the comparison was reading": "`cdc verify` begins again by itself",
     "rows of Postgres would be replaced, and the answer was no": "only on a terminal, which "
-    "tests/integration/test_resync.py has",
+    "tests/integration/stream/test_resync.py has",
     "the application of the demo ended by itself": "its own program would have to be broken",
     "the daemon of the demo does not get on": "its own program would have to be broken",
     "Postgres at {dsn} is version {major}": "there is no such old server to install any more",
     "the lock of this source is still held for a daemon that was killed: {application_name}": "lasts half a second; "
-    "tests/integration/test_lock.py kills a daemon in the middle of a statement",
+    "tests/integration/postgres/test_lock.py kills a daemon in the middle of a statement",
     "the lock of this source is still held by the lost connection of server process {pid}": "tried again by itself; "
-    "tests/integration/test_half_open.py loses one",
+    "tests/integration/postgres/test_half_open.py loses one",
     "the row of this source in cdc.stream was deleted": "made again by itself, see "
-    "tests/integration/test_own_schema.py",
+    "tests/integration/postgres/test_own_schema.py",
     "the position of this source in Postgres, in cdc.stream, was deleted or is void": "made again by itself, see "
-    "tests/integration/test_own_schema.py",
+    "tests/integration/postgres/test_own_schema.py",
     "what this tool keeps in Postgres is not whole any more: {names}": "made again by itself, see "
-    "tests/integration/test_own_schema.py",
+    "tests/integration/postgres/test_own_schema.py",
     "tables that wait were changed in Postgres: {changed}": "looked at by itself, see "
-    "tests/integration/test_waiting_targets.py",
+    "tests/integration/postgres/test_waiting_targets.py",
     "table {schema}.{name} has no unique key on {columns}, by which {name} names rows": "the table waits alone, and "
-    "status says these words: tests/integration/test_waiting_targets.py",
+    "status says these words: tests/integration/postgres/test_waiting_targets.py",
     "{what}: the connection to Postgres is not usable: {error}": "only after the connection failed a moment before",
     "{what}: a value does not fit its column's type": "a fault of this tool, which its message says",
     "the embedded Postgres in {folder} is not ready after {ready_seconds} seconds": "a recovery of two minutes",

@@ -7,17 +7,17 @@ from contextlib import contextmanager
 
 import asyncpg
 import pytest
-from refusals import refused
-from sites import Site
+from error_assertions import refused
+from installation import Installation
 
 from cdc.errors import ExitCode
-from cdc.postgres import dropping
+from cdc.postgres.ddl import drop_leftover
 
 APPLY = ("schema", "--apply-pending")
 
 
 @pytest.fixture
-def left(site: Site) -> Site:
+def left(site: Installation) -> Installation:
     """A site where a column is left over in Postgres."""
     site.followed()
     site.sql("ALTER TABLE t DROP COLUMN v")
@@ -26,7 +26,7 @@ def left(site: Site) -> Site:
     return site
 
 
-def test_a_view_of_the_operator_needs_the_column(left: Site) -> None:
+def test_a_view_of_the_operator_needs_the_column(left: Installation) -> None:
     left.target_sql("CREATE VIEW shown AS SELECT v FROM t; CREATE VIEW too AS SELECT v FROM t WHERE v > 'a'")
     told = refused(
         left,
@@ -42,8 +42,8 @@ def test_a_view_of_the_operator_needs_the_column(left: Site) -> None:
     assert left.status()["pending"] == []
 
 
-def test_somebody_holds_the_table(left: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dropping, "LOCK_SECONDS", 0.2)
+def test_somebody_holds_the_table(left: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drop_leftover, "LOCK_SECONDS", 0.2)
     with held(left.dsn, "SELECT FROM t"):
         refused(
             left,

@@ -3,8 +3,8 @@
 import sys
 
 import pytest
-from refusals import refused
-from sites import Site
+from error_assertions import refused
+from installation import Installation
 
 from cdc.errors import ExitCode
 
@@ -12,24 +12,24 @@ from cdc.errors import ExitCode
 COMMANDS = (["plan"], ["schema", "--print"], ["snapshot"])
 
 
-def refused_everywhere(site: Site, template: str) -> None:
+def refused_everywhere(site: Installation, template: str) -> None:
     """Every command of the first phases says the same."""
     for command in COMMANDS:
         refused(site, command, template, ExitCode.CONFIG)
 
 
-def remedy_of(site: Site) -> str:
+def remedy_of(site: Installation) -> str:
     return site.run("plan")[2].partition("remedy: ")[2].strip()
 
 
-def accepted(site: Site) -> bool:
+def accepted(site: Installation) -> bool:
     return site.run("plan")[0] != ExitCode.CONFIG
 
 
 # --- what is named and is not there -----------------------------------------------------------------------------------
 
 
-def test_a_section_for_a_table_that_is_not_there(cut_off: Site) -> None:
+def test_a_section_for_a_table_that_is_not_there(cut_off: Installation) -> None:
     cut_off.sql("CREATE TABLE videos(id INTEGER PRIMARY KEY)")
     cut_off.configure("[tables.vidoes]")
     refused(cut_off, ["snapshot"], "[tables.{name}]: there is no such table in the SQLite file", ExitCode.CONFIG)
@@ -37,7 +37,7 @@ def test_a_section_for_a_table_that_is_not_there(cut_off: Site) -> None:
     assert "did you mean `videos`?" in remedy_of(cut_off)
 
 
-def test_a_table_to_replicate_that_is_not_there(cut_off: Site) -> None:
+def test_a_table_to_replicate_that_is_not_there(cut_off: Installation) -> None:
     cut_off.configure("[replicate]\ntables = ['T', 'nope']")
     refused(
         cut_off,
@@ -49,19 +49,19 @@ def test_a_table_to_replicate_that_is_not_there(cut_off: Site) -> None:
     assert accepted(cut_off)
 
 
-def test_a_column_to_skip_that_is_not_there(cut_off: Site) -> None:
+def test_a_column_to_skip_that_is_not_there(cut_off: Installation) -> None:
     cut_off.configure("[tables.t]\nskip = ['w']")
     refused(cut_off, ["plan"], "[tables.{name}] skips {name}, which is no column of that table", ExitCode.CONFIG)
 
 
-def test_options_for_a_column_that_is_not_there(cut_off: Site) -> None:
+def test_options_for_a_column_that_is_not_there(cut_off: Installation) -> None:
     cut_off.sql("ALTER TABLE t ADD COLUMN title")
     cut_off.configure("[tables.t.columns.titel]\ntype = 'text'")
     refused(cut_off, ["plan"], "[tables.{name}.columns.{name}]: the table has no such column", ExitCode.CONFIG)
     assert "did you mean `title`?" in remedy_of(cut_off)
 
 
-def test_a_reading_that_the_type_cannot_have(cut_off: Site) -> None:
+def test_a_reading_that_the_type_cannot_have(cut_off: Installation) -> None:
     cut_off.sql("ALTER TABLE t ADD COLUMN at TEXT")
     cut_off.configure("[tables.t.columns.at]\nformat = 'epoch ms'\ntype = 'text'")
     refused_everywhere(cut_off, "{section}: its values cannot be read in that way, for type {type} {problem}")
@@ -69,7 +69,7 @@ def test_a_reading_that_the_type_cannot_have(cut_off: Site) -> None:
     assert accepted(cut_off)
 
 
-def test_a_key_in_postgres_that_is_no_column_there(cut_off: Site) -> None:
+def test_a_key_in_postgres_that_is_no_column_there(cut_off: Installation) -> None:
     cut_off.sql("ALTER TABLE t ADD COLUMN title")
     cut_off.configure("[tables.t]\ntarget_key = ['titel']")
     refused_everywhere(
@@ -83,22 +83,22 @@ def test_a_key_in_postgres_that_is_no_column_there(cut_off: Site) -> None:
 # --- foreign keys of the operator -------------------------------------------------------------------------------------
 
 
-def with_reference(site: Site, column: str, table: str, *more: str) -> None:
+def with_reference(site: Installation, column: str, table: str, *more: str) -> None:
     site.configure("[[tables.t.references]]", f"columns = ['{column}']", f"table = '{table}'", *more)
 
 
-def test_a_reference_of_a_column_that_is_not_there(cut_off: Site) -> None:
+def test_a_reference_of_a_column_that_is_not_there(cut_off: Installation) -> None:
     with_reference(cut_off, "nope", "t")
     refused_everywhere(cut_off, "{section}: `columns` names {name}, which is none of the table's columns in Postgres")
 
 
-def test_a_reference_to_a_table_that_is_not_there(cut_off: Site) -> None:
+def test_a_reference_to_a_table_that_is_not_there(cut_off: Installation) -> None:
     with_reference(cut_off, "v", "tt")
     refused_everywhere(cut_off, "{section}: there is no table {parent} that is replicated and made here")
     assert "did you mean `t`?" in remedy_of(cut_off)
 
 
-def test_a_reference_to_a_key_of_another_type(cut_off: Site) -> None:
+def test_a_reference_to_a_key_of_another_type(cut_off: Installation) -> None:
     with_reference(cut_off, "v", "t")
     refused_everywhere(
         cut_off, "{section}: columns of type {ours} cannot refer to the key of {parent}, which is {theirs}"
@@ -107,7 +107,7 @@ def test_a_reference_to_a_key_of_another_type(cut_off: Site) -> None:
     assert accepted(cut_off)
 
 
-def test_a_reference_of_a_table_that_others_made(cut_off: Site) -> None:
+def test_a_reference_of_a_table_that_others_made(cut_off: Installation) -> None:
     with_reference(cut_off, "id", "t", "[tables.t]", "adopt = true")
     refused(cut_off, ["snapshot"], "{section}: the table was made by others, and gets no foreign keys", ExitCode.CONFIG)
 
@@ -115,7 +115,7 @@ def test_a_reference_of_a_table_that_others_made(cut_off: Site) -> None:
 # --- JSON Schemas -----------------------------------------------------------------------------------------------------
 
 
-def with_schema(site: Site, text: str | bytes, more: str = "") -> None:
+def with_schema(site: Installation, text: str | bytes, more: str = "") -> None:
     (site.folder / "s.json").write_bytes(text.encode() if isinstance(text, str) else text)
     site.configure(f"[tables.t.columns.v]\nschema = 's.json'\n{more}")
 
@@ -123,27 +123,27 @@ def with_schema(site: Site, text: str | bytes, more: str = "") -> None:
 @pytest.mark.parametrize(
     "text", ["{", '{"type": "objekt"}', "[]", '{"$ref": "https://example.org/x"}', '{"$ref": "other.json"}']
 )
-def test_a_schema_of_documents_that_is_none(cut_off: Site, text: str) -> None:
+def test_a_schema_of_documents_that_is_none(cut_off: Installation, text: str) -> None:
     with_schema(cut_off, text)
     refused_everywhere(cut_off, "{section}: {path} is no usable JSON Schema: {reason}")
     with_schema(cut_off, '{"type": "object"}')
     assert accepted(cut_off)
 
 
-def test_a_schema_of_documents_that_cannot_be_read(cut_off: Site) -> None:
+def test_a_schema_of_documents_that_cannot_be_read(cut_off: Installation) -> None:
     cut_off.configure("[tables.t.columns.v]\nschema = 'nowhere.json'")
     refused_everywhere(cut_off, "{section}: `schema` cannot be read from {path}: {reason}")
     with_schema(cut_off, b"\xff")
     refused(cut_off, ["plan"], "{section}: `schema` cannot be read from {path}: {reason}", ExitCode.CONFIG)
 
 
-def test_a_schema_of_documents_for_a_column_of_another_type(cut_off: Site) -> None:
+def test_a_schema_of_documents_for_a_column_of_another_type(cut_off: Installation) -> None:
     with_schema(cut_off, "{}", "type = 'text'")
     refused_everywhere(cut_off, "{section}: `schema` is for documents, and the column is of type {type}")
 
 
 def test_a_schema_of_documents_without_the_library_that_checks_it(
-    cut_off: Site, monkeypatch: pytest.MonkeyPatch
+    cut_off: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_schema(cut_off, "{}")
     monkeypatch.setitem(sys.modules, "jsonschema_rs", None)
@@ -153,12 +153,12 @@ def test_a_schema_of_documents_without_the_library_that_checks_it(
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_key_that_is_to_be_skipped(cut_off: Site) -> None:
+def test_a_key_that_is_to_be_skipped(cut_off: Installation) -> None:
     cut_off.configure("[tables.t]\nskip = ['ID']")
     refused(cut_off, ["plan"], "[tables.{name}] skips {name}, which identifies the rows", ExitCode.CONFIG)
 
 
-def test_a_key_that_is_to_be_computed(cut_off: Site) -> None:
+def test_a_key_that_is_to_be_computed(cut_off: Installation) -> None:
     cut_off.configure("[tables.t.columns.id]\nexpression = 'id + 1'")
     refused(
         cut_off,
@@ -170,7 +170,7 @@ def test_a_key_that_is_to_be_computed(cut_off: Site) -> None:
     assert accepted(cut_off)
 
 
-def test_a_key_of_a_type_in_which_keys_could_become_equal(cut_off: Site) -> None:
+def test_a_key_of_a_type_in_which_keys_could_become_equal(cut_off: Installation) -> None:
     cut_off.configure("[tables.t.columns.id]\ntype = 'jsonb'")
     refused(
         cut_off,
@@ -180,7 +180,7 @@ def test_a_key_of_a_type_in_which_keys_could_become_equal(cut_off: Site) -> None
     )
 
 
-def test_an_untyped_key_as_a_double(cut_off: Site) -> None:
+def test_an_untyped_key_as_a_double(cut_off: Installation) -> None:
     cut_off.sql("CREATE TABLE u(k PRIMARY KEY NOT NULL)")
     cut_off.configure("[tables.u.columns.k]\ntype = 'float8'")
     refused(
@@ -194,7 +194,7 @@ def test_an_untyped_key_as_a_double(cut_off: Site) -> None:
     assert accepted(cut_off)
 
 
-def test_a_key_of_more_columns_than_postgres_allows(cut_off: Site) -> None:
+def test_a_key_of_more_columns_than_postgres_allows(cut_off: Installation) -> None:
     columns = ", ".join(f"c{n}" for n in range(33))
     cut_off.sql(f"CREATE TABLE wide({columns}, PRIMARY KEY(c1))")
     cut_off.configure(f"[tables.wide]\ntarget_key = {columns.split(', ')}")
@@ -208,14 +208,14 @@ def test_a_key_of_more_columns_than_postgres_allows(cut_off: Site) -> None:
 # --- names and types --------------------------------------------------------------------------------------------------
 
 
-def test_a_name_that_is_too_long(cut_off: Site) -> None:
+def test_a_name_that_is_too_long(cut_off: Installation) -> None:
     cut_off.configure(f"[tables.t]\ntarget = '{'x' * 64}'")
     refused_everywhere(cut_off, "the name of {what} is {length} bytes long, and Postgres allows 63")
     cut_off.configure("[tables.t]\ntarget = 'short'")
     assert accepted(cut_off)
 
 
-def test_a_name_that_is_empty(cut_off: Site) -> None:
+def test_a_name_that_is_empty(cut_off: Installation) -> None:
     cut_off.configure("[tables.t.columns.'']\nexpression = '1'")
     refused_everywhere(cut_off, "the name of {what} would be empty in Postgres, which refuses that")
     cut_off.configure("[tables.t.columns.'']\nexpression = '1'\ntarget = 'nameless'")
@@ -223,7 +223,7 @@ def test_a_name_that_is_empty(cut_off: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["xmin", "_cdc_gone"])
-def test_a_name_that_postgres_keeps_for_itself(cut_off: Site, name: str) -> None:
+def test_a_name_that_postgres_keeps_for_itself(cut_off: Installation, name: str) -> None:
     cut_off.configure(f"[tables.t.columns.v]\ntarget = '{name}'")
     refused_everywhere(
         cut_off, "column {target} of table {table} has a name that Postgres or this tool keeps for itself"
@@ -233,20 +233,20 @@ def test_a_name_that_postgres_keeps_for_itself(cut_off: Site, name: str) -> None
 
 
 @pytest.mark.parametrize("section", ["[tables.u]\ntarget = 't'", "[tables.t.columns.v]\ntarget = 'id'"])
-def test_two_of_one_name(cut_off: Site, section: str) -> None:
+def test_two_of_one_name(cut_off: Installation, section: str) -> None:
     cut_off.sql("CREATE TABLE u(id INTEGER PRIMARY KEY)")
     cut_off.configure(section)
     refused_everywhere(cut_off, "two {what} would have the name {name} in Postgres")
 
 
-def test_what_is_no_type(cut_off: Site) -> None:
+def test_what_is_no_type(cut_off: Installation) -> None:
     cut_off.configure("[tables.t.columns.v]\ntype = 'text; DROP TABLE t'")
     refused_everywhere(cut_off, "{section}: `type` cannot be {type}, which is not the name of a type")
     cut_off.configure("[tables.t.columns.v]\ntype = 'numeric(10, 2)'")
     assert accepted(cut_off)
 
 
-def test_more_columns_than_postgres_allows(cut_off: Site) -> None:
+def test_more_columns_than_postgres_allows(cut_off: Installation) -> None:
     names = [f"c{n}" for n in range(1596)]
     cut_off.sql(f"CREATE TABLE wide(id INTEGER PRIMARY KEY, {', '.join(names)})")
     cut_off.configure("[tables.wide.columns.one_more]\nexpression = '1'")
@@ -258,12 +258,12 @@ def test_more_columns_than_postgres_allows(cut_off: Site) -> None:
 # --- expressions ------------------------------------------------------------------------------------------------------
 
 
-def test_an_expression_that_is_empty(cut_off: Site) -> None:
+def test_an_expression_that_is_empty(cut_off: Installation) -> None:
     cut_off.configure("[tables.t.columns.n]\nexpression = ' '")
     refused_everywhere(cut_off, "[tables.{name}.columns.{name}]: `expression` is empty")
 
 
-def test_an_expression_that_reads_a_table_which_is_not_followed(cut_off: Site) -> None:
+def test_an_expression_that_reads_a_table_which_is_not_followed(cut_off: Installation) -> None:
     cut_off.sql("CREATE TABLE names(id INTEGER PRIMARY KEY, name TEXT)")
     computed = "[tables.t.columns.name]\nexpression = '(SELECT max(name) FROM names)'"
     cut_off.configure("[replicate]\nexclude = ['names']", computed)
@@ -277,6 +277,6 @@ def test_an_expression_that_reads_a_table_which_is_not_followed(cut_off: Site) -
 
 
 @pytest.mark.parametrize("expression", ["substr(v", "nope + 1", "no_such_function(v)", "count(*)", "v; SELECT 1"])
-def test_an_expression_that_sqlite_cannot_compute(cut_off: Site, expression: str) -> None:
+def test_an_expression_that_sqlite_cannot_compute(cut_off: Installation, expression: str) -> None:
     cut_off.configure(f"[tables.t.columns.n]\nexpression = '{expression}'")
     refused_everywhere(cut_off, "[tables.{name}.columns.{name}]: SQLite cannot compute `expression`: {error}")

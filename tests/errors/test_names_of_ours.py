@@ -1,12 +1,12 @@
 """The application's own tables under the names that this tool needs."""
 
-from refusals import refused
-from sites import Site
+from error_assertions import refused
+from installation import Installation
 
 from cdc.errors import ExitCode
 
 
-def test_a_file_of_which_no_table_can_be_replicated_as_it_is(site: Site) -> None:
+def test_a_file_of_which_no_table_can_be_replicated_as_it_is(site: Installation) -> None:
     site.sql("DROP TABLE t; CREATE TABLE _cdc_notes(id INTEGER PRIMARY KEY)")
     refused(
         site,
@@ -21,7 +21,7 @@ def test_a_file_of_which_no_table_can_be_replicated_as_it_is(site: Site) -> None
     assert site.run("plan")[0] == ExitCode.OK
 
 
-def test_a_table_of_the_application_under_the_very_name_of_ours(site: Site) -> None:
+def test_a_table_of_the_application_under_the_very_name_of_ours(site: Installation) -> None:
     site.sql(
         "CREATE TABLE _cdc_changelog(id INTEGER PRIMARY KEY, what TEXT); INSERT INTO _cdc_changelog VALUES (1, 'x')"
     )

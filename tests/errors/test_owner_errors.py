@@ -5,36 +5,38 @@ import shutil
 from pathlib import Path
 
 import pytest
+from error_assertions import refused, said
 from harness import Daemon, value, wait_for
-from refusals import refused, said
-from sites import Site
+from installation import Installation
 
-from cdc import bootstrap
 from cdc.config import load_config
 from cdc.errors import ExitCode
+from cdc.sqlite.changelog import source_file
 
 
 @pytest.fixture
-def other(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
+def other(
+    site: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Installation:
     """Another source into the same tables, which `site` feeds."""
     site.sql("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     site.followed()
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path / "other")
-    return Site(tmp_path / "other", site.dsn, capsys)
+    return Installation(tmp_path / "other", site.dsn, capsys)
 
 
-def lose_capture(site: Site) -> None:
-    bootstrap.remove_capture(load_config(site.config_file))
+def lose_capture(site: Installation) -> None:
+    source_file.remove_capture(load_config(site.config_file))
 
 
 @pytest.mark.parametrize("command", [["up", "--until-idle"], ["run"], ["load", "--resync"]])
-def test_tables_that_another_file_feeds(other: Site, command: list[str]) -> None:
+def test_tables_that_another_file_feeds(other: Installation, command: list[str]) -> None:
     told = "another file feeds these tables in Postgres: {owner}, since {since}: {tables}"
     refused(other, command, told, ExitCode.CRITICAL)
 
 
-def test_tables_that_were_filled_from_the_file_before(site: Site) -> None:
+def test_tables_that_were_filled_from_the_file_before(site: Installation) -> None:
     """Another one with capture of its own was moved into its place."""
     site.followed()
     lose_capture(site)
@@ -50,7 +52,7 @@ def test_tables_that_were_filled_from_the_file_before(site: Site) -> None:
     assert site.run("-q", "run", "--until-idle")[0] == ExitCode.OK
 
 
-def test_a_copy_of_a_file_that_is_replicated(site: Site, other: Site) -> None:
+def test_a_copy_of_a_file_that_is_replicated(site: Installation, other: Installation) -> None:
     shutil.copyfile(site.database, other.database)
     refused(
         other,
@@ -60,7 +62,7 @@ def test_a_copy_of_a_file_that_is_replicated(site: Site, other: Site) -> None:
     )
 
 
-def test_a_resync_that_would_replace_much(site: Site) -> None:
+def test_a_resync_that_would_replace_much(site: Installation) -> None:
     ones = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)"
     site.sql(f"{ones} INSERT INTO t SELECT i, 'x' FROM n")
     site.followed()
@@ -69,7 +71,7 @@ def test_a_resync_that_would_replace_much(site: Site) -> None:
     refused(site, ["load", "--resync"], "much of what Postgres holds would be replaced: {words}", ExitCode.CRITICAL)
 
 
-def test_going_on_where_replication_was_ended(site: Site) -> None:
+def test_going_on_where_replication_was_ended(site: Installation) -> None:
     site.followed()
     assert site.run("cleanup", "--capture-only")[0] == ExitCode.OK
     ended = "replication of {path} was ended on purpose by `cdc cleanup` at {at}"
@@ -84,7 +86,7 @@ def test_going_on_where_replication_was_ended(site: Site) -> None:
     )
 
 
-def test_ending_beside_a_daemon(site: Site) -> None:
+def test_ending_beside_a_daemon(site: Installation) -> None:
     site.followed()
     with Daemon(load_config(site.config_file)) as daemon:
         running = "SELECT owner IS NOT NULL FROM cdc.stream"
@@ -94,7 +96,7 @@ def test_ending_beside_a_daemon(site: Site) -> None:
         said(err, "a daemon replicates {path} now: process {pid} of this machine", ExitCode.CRITICAL)
 
 
-def test_releasing_the_tables_of_nobody(site: Site) -> None:
+def test_releasing_the_tables_of_nobody(site: Installation) -> None:
     site.followed()
     refused(
         site,
@@ -104,7 +106,7 @@ def test_releasing_the_tables_of_nobody(site: Site) -> None:
     )
 
 
-def test_a_note_that_cannot_be_written(site: Site) -> None:
+def test_a_note_that_cannot_be_written(site: Installation) -> None:
     site.followed()
     (site.folder / ".cdc" / "ended.json").mkdir()
     refused(
@@ -115,7 +117,7 @@ def test_a_note_that_cannot_be_written(site: Site) -> None:
     )
 
 
-def test_rows_that_cannot_be_saved_before_a_resync_replaces_them(site: Site) -> None:
+def test_rows_that_cannot_be_saved_before_a_resync_replaces_them(site: Installation) -> None:
     site.sql("INSERT INTO t VALUES (1, 'a')")
     site.followed()
     lose_capture(site)

@@ -3,17 +3,17 @@
 import asyncio
 
 import pytest
+from error_assertions import refused
 from harness import Daemon, wait_for
-from refusals import refused
-from sites import Site
+from installation import Installation
 
 from cdc.cli import pause
 from cdc.config import load_config
 from cdc.errors import ExitCode
-from cdc.observe import presence
+from cdc.observe import daemon_file
 
 
-def test_catching_up_while_it_is_paused(site: Site) -> None:
+def test_catching_up_while_it_is_paused(site: Installation) -> None:
     site.followed()
     assert site.run("-q", "pause")[0] == ExitCode.OK
     refused(
@@ -27,7 +27,7 @@ def test_catching_up_while_it_is_paused(site: Site) -> None:
     site.followed()
 
 
-def test_a_daemon_that_does_not_come_to_rest(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_daemon_that_does_not_come_to_rest(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pause, "WAIT_SECONDS", 0.3)
     site.followed()
     site.sql("INSERT INTO t VALUES (1, 'x')")
@@ -42,17 +42,17 @@ def test_a_daemon_that_does_not_come_to_rest(site: Site, monkeypatch: pytest.Mon
         )
 
 
-async def streaming(site: Site, daemon: Daemon) -> None:
+async def streaming(site: Installation, daemon: Daemon) -> None:
     config = load_config(site.config_file)
 
     async def look() -> bool:
-        found = presence.look(config)
+        found = daemon_file.look(config)
         return found is not None and found.doing == "streaming"
 
     await wait_for(look, "the daemon to stream", daemon=daemon)
 
 
-def test_a_state_folder_that_takes_no_note(site: Site) -> None:
+def test_a_state_folder_that_takes_no_note(site: Installation) -> None:
     site.followed()
     (site.folder / ".cdc" / "paused.json.partial").mkdir()
     refused(

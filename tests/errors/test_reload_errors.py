@@ -5,9 +5,9 @@ import os
 import signal
 from pathlib import Path
 
+from error_assertions import logged
+from fake_systemd import Supervisor
 from harness import Daemon, application, make_config, up, wait_until_caught_up
-from refusals import logged
-from supervisor import Supervisor
 
 REFUSED = "the new configuration is refused; the old one stays"
 

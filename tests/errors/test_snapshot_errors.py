@@ -11,17 +11,17 @@ from pathlib import Path
 
 import apsw
 import pytest
+from error_assertions import refused
 from harness import DEADLINE_SECONDS
-from refusals import refused
-from sites import ROOT, Outcome, Site
+from installation import ROOT, Installation, Outcome
 
 from cdc.errors import ExitCode
-from cdc.sqlite import online_copy
-from cdc.sqlite.snapshot import take
+from cdc.sqlite.snapshot import online_copy
+from cdc.sqlite.snapshot.snapshot import take
 
 
 @pytest.fixture
-def taken(cut_off: Site) -> Path:
+def taken(cut_off: Installation) -> Path:
     """The folder of a snapshot."""
     cut_off.sql("INSERT INTO t(v) VALUES (1), (2), (3)")
     assert cut_off.run("-q", "snapshot")[0] == ExitCode.OK
@@ -42,7 +42,7 @@ def restore(folder: Path) -> list[str]:
 # --- taking -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_copy_that_would_hold_the_writer_for_too_long(cut_off: Site) -> None:
+def test_a_copy_that_would_hold_the_writer_for_too_long(cut_off: Installation) -> None:
     cut_off.configure("[snapshot]\nmax_writer_pause_seconds = 0")
     refused(
         cut_off,
@@ -54,12 +54,12 @@ def test_a_copy_that_would_hold_the_writer_for_too_long(cut_off: Site) -> None:
     )
 
 
-def test_a_disk_without_room_for_the_copy(cut_off: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_room_for_the_copy(cut_off: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(online_copy, "_SPARE_BYTES", 1 << 60)
     refused(cut_off, ["snapshot"], "{folder} has {free} MiB free, the copy needs {needed} MiB", ExitCode.CRITICAL)
 
 
-def test_a_disk_that_becomes_full_during_the_copy(cut_off: Site) -> None:
+def test_a_disk_that_becomes_full_during_the_copy(cut_off: Installation) -> None:
     """On a disk of 300 KiB of its own, with the look beforehand taken away: what is free may be gone a moment later."""
     cut_off.sql(MANY_ROWS)
     cut_off.configure("[snapshot]\nmax_writer_pause_seconds = 60")
@@ -85,7 +85,7 @@ def test_a_disk_that_becomes_full_during_the_copy(cut_off: Site) -> None:
     refused(cut_off, ["snapshot"], "the disk of {where} is full", ExitCode.CRITICAL, run=on_a_small_disk)
 
 
-def test_a_folder_for_snapshots_that_is_a_file(cut_off: Site) -> None:
+def test_a_folder_for_snapshots_that_is_a_file(cut_off: Installation) -> None:
     (cut_off.folder / ".cdc").mkdir()
     (cut_off.folder / ".cdc" / "snapshots").write_text("in the way")
     refused(cut_off, ["snapshot"], "{where} cannot be used: {error}", ExitCode.CRITICAL)
@@ -98,7 +98,7 @@ def another_at_work(snapshots: Path) -> Iterator[None]:
         yield
 
 
-def test_two_snapshots_at_once(cut_off: Site, taken: Path) -> None:
+def test_two_snapshots_at_once(cut_off: Installation, taken: Path) -> None:
     with another_at_work(taken.parent):
         refused(
             cut_off,
@@ -108,25 +108,25 @@ def test_two_snapshots_at_once(cut_off: Site, taken: Path) -> None:
         )
 
 
-def test_a_phase_before_its_snapshot(site: Site) -> None:
+def test_a_phase_before_its_snapshot(site: Installation) -> None:
     for command in (["schema"], ["load"]):
         refused(site, command, "there is no snapshot yet", ExitCode.CRITICAL)
 
 
-def test_a_snapshot_from_before_capture(site: Site, taken_without_capture: Path) -> None:
+def test_a_snapshot_from_before_capture(site: Installation, taken_without_capture: Path) -> None:
     for command in (["schema"], ["load"]):
         refused(site, command, "snapshot {id} was taken without capture", ExitCode.CRITICAL)
 
 
 @pytest.fixture
-def taken_without_capture(site: Site) -> Path:
+def taken_without_capture(site: Installation) -> Path:
     return take(site.database, site.folder / ".cdc" / "snapshots", max_writer_pause_seconds=60).folder
 
 
 # --- trusting ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_that_is_no_snapshot(cut_off: Site) -> None:
+def test_a_folder_that_is_no_snapshot(cut_off: Installation) -> None:
     refused(
         cut_off,
         restore(cut_off.folder),
@@ -136,24 +136,24 @@ def test_a_folder_that_is_no_snapshot(cut_off: Site) -> None:
 
 
 @pytest.mark.parametrize("content", ["{", '{"id": 5}'])
-def test_a_manifest_that_cannot_be_understood(cut_off: Site, taken: Path, content: str) -> None:
+def test_a_manifest_that_cannot_be_understood(cut_off: Installation, taken: Path, content: str) -> None:
     (taken / "manifest.json").write_text(content)
     refused(cut_off, restore(taken), "{path} cannot be read: {error}", ExitCode.CRITICAL)
 
 
-def test_a_snapshot_of_a_later_version(cut_off: Site, taken: Path) -> None:
+def test_a_snapshot_of_a_later_version(cut_off: Installation, taken: Path) -> None:
     manifest = json.loads((taken / "manifest.json").read_text())
     (taken / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
     refused(cut_off, restore(taken), "{path} has format {format}, this version reads format 1", ExitCode.CRITICAL)
 
 
-def test_a_snapshot_without_its_database(cut_off: Site, taken: Path) -> None:
+def test_a_snapshot_without_its_database(cut_off: Installation, taken: Path) -> None:
     (taken / "database.sqlite").unlink()
     refused(cut_off, restore(taken), "snapshot {folder} has lost its database.sqlite", ExitCode.CRITICAL)
 
 
 @pytest.mark.parametrize("how", ["shorter", "one bit", "another row", "not even SQLite"])
-def test_a_snapshot_that_is_not_what_was_taken(cut_off: Site, taken: Path, how: str) -> None:
+def test_a_snapshot_that_is_not_what_was_taken(cut_off: Installation, taken: Path, how: str) -> None:
     database = taken / "database.sqlite"
     content = bytearray(database.read_bytes())
     match how:
@@ -175,6 +175,6 @@ def test_a_snapshot_that_is_not_what_was_taken(cut_off: Site, taken: Path, how: 
 
 
 @pytest.mark.parametrize("name", ["back.db", "back.db-wal", "back.db-journal"])
-def test_nothing_is_overwritten(cut_off: Site, taken: Path, name: str) -> None:
+def test_nothing_is_overwritten(cut_off: Installation, taken: Path, name: str) -> None:
     (cut_off.folder / name).write_text("somebody's")
     refused(cut_off, restore(taken), "{path} exists already and is not overwritten", ExitCode.CRITICAL)

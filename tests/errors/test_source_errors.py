@@ -8,13 +8,13 @@ from pathlib import Path
 
 import apsw
 import pytest
+from error_assertions import refused, said
 from harness import Daemon, wait_until_caught_up
-from refusals import refused, said
-from sites import Outcome, Site
+from installation import Installation, Outcome
 
 from cdc.config import load_config
 from cdc.errors import ExitCode
-from cdc.sqlite import connection as sqlite_connection
+from cdc.sqlite.connection import file as sqlite_connection
 
 MANY_ROWS = """
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) INSERT INTO t SELECT i, -i FROM n
@@ -22,7 +22,7 @@ WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) IN
 FROM_SNAPSHOT = (["plan"], ["snapshot"])
 
 
-def refused_as_unavailable(site: Site, template: str, *commands: list[str], **how: object) -> None:
+def refused_as_unavailable(site: Installation, template: str, *commands: list[str], **how: object) -> None:
     for command in commands or FROM_SNAPSHOT:
         refused(site, command, template, ExitCode.UNAVAILABLE, **how)  # type: ignore[arg-type]
 
@@ -37,24 +37,24 @@ ON_A_FULL_DISK = (
 # --- the file ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_that_is_not_there(cut_off: Site) -> None:
+def test_a_file_that_is_not_there(cut_off: Installation) -> None:
     cut_off.database.unlink()
     refused_as_unavailable(cut_off, "SQLite file {path} does not exist")
 
 
-def test_a_link_that_leads_nowhere(cut_off: Site) -> None:
+def test_a_link_that_leads_nowhere(cut_off: Installation) -> None:
     cut_off.database.unlink()
     cut_off.database.symlink_to("gone.db")
     refused_as_unavailable(cut_off, "SQLite file {path} does not exist")
 
 
-def test_a_folder_in_place_of_the_file(cut_off: Site) -> None:
+def test_a_folder_in_place_of_the_file(cut_off: Installation) -> None:
     cut_off.database.unlink()
     cut_off.database.mkdir()
     refused_as_unavailable(cut_off, "SQLite file {path} is a folder")
 
 
-def test_a_pipe_in_place_of_the_file_is_not_waited_for(cut_off: Site) -> None:
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(cut_off: Installation) -> None:
     cut_off.database.unlink()
     os.mkfifo(cut_off.database)
     template = "SQLite file {path} is a pipe, a socket or a device"
@@ -63,12 +63,12 @@ def test_a_pipe_in_place_of_the_file_is_not_waited_for(cut_off: Site) -> None:
     refused_as_unavailable(cut_off, template, ["init", "app.db"], run=cut_off.process)
 
 
-def test_a_device_in_place_of_the_file(cut_off: Site) -> None:
+def test_a_device_in_place_of_the_file(cut_off: Installation) -> None:
     cut_off.configure('[source]\npath = "/dev/zero"')
     refused_as_unavailable(cut_off, "SQLite file {path} is a pipe, a socket or a device")
 
 
-def test_a_file_below_a_folder_that_may_not_be_entered(cut_off: Site) -> None:
+def test_a_file_below_a_folder_that_may_not_be_entered(cut_off: Installation) -> None:
     hidden = cut_off.folder / "hidden"
     hidden.mkdir()
     cut_off.database.rename(hidden / "app.db")
@@ -86,12 +86,12 @@ def test_a_file_below_a_folder_that_may_not_be_entered(cut_off: Site) -> None:
         hidden.chmod(0o700)
 
 
-def test_a_file_that_may_only_be_read(cut_off: Site) -> None:
+def test_a_file_that_may_only_be_read(cut_off: Installation) -> None:
     cut_off.database.chmod(0o444)
     refused_as_unavailable(cut_off, "SQLite file {path} is read-only for this user", ["snapshot"], run=cut_off.bound)
 
 
-def test_a_folder_in_which_nothing_may_be_written(cut_off: Site) -> None:
+def test_a_folder_in_which_nothing_may_be_written(cut_off: Installation) -> None:
     """SQLite makes its journal beside the file."""
     cut_off.configure('[source]\npath = "data/app.db"')
     (cut_off.folder / "data").mkdir()
@@ -110,7 +110,7 @@ def test_a_folder_in_which_nothing_may_be_written(cut_off: Site) -> None:
         (cut_off.folder / "data").chmod(0o755)
 
 
-def test_a_file_on_a_full_disk(cut_off: Site) -> None:
+def test_a_file_on_a_full_disk(cut_off: Installation) -> None:
     cut_off.configure('[source]\npath = "small/app.db"')
     (cut_off.folder / "small").mkdir()
 
@@ -133,18 +133,18 @@ def test_a_file_on_a_full_disk(cut_off: Site) -> None:
     [b"not a database at all, whatever its name says\n" * 100, os.urandom(8192)],
     ids=["text", "encrypted"],
 )
-def test_a_file_that_is_no_database(cut_off: Site, content: bytes) -> None:
+def test_a_file_that_is_no_database(cut_off: Installation, content: bytes) -> None:
     cut_off.database.write_bytes(content)
     refused_as_unavailable(cut_off, "{what} is not a SQLite database, or is encrypted")
 
 
-def test_a_file_without_any_table(cut_off: Site) -> None:
+def test_a_file_without_any_table(cut_off: Installation) -> None:
     """An empty file is an empty database to SQLite: an application that has not begun yet."""
     cut_off.database.write_bytes(b"")
     refused_as_unavailable(cut_off, "SQLite file {path} has no table to replicate")
 
 
-def test_a_file_whose_schema_is_damaged(cut_off: Site) -> None:
+def test_a_file_whose_schema_is_damaged(cut_off: Installation) -> None:
     cut_off.sql(MANY_ROWS)
     content = bytearray(cut_off.database.read_bytes())
     content[100:200] = b"\xff" * 100
@@ -152,7 +152,7 @@ def test_a_file_whose_schema_is_damaged(cut_off: Site) -> None:
     refused_as_unavailable(cut_off, "{what}: the SQLite file is damaged: {error}")
 
 
-def test_a_table_whose_pages_are_damaged_is_found_by_the_check_of_the_copy(cut_off: Site) -> None:
+def test_a_table_whose_pages_are_damaged_is_found_by_the_check_of_the_copy(cut_off: Installation) -> None:
     cut_off.sql("CREATE INDEX by_v ON t(v)")
     cut_off.sql(MANY_ROWS)
     connection = apsw.Connection(str(cut_off.database))
@@ -168,7 +168,7 @@ def test_a_table_whose_pages_are_damaged_is_found_by_the_check_of_the_copy(cut_o
     )
 
 
-def test_a_file_on_the_disk_of_another_machine(cut_off: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_on_the_disk_of_another_machine(cut_off: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = cut_off.folder / "mountinfo"
     mounts.write_text(f"1 0 0:1 / / rw - ext4 /dev/a rw\n2 1 0:2 / {cut_off.folder} rw - nfs4 nas:/data rw\n")
     monkeypatch.setattr(sqlite_connection, "_MOUNTINFO", mounts)
@@ -180,7 +180,7 @@ def test_a_file_on_the_disk_of_another_machine(cut_off: Site, monkeypatch: pytes
     )
 
 
-def test_a_file_that_stays_locked(cut_off: Site) -> None:
+def test_a_file_that_stays_locked(cut_off: Installation) -> None:
     cut_off.configure('[source]\npath = "app.db"\nbusy_timeout_seconds = 0.1')
     with Locker(cut_off.database):
         refused(
@@ -213,7 +213,7 @@ class Locker:
         self._process.communicate(timeout=10)
 
 
-def test_a_question_that_sqlite_does_not_understand(site: Site) -> None:
+def test_a_question_that_sqlite_does_not_understand(site: Installation) -> None:
     site.followed()
     site.configure('[[verify.expect]]\nname = "nonsense"\nsql = "SELECT nothing FROM t"\nanswer = 1')
     refused(site, ["verify"], "{what}: SQLite refuses: {error}", ExitCode.CRITICAL)
@@ -222,7 +222,7 @@ def test_a_question_that_sqlite_does_not_understand(site: Site) -> None:
 # --- the file that was followed ---------------------------------------------------------------------------------------
 
 
-def test_a_file_that_was_overwritten(site: Site) -> None:
+def test_a_file_that_was_overwritten(site: Installation) -> None:
     site.followed()
     site.database.unlink()
     site.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, v)")
@@ -241,18 +241,18 @@ def test_a_file_that_was_overwritten(site: Site) -> None:
     )
 
 
-def test_a_file_that_was_never_set_up(site: Site) -> None:
+def test_a_file_that_was_never_set_up(site: Installation) -> None:
     refused(site, ["run", "--until-idle"], "{path} is not set up for replication", ExitCode.CRITICAL)
     refused(site, ["quarantine", "retry"], "{path} is not set up for replication", ExitCode.CRITICAL)
 
 
-def test_a_file_that_was_never_loaded(site: Site) -> None:
+def test_a_file_that_was_never_loaded(site: Installation) -> None:
     assert site.run("-q", "snapshot")[0] == ExitCode.OK
     for command in (["run", "--until-idle"], ["verify"], ["load", "--resync"]):
         refused(site, command, "this source was never loaded into Postgres", ExitCode.CRITICAL)
 
 
-def test_a_backup_that_was_put_in_place_of_the_file(site: Site) -> None:
+def test_a_backup_that_was_put_in_place_of_the_file(site: Installation) -> None:
     site.followed()
     backup = site.folder / "backup"
     shutil.copy(site.database, backup)
@@ -267,7 +267,7 @@ def test_a_backup_that_was_put_in_place_of_the_file(site: Site) -> None:
     refused(site, ["verify"], restored, ExitCode.CRITICAL)
 
 
-def test_a_copy_that_was_put_in_place_and_went_its_own_way(site: Site) -> None:
+def test_a_copy_that_was_put_in_place_and_went_its_own_way(site: Installation) -> None:
     site.followed()
     copy = site.folder / "copy"
     shutil.copy(site.database, copy)
@@ -285,7 +285,7 @@ def test_a_copy_that_was_put_in_place_and_went_its_own_way(site: Site) -> None:
     )
 
 
-def test_a_file_with_the_capture_of_another_one(site: Site) -> None:
+def test_a_file_with_the_capture_of_another_one(site: Installation) -> None:
     site.followed()
     site.sql("UPDATE _cdc_state SET source_id = 'of another'")
     for command in ("run", "up"):
@@ -299,7 +299,7 @@ def test_a_file_with_the_capture_of_another_one(site: Site) -> None:
         )
 
 
-def test_a_postgres_that_is_behind(site: Site) -> None:
+def test_a_postgres_that_is_behind(site: Installation) -> None:
     site.followed()
     site.sql("INSERT INTO t(v) VALUES (1), (2)")
     site.followed()
@@ -314,7 +314,7 @@ def test_a_postgres_that_is_behind(site: Site) -> None:
     refused(site, ["verify"], behind, ExitCode.CRITICAL)
 
 
-def test_an_emptied_changelog_in_another_file(site: Site) -> None:
+def test_an_emptied_changelog_in_another_file(site: Installation) -> None:
     site.followed()
     copy = site.folder / "copy"
     shutil.copy(site.database, copy)
@@ -327,7 +327,7 @@ def test_an_emptied_changelog_in_another_file(site: Site) -> None:
     refused(site, ["verify"], emptied, ExitCode.CRITICAL)
 
 
-def test_capture_of_a_later_version(site: Site) -> None:
+def test_capture_of_a_later_version(site: Installation) -> None:
     site.followed()
     site.sql("UPDATE _cdc_state SET format = 99")
     refused(
@@ -340,7 +340,7 @@ def test_capture_of_a_later_version(site: Site) -> None:
 
 
 @pytest.mark.parametrize("moved", [True, False], ids=["another file in its place", "gone"])
-async def test_a_file_that_is_exchanged_under_a_running_daemon(site: Site, moved: bool) -> None:
+async def test_a_file_that_is_exchanged_under_a_running_daemon(site: Installation, moved: bool) -> None:
     other = site.folder / "other.db"
     shutil.copy(site.database, other)
     assert site.process("-q", "up", "--until-idle")[0] == ExitCode.OK
@@ -362,7 +362,7 @@ async def test_a_file_that_is_exchanged_under_a_running_daemon(site: Site, moved
 # --- the schema moved on ----------------------------------------------------------------------------------------------
 
 
-def adopting(site: Site) -> Site:
+def adopting(site: Installation) -> Installation:
     """A site whose tables in Postgres were made by others."""
     site.configure("[target]", f'dsn = "{site.dsn}"', "adopt = true")
     site.target_sql("CREATE TABLE t(id bigint PRIMARY KEY, v text); CREATE TABLE u(id bigint PRIMARY KEY)")
@@ -371,7 +371,7 @@ def adopting(site: Site) -> Site:
     return site
 
 
-def test_an_adopted_table_that_the_application_dropped(site: Site) -> None:
+def test_an_adopted_table_that_the_application_dropped(site: Installation) -> None:
     adopting(site)
     site.sql("DROP TABLE u")
     refused(
@@ -383,7 +383,7 @@ def test_an_adopted_table_that_the_application_dropped(site: Site) -> None:
     )
 
 
-def test_an_adopted_column_that_the_application_dropped(site: Site) -> None:
+def test_an_adopted_column_that_the_application_dropped(site: Installation) -> None:
     adopting(site)
     site.sql("ALTER TABLE t DROP COLUMN v")
     refused(

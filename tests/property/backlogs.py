@@ -14,8 +14,8 @@ from harness import application, live, load, make_config
 from interruptions import interrupted, pages_of
 from replicas import Found, Place, attempt
 
-from cdc import bootstrap
-from cdc.quoting import quote
+from cdc.sql_names import quote
+from cdc.stream import resync
 
 TABLES: Final = {
     "numbered": "CREATE TABLE numbered(id INTEGER PRIMARY KEY, body TEXT)",
@@ -59,7 +59,7 @@ async def run_backlogs(place: Place, seed: int) -> Found | None:
                     writer.grow()
                     if random.random() < 0.15:
                         await replica.close()
-                        await bootstrap.request_resync(config)
+                        await resync.request_resync(config)
                     await replica.sync()
                     if found := await comparison.differences():
                         return Found(seed, True, number, found)

@@ -12,8 +12,8 @@ import pytest
 
 from cdc import faults
 from cdc.errors import TargetUnavailable
-from cdc.sqlite import changelog
-from cdc.sqlite.source import Source
+from cdc.sqlite.changelog import changelog
+from cdc.sqlite.changelog.source import Source
 
 READS: Final = ("read", "read_page", "read_keys")
 # What Postgres can do to every connection of ours at any moment.

@@ -9,7 +9,7 @@ from typing import Final
 
 import apsw
 
-from cdc.quoting import quote
+from cdc.sql_names import quote
 
 TABLES: Final = ("t", "u", "Items", 'we"ird')
 COLUMNS: Final = ("a", "b", "name", "select", "x y")

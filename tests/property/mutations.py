@@ -17,19 +17,20 @@ from typing import Any, Final
 _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(path) for path in (_HERE, _HERE.parent) if str(path) not in sys.path]
 
-import apsw  # noqa: E402 (the tests' own modules stand in folders that only pytest knows)
-import asyncpg  # noqa: E402
-import pytest  # noqa: E402
-from backlogs import run_backlogs  # noqa: E402 (the tests' own modules stand in folders that only pytest knows)
-from loguru import logger  # noqa: E402
-from replicas import Found, Place, Weaken, fast_folder, run_workload  # noqa: E402
+import apsw
+import asyncpg
+import pytest
+from backlogs import run_backlogs
+from loguru import logger
+from replicas import Found, Place, Weaken, fast_folder, run_workload
 
-from cdc.model import Position, Round  # noqa: E402
-from cdc.postgres import apply, batch, embedded  # noqa: E402
-from cdc.postgres.merge import AppliedTable  # noqa: E402
-from cdc.quoting import quote  # noqa: E402
-from cdc.sqlite import triggers  # noqa: E402
-from cdc.sqlite.source import Source  # noqa: E402
+from cdc.facts.changes import Position, Round
+from cdc.postgres.apply import direct, staged
+from cdc.postgres.apply.stage_sql import AppliedTable
+from cdc.postgres.server import embedded
+from cdc.sql_names import quote
+from cdc.sqlite.capture import triggers
+from cdc.sqlite.changelog.source import Source
 
 Patch = Callable[[pytest.MonkeyPatch, str], None]
 
@@ -81,7 +82,7 @@ def _deletes_forgotten(patched: pytest.MonkeyPatch, _dsn: str) -> None:
     async def nothing(*_: Any) -> bool:
         return False
 
-    patched.setattr(batch.Batch, "_stage_gone", nothing)
+    patched.setattr(staged.Batch, "_stage_gone", nothing)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -90,7 +91,7 @@ def _deletes_forgotten(patched: pytest.MonkeyPatch, _dsn: str) -> None:
 def _one_marker(patched: pytest.MonkeyPatch, _dsn: str) -> None:
     """Read a table as a whole once in a batch, whatever asks for it afterwards."""
     told: set[str] = set()
-    read, opened = Source.read, apply.Applier.batch
+    read, opened = Source.read, direct.Applier.batch
 
     async def once(source: Source, after: Position) -> Round:
         found = await read(source, after)
@@ -99,13 +100,13 @@ def _one_marker(patched: pytest.MonkeyPatch, _dsn: str) -> None:
         return replace(found, rescan=fresh)
 
     @asynccontextmanager
-    async def begun(applier: apply.Applier) -> AsyncIterator[batch.Batch]:
+    async def begun(applier: direct.Applier) -> AsyncIterator[staged.Batch]:
         async with opened(applier) as one:
             yield one
         told.clear()
 
     patched.setattr(Source, "read", once)
-    patched.setattr(apply.Applier, "batch", begun)
+    patched.setattr(direct.Applier, "batch", begun)
 
 
 def _markers_unseen(patched: pytest.MonkeyPatch, _dsn: str) -> None:

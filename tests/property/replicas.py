@@ -19,19 +19,19 @@ from random import Random
 from typing import Any
 
 import apsw
+from batch_accounting import Witnessed
 from comparison import Comparison
 from extremes import extreme
 from harness import Live, live, load, make_config, newest_entry
 from interruptions import CANCEL, TERMINATE, Strikes, cut_off, interrupted, pages_of, strike
-from tallies import Witnessed
 from workloads import Workload, make_workload
 
-from cdc import bootstrap
 from cdc.config import Config
 from cdc.errors import CdcError
-from cdc.postgres import apply
-from cdc.quoting import quote
+from cdc.postgres.apply import direct
 from cdc.retry import is_transient
+from cdc.sql_names import quote
+from cdc.stream import resync
 
 Weaken = Callable[[apsw.Connection], None]
 MOST_ATTEMPTS = 8  # of one sync, more than a run has strikes
@@ -88,7 +88,7 @@ class Choices:
             wal=random.random() < 0.6,
             round_entries=random.choice((1, 2, 3, 7, 30, 1000)),
             round_bytes=random.choice((1, 300, 16 * 1024 * 1024)),
-            direct_rows=random.choice((0, 3, apply.DIRECT_ROWS)),
+            direct_rows=random.choice((0, 3, direct.DIRECT_ROWS)),
             sync_share=random.choice((0.05, 0.2, 0.6)),
             filled_before=random.random() < 0.7,
             rigid=random.random() < 0.4,
@@ -216,7 +216,7 @@ class _Run:
     async def _compare_all(self, replica: Live) -> None:
         """Have every table read as a whole with the next sync, as after a file that was restored."""
         await replica.close()
-        await bootstrap.request_resync(self._config)
+        await resync.request_resync(self._config)
 
     async def _sync(self, replica: Live) -> None:
         """Begin anew after whatever can be waited for, as the daemon does."""
@@ -272,9 +272,9 @@ def _filling(workload: Workload, wanted: bool) -> list[str]:
 
 @contextlib.contextmanager
 def _direct_rows(number: int) -> Iterator[None]:
-    before = apply.DIRECT_ROWS
-    apply.DIRECT_ROWS = number  # type: ignore[misc]
+    before = direct.DIRECT_ROWS
+    direct.DIRECT_ROWS = number  # type: ignore[misc]
     try:
         yield
     finally:
-        apply.DIRECT_ROWS = before  # type: ignore[misc]
+        direct.DIRECT_ROWS = before  # type: ignore[misc]

@@ -16,11 +16,11 @@ from pathlib import Path
 _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parent)]
 
-import asyncpg  # noqa: E402 (the tests' own modules stand in folders that only pytest knows)
-from loguru import logger  # noqa: E402
-from replicas import Place, fast_folder, run_workload  # noqa: E402
+import asyncpg
+from loguru import logger
+from replicas import Place, fast_folder, run_workload
 
-from cdc.postgres import embedded  # noqa: E402
+from cdc.postgres.server import embedded
 
 PROGRESS_SECONDS = 60.0
 

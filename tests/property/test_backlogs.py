@@ -19,7 +19,7 @@ from loguru import logger
 from mutations import MUTATIONS, QUICK, first_found
 from replicas import Place, fast_folder
 
-from cdc.postgres.embedded import EmbeddedServer
+from cdc.postgres.server.embedded import EmbeddedServer
 
 BACKLOGS = int(os.environ.get("CDC_BACKLOGS", "5"))
 FIRST = int(os.environ.get("CDC_SEED", time.time_ns() // 1000 if "CDC_FRESH" in os.environ else 0))

@@ -24,11 +24,11 @@ from schemas import SchemaMaker
 from workloads import Workload, make_workload
 
 from cdc.config import decode_config
-from cdc.model import Table
-from cdc.quoting import quote
-from cdc.sqlite import foreseen
-from cdc.sqlite.catalogue import read_schema
-from cdc.sqlite.triggers import install
+from cdc.facts.source_schema import Table
+from cdc.sql_names import quote
+from cdc.sqlite.capture import index_values
+from cdc.sqlite.capture.triggers import install
+from cdc.sqlite.schema.read import read_schema
 
 CONFIG = decode_config({"source": {"path": "app.db"}, "target": {"dsn": "postgresql://localhost/app"}})
 WORKLOADS = int(os.environ.get("CDC_WORKLOADS", "100"))
@@ -203,6 +203,6 @@ def test_no_statement_ends_otherwise_with_capture(kind: Kind, schemas: type[Sche
 
 def test_an_expression_that_is_computed_without_need_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oracle has teeth: look-ups that take every expression for one that cannot fail make statements fail."""
-    monkeypatch.setattr(foreseen, "conditions", lambda expression, columns: ())
+    monkeypatch.setattr(index_values, "conditions", lambda expression, columns: ())
     workloads = (make_workload(seed, STATEMENTS, schemas=RaisingSchemaMaker) for seed in range(1, 40))
     assert any(next(differences(Apsw, workload), None) for workload in workloads)

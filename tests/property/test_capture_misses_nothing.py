@@ -14,10 +14,10 @@ from raising import LONGEST_PATTERN, RaisingSchemaMaker, strict
 from workloads import Workload, make_workload
 
 from cdc.config import decode_config
-from cdc.model import Table
-from cdc.quoting import quote
-from cdc.sqlite.catalogue import read_schema
-from cdc.sqlite.triggers import Capture, install
+from cdc.facts.source_schema import Table
+from cdc.sql_names import quote
+from cdc.sqlite.capture.triggers import Capture, install
+from cdc.sqlite.schema.read import read_schema
 
 CONFIG = decode_config({"source": {"path": "app.db"}, "target": {"dsn": "postgresql://localhost/app"}})
 WORKLOADS = int(os.environ.get("CDC_WORKLOADS", "300"))

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdc.config import decode_config
-from cdc.mapping import map_schema
-from cdc.postgres.ddl import script
-from cdc.postgres.schema import apply
-from cdc.sqlite.catalogue import read_schema
+from cdc.mapping.map_tables import map_schema
+from cdc.postgres.ddl.runner import apply
+from cdc.postgres.ddl.schema_script import script
+from cdc.sqlite.schema.read import read_schema
 
 COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
 TABLE = """

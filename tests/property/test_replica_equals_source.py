@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from loguru import logger
 from replicas import Found, Place, Weaken, fast_folder, run_workload
 
-from cdc.postgres.embedded import EmbeddedServer
-from cdc.quoting import quote
-from cdc.sqlite import triggers
+from cdc.postgres.server.embedded import EmbeddedServer
+from cdc.sql_names import quote
+from cdc.sqlite.capture import triggers
 
 PARTS = 10  # for each flavour, so that several test processes share them
 WORKLOADS = int(os.environ.get("CDC_REPLICAS", "400"))

@@ -20,8 +20,8 @@ from loguru import logger
 from migrations import Application
 from replicas import Place, attempt, fast_folder
 
-from cdc.postgres.embedded import EmbeddedServer
-from cdc.quoting import quote
+from cdc.postgres.server.embedded import EmbeddedServer
+from cdc.sql_names import quote
 
 PARTS = 2  # so that several test processes share them
 APPLICATIONS = int(os.environ.get("CDC_APPLICATIONS", "6"))

@@ -17,8 +17,8 @@ import apsw
 import asyncpg
 import pytest
 from harness import fetch
-from pairs import Pair, replicated
 from queries import TABLES, Views, rows
+from replicated_pair import Pair, replicated
 
 VIEWS = 80
 REPLAYED = os.environ.get("CDC_SEED")

@@ -19,12 +19,12 @@ from typing import Final
 _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parent)]
 
-import record  # noqa: E402 (the tests' own modules stand in folders that only pytest knows)
-from arena import Arena  # noqa: E402
-from loguru import logger  # noqa: E402
-from servers import Server  # noqa: E402
-from sources import Kind  # noqa: E402
-from strikes import STRIKES  # noqa: E402
+import record
+from arena import Arena
+from loguru import logger
+from servers import Server
+from sources import Kind
+from strikes import STRIKES
 
 TELL_SECONDS: Final = 60.0
 STEADY: Final = (0.01, 0.05, 0.2)

@@ -5,8 +5,8 @@ import signal
 from pathlib import Path
 from typing import Final
 
-from cdc.postgres import embedded
-from cdc.postgres.embedded import EmbeddedServer
+from cdc.postgres.server import embedded
+from cdc.postgres.server.embedded import EmbeddedServer
 
 SETTINGS: Final = {
     "fsync": "off",  # what is written is kept by the kernel: only the processes crash

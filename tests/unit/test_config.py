@@ -6,7 +6,7 @@ from typing import get_args, get_origin
 import msgspec
 import pytest
 
-from cdc.config import KINDS, Config, Expectation, Reference, config_path, decode_config, load_config, plain_type
+from cdc.config import KINDS, Config, Expectation, ReferenceOptions, config_path, decode_config, load_config, plain_type
 from cdc.errors import ConfigError, ExitCode
 
 SMALLEST = '[source]\npath = "app.db"\n[target]\ndsn = "embedded"\n'
@@ -115,7 +115,7 @@ def test_options_of_a_table_are_found_without_regard_to_case(tmp_path: Path) -> 
     assert config.options("other").target is None
 
 
-LISTED = (list[Expectation], list[Reference])  # sections that may stand there several times
+LISTED = (list[Expectation], list[ReferenceOptions])  # sections that may stand there several times
 
 
 def test_every_type_of_a_key_can_be_told_in_words() -> None:

@@ -2,16 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 
-from cdc.errors import TargetError
-from cdc.model import Rejection, TableMap, TargetTable
-from cdc.postgres.codecs import use_exact_codecs
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.merge import listed
-from cdc.postgres.refusals import send_accepted
-from cdc.postgres.saving import save
-from cdc.quoting import qualified
+from cdc.facts.changes import Rejection
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable
+from cdc.postgres.connection.codecs import use_exact_codecs
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.refusals import send_accepted
+from cdc.sql_names import qualified
 
 Rows = list[tuple[object, ...]]
 
@@ -54,25 +53,6 @@ async def prepare_for_load(conn: Connection) -> None:
 async def has_rows(conn: Connection, target: TargetTable) -> bool:
     """Whether the target holds any row."""
     return bool(await conn.fetchval(f"SELECT EXISTS (SELECT FROM {qualified(target.schema, target.name)})"))
-
-
-async def save_rows(conn: Connection, target: TargetTable, file: Path, columns: Sequence[str] | None = None) -> int:
-    """Write the target's rows to a CSV file with a heading, which `COPY ... FROM` reads back; returns how many.
-
-    Only some columns when they are named. A file that is there already holds what was found first, and stays. Raises
-    `TargetError` when it cannot be written.
-    """
-    wanted = listed(columns if columns is not None else [c.name for c in target.columns if not c.generated])
-    try:
-        if await asyncio.to_thread(file.exists):
-            return 0
-        with translated(f"saving the rows of {target.schema}.{target.name}"):
-            return await save(conn, f"SELECT {wanted} FROM {qualified(target.schema, target.name)}", file)
-    except OSError as error:
-        raise TargetError(
-            f"the rows of {target.schema}.{target.name} cannot be saved to {file}: {error.strerror}",
-            remedy="make room there, or make `dir` in [state] a folder that this user may write",
-        ) from None
 
 
 async def make_empty(conn: Connection, target: TargetTable) -> None:

@@ -13,20 +13,23 @@ from typing import Final
 
 import asyncpg
 
-from cdc.convert import TableConverter
 from cdc.errors import TargetError
+from cdc.facts.changes import AppliedBatch, Rejection, Round
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
-from cdc.model import AppliedBatch, Rejection, Round, TableMap, TargetTable
-from cdc.postgres.audit import FREE, Begun, Part, Tally, store_position
-from cdc.postgres.batch import Batch
-from cdc.postgres.codecs import use_exact_codecs
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.families import Families
-from cdc.postgres.merge import TURNS, AppliedTable
-from cdc.postgres.quarantine import Quarantine
-from cdc.postgres.refusals import REFUSED
-from cdc.postgres.stages import Stages
-from cdc.postgres.statements import load
+from cdc.postgres.apply.fk_graph import Families
+from cdc.postgres.apply.stage_sql import TURNS, AppliedTable
+from cdc.postgres.apply.staged import Batch
+from cdc.postgres.apply.stages import Stages
+from cdc.postgres.connection.codecs import use_exact_codecs
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.refusals import REFUSED
+from cdc.postgres.connection.statements import load
+from cdc.postgres.record.audit import FREE, Begun, MovingStatement, Tally, store_position
+from cdc.postgres.record.quarantine import Quarantine
+from cdc.values.converter import TableConverter
 
 DIRECT_ROWS: Final = 500  # beyond this, staging costs less than arrays
 MOST_ARGUMENTS: Final = 32_767  # of one statement; the driver takes no more, and a column needs one
@@ -141,7 +144,7 @@ class Applier:
 
     async def _run_directly(self, work: "list[_Direct]", changes: Round, begun: Begun) -> AppliedBatch:
         """One statement, and so one transaction and one round trip: foreign keys are checked at its end."""
-        parts: list[Part] = []
+        parts: list[MovingStatement] = []
         free = FREE
         for step in work:
             for part in step.parts(free):
@@ -163,15 +166,15 @@ class _Direct:
     gone: Sequence[tuple[object, ...]]
     altered: int
 
-    def parts(self, first: int) -> Iterator[Part]:
+    def parts(self, first: int) -> Iterator[MovingStatement]:
         """The statements with their parameters, one array a column, numbered from `first`."""
         if self.gone:
             keys = [list(column) for column in zip(*self.gone, strict=True)]
-            yield Part(self.table.delete_arrays(first), keys)
+            yield MovingStatement(self.table.delete_arrays(first), keys)
             first += len(keys)
         if self.rows:
             columns = [list(column) for column in zip(*self.rows, strict=True)]
-            yield Part(self.table.upsert_arrays(first), columns)
+            yield MovingStatement(self.table.upsert_arrays(first), columns)
 
     @property
     def arguments(self) -> int:

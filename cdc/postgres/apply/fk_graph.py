@@ -3,8 +3,8 @@
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from typing import Final
 
-from cdc.postgres.merge import AppliedTable
-from cdc.postgres.references import Reference
+from cdc.postgres.apply.fk_sql import FamilyLink
+from cdc.postgres.apply.stage_sql import AppliedTable
 
 Link = tuple[str, str, bool]  # a child, its parent, and whether the foreign key can wait for the end of a transaction
 
@@ -68,21 +68,21 @@ class Families:
         return table.whole and (table.target.schema, table.target.name) not in self.referred
 
 
-def _references(tables: Sequence[AppliedTable]) -> list[Reference]:
+def _references(tables: Sequence[AppliedTable]) -> list[FamilyLink]:
     """Foreign keys of the targets whose columns are all replicated, parents first."""
     by_name = {(t.target.schema, t.target.name): t for t in tables}
-    found: list[Reference] = []
+    found: list[FamilyLink] = []
     for child in tables:
         for key in child.target.foreign_keys:
             parent = by_name.get((key.parent_schema, key.parent))
             known = parent is None or set(key.parent_columns) <= set(parent.columns)
             if known and set(key.columns) <= set(child.columns):
-                found.append(Reference(key, child, parent))
+                found.append(FamilyLink(key, child, parent))
     order = {t.source_name: place for place, t in enumerate(_parents_first(tables, found))}
     return sorted(found, key=lambda r: order[r.child.source_name])
 
 
-def _parents_first(tables: Sequence[AppliedTable], references: Sequence[Reference]) -> list[AppliedTable]:
+def _parents_first(tables: Sequence[AppliedTable], references: Sequence[FamilyLink]) -> list[AppliedTable]:
     """Tables so that a parent stands before its children; within a cycle the given order stays."""
     by_name = {table.source_name: table for table in tables}
     parents: dict[str, list[str]] = {name: [] for name in by_name}
@@ -130,6 +130,6 @@ def depth_first(starts: Iterable[str], links: Mapping[str, Sequence[str]], done:
     return list(reached)
 
 
-def _acts(reference: Reference) -> bool:
+def _acts(reference: FamilyLink) -> bool:
     """Whether Postgres would change children by itself when the parent is deleted."""
     return reference.key.on_delete not in _PASSIVE

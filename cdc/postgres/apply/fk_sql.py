@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cdc.model import TableMap, TargetForeignKey, TargetTable
-from cdc.postgres.merge import AppliedTable, same
-from cdc.postgres.source_keys import digest, source_key
-from cdc.quoting import qualified, quote
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetForeignKey, TargetTable
+from cdc.postgres.apply.stage_sql import AppliedTable, same
+from cdc.postgres.record.quarantine import waits_table
+from cdc.postgres.tables.source_key_sql import digest, source_key
+from cdc.sql_names import qualified, quote
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class FamilyLink:
     """A foreign key between two replicated tables, or to a table that is not replicated (`parent` is None)."""
 
     key: TargetForeignKey
@@ -37,11 +39,6 @@ def referenced_values(alias: str, columns: Sequence[str]) -> str:
     return "concat_ws(E'\\x1f', " + ", ".join(f"{alias}.{quote(c)}::text" for c in columns) + ")"
 
 
-def waits_table(key: TargetForeignKey) -> str:
-    """The name of a parent and its referenced columns, under which orphans wait."""
-    return f"{qualified(key.parent_schema, key.parent)}({', '.join(map(quote, key.parent_columns))})"
-
-
 def delete_orphans(target: TargetTable, mapped: TableMap, key: TargetForeignKey) -> str:
     """Delete rows whose parent does not exist; returns source key and the values they wait for."""
     present = " AND ".join(f"c.{quote(c)} IS NOT NULL" for c in key.columns)
@@ -53,7 +50,7 @@ def delete_orphans(target: TargetTable, mapped: TableMap, key: TargetForeignKey)
     )
 
 
-def find_orphans(reference: Reference) -> str:
+def find_orphans(reference: FamilyLink) -> str:
     """Mark staged children whose parent will not exist as gone; returns source key and the values they wait for."""
     child, key = reference.child, reference.key
     present = " AND ".join(f"s.{quote(c)} IS NOT NULL" for c in key.columns)
@@ -70,7 +67,7 @@ def find_orphans(reference: Reference) -> str:
     )
 
 
-def find_abandoned(reference: Reference) -> str | None:
+def find_abandoned(reference: FamilyLink) -> str | None:
     """Stage children as gone that stay in SQLite while their parent leaves; None when the parent is not replicated.
 
     Postgres would delete them by itself under ON DELETE CASCADE, silently, or refuse the parent's delete otherwise.
@@ -92,7 +89,7 @@ def find_abandoned(reference: Reference) -> str | None:
     )
 
 
-def stage_dragged(reference: Reference) -> str | None:
+def stage_dragged(reference: FamilyLink) -> str | None:
     """Stage children as they are now, where Postgres would bend them along with their parent; else None.
 
     SQLite did so only if it enforced foreign keys, and then the children were logged too.
@@ -111,7 +108,7 @@ def stage_dragged(reference: Reference) -> str | None:
     )
 
 
-def repoint(reference: Reference) -> str:
+def repoint(reference: FamilyLink) -> str:
     """Let the staged children refer to the parents they end up with, before anything else moves."""
     child, columns = reference.child, reference.key.columns
     sets = ", ".join(f"{quote(c)} = s.{quote(c)}" for c in columns)
@@ -121,7 +118,7 @@ def repoint(reference: Reference) -> str:
     )
 
 
-def find_released(reference: Reference) -> str | None:
+def find_released(reference: FamilyLink) -> str | None:
     """Keys of quarantined orphans whose parent is staged now; $1 is the source id, $2 `waits_table`."""
     parent = reference.parent
     if parent is None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from cdc.model import TableMap, TargetForeignKey, TargetTable
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.foreign_keys import Link, links
-from cdc.postgres.quarantine import Quarantine, orphans
-from cdc.postgres.references import delete_orphans
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetForeignKey, TargetTable
+from cdc.postgres.apply.fk_sql import delete_orphans
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.ddl.foreign_keys import Link, links
+from cdc.postgres.record.quarantine import Quarantine, orphans
 
 
 async def remove(

@@ -10,13 +10,13 @@ from typing import Final
 import asyncpg
 from loguru import logger
 
-from cdc.chain import entry
-from cdc.model import TargetTable
-from cdc.postgres import audit
-from cdc.postgres.connection import Connection
-from cdc.postgres.refusals import send_accepted
-from cdc.postgres.statements import load
-from cdc.quoting import qualified, quote
+from cdc.audit.chain import entry
+from cdc.facts.target_schema import TargetTable
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.refusals import send_accepted
+from cdc.postgres.connection.statements import load
+from cdc.postgres.record import audit
+from cdc.sql_names import qualified, quote
 
 SQL: Final = load("indexes")
 LOCK_WAIT_MILLISECONDS: Final = 2_000  # readers behind a lock that is waited for wait as well

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote as quote_name
 
-from cdc.chain import entry
+from cdc.audit.chain import entry
 from cdc.errors import TargetError
 from cdc.faults import crash_point
-from cdc.postgres import audit, saving
-from cdc.postgres.connection import Connection
-from cdc.postgres.merge import AppliedTable
+from cdc.postgres.apply.stage_sql import AppliedTable
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.record import audit
+from cdc.postgres.tables import csv_file
 
 FOLDER: Final = "replaced"
 KEPT: Final = 10  # comparisons whose files are kept, the newest
@@ -88,7 +89,7 @@ class Replaced:
         part = f".{self._part}" if self._part > 1 else ""
         file = self._folder / f"{name}.{kind}.{self._at}{part}.csv"
         try:
-            rows = await saving.save(self._connection, query, file)
+            rows = await csv_file.save(self._connection, query, file)
         except OSError as error:
             raise TargetError(
                 f"rows of {target.schema}.{target.name} that would be replaced cannot be saved to {file}: "

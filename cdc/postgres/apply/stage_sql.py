@@ -6,15 +6,16 @@ wins: a row's place in the table (its ctid) says nothing, for a small row finds 
 """
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from cdc.convert import TableConverter
 from cdc.errors import TargetMismatch
-from cdc.model import TableMap, TargetColumn, TargetTable, TargetUnique
-from cdc.postgres.crosswalk import SOURCE_KEY, Crosswalk
-from cdc.postgres.source_keys import source_key
-from cdc.quoting import qualified, quote
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetColumn, TargetTable, TargetUnique
+from cdc.postgres.tables.key_map import SOURCE_KEY, Crosswalk
+from cdc.postgres.tables.source_key_sql import source_key
+from cdc.sql_names import listed, qualified, quote
+from cdc.values.converter import TableConverter
 
 # Types whose equality means that nothing a reader could see differs. Others are compared as text: numeric 1.0 equals
 # 1.00, citext and some collations ignore case, json has no equality at all.
@@ -104,7 +105,7 @@ class AppliedTable:
         return f"{marked} RETURNING {self.source_key('s')}"
 
     def source_key(self, alias: str) -> str:
-        """SQL that writes the source key of a staged row as `cdc.keys.encode_key` does."""
+        """SQL that writes the source key of a staged row as `cdc.facts.row_key.encode_key` does."""
         return f"{alias}.{SOURCE_KEY}" if self.crosswalk else source_key(self.target, self.mapped, alias)
 
     def take(self, columns: Sequence[str], alias: str) -> tuple[str, str]:
@@ -227,12 +228,6 @@ def _require_unique_key(mapped: TableMap, target: TargetTable) -> None:
         f"table {target.schema}.{target.name} has no unique key on {columns}, by which {mapped.source.name} names rows",
         remedy=f"add a primary key or unique constraint on ({columns}) in Postgres, not deferrable",
     )
-
-
-def listed(columns: Iterable[str], alias: str = "") -> str:
-    """Column names as a SQL list, with an alias before each when one is given."""
-    prefix = f"{alias}." if alias else ""
-    return ", ".join(prefix + quote(name) for name in columns)
 
 
 def same(left: str, right: str, columns: Sequence[str], right_columns: Sequence[str] | None = None) -> str:

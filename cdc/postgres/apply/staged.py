@@ -11,25 +11,28 @@ from typing import Final, Literal
 
 import asyncpg
 
-from cdc.convert import Converted
 from cdc.errors import TargetError
+from cdc.facts.changes import AppliedBatch, Position, Reason, Rejection, TableRows
+from cdc.facts.row_key import decode_key, encode_key
+from cdc.facts.values import KeyValues
 from cdc.faults import crash_point
-from cdc.keys import decode_key, encode_key
-from cdc.model import AppliedBatch, KeyValues, Position, Reason, Rejection, TableRows
-from cdc.postgres import references
-from cdc.postgres.audit import Begun, Tally, store_position
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.crosswalk import SOURCE_KEY, Crosswalk
-from cdc.postgres.families import Families
-from cdc.postgres.giving_way import give_way
-from cdc.postgres.merge import AppliedTable, at_once, listed
-from cdc.postgres.position import clear_resync
-from cdc.postgres.quarantine import Held, Quarantine, orphans
-from cdc.postgres.references import Reference
-from cdc.postgres.refusals import REFUSED, send_accepted, why_refused
-from cdc.postgres.replaced import Replaced
-from cdc.postgres.source_keys import read_key
-from cdc.postgres.stages import Stages
+from cdc.postgres.apply import fk_sql
+from cdc.postgres.apply.fk_graph import Families
+from cdc.postgres.apply.fk_sql import FamilyLink
+from cdc.postgres.apply.optional_indexes import give_way
+from cdc.postgres.apply.saved_rows import Replaced
+from cdc.postgres.apply.stage_sql import AppliedTable, at_once
+from cdc.postgres.apply.stages import Stages
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.refusals import REFUSED, send_accepted, why_refused
+from cdc.postgres.record.audit import Begun, Tally, store_position
+from cdc.postgres.record.position import clear_resync
+from cdc.postgres.record.quarantine import Held, Quarantine, orphans
+from cdc.postgres.tables.key_map import SOURCE_KEY, Crosswalk
+from cdc.postgres.tables.source_key_sql import read_key
+from cdc.sql_names import listed
+from cdc.values.converter import Converted
 
 _IN_THE_WAY: Final = (
     asyncpg.UniqueViolationError,
@@ -232,11 +235,11 @@ class Batch:
             await self._connection.execute(table.keep_latest())
             self._staged[table.source_name] = 1
 
-    async def _find_released(self, reference: Reference, keys: dict[str, list[KeyValues]]) -> None:
+    async def _find_released(self, reference: FamilyLink, keys: dict[str, list[KeyValues]]) -> None:
         child = reference.child.source_name
         if reference.parent is None or child not in self._quarantine.tables:
             return
-        if reference.parent.source_name in self._staged and (query := references.find_released(reference)):
+        if reference.parent.source_name in self._staged and (query := fk_sql.find_released(reference)):
             found = await self._connection.fetch(query, self._source_id, reference.waits_table, child)
             keys.setdefault(child, []).extend(decode_key(record["key"]) for record in found)
 
@@ -249,31 +252,31 @@ class Batch:
                 if await self._settle(reference):
                     settled = False
 
-    async def _settle(self, reference: Reference) -> bool:
+    async def _settle(self, reference: FamilyLink) -> bool:
         child = reference.child
         changed = False
-        if self._may_abandon(reference) and (query := references.find_abandoned(reference)):
+        if self._may_abandon(reference) and (query := fk_sql.find_abandoned(reference)):
             await self._stages.need(child.source_name)
             changed = await self._abandon(reference, query)
-            if query := references.stage_dragged(reference):
+            if query := fk_sql.stage_dragged(reference):
                 await self._connection.execute(query)
                 self._staged.setdefault(child.source_name, 1)
         if child.source_name in self._staged:
-            found = await self._connection.fetch(references.find_orphans(reference))
+            found = await self._connection.fetch(fk_sql.find_orphans(reference))
             await self._hold_orphans(reference, found)
             if found:
                 self._leaving.add(child.source_name)
                 changed = True
         return changed
 
-    def _may_abandon(self, reference: Reference) -> bool:
+    def _may_abandon(self, reference: FamilyLink) -> bool:
         """Whether children can lose their parent: it leaves, or is referred to by columns that can change."""
         parent = reference.parent
         if parent is None or parent.source_name not in self._staged:
             return False
         return parent.source_name in self._leaving or not set(reference.key.parent_columns) <= set(parent.key)
 
-    async def _abandon(self, reference: Reference, query: str) -> bool:
+    async def _abandon(self, reference: FamilyLink, query: str) -> bool:
         abandoned = await self._connection.fetch(query)
         await self._hold_orphans(reference, abandoned)
         if abandoned:
@@ -281,7 +284,7 @@ class Batch:
             self._leaving.add(reference.child.source_name)
         return bool(abandoned)
 
-    async def _hold_orphans(self, reference: Reference, found: "list[asyncpg.Record]") -> None:
+    async def _hold_orphans(self, reference: FamilyLink, found: "list[asyncpg.Record]") -> None:
         await self._quarantine.put(reference.child.source_name, orphans(reference.key, found))
 
     async def _move_rows(self) -> None:
@@ -347,7 +350,7 @@ class Batch:
             async with self._connection.transaction():
                 for reference in self._families.references:
                     if reference.child.source_name in self._staged:
-                        await self._connection.execute(references.repoint(reference))
+                        await self._connection.execute(fk_sql.repoint(reference))
         except REFUSED:
             return False  # a foreign key or a unique one that cannot wait
         return True

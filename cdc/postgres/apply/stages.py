@@ -7,9 +7,9 @@ has, so those that a batch made for once are dropped again.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from cdc.postgres.connection import Connection
-from cdc.postgres.families import Families
-from cdc.postgres.merge import AppliedTable
+from cdc.postgres.apply.fk_graph import Families
+from cdc.postgres.apply.stage_sql import AppliedTable
+from cdc.postgres.connection.open import Connection
 
 MOST_STAGES: Final = 50  # that stay when a batch is done
 MADE_AT_ONCE: Final = 50  # each takes ten locks for the time of a transaction

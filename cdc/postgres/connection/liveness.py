@@ -18,7 +18,7 @@ import asyncpg
 from loguru import logger
 
 from cdc.errors import CdcError
-from cdc.postgres.statements import load
+from cdc.postgres.connection.statements import load
 
 SILENT_SECONDS: Final = 8.0  # without a byte either way before Postgres is asked
 LOOK_SECONDS: Final = 2.0

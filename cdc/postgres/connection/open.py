@@ -1,46 +1,33 @@
 """Connections to Postgres: opened with words for everything that can go wrong, and one lock a source."""
 
 import asyncio
-import hashlib
 import os
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 from weakref import WeakSet
 
 import asyncpg
 from asyncpg.connection import LoggedQuery
 
-from cdc.config import Target
-from cdc.errors import (
-    AlreadyRunning,
-    CdcError,
-    StillWorking,
-    TargetError,
-    TargetHindered,
-    TargetRefused,
-    TargetSurprise,
-    TargetUnavailable,
-)
+from cdc.config import TargetSection
+from cdc.errors import CdcError, TargetRefused, TargetUnavailable
+from cdc.host.systemd import credential
 from cdc.log import redact
-from cdc.postgres.address import holds_password, require_clear, where
-from cdc.postgres.liveness import SETTINGS, Watched, watch
-from cdc.postgres.sqlstate import Answer, judge
-from cdc.postgres.statements import load
-from cdc.systemd import credential
+from cdc.postgres.connection.dsn import holds_password, require_clear, where
+from cdc.postgres.connection.errors import LOST, behind_pooler, reason_of, translated
+from cdc.postgres.connection.liveness import SETTINGS, Watched, watch
+from cdc.postgres.connection.sqlstate import Answer, judge
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 HANG_UP_SECONDS: Final = 1.0  # for a polite end of a connection; a server that hangs never answers it
 OLDEST_VERSION: Final = 14
 _HAS_TRANSACTION_TIMEOUT: Final = 17
-_NOTICE_DEATH_MILLISECONDS: Final = 500
 # What a database or a role may have set otherwise, and what this tool relies on. A long merge is no statement to end.
 _SESSION: Final = {
     "timezone": "UTC",
@@ -53,22 +40,11 @@ _SESSION: Final = {
 }
 PROBE: Final = "watchdog"  # the purpose of connections that only ask
 _CREDENTIAL: Final = "cdc-password"
-
-_open: Final["WeakSet[Watched]"] = WeakSet()
-_backends: Final[deque[int]] = deque(maxlen=64)  # the server's processes behind the connections of this process
-
-_BUG: Final = "this is a bug of this tool: please report it with the table's definition"
-
-# What the driver says of a connection that was lost, whatever the server would have said.
-_LOST: Final = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InternalClientError,  # the driver lost track, for instance when a server shuts down right after a login
-    ConnectionError,
-    TimeoutError,
-)
+open_connections: Final["WeakSet[Watched]"] = WeakSet()
+backends: Final[deque[int]] = deque(maxlen=64)  # the server's processes behind the connections of this process
 
 
-def password_for(target: Target) -> str | None:
+def password_for(target: TargetSection) -> str | None:
     """The password in `password_file`, else the unit's credential, without its line end.
 
     None where neither is given, and where the DSN or the environment says more: then the driver finds it there.
@@ -105,8 +81,8 @@ async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Con
     except CdcError:
         connection.terminate()
         raise
-    _open.add(connection)
-    _backends.append(connection.backend)
+    open_connections.add(connection)
+    backends.append(connection.backend)
     if purpose != PROBE:
         watch(connection, partial(_connect, dsn, PROBE, password))
     return connection
@@ -169,7 +145,7 @@ async def _connect(dsn: str, purpose: str, password: str | None) -> Watched:
             remedy="write it as postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE, with the options that `psql` has; "
             "`sslmode=verify-full` needs `sslrootcert=FILE` as well",
         ) from None
-    except (*_LOST, asyncpg.InterfaceError, OSError, ssl.SSLError) as error:
+    except (*LOST, asyncpg.InterfaceError, OSError, ssl.SSLError) as error:
         raise _away(dsn, error) from None
     except asyncpg.PostgresError as error:
         if judge(error.sqlstate).answer in (Answer.RECONNECT, Answer.WAIT):
@@ -182,7 +158,7 @@ async def _connect(dsn: str, purpose: str, password: str | None) -> Watched:
 
 def _away(dsn: str, error: BaseException) -> TargetUnavailable:
     return TargetUnavailable(
-        f"Postgres at {where(dsn)} cannot be reached: {_reason(error)}",
+        f"Postgres at {where(dsn)} cannot be reached: {reason_of(error)}",
         remedy="check that the server runs and that `dsn` in [target] names its host and port",
     )
 
@@ -210,7 +186,7 @@ async def hang_up(connection: Connection) -> None:
 
 def hang_up_all() -> None:
     """Cut every connection of this process at once: whoever waits for an answer over one gets an error instead."""
-    for connection in list(_open):
+    for connection in list(open_connections):
         connection.terminate()
 
 
@@ -234,71 +210,10 @@ def _in_one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _reason(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
-
-
-@contextmanager
-def translated(what: str) -> Iterator[None]:
-    """Turn the driver's errors into ours; `what` says what was being done, without row values."""
-    try:
-        yield
-    except CdcError:
-        raise
-    except _LOST as error:
-        raise _lost(what, error) from error
-    except asyncpg.InterfaceError as error:
-        if isinstance(error, ValueError):
-            raise TargetError(f"{what}: a value does not fit its column's type", remedy=_BUG) from error
-        raise TargetUnavailable(
-            f"{what}: the connection to Postgres is not usable: {error}", remedy="it is tried again by itself"
-        ) from error
-    except asyncpg.PostgresError as error:
-        raise _by_code(what, error) from error
-
-
-def _lost(what: str, error: BaseException) -> TargetUnavailable:
-    return TargetUnavailable(
-        f"{what}: the connection to Postgres failed: {_reason(error)}", remedy="it is tried again by itself"
-    )
-
-
-def _by_code(what: str, error: asyncpg.PostgresError) -> TargetError:
-    """Our error for what the server said. Its primary message names objects; its DETAIL may hold row values."""
-    verdict, words = judge(error.sqlstate), error.args[0]
-    match verdict.answer:
-        case Answer.RECONNECT:
-            return _lost(what, error)
-        case Answer.WAIT:
-            return TargetHindered(
-                f"{what}: Postgres cannot do this now: {words}", remedy=f"it is tried again by itself{verdict.help}"
-            )
-        case Answer.REFUSED:
-            return TargetRefused(
-                f"{what}: not allowed in Postgres: {words}",
-                remedy="grant the role of `dsn` that privilege, or use the tables' owner",
-            )
-        case Answer.POOLER:
-            return behind_pooler(words)
-        case Answer.ANEW:
-            return TargetSurprise(f"{what}: Postgres refuses: {words}", remedy="see the server's log for the statement")
-
-
 def require_same_session(connection: Connection, process: int) -> None:
     """Raises `TargetRefused` when a statement was answered by another process of the server than this connection's."""
     if isinstance(connection, Watched) and connection.backend != process:
         raise behind_pooler("another one answers now")
-
-
-def behind_pooler(sign: str) -> TargetRefused:
-    """The error of a connection whose statements do not all reach the same session of the server."""
-    return TargetRefused(
-        f"`dsn` in [target] leads to a connection pooler that gives each transaction another session: {sign}",
-        remedy="let `dsn` name the server itself, or a pooler in session mode: the lock of a source, temporary tables "
-        "and prepared statements belong to one session",
-    )
 
 
 def application_name(purpose: str) -> str:
@@ -309,72 +224,3 @@ def application_name(purpose: str) -> str:
 def owner() -> str:
     """Who this process is, for other operators: host and process id."""
     return f"{socket.gethostname()[:20]}/{os.getpid()}"
-
-
-def lock_key(source_id: str) -> int:
-    """The advisory lock's number for a source: the first 8 bytes of SHA-256, signed."""
-    return int.from_bytes(hashlib.sha256(f"cdc {source_id}".encode()).digest()[:8], "big", signed=True)
-
-
-async def lock_source(connection: Connection, source_id: str) -> None:
-    """Hold the source's lock for as long as this connection lives; raises `AlreadyRunning` naming the holder.
-
-    Raises `TargetUnavailable`, so that it is tried again, while Postgres has not noticed yet that the holder died.
-    """
-    key, sql = lock_key(source_id), load("lock")
-    with translated("taking the source's lock"):
-        await _notice_death(connection)
-        if await connection.fetchval(sql["take"], key):
-            return
-        holder: Any = await connection.fetchrow(sql["holder"], key)
-    if holder and await _was_left_behind(connection, holder["pid"]):
-        raise TargetUnavailable(
-            f"the lock of this source is still held by the lost connection of server process {holder['pid']}",
-            remedy="it is tried again by itself: Postgres was told to end that connection",
-        )
-    if holder and not holder["application_name"].startswith("cdc daemon "):
-        raise StillWorking(
-            f"somebody works on this source in Postgres: {holder['application_name']}",
-            remedy="wait until that command is done",
-        )
-    if holder and _is_dead(holder["application_name"]):
-        raise TargetUnavailable(
-            f"the lock of this source is still held for a daemon that was killed: {holder['application_name']}",
-            remedy="it is tried again by itself: Postgres lets the lock go when that connection's statement ends",
-        )
-    held_by = f"{holder['application_name']} since {holder['backend_start']:%Y-%m-%d %H:%M:%S} UTC" if holder else "?"
-    raise AlreadyRunning(
-        f"another daemon replicates this source already: {held_by}",
-        remedy="stop that daemon first, or hold it with `cdc pause`; one source has one daemon",
-    )
-
-
-async def _was_left_behind(connection: Connection, pid: int) -> bool:
-    """Whether a server's process was ours, over a connection that this process has closed; it is told to end.
-
-    The network may have lost our good-bye: such a process holds the lock until the server notices by itself.
-    """
-    if pid not in _backends or any(pid == c.backend for c in _open if not c.is_closed()):
-        return False
-    await connection.execute("SELECT pg_terminate_backend($1)", pid)
-    return True
-
-
-async def _notice_death(connection: Connection) -> None:
-    """Have Postgres look during long statements whether we live: a killed daemon must not lock its successor out."""
-    with suppress(asyncpg.InvalidParameterValueError, asyncpg.FeatureNotSupportedError):  # not on every system
-        await connection.execute(f"SET client_connection_check_interval = {_NOTICE_DEATH_MILLISECONDS}")
-
-
-def _is_dead(application_name: str) -> bool:
-    """Whether a daemon's connection was opened on this machine by a process that is gone."""
-    host, _, pid = application_name.rpartition(" ")[2].rpartition("/")
-    if host != owner().rpartition("/")[0] or not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass
-    return False

@@ -10,8 +10,8 @@ from typing import Final
 import asyncpg
 
 from cdc.errors import TargetError
-from cdc.model import Reason, Rejection
-from cdc.postgres.connection import Connection
+from cdc.facts.changes import Reason, Rejection
+from cdc.postgres.connection.open import Connection
 
 REFUSED: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 

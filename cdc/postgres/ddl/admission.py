@@ -6,13 +6,16 @@ columns, and rows are copied there by ranges of pages, cut in halves until each 
 
 from typing import Final
 
-from cdc.model import Rejection, TableMap, TargetTable
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.quarantine import Held, Quarantine
-from cdc.postgres.refusals import REFUSED, why_refused
-from cdc.postgres.script import Statement
-from cdc.postgres.source_keys import read_key, source_key
-from cdc.quoting import qualified, quote
+from cdc.facts.changes import Rejection
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.refusals import REFUSED, why_refused
+from cdc.postgres.record.quarantine import Held, Quarantine
+from cdc.postgres.tables.source_key_sql import read_key, source_key
+from cdc.postgres.tables.statement import Statement
+from cdc.sql_names import qualified, quote
 
 _PROBE: Final = "cdc_probe"
 

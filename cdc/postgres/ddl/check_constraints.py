@@ -10,21 +10,24 @@ from typing import Final
 
 import asyncpg
 
-from cdc.model import Reason, Rejection, TableMap, TargetTable
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.indexes import constraint
-from cdc.postgres.quarantine import Held, Quarantine
-from cdc.postgres.script import Made, Names, Note, Statement
-from cdc.postgres.source_keys import read_key, source_key
-from cdc.postgres.translate import Scope, Untranslatable, columns_in, translate_condition
-from cdc.quoting import qualified
+from cdc.facts.changes import Reason, Rejection
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.ddl.indexes import constraint
+from cdc.postgres.record.quarantine import Held, Quarantine
+from cdc.postgres.tables.source_key_sql import read_key, source_key
+from cdc.postgres.tables.statement import Deviation, Made, Names, Statement
+from cdc.postgres.translate.expressions import Scope, Untranslatable, columns_in, translate_condition
+from cdc.sql_names import qualified
 
 _NOT_COMPUTABLE: Final = (asyncpg.DataError, asyncpg.UndefinedFunctionError, asyncpg.DatatypeMismatchError)
 _REMEDY: Final = "correct the row in SQLite, or drop the constraint in Postgres, then `cdc quarantine retry`"
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckConstraint:
     """A CHECK in both languages, and the statement that adds it to the target."""
 
     source: str
@@ -32,17 +35,17 @@ class Check:
     statement: Statement
 
 
-def checks(mapped: TableMap) -> Iterator[Check | Note]:
+def checks(mapped: TableMap) -> Iterator[CheckConstraint | Deviation]:
     """The CHECKs of a table; one that were stricter than SQLite's would refuse rows that the application holds."""
     scope, names = Scope.of(mapped), Names()
     for check in mapped.source.checks:
         try:
             condition = translate_condition(check, scope)
         except Untranslatable as reason:
-            yield Note(mapped.source.name, f"CHECK ({check})", f"it is left out: {reason}")
+            yield Deviation(mapped.source.name, f"CHECK ({check})", f"it is left out: {reason}")
             continue
         name = names.take(_label(mapped, check), mapped.target, check)
-        yield Check(check, condition, constraint(mapped, name, f"CHECK ({condition})", Made.CHECK))
+        yield CheckConstraint(check, condition, constraint(mapped, name, f"CHECK ({condition})", Made.CHECK))
 
 
 def _label(mapped: TableMap, check: str) -> str:
@@ -57,7 +60,12 @@ def breaks_check(check: str) -> Rejection:
 
 
 async def hold_breaking(
-    conn: Connection, quarantine: Quarantine, mapped: TableMap, target: TargetTable, check: Check, in_sqlite: int
+    conn: Connection,
+    quarantine: Quarantine,
+    mapped: TableMap,
+    target: TargetTable,
+    check: CheckConstraint,
+    in_sqlite: int,
 ) -> str | int:
     """Move the rows that break a CHECK to quarantine, in one transaction; returns how many.
 
@@ -77,7 +85,9 @@ async def hold_breaking(
     return len(gone)
 
 
-async def _take_out(conn: Connection, mapped: TableMap, target: TargetTable, check: Check, in_sqlite: int) -> list[str]:
+async def _take_out(
+    conn: Connection, mapped: TableMap, target: TargetTable, check: CheckConstraint, in_sqlite: int
+) -> list[str]:
     key = source_key(target, mapped, "t")
     rows = await conn.fetch(
         f"DELETE FROM {qualified(target.schema, target.name)} AS t WHERE NOT ({check.condition}) RETURNING {key} AS key"

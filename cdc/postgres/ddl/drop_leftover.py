@@ -6,15 +6,15 @@ from typing import Final
 
 import asyncpg
 
-from cdc.chain import entry
+from cdc.audit.chain import entry
 from cdc.errors import TargetError, TargetUnavailable
-from cdc.model import TargetTable
-from cdc.postgres import audit, pending
-from cdc.postgres.catalogue import read_tables
-from cdc.postgres.connection import Connection
-from cdc.postgres.load import save_rows
-from cdc.postgres.pending import Leftover
-from cdc.quoting import qualified, quote
+from cdc.facts.target_schema import TargetTable
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.record import audit, leftover_record
+from cdc.postgres.record.leftover_record import Leftover
+from cdc.postgres.tables.catalogue import read_tables
+from cdc.postgres.tables.csv_file import save_rows
+from cdc.sql_names import qualified, quote
 
 LOCK_SECONDS: Final = 10.0  # for each table; who waits for a lock holds up everybody who comes after
 MOST_NAMED: Final = 5  # objects that stand in the way
@@ -43,7 +43,7 @@ async def drop(connection: Connection, source_id: str, schema: str, left: Leftov
         ) from error
     told = {"table": left.target, "column": left.column, "rows": rows, "file": str(file)}
     await audit.append(connection, source_id, [entry("drop leftover", "done", told)])
-    await pending.forget(connection, source_id, left)
+    await leftover_record.forget(connection, source_id, left)
     return rows
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cdc.model import ColumnMap, ForeignKey, Referring, TableMap
-from cdc.postgres.indexes import COARSER, DEFERRABLE, constraint, ordinary_index, plain_column
-from cdc.postgres.script import Made, Names, Note, Statement
-from cdc.postgres.translate import Untranslatable
-from cdc.quoting import qualified, quote
+from cdc.facts.source_schema import ForeignKey
+from cdc.facts.table_map import ColumnMap, Referring, TableMap
+from cdc.postgres.ddl.indexes import COARSER, DEFERRABLE, constraint, ordinary_index, plain_column
+from cdc.postgres.tables.statement import Deviation, Made, Names, Statement
+from cdc.postgres.translate.expressions import Untranslatable
+from cdc.sql_names import qualified, quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Link:
     on_update: str
 
 
-def links(maps: Sequence[TableMap]) -> Iterator[Link | Note]:
+def links(maps: Sequence[TableMap]) -> Iterator[Link | Deviation]:
     """The foreign keys between mapped tables that the target can have, and why it cannot have the others.
 
     Those of the configuration come first, and take the place of one that SQLite declares over the same columns. An
@@ -39,10 +40,10 @@ def links(maps: Sequence[TableMap]) -> Iterator[Link | Note]:
             try:
                 link = _link(child, key, by_name.get(key.parent.lower()))
             except Untranslatable as reason:
-                yield Note(child.source.name, label, f"it is left out: {reason}")
+                yield Deviation(child.source.name, label, f"it is left out: {reason}")
                 continue
             if "RESTRICT" in (key.on_delete, key.on_update):
-                yield Note(child.source.name, label, "RESTRICT becomes NO ACTION, which can wait for the end")
+                yield Deviation(child.source.name, label, "RESTRICT becomes NO ACTION, which can wait for the end")
             yield link
 
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from cdc.mapping_checks import MOST_KEY_COLUMNS
-from cdc.model import ColumnMap, Index, IndexTerm, KeyKind, TableMap
-from cdc.postgres.script import Made, Names, Note, Statement
-from cdc.postgres.translate import Scope, Untranslatable, translate_condition, translate_value
-from cdc.quoting import qualified, quote
+from cdc.facts.source_schema import Index, IndexTerm, KeyKind
+from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.mapping.check import MOST_KEY_COLUMNS
+from cdc.postgres.tables.statement import Deviation, Made, Names, Statement
+from cdc.postgres.translate.expressions import Scope, Untranslatable, translate_condition, translate_value
+from cdc.sql_names import qualified, quote
 
 DEFERRABLE: Final = "DEFERRABLE INITIALLY IMMEDIATE"
 
@@ -30,7 +31,7 @@ class _Term:
     nullable: bool
 
 
-def uniques(mapped: TableMap, names: Names, referenced: set[frozenset[str]]) -> Iterator[Statement | Note]:
+def uniques(mapped: TableMap, names: Names, referenced: set[frozenset[str]]) -> Iterator[Statement | Deviation]:
     """Constraints for the unique indexes of a table; `referenced` are column sets that foreign keys point to.
 
     Postgres lets a foreign key point to a constraint only when that is not deferrable.
@@ -41,13 +42,13 @@ def uniques(mapped: TableMap, names: Names, referenced: set[frozenset[str]]) -> 
         try:
             terms, where = _terms(mapped, index), _predicate(mapped, index)
         except Untranslatable as why:
-            yield Note(mapped.source.name, index.name, f"this uniqueness is left out: {why}")
+            yield Deviation(mapped.source.name, index.name, f"this uniqueness is left out: {why}")
             continue
         if coarse := [t.column for t in terms if t.column and t.column.type in COARSER]:
             reason = (
                 f"two texts of SQLite can be one {coarse[0].type}, so uniqueness is left to SQLite; an index instead"
             )
-            yield Note(mapped.source.name, index.name, reason)
+            yield Deviation(mapped.source.name, index.name, reason)
             yield from _index_statement(mapped, index, terms, where, names)
             continue
         yield _unique_statement(mapped, index, terms, where, names, referenced)
@@ -84,7 +85,7 @@ def constraint(mapped: TableMap, name: str, body: str, kind: Made) -> Statement:
     return Statement(name, sql, kind, mapped.schema, mapped.target, body=body)
 
 
-def indexes(mapped: TableMap, names: Names) -> Iterator[Statement | Note]:
+def indexes(mapped: TableMap, names: Names) -> Iterator[Statement | Deviation]:
     """The ordinary indexes of a table, and one over each jsonb column that is searched by containment."""
     for index in mapped.source.indexes:
         if index.unique:
@@ -92,10 +93,10 @@ def indexes(mapped: TableMap, names: Names) -> Iterator[Statement | Note]:
         try:
             terms, where = _terms(mapped, index), _predicate(mapped, index)
         except Untranslatable as why:
-            yield Note(mapped.source.name, index.name, f"this index is left out: {why}")
+            yield Deviation(mapped.source.name, index.name, f"this index is left out: {why}")
             continue
         if any(t.column and t.column.type in ("jsonb", "json") for t in terms):
-            yield Note(
+            yield Deviation(
                 mapped.source.name, index.name, "a jsonb column has no order of texts; it has a GIN index instead"
             )
             continue

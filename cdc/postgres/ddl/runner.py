@@ -8,14 +8,16 @@ from typing import Final
 import asyncpg
 
 from cdc.errors import TargetMismatch, TargetNotEmpty
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
-from cdc.model import TableMap, TargetTable
-from cdc.postgres.catalogue import read_tables
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.ddl import add_column, drop_not_null, mark, not_null_columns, set_not_null
-from cdc.postgres.refusals import REFUSED
-from cdc.postgres.script import Made, Statement
-from cdc.postgres.statements import load
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.refusals import REFUSED
+from cdc.postgres.connection.statements import load
+from cdc.postgres.ddl.schema_script import add_column, drop_not_null, mark, not_null_columns, set_not_null
+from cdc.postgres.tables.catalogue import read_tables
+from cdc.postgres.tables.statement import Made, Statement
 
 # Called once a statement, with None when it was done, else with the reason why it was not.
 Outcome = Callable[[Statement, str | None], None]

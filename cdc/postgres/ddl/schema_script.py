@@ -3,20 +3,21 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from cdc.json_schema import condition
-from cdc.model import Column, ColumnMap, KeyKind, TableMap
-from cdc.postgres.checks import checks
-from cdc.postgres.defaults import is_null, translate_default
-from cdc.postgres.foreign_keys import Link, foreign_key, links, supporting_index
-from cdc.postgres.indexes import indexes, plain_column, uniques
-from cdc.postgres.script import Made, Names, Note, Script, Statement
-from cdc.quoting import qualified, quote, quote_literal
+from cdc.facts.source_schema import Column, KeyKind
+from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.postgres.ddl.check_constraints import checks
+from cdc.postgres.ddl.foreign_keys import Link, foreign_key, links, supporting_index
+from cdc.postgres.ddl.indexes import indexes, plain_column, uniques
+from cdc.postgres.tables.statement import Deviation, Made, Names, Script, Statement
+from cdc.postgres.translate.defaults import is_null, translate_default
+from cdc.sql_names import qualified, quote, quote_literal
+from cdc.values.json_schema import condition
 
 MARK: Final = "cdc: replica of "
 
 _COLLATED: Final = ("text", "varchar", "character", "char", "bpchar")
 
-_Part = tuple[str, list[Note]]
+_Part = tuple[str, list[Deviation]]
 
 
 def script(maps: Sequence[TableMap], schema: str) -> Script:
@@ -25,7 +26,7 @@ def script(maps: Sequence[TableMap], schema: str) -> Script:
     The same maps always give the same script. Adopted targets are there already: nothing is made for them.
     """
     before = [Statement(schema, f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}", Made.SCHEMA, schema)]
-    notes: list[Note] = []
+    notes: list[Deviation] = []
     names = Names({m.target for m in maps})
     made = [m for m in maps if not m.adopted]
     for mapped in made:
@@ -34,7 +35,7 @@ def script(maps: Sequence[TableMap], schema: str) -> Script:
         notes += left_out
     after: list[Statement] = []
     for part in _after_load(maps, names):
-        if isinstance(part, Note):
+        if isinstance(part, Deviation):
             notes.append(part)
         else:
             after.append(part)
@@ -46,7 +47,7 @@ def mark(mapped: TableMap) -> str:
     return f"{MARK}{mapped.source.name}"
 
 
-def _after_load(maps: Sequence[TableMap], names: Names) -> Iterator[Statement | Note]:
+def _after_load(maps: Sequence[TableMap], names: Names) -> Iterator[Statement | Deviation]:
     found = list(links(maps))
     keys = [link for link in found if isinstance(link, Link)]
     made = [m for m in maps if not m.adopted]
@@ -54,7 +55,7 @@ def _after_load(maps: Sequence[TableMap], names: Names) -> Iterator[Statement | 
     for key in keys:
         referenced[id(key.parent)].add(frozenset(key.parent_columns))
     for mapped in made:
-        yield from (found if isinstance(found, Note) else found.statement for found in checks(mapped))
+        yield from (found if isinstance(found, Deviation) else found.statement for found in checks(mapped))
     for mapped in made:
         yield from uniques(mapped, names, referenced[id(mapped)])
     for mapped in made:
@@ -62,7 +63,7 @@ def _after_load(maps: Sequence[TableMap], names: Names) -> Iterator[Statement | 
     for key in keys:
         if index := supporting_index(key, names):
             yield index
-    yield from (note for note in found if isinstance(note, Note))
+    yield from (note for note in found if isinstance(note, Deviation))
     constraint_names = {id(m): Names() for m in made}
     yield from (foreign_key(k, constraint_names[id(k.child)]) for k in keys)
 
@@ -70,9 +71,9 @@ def _after_load(maps: Sequence[TableMap], names: Names) -> Iterator[Statement | 
 # --- tables ---------------------------------------------------------------------------------------------------------
 
 
-def _table(mapped: TableMap, names: Names) -> tuple[Statement, list[Note]]:
+def _table(mapped: TableMap, names: Names) -> tuple[Statement, list[Deviation]]:
     lines: list[str] = []
-    notes: list[Note] = []
+    notes: list[Deviation] = []
     for column in mapped.columns:
         line, left_out = _column(mapped, column, names)
         lines.append(line)
@@ -107,7 +108,7 @@ def _column(mapped: TableMap, column: ColumnMap, names: Names) -> _Part:
         words.append("NOT NULL")
     if source.generated:
         reason = "SQLite generates this column; Postgres holds its values and does not compute them"
-        notes.append(Note(mapped.source.name, source.name, reason))
+        notes.append(Deviation(mapped.source.name, source.name, reason))
     return " ".join(words), notes
 
 
@@ -126,14 +127,14 @@ def identity_column(mapped: TableMap) -> str | None:
     return column.target if column.type == "bigint" else None
 
 
-def _default(mapped: TableMap, source: Column, column: ColumnMap) -> tuple[str | None, list[Note]]:
+def _default(mapped: TableMap, source: Column, column: ColumnMap) -> tuple[str | None, list[Deviation]]:
     if source.default is None or is_null(source.default):
         return None, []
     default = translate_default(source.default, column)
     if default is not None:
         return default, []
     reason = f"its default {source.default} is left out: it has no sure equal for type {column.type}"
-    return None, [Note(mapped.source.name, source.name, reason)]
+    return None, [Deviation(mapped.source.name, source.name, reason)]
 
 
 def _document_checks(mapped: TableMap) -> list[str]:

@@ -10,18 +10,21 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from cdc.chain import entry
-from cdc.model import LeftOut, TableMap, TargetColumn, View
-from cdc.postgres import audit
-from cdc.postgres.canon import Sum, total
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.relations import Relation
-from cdc.postgres.script import LONGEST_NAME_BYTES
-from cdc.postgres.selects import Answer, Column, translate_query
-from cdc.postgres.statements import load
-from cdc.postgres.translate import Origin, Scope, Term, Untranslatable
-from cdc.quoting import qualified, quote, quote_literal
-from cdc.type_names import column_of_type
+from cdc.audit.chain import entry
+from cdc.facts.source_schema import LeftOut, View
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetColumn
+from cdc.mapping.type_names import column_of_type
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.statements import load
+from cdc.postgres.record import audit
+from cdc.postgres.tables.hashed_rows import Sum, total
+from cdc.postgres.tables.statement import LONGEST_NAME_BYTES
+from cdc.postgres.translate.expressions import Origin, Scope, Term, Untranslatable
+from cdc.postgres.translate.queries import QueryColumn, TranslatedQuery, translate_query
+from cdc.postgres.translate.relations import Relation
+from cdc.sql_names import qualified, quote, quote_literal
 
 MARK: Final = "cdc: view of "
 SQL: Final = load("views")
@@ -120,7 +123,7 @@ class _Translation:
             {name.lower(): _passed_on(name, c.term) for name, c in zip(view.columns, answer.columns, strict=True)},
         )
 
-    def _sql(self, view: View, answer: Answer) -> str:
+    def _sql(self, view: View, answer: TranslatedQuery) -> str:
         names = ", ".join(map(quote, view.columns))
         return f"CREATE VIEW {qualified(self._schema, view.name)} ({names}) AS {answer.sql}"
 
@@ -178,7 +181,7 @@ def _passed_on(name: str, term: Term) -> Term:
     return replace(term, sql=quote(name), constant=None, column=True)
 
 
-def _column(name: str, column: Column) -> ViewColumn:
+def _column(name: str, column: QueryColumn) -> ViewColumn:
     term = column.term
     type_ = term.origin.column.type if term.origin else term.type
     there = column_of_type(name, type_, not_null=False)

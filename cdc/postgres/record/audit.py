@@ -13,12 +13,13 @@ from typing import Any, Final
 
 import msgspec
 
-from cdc.chain import AuditEntry, Head, Sealed, actor, entry_time, link
-from cdc.chain_check import last_words
+from cdc.audit.chain import AuditEntry, Head, Sealed, actor, entry_time, link
+from cdc.audit.check import last_words
 from cdc.errors import TargetStateLost
-from cdc.model import AppliedBatch, Position, TableTally
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.statements import load
+from cdc.facts.changes import AppliedBatch, Position, TableTally
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.statements import load
 
 SQL: Final = load("audit")
 _STORE_POSITION: Final = load("stream")["store_position"]
@@ -42,7 +43,7 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class MovingStatement:
     """A statement that moves rows, for the one that stores the position; its parameters are numbered from `FREE`."""
 
     sql: str
@@ -162,7 +163,7 @@ async def store_position(
     position: Position,
     changes: int,
     tables: Mapping[str, Tally],
-    parts: Sequence[Part] = (),
+    parts: Sequence[MovingStatement] = (),
 ) -> AppliedBatch:
     """Store the position and what the batch did; always in the transaction that moved the rows.
 

@@ -12,18 +12,18 @@ from typing import Final
 
 from loguru import logger
 
-from cdc import audit
-from cdc.actions import ACTIONS, Kind
-from cdc.audit import AuditFile
-from cdc.chain import AuditEntry, Head, decode
-from cdc.chain_check import BROKEN
+from cdc.audit import trail
+from cdc.audit.actions import ACTIONS, ActionKind
+from cdc.audit.chain import AuditEntry, Head, decode
+from cdc.audit.check import BROKEN
+from cdc.audit.trail import AuditFile
 from cdc.config import Config
 from cdc.errors import CdcError, ConfigError
 from cdc.faults import crash_point
-from cdc.postgres import audit as postgres
-from cdc.postgres.audit import Recorded
-from cdc.postgres.connection import Connection
-from cdc.postgres.position import Durable
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.record import audit as postgres
+from cdc.postgres.record.audit import Recorded
+from cdc.postgres.record.position import Durable
 
 MOST_AT_ONCE: Final = 5_000  # entries that are copied in one go
 MOST_LINES: Final = 50_000  # of the file that are searched for steps that Postgres lacks
@@ -43,7 +43,7 @@ class Written:
     broken: str | None
 
 
-class Trail:
+class AuditSync:
     """The trail of one source, for the daemon that holds the source's lock."""
 
     def __init__(self, config: Config, connection: Connection, source_id: str) -> None:
@@ -60,7 +60,7 @@ class Trail:
     async def open(self) -> None:
         """Find out how far either has the other's entries, and copy what is missing."""
         known = await postgres.ends(self._connection, self._source_id)
-        _, noted = await asyncio.to_thread(audit.ends, self._folder)
+        _, noted = await asyncio.to_thread(trail.ends, self._folder)
         self._file = known.file
         self._copied = noted if noted.n >= known.copied else Head(known.copied)
         await self.catch_up()
@@ -102,7 +102,7 @@ class Trail:
             self._tell_broken(f"entry {self._copied.n} in Postgres is gone, or is not the one that was copied")
             self._copied = Head(min(self._copied.n, durable))
         new = [one for one in found if one.head.n > self._copied.n]
-        end, _ = await asyncio.to_thread(audit.ends, self._folder)
+        end, _ = await asyncio.to_thread(trail.ends, self._folder)
         if not new and end == self._file:
             return False
         self._writing = asyncio.create_task(asyncio.to_thread(self._write, new, self._copied, self._file))
@@ -130,14 +130,14 @@ class Trail:
     def _tell_broken(self, words: str) -> None:
         logger.bind(words=words).warning("the audit trail is broken; see `cdc audit`")
         with suppress(ConfigError):
-            audit.record(self._folder, BROKEN, "done", {"words": words})
+            trail.record(self._folder, BROKEN, "done", {"words": words})
 
     def _write(self, new: Sequence[Recorded], copied: Head, known: Head) -> Written:
         """In a thread: append what is new, look what others appended, and keep the file bounded."""
         decoded = ((one.head.n, decode(one.text)) for one in new)
         copies = [replace(found, copy_of=n) for n, found in decoded if found and _is_original(found)]
         reached = new[-1].head if new else copied
-        with audit.opened(self._folder) as file:
+        with trail.opened(self._folder) as file:
             broken = _missing(file, known)
             file.go_on_after(known)
             file.append(copies, reached)
@@ -151,7 +151,9 @@ class Trail:
 def _is_original(made: AuditEntry) -> bool:
     """Whether an entry belongs into the other place too: it is no copy itself, and not about this chain only."""
     known = ACTIONS.get(made.action)
-    return made.copy_of is None and "again" not in made.details and (known is None or known.kind is not Kind.TRAIL)
+    return (
+        made.copy_of is None and "again" not in made.details and (known is None or known.kind is not ActionKind.TRAIL)
+    )
 
 
 def _missing(file: AuditFile, known: Head) -> str | None:
@@ -159,6 +161,6 @@ def _missing(file: AuditFile, known: Head) -> str | None:
     if file.end.n < known.n:
         return f"the file ended with line {file.end.n}, but Postgres remembers line {known.n}"
     since = file.end.n - known.n + 1
-    if known.n and since < MOST_LINES and all(audit.head_of(line) != known for line in file.newest(since)):
+    if known.n and since < MOST_LINES and all(trail.head_of(line) != known for line in file.newest(since)):
         return f"line {known.n} of the file is gone, or is not the one that Postgres remembers"
     return None

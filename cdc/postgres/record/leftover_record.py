@@ -11,15 +11,16 @@ from typing import Any, Final
 
 from asyncpg import Record
 
-from cdc.chain import entry
+from cdc.audit.chain import entry
+from cdc.facts.table_map import TableMap
 from cdc.faults import crash_point
-from cdc.model import TableMap
-from cdc.postgres import audit
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.quarantine import Quarantine
-from cdc.postgres.script import Statement
-from cdc.postgres.statements import load
-from cdc.quoting import qualified, quote
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.statements import load
+from cdc.postgres.record import audit
+from cdc.postgres.record.quarantine import Quarantine
+from cdc.postgres.tables.statement import Statement
+from cdc.sql_names import qualified, quote
 
 SQL: Final = load("pending")
 

@@ -11,9 +11,10 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.statements import load
-from cdc.quoting import qualified, quote
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.statements import load
+from cdc.sql_names import qualified, quote
 
 SQL: Final = load("own_schema")
 SCHEMA: Final = "cdc"
@@ -24,7 +25,7 @@ _KEY: Final = re.compile(r"(?:PRIMARY KEY|UNIQUE) \(([^)]*)\)")
 _OWN_KEY: Final = " PRIMARY KEY"
 
 
-class Part(NamedTuple):
+class SchemaPart(NamedTuple):
     """A column, an index, or a key by its columns."""
 
     kind: str
@@ -33,26 +34,26 @@ class Part(NamedTuple):
 
 
 @functools.cache
-def expected() -> dict[Part, str]:
+def expected() -> dict[SchemaPart, str]:
     """All parts of the schema with their definitions, as the script has them."""
-    parts: dict[Part, str] = {}
+    parts: dict[SchemaPart, str] = {}
     for table, body in _TABLE.findall(_SCRIPT):
         for line in (line.strip().removesuffix(",") for line in body.splitlines()):
             if key := _KEY.fullmatch(line):
-                parts[Part("key", table, key[1])] = line
+                parts[SchemaPart("key", table, key[1])] = line
                 continue
             name, _, definition = line.partition(" ")
-            parts[Part("column", table, name)] = definition.strip()
+            parts[SchemaPart("column", table, name)] = definition.strip()
             if definition.endswith(_OWN_KEY):
-                parts[Part("key", table, name)] = f"PRIMARY KEY ({name})"
-    parts |= {Part("index", table, name): "" for name, table in _INDEX.findall(_SCRIPT)}
+                parts[SchemaPart("key", table, name)] = f"PRIMARY KEY ({name})"
+    parts |= {SchemaPart("index", table, name): "" for name, table in _INDEX.findall(_SCRIPT)}
     return parts
 
 
-async def missing(connection: Connection) -> frozenset[Part]:
+async def missing(connection: Connection) -> frozenset[SchemaPart]:
     """The parts that are not there."""
     with translated("looking at the schema cdc"):
-        there = {Part(*record) for record in await connection.fetch(SQL["present"])}
+        there = {SchemaPart(*record) for record in await connection.fetch(SQL["present"])}
     return frozenset(expected().keys() - there)
 
 
@@ -81,7 +82,7 @@ async def go_on_with_audit(connection: Connection) -> None:
         await connection.execute(SQL["go_on_with_audit"])
 
 
-async def _make(connection: Connection, gone: frozenset[Part]) -> frozenset[str]:
+async def _make(connection: Connection, gone: frozenset[SchemaPart]) -> frozenset[str]:
     """The script first: it brings an older version up to date, and what that adds was never lost."""
     lost = {part.table for part in gone} - {part.table for part in expected().keys() - gone}
     if await _ran(connection, _SCRIPT):
@@ -95,13 +96,13 @@ async def _make(connection: Connection, gone: frozenset[Part]) -> frozenset[str]
     return frozenset(lost)
 
 
-async def _mended(connection: Connection, table: str, gone: Iterable[Part]) -> bool:
+async def _mended(connection: Connection, table: str, gone: Iterable[SchemaPart]) -> bool:
     """Add what a table lacks; False where its rows cannot be without it: they mean nothing then."""
     adds = ", ".join(_added(part) for part in sorted(gone) if part.kind != "index")
     return await _ran(connection, f"ALTER TABLE IF EXISTS {qualified(SCHEMA, table)} {adds}")
 
 
-def _added(part: Part) -> str:
+def _added(part: SchemaPart) -> str:
     definition = expected()[part].removesuffix(_OWN_KEY)
     return f"ADD COLUMN {quote(part.name)} {definition}" if part.kind == "column" else f"ADD {definition}"
 

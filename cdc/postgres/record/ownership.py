@@ -8,9 +8,11 @@ from asyncpg import Record
 
 from cdc.config import Config
 from cdc.errors import TargetTaken
-from cdc.model import TableMap
-from cdc.postgres.connection import Connection, lock_key, translated
-from cdc.postgres.statements import load
+from cdc.facts.table_map import TableMap
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.source_lock import lock_key
+from cdc.postgres.connection.statements import load
 
 SQL: Final = load("stream")
 MOST_NAMED: Final = 5

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from cdc.chain import entry
-from cdc.decisions import Decisions
+from cdc.audit.chain import entry
 from cdc.errors import TargetStateLost
-from cdc.model import Position, TargetTable, Traces
-from cdc.postgres import audit, own_schema, sightings, waiting
-from cdc.postgres.connection import Connection, owner, require_same_session, translated
-from cdc.postgres.statements import load
-from cdc.quoting import qualified, quote
+from cdc.facts.changes import Position, Traces
+from cdc.facts.target_schema import TargetTable
+from cdc.mapping.known import Decisions
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection, owner, require_same_session
+from cdc.postgres.connection.statements import load
+from cdc.postgres.record import audit, own_schema, sightings, waiting_tables
+from cdc.sql_names import qualified, quote
 
 SQL: Final = load("stream")
 _CREATE: Final = load("state")["create"]
@@ -239,7 +241,7 @@ async def heartbeat(connection: Connection, source_id: str, traces: Traces) -> N
             remedy="it is made again by itself, or by `cdc schema`; what is not known then is compared",
         )
     await sightings.note(connection, source_id, traces)
-    await waiting.look_again(connection, source_id)
+    await waiting_tables.look_again(connection, source_id)
 
 
 def lost_row() -> TargetStateLost:

@@ -7,15 +7,18 @@ from typing import Final
 
 import asyncpg
 
-from cdc.chain import AuditEntry, entry
-from cdc.keys import decode_key, encode_key, show_key
-from cdc.model import KeyValues, Reason, Rejection, TargetForeignKey
-from cdc.postgres import audit
-from cdc.postgres.audit import Tally
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.references import waits_table
-from cdc.postgres.source_keys import read_key
-from cdc.postgres.statements import load
+from cdc.audit.chain import AuditEntry, entry
+from cdc.facts.changes import Reason, Rejection
+from cdc.facts.row_key import decode_key, encode_key, show_key
+from cdc.facts.target_schema import TargetForeignKey
+from cdc.facts.values import KeyValues
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.statements import load
+from cdc.postgres.record import audit
+from cdc.postgres.record.audit import Tally
+from cdc.postgres.tables.source_key_sql import read_key
+from cdc.sql_names import qualified, quote
 
 SQL: Final = load("quarantine")
 
@@ -40,7 +43,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedRow:
-    """A row of `cdc.quarantine` for people and programs; `key` is encoded (see `cdc.keys.show_key`)."""
+    """A row of `cdc.quarantine` for people and programs; `key` is encoded (see `cdc.facts.row_key.show_key`)."""
 
     source_table: str
     key: str
@@ -194,3 +197,8 @@ async def acknowledge(connection: Connection, source_id: str, table: str | None,
             entries = [one for name in reasons for one in told("acknowledge", name, reasons[name])]
             await audit.append(connection, source_id, entries)
     return len(marked)
+
+
+def waits_table(key: TargetForeignKey) -> str:
+    """The name of a parent and its referenced columns, under which orphans wait."""
+    return f"{qualified(key.parent_schema, key.parent)}({', '.join(map(quote, key.parent_columns))})"

@@ -6,13 +6,14 @@ By these, a file that lost its last commits in a power cut is told from one that
 from dataclasses import dataclass
 from typing import Final
 
-from cdc.machine import boot_id
-from cdc.model import Position, Traces
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.statements import load
+from cdc.facts.changes import Position, Traces
+from cdc.host.boot import boot_id
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.statements import load
 
 SQL: Final = load("sightings")
-KEPT_SECONDS: Final = 900.0  # longer than what a power cut can reach, see `cdc.continuity`
+KEPT_SECONDS: Final = 900.0  # longer than what a power cut can reach, see `cdc.identity.continuity`
 
 
 @dataclass(frozen=True, slots=True)

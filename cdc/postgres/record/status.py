@@ -11,24 +11,25 @@ from asyncpg import Record
 
 from cdc.config import EMBEDDED, Config
 from cdc.errors import TargetError
-from cdc.postgres import own_schema, pending, waiting
-from cdc.postgres.address import where
-from cdc.postgres.connection import Connection, hang_up, lock_key, translated
-from cdc.postgres.embedded import find
-from cdc.postgres.pending import Leftover
-from cdc.postgres.statements import load
-from cdc.postgres.target import Target, embedded_folder
-from cdc.postgres.verification import Verification, differing
-from cdc.postgres.verification import latest as latest_verification
-from cdc.postgres.waiting import Waiting
-from cdc.vitals import TargetFindings
+from cdc.postgres.connection.dsn import where
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection, hang_up
+from cdc.postgres.connection.source_lock import lock_key
+from cdc.postgres.connection.statements import load
+from cdc.postgres.record import leftover_record, own_schema, waiting_tables
+from cdc.postgres.record.leftover_record import Leftover
+from cdc.postgres.record.verification import Verification, differing
+from cdc.postgres.record.verification import latest as latest_verification
+from cdc.postgres.record.waiting_tables import Waiting
+from cdc.postgres.server.embedded import find
+from cdc.postgres.server.endpoint import Endpoint, embedded_folder
 
 SQL: Final = load("status")
 ANSWER_SECONDS: Final = 5.0  # who asks for the status wants an answer soon, if only that Postgres gives none
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldRows:
     """Rows in quarantine for one reason, and how many of them the operator knows about."""
 
     rows: int
@@ -63,7 +64,7 @@ class TargetFacts:
     remedy: str | None = None
     stream: StreamFacts | None = None
     daemon: str | None = None
-    quarantine: Mapping[str, Held] = field(default_factory=dict)
+    quarantine: Mapping[str, HeldRows] = field(default_factory=dict)
     verification: Verification | None = None
     differing: Verification | None = None  # of some tables, and not equal
     leftovers: tuple[Leftover, ...] = ()
@@ -81,7 +82,7 @@ def never_started(config: Config) -> bool:
     return config.target.embedded and not (embedded_folder(config) / "data").exists()
 
 
-async def read_target(config: Config, target: Target, source_id: str | None, *, daemon_runs: bool) -> TargetFacts:
+async def read_target(config: Config, target: Endpoint, source_id: str | None, *, daemon_runs: bool) -> TargetFacts:
     """What Postgres knows of the source, asked for a few seconds at most; never raises `TargetError`.
 
     Without an id the source is found by its path. An embedded server is left for a running daemon to start.
@@ -140,13 +141,25 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
         facts,
         stream=stream,
         daemon=await connection.fetchval(load("lock")["holder"], lock_key(stream.source_id)),
-        quarantine={r["reason"]: Held(r["rows"], r["acknowledged"]) for r in held},
+        quarantine={r["reason"]: HeldRows(r["rows"], r["acknowledged"]) for r in held},
         verification=await latest_verification(connection, stream.source_id),
         differing=await differing(connection, stream.source_id),
-        leftovers=await pending.read(connection, stream.source_id),
-        waiting=await waiting.read(connection, stream.source_id),
+        leftovers=await leftover_record.read(connection, stream.source_id),
+        waiting=await waiting_tables.read(connection, stream.source_id),
     )
 
 
 def _stream(row: Record) -> StreamFacts:
     return StreamFacts(**dict(row))
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFindings:
+    """What Postgres told with a heartbeat: rows in quarantine by reason, and the last whole comparison.
+
+    `verified_at` is in seconds since 1970; None with `verified` before the first comparison.
+    """
+
+    quarantine: Mapping[str, int]
+    verified: str | None = None
+    verified_at: float | None = None

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from cdc.postgres.connection import Connection, lock_key, translated
-from cdc.postgres.position import create_state
-from cdc.postgres.statements import load
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.source_lock import lock_key
+from cdc.postgres.connection.statements import load
+from cdc.postgres.record.position import create_state
 
 SQL: Final = load("verification")
 

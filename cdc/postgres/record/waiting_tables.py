@@ -8,18 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cdc.convert import compile_converter
-from cdc.errors import TargetHindered, TargetMismatch
-from cdc.model import TableMap, TargetTable
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.ddl import mark
-from cdc.postgres.merge import AppliedTable
-from cdc.postgres.statements import load
-from cdc.quoting import qualified, quote
+from cdc.errors import TargetHindered
+from cdc.facts.table_map import TableMap
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.statements import load
 
 SQL: Final = load("waiting")
 _STREAM: Final = load("stream")
-_FILLS: Final = "the daemon then fills it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +26,6 @@ class Waiting:
     target: str
     reason: str
     remedy: str
-
-
-async def unfit(connection: Connection, mapped: TableMap, target: TargetTable | None) -> Waiting | None:
-    """Why the target of a table cannot take its rows, None when it can."""
-    if target is None:
-        return await _missing(connection, mapped)
-    try:
-        AppliedTable(0, "", mapped, target, compile_converter(mapped, target))
-    except TargetMismatch as error:
-        return Waiting(mapped.source.name, mapped.target, error.message, f"{error.remedy}; {_FILLS}")
-    return None
-
-
-async def _missing(connection: Connection, mapped: TableMap) -> Waiting:
-    name = qualified(mapped.schema, mapped.target)
-    why, remedy = f"table {name} is missing in Postgres", "run `cdc schema`"
-    if mapped.adopted:
-        remedy = "make it again with your own migrations, or give it its name back"
-    elif renamed := await connection.fetchval(SQL["renamed"], mapped.schema, mark(mapped)):
-        why += f": it is called {renamed} now"
-        remedy = f"ALTER TABLE {qualified(mapped.schema, renamed)} RENAME TO {quote(mapped.target)}"
-    return Waiting(mapped.source.name, mapped.target, why, f"{remedy}; {_FILLS}")
 
 
 async def read(connection: Connection, source_id: str) -> tuple[Waiting, ...]:

@@ -6,9 +6,10 @@ from typing import Final
 
 from cdc.config import Config
 from cdc.errors import TargetError
-from cdc.postgres.connection import application_name, connect, hang_up, password_for, translated
-from cdc.postgres.statements import load
-from cdc.postgres.target import running_dsn
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import application_name, connect, hang_up, password_for
+from cdc.postgres.connection.statements import load
+from cdc.postgres.server.endpoint import running_dsn
 
 _WORKERS: Final = ("daemon", "load", "schema")  # purposes of connections whose statements may take long
 

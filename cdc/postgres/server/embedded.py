@@ -23,9 +23,9 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote as quote_url
 
-from cdc import private
 from cdc.errors import TargetError, TargetUnavailable
-from cdc.postgres.unprivileged import Runner, environment, runner_for
+from cdc.host import private_files
+from cdc.postgres.server.as_root import Runner, environment, runner_for
 
 READY_SECONDS: Final = 120.0  # a server that recovers after a power cut needs longer than one that was shut down
 STOP_SECONDS: Final = 60.0  # then the fast shutdown, which writes a checkpoint, becomes an immediate one
@@ -155,7 +155,7 @@ def start(
     """
     folder = folder.resolve()
     with _translated(folder):
-        private.make_folder(folder)
+        private_files.make_folder(folder)
         with _one_start_at_a_time(folder):
             if _postmaster(folder / "data") is not None:
                 running = _wait_until_ready(folder, None, "", 0, ready_seconds)
@@ -259,7 +259,7 @@ def _socket_folder(folder: Path, runner: Runner) -> Path:
 
 @contextlib.contextmanager
 def _one_start_at_a_time(folder: Path) -> Iterator[None]:
-    with private.create(folder / "start.lock", "ab") as lock:
+    with private_files.create(folder / "start.lock", "ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -349,7 +349,7 @@ def bound_log(folder: Path) -> None:
     log = folder / "server.log"
     with contextlib.suppress(OSError):  # a full disk, or no log yet: the log is not worth an error
         if log.stat().st_size > _LONGEST_LOG:
-            private.touch(log.with_name("server.log.1"))
+            private_files.touch(log.with_name("server.log.1"))
             shutil.copyfile(log, log.with_name("server.log.1"))
             os.truncate(log, 0)
 
@@ -357,7 +357,7 @@ def bound_log(folder: Path) -> None:
 def _open_log(log: Path) -> int:
     """Make sure the log exists and is not too long; returns its size."""
     bound_log(log.parent)
-    private.touch(log)
+    private_files.touch(log)
     return log.stat().st_size
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from cdc.config import Config
 from cdc.errors import TargetUnavailable
-from cdc.postgres import embedded
-from cdc.postgres.connection import Connection, connect, hang_up, password_for
-from cdc.postgres.embedded import READY_SECONDS, EmbeddedServer
-from cdc.private import make_folder, opener
+from cdc.host.private_files import make_folder, opener
+from cdc.postgres.connection.open import Connection, connect, hang_up, password_for
+from cdc.postgres.server import embedded
+from cdc.postgres.server.embedded import READY_SECONDS, EmbeddedServer
 
 
 def embedded_folder(config: Config) -> Path:
@@ -25,7 +25,7 @@ def running_dsn(config: Config) -> str | None:
     return embedded.find(embedded_folder(config)) if config.target.embedded else config.target.dsn
 
 
-class Target:
+class Endpoint:
     """The configured Postgres. An embedded server is started when it does not run, also when it died meanwhile, and
     stopped by the last who leaves it, whoever started it. `ready_seconds` is how long it may take to start or recover.
     """
@@ -96,9 +96,9 @@ def _begin_use(folder: Path) -> int:
 
 
 @asynccontextmanager
-async def reached(config: Config, ready_seconds: float = READY_SECONDS) -> AsyncIterator[Target]:
+async def reached(config: Config, ready_seconds: float = READY_SECONDS) -> AsyncIterator[Endpoint]:
     """The target for the time of a block."""
-    target = Target(config, ready_seconds)
+    target = Endpoint(config, ready_seconds)
     try:
         yield target
     finally:

@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from cdc.model import TargetColumn, TargetForeignKey, TargetTable, TargetUnique
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.statements import load
+from cdc.facts.target_schema import TargetColumn, TargetForeignKey, TargetTable, TargetUnique
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.statements import load
 
 _ACTIONS: Final = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 

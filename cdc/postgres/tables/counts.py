@@ -8,10 +8,11 @@ from typing import Final
 import asyncpg
 
 from cdc.errors import TargetError
-from cdc.model import TableMap
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.statements import load
-from cdc.quoting import qualified, quote
+from cdc.facts.table_map import TableMap
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.statements import load
+from cdc.sql_names import qualified, quote
 
 COUNTED_AT_ONCE: Final = 100  # tables
 LOCK_WAIT_MILLISECONDS: Final = 50  # a count that nobody asked for waits for nobody

@@ -4,11 +4,16 @@ import asyncio
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from cdc import private
-from cdc.postgres.connection import Connection
+from cdc.errors import TargetError
+from cdc.facts.target_schema import TargetTable
+from cdc.host import private_files
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.sql_names import listed, qualified
 
 ROOM_BYTES: Final = 256 * 1024 * 1024  # left free on the disk, on which the application may write too
 _LOOK_BYTES: Final = 16 * 1024 * 1024  # between two looks at the room that is left
@@ -19,10 +24,10 @@ async def save(connection: Connection, query: str, file: Path) -> int:
 
     Raises `OSError` when it cannot be written, and when little room would be left for others; then there is no file.
     """
-    private.make_folder(file.parent)
+    private_files.make_folder(file.parent)
     partial = file.with_name(f"{file.name}.partial")
     try:
-        with private.create(partial) as output:
+        with private_files.create(partial) as output:
             sink = _Sink(output, file.parent)
             done = await connection.copy_from_query(query, output=sink.write, format="csv", header=True)
             if sink.error:
@@ -68,3 +73,22 @@ def _flush(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+async def save_rows(conn: Connection, target: TargetTable, file: Path, columns: Sequence[str] | None = None) -> int:
+    """Write the target's rows to a CSV file with a heading, which `COPY ... FROM` reads back; returns how many.
+
+    Only some columns when they are named. A file that is there already holds what was found first, and stays. Raises
+    `TargetError` when it cannot be written.
+    """
+    wanted = listed(columns if columns is not None else [c.name for c in target.columns if not c.generated])
+    try:
+        if await asyncio.to_thread(file.exists):
+            return 0
+        with translated(f"saving the rows of {target.schema}.{target.name}"):
+            return await save(conn, f"SELECT {wanted} FROM {qualified(target.schema, target.name)}", file)
+    except OSError as error:
+        raise TargetError(
+            f"the rows of {target.schema}.{target.name} cannot be saved to {file}: {error.strerror}",
+            remedy="make room there, or make `dir` in [state] a folder that this user may write",
+        ) from None

@@ -1,6 +1,6 @@
 """Postgres' side of the comparison: rows as hashes of canonical texts, computed by the server, so few bytes travel.
 
-The rules stand in `cdc.parity.forms`; these are the same rules as SQL, and nothing of the apply path is used.
+The rules stand in `cdc.canonical.rules`; these are the same rules as SQL, and nothing of the apply path is used.
 """
 
 import json
@@ -10,11 +10,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from cdc.keys import decode_key
-from cdc.model import TableMap, TargetColumn, TargetTable, Value
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.crosswalk import Crosswalk
-from cdc.quoting import qualified, quote
+from cdc.facts.row_key import decode_key
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetColumn, TargetTable
+from cdc.facts.values import Value
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.tables.key_map import Crosswalk
+from cdc.sql_names import qualified, quote
 
 FETCHED_ROWS: Final = 5_000
 

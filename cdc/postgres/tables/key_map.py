@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cdc.model import TargetColumn
-from cdc.postgres.source_keys import digest
-from cdc.quoting import quote, quote_literal
+from cdc.facts.target_schema import TargetColumn
+from cdc.postgres.tables.source_key_sql import digest
+from cdc.sql_names import quote, quote_literal
 
 SOURCE_KEY: Final = "_cdc_key"
 

@@ -5,10 +5,11 @@ from typing import Final
 
 from loguru import logger
 
-from cdc.model import TableMap
-from cdc.postgres.connection import Connection, translated
-from cdc.postgres.statements import load
-from cdc.quoting import qualified
+from cdc.facts.table_map import TableMap
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.statements import load
+from cdc.sql_names import qualified
 
 _SQL: Final = load("sequences")
 

@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from cdc.keys import encode_key
-from cdc.model import TableMap, TargetColumn, TargetTable
-from cdc.quoting import quote
-from cdc.text_forms import read_literal
+from cdc.facts.row_key import encode_key
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetColumn, TargetTable
+from cdc.sql_names import quote
+from cdc.values.text import read_literal
 
 
 def source_key(target: TargetTable, mapped: TableMap, alias: str) -> str:
@@ -25,7 +26,7 @@ def digest(text: str) -> str:
 
 
 def read_key(text: str) -> str:
-    """A key that `source_key` wrote as `cdc.keys.encode_key` writes it: literals say which value they stand for."""
+    """A key that `source_key` wrote as `cdc.facts.row_key.encode_key` writes it: literals say which value they stand for."""
     return "\x1f".join(_read_part(part) if part.startswith("l") else part for part in text.split("\x1f"))
 
 

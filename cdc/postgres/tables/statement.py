@@ -39,7 +39,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class Deviation:
     """Something of the source that the target does not have, or has in another form, and why."""
 
     table: str
@@ -56,7 +56,7 @@ class Script:
 
     before_load: tuple[Statement, ...]
     after_load: tuple[Statement, ...]
-    notes: tuple[Note, ...]
+    notes: tuple[Deviation, ...]
 
     @property
     def sql(self) -> str:

@@ -1,11 +1,11 @@
-"""Rules for what only queries have: counts, sums, choices and LIKE, beside those of `cdc.postgres.translate`."""
+"""Rules for what only queries have: counts, sums, choices and LIKE, beside those of `cdc.postgres.translate.expressions`."""
 
 from collections.abc import Mapping
 from typing import Final
 
 from sqlglot import exp
 
-from cdc.postgres.translate import (
+from cdc.postgres.translate.expressions import (
     RULES,
     Naming,
     Rule,

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from cdc.model import ColumnMap
-from cdc.quoting import quote_literal
+from cdc.facts.table_map import ColumnMap
+from cdc.sql_names import quote_literal
 
 _NUMBER: Final = re.compile(r"[+-]?\s*(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _INTEGER: Final = re.compile(r"[+-]?\s*\d{1,18}")

@@ -12,9 +12,10 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from cdc.model import Affinity, ColumnMap, Reading, TableMap
-from cdc.quoting import quote, quote_literal
-from cdc.type_names import column_of_type
+from cdc.facts.source_schema import Affinity
+from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
+from cdc.mapping.type_names import column_of_type
+from cdc.sql_names import quote, quote_literal
 
 Kind = Literal["number", "text", "boolean", "condition", "other"]
 KINDS: Final[dict[str, Kind]] = {
@@ -114,7 +115,7 @@ class Scope:
     def _read_otherwise(self, column: ColumnMap) -> bool:
         """Whether a value of SQLite is more than its own storage class in Postgres."""
         there = column_of_type(column.target, column.type, not_null=False)
-        return column.literal or there is None or self.mapped.reading(column, there) != Reading()
+        return column.literal or there is None or self.mapped.reading(column, there) != ValueRules()
 
 
 def translate_condition(sql: str, scope: Scope) -> str:

@@ -1,6 +1,6 @@
 """SQLite's queries as Postgres SQL, where both engines are known to answer with the same rows.
 
-Whatever is not listed here is refused with `Untranslatable`, as in `cdc.postgres.translate`, whose rules for
+Whatever is not listed here is refused with `Untranslatable`, as in `cdc.postgres.translate.expressions`, whose rules for
 expressions these continue.
 """
 
@@ -9,21 +9,13 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from cdc.postgres.query_rules import aggregates, comparable, without_aggregates
-from cdc.postgres.relations import From, Relations
-from cdc.postgres.translate import (
-    Naming,
-    Term,
-    Untranslatable,
-    condition,
-    only,
-    render,
-    value,
-)
+from cdc.postgres.translate.aggregates import aggregates, comparable, without_aggregates
+from cdc.postgres.translate.expressions import Naming, Term, Untranslatable, condition, only, render, value
+from cdc.postgres.translate.relations import From, Relations
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class QueryColumn:
     """One column of an answer: `term` as it is selected, `sql` its expression alone, `alias` its lower-case name by AS.
 
     `node` is what it was in SQLite, None where a star stood for it.
@@ -36,14 +28,14 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TranslatedQuery:
     """A translated query and its columns."""
 
     sql: str
-    columns: tuple[Column, ...]
+    columns: tuple[QueryColumn, ...]
 
 
-def translate_query(node: exp.Expr | None, relations: Relations) -> Answer:
+def translate_query(node: exp.Expr | None, relations: Relations) -> TranslatedQuery:
     """A SELECT, or several under UNION ALL; `relations` finds what it reads and may raise `Untranslatable` too."""
     if isinstance(node, exp.Union):
         return _union(node, relations)
@@ -66,7 +58,7 @@ class _Select:
         self._groups = [self._group(e) for e in self._grouping()]
         self._grouped = bool(self._groups) or any(aggregates(e) for e in node.expressions)
 
-    def answer(self) -> Answer:
+    def answer(self) -> TranslatedQuery:
         """The query as Postgres SQL."""
         where, distinct, order = (self._node.args.get(name) for name in ("where", "distinct", "order"))
         words = ["SELECT"]
@@ -83,16 +75,16 @@ class _Select:
             self._require_grouped(column.node, column.sql)
         if order:
             words.append(_order_by(order, self._columns, self._unselected, only_selected=bool(distinct)))
-        return Answer(" ".join(words), tuple(self._columns))
+        return TranslatedQuery(" ".join(words), tuple(self._columns))
 
-    def _terms(self, node: exp.Expr) -> Iterator[Column]:
+    def _terms(self, node: exp.Expr) -> Iterator[QueryColumn]:
         inner = node.unalias()
         if isinstance(inner, exp.Star) or (isinstance(inner, exp.Column) and isinstance(inner.this, exp.Star)):
             only(inner, "this", "table")
-            yield from (Column(term, term.sql) for term in self._from.all_columns(inner.text("table")))
+            yield from (QueryColumn(term, term.sql) for term in self._from.all_columns(inner.text("table")))
         else:
             alias = node.alias if isinstance(node, exp.Alias) else ""
-            yield Column(_selected(inner, self._from), render(inner, self._from).sql, alias.lower(), inner)
+            yield QueryColumn(_selected(inner, self._from), render(inner, self._from).sql, alias.lower(), inner)
 
     def _grouping(self) -> list[exp.Expr]:
         group = self._node.args.get("group")
@@ -145,7 +137,7 @@ def _is_number(node: exp.Expr) -> bool:
     return isinstance(node, exp.Literal) and not node.is_string
 
 
-def _nth(node: exp.Expr, columns: Sequence[Column]) -> Column:
+def _nth(node: exp.Expr, columns: Sequence[QueryColumn]) -> QueryColumn:
     """The column whose number a term of GROUP BY or ORDER BY is."""
     place = int(node.name) if node.name.isdigit() else 0
     if not 1 <= place <= len(columns):
@@ -172,7 +164,7 @@ def _selected(node: exp.Expr, scope: Naming) -> Term:
 # --- UNION ALL and ORDER BY -------------------------------------------------------------------------------------------
 
 
-def _union(node: exp.Union, relations: Relations) -> Answer:
+def _union(node: exp.Union, relations: Relations) -> TranslatedQuery:
     only(node, "this", "expression", "order")  # UNION without ALL has the part `distinct`
     left, right = (translate_query(part, relations) for part in (node.this, node.expression))
     if len(left.columns) != len(right.columns):
@@ -182,10 +174,10 @@ def _union(node: exp.Union, relations: Relations) -> Answer:
     order = node.args.get("order")
     if order:
         sql += f" {_order_by(order, columns, _not_selected, only_selected=True)}"
-    return Answer(sql, columns)
+    return TranslatedQuery(sql, columns)
 
 
-def _common(left: Column, right: Column) -> Column:
+def _common(left: QueryColumn, right: QueryColumn) -> QueryColumn:
     """One column of two queries."""
     one, other = left.term, right.term
     if (one.kind, one.type) != (other.kind, other.type) or (one.kind == "other" and not _read_alike(one, other)):
@@ -195,7 +187,7 @@ def _common(left: Column, right: Column) -> Column:
     alias = left.alias or (left.node.name.lower() if isinstance(left.node, exp.Column) else "")
     converts = one.converts or other.converts
     term = replace(one, collation=collation, constant=None, column=False, origin=origin, converts=converts)
-    return Column(term, "", alias)
+    return QueryColumn(term, "", alias)
 
 
 def _not_selected(_: exp.Expr) -> tuple[Term, str]:
@@ -213,7 +205,7 @@ def _read_alike(left: Term, right: Term) -> bool:
 
 def _order_by(
     node: exp.Expr,
-    columns: Sequence[Column],
+    columns: Sequence[QueryColumn],
     unselected: Callable[[exp.Expr], tuple[Term, str]],
     *,
     only_selected: bool,
@@ -234,7 +226,7 @@ def _order_by(
 
 
 def _order_term(
-    node: exp.Expr, columns: Sequence[Column], unselected: Callable[[exp.Expr], tuple[Term, str]]
+    node: exp.Expr, columns: Sequence[QueryColumn], unselected: Callable[[exp.Expr], tuple[Term, str]]
 ) -> tuple[int | None, Term]:
     """The place of the column that a term of ORDER BY means, if it means one, and the term."""
     if _is_number(node):

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from cdc.postgres.query_rules import QUERY_RULES, without_aggregates
-from cdc.postgres.translate import Rule, Term, Untranslatable, condition, only
-from cdc.quoting import quote
+from cdc.postgres.translate.aggregates import QUERY_RULES, without_aggregates
+from cdc.postgres.translate.expressions import Rule, Term, Untranslatable, condition, only
+from cdc.sql_names import quote
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ CASE is what the guards are made of, because SQLite promises to compute no more 
 from collections.abc import Iterator
 from typing import Final
 
-from cdc.model import Affinity, Column, Index, IndexTerm, Table
-from cdc.quoting import quote
-from cdc.sqlite.ddl_text import names
-from cdc.sqlite.fallible import compared, conditions
+from cdc.facts.source_schema import Affinity, Column, Index, IndexTerm, Table
+from cdc.sql_names import quote
+from cdc.sqlite.schema.create_text import names
+from cdc.sqlite.schema.fallible_expressions import compared, conditions
 
 # NEW's columns have no affinity, which comparisons need. A cast lends it, and keeps the values of these types.
 _CASTS: Final = {

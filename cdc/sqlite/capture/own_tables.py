@@ -10,8 +10,8 @@ from typing import Final
 
 import apsw
 
-from cdc.sqlite.catalogue import OUR_TABLES
-from cdc.sqlite.trigger_text import changelog_sql, mark_sql, state_sql, tables_sql
+from cdc.sqlite.capture.trigger_sql import changelog_sql, mark_sql, state_sql, tables_sql
+from cdc.sqlite.schema.read import OUR_TABLES
 
 FORMAT: Final = 1
 MARK: Final = "_cdc_mark"

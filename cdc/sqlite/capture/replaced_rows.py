@@ -6,12 +6,12 @@ Used inside triggers, where NEW is the row to be written and OLD the row it was.
 from collections.abc import Iterator
 from typing import Final
 
-from cdc.model import Affinity, Column, Index, IndexTerm, KeyKind, Table
-from cdc.quoting import quote, quote_literal
-from cdc.sqlite.catalogue import rowid_column
-from cdc.sqlite.ddl_text import calls_function, names, tokens
-from cdc.sqlite.fallible import conditions
-from cdc.sqlite.foreseen import Foreseen
+from cdc.facts.source_schema import Affinity, Column, Index, IndexTerm, KeyKind, Table
+from cdc.sql_names import quote, quote_literal
+from cdc.sqlite.capture.index_values import Foreseen
+from cdc.sqlite.schema.create_text import calls_function, names, tokens
+from cdc.sqlite.schema.fallible_expressions import conditions
+from cdc.sqlite.schema.read import rowid_column
 
 _CONSTANTS: Final = frozenset(["NULL", "TRUE", "FALSE", "CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP"])
 _TRIGGER_NAMES: Final = frozenset(["old", "new"])

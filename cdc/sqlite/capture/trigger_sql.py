@@ -5,10 +5,10 @@ from functools import cache
 from string import Template
 from typing import Final
 
-from cdc.model import Column, KeyKind, Table
-from cdc.quoting import quote
+from cdc.facts.source_schema import Column, KeyKind, Table
 from cdc.resources import folder
-from cdc.sqlite import lookups
+from cdc.sql_names import quote
+from cdc.sqlite.capture import replaced_rows
 
 MARKERS: Final = {"mi": "INSERT", "mu": "UPDATE"}
 
@@ -24,7 +24,7 @@ _INSERT_TEMPLATES: Final[Mapping[KeyKind | None, tuple[str, str]]] = {
 
 def logged_columns(table: Table) -> int:
     """How many columns of the changelog a key takes."""
-    return len(lookups.key_columns(table))
+    return len(replaced_rows.key_columns(table))
 
 
 def changelog_sql(width: int) -> str:
@@ -50,9 +50,9 @@ def mark_sql() -> str:
 def trigger_sql(tid: int, table: Table) -> Mapping[str, str]:
     """The triggers of one table by name, word for word as SQLite stores them, in the order of their creation."""
     parts = _parts(tid, table)
-    blocked = _lookups(parts, lookups.conflicts(table, "INSERT"))
-    others = lookups.other_than_old(table)
-    blocked_by_others = _lookups(parts, tuple(f"{c} AND {others}" for c in lookups.conflicts(table, "UPDATE")))
+    blocked = _lookups(parts, replaced_rows.conflicts(table, "INSERT"))
+    others = replaced_rows.other_than_old(table)
+    blocked_by_others = _lookups(parts, tuple(f"{c} AND {others}" for c in replaced_rows.conflicts(table, "UPDATE")))
     before, after = _INSERT_TEMPLATES[table.key.kind if table.null_rowid is None else None]
     made = {
         "bi": _create(before, f"_cdc_{tid}_bi", parts, lookups=blocked),
@@ -61,7 +61,7 @@ def trigger_sql(tid: int, table: Table) -> Mapping[str, str]:
         "bd": _create("before_delete", f"_cdc_{tid}_bd", parts),
     }
     for suffix, event in MARKERS.items():
-        unknown = lookups.unknown_before(table, event)
+        unknown = replaced_rows.unknown_before(table, event)
         name = f"_cdc_{tid}_{suffix}"
         made[suffix] = _create("marker", name, parts, event=event, unknown=unknown) if unknown else ""
     return {f"_cdc_{tid}_{suffix}": sql for suffix, sql in made.items() if sql}
@@ -71,13 +71,13 @@ def _parts(tid: int, table: Table) -> dict[str, str]:
     return {
         "tid": str(tid),
         "table": quote(table.name),
-        "source": lookups.source(table),
+        "source": replaced_rows.source(table),
         "keys": _keys(logged_columns(table)),
-        "null": lookups.is_null(table),
-        "found": ", ".join(lookups.key_columns(table)),
-        "new": ", ".join(lookups.key_columns(table, "NEW.")),
-        "old": ", ".join(lookups.key_columns(table, "OLD.")),
-        "moved": _naming(lookups.moved(table), lookups.named_before_update(table)),
+        "null": replaced_rows.is_null(table),
+        "found": ", ".join(replaced_rows.key_columns(table)),
+        "new": ", ".join(replaced_rows.key_columns(table, "NEW.")),
+        "old": ", ".join(replaced_rows.key_columns(table, "OLD.")),
+        "moved": _naming(replaced_rows.moved(table), replaced_rows.named_before_update(table)),
     }
 
 

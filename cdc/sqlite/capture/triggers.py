@@ -15,15 +15,16 @@ from typing import Final
 import apsw
 
 from cdc.errors import SourceError
+from cdc.facts.source_schema import Table
 from cdc.faults import crash_point
-from cdc.model import Table
-from cdc.quoting import quote
-from cdc.sqlite import own_tables
-from cdc.sqlite.catalogue import OUR_TABLES, OURS, refuse_namesakes
-from cdc.sqlite.connection import locking, translated, write_transaction
-from cdc.sqlite.own_tables import FORMAT, MARK, Continuing
-from cdc.sqlite.rows import fetch_values
-from cdc.sqlite.trigger_text import logged_columns, trigger_sql
+from cdc.sql_names import quote
+from cdc.sqlite.capture import own_tables
+from cdc.sqlite.capture.own_tables import FORMAT, MARK, Continuing
+from cdc.sqlite.capture.trigger_sql import logged_columns, trigger_sql
+from cdc.sqlite.connection.errors import translated
+from cdc.sqlite.connection.transactions import locking, write_transaction
+from cdc.sqlite.rows.select import fetch_values
+from cdc.sqlite.schema.read import OUR_TABLES, OURS, refuse_namesakes
 
 _CAPTURE_TRIGGER: Final = re.compile(r"_cdc_\d+_(?:bi|ai|bu|bd|mi|mu)")
 

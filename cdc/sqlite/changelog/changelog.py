@@ -6,7 +6,6 @@ look-up a search in the primary key.
 """
 
 import itertools
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,25 +15,26 @@ from typing import Final, cast
 
 import apsw
 
-from cdc.errors import CaptureLost, SourceChanged
-from cdc.faults import crash_point, freeze_point
-from cdc.keys import encode_key
-from cdc.model import KeyKind, KeyValues, NullKey, Position, Round, Row, TableMap, TableRows
-from cdc.quoting import quote
-from cdc.sqlite import high_water, rows
-from cdc.sqlite.connection import locking, read_transaction, stopped_after, translated, write_transaction
-from cdc.sqlite.dependents import Dependents
-from cdc.sqlite.functions import FAILURES, provide
-from cdc.sqlite.own_tables import has_state, is_marked
-from cdc.sqlite.triggers import Capture, Signature, signature
+from cdc.errors import SourceChanged
+from cdc.facts.changes import Position, Round, TableRows
+from cdc.facts.source_schema import KeyKind
+from cdc.facts.table_map import TableMap
+from cdc.facts.values import KeyValues, NullKey, Row
+from cdc.faults import freeze_point
+from cdc.sql_names import quote
+from cdc.sqlite.capture.own_tables import has_state, is_marked
+from cdc.sqlite.capture.triggers import Capture, Signature, signature
+from cdc.sqlite.changelog.errors import broken_off, schema_changed
+from cdc.sqlite.changelog.file_identity import FileIdentity
+from cdc.sqlite.changelog.positions import NEWEST, as_position, newest, position_at, seconds_since_epoch
+from cdc.sqlite.connection.errors import translated
+from cdc.sqlite.connection.functions import FAILURES, provide
+from cdc.sqlite.connection.transactions import locking, read_transaction, stopped_after
+from cdc.sqlite.rows import largest_keys, select
+from cdc.sqlite.rows.computed_dependencies import Dependents
 
-PRUNE_STEP_ENTRIES: Final = 1_000  # one delete of ours stalls a writer for 3 to 5 ms at most
 FIRST_PAGE_ROWS: Final = 256
 COUNTING_SECONDS: Final = 0.02  # of one snapshot
-_JULIAN_EPOCH: Final = 2440587.5  # julianday of 1970-01-01
-_SECONDS_PER_DAY: Final = 86400.0
-# As cheap as max(seq), and its fingerprint tells the entry from another of that number.
-_NEWEST: Final = "SELECT * FROM _cdc_changelog ORDER BY seq DESC LIMIT 1"
 _LOGGED: Final = "_cdc_logged"  # a name that no column of the application has, which an expression might use
 
 
@@ -44,106 +44,6 @@ class Budget:
 
     entries: int
     bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class FileIdentity:
-    """Which file a path names: a file moved over the path has another inode."""
-
-    device: int
-    inode: int
-
-    @classmethod
-    def of(cls, path: Path) -> "FileIdentity":
-        """The identity of the file now at `path`; raises `SourceChanged` when there is none."""
-        try:
-            facts = os.stat(path)  # noqa: PTH116 (two microseconds on a path that is looked at with every read)
-        except FileNotFoundError:
-            raise SourceChanged(
-                f"the SQLite file {path} is gone",
-                remedy="put it back; if it moved for good, correct `path` in [source]",
-            ) from None
-        return cls(facts.st_dev, facts.st_ino)
-
-
-_COMPARES: Final = "if this file is the right one, run `cdc load --resync`: it compares every row"
-
-
-def entry_lost(path: Path, seq: int) -> SourceChanged:
-    """The error of a changelog in which the entry at the position is missing or another one."""
-    return SourceChanged(
-        f"the changelog of {path} does not hold the entry that was applied last (number {seq}): the file was restored "
-        "from a backup, replaced, or its changelog was edited",
-        remedy=_COMPARES,
-    )
-
-
-def went_its_own_way(path: Path, seq: int) -> SourceChanged:
-    """The error of a changelog that has another entry at the position."""
-    return SourceChanged(
-        f"the changelog of {path} does not hold the entry that was applied last, but another one of its number "
-        f"({seq}): the file was overwritten by a copy that went its own way",
-        remedy=_COMPARES,
-    )
-
-
-def target_behind(path: Path, seq: int, oldest: int) -> SourceChanged:
-    """The error of a position that is older than all that the changelog still has to hold."""
-    return SourceChanged(
-        f"Postgres is behind: it has the changes up to number {seq}, and the changelog of {path} begins with number "
-        f"{oldest}, for what came before was applied: Postgres was restored from an older backup, or is another "
-        "database",
-        remedy="if this Postgres and this file are the right ones, run `cdc load --resync`: it compares every row",
-    )
-
-
-def schema_changed() -> CaptureLost:
-    """The error of a schema that is no longer the known one: it is looked at again before anything is applied."""
-    return CaptureLost("the schema of the SQLite file changed", remedy="it is looked at by itself")
-
-
-def emptied(path: Path) -> SourceChanged:
-    """The error of a changelog without an entry."""
-    return SourceChanged(
-        f"the changelog of {path} is empty: somebody deleted its entries, also those that were not applied",
-        remedy=_COMPARES,
-    )
-
-
-def broken_off() -> CaptureLost:
-    """The error of a changelog that no longer goes on from the position: how it stands to it is looked at anew."""
-    return CaptureLost("the changelog does not go on from what was applied last", remedy="it is looked at by itself")
-
-
-def newest(connection: apsw.Connection) -> Position | None:
-    """The newest changelog entry, None when there is none."""
-    with translated("reading the newest changelog entry"):
-        entry = connection.execute(_NEWEST).fetchone()
-    return _position(entry) if entry else None
-
-
-def position_at(connection: apsw.Connection, seq: int) -> Position:
-    """The position at an entry; its fingerprint is empty when no such entry exists."""
-    with translated("reading a changelog entry"):
-        entry = connection.execute("SELECT * FROM _cdc_changelog WHERE seq = ?", (seq,)).fetchone()
-    return _position(entry) if entry else Position(seq, "")
-
-
-def _position(entry: Row) -> Position:
-    # Trailing NULLs are left out, so that a changelog that grew a key column still shows the same fingerprint.
-    values = list(entry[1:])
-    while values and values[-1] is None:
-        values.pop()
-    seq = entry[0]
-    assert isinstance(seq, int)
-    return Position(seq, encode_key(values))
-
-
-def seconds_since_epoch(julian: object) -> float | None:
-    """A changelog time as seconds since 1970, None when it is no number (an application may redefine julianday)."""
-    if not isinstance(julian, float):
-        return None
-    return (julian - _JULIAN_EPOCH) * _SECONDS_PER_DAY
 
 
 class Changelog:
@@ -173,7 +73,7 @@ class Changelog:
         self._names = {tid: table.name for tid, table in capture.tables.items() if table.name in maps}
         self._maps = {name: maps[name] for name in self._names.values()}
         # Made when a table has its first change: most of many never do.
-        self._reads: dict[int, tuple[rows.Query, ...]] = {}
+        self._reads: dict[int, tuple[select.Query, ...]] = {}
         self._dependents = Dependents(self._maps)
         provide(connection, self._maps.values())
         self._same: tuple[Row, Position] | None = None  # an entry known to be the one at a position
@@ -188,7 +88,7 @@ class Changelog:
         """
         with translated("looking at the changelog"), locking(self._connection):
             try:
-                entry = self._connection.execute(_NEWEST).fetchone()
+                entry = self._connection.execute(NEWEST).fetchone()
                 if self._connection.execute("PRAGMA schema_version").get != self._expected.schema_version:
                     return -1
             except apsw.SQLError:
@@ -197,7 +97,7 @@ class Changelog:
             return -1
         if (entry, after) == self._same:
             return 0
-        latest = _position(entry)
+        latest = as_position(entry)
         if latest.seq != after.seq:
             return latest.seq - after.seq
         if latest != after:
@@ -256,8 +156,8 @@ class Changelog:
             return tuple(self._look_up(name, wanted) for name, wanted in keys.items() if name in self._maps)
 
     def read_page(
-        self, name: str, at: rows.Cursor | None, reached: Position, budget: Budget
-    ) -> tuple[list[Row], rows.Cursor | None]:
+        self, name: str, at: select.Cursor | None, reached: Position, budget: Budget
+    ) -> tuple[list[Row], select.Cursor | None]:
         """One page of a whole table, the first one without a cursor; the cursor that it returns is None at the end.
 
         `reached` is the newest position that was read.
@@ -266,10 +166,10 @@ class Changelog:
         """
         with self._snapshot(reached):
             table = self._maps[name]
-            at = at or rows.begin(self._connection, table)
+            at = at or select.begin(self._connection, table)
             if at is None:
                 return [], None
-            found, end = rows.page(self._connection, table, at, min(self._page_rows, budget.entries))
+            found, end = select.page(self._connection, table, at, min(self._page_rows, budget.entries))
         # The next page is as long as rows of this size allow, and at most twice as long as this one.
         meter = _Meter(None)
         meter.weigh(found)
@@ -280,7 +180,7 @@ class Changelog:
     def high_water(self, at: Position) -> dict[str, int]:
         """The largest integer key that each table ever had, by source table."""
         with self._snapshot(at), translated("reading the highest keys"):
-            return high_water.read(self._connection, self._maps.values())
+            return largest_keys.read(self._connection, self._maps.values())
 
     def count(self, expected: Mapping[str, int], at: Position) -> dict[str, int]:
         """Rows by source table, up to one more than expected; none when something newer than `at` was logged.
@@ -386,23 +286,23 @@ class Changelog:
             result.gone.extend(tuple(NullKey(cast("int", rowid)) for rowid in key) if by_rowid else key for key in gone)
         return result
 
-    def _fetch(self, query: rows.Query, bindings: rows.Bindings, meter: "_Meter") -> list[Row]:
+    def _fetch(self, query: select.Query, bindings: select.Bindings, meter: "_Meter") -> list[Row]:
         try:
-            cursor = rows.read(self._connection, query.sql, bindings)
+            cursor = select.read(self._connection, query.sql, bindings)
             found: list[Row] = []
-            while part := list(itertools.islice(cursor, rows.SLICE_ROWS)):
+            while part := list(itertools.islice(cursor, select.SLICE_ROWS)):
                 meter.weigh(part)
                 found += part
         except FAILURES:
-            return list(rows.carefully(self._connection, query, bindings))
-        return list(rows.identified(query, found))
+            return list(select.carefully(self._connection, query, bindings))
+        return list(select.identified(query, found))
 
     def _look_up(self, name: str, keys: Sequence[KeyValues]) -> TableRows:
         mapped = self._maps[name]
         result = TableRows(name)
         for key in keys:
-            rest, bound = rows.with_key(mapped, key)
-            found = rows.fetch(self._connection, rows.select(mapped, rest), bound)
+            rest, bound = select.with_key(mapped, key)
+            found = select.fetch(self._connection, select.select(mapped, rest), bound)
             result.rows.extend(found)
             if not found:
                 result.gone.append(key)
@@ -435,7 +335,7 @@ def _logged(place: int) -> str:
     return f"{_LOGGED}.{_LOGGED}{place}"
 
 
-def _read_queries(mapped: TableMap) -> Iterator[rows.Query]:
+def _read_queries(mapped: TableMap) -> Iterator[select.Query]:
     """Logged keys of a span, each once, with their rows: key, whether the row exists, then the row.
 
     Where a declared key can be NULL, rows with such a key are read by a second query, with the rowid for their key.
@@ -451,38 +351,19 @@ def _read_queries(mapped: TableMap) -> Iterator[rows.Query]:
     rest = (
         f"FROM (SELECT {keys} FROM _cdc_changelog "
         f"WHERE seq > ?1 AND seq <= ?2 AND tid = ?3 AND op <> '*'{f' AND {rowid} IS NULL' if nullable else ''} "
-        f"GROUP BY {exact}) AS {_LOGGED} LEFT JOIN {quote(mapped.source.name)} ON {rows.matches(mapped, _logged)}"
+        f"GROUP BY {exact}) AS {_LOGGED} LEFT JOIN {quote(mapped.source.name)} ON {select.matches(mapped, _logged)}"
     )
-    yield rows.select(mapped, rest, [*map(_logged, places), _exists(mapped)])
+    yield select.select(mapped, rest, [*map(_logged, places), _exists(mapped)])
     if nullable:
         rest = (
             f"FROM (SELECT DISTINCT {rowid} AS {_LOGGED}1 FROM _cdc_changelog "
             f"WHERE seq > ?1 AND seq <= ?2 AND tid = ?3 AND op <> '*' AND {rowid} IS NOT NULL) AS {_LOGGED} "
-            f"LEFT JOIN {quote(mapped.source.name)} ON {rows.matches_null(mapped, _logged(1))}"
+            f"LEFT JOIN {quote(mapped.source.name)} ON {select.matches_null(mapped, _logged(1))}"
         )
-        yield rows.select(mapped, rest, [*(_logged(1) for _ in places), _exists(mapped)])
+        yield select.select(mapped, rest, [*(_logged(1) for _ in places), _exists(mapped)])
 
 
 def _exists(mapped: TableMap) -> str:
     table = mapped.source
     marker = table.rowid_alias or table.key.columns[0]
     return f"{quote(table.name)}.{quote(marker)} IS NOT NULL"
-
-
-def prune_steps(connection: apsw.Connection, below: int) -> Iterator[int]:
-    """Delete entries older than `below` in small transactions; yields how many each one deleted.
-
-    The entry at `below` stays, so neither the newest entry nor the one at the position can go.
-    """
-    while True:
-        with translated("pruning the changelog"):
-            with locking(connection):
-                oldest = connection.execute("SELECT min(seq) FROM _cdc_changelog").get
-            upto = min(below, (oldest or below) + PRUNE_STEP_ENTRIES)
-            if oldest is None or oldest >= below:
-                return
-            with write_transaction(connection):
-                connection.execute("DELETE FROM _cdc_changelog WHERE seq < ?", (upto,))
-                crash_point("prune.before_commit")
-        crash_point("prune.after_commit")
-        yield upto - oldest

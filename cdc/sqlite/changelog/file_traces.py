@@ -11,7 +11,7 @@ from bisect import bisect_left
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from cdc.model import Traces
+from cdc.facts.changes import Traces
 
 _HEADER_BYTES: Final = 32
 _FRAME_HEADER_BYTES: Final = 24

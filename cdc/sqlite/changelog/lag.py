@@ -9,11 +9,13 @@ from typing import Final
 
 import apsw
 
-from cdc.config import Source
+from cdc.config import SourceSection
 from cdc.errors import SourceError
-from cdc.sqlite import triggers
-from cdc.sqlite.changelog import seconds_since_epoch
-from cdc.sqlite.connection import open_source, read_transaction, translated
+from cdc.sqlite.capture import triggers
+from cdc.sqlite.changelog.positions import seconds_since_epoch
+from cdc.sqlite.connection.errors import translated
+from cdc.sqlite.connection.open import open_source
+from cdc.sqlite.connection.transactions import read_transaction
 
 COUNTED: Final = 100_000  # beyond this many, the pending changes are told by subtraction, to hold no reader for long
 PATIENCE_SECONDS: Final = 2.0  # whoever asks for the lag wants an answer soon, if only that the file is locked
@@ -47,7 +49,7 @@ class SourceFacts:
         return 0.0 if self.pending == 0 else self.oldest_pending_seconds
 
 
-def read_source(source: Source, after: int | None = None) -> SourceFacts:
+def read_source(source: SourceSection, after: int | None = None) -> SourceFacts:
     """The file's facts in one short snapshot, and what it logged after the entry `after`; never raises `SourceError`.
 
     Waits no longer than `PATIENCE_SECONDS` for a lock.
@@ -62,7 +64,7 @@ def read_source(source: Source, after: int | None = None) -> SourceFacts:
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[apsw.Connection]:
+def _opened(source: SourceSection) -> Iterator[apsw.Connection]:
     connection = open_source(source.path, min(source.busy_timeout_seconds, PATIENCE_SECONDS))
     try:
         yield connection

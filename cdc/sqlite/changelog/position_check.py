@@ -7,10 +7,10 @@ from typing import Final
 import apsw
 
 from cdc.config import Config
-from cdc.model import Position
-from cdc.sqlite.changelog import position_at
-from cdc.sqlite.connection import read_transaction
-from cdc.sqlite.source import opened
+from cdc.facts.changes import Position
+from cdc.sqlite.changelog.positions import position_at
+from cdc.sqlite.changelog.source_file import opened
+from cdc.sqlite.connection.transactions import read_transaction
 
 COUNTED_ENTRIES: Final = 50_000  # in one snapshot: some milliseconds for which a writer may wait
 

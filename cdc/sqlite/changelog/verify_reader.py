@@ -12,12 +12,18 @@ from typing import Final, cast
 
 from cdc.config import Config
 from cdc.errors import SourceBusy, SourceChanged
-from cdc.model import Failed, InvalidText, KeyValues, NullKey, Position, Row, TableMap, Value
-from cdc.quoting import quote
-from cdc.sqlite.changelog import FileIdentity, emptied, entry_lost, position_at, target_behind
-from cdc.sqlite.connection import locking, open_source, read_transaction, translated
-from cdc.sqlite.functions import FAILURES, provide, why
-from cdc.sqlite.source import Look
+from cdc.facts.changes import Position
+from cdc.facts.table_map import TableMap
+from cdc.facts.values import Failed, InvalidText, KeyValues, NullKey, Row, Value
+from cdc.sql_names import quote
+from cdc.sqlite.changelog.errors import emptied, entry_lost, target_behind
+from cdc.sqlite.changelog.file_identity import FileIdentity
+from cdc.sqlite.changelog.positions import position_at
+from cdc.sqlite.changelog.source_file import Look
+from cdc.sqlite.connection.errors import translated
+from cdc.sqlite.connection.functions import FAILURES, provide, why
+from cdc.sqlite.connection.open import open_source
+from cdc.sqlite.connection.transactions import locking, read_transaction
 
 PAGE_ROWS: Final = 5_000
 PAGE_ROWS_JOURNAL: Final = 500  # a few milliseconds, in which a rollback-journal writer waits for its commit

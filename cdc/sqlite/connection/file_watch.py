@@ -34,7 +34,7 @@ class Watch:
 
     def start(self) -> None:
         """Begin to watch; call from the event loop that will wait. Without file events the timer does."""
-        handler = _Handler({os.fspath(name) for name in self._names}, asyncio.get_running_loop(), self._woken)
+        handler = _FileEvents({os.fspath(name) for name in self._names}, asyncio.get_running_loop(), self._woken)
         try:
             # Already making one takes an inotify instance, of which a user may have few.
             self._observer = Observer()
@@ -79,7 +79,7 @@ def _facts(name: Path) -> tuple[int, int, int]:
     return (facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
 
-class _Handler(FileSystemEventHandler):
+class _FileEvents(FileSystemEventHandler):
     """Runs in watchdog's thread and passes modified events on to the event loop."""
 
     def __init__(self, names: set[str], loop: asyncio.AbstractEventLoop, woken: asyncio.Event) -> None:

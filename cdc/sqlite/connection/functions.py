@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import apsw
 
-from cdc.model import TableMap
-from cdc.python_functions import Stored
+from cdc.facts.table_map import TableMap
+from cdc.values.user_functions import Stored
 
 _NAMESPACES: Final = {
     "dns": uuid.NAMESPACE_DNS,

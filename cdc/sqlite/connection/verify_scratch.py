@@ -1,6 +1,6 @@
 """Notes of a comparison that may outgrow memory: a temporary SQLite database beside the state, gone afterwards.
 
-Keys are texts that the caller chose; `encoded` is `cdc.keys.encode_key` of the source key.
+Keys are texts that the caller chose; `encoded` is `cdc.facts.row_key.encode_key` of the source key.
 """
 
 import tempfile
@@ -10,8 +10,8 @@ from typing import Final
 
 import apsw
 
-from cdc import private
-from cdc.sqlite.connection import translated
+from cdc.host import private_files
+from cdc.sqlite.connection.errors import translated
 
 _TABLES: Final = """
 PRAGMA journal_mode = OFF;
@@ -31,10 +31,10 @@ class Scratch:
     """One comparison's notes: quarantined keys, keys in flight, Postgres' rows of doubtful buckets, findings."""
 
     def __init__(self, folder: Path) -> None:
-        private.make_folder(folder)
+        private_files.make_folder(folder)
         self._folder = tempfile.TemporaryDirectory(prefix="verify-", dir=folder)
         notes = Path(self._folder.name) / "notes.db"
-        private.touch(notes)
+        private_files.touch(notes)
         self._db = apsw.Connection(str(notes))
         with translated("the notes of the comparison"):
             self._db.execute(_TABLES).fetchall()  # rows of the first pragma would leave the rest undone

@@ -5,10 +5,12 @@ from typing import Final
 
 import apsw
 
-from cdc.model import KeyValues, Table
-from cdc.quoting import quote
-from cdc.sqlite.connection import open_copy, translated
-from cdc.sqlite.rows import fetch_values
+from cdc.facts.source_schema import Table
+from cdc.facts.values import KeyValues
+from cdc.sql_names import quote
+from cdc.sqlite.connection.errors import translated
+from cdc.sqlite.connection.open import open_copy
+from cdc.sqlite.rows.select import fetch_values
 
 MOST_KEYS: Final = 10_000  # told by name, the others are counted
 

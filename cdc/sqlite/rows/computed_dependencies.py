@@ -13,10 +13,13 @@ import apsw
 import sqlglot
 from sqlglot import exp
 
-from cdc.mapping_checks import has, same
-from cdc.model import InvalidText, KeyKind, KeyValues, NullKey, Row, Table, TableMap, TableRows
-from cdc.quoting import quote
-from cdc.sqlite import rows
+from cdc.facts.changes import TableRows
+from cdc.facts.source_schema import KeyKind, Table
+from cdc.facts.table_map import TableMap
+from cdc.facts.values import InvalidText, KeyValues, NullKey, Row
+from cdc.mapping.check import has, same
+from cdc.sql_names import quote
+from cdc.sqlite.rows import select
 
 MOST_KEYS: Final = 500  # of a changed table in one round; beyond that the dependent table is read as a whole
 
@@ -94,8 +97,8 @@ def _rows(
     own = quote(found.child.source.name)
     matches = " AND ".join(f"{own}.{quote(name)} = ?" for name in columns)
     # One SELECT a key finds an index where there is one, which a list of row values does not.
-    query = rows.select(found.child, f"FROM {own} WHERE {matches}")
-    read = (row for key in keys for row in rows.fetch(connection, query, list(map(rows.bindable, key))))
+    query = select.select(found.child, f"FROM {own} WHERE {matches}")
+    read = (row for key in keys for row in select.fetch(connection, query, list(map(select.bindable, key))))
     return list({_exactly(row[: found.child.source_key_width]): row for row in read}.values())
 
 

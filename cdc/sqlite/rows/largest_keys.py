@@ -5,9 +5,11 @@ from pathlib import Path
 
 import apsw
 
-from cdc.model import KeyKind, Table, TableMap
-from cdc.quoting import quote
-from cdc.sqlite.connection import open_copy, translated
+from cdc.facts.source_schema import KeyKind, Table
+from cdc.facts.table_map import TableMap
+from cdc.sql_names import quote
+from cdc.sqlite.connection.errors import translated
+from cdc.sqlite.connection.open import open_copy
 
 
 def of_copy(database: Path, maps: Iterable[TableMap]) -> dict[str, int]:

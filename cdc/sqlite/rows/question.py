@@ -4,15 +4,17 @@ from typing import Final
 
 import apsw
 
-from cdc.config import Source
-from cdc.model import Value
-from cdc.sqlite.connection import open_source, read_transaction, translated
-from cdc.sqlite.rows import fetch_values
+from cdc.config import SourceSection
+from cdc.facts.values import Value
+from cdc.sqlite.connection.errors import translated
+from cdc.sqlite.connection.open import open_source
+from cdc.sqlite.connection.transactions import read_transaction
+from cdc.sqlite.rows.select import fetch_values
 
 _READING: Final = (apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE)
 
 
-def ask(source: Source, name: str, sql: str) -> Value:
+def ask(source: SourceSection, name: str, sql: str) -> Value:
     """The answer to a query that only reads, None when it has no rows; raises `SourceError` for any other.
 
     In rollback-journal mode the application's commits wait for it, as they do for every reader.

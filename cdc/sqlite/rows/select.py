@@ -14,10 +14,12 @@ from weakref import WeakKeyDictionary
 
 import apsw
 
-from cdc.model import ColumnMap, Failed, InvalidText, KeyKind, KeyValues, NullKey, Row, TableMap, Value
-from cdc.quoting import quote
-from cdc.sqlite.connection import locking
-from cdc.sqlite.functions import FAILURES, provide, why
+from cdc.facts.source_schema import KeyKind
+from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.values import Failed, InvalidText, KeyValues, NullKey, Row, Value
+from cdc.sql_names import quote
+from cdc.sqlite.connection.functions import FAILURES, provide, why
+from cdc.sqlite.connection.transactions import locking
 
 # At most this many rows are taken between two looks at their size; fewer where the rows before were wide.
 SLICE_ROWS: Final = 64

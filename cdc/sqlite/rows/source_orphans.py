@@ -5,10 +5,11 @@ from typing import Final
 
 import apsw
 
-from cdc.model import InvalidText, KeyValues, TableMap
-from cdc.quoting import quote
-from cdc.sqlite.connection import translated
-from cdc.sqlite.rows import bindable, fetch_values
+from cdc.facts.table_map import TableMap
+from cdc.facts.values import InvalidText, KeyValues
+from cdc.sql_names import quote
+from cdc.sqlite.connection.errors import translated
+from cdc.sqlite.rows.select import bindable, fetch_values
 
 FOUND_AT_ONCE: Final = 1_000
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Final
 
-from cdc.sqlite.ddl_text import Token, closing, split, tokens
+from cdc.sqlite.schema.create_text import Token, closing, split, tokens
 
 # Longer inputs may grow beyond what an application lets a value be (SQLite's advice for the careful is a million).
 _LONGEST_INPUT: Final = 4_000

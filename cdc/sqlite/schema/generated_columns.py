@@ -15,9 +15,9 @@ from typing import Final
 
 import apsw
 
-from cdc.model import Table
-from cdc.quoting import quote
-from cdc.sqlite.ddl_text import tokens
+from cdc.facts.source_schema import Table
+from cdc.sql_names import quote
+from cdc.sqlite.schema.create_text import tokens
 
 OTHER_VERSION: Final = sqlite3.sqlite_version
 # Functions that make a text of a number, and those whose answers have changed.

@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import apsw
 
-from cdc.mapping import ColumnProfile, TableProfile, TextForms
-from cdc.model import Column, Table
-from cdc.quoting import quote
-from cdc.sqlite.connection import translated
-from cdc.sqlite.functions import FAILURES
-from cdc.sqlite.rows import encoding
-from cdc.sqlite.versions import disagreeing
-from cdc.text_forms import DATES, INSTANTS, TIMESTAMPS, UUIDS, all_match, days, instants, microseconds
+from cdc.facts.profile import ColumnProfile, TableProfile, TextForms
+from cdc.facts.source_schema import Column, Table
+from cdc.sql_names import quote
+from cdc.sqlite.connection.errors import translated
+from cdc.sqlite.connection.functions import FAILURES
+from cdc.sqlite.rows.select import encoding
+from cdc.sqlite.schema.generated_columns import disagreeing
+from cdc.values.text import DATES, INSTANTS, TIMESTAMPS, UUIDS, all_match, days, instants, microseconds
 
 # SQLite allows 2,000 result columns; wide tables are read in parts.
 _COLUMNS_A_SCAN: Final = 100

@@ -9,30 +9,29 @@ import apsw
 
 from cdc.config import Config, TableOptions
 from cdc.errors import MappingError, SourceError
-from cdc.model import (
+from cdc.facts.source_schema import (
     Affinity,
     Column,
     ForeignKey,
     Index,
     IndexTerm,
-    InvalidText,
     Key,
     KeyKind,
     LeftOut,
     SourceSchema,
     Table,
-    Value,
     View,
     WaitingTable,
 )
-from cdc.quoting import quote
-from cdc.shapes import leave_out, unfit, without_readers_of_waiting
-from cdc.sqlite.connection import translated
-from cdc.sqlite.ddl_text import TableText, index_text, runs_before, table_text
-from cdc.sqlite.guests import guests_of_virtual_tables
-from cdc.sqlite.rows import fetch_values
-from cdc.sqlite.unreadable import ordered_by_the_application, unreadable
-from cdc.sqlite.views import read_view
+from cdc.facts.values import InvalidText, Value
+from cdc.mapping.target_limits import leave_out, unfit, without_readers_of_waiting
+from cdc.sql_names import quote
+from cdc.sqlite.connection.errors import translated
+from cdc.sqlite.rows.select import fetch_values
+from cdc.sqlite.schema.create_text import TableText, index_text, runs_before, table_text
+from cdc.sqlite.schema.shadow_tables import guests_of_virtual_tables
+from cdc.sqlite.schema.source_views import read_view
+from cdc.sqlite.schema.unreadable_tables import ordered_by_the_application, unreadable
 
 OURS: Final = "_cdc_"
 # Our tables, and columns that each of them has had in every version.

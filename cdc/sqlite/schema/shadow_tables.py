@@ -9,9 +9,9 @@ from typing import Final
 import apsw
 
 from cdc.config import Config
-from cdc.model import LeftOut
-from cdc.sqlite.ddl_text import module_of
-from cdc.sqlite.rows import fetch_values
+from cdc.facts.source_schema import LeftOut
+from cdc.sqlite.rows.select import fetch_values
+from cdc.sqlite.schema.create_text import module_of
 
 _GUEST: Final = (
     "it seems to belong to virtual table {owner}, whose module {module} is not known here; "

@@ -5,10 +5,11 @@ from threading import Timer
 
 import apsw
 
-from cdc.model import LeftOut, Row, View
-from cdc.quoting import quote
-from cdc.sqlite.connection import translated
-from cdc.sqlite.rows import exact
+from cdc.facts.source_schema import LeftOut, View
+from cdc.facts.values import Row
+from cdc.sql_names import quote
+from cdc.sqlite.connection.errors import translated
+from cdc.sqlite.rows.select import exact
 
 _TEXT = "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?"
 

@@ -10,10 +10,10 @@ from typing import Final
 import apsw
 
 from cdc.config import Config
-from cdc.mapping_checks import same
-from cdc.model import Column, Table, WaitingTable
-from cdc.quoting import heading, quote, toml_text
-from cdc.shapes import leave_out
+from cdc.facts.source_schema import Column, Table, WaitingTable
+from cdc.mapping.check import same
+from cdc.mapping.target_limits import leave_out
+from cdc.sql_names import heading, quote, toml_text
 
 COLLATIONS: Final = frozenset(["BINARY", "NOCASE", "RTRIM"])  # what every SQLite knows
 

@@ -15,10 +15,10 @@ from typing import Final
 
 import apsw
 
-from cdc.quoting import quote
-from cdc.sqlite.connection import open_copy
-from cdc.sqlite.functions import why
-from cdc.sqlite.rows import fetch_values
+from cdc.sql_names import quote
+from cdc.sqlite.connection.functions import why
+from cdc.sqlite.connection.open import open_copy
+from cdc.sqlite.rows.select import fetch_values
 
 OK: Final = "ok"
 _FAILS: Final = (apsw.SQLError, apsw.TooBigError)  # an expression of the schema, here or for a row

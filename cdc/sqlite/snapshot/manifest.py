@@ -10,8 +10,8 @@ import apsw
 import msgspec
 
 from cdc.errors import SnapshotError
-from cdc.private import create
-from cdc.quoting import quote
+from cdc.host.private_files import create
+from cdc.sql_names import quote
 
 FORMAT: Final = 1
 FILE_NAME: Final = "manifest.json"

@@ -15,10 +15,12 @@ from typing import Final
 
 import apsw
 
-from cdc import private
 from cdc.errors import SnapshotError
-from cdc.sqlite.connection import journal_mode, locking, open_source, read_transaction, translated
-from cdc.sqlite.manifest import flush
+from cdc.host import private_files
+from cdc.sqlite.connection.errors import translated
+from cdc.sqlite.connection.open import open_source
+from cdc.sqlite.connection.transactions import journal_mode, locking, read_transaction
+from cdc.sqlite.snapshot.manifest import flush
 
 _CHUNK_BYTES: Final = 4 * 1024 * 1024  # between two looks at the clock and two calls of `progress`
 _SAMPLE_BYTES: Final = 4 * 1024 * 1024  # read to learn how fast this disk is
@@ -76,7 +78,7 @@ class OnlineCopy:
         Another process opens the file: if we did, closing it would drop the locks SQLite holds on it for us.
         """
         with _pinned(connection), suppress(OSError, subprocess.TimeoutExpired):
-            private.touch(self._to)
+            private_files.touch(self._to)
             command = ["cp", "--reflink=always", "--", str(self._source.resolve()), str(self._to)]
             done = subprocess.run(command, capture_output=True, check=False, timeout=self._max_pause)
             if done.returncode == 0:
@@ -87,7 +89,7 @@ class OnlineCopy:
     def _backup(self, connection: apsw.Connection, max_seconds: float | None) -> None:
         # Without the transaction around it, every commit of the application would start the backup over.
         with own_files(self._to):
-            private.touch(self._to)
+            private_files.touch(self._to)
         with own_files(self._to), closing(apsw.Connection(str(self._to))) as copy, _pinned(connection):
             copy.pragma("journal_mode", "off")
             copy.pragma("synchronous", "off")

@@ -14,12 +14,13 @@ from typing import Final
 
 import apsw
 
-from cdc import private
 from cdc.errors import SnapshotError, SourceError
 from cdc.faults import crash_point, stall_point
-from cdc.sqlite.connection import open_copy, translated
-from cdc.sqlite.integrity import OK, check_integrity, row_counts
-from cdc.sqlite.manifest import (
+from cdc.host import private_files
+from cdc.sqlite.connection.errors import translated
+from cdc.sqlite.connection.open import open_copy
+from cdc.sqlite.snapshot.integrity import OK, check_integrity, row_counts
+from cdc.sqlite.snapshot.manifest import (
     FILE_NAME,
     Manifest,
     changelog_seq,
@@ -29,7 +30,7 @@ from cdc.sqlite.manifest import (
     sha256_of,
     write_manifest,
 )
-from cdc.sqlite.online_copy import OnlineCopy, Progress, estimate_pause_seconds, own_files, require_space
+from cdc.sqlite.snapshot.online_copy import OnlineCopy, Progress, estimate_pause_seconds, own_files, require_space
 
 __all__ = [
     "Snapshot",
@@ -69,12 +70,12 @@ def take(
     `latest` would return. Raises `SnapshotError`, `SourceBusy` or `SourceUnavailable`.
     """
     with own_files(snapshots):
-        private.make_folder(snapshots)
+        private_files.make_folder(snapshots)
         with _alone(snapshots):
             _sweep(snapshots)
             taken_at = datetime.now(UTC)
             folder = snapshots / f"{taken_at:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
-            private.make_folder(folder)
+            private_files.make_folder(folder)
             try:
                 copy = OnlineCopy(source, folder / DATABASE, max_writer_pause_seconds, progress)
                 mode, method = copy.make()
@@ -210,7 +211,7 @@ def restore(snapshot: Snapshot, to: Path, *, trial: bool = False) -> None:
         require_space(to.parent, snapshot.manifest.bytes)
         try:
             if trial:
-                private.touch(partial)
+                private_files.touch(partial)
             shutil.copyfile(snapshot.database, partial)
             _check_file(partial, snapshot.manifest, snapshot.folder.name)
             _set_journal_mode(partial, snapshot.manifest.journal_mode)
@@ -286,7 +287,7 @@ def _sweep(snapshots: Path) -> None:
 
 @contextmanager
 def _alone(snapshots: Path) -> Iterator[None]:
-    with private.create(snapshots / "lock", "ab") as lock:
+    with private_files.create(snapshots / "lock", "ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,0 +1,59 @@
+"""`cdc cleanup`: replication ends, and nothing of it stays in the application's file."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import click
+
+from cdc.audit.trail import Detail
+from cdc.cli.help import Command
+from cdc.cli.options import Options, audited, pass_session, run_async
+from cdc.cli.output import say
+from cdc.errors import ConfigError, UsageError
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc cleanup --capture-only", "Take triggers and changelog out of the SQLite file."),
+        ("cdc cleanup --release /srv/old/app.db", "Free the tables in Postgres that another file feeds."),
+    ),
+)
+@click.option("--capture-only", is_flag=True, help="Remove this tool's triggers and tables from the SQLite file.")
+@click.option("--release", metavar="PATH", help="Free the tables of the file that is, or was, at PATH.")
+@pass_session
+def cleanup(session: Options, capture_only: bool, release: str | None) -> None:
+    """End the replication of a file on purpose.
+
+    --capture-only removes what this tool left in the SQLite file. The application's own data stays as it is, and so do
+    the tables in Postgres: they may be fed from another file from then on. --release does that much for a file that is
+    gone, or that another configuration names, and touches no SQLite file. The daemon must be stopped.
+    """
+    if capture_only == (release is not None):
+        raise UsageError(
+            "say what is to be removed", remedy="`cdc cleanup --capture-only` removes triggers and changelog"
+        )
+    from cdc.stream import end
+
+    session.start_log()
+    config = session.config()
+    if release is not None:
+        with audited(config, "free tables", source=release):
+            run_async(end.release(config, release))
+        say(f"the tables that {release} fed are free; what they hold stays as it is")
+        return
+    with audited(config, "cleanup") as told:
+        done = run_async(end.end(config))
+        told["removed"] = done.removed
+    say("capture is removed" if done.removed else "there was no capture to remove")
+    if done.untold:
+        say(f"Postgres could not be told that its tables are free: {done.untold}")
+        say("give the command again when it can be reached")
+
+
+def _audited_where_possible(session: Options, action: str, **details: Detail) -> AbstractContextManager[object]:
+    """An audited step; on a machine without a configuration, where a snapshot may well be restored, just the step."""
+    try:
+        config = session.config()
+    except ConfigError:
+        return nullcontext()
+    return audited(config, action, **details)

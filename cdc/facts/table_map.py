@@ -1,0 +1,103 @@
+"""Which table, column and type of Postgres stand for which of SQLite. Frozen, no I/O."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from cdc.facts.source_schema import Table
+from cdc.facts.target_schema import TargetColumn
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRules:
+    """How the operator wants a column's values to be read, where their storage class alone does not tell.
+
+    `format` names how a date, a number or the like is written (`cdc.values.formats` has them). `on_invalid` is what becomes
+    of a value that does not fit, and `empty` of an empty text: "keep" or "null".
+    """
+
+    format: str = ""
+    on_invalid: str = "quarantine"
+    empty: str = "keep"
+
+    @property
+    def loses(self) -> bool:
+        """Whether a value may become another one: a loss that somebody chose in writing."""
+        return self.on_invalid != "quarantine" or self.empty != "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """The operator's own function in Python: `call` takes the values of some source columns and returns one to store.
+
+    `name` is its name in SQL, `told_as` what people call it.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    call: Callable[..., int | float | str | bytes | None]
+    told_as: str
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMap:
+    """One column of the target and where its value comes from.
+
+    `expression` is SQLite SQL evaluated at read time: the quoted source column, the rowid alias, or the operator's
+    own expression. `source` is the source column's name when it is one plainly. `type` is the Postgres type to create.
+    `literal` stores any SQLite value exactly, as its SQL literal, in a text column (for untyped columns that mix).
+    `schema` is the text of a JSON Schema that its documents must satisfy. `function` is what the expression calls.
+    """
+
+    target: str
+    expression: str
+    type: str
+    source: str | None = None
+    literal: bool = False
+    reading: ValueRules = ValueRules()
+    schema: str = ""
+    function: Function | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Referring:
+    """A foreign key that the operator wants: columns of the target that hold the key of a source table's target."""
+
+    columns: tuple[str, ...]
+    parent: str
+    on_delete: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableMap:
+    """A source table, its target and their columns. `key` are the target columns that hold the source key, in order;
+    with a `crosswalk` they are columns that say nothing of it, and Postgres remembers which row is which.
+
+    `columns` leaves out what the operator skipped and what Postgres generates itself. An `adopted` target was made by
+    others and is used as it is. `formats` are what the operator wants for every column of a type, by its `base`.
+    """
+
+    source: Table
+    schema: str
+    target: str
+    columns: tuple[ColumnMap, ...]
+    key: tuple[str, ...]
+    adopted: bool = False
+    formats: Mapping[str, str] = field(default_factory=dict)
+    crosswalk: bool = False
+    references: tuple[Referring, ...] = ()
+
+    @property
+    def source_key_width(self) -> int:
+        """How many values at the beginning of a row are the source key."""
+        return len(self.source.key.columns)
+
+    def reading(self, column: ColumnMap, there: TargetColumn) -> ValueRules:
+        """How a column's values are read: its own format, else the one for all columns of that type."""
+        if column.reading.format or column.literal or (column.target in self.key and not self.crosswalk):
+            return column.reading
+        return replace(column.reading, format=self.formats.get(there.base, ""))
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        """Names of the target columns in the order rows carry them."""
+        return tuple(c.target for c in self.columns)

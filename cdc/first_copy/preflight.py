@@ -1,0 +1,70 @@
+"""Everything that `cdc plan` looks at: a copy of the file, and the tables in Postgres that are to be adopted."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from cdc.config import Config
+from cdc.facts.table_map import TableMap
+from cdc.first_copy.adoption import Adopted, adapt, compare
+from cdc.first_copy.dry_run import rehearse_load
+from cdc.first_copy.plan import Plan, make_plan
+from cdc.first_copy.risks import kept_out
+from cdc.first_copy.snapshots import read_copy, require_tables, snapshots_folder
+from cdc.mapping.map_tables import map_schema
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.ddl import schema_script
+from cdc.postgres.ddl.views import translate_views
+from cdc.postgres.server.endpoint import connected
+from cdc.postgres.tables.catalogue import read_tables
+from cdc.postgres.tables.counts import count_rows
+from cdc.sqlite.snapshot.snapshot import latest, take
+
+
+async def build_plan(config: Config) -> Plan:
+    """The preflight report; touches neither database, and holds up a rollback-journal writer no longer than allowed.
+
+    Postgres is asked only where tables are to be adopted.
+    """
+    async with copy_for_plan(config) as database:
+        copy = await asyncio.to_thread(read_copy, config, database)
+        if not copy.schema.waiting:
+            require_tables(copy.schema, config)
+        maps = map_schema(copy.schema, config, copy.profiles)
+        found = await _look_at_adopted(config, maps)
+        maps = adapt(maps, found)
+        rehearsal = await asyncio.to_thread(rehearse_load, database, maps, found.tables)
+    script = schema_script.script(maps, config.target.schema)
+    found_risks = [*compare(maps, found), *kept_out(rehearsal)]
+    translated = translate_views(copy.schema.views, maps, config.target.schema)
+    return make_plan(copy.schema, maps, script, translated, copy.profiles, found_risks)
+
+
+@asynccontextmanager
+async def copy_for_plan(config: Config) -> AsyncIterator[Path]:
+    """The newest snapshot, or a copy for the time of the block."""
+    found = latest(snapshots_folder(config), config.source.path)
+    if found is not None:
+        yield found.database
+        return
+    pause = config.snapshot.max_writer_pause_seconds
+    with tempfile.TemporaryDirectory(prefix="cdc-plan-") as folder:
+        taken = await asyncio.to_thread(take, config.source.path, Path(folder), max_writer_pause_seconds=pause)
+        yield taken.database
+
+
+async def _look_at_adopted(config: Config, maps: Sequence[TableMap]) -> Adopted:
+    if not any(m.adopted for m in maps):
+        return Adopted({}, {}, config.target.existing_rows)
+    async with connected(config, "plan") as connection:
+        return await read_adopted(connection, config, maps)
+
+
+async def read_adopted(connection: Connection, config: Config, maps: Sequence[TableMap]) -> Adopted:
+    """The adopted tables as they are now."""
+    names = [m.target for m in maps if m.adopted]
+    tables = await read_tables(connection, config.target.schema, names)
+    rows = await count_rows(connection, config.target.schema, list(tables)) if tables else {}
+    return Adopted(tables, rows, config.target.existing_rows)

@@ -1,0 +1,4 @@
+"""What Postgres remembers of each source: position, decisions, quarantine, leftovers, audit trail, comparisons.
+
+The only code that reads or writes tables of the schema `cdc`.
+"""

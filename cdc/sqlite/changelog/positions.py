@@ -1,0 +1,46 @@
+"""Positions in the changelog: an entry's number with its fingerprint, and its time."""
+
+from typing import Final
+
+import apsw
+
+from cdc.facts.changes import Position
+from cdc.facts.row_key import encode_key
+from cdc.facts.values import Row
+from cdc.sqlite.connection.errors import translated
+
+_JULIAN_EPOCH: Final = 2440587.5  # julianday of 1970-01-01
+_SECONDS_PER_DAY: Final = 86400.0
+# As cheap as max(seq), and its fingerprint tells the entry from another of that number.
+NEWEST: Final = "SELECT * FROM _cdc_changelog ORDER BY seq DESC LIMIT 1"
+
+
+def newest(connection: apsw.Connection) -> Position | None:
+    """The newest changelog entry, None when there is none."""
+    with translated("reading the newest changelog entry"):
+        entry = connection.execute(NEWEST).fetchone()
+    return as_position(entry) if entry else None
+
+
+def position_at(connection: apsw.Connection, seq: int) -> Position:
+    """The position at an entry; its fingerprint is empty when no such entry exists."""
+    with translated("reading a changelog entry"):
+        entry = connection.execute("SELECT * FROM _cdc_changelog WHERE seq = ?", (seq,)).fetchone()
+    return as_position(entry) if entry else Position(seq, "")
+
+
+def as_position(entry: Row) -> Position:
+    # Trailing NULLs are left out, so that a changelog that grew a key column still shows the same fingerprint.
+    values = list(entry[1:])
+    while values and values[-1] is None:
+        values.pop()
+    seq = entry[0]
+    assert isinstance(seq, int)
+    return Position(seq, encode_key(values))
+
+
+def seconds_since_epoch(julian: object) -> float | None:
+    """A changelog time as seconds since 1970, None when it is no number (an application may redefine julianday)."""
+    if not isinstance(julian, float):
+        return None
+    return (julian - _JULIAN_EPOCH) * _SECONDS_PER_DAY

@@ -1,0 +1,31 @@
+"""Deleting entries of the changelog that Postgres has for good, in steps that no writer notices."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import apsw
+
+from cdc.faults import crash_point
+from cdc.sqlite.connection.errors import translated
+from cdc.sqlite.connection.transactions import locking, write_transaction
+
+PRUNE_STEP_ENTRIES: Final = 1_000  # one delete of ours stalls a writer for 3 to 5 ms at most
+
+
+def prune_steps(connection: apsw.Connection, below: int) -> Iterator[int]:
+    """Delete entries older than `below` in small transactions; yields how many each one deleted.
+
+    The entry at `below` stays, so neither the newest entry nor the one at the position can go.
+    """
+    while True:
+        with translated("pruning the changelog"):
+            with locking(connection):
+                oldest = connection.execute("SELECT min(seq) FROM _cdc_changelog").get
+            upto = min(below, (oldest or below) + PRUNE_STEP_ENTRIES)
+            if oldest is None or oldest >= below:
+                return
+            with write_transaction(connection):
+                connection.execute("DELETE FROM _cdc_changelog WHERE seq < ?", (upto,))
+                crash_point("prune.before_commit")
+        crash_point("prune.after_commit")
+        yield upto - oldest

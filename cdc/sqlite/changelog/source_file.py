@@ -1,0 +1,193 @@
+"""The application's file as a stream begins with it: looked at in one snapshot, and capture put into it or taken out."""
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import apsw
+
+from cdc.config import Config
+from cdc.facts.changes import Position, Traces
+from cdc.facts.source_schema import SourceSchema, WaitingTable
+from cdc.facts.values import InvalidText, KeyValues, NullKey
+from cdc.sqlite.capture import own_tables, triggers
+from cdc.sqlite.capture.own_tables import Continuing
+from cdc.sqlite.capture.triggers import Capture, Signature
+from cdc.sqlite.changelog import errors, file_traces, positions
+from cdc.sqlite.connection.errors import not_set_up, translated
+from cdc.sqlite.connection.open import open_source
+from cdc.sqlite.connection.transactions import journal_mode, read_transaction, write_transaction
+from cdc.sqlite.rows import select
+from cdc.sqlite.schema.read import read_schema
+
+NO_TRACES = Traces("", "", "", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the file held in one snapshot: schema, capture (None when it carries none), and what is wrong with it.
+
+    `newest` is None when no entry is there. `remains` says that something of capture is there, `renumbered` that rows
+    may have other rowids than were captured, `traces` what the files themselves told before.
+    """
+
+    schema: SourceSchema
+    capture: Capture | None
+    damaged: tuple[str, ...]
+    signature: Signature
+    journal_mode: str
+    newest: Position | None
+    oldest_seq: int
+    remains: bool = False
+    renumbered: bool = False
+    traces: Traces = NO_TRACES
+
+    def without(self, names: Container[str]) -> "Look":
+        """The same, as if the file did not have the tables of these names."""
+        tables = tuple(table for table in self.schema.tables if table.name not in names)
+        return replace(self, schema=replace(self.schema, tables=tables))
+
+
+@contextmanager
+def opened(config: Config) -> Iterator[apsw.Connection]:
+    """A connection to the application's file for the time of a block."""
+    connection = open_source(config.source.path, config.source.busy_timeout_seconds)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def look(config: Config) -> Look:
+    """Read all that decides whether the stream can go on, in one snapshot."""
+    seen = _traces(config)
+    with opened(config) as connection, translated(f"SQLite file {config.source.path}"):
+        mode = journal_mode(connection)
+        with read_transaction(connection):
+            return _look(connection, read_schema(connection, config), mode, seen)
+
+
+def _traces(config: Config) -> Traces:
+    """What the files tell before SQLite opens them; whoever opens a file that is not there says so."""
+    try:
+        return file_traces.read(config.source.path)
+    except OSError:
+        return NO_TRACES
+
+
+def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, seen: Traces) -> Look:
+    capture = triggers.read_capture(connection, schema.tables)
+    return Look(
+        schema=schema,
+        capture=capture,
+        damaged=triggers.damaged(connection, capture) if capture else (),
+        signature=triggers.signature(connection),
+        journal_mode=mode,
+        newest=positions.newest(connection) if capture else None,
+        oldest_seq=_oldest(connection) if capture else 0,
+        remains=triggers.has_remains(connection),
+        renumbered=capture is not None and not own_tables.is_marked(connection),
+        traces=seen,
+    )
+
+
+def relieve(config: Config, *, as_last: bool = False) -> int:
+    """Take triggers of ours out that make each write of the application fail; returns how many.
+
+    With `as_last` it leaves the file as the application's last connection would: it may be about to be moved away.
+    """
+    with opened(config) as connection:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, not as_last)
+        with read_transaction(connection):
+            if not triggers.makes_writes_fail(connection):
+                return 0
+        return triggers.relieve(connection)
+
+
+def waiting(config: Config) -> tuple[WaitingTable, ...]:
+    """The tables that wait, see `cdc.facts.changes.WaitingTable`."""
+    with opened(config) as connection, read_transaction(connection):
+        return read_schema(connection, config).waiting
+
+
+def whose(config: Config) -> tuple[str | None, SourceSchema]:
+    """Which file it says it is, None without capture, and its schema; also where nothing else of capture is whole."""
+    with opened(config) as connection, translated(f"SQLite file {config.source.path}"), read_transaction(connection):
+        schema = read_schema(connection, config)
+        capture = triggers.read_capture(connection, schema.tables)
+        return capture.source_id if capture else None, schema
+
+
+def install(config: Config, judged: Look | None = None, continuing: Continuing | None = None) -> Look:
+    """Make capture whole for all wanted tables; returns what the file held at that very moment.
+
+    Where capture was lost it goes on as `continuing` says, or begins anew. With `judged`, raises `CaptureLost` instead
+    when the schema is no longer what was judged then.
+    """
+    seen = _traces(config)
+    with opened(config) as connection:
+        mode = journal_mode(connection)
+        with read_transaction(connection):
+            _require_same(triggers.signature(connection), judged)
+            schema = read_schema(connection, config)
+            if triggers.is_whole(connection, schema.tables):
+                return _look(connection, schema, mode, seen)
+        with triggers.installing(connection):
+            _require_same(triggers.signature(connection), judged)
+            schema = read_schema(connection, config)
+            triggers.make_whole(connection, schema.tables, continuing)
+            return _look(connection, schema, mode, seen)
+
+
+def _require_same(found: Signature, judged: Look | None) -> None:
+    if judged is not None and found != judged.signature:
+        raise errors.schema_changed()
+
+
+def log_again(config: Config, keys: Mapping[str, Sequence[KeyValues]]) -> int:
+    """Enter keys into the changelog as if their rows had changed, which is always harmless; returns how many."""
+    with opened(config) as connection, translated("logging keys again"), write_transaction(connection):
+        capture = triggers.read_capture(connection, read_schema(connection, config).tables)
+        logged = 0
+        for name, wanted in keys.items():
+            tid = capture.tid(name) if capture else None
+            if tid is not None:
+                logged += _log_keys(connection, tid, wanted)
+    return logged
+
+
+def _log_keys(connection: apsw.Connection, tid: int, keys: Sequence[KeyValues]) -> int:
+    for key in keys:
+        # A key that has a NULL is logged as NULLs, followed by the row's rowid.
+        rowid = [key[0].rowid] if key and isinstance(key[0], NullKey) else []
+        columns = ", ".join(f"k{place}" for place in range(1, len(key) + len(rowid) + 1))
+        values = [*map(select.bindable, key), *rowid]
+        marks = ", ".join("CAST(? AS TEXT)" if isinstance(value, InvalidText) else "?" for value in (*key, *rowid))
+        connection.execute(
+            f"INSERT INTO _cdc_changelog(tid, op, at, {columns}) VALUES (?, 'S', julianday('now'), {marks})",
+            (tid, *values),
+        )
+    return len(keys)
+
+
+def _oldest(connection: apsw.Connection) -> int:
+    with translated("reading the oldest changelog entry"):
+        return int(connection.execute("SELECT min(seq) FROM _cdc_changelog").get or 0)
+
+
+def remove_capture(config: Config) -> bool:
+    """Take capture out of the application's file without a trace; False when there was none."""
+    with opened(config) as connection:
+        return triggers.remove(connection)
+
+
+def release_triggers(config: Config) -> int:
+    """Take the triggers out of the file, but not what was logged; returns how many there were."""
+    with opened(config) as connection:
+        return triggers.release(connection)
+
+
+def require_capture(config: Config) -> None:
+    """Raises `SourceError` when the file was never set up."""
+    if look(config).capture is None:
+        raise not_set_up(config.source.path)

@@ -1,0 +1,84 @@
+"""Transactions on the application's file, each within a deadline for the locks that it takes."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from cdc.faults import freeze_point
+from cdc.sqlite.connection.deadline import Deadline
+
+_STEPS_IN_A_HURRY: Final = 500  # opcodes between two looks at the clock: some hundred rows
+
+
+class LiveConnection(apsw.Connection):
+    """A connection to the application's file: whatever may lock it is done inside `locking` or a transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self.deadline = Deadline()
+        super().__init__(str(path.resolve()), flags=apsw.SQLITE_OPEN_READWRITE)
+
+    def close(self, force: bool = False) -> None:
+        """Close it; its last lock is taken here."""
+        with self.deadline:
+            super().close(force)
+        self.deadline.close()
+
+
+@contextmanager
+def stopped_after(connection: apsw.Connection, seconds: float) -> Iterator[None]:
+    """Have statements inside end with `apsw.InterruptError` once so much time has passed."""
+    end = time.monotonic() + seconds
+    connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_IN_A_HURRY, id=stopped_after)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None, id=stopped_after)
+
+
+def locking(connection: apsw.Connection) -> AbstractContextManager[None]:
+    """What is read inside locks the application's file for no longer than this process can run; see `deadline`."""
+    return connection.deadline if isinstance(connection, LiveConnection) else nullcontext()
+
+
+@contextmanager
+def read_transaction(connection: apsw.Connection) -> Iterator[None]:
+    """One snapshot from the first read inside until the block ends; it always ends, so it is never left open."""
+    with locking(connection):
+        connection.execute("BEGIN")
+        try:
+            yield
+            freeze_point("read.before_end")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+@contextmanager
+def write_transaction(connection: apsw.Connection) -> Iterator[None]:
+    """All that is written inside or nothing, with the file locked for writing from the start.
+
+    Where the disk is full or fails, or memory runs out, SQLite has rolled back by itself before it says so: the error
+    that comes out of here is that one, never one of a second rollback.
+    """
+    with _locking_to_write(connection):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+def _locking_to_write(connection: apsw.Connection) -> AbstractContextManager[None]:
+    return connection.deadline.of_a_writer() if isinstance(connection, LiveConnection) else nullcontext()
+
+
+def journal_mode(connection: apsw.Connection) -> str:
+    """The journal mode of the file in lower case: `wal`, `delete`, `truncate`, `persist`, `memory` or `off`."""
+    with locking(connection):
+        return str(connection.pragma("journal_mode")).lower()

@@ -1,0 +1,19 @@
+"""Trying the rows in quarantine again: their keys are logged, and the daemon does the rest."""
+
+import asyncio
+
+from cdc.config import Config
+from cdc.postgres.record import quarantine
+from cdc.postgres.server.endpoint import connected
+from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.connection.errors import not_set_up
+
+
+async def retry_quarantined(config: Config, table: str | None) -> int:
+    """Log quarantined keys again, of one source table or all, so that the daemon tries them; returns how many."""
+    look = await asyncio.to_thread(sqlite.look, config)
+    if look.capture is None:
+        raise not_set_up(config.source.path)
+    async with connected(config, "quarantine") as connection:
+        keys = await quarantine.keys_of(connection, look.capture.source_id, table)
+    return await asyncio.to_thread(sqlite.log_again, config, keys)

@@ -1,0 +1,58 @@
+"""Which mappings can be reversed is told from the mapping alone."""
+
+import apsw
+import pytest
+
+from cdc.config import decode_config
+from cdc.mapping.map_tables import map_schema
+from cdc.mapping.reversible import WayBack, way_back
+from cdc.sqlite.schema.read import read_schema
+
+TABLE = "CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT NOT NULL, doc TEXT, at TEXT, twice AS (name || name))"
+
+
+def told(sql: str, **options: object) -> WayBack:
+    db = apsw.Connection(":memory:")
+    db.execute(sql)
+    config = decode_config({"source": {"path": "a.db"}, "target": {"dsn": "x"}, "tables": {"t": options}})
+    (mapped,) = map_schema(read_schema(db, config), config)
+    return way_back(mapped)
+
+
+def test_plain_columns_come_back_as_they_were() -> None:
+    assert told(TABLE) == WayBack("exact", ())
+    assert told("CREATE TABLE t(a, b BLOB, c REAL, d BOOLEAN)") == WayBack("exact", ()), "keyed by rowid"
+
+
+@pytest.mark.parametrize("chosen", [{"type": "jsonb"}, {"type": "timestamp"}, {"format": "uuid"}])
+def test_what_is_kept_by_its_meaning_comes_back_in_another_form(chosen: dict[str, str]) -> None:
+    assert told(TABLE, columns={"doc": chosen}) == WayBack("equal", ("written in another form of the same value: doc",))
+
+
+def test_what_is_computed_or_altered_or_left_out_does_not_come_back() -> None:
+    found = told(
+        TABLE,
+        skip=["at"],
+        columns={
+            "upper": {"expression": "upper(name)"},
+            "name": {"on_invalid": "replace"},
+            "doc": {"expression": "json(doc)"},
+        },
+    )
+    assert found == WayBack(
+        "partly",
+        (
+            "computed, so that a change there has nowhere to go: doc, upper",
+            "altered where values do not fit, and stays as altered: name",
+            "not carried, so that rows made in Postgres get SQLite's default: doc, at",
+        ),
+    )
+
+
+def test_rows_that_sqlite_would_refuse_are_told() -> None:
+    found = told(TABLE, skip=["name"])
+    assert found.reasons[-1] == "rows made in Postgres cannot be written, for nothing gives them name"
+    keyed = "CREATE TABLE t(code TEXT PRIMARY KEY, v)"
+    uid = {"uid": {"expression": "lower(code)"}}
+    assert told(keyed, columns={"code": {"target": "key"}}) == WayBack("exact", ())
+    assert "code" in told(keyed, target_key=["uid"], skip=["code"], columns=uid).reasons[-1]
