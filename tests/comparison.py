@@ -1,8 +1,8 @@
 """Whether Postgres holds what SQLite holds, told by reading both in a way of its own.
 
-Nothing of the code under test is used, except how a key is written in the quarantine (`cdc.facts.row_key.encode_key`). Each
-value becomes one canonical text on either side. Rows in quarantine are taken out, after a check that they deserve it:
-the row is in SQLite, not in Postgres, and its reason is real.
+Nothing of the code under test is used, except how a key is written in the quarantine: `cdc.facts.row_key.encode_key`.
+Each value becomes one canonical text on either side. Rows in quarantine are taken out, after a check that they deserve
+it: the row is in SQLite, not in Postgres, and its reason is real.
 """
 
 import json

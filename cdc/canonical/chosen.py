@@ -1,4 +1,4 @@
-"""The canonical texts of columns that the operator chose to read in a certain way: the counterpart of `cdc.values.formats`.
+"""The canonical texts of columns that the operator chose to read in a certain way: what `cdc.values.formats` is for.
 
 Nothing is shared with it. Here a value that does not fit has to be known as such exactly, because what becomes of it
 is in Postgres: `fits` is an opinion of its own on what each type holds.

@@ -1,7 +1,7 @@
 """One text for one value, made from what SQLite stores, to be compared with what Postgres makes of what it stores.
 
-Nothing here is shared with the conversion that applies rows (`cdc.values.converter`): a fault there must show here. The rule is
-chosen by the type in the Postgres catalogue; `cdc.postgres.tables.hashed_rows` has the same rules as SQL.
+Nothing here is shared with the conversion that applies rows (`cdc.values.converter`): a fault there must show here. The
+rule is chosen by the type in the Postgres catalogue; `cdc.postgres.tables.hashed_rows` has the same rules as SQL.
 
 | type | canonical text |
 |---|---|

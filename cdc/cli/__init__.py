@@ -1,4 +1,7 @@
-"""The command line: it reads what was asked, calls one function for it, and prints what came back."""
+"""The command line: it reads what was asked, calls one function for it, and prints what came back.
+
+One file a command. No decision about data is taken here.
+"""
 
 from cdc.cli.main import main
 

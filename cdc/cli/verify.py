@@ -41,12 +41,12 @@ def verify(session: Options, tables: tuple[str, ...], repair: bool, as_json: boo
     It may run at any time, also while the application writes: rows that change meanwhile are looked at again. Exit
     code 1 says that rows differ, 2 that a table could not be compared. What was found is recorded for `cdc status`.
     """
-    from cdc import verify as parity
+    from cdc.verify import verify as compare
 
     session.start_log()
     config = session.config()
     with audited(config, "verify", repair=repair) as told:
-        report = run_async(parity.verify(config, tables or None, repair, session.progress()))
+        report = run_async(compare(config, tables or None, repair, session.progress()))
         told |= {"result": report.result, "differences": report.differences, "repaired": report.repaired}
     if as_json:
         print_json(report.to_json())

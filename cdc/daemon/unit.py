@@ -88,7 +88,7 @@ def _account(user: str) -> pwd.struct_passwd:
 
 def render(made: Installation) -> str:
     """The unit; every line of the packaged one that is no part of an installation stays as it is there."""
-    _, _, body = (resources.folder("systemd") / "cdc.daemon.service").read_text("utf-8").partition("[Unit]\n")
+    _, _, body = (resources.folder("systemd") / "cdc.service").read_text("utf-8").partition("[Unit]\n")
     own = _own_lines(made)
     lines: list[str] = []
     for line in body.splitlines():

@@ -24,11 +24,12 @@ from cdc.mapping.known import map_known, with_leftovers, without_rekeyed
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl import views as target
-from cdc.postgres.ddl.views import EXISTS, TargetView, translate_views
+from cdc.postgres.ddl.views import EXISTS
 from cdc.postgres.record import leftover_record, position, quarantine
 from cdc.postgres.record.verification import daemon_runs
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.hashed_rows import Sum
+from cdc.postgres.translate.views import TargetView, translate_views
 from cdc.sqlite.changelog import positions, source, source_file
 from cdc.sqlite.connection.open import open_copy
 from cdc.sqlite.connection.transactions import journal_mode, read_transaction

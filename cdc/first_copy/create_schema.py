@@ -15,13 +15,13 @@ from cdc.mapping.map_tables import map_schema
 from cdc.notes import end_note
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl import runner, schema_script
-from cdc.postgres.ddl.views import translate_views
 from cdc.postgres.record import leftover_record, ownership, position
 from cdc.postgres.record.position import StreamState
 from cdc.postgres.record.status import never_started
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.statement import Statement
+from cdc.postgres.translate.views import translate_views
 from cdc.sqlite.changelog import source_file as sqlite
 
 

@@ -38,7 +38,6 @@ from cdc.postgres.connection.source_lock import lock_source
 from cdc.postgres.ddl import runner, schema_script
 from cdc.postgres.ddl.admission import hold_refused
 from cdc.postgres.ddl.check_constraints import CheckConstraint, checks, hold_breaking
-from cdc.postgres.ddl.views import translate_views
 from cdc.postgres.record import ownership, position
 from cdc.postgres.record.quarantine import Held, Quarantine, counts
 from cdc.postgres.server.endpoint import connected
@@ -47,6 +46,7 @@ from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.counts import count_rows
 from cdc.postgres.tables.csv_file import save_rows
 from cdc.postgres.tables.statement import Made, Statement
+from cdc.postgres.translate.views import translate_views
 from cdc.sql_names import qualified
 from cdc.sqlite.connection.open import open_copy
 from cdc.sqlite.rows import largest_keys, select

@@ -15,8 +15,8 @@ from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.first_copy.risks import Risk, risks
 from cdc.mapping.reversible import WayBack, way_back
 from cdc.mapping.type_names import column_of_type
-from cdc.postgres.ddl.views import Views
 from cdc.postgres.tables.statement import Deviation, Made, Script, Statement
+from cdc.postgres.translate.views import Views
 
 
 @dataclass(frozen=True, slots=True)

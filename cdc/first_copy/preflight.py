@@ -16,10 +16,10 @@ from cdc.first_copy.snapshots import read_copy, require_tables, snapshots_folder
 from cdc.mapping.map_tables import map_schema
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl import schema_script
-from cdc.postgres.ddl.views import translate_views
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.counts import count_rows
+from cdc.postgres.translate.views import translate_views
 from cdc.sqlite.snapshot.snapshot import latest, take
 
 

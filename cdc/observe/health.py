@@ -50,7 +50,8 @@ def judge(daemon_state: DaemonState, source: SourceFacts, max_lag_seconds: float
 
 def _reason(daemon_state: DaemonState, lag: float | None, max_lag_seconds: float | None) -> str | None:
     if daemon_state.doing is Activity.WAITING:
-        return f"it waits for {daemon_state.waits_for or 'a database'}: {redact(daemon_state.last_error or 'no reason is known')}"
+        reason = redact(daemon_state.last_error or "no reason is known")
+        return f"it waits for {daemon_state.waits_for or 'a database'}: {reason}"
     if daemon_state.doing in _NOT_YET:
         return _NOT_YET[daemon_state.doing]
     if daemon_state.silent_seconds > SILENT_SECONDS:

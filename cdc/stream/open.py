@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from cdc.audit import trail as audit
+from cdc.audit import trail
 from cdc.config import Config
 from cdc.errors import SourceChanged, TargetError
 from cdc.evolve import views
@@ -50,7 +50,7 @@ class OpenedStream:
     saving: frozenset[str]
     unfinished: bool
     oldest_seq: int
-    trail: AuditSync
+    audit_sync: AuditSync
 
 
 class StreamOpener:
@@ -95,8 +95,8 @@ class StreamOpener:
         await position.set_phase(self._connection, self.source_id, "replicate")
         reached = await self._position()
         await sightings.note(self._connection, self.source_id, look.traces)
-        trail = AuditSync(self._config, self._connection, self.source_id)
-        await trail.open()
+        audit_sync = AuditSync(self._config, self._connection, self.source_id)
+        await audit_sync.open()
         return OpenedStream(
             source=Source(self._config, look, maps, reached),
             applier=applier,
@@ -106,7 +106,7 @@ class StreamOpener:
             saving=await position.saving(self._connection, self.source_id),
             unfinished=unfinished and bool(resync),
             oldest_seq=look.oldest_seq,
-            trail=trail,
+            audit_sync=audit_sync,
         )
 
     async def _require_its_own(self, look: Look) -> None:
@@ -123,7 +123,7 @@ class StreamOpener:
     async def audit(self, action: str, **details: str) -> None:
         """Every step that changes something beside rows is told: in the log and in the audit trail."""
         logger.bind(**details).info(action)
-        audit.record(self._config.state.dir, action, "done", details)
+        trail.record(self._config.state.dir, action, "done", details)
 
     async def _state(self) -> StreamState:
         state = await position.read(self._connection, self.source_id)

@@ -21,7 +21,7 @@ LOOK_SECONDS: Final = 0.25  # how long writes fail at most while no session look
 
 
 async def relieve(config: Config, *, as_last: bool = False) -> None:
-    """Take our triggers out of the file if they make the application's writes fail; see `cdc.sqlite.changelog.source.relieve`."""
+    """Take our triggers out of the file if they make the application's writes fail; see `source_file.relieve`."""
     if triggers := await asyncio.to_thread(lambda: sqlite.relieve(config, as_last=as_last)):
         logger.bind(triggers=triggers).warning(
             "the changelog was dropped: the triggers that wrote to it were taken out"

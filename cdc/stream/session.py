@@ -57,7 +57,7 @@ class Session:
         self._watch = watch
         self._daemon_state = daemon_state
         self._audit = settling.audit
-        self._trail = ready.trail
+        self._audit_sync = ready.audit_sync
         self._applier = ready.applier
         self._maps = ready.maps
         self._resync = ready.resync  # parents first
@@ -97,7 +97,7 @@ class Session:
         """Let go of both ends."""
         self.source.close()
         try:
-            await self._trail.close()
+            await self._audit_sync.close()
         finally:
             await hang_up(self._connection)
 
@@ -167,7 +167,7 @@ class Session:
             await position.heartbeat(self._connection, self._source_id, self.source.traces())
             self._beat_at = now
             self._daemon_state.heartbeat(await self._findings())
-            await self._trail.sync()
+            await self._audit_sync.sync()
             if self.source.is_open:
                 await self.source.check()
                 await self._count_rows()

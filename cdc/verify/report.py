@@ -19,7 +19,8 @@ class TableReport:
 
     `different` rows have other values in Postgres, `missing` are in SQLite only, `extra` in Postgres only. `pending`
     keys changed after the compared position and Postgres had not passed them. `quarantined` rows are known not to be in
-    Postgres. The sample keys are encoded (`cdc.facts.row_key.encode_key`), by kind. `problem` is why nothing could be compared.
+    Postgres. The sample keys are encoded (`cdc.facts.row_key.encode_key`), by kind. `problem` is why nothing could be
+    compared.
     """
 
     table: str

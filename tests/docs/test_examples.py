@@ -26,7 +26,7 @@ RUN_ELSEWHERE = {
     "cdc run",
     "cdc -c /etc/cdc/bot.toml --log-json run",
     "cdc status --watch",
-    "cdc unit | sudo tee /etc/systemd/system/cdc.daemon.service",
+    "cdc unit | sudo tee /etc/systemd/system/cdc.service",
     "cdc -c /etc/cdc/bot.toml unit --name bot --user bot",
     "cdc demo",
     "cdc demo --keep /tmp/story",

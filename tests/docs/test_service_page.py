@@ -36,5 +36,5 @@ def test_the_limits_are_those_of_the_program() -> None:
 def test_the_silence_of_the_watchdog_is_that_of_the_units() -> None:
     silence = re.search(r"The unit says (\d+) s", PAGE)
     assert silence is not None
-    for name in ("cdc.daemon.service", "cdc@.service"):
+    for name in ("cdc.service", "cdc@.service"):
         assert f"WatchdogSec={silence[1]}\n" in (ROOT / "systemd" / name).read_text(encoding="utf-8")

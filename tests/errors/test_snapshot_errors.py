@@ -65,7 +65,7 @@ def test_a_disk_that_becomes_full_during_the_copy(cut_off: Installation) -> None
     cut_off.configure("[snapshot]\nmax_writer_pause_seconds = 60")
     (cut_off.folder / ".cdc" / "snapshots").mkdir(parents=True)
     program = (
-        "import sys; from cdc.sqlite import online_copy; online_copy._SPARE_BYTES = -(1 << 60); "
+        "import sys; from cdc.sqlite.snapshot import online_copy; online_copy._SPARE_BYTES = -(1 << 60); "
         "from cdc.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     disk = 'mount -t tmpfs -o size=300k tmpfs .cdc/snapshots && exec "$@"'

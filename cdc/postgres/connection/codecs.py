@@ -32,7 +32,7 @@ _exact: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 
 
 async def use_exact_codecs(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Let the connection write dates and timestamps as the numbers that `cdc.values.converter` makes, and citext at all.
+    """Let the connection write dates and timestamps as the numbers that a converter makes, and citext at all.
 
     Python's dates and datetimes still work as parameters and come back from queries. Costs a few round trips the
     first time, nothing after that. Lets the driver's errors through.

@@ -20,6 +20,7 @@ LOST: Final = (
 
 
 def reason_of(error: BaseException) -> str:
+    """What an error says in a few words, also one that says nothing by itself."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)

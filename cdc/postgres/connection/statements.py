@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-_FOLDER: Final = Path(__file__).parent / "sql"
+_FOLDER: Final = Path(__file__).parents[1] / "sql"
 _HEADER: Final = re.compile(r"^-- name: *(\w+) *$", re.MULTILINE)
 
 

@@ -72,6 +72,18 @@ class TargetFacts:
     gone: str = ""  # of the schema `cdc`: what is not whole
 
 
+@dataclass(frozen=True, slots=True)
+class TargetFindings:
+    """What Postgres told with a heartbeat: rows in quarantine by reason, and the last whole comparison.
+
+    `verified_at` is in seconds since 1970; None with `verified` before the first comparison.
+    """
+
+    quarantine: Mapping[str, int]
+    verified: str | None = None
+    verified_at: float | None = None
+
+
 def target_name(config: Config) -> str:
     """The target for people: host, port and database, or the embedded server; never a password."""
     return EMBEDDED if config.target.embedded else where(config.target.dsn)
@@ -151,15 +163,3 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
 
 def _stream(row: Record) -> StreamFacts:
     return StreamFacts(**dict(row))
-
-
-@dataclass(frozen=True, slots=True)
-class TargetFindings:
-    """What Postgres told with a heartbeat: rows in quarantine by reason, and the last whole comparison.
-
-    `verified_at` is in seconds since 1970; None with `verified` before the first comparison.
-    """
-
-    quarantine: Mapping[str, int]
-    verified: str | None = None
-    verified_at: float | None = None

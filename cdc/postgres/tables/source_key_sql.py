@@ -26,7 +26,7 @@ def digest(text: str) -> str:
 
 
 def read_key(text: str) -> str:
-    """A key that `source_key` wrote as `cdc.facts.row_key.encode_key` writes it: literals say which value they stand for."""
+    """A key that `source_key` wrote, encoded as in `cdc.facts.row_key`: literals say which value they stand for."""
     return "\x1f".join(_read_part(part) if part.startswith("l") else part for part in text.split("\x1f"))
 
 

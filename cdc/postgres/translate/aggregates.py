@@ -1,4 +1,4 @@
-"""Rules for what only queries have: counts, sums, choices and LIKE, beside those of `cdc.postgres.translate.expressions`."""
+"""Rules for what only queries have: counts, sums, choices and LIKE, beside those of `expressions`."""
 
 from collections.abc import Mapping
 from typing import Final

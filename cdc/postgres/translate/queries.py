@@ -1,7 +1,7 @@
 """SQLite's queries as Postgres SQL, where both engines are known to answer with the same rows.
 
-Whatever is not listed here is refused with `Untranslatable`, as in `cdc.postgres.translate.expressions`, whose rules for
-expressions these continue.
+Whatever is not listed here is refused with `Untranslatable`, as in `cdc.postgres.translate.expressions`, whose rules
+for expressions these continue.
 """
 
 from collections.abc import Callable, Iterator, Sequence

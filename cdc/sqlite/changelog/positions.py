@@ -30,6 +30,7 @@ def position_at(connection: apsw.Connection, seq: int) -> Position:
 
 
 def as_position(entry: Row) -> Position:
+    """The position of a changelog row that was read with all its columns."""
     # Trailing NULLs are left out, so that a changelog that grew a key column still shows the same fingerprint.
     values = list(entry[1:])
     while values and values[-1] is None:

@@ -1,4 +1,4 @@
-"""The application's file as a stream begins with it: looked at in one snapshot, and capture put into it or taken out."""
+"""The application's file as a stream begins with it: looked at in one snapshot, capture put into it or taken out."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -105,7 +105,7 @@ def relieve(config: Config, *, as_last: bool = False) -> int:
 
 
 def waiting(config: Config) -> tuple[WaitingTable, ...]:
-    """The tables that wait, see `cdc.facts.changes.WaitingTable`."""
+    """The tables that wait, see `cdc.facts.source_schema.WaitingTable`."""
     with opened(config) as connection, read_transaction(connection):
         return read_schema(connection, config).waiting
 

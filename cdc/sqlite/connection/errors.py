@@ -68,6 +68,7 @@ def not_set_up(path: Path) -> SourceError:
 
 
 def no_database(what: str) -> SourceUnavailable:
+    """The error of a file that holds something else."""
     return SourceUnavailable(
         f"{what} is not a SQLite database, or is encrypted",
         remedy="name the application's database file (`path` in [source]); an encrypted one cannot be read",

@@ -75,6 +75,7 @@ def require_file(path: Path) -> None:
 
 
 def unreachable(path: Path, error: OSError) -> SourceUnavailable:
+    """The error of a path that this user may not reach or read."""
     return SourceUnavailable(
         f"SQLite file {path} cannot be reached: {error.strerror}",
         remedy="let the user that runs this tool enter the folders above the file, and read and write the file",

@@ -24,7 +24,7 @@ from cdc.resources import folder
 from cdc.retry import LONGEST_WAIT_SECONDS
 from cdc.stream.loop import LONGEST_REST_SECONDS
 
-UNITS: Final = ("cdc.daemon.service", "cdc@.service")
+UNITS: Final = ("cdc.service", "cdc@.service")
 LOOSEST: Final = 1.5  # of 10, by `systemd-analyze security`
 TARGETS: Final = {"a server": "postgresql://cdc@db.lan/app", "the embedded server": "embedded"}
 
@@ -149,7 +149,7 @@ def test_the_unit_of_several_differs_from_the_other_only_in_its_instance() -> No
     def body(name: str) -> list[str]:
         return text_of(name).partition("[Unit]")[2].splitlines()
 
-    one = body("cdc.daemon.service")
+    one = body("cdc.service")
     several = [line for line in body("cdc@.service") if line != "EnvironmentFile=-/etc/cdc/%i.env"]
     what = "Description=Replicate"
     instance = {
@@ -177,7 +177,7 @@ def test_systemd_takes_a_printed_unit_and_rates_it_as_tight(
     site: Path, target: str, user: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configured(TARGETS[target])
-    unit = tmp_path / "cdc.daemon.service"
+    unit = tmp_path / "cdc.service"
     unit.write_text(printed(capsys, *(["--user", user] if user else [])))
     is_taken_and_tight(unit)
 

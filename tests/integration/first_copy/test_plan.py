@@ -20,7 +20,7 @@ from cdc.first_copy.preflight import build_plan
 from cdc.first_copy.risks import kept_out
 from cdc.mapping.map_tables import map_schema
 from cdc.postgres.ddl.schema_script import script
-from cdc.postgres.ddl.views import translate_views
+from cdc.postgres.translate.views import translate_views
 from cdc.resources import folder
 from cdc.sqlite.schema.profile import profile
 from cdc.sqlite.schema.read import read_schema

@@ -287,10 +287,12 @@ def test_capture_brings_no_sequence_table(ours: apsw.Connection) -> None:
 def test_a_crash_before_the_commit_leaves_nothing_behind(tmp_path: Path, application: apsw.Connection) -> None:
     script = (
         "import sys; from pathlib import Path; from cdc.config import decode_config\n"
-        "from cdc.sqlite import catalogue, connection, triggers\n"
-        "ours = connection.open_source(Path(sys.argv[1]))\n"
+        "from cdc.sqlite.capture import triggers\n"
+        "from cdc.sqlite.connection.open import open_source\n"
+        "from cdc.sqlite.schema.read import read_schema\n"
+        "ours = open_source(Path(sys.argv[1]))\n"
         "config = decode_config({'source': {'path': 'x'}, 'target': {'dsn': 'x'}})\n"
-        "triggers.install(ours, catalogue.read_schema(ours, config).tables)\n"
+        "triggers.install(ours, read_schema(ours, config).tables)\n"
     )
     environment = {**os.environ, "CDC_CRASH_AT": "capture.before_commit"}
     command = [sys.executable, "-c", script, str(tmp_path / "app.db")]

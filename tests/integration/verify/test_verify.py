@@ -23,7 +23,7 @@ from cdc.sqlite.changelog import verify_reader
 from cdc.values import by_type
 from cdc.values.encoder import Form
 from cdc.verify import TableReport, VerifyReport, verify
-from cdc.verify import run as parity_run
+from cdc.verify import run as verify_run
 
 TABLES = """
 CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, price REAL, body BLOB, done BOOLEAN, doc TEXT,
@@ -270,7 +270,7 @@ async def test_pages_and_many_differences_keep_their_counts(
     site: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verify_reader, "PAGE_ROWS", 7)
-    monkeypatch.setattr(parity_run, "REPAIRED_KEYS", 10)
+    monkeypatch.setattr(verify_run, "REPAIRED_KEYS", 10)
     await site.tamper("UPDATE item SET name = 'x' WHERE id <= 50; DELETE FROM item WHERE id BETWEEN 60 AND 69")
     item = by_name(await site.verify(repair=True))["item"]
     assert (item.matched, item.different, item.missing, item.extra) == (243, 50, 10, 0)

@@ -288,9 +288,9 @@ def test_the_end_is_found_in_the_last_piece_when_nothing_else_is_left(tmp_path: 
 WRITER = """
 import sys
 from pathlib import Path
-from cdc import audit
+from cdc.audit import trail
 for number in range(int(sys.argv[2])):
-    audit.record(Path(sys.argv[1]), "load", "done", {"rows": number})
+    trail.record(Path(sys.argv[1]), "load", "done", {"rows": number})
 """
 
 

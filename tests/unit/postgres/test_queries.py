@@ -7,7 +7,7 @@ import pytest
 
 from cdc.config import decode_config
 from cdc.mapping.map_tables import map_schema
-from cdc.postgres.ddl.views import TargetView, Views, translate_views
+from cdc.postgres.translate.views import TargetView, Views, translate_views
 from cdc.sqlite.schema.read import read_schema
 
 TABLES = """
