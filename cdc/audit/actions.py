@@ -3,10 +3,13 @@
 Documentation and tests read it: what is recorded anywhere is here, and what is here is documented.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
+
+# Records a step as it happens: the name of an action, and its details by name.
+Tell = Callable[..., Awaitable[None]]
 
 
 class ActionKind(Enum):

@@ -119,3 +119,14 @@ class AppliedBatch:
     tables: Mapping[str, TableTally]
     seconds: float
     lag_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a table that is read page by page: the row read last, None at the start, and the row to end with.
+
+    A place is the rowid, or the whole primary key in tables without one; it stays good when rows come and go.
+    """
+
+    last: KeyValues | None
+    end: KeyValues

@@ -5,11 +5,12 @@ that ends as the entries would have. Which of two files is the right one is for 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cdc.audit.actions import Tell
 from cdc.config import Config
 from cdc.errors import SourceChanged
 from cdc.facts.changes import Position
@@ -27,8 +28,6 @@ from cdc.sqlite.changelog.source_file import Look
 # What a power cut can take of a file in WAL mode with `synchronous = NORMAL` was written since the system last wrote
 # its log to the disk: half a minute where nothing else is set, ten at most on machines that let their disks sleep.
 LOST_SECONDS: Final = 600.0
-
-Tell = Callable[..., Awaitable[None]]  # an action of the audit trail and its details
 
 
 @dataclass(frozen=True, slots=True)

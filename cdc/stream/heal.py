@@ -6,11 +6,12 @@ others made them, a person says so with `cdc load --resync`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from cdc.audit import trail
+from cdc.audit.actions import Tell
 from cdc.config import Config
 from cdc.errors import TargetTaken
 from cdc.facts.table_map import ColumnMap, TableMap
@@ -28,8 +29,6 @@ from cdc.postgres.tables.catalogue import read_tables
 from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.snapshot.snapshot import latest
-
-Tell = Callable[..., Awaitable[None]]  # an action of the audit trail and its details
 
 REPLICATE: Final = "replicate"
 _UNKNOWN: Final = {

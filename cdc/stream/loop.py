@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from loguru import logger
@@ -15,7 +15,7 @@ from cdc.observe.daemon_state import Activity, DaemonState
 from cdc.postgres.server.endpoint import Endpoint
 from cdc.retry import is_transient, retrying
 from cdc.sqlite.connection.file_watch import Watch
-from cdc.stream.session import Session
+from cdc.stream.session import OpenTarget, Session
 
 LOOK_AGAIN_SECONDS: Final = 0.02  # in WAL a file event comes before the commit can be seen, by up to 9 ms measured
 LOOK_AGAIN_EVERY_SECONDS: Final = 0.001  # uvloop takes less for nothing, and would spin
@@ -38,6 +38,8 @@ class Stream:
     """Replicates one source for as long as it runs. Holds no state that cannot be read again from the databases.
 
     `on_began` is called once, when both databases are open and settled for the first time, or somebody holds it before.
+    `further` open targets beside Postgres, anew in each session. Several streams, each of its own file, can run in one
+    loop: they share nothing.
     """
 
     def __init__(
@@ -46,9 +48,11 @@ class Stream:
         target: Endpoint,
         on_began: Callable[[], None] = lambda: None,
         daemon_state: DaemonState | None = None,
+        further: Sequence[OpenTarget] = (),
     ) -> None:
         self.daemon_state = daemon_state or DaemonState()
         self._on_began = on_began
+        self._further = further
         self._config = config
         self._target = target
         self._watch = Watch(config.source.path)
@@ -172,7 +176,7 @@ class Stream:
         reload = self._reload
         config = reload.config if reload else self._config
         try:
-            session = await Session.open(config, self._target, self._watch, self.daemon_state)
+            session = await Session.open(config, self._target, self._watch, self.daemon_state, self._further)
         except CdcError as error:
             passes = is_transient(error) or isinstance(error, CaptureLost)  # the application is changing its schema now
             if reload is None or reload is not self._reload or passes:

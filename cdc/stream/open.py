@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from loguru import logger
 
 from cdc.audit import trail
+from cdc.audit.actions import Tell
 from cdc.config import Config
 from cdc.errors import SourceChanged, TargetError
 from cdc.evolve import views
@@ -51,6 +52,7 @@ class OpenedStream:
     unfinished: bool
     oldest_seq: int
     audit_sync: AuditSync
+    tell: Tell
 
 
 class StreamOpener:
@@ -107,6 +109,7 @@ class StreamOpener:
             unfinished=unfinished and bool(resync),
             oldest_seq=look.oldest_seq,
             audit_sync=audit_sync,
+            tell=self.audit,
         )
 
     async def _require_its_own(self, look: Look) -> None:

@@ -15,7 +15,7 @@ errors sql_names resources
 host retry
 config log faults
 facts
-canonical values audit
+canonical values audit target
 mapping notes
 sqlite.connection postgres.connection
 sqlite.rows postgres.server
@@ -50,7 +50,7 @@ KEPT_IN = {
     "rich": {"cli"},
 }
 # The comparison's opinion is worth something because it shares nothing with what it judges.
-MAY_IMPORT_ALONE = {"canonical": {"canonical", "facts"}, "facts": {"facts"}}
+MAY_IMPORT_ALONE = {"canonical": {"canonical", "facts"}, "facts": {"facts"}, "target": {"target", "facts"}}
 
 
 def module_name(file: Path) -> str:

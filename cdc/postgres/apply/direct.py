@@ -14,7 +14,7 @@ from typing import Final
 import asyncpg
 
 from cdc.errors import TargetError
-from cdc.facts.changes import AppliedBatch, Rejection, Round
+from cdc.facts.changes import AppliedBatch, Rejection, Round, TableRows
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
@@ -27,9 +27,9 @@ from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.refusals import REFUSED
 from cdc.postgres.connection.statements import load
-from cdc.postgres.record.audit import FREE, Begun, MovingStatement, Tally, store_position
+from cdc.postgres.record.commit import FREE, Begun, MovingStatement, Tally, store_position
 from cdc.postgres.record.quarantine import Quarantine
-from cdc.values.converter import TableConverter
+from cdc.values.converter import Converted, TableConverter
 
 DIRECT_ROWS: Final = 500  # beyond this, staging costs less than arrays
 MOST_ARGUMENTS: Final = 32_767  # of one statement; the driver takes no more, and a column needs one
@@ -49,6 +49,7 @@ class Applier:
         self.quarantine = Quarantine(connection, source_id)
         self.families = Families([AppliedTable(place, source_id, *parts) for place, parts in enumerate(tables)])
         self.stages = Stages(connection, self.families)
+        self._converted: list[tuple[TableRows, Converted]] = []  # of the round that was tried directly last
 
     async def prepare(self) -> None:
         """Set the session up; call once after connecting."""
@@ -65,12 +66,12 @@ class Applier:
             self.families.referred = {(r["schema"], r["name"]) for r in referred}
 
     async def apply_directly(self, changes: Round, begun: Begun) -> AppliedBatch | None:
-        """Apply one complete small round; None when it must be staged, with nothing changed."""
-        if (
-            not changes.complete
-            or changes.rescan
-            or sum(len(t.rows) + len(t.gone) for t in changes.tables) > DIRECT_ROWS
-        ):
+        """Apply one complete small round; None when it must be staged, with nothing changed in Postgres.
+
+        What was converted is kept for the batch that stages the same round.
+        """
+        self._converted.clear()
+        if not self._may_go_directly(changes):
             return None
         work = self._direct_work(changes)
         if work is None or FREE + sum(step.arguments for step in work) > MOST_ARGUMENTS:
@@ -98,6 +99,7 @@ class Applier:
             try:
                 await self.connection.execute("SET CONSTRAINTS ALL DEFERRED")
                 batch = Batch(self.connection, self.source_id, self.families, self.quarantine, self.stages)
+                batch.converted = self._converted
                 batch.careful = careful
                 yield batch
             except BaseException:
@@ -118,23 +120,31 @@ class Applier:
             await transaction.rollback()
             await self.quarantine.refresh()
 
+    def _may_go_directly(self, changes: Round) -> bool:
+        """What can be told of a round before a row of it is converted, the cheapest first."""
+        if not changes.complete or changes.rescan:
+            return False
+        if sum(len(read.rows) + len(read.gone) for read in changes.tables) > DIRECT_ROWS:
+            return False
+        return not any(self._needs_stage(read) for read in changes.tables)
+
+    def _needs_stage(self, read: TableRows) -> bool:
+        """Whether moving rows of a table takes more than its own rows: other rows follow, wait, or lend their key."""
+        table, families = self.families.tables[read.table], self.families
+        acts = bool(read.gone) and read.table in families.acting
+        follow = acts or read.table in families.dragging
+        return table.crosswalk is not None or follow or self._touches_quarantine(read.table)
+
     def _direct_work(self, changes: Round) -> "list[_Direct] | None":
-        """What to upsert and delete, parents first; None when something needs the stage."""
+        """What to upsert and delete, parents first; None when a value does not fit, which is for the stage to hold."""
         work: dict[str, _Direct] = {}
         for read in changes.tables:
             table = self.families.tables[read.table]
-            if table.crosswalk:
-                return None
             converted = table.converter.rows(read.rows)
+            self._converted.append((read, converted))
+            if converted.rejected:
+                return None
             gone = [key for raw in read.gone if not isinstance(key := table.converter.key(raw), Rejection)]
-            if (
-                converted.rejected
-                or self._touches_quarantine(read.table)
-                or (gone and read.table in self.families.acting)
-            ):
-                return None
-            if read.table in self.families.dragging:
-                return None
             work[read.table] = _Direct(table, converted.rows, gone, sum(converted.altered.values()))
         return [work[table.source_name] for table in self.families.in_order(work)]
 

@@ -26,7 +26,7 @@ from cdc.postgres.apply.stages import Stages
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.refusals import REFUSED, send_accepted, why_refused
-from cdc.postgres.record.audit import Begun, Tally, store_position
+from cdc.postgres.record.commit import Begun, Tally, store_position
 from cdc.postgres.record.position import clear_resync
 from cdc.postgres.record.quarantine import Held, Quarantine, orphans
 from cdc.postgres.tables.key_map import SOURCE_KEY, Crosswalk
@@ -53,6 +53,8 @@ class StageRefused(TargetError):
 class Batch:
     """One open transaction: stage rounds until they are whole, merge, commit with the position.
 
+    `converted` is what was converted before of what will be staged: nothing is converted twice.
+
     A `careful` one finds the rows that Postgres refuses to stage (too wide for a page, say), and puts them into
     quarantine. It guards each step with a savepoint, so it is not made without need.
 
@@ -78,6 +80,7 @@ class Batch:
         self._altered: Counter[str] = Counter()
         self._making_room = False
         self.careful = False
+        self.converted: Sequence[tuple[TableRows, Converted]] = ()
         self.refused: set[str] = set()
         self.replaced: Replaced | None = None
         self.finished = False
@@ -170,7 +173,8 @@ class Batch:
 
     async def _stage_table(self, table: AppliedTable, read: TableRows) -> None:
         await self._stages.need(read.table)
-        converted = table.converter.rows(read.rows)
+        converted = next((made for rows, made in self.converted if rows is read), None)
+        converted = converted or table.converter.rows(read.rows)
         if read.table in self._quarantine.tables:
             await self._quarantine.release(read.table, [*converted.keys, *read.gone])
         if converted.altered:

@@ -4,53 +4,19 @@ The newest number and hash stand in the stream's row, so writers take turns by i
 the statement that stores the position, with numbers that only that statement knows.
 """
 
-import functools
-import json
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from cdc.audit.chain import AuditEntry, Head, Sealed, actor, entry_time, link
+from cdc.audit.chain import AuditEntry, Head, Sealed, link
 from cdc.audit.check import last_words
 from cdc.errors import TargetStateLost
-from cdc.facts.changes import AppliedBatch, Position, TableTally
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
 
 SQL: Final = load("audit")
-_STORE_POSITION: Final = load("stream")["store_position"]
-_NOW: Final = "\0now"  # filled in for each batch; no table has such a name
-_LATER: Final = "\0later"  # filled in by the statement
-
 MOST_DROPPED: Final = 5_000  # entries in one transaction
-
-Tally = Mapping[str, int | None]  # rows by what was done to them; None where the statement counts
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A batch after its first read: Postgres has everything up to `after_seq`; `at` is when it began, on the monotonic
-    clock; `lag_seconds` is the age of the oldest entry then.
-    """
-
-    after_seq: int
-    at: float
-    lag_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class MovingStatement:
-    """A statement that moves rows, for the one that stores the position; its parameters are numbered from `FREE`."""
-
-    sql: str
-    arguments: Sequence[object]
-
-
-FREE: Final = 8  # the first parameter that storing the position leaves free
 
 
 async def append(
@@ -65,7 +31,7 @@ async def append(
     async with connection.transaction():
         end = await connection.fetchrow(SQL["end_for_update"], source_id)
         if end is None:
-            raise _no_row()
+            raise no_row()
         head, sealed, numbers = Head(end["n"], end["hash"]), [], []
         if beyond is not None and beyond.n > head.n:
             head = beyond
@@ -91,7 +57,7 @@ async def ends(connection: Connection, source_id: str) -> Ends:
     with translated("reading the end of the audit trail"):
         row = await connection.fetchrow(SQL["ends"], source_id)
     if row is None:
-        raise _no_row()
+        raise no_row()
     return Ends(
         Head(row["audit_n"], row["audit_hash"]), row["audit_copied"], Head(row["audit_file_n"], row["audit_file_hash"])
     )
@@ -156,66 +122,9 @@ async def trim(connection: Connection, source_id: str, most_rows: int, copied: i
             await connection.execute(SQL["drop_through"], source_id, through)
 
 
-async def store_position(
-    connection: Connection,
-    source_id: str,
-    begun: Begun,
-    position: Position,
-    changes: int,
-    tables: Mapping[str, Tally],
-    parts: Sequence[MovingStatement] = (),
-) -> AppliedBatch:
-    """Store the position and what the batch did; always in the transaction that moved the rows.
-
-    `parts` move rows in the same statement; what is None in `tables` are their counts, in the same order. Lets the
-    driver's errors through.
-    """
-    told = _template(begun, position, changes, tables)
-    elapsed = time.monotonic() - begun.at
-    own = (source_id, position.seq, position.entry, changes, begun.lag_seconds, told, elapsed)
-    arguments = [argument for part in parts for argument in part.arguments]
-    stored = await connection.fetchval(_statement(tuple(part.sql for part in parts)), *own, *arguments)
-    if stored is None:
-        raise _no_row()
-    return _applied(msgspec.json.decode(stored)["details"])
-
-
-def _no_row() -> TargetStateLost:
+def no_row() -> TargetStateLost:
+    """The error of a source whose row, which knows where its chain ends, was deleted."""
     return TargetStateLost(
         "the row of this source in cdc.stream was deleted",
         remedy="it is made again by itself, or by `cdc schema`; then every row is compared",
     )
-
-
-@functools.lru_cache(maxsize=1_000)
-def _statement(parts: tuple[str, ...]) -> str:
-    numbered = list(enumerate(parts))
-    moves = "".join(f"part_{place} AS ({sql} RETURNING 1), " for place, sql in numbered)
-    # Not joined: Postgres would look for the best order of all the parts, which takes minutes for a hundred of them.
-    counts = "".join(f"(SELECT count(*) FROM part_{place})::text, " for place, _ in numbered)
-    told = _STORE_POSITION.replace("{counts}", counts)
-    return f"WITH {moves}{told}"
-
-
-def _template(begun: Begun, position: Position, changes: int, tables: Mapping[str, Tally]) -> str:
-    """The entry of a batch for SQL's format(): %s stands for what the statement counts, the last one for its time."""
-    lag = "null" if begun.lag_seconds is None else round(begun.lag_seconds, 6)
-    told = (f'"{entry_time()}"', begun.after_seq, position.seq, changes, lag)
-    return _frame(tuple((name, tuple(tally.items())) for name, tally in tables.items())) % told
-
-
-@functools.lru_cache(maxsize=1_000)
-def _frame(tables: tuple[tuple[str, tuple[tuple[str, int | None], ...]], ...]) -> str:
-    """The entry of a batch that moves these tables, for Python's % and then for SQL's format(): writing JSON anew for
-    every batch took as long as some statements.
-    """
-    counted = {name: {what: _LATER if rows is None else rows for what, rows in tally} for name, tally in tables}
-    details: dict[str, Any] = dict.fromkeys(("after_seq", "last_seq", "changes", "lag_seconds"), _NOW)
-    details |= {"tables": counted, "seconds": _LATER}
-    made = AuditEntry(_NOW, actor(), "batch", "done", details)
-    return made.body.replace("%", "%%%%").replace(json.dumps(_NOW), "%s").replace(json.dumps(_LATER), "%%s")
-
-
-def _applied(details: Mapping[str, Any]) -> AppliedBatch:
-    tables = {name: TableTally(**tally) for name, tally in details["tables"].items() if any(tally.values())}
-    return AppliedBatch(**{**details, "tables": tables})

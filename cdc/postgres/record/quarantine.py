@@ -16,7 +16,7 @@ from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
 from cdc.postgres.record import audit
-from cdc.postgres.record.audit import Tally
+from cdc.postgres.record.commit import Tally
 from cdc.postgres.tables.source_key_sql import read_key
 from cdc.sql_names import qualified, quote
 

@@ -16,6 +16,7 @@ from typing import Final, cast
 import apsw
 
 from cdc.errors import SourceChanged
+from cdc.facts import changes
 from cdc.facts.changes import Position, Round, TableRows
 from cdc.facts.source_schema import KeyKind
 from cdc.facts.table_map import TableMap
@@ -156,8 +157,8 @@ class Changelog:
             return tuple(self._look_up(name, wanted) for name, wanted in keys.items() if name in self._maps)
 
     def read_page(
-        self, name: str, at: select.Cursor | None, reached: Position, budget: Budget
-    ) -> tuple[list[Row], select.Cursor | None]:
+        self, name: str, at: changes.Cursor | None, reached: Position, budget: Budget
+    ) -> tuple[list[Row], changes.Cursor | None]:
         """One page of a whole table, the first one without a cursor; the cursor that it returns is None at the end.
 
         `reached` is the newest position that was read.

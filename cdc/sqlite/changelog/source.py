@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 
 from cdc.config import Config
-from cdc.facts.changes import Position, Round, TableRows, Traces
+from cdc.facts.changes import Cursor, Position, Round, TableRows, Traces
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import KeyValues, Row
 from cdc.faults import stall_point
@@ -24,7 +24,6 @@ from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.connection.open import open_source
 from cdc.sqlite.connection.transactions import locking
 from cdc.sqlite.rows.computed_dependencies import Dependents
-from cdc.sqlite.rows.select import Cursor
 
 WAL = "wal"
 FEW_ENTRIES = 100  # read in less time than it takes to change to another thread and back, or little more

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import apsw
 
+from cdc.facts.changes import Cursor
 from cdc.facts.source_schema import KeyKind
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.values import Failed, InvalidText, KeyValues, NullKey, Row, Value
@@ -27,7 +28,6 @@ SLICE_ROWS: Final = 64
 _MEASURED_OF: Final = 16
 # An expression of SQLite may be a thousand levels deep, and each column adds one.
 _FLAGS: Final = 500
-
 Binding = int | float | str | bytes | None
 Bindings = Sequence[Binding]
 
@@ -139,17 +139,6 @@ def chunks(
         yield from _bounded(rest, rows_per_chunk, bytes_per_chunk)
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """A place in a table that is read page by page: the row read last, None at the start, and the row to end with.
-
-    A place is the rowid, or the whole primary key in tables without one; it stays good when rows come and go.
-    """
-
-    last: KeyValues | None
-    end: KeyValues
-
-
 def begin(conn: apsw.Connection, table: TableMap) -> Cursor | None:
     """The start of a table as it is now, None when it is empty."""
     backwards = ", ".join(f"{term} DESC" for term in _collated(table))
@@ -232,9 +221,6 @@ def _size(rows: list[Row], turn: int) -> int:
     return measured * len(rows) // len(sample)
 
 
-# --- the row of a key -------------------------------------------------------------------------------------------------
-
-
 def matches(mapped: TableMap, value: Callable[[int], str]) -> str:
     """The row whose key is exactly `value(place)`. Integer keys need no second look: capture logs integers only."""
     key, own = mapped.source.key, quote(mapped.source.name)
@@ -262,9 +248,6 @@ def with_key(mapped: TableMap, key: KeyValues) -> tuple[str, list[Binding]]:
     marks = [f"CAST(?{n} AS TEXT)" if isinstance(v, InvalidText) else f"?{n}" for n, v in enumerate(key, 1)]
     where = matches(mapped, lambda place: marks[place - 1])
     return f"FROM {quote(mapped.source.name)} WHERE {where}", list(map(bindable, key))
-
-
-# --- the careful way --------------------------------------------------------------------------------------------------
 
 
 def carefully(conn: apsw.Connection, query: Query, bindings: Bindings) -> Iterator[Row]:

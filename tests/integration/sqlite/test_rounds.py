@@ -13,7 +13,7 @@ import pytest
 from replicated_pair import Pair, replicated
 
 from cdc.sqlite.changelog.source import Source
-from cdc.stream import pull
+from cdc.target import pull
 
 ITEMS = "CREATE TABLE items(id INTEGER PRIMARY KEY, v TEXT)"
 MARKED = "CREATE TABLE marked(id INTEGER PRIMARY KEY, k TEXT NOT NULL DEFAULT 'dflt', v TEXT)"

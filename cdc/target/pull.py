@@ -1,4 +1,4 @@
-"""Pulling changes into a batch, round by round, until what is staged is the state of one snapshot of SQLite.
+"""Pulling changes into a stage, round by round, until what is staged is the state of one snapshot of SQLite.
 
 Each round is read in a short snapshot of its own, so the application is never held up. A key that changed since an
 earlier round has a newer entry, so it is staged again; a table that an entry asks to be read as a whole is read after
@@ -13,8 +13,7 @@ from typing import Final
 from loguru import logger
 
 from cdc.facts.changes import Position, Round, TableRows
-from cdc.postgres.apply.staged import Batch
-from cdc.sqlite.changelog.source import Source
+from cdc.target.protocol import ChangeStage, Reader
 
 PACE_ROUNDS: Final = 10  # after which it is seen whether the application writes faster than it is read
 LEAST_HEADWAY: Final = 1.25  # so many times what was written meanwhile has to be read
@@ -32,16 +31,18 @@ class Pull:
     `changes` is the round that was read last; what it holds is not staged yet.
     """
 
-    def __init__(self, batch: Batch, source: Source, changes: Round, resync: Iterable[str], beat: Callable[[], None]):
-        self._batch = batch
-        self._source = source
+    def __init__(
+        self, stage: ChangeStage, reader: Reader, changes: Round, resync: Iterable[str], beat: Callable[[], None]
+    ):
+        self._stage = stage
+        self._reader = reader
         self._changes = changes
         self._tables: Sequence[TableRows] = changes.tables
         self._waiting: dict[str, None] = {}  # tables to read as a whole
         self._read: dict[str, int] = {}  # how many times each was
         self._asked = 0  # for keys that could be released, in vain
         self._pace = Pace(changes)
-        self._hold = Hold(source)
+        self._hold = Hold(reader)
         self._beat = beat
         self._await_whole(resync)
 
@@ -53,21 +54,21 @@ class Pull:
         finally:
             self._hold.end()
         for name in self._read:
-            await self._batch.end_whole(name)
+            await self._stage.end_whole(name)
         return self._changes.position
 
     async def _step(self) -> bool:
         """Stage what was read and read on; False when the stage is the state of the last snapshot."""
         self._await_whole(self._changes.rescan)
         if self._waiting:
-            await self._batch.stage(self._tables)
+            await self._stage.stage(self._tables)
             await self._stage_whole(next(iter(self._waiting)))
             await self._read_on()
         elif not self._changes.complete:
-            staging = self._batch.stage(self._tables)
-            self._took(await _while_reading(staging, self._source.read(self._changes.position)))
+            staging = self._stage.stage(self._tables)
+            self._took(await _while_reading(staging, self._reader.read(self._changes.position)))
         else:
-            await self._batch.stage(self._tables)
+            await self._stage.stage(self._tables)
             return await self._release()
         if self._is_outrun():
             await self._hold.begin()
@@ -77,18 +78,18 @@ class Pull:
         """Have tables read as a whole after what was read by now, and those whose expressions look into them."""
         for name in names:
             self._waiting[name] = None
-            for child in self._source.dependents(name):
+            for child in self._reader.dependents(name):
                 self._waiting[child] = None
 
     async def _stage_whole(self, name: str) -> None:
         """Read a whole table: an entry that asks for it from now on asks for another time."""
         del self._waiting[name]
         self._read[name] = self._read.get(name, 0) + 1
-        await self._batch.begin_whole(name)
+        await self._stage.begin_whole(name)
         place = None
         while True:
-            rows, place = await self._source.read_page(name, place)
-            await self._batch.stage((TableRows(name, rows),))
+            rows, place = await self._reader.read_page(name, place)
+            await self._stage.stage((TableRows(name, rows),))
             self._went_on()
             if place is None:
                 return
@@ -99,14 +100,14 @@ class Pull:
 
     async def _release(self) -> bool:
         """Read rows again that wait in quarantine for what is staged; False when there is none and all is done."""
-        keys = await self._batch.releasable()
+        keys = await self._stage.releasable()
         if not keys:
             return False
-        self._tables = await self._source.read_keys(keys, self._changes.position)
+        self._tables = await self._reader.read_keys(keys, self._changes.position)
         if self._tables:
             self._changes = _nothing_new(self._changes)
             return True
-        self._batch.ask_again(keys)
+        self._stage.ask_again(keys)
         self._asked += 1
         await self._read_on()
         if self._is_outrun():
@@ -114,7 +115,7 @@ class Pull:
         return True
 
     async def _read_on(self) -> None:
-        self._took(await self._source.read(self._changes.position))
+        self._took(await self._reader.read(self._changes.position))
 
     def _took(self, changes: Round) -> None:
         self._changes, self._tables = changes, changes.tables
@@ -147,10 +148,10 @@ class Pace:
 class Hold:
     """A snapshot of SQLite that is held for the rest of a batch, for a bounded time; see `HOLD_WAL_SECONDS`."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._limits = [HOLD_WAL_SECONDS] if source.wal else [*HOLD_JOURNAL_SECONDS]
-        self._puts_off = source.wal
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._limits = [HOLD_WAL_SECONDS] if reader.wal else [*HOLD_JOURNAL_SECONDS]
+        self._puts_off = reader.wal
         self._end: asyncio.TimerHandle | None = None
 
     async def begin(self) -> None:
@@ -159,7 +160,7 @@ class Hold:
         It is let go at the limit whatever is being waited for: the batch goes on as before, and holds another later.
         """
         if self._end is None:
-            await self._source.hold()
+            await self._reader.hold()
             limit = self._limits.pop(0) if len(self._limits) > 1 else self._limits[0]
             self._let_go_after(limit)
             logger.info("the application writes faster than it is read: the rest is read in one snapshot")
@@ -178,7 +179,7 @@ class Hold:
         if self._end is not None:
             self._end.cancel()
             self._end = None
-            self._source.let_go()
+            self._reader.let_go()
 
 
 def _nothing_new(changes: Round) -> Round:
