@@ -165,14 +165,17 @@ async def test_streams_of_several_files_run_in_one_loop(tmp_path: Path, database
     ("statement", "seen"),
     [
         ("INSERT INTO t VALUES (2, 'no number')", "by converting: a value that does not fit"),
-        ("REPLACE INTO t VALUES (1, 5), (3, 1)", "by Postgres: unique values change owners"),
+        ("INSERT INTO child VALUES (1, 99)", "by Postgres: a parent is missing"),
         ("INSERT INTO t VALUES (4, 4)", "beforehand: a row of the table is in quarantine"),
     ],
 )
 async def test_a_round_that_cannot_go_directly_is_not_converted_again(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, statement: str, seen: str
 ) -> None:
-    schema = "CREATE TABLE t(id INTEGER PRIMARY KEY, n BIGINT UNIQUE)"
+    schema = (
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, n BIGINT UNIQUE);"
+        "CREATE TABLE child(id INTEGER PRIMARY KEY, t INTEGER REFERENCES t(id))"
+    )
     held = ", (9, 'held')" if "beforehand" in seen else ""
     calls = 0
     convert = TableConverter.rows
