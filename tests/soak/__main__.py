@@ -47,7 +47,7 @@ def main() -> int:
         for n, k in enumerate(KINDS)
     ]
     with (
-        tempfile.TemporaryDirectory(prefix="cdc-soak-") as folder,
+        tempfile.TemporaryDirectory(prefix="cdc-soak-", ignore_cleanup_errors=True) as folder,
         _server(Path(folder) / "postgres") as server,
         _workloads(wanted) as workloads,
     ):

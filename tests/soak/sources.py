@@ -261,6 +261,7 @@ class Source:
     async def differences(self) -> list[str]:
         """What the independent reader finds; nobody may write meanwhile."""
         reader = apsw.Connection(str(self.file), flags=apsw.SQLITE_OPEN_READONLY)
+        reader.set_busy_timeout(30_000)  # the daemon prunes meanwhile, and in journal mode that locks readers out
         target = await asyncpg.connect(self.dsn)
         try:
             self.counts.comparisons += 1
