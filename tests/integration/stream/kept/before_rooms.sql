@@ -1,0 +1,269 @@
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET transaction_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+CREATE SCHEMA cdc;
+SET default_tablespace = '';
+SET default_table_access_method = heap;
+CREATE TABLE cdc.audit (
+    source_id text,
+    n bigint,
+    entry json NOT NULL,
+    hash text
+);
+CREATE TABLE cdc.crosswalk (
+    source_id text NOT NULL,
+    source_table text NOT NULL,
+    source_key text NOT NULL COLLATE pg_catalog."C",
+    target_key text[] NOT NULL COLLATE pg_catalog."C",
+    source_digest bytea NOT NULL,
+    target_digest bytea NOT NULL
+);
+CREATE TABLE cdc.disabled_trigger (
+    source_id text NOT NULL,
+    target_schema text NOT NULL,
+    target_table text NOT NULL,
+    trigger_name text NOT NULL,
+    enabled text NOT NULL,
+    disabled_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE cdc.loaded (
+    source_id text NOT NULL,
+    source_table text NOT NULL,
+    snapshot_id text NOT NULL,
+    rows bigint NOT NULL,
+    loaded_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE cdc.mapping (
+    source_id text NOT NULL,
+    columns jsonb NOT NULL
+);
+CREATE TABLE cdc.owned_table (
+    target_schema text NOT NULL,
+    target_table text NOT NULL,
+    source_id text NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE cdc.pending (
+    source_id text NOT NULL,
+    source_table text NOT NULL,
+    target text NOT NULL,
+    column_name text,
+    noticed_at timestamp with time zone DEFAULT now() NOT NULL,
+    decided jsonb NOT NULL,
+    dropped text[] DEFAULT '{}'::text[] NOT NULL
+);
+CREATE TABLE cdc.quarantine (
+    source_id text NOT NULL,
+    source_table text NOT NULL,
+    key text NOT NULL,
+    key_digest bytea NOT NULL,
+    reason text NOT NULL,
+    column_name text DEFAULT ''::text NOT NULL,
+    detail text NOT NULL,
+    remedy text NOT NULL,
+    waits_table text,
+    waits_for text,
+    waits_digest bytea,
+    first_seen timestamp with time zone DEFAULT now() NOT NULL,
+    last_seen timestamp with time zone DEFAULT now() NOT NULL,
+    acknowledged_at timestamp with time zone,
+    acknowledged_by text
+);
+CREATE TABLE cdc.sighting (
+    source_id text NOT NULL,
+    seq bigint NOT NULL,
+    entry text NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    boot text NOT NULL,
+    inode text NOT NULL,
+    changed_at text NOT NULL,
+    log text NOT NULL,
+    frames bigint NOT NULL
+);
+CREATE TABLE cdc.stream (
+    source_id text NOT NULL,
+    source_path text NOT NULL,
+    target_schema text NOT NULL,
+    phase text DEFAULT 'snapshot'::text NOT NULL,
+    seq bigint,
+    entry text,
+    snapshot_id text,
+    schema_version bigint,
+    resync text[] DEFAULT '{}'::text[] NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    applied_at timestamp with time zone,
+    changes bigint DEFAULT 0 NOT NULL,
+    lag_seconds double precision,
+    heartbeat_at timestamp with time zone,
+    owner text,
+    stopped_reason text,
+    stopped_remedy text,
+    audit_n bigint DEFAULT 0 NOT NULL,
+    audit_hash text DEFAULT ''::text NOT NULL,
+    audit_copied bigint DEFAULT 0 NOT NULL,
+    audit_file_n bigint DEFAULT 0 NOT NULL,
+    audit_file_hash text DEFAULT ''::text NOT NULL,
+    unfinished boolean DEFAULT false NOT NULL,
+    saving text[] DEFAULT '{}'::text[] NOT NULL,
+    ended_at timestamp with time zone
+);
+CREATE TABLE cdc.target_table (
+    source_id text NOT NULL,
+    source_table text NOT NULL,
+    target text NOT NULL,
+    types text NOT NULL,
+    shape text NOT NULL,
+    reason text,
+    remedy text,
+    since timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE TABLE cdc.verification (
+    id bigint NOT NULL,
+    source_id text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone NOT NULL,
+    seq bigint NOT NULL,
+    tables integer NOT NULL,
+    complete boolean NOT NULL,
+    matched bigint NOT NULL,
+    different bigint NOT NULL,
+    missing bigint NOT NULL,
+    extra bigint NOT NULL,
+    pending bigint NOT NULL,
+    quarantined bigint NOT NULL,
+    repaired bigint DEFAULT 0 NOT NULL,
+    result text NOT NULL,
+    names text[] DEFAULT '{}'::text[] NOT NULL
+);
+ALTER TABLE cdc.verification ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME cdc.verification_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.note (
+    _cdc_rowid bigint NOT NULL,
+    body text COLLATE pg_catalog."C",
+    n bigint
+);
+COMMENT ON TABLE public.note IS 'cdc: replica of note';
+ALTER TABLE public.note ALTER COLUMN _cdc_rowid ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.note__cdc_rowid_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.tag (
+    id bigint NOT NULL,
+    video text NOT NULL COLLATE pg_catalog."C",
+    name text COLLATE pg_catalog."C"
+);
+COMMENT ON TABLE public.tag IS 'cdc: replica of tag';
+ALTER TABLE public.tag ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.tag_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.video (
+    id text NOT NULL COLLATE pg_catalog."C",
+    title text NOT NULL COLLATE pg_catalog."C",
+    summary text COLLATE pg_catalog."C",
+    added timestamp without time zone,
+    score double precision,
+    gone text COLLATE pg_catalog."C"
+);
+COMMENT ON TABLE public.video IS 'cdc: replica of video';
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 1, '{"n": 1, "at": "2026-11-26T15:04:40.804+00:00", "actor": "app@nas", "action": "position", "result": "done", "details": {"before": null, "seq": 1}}', '0143528f0648dde33cf113491855b2a7f73acea092ba87dc0c4cc3ac17c8f8f6');
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 2, '{"n": 2, "at": "2026-11-26T15:04:26.098+00:00", "actor": "app@nas", "action": "up", "result": "started", "copy_of": 1, "details": {}}', '98dd09a1b3dfb81b9d708c4d1162bcf0e230cd2b851ebe015dd074ff525c4a78');
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 3, '{"n": 3, "at": "2026-11-26T15:04:38.487+00:00", "actor": "app@nas", "action": "snapshot", "result": "done", "copy_of": 2, "details": {"snapshot": "20261126T150438.420380Z-1837b7", "rows": 9}}', 'ba67cee4e3dc7ca9a68ae87d0426049738b210f6e40a8a3d9770c0aad7058499');
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 4, '{"n": 4, "at": "2026-11-26T15:04:39.276+00:00", "actor": "app@nas", "action": "schema", "result": "done", "copy_of": 3, "details": {"statements": 6}}', '1c7ce3a1914b5d6b810b57673a2f1cc67607864c897d50a90e36928723df0a90');
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 5, '{"n": 5, "at": "2026-11-26T15:04:40.873+00:00", "actor": "app@nas", "action": "load", "result": "done", "copy_of": 4, "details": {"rows": 9, "quarantined": 0}}', 'a544f4f9747cb6f993cbaf6e0b178e19fa163f69290d91aa3f783510c77bab00');
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 6, '{"n": 6, "at": "2026-11-26T15:04:42.542+00:00", "actor": "app@nas", "action": "up", "result": "done", "copy_of": 6, "details": {}}', 'feed5a981f9c869bd58ddcf84ee21f10ddf8c38ca619b28638232f8a988d9cd8');
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 7, '{"n": 7, "at": "2026-11-26T15:04:49.833+00:00", "actor": "app@nas", "action": "run", "result": "started", "copy_of": 7, "details": {}}', '3dd95120f35e37ee2f05e9c399d2dc85fd1c3a60937f8ff80e65ad2c3844fd59');
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 8, '{"n": 8, "at": "2026-11-26T15:04:58.027+00:00", "actor": "app@nas", "action": "quarantine", "result": "done", "details": {"table": "note", "reason": "value", "rows": 1, "keys": ["3"]}}', 'a67ced2c1c0ea36fa7b7a6161a0c2631a11cf7befc2abc10bd355eb7ac1fb7c6');
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 9, '{"n": 9, "at": "2026-11-26T15:04:58.027+00:00", "actor": "app@nas", "action": "quarantine", "result": "done", "details": {"table": "tag", "reason": "orphan", "rows": 1, "keys": ["99"]}}', '4d8bf0d5a55d52499e9aa29c76961a4121bbcae639e40d7fa81c8a489bcc7696');
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 10, '{"n": 10, "at": "2026-11-26T15:04:58.062+00:00", "actor": "app@nas", "action": "batch", "result": "done", "details": {"after_seq": 1, "last_seq": 8, "changes": 7, "lag_seconds": 12.417028, "tables": {"note": {"deleted": 1, "upserted": 0, "quarantined": 1, "released": 0}, "video": {"upserted": 2, "deleted": 1}, "tag": {"deleted": 1, "upserted": 1, "quarantined": 1, "released": 0}}, "seconds": 0.280182}}', '6fd90fbd206c61b71aeb24ff8ac5cca4ea4d5157b8927b157140544a9d5e2ed9');
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 11, '{"n": 11, "at": "2026-11-26T15:05:11.075+00:00", "actor": "app@nas", "action": "leave over", "result": "done", "details": {"table": "video", "column": "gone", "dropped": []}}', 'f9f26c05a941a1c7bc41b6057dd16e248253146daeb4aec5f14f8896483e4448');
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 12, '{"n": 12, "at": "2026-11-26T15:04:58.986+00:00", "actor": "app@nas", "action": "run", "result": "done", "copy_of": 11, "details": {}}', 'd1a29accc108fef1a39942e82f2d8dd95fa64b13d811a4db203b0abb1dbd6fc1');
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 13, '{"n": 13, "at": "2026-11-26T15:05:09.009+00:00", "actor": "app@nas", "action": "run", "result": "started", "copy_of": 12, "details": {}}', '0432293ef3e0b17c855e0554ea89a9d4ccd55da061d0fbd250a0f89ef64aef4a');
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 14, '{"n": 14, "at": "2026-11-26T15:05:11.004+00:00", "actor": "app@nas", "action": "follow a change of the file", "result": "done", "copy_of": 13, "details": {"reasons": "columns of video are fed no longer: gone; the file may have been vacuumed, which renumbers rowids"}}', 'f4205ee057fa0f458787556b9df63d4b1c1a3712dd9d5a675edce41a97d34b1a');
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 15, '{"n": 15, "at": "2026-11-26T15:05:12.131+00:00", "actor": "app@nas", "action": "batch", "result": "done", "details": {"after_seq": 8, "last_seq": 8, "changes": 0, "lag_seconds": null, "tables": {"tag": {"quarantined": 0, "released": 0}, "note": {"quarantined": 0, "released": 0}}, "seconds": 0.236012}}', 'a3deaf640f02b1654ed73e302a2ce5555709e37abf66f3b18b78ecd5f6c6637a');
+INSERT INTO cdc.audit VALUES ('7f331764462f47109dc2a9ceccd93efc', 16, '{"n": 16, "at": "2026-11-26T15:05:12.160+00:00", "actor": "app@nas", "action": "compare whole tables", "result": "done", "copy_of": 15, "details": {"tables": "note, tag"}}', 'dda47dba88542794b799dbce829d91c69d62f1b20d32b8fda954678638ced139');
+INSERT INTO cdc.loaded VALUES ('7f331764462f47109dc2a9ceccd93efc', 'note', '20261126T150438.420380Z-1837b7', 3, '2026-11-26 15:04:39.711061+00');
+INSERT INTO cdc.loaded VALUES ('7f331764462f47109dc2a9ceccd93efc', 'tag', '20261126T150438.420380Z-1837b7', 3, '2026-11-26 15:04:40.020676+00');
+INSERT INTO cdc.loaded VALUES ('7f331764462f47109dc2a9ceccd93efc', 'video', '20261126T150438.420380Z-1837b7', 3, '2026-11-26 15:04:40.183727+00');
+INSERT INTO cdc.mapping VALUES ('7f331764462f47109dc2a9ceccd93efc', '{"tag": {"id": {"type": "bigint", "source": "id", "literal": false}, "name": {"type": "text", "source": "name", "literal": false}, "video": {"type": "text", "source": "video", "literal": false}}, "note": {"n": {"type": "bigint", "source": "n", "literal": false}, "body": {"type": "text", "source": "body", "literal": false}, "_cdc_rowid": {"type": "bigint", "source": null, "literal": false}}, "video": {"id": {"type": "text", "source": "id", "literal": false}, "added": {"type": "timestamp", "source": "added", "literal": false}, "score": {"type": "double precision", "source": "score", "literal": false}, "title": {"type": "text", "source": "title", "literal": false}, "summary": {"type": "text", "source": "summary", "literal": false}}}');
+INSERT INTO cdc.owned_table VALUES ('public', 'note', '7f331764462f47109dc2a9ceccd93efc', '2026-11-26 15:04:38.92729+00');
+INSERT INTO cdc.owned_table VALUES ('public', 'tag', '7f331764462f47109dc2a9ceccd93efc', '2026-11-26 15:04:38.92729+00');
+INSERT INTO cdc.owned_table VALUES ('public', 'video', '7f331764462f47109dc2a9ceccd93efc', '2026-11-26 15:04:38.92729+00');
+INSERT INTO cdc.pending VALUES ('7f331764462f47109dc2a9ceccd93efc', 'video', 'video', 'gone', '2026-11-26 15:05:11.017233+00', '{"gone": {"type": "text", "source": "gone", "literal": false}}', '{}');
+INSERT INTO cdc.quarantine VALUES ('7f331764462f47109dc2a9ceccd93efc', 'note', 'i3', '\x9a83c6cb1126d93de4a30715b28f1f4b26b983c57fb39e6d826d7e893ae4ee74', 'value', 'n', 'the value for column n (bigint) is a text', 'correct it in SQLite, or give n a type or a format that fits; bigint takes whole numbers from -9223372036854775808 to 9223372036854775807', NULL, NULL, NULL, '2026-11-26 15:05:11.955725+00', '2026-11-26 15:05:11.955725+00', NULL, NULL);
+INSERT INTO cdc.quarantine VALUES ('7f331764462f47109dc2a9ceccd93efc', 'tag', 'i99', '\xb69e060cf32e96bdbfe841366924c30a5418387afa9c7a20d74a246ed1f55b14', 'orphan', 'video', 'its parent row in video is not in Postgres', 'it is applied by itself once its parent row is in Postgres: see to the parent if that waits in quarantine too; if SQLite has no such parent, add it there or correct the reference', '"public"."video"("id")', 'nobody', '\x6382b3cc881412b77bfcaeed026001c00d9e3025e66c20f6e7e92f079851462a', '2026-11-26 15:05:11.955725+00', '2026-11-26 15:05:11.955725+00', NULL, NULL);
+INSERT INTO cdc.sighting VALUES ('7f331764462f47109dc2a9ceccd93efc', 1, 'i0tBr4142c75d90699739', '2026-11-26 15:04:41.648692+00', 'ad75be48-c128-4149-ace4-ff3ffd0484e6', '2261138', '1795705485449920243', '', 0);
+INSERT INTO cdc.sighting VALUES ('7f331764462f47109dc2a9ceccd93efc', 8, 'i1tUr4142c75d906c4241i3', '2026-11-26 15:04:58.149471+00', 'ad75be48-c128-4149-ace4-ff3ffd0484e6', '2261138', '1795705504941914355', '', 0);
+INSERT INTO cdc.stream VALUES ('7f331764462f47109dc2a9ceccd93efc', '@FILE@', 'public', 'replicate', 8, 'i1tUr4142c75d906c4241i3', '20261126T150438.420380Z-1837b7', 20, '{}', '2026-11-26 15:04:38.92729+00', '2026-11-26 15:05:11.955725+00', 7, NULL, '2026-11-26 15:05:12.161813+00', NULL, NULL, NULL, 16, 'dda47dba88542794b799dbce829d91c69d62f1b20d32b8fda954678638ced139', 16, 16, 'e5441650cab8414a1a02606a3791ce03a9677f5db4d02e53079db43025c10c3f', false, '{}', NULL);
+INSERT INTO cdc.target_table VALUES ('7f331764462f47109dc2a9ceccd93efc', 'note', 'note', '64e786f574e8ae9bca9f9308cb9d0c91', '64e786f574e8ae9bca9f9308cb9d0c910d980e0542e09237efaabe352c1cf3b9bc1bf7768a43f0020057458996d54223', NULL, NULL, '2026-11-26 15:04:41.559571+00');
+INSERT INTO cdc.target_table VALUES ('7f331764462f47109dc2a9ceccd93efc', 'tag', 'tag', 'ed46d640bd959685765b1c4ed14878db', 'ed46d640bd959685765b1c4ed14878db4bcb3e2767b161bd23e22a2edae7af6d4fb0b668df7b25fa3e29d22bca0ebbe9', NULL, NULL, '2026-11-26 15:04:41.559571+00');
+INSERT INTO cdc.target_table VALUES ('7f331764462f47109dc2a9ceccd93efc', 'video', 'video', 'c61925e8800c64f72327a83980003a37', 'c61925e8800c64f72327a83980003a378d0df343b18d609ace928415f07c1c55bc1bf7768a43f0020057458996d54223', NULL, NULL, '2026-11-26 15:04:41.559571+00');
+INSERT INTO cdc.verification OVERRIDING SYSTEM VALUE VALUES (1, '7f331764462f47109dc2a9ceccd93efc', '2026-11-26 15:05:17.329804+00', '2026-11-26 15:05:17.839892+00', 8, 3, true, 8, 0, 0, 0, 0, 2, 0, 'equal', '{note,tag,video}');
+INSERT INTO public.note VALUES (1, 'same', 1);
+INSERT INTO public.note VALUES (2, 'same', 1);
+INSERT INTO public.tag VALUES (1, 'a', 'one');
+INSERT INTO public.tag VALUES (2, 'a', 'two');
+INSERT INTO public.tag VALUES (4, 'd', 'new');
+INSERT INTO public.video VALUES ('c', 'Third', '<p>three</p>', NULL, NULL, NULL);
+INSERT INTO public.video VALUES ('a', 'First again', '{"k": [1, 2]}', '2025-01-02 03:04:05', 1.5, 'x');
+INSERT INTO public.video VALUES ('d', 'Fourth', 'text', '2025-03-04 05:06:07', 0.25, NULL);
+SELECT pg_catalog.setval('cdc.verification_id_seq', 1, true);
+SELECT pg_catalog.setval('public.note__cdc_rowid_seq', 3, true);
+SELECT pg_catalog.setval('public.tag_id_seq', 99, true);
+ALTER TABLE ONLY cdc.crosswalk
+    ADD CONSTRAINT crosswalk_pkey PRIMARY KEY (source_id, source_table, source_digest);
+ALTER TABLE ONLY cdc.crosswalk
+    ADD CONSTRAINT crosswalk_source_id_source_table_target_digest_key UNIQUE (source_id, source_table, target_digest);
+ALTER TABLE ONLY cdc.disabled_trigger
+    ADD CONSTRAINT disabled_trigger_pkey PRIMARY KEY (source_id, target_schema, target_table, trigger_name);
+ALTER TABLE ONLY cdc.loaded
+    ADD CONSTRAINT loaded_pkey PRIMARY KEY (source_id, source_table);
+ALTER TABLE ONLY cdc.mapping
+    ADD CONSTRAINT mapping_pkey PRIMARY KEY (source_id);
+ALTER TABLE ONLY cdc.owned_table
+    ADD CONSTRAINT owned_table_pkey PRIMARY KEY (target_schema, target_table);
+ALTER TABLE ONLY cdc.quarantine
+    ADD CONSTRAINT quarantine_pkey PRIMARY KEY (source_id, source_table, key_digest);
+ALTER TABLE ONLY cdc.sighting
+    ADD CONSTRAINT sighting_pkey PRIMARY KEY (source_id, seq);
+ALTER TABLE ONLY cdc.stream
+    ADD CONSTRAINT stream_pkey PRIMARY KEY (source_id);
+ALTER TABLE ONLY cdc.target_table
+    ADD CONSTRAINT target_table_pkey PRIMARY KEY (source_id, source_table);
+ALTER TABLE ONLY cdc.verification
+    ADD CONSTRAINT verification_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.note
+    ADD CONSTRAINT note_pkey PRIMARY KEY (_cdc_rowid);
+ALTER TABLE ONLY public.tag
+    ADD CONSTRAINT tag_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.tag
+    ADD CONSTRAINT tag_video_name_key UNIQUE (video, name) DEFERRABLE;
+ALTER TABLE ONLY public.video
+    ADD CONSTRAINT video_pkey PRIMARY KEY (id);
+CREATE UNIQUE INDEX audit_order ON cdc.audit USING btree (source_id, n);
+CREATE UNIQUE INDEX pending_place ON cdc.pending USING btree (source_id, target, COALESCE(column_name, ''::text));
+CREATE INDEX quarantine_waits ON cdc.quarantine USING btree (source_id, waits_table, waits_digest) WHERE (waits_table IS NOT NULL);
+ALTER TABLE ONLY public.tag
+    ADD CONSTRAINT tag_video_fkey FOREIGN KEY (video) REFERENCES public.video(id) ON DELETE CASCADE DEFERRABLE;
