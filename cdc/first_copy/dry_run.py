@@ -18,8 +18,8 @@ from cdc.sqlite.connection.open import open_copy
 from cdc.sqlite.rows.broken_checks import breaking
 from cdc.sqlite.rows.select import chunks
 from cdc.sqlite.rows.source_orphans import KeptOut
+from cdc.values.column_rules import encoder_for
 from cdc.values.converter import Converted, compile_converter
-from cdc.values.formats import form_for
 from cdc.values.sizes import Sizes
 
 CHUNK_ROWS: Final = 256
@@ -120,7 +120,7 @@ def _fed(mapped: TableMap, target: TargetTable) -> TableMap | None:
 
 
 def _takes(mapped: TableMap, there: TargetColumn, column: ColumnMap) -> bool:
-    return not there.generated and form_for(there, mapped.reading(column, there), literal=column.literal) is not None
+    return not there.generated and encoder_for(there, mapped.reading(column, there), literal=column.literal) is not None
 
 
 def _without_others(mapped: TableMap, target: TargetTable) -> TargetTable:

@@ -8,10 +8,12 @@ from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.source_schema import Affinity, Column, KeyKind, Table
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.first_copy.dry_run import Rehearsal
-from cdc.mapping.map_tables import is_temporal
 from cdc.sql_names import heading
 from cdc.sqlite.schema.create_text import names
 from cdc.sqlite.schema.generated_columns import OTHER_VERSION, changed_between_versions, makes_text_of_numbers
+from cdc.values.documents import JSONB
+from cdc.values.texts import TEXT
+from cdc.values.times import TIMESTAMPTZ, is_temporal
 
 Level = Literal["blocks", "quarantine", "note"]
 
@@ -143,13 +145,13 @@ def _remarks(column: ColumnMap, values: ColumnProfile, declared: str, in_key: bo
     if column.literal:
         text = f"declared {declared or 'without a type'}, it is kept as SQL literals in a text column"
         yield text, "set `type` if the application keeps to one type"
-    elif column.type == "text" and is_temporal(declared) and values.text:
+    elif column.type == TEXT.name and is_temporal(declared) and values.text:
         yield _why_text(values, declared, in_key), "set `type` once every value has one form"
-    elif column.type == "text" and values.json and values.json == values.present and not in_key:
+    elif column.type == TEXT.name and values.json and values.json == values.present and not in_key:
         text = f"every one of {_many(values.json, 'text')} is a JSON object or array"
-        yield text, 'consider `type = "jsonb"`'
-    elif column.type == "timestamptz" and values.forms.zoned:
-        yield "the instant is kept, the offset that was written is not", 'set `type = "text"` to keep the texts'
+        yield text, f'consider `type = "{JSONB.name}"`'
+    elif column.type == TIMESTAMPTZ.name and values.forms.zoned:
+        yield "the instant is kept, the offset that was written is not", f'set `type = "{TEXT.name}"` to keep the texts'
 
 
 def _why_text(values: ColumnProfile, declared: str, in_key: bool) -> str:

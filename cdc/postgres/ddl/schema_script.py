@@ -11,6 +11,7 @@ from cdc.postgres.ddl.indexes import indexes, plain_column, uniques
 from cdc.postgres.tables.statement import Deviation, Made, Names, Script, Statement
 from cdc.postgres.translate.defaults import is_null, translate_default
 from cdc.sql_names import qualified, quote, quote_literal
+from cdc.values.documents import JSONB
 from cdc.values.json_schema import condition
 
 MARK: Final = "cdc: replica of "
@@ -139,7 +140,7 @@ def _default(mapped: TableMap, source: Column, column: ColumnMap) -> tuple[str |
 
 def _document_checks(mapped: TableMap) -> list[str]:
     """What a JSON Schema says that Postgres can check; no row that breaks it gets as far as there."""
-    said = (condition(c.schema, quote(c.target)) for c in mapped.columns if c.schema and c.type == "jsonb")
+    said = (condition(c.schema, quote(c.target)) for c in mapped.columns if c.schema and c.type == JSONB.name)
     return [f"CHECK ({one})" for one in said if one]
 
 

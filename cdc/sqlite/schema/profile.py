@@ -14,7 +14,9 @@ from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.functions import FAILURES
 from cdc.sqlite.rows.select import encoding
 from cdc.sqlite.schema.generated_columns import disagreeing
-from cdc.values.text import DATES, INSTANTS, TIMESTAMPS, UUIDS, all_match, days, instants, microseconds
+from cdc.values.identifiers import UUIDS
+from cdc.values.patterns import all_match
+from cdc.values.times import WRITTEN
 
 # SQLite allows 2,000 result columns; wide tables are read in parts.
 _COLUMNS_A_SCAN: Final = 100
@@ -26,7 +28,6 @@ _BEGINS_AS_DATE: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-")
 _LONGEST_DATE: Final = 60  # bytes; digits of a second may be followed by any number of zeros
 _UUID_BYTES: Final = 36
 _NAMES: Final = tuple(field.name for field in fields(TextForms))
-_FORMS: Final = (("naive", TIMESTAMPS, microseconds), ("zoned", INSTANTS, instants), ("date", DATES, days))
 
 
 def profile(connection: apsw.Connection, table: Table) -> TableProfile:
@@ -160,11 +161,11 @@ def _form(data: bytes) -> str:
     if len(data) == _UUID_BYTES and all_match(UUIDS, [text]):
         return "uuid"
     if len(data) <= _LONGEST_DATE and _BEGINS_AS_DATE.match(data):
-        for form, pattern, read in _FORMS:
-            if all_match(pattern, [text]):
+        for written in WRITTEN:
+            if all_match(written.lines, [text]):
                 try:
-                    read([text])
+                    written.read([text])
                 except ValueError:
                     break
-                return form
+                return written.form
     return "other"
