@@ -123,7 +123,12 @@ def _as_text(value: Value) -> Value:
 FAMILY: Final = Family(
     types=(*CHARACTERS, BYTEA),
     formats=(
-        Format("utf-8", "texts as their bytes, blobs as their text", (BYTEA, TEXT, VARCHAR, CHAR, CITEXT), _utf_8),
+        Format(
+            "utf-8",
+            "texts as their bytes into `bytea`, blobs as their text into the others",
+            (BYTEA, TEXT, VARCHAR, CHAR, CITEXT),
+            _utf_8,
+        ),
     ),
     promises=(
         Promise(
