@@ -43,15 +43,15 @@ class Risk:
 
 def risks(table: Table, mapped: TableMap, profile: TableProfile | None) -> tuple[Risk, ...]:
     """Every finding about a table's shape, and with a profile what its data suggests, in the order of its columns."""
-    found = [*_key_risks(table, profile), *_name_risks(mapped), *_version_risks(table, mapped, profile)]
+    findings = [*_key_risks(table, profile), *_name_risks(mapped), *_version_risks(table, mapped, profile)]
     for column in mapped.columns:
         values = profile.column(column.source) if profile and column.source else None
         if values is None or column.source is None:
             continue
         declared = table.column(column.source).declared_type
         for text, remedy in _remarks(column, values, declared, column.target in mapped.key):
-            found.append(Risk(table.name, column.source, "note", text, remedy))
-    return tuple(found)
+            findings.append(Risk(table.name, column.source, "note", text, remedy))
+    return tuple(findings)
 
 
 def kept_out(rehearsal: Rehearsal) -> Iterator[Risk]:
@@ -85,14 +85,14 @@ def _version_risks(table: Table, mapped: TableMap, profile: TableProfile | None)
     """Columns that another version of SQLite, such as the application's, may compute otherwise."""
     for name in (c.source for c in mapped.columns if c.source is not None and table.column(c.source).generated):
         column = table.column(name)
-        found = profile.column(name) if profile else None
+        values = profile.column(name) if profile else None
         if column.generated != "virtual":
             continue  # what is stored was computed by whoever wrote it
-        if found is not None and found.disagreeing:
+        if values is not None and values.disagreeing:
             text = (
-                f"SQLite {OTHER_VERSION} computes another value in {_rows(found.disagreeing)}: this tool's own is used"
+                f"SQLite {OTHER_VERSION} computes another value in {_rows(values.disagreeing)}: this tool's own is used"
             )
-            yield Risk(table.name, name, "note", text, _VERSION_REMEDY, found.disagreeing)
+            yield Risk(table.name, name, "note", text, _VERSION_REMEDY, values.disagreeing)
         elif _may_differ(table, column, profile):
             text = "it is computed by this tool's own SQLite, and versions differ in what they make of it"
             yield Risk(table.name, name, "note", text, _VERSION_REMEDY)

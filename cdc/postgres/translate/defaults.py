@@ -67,8 +67,8 @@ def _closes_last(text: str) -> bool:
 def _now(text: str) -> str | None:
     if text.upper() in _NOW_NAMES:
         return _NOW_NAMES[text.upper()]
-    found = _NOW.fullmatch(text)
-    return found[1].lower() if found else None
+    call = _NOW.fullmatch(text)
+    return call[1].lower() if call else None
 
 
 def _unquoted(text: str) -> str | None:
@@ -107,8 +107,8 @@ def _as_text(text: str) -> str | None:
 
 
 def _as_bytes(text: str) -> str | None:
-    found = _BLOB.fullmatch(text)
-    return f"'\\x{found[1].lower()}'::bytea" if found else None
+    blob = _BLOB.fullmatch(text)
+    return f"'\\x{blob[1].lower()}'::bytea" if blob else None
 
 
 def _as_json(text: str) -> str | None:

@@ -116,8 +116,8 @@ class Scope:
 
     def _read_otherwise(self, column: ColumnMap) -> bool:
         """Whether a value of SQLite is more than its own storage class in Postgres."""
-        there = column_of_type(column.target, column.type, not_null=False)
-        return column.literal or there is None or self.mapped.reading(column, there) != ValueRules()
+        target = column_of_type(column.target, column.type, not_null=False)
+        return column.literal or target is None or self.mapped.reading(column, target) != ValueRules()
 
 
 def translate_condition(sql: str, scope: Scope) -> str:
@@ -304,11 +304,11 @@ def same_type(terms: Sequence[Term]) -> str:
     if terms[0].kind == "text":
         return ""
     columns = {t.type for t in terms if t.constant is None}
-    found = columns or {t.type for t in terms}
-    if len(found) != 1:
+    types = columns or {t.type for t in terms}
+    if len(types) != 1:
         return ""
-    fits = {*found, BIGINT.name} if found <= {DOUBLE.name, NUMERIC.name} else found
-    return found.pop() if all(t.constant is None or (t.type in fits and _is_exact(t)) for t in terms) else ""
+    fits = {*types, BIGINT.name} if types <= {DOUBLE.name, NUMERIC.name} else types
+    return types.pop() if all(t.constant is None or (t.type in fits and _is_exact(t)) for t in terms) else ""
 
 
 def _case(node: exp.Expr, scope: Naming) -> Term:

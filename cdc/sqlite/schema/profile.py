@@ -41,8 +41,8 @@ def profile(connection: apsw.Connection, table: Table) -> TableProfile:
         connection.create_aggregate_function("_cdc_texts", lambda: _texts(codec), 1)
         rows, columns = 0, list[ColumnProfile]()
         for start in range(0, len(table.columns), _COLUMNS_A_SCAN):
-            rows, found = _scan_all(connection, table, table.columns[start : start + _COLUMNS_A_SCAN])
-            columns += found
+            rows, profiles = _scan_all(connection, table, table.columns[start : start + _COLUMNS_A_SCAN])
+            columns += profiles
         other = disagreeing(connection, table)
         return TableProfile(rows, tuple(replace(c, disagreeing=other.get(c.name, 0)) for c in columns))
 
@@ -54,15 +54,15 @@ def _scan_all(connection: apsw.Connection, table: Table, part: Sequence[Column])
     except FAILURES:
         if len(part) == 1:
             return _scan(connection, table, ())[0], [ColumnProfile(part[0].name)]
-    found = [_scan_all(connection, table, [column]) for column in part]
-    return found[0][0], [profile for _, profiles in found for profile in profiles]
+    scans = [_scan_all(connection, table, [column]) for column in part]
+    return scans[0][0], [profile for _, profiles in scans for profile in profiles]
 
 
 def _scan(connection: apsw.Connection, table: Table, part: Sequence[Column]) -> tuple[int, list[ColumnProfile]]:
     asked = [list(_asked(column)) for column in part]
     listed = ", ".join(["count(*)", "NULL", *(expression for column in asked for expression in column)])
-    found: tuple[Any, ...] = connection.execute(f"SELECT {listed} FROM {quote(table.name)}").get
-    rows, answers = int(found[0]), list(found[2:])
+    counts: tuple[Any, ...] = connection.execute(f"SELECT {listed} FROM {quote(table.name)}").get
+    rows, answers = int(counts[0]), list(counts[2:])
     columns = []
     for column, expressions in zip(part, asked, strict=True):
         columns.append(_profile(column.name, rows, answers[: len(expressions)], encoding(connection)))
@@ -115,12 +115,12 @@ def _profile(name: str, rows: int, answers: Sequence[object], codec: str) -> Col
     )
 
 
-def _number(found: object) -> int | float | None:
-    return found if isinstance(found, int | float) else None
+def _number(answer: object) -> int | float | None:
+    return answer if isinstance(answer, int | float) else None
 
 
-def _shown(found: object, codec: str) -> str | None:
-    return found.decode(codec, "replace") if isinstance(found, bytes) else None
+def _shown(answer: object, codec: str) -> str | None:
+    return answer.decode(codec, "replace") if isinstance(answer, bytes) else None
 
 
 class _Texts:
