@@ -154,7 +154,7 @@ def _nearest(value: Value, at: ColumnEncoding) -> object:
     if type(value) is str and at.rules.format != NUMBER:
         return at.encoder.one(value)  # which refuses it as the text that it is
     number = decimal_of(value)
-    if at.column.base in _WHOLE:
+    if at.column.base in _WHOLE_BASES:
         return at.encoder.one(int(number.to_integral_value(ROUND_HALF_UP)))
     if at.column.base == NUMERIC.base:
         rounded = _at_scale(number, at.column.scale or 0)
@@ -190,7 +190,7 @@ BOOLEAN: Final = PostgresType("bool", "boolean", _flags, aliases=("bool",), fixe
 
 WHOLE: Final = (SMALLINT, INTEGER, BIGINT)
 FLOATS: Final = (REAL, DOUBLE)
-_WHOLE: Final = frozenset(type_.base for type_ in WHOLE)
+_WHOLE_BASES: Final = frozenset(type_.base for type_ in WHOLE)
 _BY_BASE: Final = {type_.base: type_ for type_ in (*WHOLE, *FLOATS, NUMERIC)}
 
 # --- formats ----------------------------------------------------------------------------------------------------------
@@ -219,14 +219,15 @@ def _numerals(target: TargetColumn) -> Encoder:
     def one(value: Value) -> object:
         if target.base == NUMERIC.base:
             return _within(decimal_of(value), target.precision, target.scale, storage_class(value))
-        if target.base in _WHOLE:
+        if target.base in _WHOLE_BASES:
             return plain.one(_whole(value))
         return plain.one(_double(value) if type(value) is str else value)
+
+    one_by_one = singly(one)
 
     def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
         return plain.column(values, kinds) if kinds <= INTEGERS else one_by_one(values, kinds)
 
-    one_by_one = singly(one)
     return Encoder(f"numbers, and texts of numbers, among {plain.takes}", column, one)
 
 

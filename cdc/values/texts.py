@@ -94,10 +94,11 @@ def _utf_8(target: TargetColumn) -> Encoder:
     def one(value: Value) -> object:
         return plain.one(converted(value))
 
+    one_by_one = singly(one)
+
     def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
         return plain.column(values, kinds) or one_by_one(values, kinds)
 
-    one_by_one = singly(one)
     return Encoder("texts and blobs in UTF-8", column, one)
 
 
