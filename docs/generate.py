@@ -1,10 +1,11 @@
-"""Writes docs/cli.md, docs/configuration.md and docs/errors.md from what the program itself knows, for `make docs`."""
+"""Writes the pages of reference, and the lists on other pages, from what the program itself knows, for `make docs`."""
 
 import inspect
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import click
 import msgspec
@@ -16,6 +17,7 @@ from cdc.cli.main import cli
 from cdc.config import (
     ColumnOptions,
     Expectation,
+    Format,
     Formats,
     MetricsSection,
     ReferenceOptions,
@@ -29,6 +31,9 @@ from cdc.config import (
 )
 from cdc.errors import CdcError, ExitCode, Policy
 from cdc.observe.metric_catalogue import CATALOGUE as METRICS
+from cdc.values.family import Format as ValueFormat
+from cdc.values.outcomes import OUTCOMES
+from cdc.values.registry import FORMATS, PROMISES
 
 FOLDER: Final = Path(__file__).parent
 NOTICE: Final = "<!-- Written by `make docs`; edit the sources it is made from. -->"
@@ -274,6 +279,11 @@ def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
+def _own_block(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """A table between empty lines, without which some readers of Markdown take the marks around it for a part of it."""
+    return f"\n{_table(columns, rows)}\n"
+
+
 INTRODUCTION: Final = """\
 The configuration is one TOML file: the one given with `-c`, else the one in `$CDC_CONFIG`, else `cdc.toml` in the
 working directory. `cdc init` writes a first one. Relative paths are relative to the file. An unknown key, a wrong type
@@ -327,23 +337,59 @@ With `--json` an error of any command is one object as well: `error`, `remedy`, 
 
 def audit_page() -> str:
     """The page of the audit trail with the list of actions as it is now."""
-    return _with_part("audit.md", "<!-- actions: written by `make docs` -->", _actions())
+    return _with_parts("audit.md", {"actions": _actions()})
 
 
 def metrics_page() -> str:
     """The page of metrics with the list of them as it is now."""
     rows = [(f"`{m.name}`", m.kind.value, ", ".join(f"`{label}`" for label in m.labels), m.help) for m in METRICS]
-    table = _table(("metric", "type", "labels", "meaning"), rows)
-    return _with_part("metrics.md", "<!-- metrics: written by `make docs` -->", f"\n{table}\n")
+    return _with_parts("metrics.md", {"metrics": _own_block(("metric", "type", "labels", "meaning"), rows)})
+
+
+def types_page() -> str:
+    """The page of types with what each type, each format and each outcome promises."""
+    types = [(", ".join(f"`{name}`" for name in p.types), p.takes, p.refuses) for p in PROMISES]
+    formats = [
+        (", ".join(f"`{f.name}`" for f in alike), alike[0].reads, ", ".join(f"`{t.name}`" for t in alike[0].into))
+        for alike in _alike([FORMATS[name] for name in get_args(Format)])
+    ]
+    outcomes = [(f"`{name}`", outcome.becomes, outcome.of_types) for name, outcome in OUTCOMES.items()]
+    return _with_parts(
+        "types.md",
+        {
+            "types": _own_block(("Postgres type", "takes", "not, for example"), [*types, *_OTHER_TYPES]),
+            "formats": _own_block(("`format`", "reads", "into"), formats),
+            "outcomes": _own_block(("`on_invalid`", "a value that does not fit becomes", "for"), outcomes),
+        },
+    )
+
+
+# Types that the operator's own migrations made, which have no name that is known beforehand.
+_OTHER_TYPES: Final = (
+    ("enums", "their labels", "other texts"),
+    ("domains", "what their base takes", "what their CHECK refuses"),
+)
+
+
+def _alike(formats: Sequence[ValueFormat]) -> list[list[ValueFormat]]:
+    """Formats that stand next to each other and differ in their unit only, as one."""
+    return [list(group) for _, group in itertools.groupby(formats, key=lambda f: (f.reads, f.into))]
 
 
 PART_END: Final = "<!-- end -->"
 
 
-def _with_part(name: str, begin: str, part: str) -> str:
-    """A page that people write, with the part that is made from the program."""
-    before, rest = (FOLDER / name).read_text(encoding="utf-8").split(begin)
-    return f"{before}{begin}\n{part}\n{PART_END}{rest.split(PART_END)[1]}"
+def _with_parts(name: str, parts: Mapping[str, str]) -> str:
+    """A page that people write, with the parts that are made from the program, by the word that their mark begins with.
+
+    Raises `ValueError` where a page has not each mark once.
+    """
+    page = (FOLDER / name).read_text(encoding="utf-8")
+    for word, part in parts.items():
+        begin = f"<!-- {word}: written by `make docs` -->"
+        before, rest = page.split(begin)
+        page = f"{before}{begin}\n{part}\n{PART_END}{rest.partition(PART_END)[2]}"
+    return page
 
 
 def _actions() -> str:
@@ -381,6 +427,7 @@ def main() -> None:
     (FOLDER / "configuration.md").write_text(configuration_page(), encoding="utf-8")
     (FOLDER / "errors.md").write_text(errors_page(), encoding="utf-8")
     (FOLDER / "metrics.md").write_text(metrics_page(), encoding="utf-8")
+    (FOLDER / "types.md").write_text(types_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

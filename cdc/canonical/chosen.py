@@ -1,7 +1,7 @@
-"""The canonical texts of columns that the operator chose to read in a certain way: what `cdc.values.formats` is for.
+"""The canonical texts of columns that the operator chose to read in a certain way.
 
-Nothing is shared with it. Here a value that does not fit has to be known as such exactly, because what becomes of it
-is in Postgres: `fits` is an opinion of its own on what each type holds.
+Nothing is shared with `cdc.values`, which encodes the same columns. Here a value that does not fit has to be known as
+such exactly, because what becomes of it is in Postgres: `fits` is an opinion of its own on what each type holds.
 """
 
 import json

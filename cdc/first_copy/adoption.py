@@ -10,38 +10,42 @@ from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable
 from cdc.first_copy.risks import Level, Risk
 from cdc.sql_names import heading
-from cdc.values.formats import form_for, problem_with
+from cdc.values.column_rules import encoder_for, problem_with
+from cdc.values.identifiers import UUID
+from cdc.values.numbers import BOOLEAN, DOUBLE, INTEGER, NUMERIC, SMALLINT, WHOLE
+from cdc.values.texts import BYTEA, TEXT, VARCHAR
+from cdc.values.times import DATE
 
 # Under these, two keys that SQLite keeps apart stay apart. A date has one form only, unlike a timestamp.
-KEY_BASES: Final = ("int2", "int4", "int8", "float8", "text", "varchar", "bytea", "bool", "uuid", "numeric", "date")
-_NARROW_INTEGERS: Final = ("int2", "int4")
+KEY_BASES: Final = tuple(type_.base for type_ in (*WHOLE, DOUBLE, TEXT, VARCHAR, BYTEA, BOOLEAN, UUID, NUMERIC, DATE))
+_NARROW_INTEGERS: Final = (SMALLINT.base, INTEGER.base)
 
 ExistingRows = Literal["refuse", "replace"]
 
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """The tables that were found, by name, and how many rows each holds."""
+    """The adopted tables that Postgres has, by name, and how many rows each holds."""
 
     tables: Mapping[str, TargetTable]
     rows: Mapping[str, int]
     existing_rows: ExistingRows
 
 
-def adapt(maps: Sequence[TableMap], found: Adopted) -> tuple[TableMap, ...]:
+def adapt(maps: Sequence[TableMap], adopted: Adopted) -> tuple[TableMap, ...]:
     """The maps with the types that adopted tables really have."""
-    return tuple(_adapted(m, found.tables.get(m.target)) if m.adopted else m for m in maps)
+    return tuple(_adapted(m, adopted.tables.get(m.target)) if m.adopted else m for m in maps)
 
 
 def _adapted(mapped: TableMap, target: TargetTable | None) -> TableMap:
     columns = (target.column(c.target) if target else None for c in mapped.columns)
     pairs = zip(mapped.columns, columns, strict=True)
-    return replace(mapped, columns=tuple(replace(c, type=there.type) if there else c for c, there in pairs))
+    return replace(mapped, columns=tuple(replace(c, type=fed.type) if fed else c for c, fed in pairs))
 
 
-def require_compatible(maps: Sequence[TableMap], found: Adopted) -> None:
+def require_compatible(maps: Sequence[TableMap], adopted: Adopted) -> None:
     """Raises `TargetMismatch` that names everything which blocks, in all adopted tables at once."""
-    blocking = [risk for risk in compare(maps, found) if risk.level == "blocks"]
+    blocking = [risk for risk in compare(maps, adopted) if risk.level == "blocks"]
     if blocking:
         listed = "; ".join(f"{_place(risk)}: {risk.text}" for risk in blocking)
         raise TargetMismatch(
@@ -53,12 +57,12 @@ def _place(risk: Risk) -> str:
     return f"{risk.table}.{risk.column}" if risk.column else risk.table
 
 
-def compare(maps: Sequence[TableMap], found: Adopted) -> Iterator[Risk]:
+def compare(maps: Sequence[TableMap], adopted: Adopted) -> Iterator[Risk]:
     """Everything about the adopted tables that blocks, and what is worth knowing."""
     for mapped in maps:
         if mapped.adopted:
-            target = found.tables.get(mapped.target)
-            yield from _table(mapped, target, found) if target else _missing(mapped)
+            target = adopted.tables.get(mapped.target)
+            yield from _table(mapped, target, adopted) if target else _missing(mapped)
 
 
 def _missing(mapped: TableMap) -> Iterator[Risk]:
@@ -71,18 +75,18 @@ def _missing(mapped: TableMap) -> Iterator[Risk]:
     )
 
 
-def _table(mapped: TableMap, target: TargetTable, found: Adopted) -> Iterator[Risk]:
+def _table(mapped: TableMap, target: TargetTable, adopted: Adopted) -> Iterator[Risk]:
     yield from _key(mapped, target)
     for column in mapped.columns:
-        there = target.column(column.target)
-        if there:
-            yield from _column(mapped, column, there)
+        fed = target.column(column.target)
+        if fed:
+            yield from _column(mapped, column, fed)
         elif column.source or column.target not in mapped.key:  # the rowid has its own words
             yield from _no_column(mapped, column)
     yield from _narrower(mapped, target)
     yield from _unfed(mapped, target)
     yield from _bending(mapped, target)
-    yield from _rows(mapped, found)
+    yield from _rows(mapped, adopted)
 
 
 def _blocks(mapped: TableMap, column: str, text: str, remedy: str) -> Risk:
@@ -114,24 +118,27 @@ def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
         primary = ", ".join(target.primary_key) or "none"
         yield _note(mapped, "", f"rows are found by ({columns}); the primary key there is {primary}", "nothing to do")
     for name in () if mapped.crosswalk else mapped.key:
-        if there := target.column(name):
-            yield from _key_column(mapped, there)
+        if column := target.column(name):
+            yield from _key_column(mapped, column)
 
 
-def _key_column(mapped: TableMap, there: TargetColumn) -> Iterator[Risk]:
+def _key_column(mapped: TableMap, column: TargetColumn) -> Iterator[Risk]:
     """A column that identifies rows in both databases, without anything that remembers which row is which."""
-    if there.base not in KEY_BASES or not there.deterministic:
+    if column.base not in KEY_BASES or not column.deterministic:
         yield _blocks(
             mapped,
-            there.name,
-            f"as {there.type} two keys that SQLite keeps apart could become equal",
+            column.name,
+            f"as {column.type} two keys that SQLite keeps apart could become equal",
             f"use one of {', '.join(KEY_BASES)} with a deterministic collation",
         )
-    elif format_ := mapped.formats.get(there.base):
-        section = f"[tables.{mapped.source.name}.columns.{there.name}]"
-        text = f"[formats] does not reach {there.name}, because it identifies rows"
+    elif format_ := mapped.formats.get(column.base):
+        section = f"[tables.{mapped.source.name}.columns.{column.name}]"
+        text = f"[formats] does not reach {column.name}, because it identifies rows"
         yield _note(
-            mapped, there.name, text, f'if its values are written in that form, set `format = "{format_}"` in {section}'
+            mapped,
+            column.name,
+            text,
+            f'if its values are written in that form, set `format = "{format_}"` in {section}',
         )
 
 
@@ -148,35 +155,35 @@ def _no_column(mapped: TableMap, column: ColumnMap) -> Iterator[Risk]:
     )
 
 
-def _column(mapped: TableMap, column: ColumnMap, there: TargetColumn) -> Iterator[Risk]:
+def _column(mapped: TableMap, column: ColumnMap, fed: TargetColumn) -> Iterator[Risk]:
     name = column.source or column.target
     skip = f"name it in `skip` of {heading('tables', mapped.source.name)}"
-    if there.generated:
-        yield _blocks(mapped, name, f"{there.name} is generated by Postgres and takes no value", skip)
-    elif problem := problem_with(there, reading := mapped.reading(column, there)):
-        yield _blocks(mapped, name, f"{there.name} is of type {there.type}, which {problem}", "correct the mapping")
-    elif form_for(there, reading, literal=column.literal) is None:
-        yield _blocks(mapped, name, f"{there.name} is of type {there.type}, which is not supported", skip)
+    if fed.generated:
+        yield _blocks(mapped, name, f"{fed.name} is generated by Postgres and takes no value", skip)
+    elif problem := problem_with(fed, reading := mapped.reading(column, fed)):
+        yield _blocks(mapped, name, f"{fed.name} is of type {fed.type}, which {problem}", "correct the mapping")
+    elif encoder_for(fed, reading, literal=column.literal) is None:
+        yield _blocks(mapped, name, f"{fed.name} is of type {fed.type}, which is not supported", skip)
 
 
 def _narrower(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
     """One note a table: migrations declare lengths everywhere, and each row that does not fit is named by itself."""
     pairs = ((c, target.column(c.target)) for c in mapped.columns if c.source)
-    found = [text for column, there in pairs if there and (text := _less(mapped, column, there))]
-    if found:
-        text = f"some columns take less there than in SQLite: {', '.join(found)}"
+    narrower = [text for column, fed in pairs if fed and (text := _less(mapped, column, fed))]
+    if narrower:
+        text = f"some columns take less there than in SQLite: {', '.join(narrower)}"
         yield _note(mapped, "", text, "nothing to do: rows that do not fit are named")
 
 
-def _less(mapped: TableMap, column: ColumnMap, there: TargetColumn) -> str:
+def _less(mapped: TableMap, column: ColumnMap, fed: TargetColumn) -> str:
     source = mapped.source.column(column.source or column.target)
     may_be_null = not source.not_null and not source.primary_key
-    narrow = source.affinity is Affinity.INTEGER and there.base in _NARROW_INTEGERS
-    if narrow or there.length is not None:
-        return f"{there.name} {there.type}"
-    if there.labels:
-        return f"{there.name} {there.type} ({', '.join(there.labels)})"
-    return f"{there.name} NOT NULL" if there.not_null and may_be_null else ""
+    narrow = source.affinity is Affinity.INTEGER and fed.base in _NARROW_INTEGERS
+    if narrow or fed.length is not None:
+        return f"{fed.name} {fed.type}"
+    if fed.labels:
+        return f"{fed.name} {fed.type} ({', '.join(fed.labels)})"
+    return f"{fed.name} NOT NULL" if fed.not_null and may_be_null else ""
 
 
 def _unfed(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
@@ -219,14 +226,14 @@ def _bending(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
         yield _note(mapped, "", f"{name} is partitioned: Postgres puts each row where it belongs", "nothing to do")
 
 
-def _rows(mapped: TableMap, found: Adopted) -> Iterator[Risk]:
-    count = found.rows.get(mapped.target, 0)
+def _rows(mapped: TableMap, adopted: Adopted) -> Iterator[Risk]:
+    count = adopted.rows.get(mapped.target, 0)
     if not count:
         return
-    there = f"{mapped.schema}.{mapped.target} holds {'1 row' if count == 1 else f'{count:,} rows'} already"
-    level: Level = "note" if found.existing_rows == "replace" else "blocks"
+    rows = f"{mapped.schema}.{mapped.target} holds {'1 row' if count == 1 else f'{count:,} rows'} already"
+    level: Level = "note" if adopted.existing_rows == "replace" else "blocks"
     if level == "note":
-        text, remedy = f"{there}: they are saved to a file, then become what SQLite holds", "nothing to do"
+        text, remedy = f"{rows}: they are saved to a file, then become what SQLite holds", "nothing to do"
     else:
-        text, remedy = there, 'empty it, or set `existing_rows = "replace"` in [target]: they are saved to a file first'
+        text, remedy = rows, 'empty it, or set `existing_rows = "replace"` in [target]: they are saved to a file first'
     yield Risk(mapped.source.name, "", level, text, remedy)

@@ -18,8 +18,8 @@ from cdc.sqlite.connection.open import open_copy
 from cdc.sqlite.rows.broken_checks import breaking
 from cdc.sqlite.rows.select import chunks
 from cdc.sqlite.rows.source_orphans import KeptOut
+from cdc.values.column_rules import encoder_for
 from cdc.values.converter import Converted, compile_converter
-from cdc.values.formats import form_for
 from cdc.values.sizes import Sizes
 
 CHUNK_ROWS: Final = 256
@@ -80,10 +80,10 @@ def rehearse_load(
     try:
         notes = _Notes(KeptOut(connection, maps))
         for mapped in maps:
-            there = targets.get(mapped.target) if mapped.adopted else _to_be_made(mapped, unknown)
-            if there and (known := _fed(mapped, there)):
-                converter = compile_converter(known, _without_others(known, there))
-                sizes = Sizes(known, there)
+            target = targets.get(mapped.target) if mapped.adopted else _to_be_made(mapped, unknown)
+            if target and (known := _fed(mapped, target)):
+                converter = compile_converter(known, _without_others(known, target))
+                sizes = Sizes(known, target)
                 for chunk in chunks(connection, known, CHUNK_ROWS, CHUNK_BYTES):
                     converted = converter.rows(chunk)
                     notes.add(mapped, converted.rejected)
@@ -115,12 +115,12 @@ def _column(mapped: TableMap, column: ColumnMap) -> TargetColumn | None:
 
 def _fed(mapped: TableMap, target: TargetTable) -> TableMap | None:
     """The map with the columns that the target can take; None when it cannot take the key."""
-    columns = tuple(c for c in mapped.columns if (there := target.column(c.target)) and _takes(mapped, there, c))
+    columns = tuple(c for c in mapped.columns if (fed := target.column(c.target)) and _takes(mapped, fed, c))
     return replace(mapped, columns=columns) if set(mapped.key) <= {c.target for c in columns} else None
 
 
-def _takes(mapped: TableMap, there: TargetColumn, column: ColumnMap) -> bool:
-    return not there.generated and form_for(there, mapped.reading(column, there), literal=column.literal) is not None
+def _takes(mapped: TableMap, fed: TargetColumn, column: ColumnMap) -> bool:
+    return not fed.generated and encoder_for(fed, mapped.reading(column, fed), literal=column.literal) is not None
 
 
 def _without_others(mapped: TableMap, target: TargetTable) -> TargetTable:
@@ -173,12 +173,12 @@ class _Notes:
             self.add(mapped, [(key, why) for key in keys])
             self._rows[mapped.source.name, why] += rows - len(keys)
 
-    def add_orphans(self, found: Sequence[Link]) -> None:
+    def add_orphans(self, foreign_keys: Sequence[Link]) -> None:
         """Until no child is without its parent: an orphan that stays behind may have children of its own."""
         settled = False
         while not settled:
             settled = True
-            for link in found:
+            for link in foreign_keys:
                 columns = ", ".join(_source_names(link.child, link.columns))
                 why = Rejection(columns, Reason.ORPHAN, _orphan(link), _ORPHAN_REMEDY)
                 while keys := self._kept_out.orphans(link.child, link.columns, link.parent, link.parent_columns):

@@ -8,10 +8,12 @@ from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.source_schema import Affinity, Column, KeyKind, Table
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.first_copy.dry_run import Rehearsal
-from cdc.mapping.map_tables import is_temporal
 from cdc.sql_names import heading
 from cdc.sqlite.schema.create_text import names
 from cdc.sqlite.schema.generated_columns import OTHER_VERSION, changed_between_versions, makes_text_of_numbers
+from cdc.values.documents import JSONB
+from cdc.values.texts import TEXT
+from cdc.values.times import TIMESTAMPTZ, is_temporal
 
 Level = Literal["blocks", "quarantine", "note"]
 
@@ -41,15 +43,15 @@ class Risk:
 
 def risks(table: Table, mapped: TableMap, profile: TableProfile | None) -> tuple[Risk, ...]:
     """Every finding about a table's shape, and with a profile what its data suggests, in the order of its columns."""
-    found = [*_key_risks(table, profile), *_name_risks(mapped), *_version_risks(table, mapped, profile)]
+    findings = [*_key_risks(table, profile), *_name_risks(mapped), *_version_risks(table, mapped, profile)]
     for column in mapped.columns:
         values = profile.column(column.source) if profile and column.source else None
         if values is None or column.source is None:
             continue
         declared = table.column(column.source).declared_type
         for text, remedy in _remarks(column, values, declared, column.target in mapped.key):
-            found.append(Risk(table.name, column.source, "note", text, remedy))
-    return tuple(found)
+            findings.append(Risk(table.name, column.source, "note", text, remedy))
+    return tuple(findings)
 
 
 def kept_out(rehearsal: Rehearsal) -> Iterator[Risk]:
@@ -83,14 +85,14 @@ def _version_risks(table: Table, mapped: TableMap, profile: TableProfile | None)
     """Columns that another version of SQLite, such as the application's, may compute otherwise."""
     for name in (c.source for c in mapped.columns if c.source is not None and table.column(c.source).generated):
         column = table.column(name)
-        found = profile.column(name) if profile else None
+        values = profile.column(name) if profile else None
         if column.generated != "virtual":
             continue  # what is stored was computed by whoever wrote it
-        if found is not None and found.disagreeing:
+        if values is not None and values.disagreeing:
             text = (
-                f"SQLite {OTHER_VERSION} computes another value in {_rows(found.disagreeing)}: this tool's own is used"
+                f"SQLite {OTHER_VERSION} computes another value in {_rows(values.disagreeing)}: this tool's own is used"
             )
-            yield Risk(table.name, name, "note", text, _VERSION_REMEDY, found.disagreeing)
+            yield Risk(table.name, name, "note", text, _VERSION_REMEDY, values.disagreeing)
         elif _may_differ(table, column, profile):
             text = "it is computed by this tool's own SQLite, and versions differ in what they make of it"
             yield Risk(table.name, name, "note", text, _VERSION_REMEDY)
@@ -143,13 +145,13 @@ def _remarks(column: ColumnMap, values: ColumnProfile, declared: str, in_key: bo
     if column.literal:
         text = f"declared {declared or 'without a type'}, it is kept as SQL literals in a text column"
         yield text, "set `type` if the application keeps to one type"
-    elif column.type == "text" and is_temporal(declared) and values.text:
+    elif column.type == TEXT.name and is_temporal(declared) and values.text:
         yield _why_text(values, declared, in_key), "set `type` once every value has one form"
-    elif column.type == "text" and values.json and values.json == values.present and not in_key:
+    elif column.type == TEXT.name and values.json and values.json == values.present and not in_key:
         text = f"every one of {_many(values.json, 'text')} is a JSON object or array"
-        yield text, 'consider `type = "jsonb"`'
-    elif column.type == "timestamptz" and values.forms.zoned:
-        yield "the instant is kept, the offset that was written is not", 'set `type = "text"` to keep the texts'
+        yield text, f'consider `type = "{JSONB.name}"`'
+    elif column.type == TIMESTAMPTZ.name and values.forms.zoned:
+        yield "the instant is kept, the offset that was written is not", f'set `type = "{TEXT.name}"` to keep the texts'
 
 
 def _why_text(values: ColumnProfile, declared: str, in_key: bool) -> str:

@@ -10,12 +10,16 @@ from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Tab
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.mapping.type_names import column_of_type
 from cdc.sql_names import heading
-from cdc.values.formats import DOCUMENTS, problem_with
+from cdc.values.column_rules import problem_with
+from cdc.values.documents import is_document
+from cdc.values.numbers import BIGINT, BOOLEAN, DOUBLE, NUMERIC
+from cdc.values.texts import BYTEA, TEXT
 
 LONGEST_NAME_BYTES: Final = 63
 MOST_COLUMNS: Final = 1597  # Postgres allows 1600, of which the stage of a table needs some for itself
 MOST_KEY_COLUMNS: Final = 32
-KEY_TYPES: Final = ("bigint", "text", "double precision", "bytea", "boolean", "numeric")
+# In any other type two keys that SQLite keeps apart could be one.
+KEY_TYPES: Final = tuple(type_.name for type_ in (BIGINT, TEXT, DOUBLE, BYTEA, BOOLEAN, NUMERIC))
 
 ROWID_COLUMN: Final = "_cdc_rowid"
 
@@ -180,7 +184,7 @@ def _check_key(mapped: TableMap) -> None:
                 "equal",
                 remedy=f"choose one of {', '.join(KEY_TYPES)} as its `type`",
             )
-        if column.type == "double precision" and _keeps_integers(mapped, column):
+        if column.type == DOUBLE.name and _keeps_integers(mapped, column):
             raise MappingError(
                 f"{section}: the column identifies the rows, and in type {column.type} the keys 1 and 1.0 would be "
                 "equal, which SQLite keeps apart in it",
@@ -223,13 +227,15 @@ def _check_reading(mapped: TableMap, column: ColumnMap) -> None:
     section = heading("tables", mapped.source.name, "columns", column.source or column.target)
     if mapped.adopted:
         return  # what type it has there is for Postgres to say
-    made = column_of_type(column.target, column.type, not_null=False)
-    if column.schema and made and made.base not in DOCUMENTS:
+    target = column_of_type(column.target, column.type, not_null=False)
+    if target is None:
+        return  # an enum or a domain, which only the database knows
+    if column.schema and not is_document(target):
         raise MappingError(
             f"{section}: `schema` is for documents, and the column is of type {column.type}",
             remedy='set `type = "jsonb"` or `type = "json"`, or remove `schema`',
         )
-    if made and (problem := problem_with(made, column.reading)):
+    if problem := problem_with(target, column.reading):
         raise MappingError(
             f"{section}: its values cannot be read in that way, for type {column.type} {problem}",
             remedy="choose another `type`, or what the documentation of types lists for this one",

@@ -28,20 +28,22 @@ from cdc.mapping.check import (
 from cdc.mapping.type_names import canonical_type
 from cdc.sql_names import heading, quote
 from cdc.values import json_schema, user_functions
+from cdc.values.documents import JSONB
+from cdc.values.numbers import BIGINT, BOOLEAN, DOUBLE, NUMERIC
+from cdc.values.registry import FORMATS
+from cdc.values.texts import BYTEA, TEXT
+from cdc.values.times import WRITTEN, is_temporal, type_of_declared
 
 LITERAL: Final = "literal"  # what an operator writes as `type` to keep any value as its SQL literal, in a text column
-_TYPES_BY_FORMAT: Final = {
-    **dict.fromkeys(("iso utc", "epoch s", "epoch ms", "epoch us", "julian day"), "timestamptz"),
-    "words": "boolean",
-    "uuid": "uuid",
-}
 _POINT: Final = re.compile("(MULTI)?POINTZ?M?")  # a geometry: SQLite goes by the letters INT in it
 _NUMBER_NAMES: Final = ("NUMERIC", "DECIMAL", "NUMBER", "MONEY", "DEC")
-
-
-def is_temporal(declared_type: str) -> bool:
-    """Whether a declared type speaks of dates or times, for which SQLite has no type of its own."""
-    return declared_type.strip().upper().startswith(("DATE", "TIME"))
+# What holds every value of a storage class.
+_BY_AFFINITY: Final = {
+    Affinity.INTEGER: BIGINT.name,
+    Affinity.REAL: DOUBLE.name,
+    Affinity.TEXT: TEXT.name,
+    Affinity.BLOB: BYTEA.name,
+}
 
 
 def map_schema(
@@ -103,8 +105,8 @@ def _options(options: TableOptions, column: str) -> ColumnOptions:
 
 def _map_column(table: Table, column: Column, options: TableOptions, profile: TableProfile | None) -> ColumnMap:
     chosen = _options(options, column.name)
-    found = (profile.column(column.name) if profile else None) or ColumnProfile(column.name)
-    type_, literal = _chosen(_type(chosen)) if _type(chosen) else _decide(column, in_key(table, column), found)
+    held = (profile.column(column.name) if profile else None) or ColumnProfile(column.name)
+    type_, literal = _chosen(_type(chosen)) if _type(chosen) else _decide(column, in_key(table, column), held)
     function = _function(table, column.name, chosen)
     return ColumnMap(
         target=chosen.target or column.name,
@@ -137,15 +139,16 @@ def _schema(table: Table, column: str, chosen: ColumnOptions) -> str:
 
 def _type(chosen: ColumnOptions) -> str:
     """The type that the operator chose, be it by naming a format that has one, or a schema."""
-    return chosen.type or _TYPES_BY_FORMAT.get(chosen.format or "", "jsonb" if chosen.schema else "")
+    usual = FORMATS[chosen.format].usual if chosen.format else None
+    return chosen.type or (usual.name if usual else JSONB.name if chosen.schema else "")
 
 
 def _chosen(type_: str) -> tuple[str, bool]:
-    return ("text", True) if type_ == LITERAL else (canonical_type(type_), False)
+    return (TEXT.name, True) if type_ == LITERAL else (canonical_type(type_), False)
 
 
 def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
-    type_, literal = _chosen(_type(chosen) or "text")
+    type_, literal = _chosen(_type(chosen) or TEXT.name)
     function = _function(table, name, chosen)
     return ColumnMap(
         target=chosen.target or name,
@@ -162,78 +165,64 @@ def _rowid_column(table: Table, columns: list[ColumnMap]) -> ColumnMap:
     name = ROWID_COLUMN
     while any(same(c.target, name) for c in columns):
         name += "_"
-    return ColumnMap(name, quote(table.key.columns[0]), "bigint")
+    return ColumnMap(name, quote(table.key.columns[0]), BIGINT.name)
 
 
-def _decide(column: Column, in_key: bool, found: ColumnProfile) -> tuple[str, bool]:
+def _decide(column: Column, in_key: bool, held: ColumnProfile) -> tuple[str, bool]:
     """The type, and whether the column holds literals."""
     declared = column.declared_type.strip().upper()
-    by_affinity = {
-        Affinity.INTEGER: "bigint",
-        Affinity.REAL: "double precision",
-        Affinity.TEXT: "text",
-        Affinity.BLOB: "bytea",
-    }
     if declared in ("", "ANY"):
-        return _untyped(found, in_key)
+        return _untyped(held, in_key)
     if column.affinity is not Affinity.NUMERIC and not _POINT.fullmatch(declared):
-        return by_affinity[column.affinity], False
+        return _BY_AFFINITY[column.affinity], False
     name = declared.partition("(")[0].strip()
     if is_temporal(name):
-        return _temporal(name, in_key, found)
+        return _temporal(name, in_key, held)
     if name in ("BOOLEAN", "BOOL"):
-        return "boolean", False
+        return BOOLEAN.name, False
     if name in ("JSON", "JSONB"):
-        return ("text" if in_key else "jsonb"), False
-    return ("numeric", False) if name.startswith(_NUMBER_NAMES) else _unknown_name(found)
+        # Two texts can be one document, and as keys they are two.
+        return (TEXT.name if in_key else JSONB.name), False
+    return (NUMERIC.name, False) if name.startswith(_NUMBER_NAMES) else _unknown_name(held)
 
 
-def _untyped(found: ColumnProfile, in_key: bool) -> tuple[str, bool]:
-    """The one storage class there is; with several or none, only the literal holds whatever may come.
+def _untyped(held: ColumnProfile, in_key: bool) -> tuple[str, bool]:
+    """The one storage class of all values; with several or none, only the literal holds whatever may come.
 
     In a key reals are literals too: an integer that comes later is another key, and would be the same double.
     """
-    for count, type_ in (
-        (found.integer, "bigint"),
-        (found.real, "double precision"),
-        (found.text, "text"),
-        (found.blob, "bytea"),
+    for count, affinity in (
+        (held.integer, Affinity.INTEGER),
+        (held.real, Affinity.REAL),
+        (held.text, Affinity.TEXT),
+        (held.blob, Affinity.BLOB),
     ):
-        if count and count == found.present and not (in_key and type_ == "double precision"):
-            return type_, False
-    return "text", True
+        if count and count == held.present and not (in_key and affinity is Affinity.REAL):
+            return _BY_AFFINITY[affinity], False
+    return TEXT.name, True
 
 
-def _unknown_name(found: ColumnProfile) -> tuple[str, bool]:
+def _unknown_name(held: ColumnProfile) -> tuple[str, bool]:
     """UUID, STRING, ENUM: for SQLite these are NUMERIC, for people mostly text; numbers decide for numeric."""
-    if found.present == found.text:
-        return "text", False
-    if found.present == found.integer + found.real:
-        return "numeric", False
-    return ("bytea", False) if found.present == found.blob else ("text", True)
+    if held.present == held.text:
+        return TEXT.name, False
+    if held.present == held.integer + held.real:
+        return NUMERIC.name, False
+    return (BYTEA.name, False) if held.present == held.blob else (TEXT.name, True)
 
 
-def _temporal(name: str, in_key: bool, found: ColumnProfile) -> tuple[str, bool]:
+def _temporal(name: str, in_key: bool, held: ColumnProfile) -> tuple[str, bool]:
     """The first type that holds every value exactly. Two texts for one instant are two keys, so keys stay text."""
-    if not found.present:
-        return ("text" if in_key else _when_empty(name)), False
+    if not held.present:
+        type_ = None if in_key else type_of_declared(name)
+        return (type_ or TEXT).name, False
     candidates = (
-        ("timestamp", found.forms.naive, in_key),
-        ("timestamptz", found.forms.zoned, in_key),
-        ("date", found.forms.date, in_key),
-        ("bigint", found.integer, False),
-        ("double precision", found.integer + found.real, found.big > 0),
-        ("text", found.text, False),
+        *((written.type_, getattr(held.forms, written.form), in_key) for written in WRITTEN),
+        (BIGINT, held.integer, False),
+        (DOUBLE, held.integer + held.real, held.big > 0),
+        (TEXT, held.text, False),
     )
-    for type_, held, ruled_out in candidates:
-        if held == found.present and not ruled_out:
-            return type_, False
-    return "text", True
-
-
-def _when_empty(name: str) -> str:
-    if name == "DATE":
-        return "date"
-    if name in ("TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE"):
-        return "timestamptz"
-    return "text" if name.startswith("TIME") and not name.startswith("TIMESTAMP") else "timestamp"
+    for type_, count, ruled_out in candidates:
+        if count == held.present and not ruled_out:
+            return type_.name, False
+    return TEXT.name, True

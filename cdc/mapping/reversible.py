@@ -5,17 +5,15 @@ A pure function over a mapping, told before anything is copied, because it is th
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from cdc.facts.source_schema import Column, KeyKind
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.mapping.check import in_key
 from cdc.mapping.type_names import column_of_type
+from cdc.values.registry import TYPES
 
 Level = Literal["exact", "equal", "partly"]
-
-# Types in which Postgres keeps what a text means, and not how it was written.
-_REWRITTEN: Final = ("timestamp", "timestamptz", "time", "jsonb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +60,8 @@ def _is_computed(mapped: TableMap, column: ColumnMap) -> bool:
 def _is_rewritten(column: ColumnMap) -> bool:
     if column.source is None or column.literal:
         return False
-    there = column_of_type(column.target, column.type, not_null=False)
-    return bool(column.reading.format) or (there is not None and there.base in _REWRITTEN)
+    target = column_of_type(column.target, column.type, not_null=False)
+    return bool(column.reading.format) or (target is not None and TYPES[target.base].rewrites)
 
 
 def _is_fed(mapped: TableMap, column: Column) -> bool:

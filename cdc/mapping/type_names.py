@@ -4,43 +4,11 @@ import re
 from typing import Final
 
 from cdc.facts.target_schema import TargetColumn
+from cdc.values.registry import TYPES
+from cdc.values.texts import CHAR, VARCHAR
 
-_ALIASES: Final = {
-    "int8": "bigint",
-    "int": "integer",
-    "int4": "integer",
-    "int2": "smallint",
-    "float8": "double precision",
-    "float": "double precision",
-    "bool": "boolean",
-    "decimal": "numeric",
-    "timestamp without time zone": "timestamp",
-    "timestamp with time zone": "timestamptz",
-}
-_BASES: Final = {
-    "smallint": "int2",
-    "integer": "int4",
-    "bigint": "int8",
-    "real": "float4",
-    "double precision": "float8",
-    "numeric": "numeric",
-    "boolean": "bool",
-    "text": "text",
-    "citext": "citext",
-    "varchar": "varchar",
-    "character varying": "varchar",
-    "char": "bpchar",
-    "character": "bpchar",
-    "bytea": "bytea",
-    "json": "json",
-    "jsonb": "jsonb",
-    "date": "date",
-    "time": "time",
-    "time without time zone": "time",
-    "timestamp": "timestamp",
-    "timestamptz": "timestamptz",
-    "uuid": "uuid",
-}
+_ALIASES: Final = {alias: type_.name for type_ in TYPES.values() for alias in type_.aliases}
+_BASES: Final = {word: base for base, type_ in TYPES.items() for word in (type_.name, *type_.synonyms)}
 _MODIFIED: Final = re.compile(
     r"(?P<before>[a-z ]+?) *\( *(?P<first>\d+) *(?:, *(?P<second>-?\d+) *)?\)(?P<after>[a-z ]*)"
 )
@@ -56,13 +24,14 @@ def canonical_type(text: str) -> str:
 
 def column_of_type(name: str, type_: str, *, not_null: bool) -> TargetColumn | None:
     """The column as the catalogue will tell it, None for a type that only the database knows (an enum, a domain)."""
-    found = _MODIFIED.fullmatch(type_)
-    plain = canonical_type(found["before"] + found["after"]) if found else canonical_type(type_)
+    modified = _MODIFIED.fullmatch(type_)
+    plain = canonical_type(modified["before"] + modified["after"]) if modified else canonical_type(type_)
     base = _BASES.get(plain)
     if base is None:
         return None
-    first = int(found["first"]) if found else 1 if base == "bpchar" else None
-    counts_characters = base in ("varchar", "bpchar")
+    # Postgres takes char without a length for char(1), and varchar without one for any length.
+    first = int(modified["first"]) if modified else 1 if base == CHAR.base else None
+    counts_characters = base in (VARCHAR.base, CHAR.base)
     return TargetColumn(
         name,
         type_,
@@ -70,5 +39,5 @@ def column_of_type(name: str, type_: str, *, not_null: bool) -> TargetColumn | N
         not_null=not_null,
         length=first if counts_characters else None,
         precision=None if counts_characters else first,
-        scale=int(found["second"]) if found and found["second"] else None,
+        scale=int(modified["second"]) if modified and modified["second"] else None,
     )

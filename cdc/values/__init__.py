@@ -1,4 +1,5 @@
 """Values of SQLite as Postgres stores them: exact, or refused with the reason.
 
-No I/O, and no driver. The comparison never looks in here.
+One file holds one family of types with all that is known of them: numbers, texts, times, documents, identifiers. The
+registry lists them, and every other room asks there. No I/O, and no driver. The comparison never looks in here.
 """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cdc.errors import MappingError
 from cdc.facts.values import Value
 from cdc.sql_names import quote_literal
-from cdc.values.encoder import Form, Kinds, Unfit
+from cdc.values.encoder import Encoder, Kinds, Unfit
 
 if TYPE_CHECKING:
     from jsonschema_rs import Validator
@@ -42,21 +42,25 @@ def read(section: str, path: Path) -> str:
     return text
 
 
-def checked(form: Form, schema: str) -> Form:
-    """The form of a column whose documents must satisfy a schema as well."""
+def checked(encoder: Encoder, schema: str) -> Encoder:
+    """The encoder of a column whose documents must satisfy a schema as well."""
     validator = _validator(schema)
 
     def one(value: Value) -> object:
-        made = form.one(value)
-        _require(validator, str(made))
-        return made
+        document = encoder.one(value)
+        if error := next(validator.iter_errors(json.loads(str(document))), None):
+            rule = "/".join(map(str, error.schema_path))
+            raise Unfit(f"is a document that breaks its JSON Schema at #/{rule}")
+        return document
 
     def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
-        made = form.column(values, kinds)
-        valid = made is not None and all(_is_valid(validator, str(v)) for v in made if v is not None)
-        return made if valid else None
+        documents = encoder.column(values, kinds)
+        if documents is None:
+            return None
+        valid = all(validator.is_valid(json.loads(str(text))) for text in documents if text is not None)
+        return documents if valid else None
 
-    return Form(f"{form.takes}, as its JSON Schema says", column, one)
+    return Encoder(f"{encoder.takes}, as its JSON Schema says", column, one)
 
 
 def _validator(schema: str) -> "Validator":
@@ -69,16 +73,6 @@ def _never(uri: str) -> None:
     raise ValueError(f"{uri} is not part of it, and nothing is fetched")
 
 
-def _is_valid(validator: "Validator", text: str) -> bool:
-    return validator.is_valid(json.loads(text))
-
-
-def _require(validator: "Validator", text: str) -> None:
-    if error := next(validator.iter_errors(json.loads(text)), None):
-        rule = "/".join(map(str, error.schema_path))
-        raise Unfit(f"is a document that breaks its JSON Schema at #/{rule}")
-
-
 # --- what Postgres can say --------------------------------------------------------------------------------------------
 
 
@@ -88,10 +82,10 @@ def condition(schema: str, column: str) -> str | None:
     It says `type`, `required`, `properties`, `enum` and `const` of texts and flags, and the sizes of arrays and texts.
     The rest, `integer` and every number among it, is for the check at apply time alone.
     """
-    found = json.loads(schema)
-    if "draft-04" in str(schema) or "\\u0000" in json.dumps(found):
+    rules = json.loads(schema)
+    if "draft-04" in str(schema) or "\\u0000" in json.dumps(rules):
         return None  # the oldest draft has other keywords, and Postgres' texts no NUL
-    return " AND ".join(_conditions(found, column)) or None
+    return " AND ".join(_conditions(rules, column)) or None
 
 
 def _conditions(schema: Any, place: str) -> Iterator[str]:
@@ -103,12 +97,13 @@ def _conditions(schema: Any, place: str) -> Iterator[str]:
     if allowed := _plain_values(schema):
         yield f"{place} IN ({', '.join(f'{quote_literal(json.dumps(v))}::jsonb' for v in allowed)})"
     for keyword, (kind, write) in _KEYWORDS.items():
-        if (found := schema.get(keyword)) and (said := write(found, place)):
-            yield f"CASE WHEN {of} = {quote_literal(kind)} THEN {said} ELSE true END"
+        if (rule := schema.get(keyword)) and (sql := write(rule, place)):
+            # A keyword says something of its kind of value only; AND would not promise that the kind is asked first.
+            yield f"CASE WHEN {of} = {quote_literal(kind)} THEN {sql} ELSE true END"
 
 
-def _known_types(found: Any) -> list[str]:
-    types = found if isinstance(found, list) else [found]
+def _known_types(type_: Any) -> list[str]:
+    types = type_ if isinstance(type_, list) else [type_]
     return types if all(name in _TYPES for name in types) else []
 
 
@@ -125,8 +120,8 @@ def _properties(schemas: Any, place: str) -> str | None:
     parts = []
     for name, schema in schemas.items():
         inner = f"({place} -> {quote_literal(name)})"
-        if said := " AND ".join(_conditions(schema, inner)):
-            parts.append(f"(NOT {place} ? {quote_literal(name)} OR ({said}))")
+        if sql := " AND ".join(_conditions(schema, inner)):
+            parts.append(f"(NOT {place} ? {quote_literal(name)} OR ({sql}))")
     return f"({' AND '.join(parts)})" if parts else None
 
 

@@ -1,4 +1,4 @@
-"""How much room rows take in Postgres, reckoned before they are there. Pure.
+"""How much room rows take in Postgres, reckoned before they are written. Pure.
 
 A row must fit into one page once its long values were moved out of it, and an entry of an index into a third of one
 (https://www.postgresql.org/docs/current/limits.html). Postgres compresses long values of an entry first, and how far is
@@ -14,6 +14,7 @@ from cdc.facts.changes import Reason, Rejection
 from cdc.facts.source_schema import Index, KeyKind
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable
+from cdc.values.registry import TYPES
 
 MOST_ROW_BYTES: Final = 8160
 MOST_ENTRY_BYTES: Final = 2704
@@ -23,20 +24,8 @@ _ROW_HEADER: Final = 23
 _LONG_HEADER: Final = 4
 _MOVED_OUT: Final = 18  # what is left in the row of a value that was moved out of it
 _STAYS: Final = 24  # bytes; what takes no more is never moved out
-# Bytes and alignment; all other types take what their value needs.
-_FIXED: Final = {
-    "bool": (1, 1),
-    "int2": (2, 2),
-    "int4": (4, 4),
-    "float4": (4, 4),
-    "date": (4, 4),
-    "int8": (8, 8),
-    "float8": (8, 8),
-    "time": (8, 8),
-    "timestamp": (8, 8),
-    "timestamptz": (8, 8),
-    "uuid": (16, 1),
-}
+# Bytes and alignment by base; all other types take what their value needs.
+_FIXED: Final = {base: type_.fixed for base, type_ in TYPES.items() if type_.fixed is not None}
 
 _Row = Sequence[object]
 
@@ -124,15 +113,16 @@ def _entries(mapped: TableMap, names: Sequence[str]) -> Iterator[_Entry]:
     if mapped.source.key.kind is KeyKind.COLUMNS or mapped.crosswalk:
         yield _Entry("", True, tuple(map(names.index, mapped.key)), mapped.key)
     for index in mapped.source.indexes:
-        if not mapped.adopted and (found := _columns(mapped, index)) and set(found) != set(mapped.key):
-            yield _Entry(index.name, index.unique, tuple(map(names.index, found)), found)
+        columns = () if mapped.adopted else _columns(mapped, index)
+        if columns and set(columns) != set(mapped.key):
+            yield _Entry(index.name, index.unique, tuple(map(names.index, columns)), columns)
 
 
 def _columns(mapped: TableMap, index: Index) -> tuple[str, ...]:
     """The target columns of an index over plain columns, empty for another one."""
     by_source = {c.source.lower(): c.target for c in mapped.columns if c.source}
-    found = [by_source.get(term.column.lower()) if term.column else None for term in index.terms]
-    return () if None in found else tuple(name for name in found if name)
+    targets = [by_source.get(term.column.lower()) if term.column else None for term in index.terms]
+    return () if None in targets else tuple(name for name in targets if name)
 
 
 _TOO_WIDE: Final = Rejection(

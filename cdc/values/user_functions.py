@@ -1,4 +1,4 @@
-"""The operator's own functions in Python, which compute a column's value from a row: found, checked, made callable.
+"""The operator's own functions in Python, which compute a column's value from a row.
 
 A function's parameters are columns of the table, by name; one called `row` is given all of them in a dict.
 """
@@ -45,9 +45,9 @@ def load(section: str, place: Path, columns: Sequence[str]) -> Function:
     named = [column for column in arguments.values() if column is not None]
     given = list(columns) if None in arguments.values() else list(dict.fromkeys(named))
     # SQLite knows functions by name, and the same one may be called with other columns for another table.
-    told = json.dumps([str(place), given])
+    identity = json.dumps([str(place), given])
     return Function(
-        name=f"_cdc_python_{hashlib.sha256(told.encode()).hexdigest()[:16]}",
+        name=f"_cdc_python_{hashlib.sha256(identity.encode()).hexdigest()[:16]}",
         columns=tuple(given),
         call=_with_columns(function, arguments, given),
         told_as=f"python {place.name}",
@@ -56,7 +56,7 @@ def load(section: str, place: Path, columns: Sequence[str]) -> Function:
 
 def _find(section: str, folder: Path, module: str, name: str) -> Callable[..., object]:
     try:
-        found: Callable[..., object] | None = getattr(_module(folder, module), name, None)
+        function: Callable[..., object] | None = getattr(_module(folder, module), name, None)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever somebody else's module does when it is imported)
         reason = f"{error}" if isinstance(error, (ImportError, SyntaxError)) else f"it raised {type(error).__name__}"
         raise MappingError(
@@ -64,12 +64,12 @@ def _find(section: str, folder: Path, module: str, name: str) -> Callable[..., o
             remedy=f"put {module}.py into {folder}, or install it where this tool is installed, and see that "
             f"`import {module}` works there",
         ) from None
-    if not callable(found) or inspect.iscoroutinefunction(found):
+    if not callable(function) or inspect.iscoroutinefunction(function):
         raise MappingError(
             f"{section}: {name} of module {module} is no function that can be called",
             remedy="correct `python`, or write that function; it must not be `async`",
         )
-    return found
+    return function
 
 
 @cache
@@ -99,7 +99,7 @@ def _on_path(folder: Path) -> Iterator[None]:
 
 
 def _arguments(
-    section: str, told: str, function: Callable[..., object], columns: Sequence[str]
+    section: str, name: str, function: Callable[..., object], columns: Sequence[str]
 ) -> Mapping[str, str | None]:
     """The column for each parameter, None for the one that takes the whole row."""
     try:
@@ -107,27 +107,24 @@ def _arguments(
     except (TypeError, ValueError):
         parameters = dict[str, inspect.Parameter]().values()
     known = {column.lower(): column for column in columns}
-    found: dict[str, str | None] = {}
+    arguments: dict[str, str | None] = {}
     for parameter in parameters:
         column = known.get(parameter.name.lower())
-        if parameter.kind not in _BY_NAME or (column is None and parameter.name != ROW and _must_be_given(parameter)):
+        needed = parameter.default is inspect.Parameter.empty
+        if parameter.kind not in _BY_NAME or (column is None and parameter.name != ROW and needed):
             raise MappingError(
-                f"{section}: parameter {parameter} of {told} is no column of the table",
+                f"{section}: parameter {parameter} of {name} is no column of the table",
                 remedy=f"{did_you_mean(parameter.name, columns)}name parameters as columns of the table are named, or "
                 f"take all of them as `{ROW}`, in a dict",
             )
         if column is not None or parameter.name == ROW:
-            found[parameter.name] = column
-    if not found:
+            arguments[parameter.name] = column
+    if not arguments:
         raise MappingError(
-            f"{section}: {told} takes nothing of the row",
+            f"{section}: {name} takes nothing of the row",
             remedy="let it have parameters that are named as columns of the table, or write a constant as `expression`",
         )
-    return found
-
-
-def _must_be_given(parameter: inspect.Parameter) -> bool:
-    return parameter.default is inspect.Parameter.empty
+    return arguments
 
 
 def _with_columns(

@@ -47,6 +47,10 @@ def test_the_list_of_metrics_is_current() -> None:
     assert page("docs/metrics.md") == generate.metrics_page(), "run `make docs`"
 
 
+def test_the_promises_on_the_page_of_types_are_current() -> None:
+    assert page("docs/types.md") == generate.types_page(), "run `make docs`"
+
+
 def test_the_alerts_ask_only_for_metrics_that_there_are() -> None:
     alerts = page("docs/metrics.md").partition("```yaml")[2]
     asked = set(re.findall(r"\bcdc_[a-z_]+", alerts))

@@ -14,11 +14,14 @@ from cdc.mapping.check import MOST_KEY_COLUMNS
 from cdc.postgres.tables.statement import Deviation, Made, Names, Statement
 from cdc.postgres.translate.expressions import Scope, Untranslatable, translate_condition, translate_value
 from cdc.sql_names import qualified, quote
+from cdc.values.documents import JSON, JSONB
+from cdc.values.registry import TYPES
 
 DEFERRABLE: Final = "DEFERRABLE INITIALLY IMMEDIATE"
 
 # Two texts of SQLite can be one value of these types: uniqueness there would refuse rows that SQLite holds.
-COARSER: Final = ("timestamp", "timestamptz", "jsonb", "json")
+COARSER: Final = frozenset(type_.name for type_ in TYPES.values() if type_.coarse)
+_DOCUMENTS: Final = (JSON.name, JSONB.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +98,14 @@ def indexes(mapped: TableMap, names: Names) -> Iterator[Statement | Deviation]:
         except Untranslatable as why:
             yield Deviation(mapped.source.name, index.name, f"this index is left out: {why}")
             continue
-        if any(t.column and t.column.type in ("jsonb", "json") for t in terms):
+        if any(t.column and t.column.type in _DOCUMENTS for t in terms):
             yield Deviation(
                 mapped.source.name, index.name, "a jsonb column has no order of texts; it has a GIN index instead"
             )
             continue
         yield from _index_statement(mapped, index, terms, where, names)
     for column in mapped.columns:
-        if column.type == "jsonb":
+        if column.type == JSONB.name:
             name = names.take(f"{mapped.target}_{column.target}_gin", mapped.target)
             yield ordinary_index(mapped, name, f"USING gin ({quote(column.target)})")
 
@@ -110,7 +113,7 @@ def indexes(mapped: TableMap, names: Names) -> Iterator[Statement | Deviation]:
 def _index_statement(
     mapped: TableMap, index: Index, terms: list[_Term], where: str | None, names: Names
 ) -> Iterator[Statement]:
-    if any(t.column and t.column.type in ("jsonb", "json") for t in terms):
+    if any(t.column and t.column.type in _DOCUMENTS for t in terms):
         return
     name = names.take(index.name if index.origin == "c" else f"{mapped.target}_{index.name}", mapped.target, index.name)
     condition = f" WHERE ({where})" if where else ""

@@ -11,6 +11,7 @@ from cdc.postgres.ddl.indexes import indexes, plain_column, uniques
 from cdc.postgres.tables.statement import Deviation, Made, Names, Script, Statement
 from cdc.postgres.translate.defaults import is_null, translate_default
 from cdc.sql_names import qualified, quote, quote_literal
+from cdc.values.documents import JSONB
 from cdc.values.json_schema import condition
 
 MARK: Final = "cdc: replica of "
@@ -28,8 +29,8 @@ def script(maps: Sequence[TableMap], schema: str) -> Script:
     before = [Statement(schema, f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}", Made.SCHEMA, schema)]
     notes: list[Deviation] = []
     names = Names({m.target for m in maps})
-    made = [m for m in maps if not m.adopted]
-    for mapped in made:
+    own = [m for m in maps if not m.adopted]
+    for mapped in own:
         statement, left_out = _table(mapped, names)
         before += [statement, _comment(mapped)]
         notes += left_out
@@ -48,23 +49,23 @@ def mark(mapped: TableMap) -> str:
 
 
 def _after_load(maps: Sequence[TableMap], names: Names) -> Iterator[Statement | Deviation]:
-    found = list(links(maps))
-    keys = [link for link in found if isinstance(link, Link)]
-    made = [m for m in maps if not m.adopted]
+    foreign_keys = list(links(maps))
+    keys = [link for link in foreign_keys if isinstance(link, Link)]
+    own = [m for m in maps if not m.adopted]
     referenced: dict[int, set[frozenset[str]]] = {id(m): set() for m in maps}
     for key in keys:
         referenced[id(key.parent)].add(frozenset(key.parent_columns))
-    for mapped in made:
-        yield from (found if isinstance(found, Deviation) else found.statement for found in checks(mapped))
-    for mapped in made:
+    for mapped in own:
+        yield from (check if isinstance(check, Deviation) else check.statement for check in checks(mapped))
+    for mapped in own:
         yield from uniques(mapped, names, referenced[id(mapped)])
-    for mapped in made:
+    for mapped in own:
         yield from indexes(mapped, names)
     for key in keys:
         if index := supporting_index(key, names):
             yield index
-    yield from (note for note in found if isinstance(note, Deviation))
-    constraint_names = {id(m): Names() for m in made}
+    yield from (note for note in foreign_keys if isinstance(note, Deviation))
+    constraint_names = {id(m): Names() for m in own}
     yield from (foreign_key(k, constraint_names[id(k.child)]) for k in keys)
 
 
@@ -139,7 +140,7 @@ def _default(mapped: TableMap, source: Column, column: ColumnMap) -> tuple[str |
 
 def _document_checks(mapped: TableMap) -> list[str]:
     """What a JSON Schema says that Postgres can check; no row that breaks it gets as far as there."""
-    said = (condition(c.schema, quote(c.target)) for c in mapped.columns if c.schema and c.type == "jsonb")
+    said = (condition(c.schema, quote(c.target)) for c in mapped.columns if c.schema and c.type == JSONB.name)
     return [f"CHECK ({one})" for one in said if one]
 
 

@@ -6,7 +6,10 @@ from cdc.facts.row_key import encode_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable
 from cdc.sql_names import quote
-from cdc.values.text import read_literal
+from cdc.values.identifiers import read_literal
+from cdc.values.numbers import BOOLEAN, DOUBLE, FLOATS, NUMERIC, WHOLE
+from cdc.values.texts import BYTEA
+from cdc.values.times import DATE
 
 
 def source_key(target: TargetTable, mapped: TableMap, alias: str) -> str:
@@ -43,17 +46,14 @@ def _encoded(value: str, column: TargetColumn) -> str:
 # SQLite's NUMERIC affinity keeps whole numbers of up to 64 bits as integers, all else as reals.
 _WHOLE: Final = "{value} = trunc({value}) AND abs({value}) < 9223372036854775807"
 _INTEGER: Final = "'i' || {value}"
-_REAL: Final = "'r' || encode(float8send({value}::float8), 'hex')"
+_REAL: Final = f"'r' || encode(float8send({{value}}::{DOUBLE.base}), 'hex')"
 _ENCODED: Final = {
-    "int2": _INTEGER,
-    "int4": _INTEGER,
-    "int8": _INTEGER,
-    "bool": "'i' || {value}::int",
-    "float4": _REAL,
-    "float8": _REAL,
-    "bytea": "'b' || encode({value}, 'hex')",
-    "date": "'t' || to_char({value}, 'YYYY-MM-DD')",
-    "numeric": f"CASE WHEN {_WHOLE} THEN 'i' || trunc({{value}})::bigint ELSE {_REAL} END",
+    **dict.fromkeys((type_.base for type_ in WHOLE), _INTEGER),
+    **dict.fromkeys((type_.base for type_ in FLOATS), _REAL),
+    BOOLEAN.base: "'i' || {value}::int",
+    BYTEA.base: "'b' || encode({value}, 'hex')",
+    DATE.base: "'t' || to_char({value}, 'YYYY-MM-DD')",
+    NUMERIC.base: f"CASE WHEN {_WHOLE} THEN 'i' || trunc({{value}})::bigint ELSE {_REAL} END",
 }
 
 

@@ -7,6 +7,10 @@ from typing import Final
 
 from cdc.facts.table_map import ColumnMap
 from cdc.sql_names import quote_literal
+from cdc.values.documents import JSONB
+from cdc.values.numbers import BIGINT, BOOLEAN, DOUBLE, INTEGER, NUMERIC
+from cdc.values.texts import BYTEA, TEXT
+from cdc.values.times import DATE, TIMESTAMP, TIMESTAMPTZ
 
 _NUMBER: Final = re.compile(r"[+-]?\s*(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _INTEGER: Final = re.compile(r"[+-]?\s*\d{1,18}")
@@ -19,9 +23,9 @@ _NOW_NAMES: Final = {"CURRENT_TIMESTAMP": "datetime", "CURRENT_DATE": "date", "C
 _UTC: Final = "statement_timestamp() AT TIME ZONE 'UTC'"
 _NOW_TEXT: Final = {"datetime": "YYYY-MM-DD HH24:MI:SS", "date": "YYYY-MM-DD", "time": "HH24:MI:SS"}
 _NOW_TYPED: Final = {
-    ("timestamp", "datetime"): f"date_trunc('second', {_UTC})",
-    ("timestamptz", "datetime"): "date_trunc('second', statement_timestamp())",
-    ("date", "date"): f"({_UTC})::date",
+    (TIMESTAMP.name, "datetime"): f"date_trunc('second', {_UTC})",
+    (TIMESTAMPTZ.name, "datetime"): "date_trunc('second', statement_timestamp())",
+    (DATE.name, "date"): f"({_UTC})::date",
 }
 
 
@@ -31,7 +35,7 @@ def translate_default(sql: str, column: ColumnMap) -> str | None:
     if column.literal:
         return None
     if (kind := _now(text)) is not None:
-        if column.type == "text":
+        if column.type == TEXT.name:
             return f"to_char({_UTC}, '{_NOW_TEXT[kind]}')"
         return _NOW_TYPED.get((column.type, kind))
     rule = _RULES.get(column.type)
@@ -63,8 +67,8 @@ def _closes_last(text: str) -> bool:
 def _now(text: str) -> str | None:
     if text.upper() in _NOW_NAMES:
         return _NOW_NAMES[text.upper()]
-    found = _NOW.fullmatch(text)
-    return found[1].lower() if found else None
+    call = _NOW.fullmatch(text)
+    return call[1].lower() if call else None
 
 
 def _unquoted(text: str) -> str | None:
@@ -103,8 +107,8 @@ def _as_text(text: str) -> str | None:
 
 
 def _as_bytes(text: str) -> str | None:
-    found = _BLOB.fullmatch(text)
-    return f"'\\x{found[1].lower()}'::bytea" if found else None
+    blob = _BLOB.fullmatch(text)
+    return f"'\\x{blob[1].lower()}'::bytea" if blob else None
 
 
 def _as_json(text: str) -> str | None:
@@ -120,12 +124,12 @@ def _as_json(text: str) -> str | None:
 
 
 _RULES: Final[dict[str, Callable[[str], str | None]]] = {
-    "bigint": _whole,
-    "integer": _whole,
-    "double precision": _number,
-    "numeric": _number,
-    "boolean": _as_boolean,
-    "text": _as_text,
-    "bytea": _as_bytes,
-    "jsonb": _as_json,
+    BIGINT.name: _whole,
+    INTEGER.name: _whole,
+    DOUBLE.name: _number,
+    NUMERIC.name: _number,
+    BOOLEAN.name: _as_boolean,
+    TEXT.name: _as_text,
+    BYTEA.name: _as_bytes,
+    JSONB.name: _as_json,
 }

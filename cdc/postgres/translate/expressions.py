@@ -16,15 +16,17 @@ from cdc.facts.source_schema import Affinity
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.mapping.type_names import column_of_type
 from cdc.sql_names import quote, quote_literal
+from cdc.values.numbers import BIGINT, BOOLEAN, DOUBLE, INTEGER, NUMERIC
+from cdc.values.texts import TEXT
 
 Kind = Literal["number", "text", "boolean", "condition", "other"]
 KINDS: Final[dict[str, Kind]] = {
-    "bigint": "number",
-    "integer": "number",
-    "double precision": "number",
-    "numeric": "number",
-    "text": "text",
-    "boolean": "boolean",
+    BIGINT.name: "number",
+    INTEGER.name: "number",
+    DOUBLE.name: "number",
+    NUMERIC.name: "number",
+    TEXT.name: "text",
+    BOOLEAN.name: "boolean",
 }
 _COMPARISONS: Final[dict[type[exp.Expr], str]] = {
     exp.EQ: "=",
@@ -114,8 +116,8 @@ class Scope:
 
     def _read_otherwise(self, column: ColumnMap) -> bool:
         """Whether a value of SQLite is more than its own storage class in Postgres."""
-        there = column_of_type(column.target, column.type, not_null=False)
-        return column.literal or there is None or self.mapped.reading(column, there) != ValueRules()
+        target = column_of_type(column.target, column.type, not_null=False)
+        return column.literal or target is None or self.mapped.reading(column, target) != ValueRules()
 
 
 def translate_condition(sql: str, scope: Scope) -> str:
@@ -205,7 +207,7 @@ def _literal(node: exp.Expr, _: Naming) -> Term:
         written = repr(float(written))  # as SQLite rounds it, so that a decimal column is compared with the same
         if written == "inf":
             raise Untranslatable("a number beyond the reals is infinity in SQLite")
-        return Term(written, "number", constant=written, type="double precision")
+        return Term(written, "number", constant=written, type=DOUBLE.name)
     if int(written) >= 2**63:
         raise Untranslatable("an integer beyond 64 bits is a real in SQLite")
     return Term(written, "number", constant=written, type="bigint")
@@ -289,7 +291,7 @@ def _refuse_rounded(terms: Sequence[Term]) -> None:
     types = [t.type for t in terms if t.constant is None and t.kind == "number"]
     if len(set(types)) > 1 or ("" in types and len(types) > 1):
         raise Untranslatable("it compares integers with reals")
-    if "double precision" in types and not all(_is_exact(t) for t in terms if t.constant is not None):
+    if DOUBLE.name in types and not all(_is_exact(t) for t in terms if t.constant is not None):
         raise Untranslatable("it compares reals with an integer that no real holds")
 
 
@@ -302,11 +304,11 @@ def same_type(terms: Sequence[Term]) -> str:
     if terms[0].kind == "text":
         return ""
     columns = {t.type for t in terms if t.constant is None}
-    found = columns or {t.type for t in terms}
-    if len(found) != 1:
+    types = columns or {t.type for t in terms}
+    if len(types) != 1:
         return ""
-    fits = {*found, "bigint"} if found <= {"double precision", "numeric"} else found
-    return found.pop() if all(t.constant is None or (t.type in fits and _is_exact(t)) for t in terms) else ""
+    fits = {*types, BIGINT.name} if types <= {DOUBLE.name, NUMERIC.name} else types
+    return types.pop() if all(t.constant is None or (t.type in fits and _is_exact(t)) for t in terms) else ""
 
 
 def _case(node: exp.Expr, scope: Naming) -> Term:

@@ -14,7 +14,9 @@ from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.functions import FAILURES
 from cdc.sqlite.rows.select import encoding
 from cdc.sqlite.schema.generated_columns import disagreeing
-from cdc.values.text import DATES, INSTANTS, TIMESTAMPS, UUIDS, all_match, days, instants, microseconds
+from cdc.values.identifiers import UUIDS
+from cdc.values.patterns import all_match
+from cdc.values.times import WRITTEN
 
 # SQLite allows 2,000 result columns; wide tables are read in parts.
 _COLUMNS_A_SCAN: Final = 100
@@ -26,7 +28,6 @@ _BEGINS_AS_DATE: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-")
 _LONGEST_DATE: Final = 60  # bytes; digits of a second may be followed by any number of zeros
 _UUID_BYTES: Final = 36
 _NAMES: Final = tuple(field.name for field in fields(TextForms))
-_FORMS: Final = (("naive", TIMESTAMPS, microseconds), ("zoned", INSTANTS, instants), ("date", DATES, days))
 
 
 def profile(connection: apsw.Connection, table: Table) -> TableProfile:
@@ -40,8 +41,8 @@ def profile(connection: apsw.Connection, table: Table) -> TableProfile:
         connection.create_aggregate_function("_cdc_texts", lambda: _texts(codec), 1)
         rows, columns = 0, list[ColumnProfile]()
         for start in range(0, len(table.columns), _COLUMNS_A_SCAN):
-            rows, found = _scan_all(connection, table, table.columns[start : start + _COLUMNS_A_SCAN])
-            columns += found
+            rows, profiles = _scan_all(connection, table, table.columns[start : start + _COLUMNS_A_SCAN])
+            columns += profiles
         other = disagreeing(connection, table)
         return TableProfile(rows, tuple(replace(c, disagreeing=other.get(c.name, 0)) for c in columns))
 
@@ -53,15 +54,15 @@ def _scan_all(connection: apsw.Connection, table: Table, part: Sequence[Column])
     except FAILURES:
         if len(part) == 1:
             return _scan(connection, table, ())[0], [ColumnProfile(part[0].name)]
-    found = [_scan_all(connection, table, [column]) for column in part]
-    return found[0][0], [profile for _, profiles in found for profile in profiles]
+    scans = [_scan_all(connection, table, [column]) for column in part]
+    return scans[0][0], [profile for _, profiles in scans for profile in profiles]
 
 
 def _scan(connection: apsw.Connection, table: Table, part: Sequence[Column]) -> tuple[int, list[ColumnProfile]]:
     asked = [list(_asked(column)) for column in part]
     listed = ", ".join(["count(*)", "NULL", *(expression for column in asked for expression in column)])
-    found: tuple[Any, ...] = connection.execute(f"SELECT {listed} FROM {quote(table.name)}").get
-    rows, answers = int(found[0]), list(found[2:])
+    counts: tuple[Any, ...] = connection.execute(f"SELECT {listed} FROM {quote(table.name)}").get
+    rows, answers = int(counts[0]), list(counts[2:])
     columns = []
     for column, expressions in zip(part, asked, strict=True):
         columns.append(_profile(column.name, rows, answers[: len(expressions)], encoding(connection)))
@@ -114,12 +115,12 @@ def _profile(name: str, rows: int, answers: Sequence[object], codec: str) -> Col
     )
 
 
-def _number(found: object) -> int | float | None:
-    return found if isinstance(found, int | float) else None
+def _number(answer: object) -> int | float | None:
+    return answer if isinstance(answer, int | float) else None
 
 
-def _shown(found: object, codec: str) -> str | None:
-    return found.decode(codec, "replace") if isinstance(found, bytes) else None
+def _shown(answer: object, codec: str) -> str | None:
+    return answer.decode(codec, "replace") if isinstance(answer, bytes) else None
 
 
 class _Texts:
@@ -160,11 +161,11 @@ def _form(data: bytes) -> str:
     if len(data) == _UUID_BYTES and all_match(UUIDS, [text]):
         return "uuid"
     if len(data) <= _LONGEST_DATE and _BEGINS_AS_DATE.match(data):
-        for form, pattern, read in _FORMS:
-            if all_match(pattern, [text]):
+        for written in WRITTEN:
+            if all_match(written.lines, [text]):
                 try:
-                    read([text])
+                    written.read([text])
                 except ValueError:
                     break
-                return form
+                return written.form
     return "other"

@@ -31,8 +31,8 @@ from cdc.postgres.connection.codecs import use_exact_codecs
 from cdc.postgres.connection.open import Connection, connect
 from cdc.postgres.tables import hashed_rows
 from cdc.postgres.tables.catalogue import read_tables
+from cdc.values.column_rules import problem_with
 from cdc.values.converter import compile_converter
-from cdc.values.formats import problem_with
 from cdc.verify import verify
 
 FORMATS = ["", "iso utc", "epoch s", "epoch ms", "epoch us", "julian day", "words", "number", "uuid", "utf-8"]

@@ -20,8 +20,8 @@ from cdc.postgres.connection.open import connect
 from cdc.postgres.record import verification
 from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog import verify_reader
-from cdc.values import by_type
-from cdc.values.encoder import Form
+from cdc.values import registry
+from cdc.values.encoder import Encoder
 from cdc.verify import TableReport, VerifyReport, verify
 from cdc.verify import run as verify_run
 
@@ -202,19 +202,19 @@ async def test_keys_on_their_way_are_looked_at_again_once_the_daemon_has_passed_
 
 
 async def test_a_broken_conversion_of_the_applier_is_found(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = by_type.form_of
+    whole = registry.encoder_of_type
 
     def six_digits(found: object) -> float:
         assert isinstance(found, float)
         return float(f"{found:.6g}")
 
-    def bent(column: TargetColumn, *, literal: bool = False) -> Form | None:
-        form = whole(column, literal=literal)
-        if form is None or column.base != "float8":
-            return form
-        return Form(form.takes, lambda _values, _kinds: None, six_digits)
+    def bent(column: TargetColumn, *, literal: bool = False) -> Encoder | None:
+        encoder = whole(column, literal=literal)
+        if encoder is None or column.base != "float8":
+            return encoder
+        return Encoder(encoder.takes, lambda _values, _kinds: None, six_digits)
 
-    monkeypatch.setattr("cdc.values.formats.form_of", bent)
+    monkeypatch.setattr("cdc.values.column_rules.encoder_of_type", bent)
     site.write("UPDATE item SET price = 0.123456789 WHERE id = 5; UPDATE item SET price = 0.5 WHERE id = 6")
     await drain(site.config)
     assert await site.found("item") == {"different": {(5,)}}

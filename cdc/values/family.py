@@ -1,0 +1,76 @@
+"""What a family says of its types and formats. The families are the other files here; `registry` puts them together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cdc.facts.table_map import ValueRules
+from cdc.facts.target_schema import TargetColumn
+from cdc.facts.values import Value
+from cdc.values.encoder import Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnEncoding:
+    """A column with rules and the encoder that they lead to. `wide` is the encoder without the column's precision."""
+
+    column: TargetColumn
+    rules: ValueRules
+    encoder: Encoder
+    wide: Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresType:
+    """All that is known of one type of Postgres, beside the comparison, which has an opinion of its own.
+
+    `base` is its name in the catalogue (pg_type.typname), `name` the one that this project writes. Where an operator
+    writes one of `aliases` it becomes `name`; `synonyms` mean the same and stay as they are written.
+    `encoder` makes the encoder of a column, and `nearest` the nearest value that the column holds, None for types
+    without rounding; it raises `Unfit`.
+    `fixed` are the bytes and the alignment of every value (pg_type.typlen, typalign), None where they are the value's.
+    `rewrites`: it keeps what a text means, not how it was written. `coarse`: two texts of SQLite may be one value, or
+    the type has no equality at all, so that a unique constraint would refuse rows that SQLite holds.
+    """
+
+    base: str
+    name: str
+    encoder: Callable[[TargetColumn], Encoder]
+    aliases: tuple[str, ...] = ()
+    synonyms: tuple[str, ...] = ()
+    nearest: Callable[[Value, ColumnEncoding], object] | None = None
+    fixed: tuple[int, int] | None = None
+    rewrites: bool = False
+    coarse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One way in which values are written, as the operator names it: what it `reads`, in words for the documentation.
+
+    `encoder` is for columns of the types `into`. `usual` is the type of a column for which the operator names none,
+    None where the declared type decides.
+    """
+
+    name: str
+    reads: str
+    into: tuple[PostgresType, ...]
+    encoder: Callable[[TargetColumn], Encoder]
+    usual: PostgresType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What some types take and what they refuse, for example: a line of the documentation, without its marks."""
+
+    types: tuple[str, ...]
+    takes: str
+    refuses: str
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Types that are alike, the formats that are read into them, and what is promised of them."""
+
+    types: tuple[PostgresType, ...]
+    formats: tuple[Format, ...]
+    promises: tuple[Promise, ...]

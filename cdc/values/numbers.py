@@ -1,0 +1,292 @@
+"""Integers, reals, exact decimals and booleans: the encoders, the formats, and how they round."""
+
+import re
+from array import array
+from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from math import isinf
+from types import NoneType
+from typing import Final, cast
+
+from cdc.facts.target_schema import TargetColumn
+from cdc.facts.values import Value
+from cdc.values.encoder import (
+    INTEGERS,
+    NUMBERS,
+    REALS,
+    Encoder,
+    Kinds,
+    Unfit,
+    expect,
+    singly,
+    storage_class,
+    with_nulls,
+    without_nulls,
+)
+from cdc.values.family import ColumnEncoding, Family, Format, PostgresType, Promise
+
+# What Postgres' numeric can hold: digits before and after the decimal point.
+DIGITS_BEFORE_POINT: Final = 131_072
+DIGITS_AFTER_POINT: Final = 16_383
+
+_LONGEST_NUMERAL: Final = 1_000  # characters; reading a longer one would take more than its length in time
+_NUMERAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+
+# --- types ------------------------------------------------------------------------------------------------------------
+
+
+def _whole_numbers(bits: int) -> Encoder:
+    low, high = -(1 << bits - 1), (1 << bits - 1) - 1
+
+    def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
+        if not kinds <= INTEGERS:
+            return None
+        # SQLite's integers have 64 bits, so nothing is to be looked for in the widest type.
+        present = cast("Sequence[int]", without_nulls(values, kinds)) if bits < 64 else ()
+        return values if not present or (low <= min(present) and max(present) <= high) else None
+
+    def one(value: Value) -> int:
+        number = expect(value, int)
+        if not low <= number <= high:
+            raise Unfit("is an integer out of range")
+        return number
+
+    return Encoder(f"whole numbers from {low} to {high}", column, one)
+
+
+def _doubles(_: TargetColumn) -> Encoder:
+    def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
+        if kinds <= REALS:
+            return values
+        if not kinds <= NUMBERS:
+            return None
+        present = cast("list[int | float]", list(without_nulls(values, kinds)))
+        doubles = list(map(float, present))
+        # Python compares an integer with a float exactly, so this finds the integers that a double rounds.
+        return with_nulls(values, doubles) if doubles == present else None
+
+    def one(value: Value) -> float:
+        if type(value) is int:
+            if float(value) != value:
+                raise Unfit("is an integer that no double is equal to")
+            return float(value)
+        return expect(value, float)
+
+    return Encoder("reals, and integers that a double can hold exactly", column, one)
+
+
+def _singles(_: TargetColumn) -> Encoder:
+    def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
+        if not kinds <= NUMBERS:
+            return None
+        present = cast("list[int | float]", list(without_nulls(values, kinds)))
+        return values if array("f", present).tolist() == present else None
+
+    def one(value: Value) -> float:
+        number = value if type(value) is int else expect(value, float)
+        if array("f", [number])[0] != number:
+            raise Unfit(f"is {storage_class(value)} that four bytes cannot hold exactly")
+        return float(number)
+
+    return Encoder("reals that four bytes hold exactly", column, one)
+
+
+def _decimals(target: TargetColumn) -> Encoder:
+    precision, scale = target.precision, target.scale
+
+    def one(value: Value) -> Decimal:
+        return _within(_exact(value), precision, scale, storage_class(value))
+
+    def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
+        if precision is None and kinds <= INTEGERS:
+            return values
+        if not kinds <= NUMBERS:
+            return None
+        try:
+            return [None if v is None else one(v) for v in values]
+        except Unfit:
+            return None
+
+    return Encoder("numbers within its precision and scale, never rounded", column, one)
+
+
+def _exact(value: Value) -> Decimal:
+    """A number as people write it: of a real the shortest text that reads back as the same double."""
+    return Decimal(value if type(value) is int else repr(expect(value, float)))
+
+
+def _within(number: Decimal, precision: int | None, scale: int | None, what: str) -> Decimal:
+    """The number when numeric(precision, scale) holds it without rounding."""
+    if number.is_zero() and number.is_signed():
+        raise Unfit("is a negative zero")  # which numeric does not have: it would read back as another value
+    if precision is not None and not _fits(number, precision, scale or 0):
+        raise Unfit(f"is {what} beyond its precision or scale")
+    return number
+
+
+def _fits(number: Decimal, precision: int, scale: int) -> bool:
+    if not number or not number.is_finite():
+        return number.is_finite()  # numeric without a precision has infinities, one with a precision has none
+    exponent = int(number.normalize().as_tuple().exponent)
+    return exponent >= -scale and number.adjusted() < precision - scale
+
+
+def _flags(_: TargetColumn) -> Encoder:
+    def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
+        if not kinds <= INTEGERS or not set(values) <= {0, 1, None}:
+            return None
+        return [None if v is None else v == 1 for v in values] if NoneType in kinds else list(map(bool, values))
+
+    def one(value: Value) -> bool:
+        number = expect(value, int)
+        if number not in {0, 1}:
+            raise Unfit("is an integer other than 0 and 1")
+        return number == 1
+
+    return Encoder("the integers 0 and 1", column, one)
+
+
+# --- rounding ---------------------------------------------------------------------------------------------------------
+
+
+def _nearest(value: Value, at: ColumnEncoding) -> object:
+    """The nearest number that the column holds, halves away from zero; raises `Unfit` for what has none."""
+    if type(value) is str and at.rules.format != NUMBER:
+        return at.encoder.one(value)  # which refuses it as the text that it is
+    number = decimal_of(value)
+    if at.column.base in _WHOLE_BASES:
+        return at.encoder.one(int(number.to_integral_value(ROUND_HALF_UP)))
+    if at.column.base == NUMERIC.base:
+        rounded = _at_scale(number, at.column.scale or 0)
+        return _within(rounded, at.column.precision, at.column.scale, storage_class(value))
+    nearest = float(number) if at.column.base == DOUBLE.base else array("f", [float(number)])[0]
+    if isinf(nearest):
+        raise Unfit(f"is {storage_class(value)} out of range")
+    return nearest
+
+
+def _at_scale(number: Decimal, scale: int) -> Decimal:
+    # The usual context would round to 28 digits before; numerals have up to 1,000.
+    with localcontext(prec=1_000):
+        whole = number.scaleb(scale).to_integral_value(ROUND_HALF_UP)
+        return whole.scaleb(-scale) if whole else Decimal(0)
+
+
+SMALLINT: Final = PostgresType(
+    "int2", "smallint", lambda _: _whole_numbers(16), aliases=("int2",), nearest=_nearest, fixed=(2, 2)
+)
+INTEGER: Final = PostgresType(
+    "int4", "integer", lambda _: _whole_numbers(32), aliases=("int", "int4"), nearest=_nearest, fixed=(4, 4)
+)
+BIGINT: Final = PostgresType(
+    "int8", "bigint", lambda _: _whole_numbers(64), aliases=("int8",), nearest=_nearest, fixed=(8, 8)
+)
+REAL: Final = PostgresType("float4", "real", _singles, nearest=_nearest, fixed=(4, 4))
+DOUBLE: Final = PostgresType(
+    "float8", "double precision", _doubles, aliases=("float8", "float"), nearest=_nearest, fixed=(8, 8)
+)
+NUMERIC: Final = PostgresType("numeric", "numeric", _decimals, aliases=("decimal",), nearest=_nearest)
+BOOLEAN: Final = PostgresType("bool", "boolean", _flags, aliases=("bool",), fixed=(1, 1))
+
+WHOLE: Final = (SMALLINT, INTEGER, BIGINT)
+FLOATS: Final = (REAL, DOUBLE)
+_WHOLE_BASES: Final = frozenset(type_.base for type_ in WHOLE)
+_BY_BASE: Final = {type_.base: type_ for type_ in (*WHOLE, *FLOATS, NUMERIC)}
+
+# --- formats ----------------------------------------------------------------------------------------------------------
+
+NUMBER: Final = "number"
+_WORDS: Final = dict.fromkeys(("1", "t", "true", "y", "yes", "on"), True) | dict.fromkeys(
+    ("0", "f", "false", "n", "no", "off"), False
+)
+
+
+def decimal_of(value: Value) -> Decimal:
+    """A finite number, also where it is written as a text; raises `Unfit` for anything else."""
+    if type(value) is str:
+        if len(value) > _LONGEST_NUMERAL or not _NUMERAL.fullmatch(value):
+            raise Unfit("is a text that is no number" if value else "is an empty text")
+        return Decimal(value)
+    number = _exact(value)
+    if not number.is_finite():
+        raise Unfit("is an infinity")
+    return number
+
+
+def _numerals(target: TargetColumn) -> Encoder:
+    plain = _BY_BASE[target.base].encoder(target)
+
+    def one(value: Value) -> object:
+        if target.base == NUMERIC.base:
+            return _within(decimal_of(value), target.precision, target.scale, storage_class(value))
+        if target.base in _WHOLE_BASES:
+            return plain.one(_whole(value))
+        return plain.one(_double(value) if type(value) is str else value)
+
+    one_by_one = singly(one)
+
+    def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
+        return plain.column(values, kinds) if kinds <= INTEGERS else one_by_one(values, kinds)
+
+    return Encoder(f"numbers, and texts of numbers, among {plain.takes}", column, one)
+
+
+def _whole(value: Value) -> int:
+    if type(value) is int:
+        return value
+    number = decimal_of(value)
+    if number != number.to_integral_value():
+        raise Unfit(f"is {storage_class(value)} with a fraction")
+    return int(number)
+
+
+def _double(text: str) -> float:
+    number = float(decimal_of(text))
+    if isinf(number):
+        raise Unfit("is a text of a number out of range")
+    return number
+
+
+def _words(target: TargetColumn) -> Encoder:
+    plain = _flags(target)
+
+    def one(value: Value) -> object:
+        if type(value) is not str:
+            return plain.one(value)
+        if (flag := _WORDS.get(value.lower())) is None:
+            raise Unfit("is a text that is no word for true or false" if value else "is an empty text")
+        return flag
+
+    return Encoder("0, 1, and words for true and false", singly(one), one)
+
+
+FAMILY: Final = Family(
+    types=(*WHOLE, *FLOATS, NUMERIC, BOOLEAN),
+    formats=(
+        Format(
+            "words",
+            "0, 1, and `t`, `true`, `y`, `yes`, `on`, `1` and their opposites in any case",
+            (BOOLEAN,),
+            _words,
+            usual=BOOLEAN,
+        ),
+        Format(
+            NUMBER,
+            f"numbers and texts of decimal numbers (up to {_LONGEST_NUMERAL:,} characters); whole reals such as 5.0 "
+            "for integers",
+            (*WHOLE, *FLOATS, NUMERIC),
+            _numerals,
+        ),
+    ),
+    promises=(
+        Promise(tuple(t.name for t in WHOLE), "integers in range", "any real, even 5.0; texts"),
+        Promise((REAL.name,), "reals and integers that four bytes hold exactly", "0.1"),
+        Promise((DOUBLE.name,), "reals with infinities, integers that a double holds exactly", "2^53+1"),
+        Promise(
+            (NUMERIC.name,),
+            "integers; reals as the shortest decimal that reads back as the same double",
+            "what a precision or scale would round; -0.0; infinities where a precision is set",
+        ),
+        Promise((BOOLEAN.name,), "0 and 1", "2, 'true'"),
+    ),
+)

@@ -1,0 +1,49 @@
+"""Every type and every format that is known, from the families. What lists any of them is made from here.
+
+The configuration stands below this room, and the comparison must not import it: tests hold both against this registry.
+"""
+
+from typing import Final
+
+from cdc.facts.target_schema import TargetColumn
+from cdc.values import documents, identifiers, numbers, texts, times
+from cdc.values.encoder import Encoder
+from cdc.values.family import Family, Format, PostgresType, Promise
+
+FAMILIES: Final[dict[str, Family]] = {
+    "numbers": numbers.FAMILY,
+    "texts": texts.FAMILY,
+    "documents": documents.FAMILY,
+    "times": times.FAMILY,
+    "identifiers": identifiers.FAMILY,
+}
+
+# By the name in the catalogue, in the order in which messages have always listed them.
+TYPES: Final[dict[str, PostgresType]] = {
+    type_.base: type_
+    for type_ in (
+        *numbers.WHOLE,
+        *numbers.FLOATS,
+        numbers.BOOLEAN,
+        texts.BYTEA,
+        *documents.FAMILY.types,
+        numbers.NUMERIC,
+        *texts.CHARACTERS,
+        *times.FAMILY.types,
+        *identifiers.FAMILY.types,
+    )
+}
+SUPPORTED: Final = (*TYPES, texts.ENUMS)
+FORMATS: Final[dict[str, Format]] = {f.name: f for family in FAMILIES.values() for f in family.formats}
+PROMISES: Final[tuple[Promise, ...]] = tuple(p for family in FAMILIES.values() for p in family.promises)
+
+
+def encoder_of_type(target: TargetColumn, *, literal: bool = False) -> Encoder | None:
+    """How that column is fed when nothing was chosen for it, None for a type that is not supported."""
+    if literal:
+        unlimited_text = target.base in (texts.TEXT.base, texts.VARCHAR.base) and target.length is None
+        return identifiers.literals() if unlimited_text else None
+    if target.labels:  # an enum has a name of its own, which may be that of another type in another schema
+        return texts.labels(target.labels)
+    type_ = TYPES.get(target.base)
+    return type_.encoder(target) if type_ else None

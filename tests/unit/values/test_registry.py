@@ -1,0 +1,158 @@
+"""What lists types, formats or outcomes and cannot be made from the registry says the same as it does.
+
+The configuration stands below the room of values, and the comparison shares nothing with it on purpose.
+"""
+
+from typing import get_args
+
+import pytest
+
+from cdc import config
+from cdc.canonical import chosen, rules
+from cdc.facts.profile import TextForms
+from cdc.facts.table_map import ValueRules
+from cdc.facts.target_schema import TargetColumn
+from cdc.facts.values import Value
+from cdc.mapping.type_names import canonical_type, column_of_type
+from cdc.postgres.tables import hashed_rows
+from cdc.values import texts, times
+from cdc.values.column_rules import encoder_for, problem_with
+from cdc.values.encoder import Encoder
+from cdc.values.outcomes import OUTCOMES
+from cdc.values.registry import FAMILIES, FORMATS, PROMISES, SUPPORTED, TYPES
+
+
+def column(base: str, **options: object) -> TargetColumn:
+    return TargetColumn("v", base, base, **options)  # type: ignore[arg-type]
+
+
+FORMAT: config.Format = "uuid"
+
+
+# --- the registry itself ----------------------------------------------------------------------------------------------
+
+
+def test_every_type_stands_in_exactly_one_family() -> None:
+    in_families = [type_.base for family in FAMILIES.values() for type_ in family.types]
+    assert sorted(in_families) == sorted(TYPES)
+    assert set(SUPPORTED) == {*TYPES, texts.ENUMS}
+
+
+def test_every_format_has_a_name_of_its_own() -> None:
+    assert len(FORMATS) == sum(len(family.formats) for family in FAMILIES.values())
+
+
+def test_a_format_stands_in_the_family_of_the_types_that_it_is_read_into() -> None:
+    for family in FAMILIES.values():
+        for format_ in family.formats:
+            assert set(format_.into) <= set(family.types), format_.name
+            assert format_.usual is None or format_.usual in format_.into
+
+
+def test_something_is_promised_of_every_type() -> None:
+    promised = [name.removesuffix("(n)") for promise in PROMISES for name in promise.types]
+    assert sorted(promised) == sorted(type_.name for type_ in TYPES.values())
+
+
+def test_no_word_means_two_types() -> None:
+    words = [word for t in TYPES.values() for word in {t.name, *t.aliases, *t.synonyms}]
+    assert len(set(words)) == len(words)
+
+
+@pytest.mark.parametrize("base", TYPES)
+def test_every_word_for_a_type_leads_to_it(base: str) -> None:
+    type_ = TYPES[base]
+    for word in (type_.name, *type_.aliases, *type_.synonyms):
+        made = column_of_type("v", word, not_null=False)
+        assert made is not None
+        assert made.base == base
+    assert {canonical_type(alias) for alias in type_.aliases} <= {type_.name}
+
+
+@pytest.mark.parametrize("base", TYPES)
+def test_every_type_has_an_encoder_by_itself_and_by_every_format_that_is_read_into_it(base: str) -> None:
+    formats = [name for name, format_ in FORMATS.items() if TYPES[base] in format_.into]
+    for name in ("", *formats):
+        assert isinstance(encoder_for(column(base), ValueRules(name)), Encoder), name
+
+
+# --- the configuration ------------------------------------------------------------------------------------------------
+
+
+def test_the_configuration_takes_the_formats_that_there_are() -> None:
+    assert set(get_args(config.Format)) == set(FORMATS)
+
+
+def test_the_configuration_takes_the_outcomes_that_there_are() -> None:
+    assert set(get_args(config.OnInvalid)) == set(OUTCOMES)
+
+
+def test_the_section_of_formats_has_types_that_some_format_is_read_into() -> None:
+    fields = config.Formats.__struct_fields__
+    chosen_for_all = config.Formats(**dict.fromkeys(fields, FORMAT))
+    by_name = {type_.name: type_.base for type_ in TYPES.values()}
+    assert set(chosen_for_all.by_base()) == {by_name[name] for name in fields}
+    for base in chosen_for_all.by_base():
+        assert any(TYPES[base] in format_.into for format_ in FORMATS.values()), base
+
+
+# --- the comparison ---------------------------------------------------------------------------------------------------
+
+
+def test_the_comparison_reads_every_format() -> None:
+    assert set(chosen._FORMATS) == set(FORMATS)
+
+
+def test_the_comparison_knows_what_every_type_holds() -> None:
+    assert set(chosen._FITS) == set(TYPES)
+
+
+def test_the_comparison_has_a_rule_for_every_type_that_is_not_its_own_characters() -> None:
+    as_characters = {type_.base for type_ in texts.CHARACTERS} | {"uuid"}
+    assert set(rules._FORMS) == set(TYPES) - as_characters
+    assert set(rules._SHORT) <= set(TYPES)
+    assert {type_.base for type_ in texts.CHARACTERS} == rules._CHARACTERS
+
+
+def test_postgres_has_rules_for_known_types_only() -> None:
+    assert set(hashed_rows._FORMS) <= set(TYPES)
+    assert set(hashed_rows._FROM_TEXT) <= set(TYPES)
+
+
+# For each outcome a type, and a value that does not fit it but becomes something.
+BECOMES_SOMETHING: dict[str, tuple[str, Value]] = {
+    "null": ("int4", "x"),
+    "text": ("text", 5),
+    "replace": ("text", "a\0b"),
+    "cut": ("varchar", "abc"),
+    "round": ("int4", 1.5),
+}
+
+
+def test_the_comparison_knows_every_outcome() -> None:
+    assert set(BECOMES_SOMETHING) == set(OUTCOMES) - {"quarantine"}
+    for outcome, (base, value) in BECOMES_SOMETHING.items():
+        target = column(base, length=2 if outcome == "cut" else None)
+        by_outcome = ValueRules(on_invalid=outcome)
+        assert not problem_with(target, by_outcome)
+        assert chosen.form(target, by_outcome, rules.form_of(target))(value) != chosen.NEVER, outcome
+        assert chosen.form(target, ValueRules(), rules.form_of(target))(value) == chosen.NEVER, outcome
+
+
+@pytest.mark.parametrize("base", TYPES)
+def test_the_comparison_rounds_the_types_that_are_rounded(base: str) -> None:
+    unfit = "2024-01-01 00:00:00.0000004" + ("Z" if base == "timestamptz" else "") if "stamp" in base else 0.1
+    target = column(base, scale=0, precision=5 if base == "numeric" else None)
+    rounds = chosen.form(target, ValueRules(on_invalid="round"), rules.form_of(target))
+    if problem_with(target, ValueRules(on_invalid="round")):
+        assert TYPES[base].nearest is None
+    else:
+        assert rounds(unfit) != chosen.NEVER
+
+
+# --- the profile ------------------------------------------------------------------------------------------------------
+
+
+def test_the_ways_of_writing_times_are_counted_by_the_profile() -> None:
+    forms = TextForms(**{written.form: 1 for written in times.WRITTEN})
+    assert [getattr(forms, written.form) for written in times.WRITTEN] == [1] * len(times.WRITTEN)
