@@ -19,6 +19,7 @@ import apsw
 import asyncpg
 import msgspec
 
+from cdc.audit.chain import AuditEntry, decode
 from cdc.cli.progress import Silent
 from cdc.config import Config, ReplicateSection, SourceSection, StateSection, TableOptions, TargetSection
 from cdc.daemon import service
@@ -143,6 +144,13 @@ async def quarantined(dsn: str) -> list[tuple[str, str, str]]:
 
 
 # --- replication in this process --------------------------------------------------------------------------------------
+
+
+async def recorded(dsn: str, *actions: str) -> list[AuditEntry]:
+    """What the audit trail in Postgres has of these actions, in order."""
+    rows = await fetch(dsn, "SELECT entry FROM cdc.audit ORDER BY n")
+    entries = [entry for row in rows if (entry := decode(row["entry"]))]
+    return [entry for entry in entries if entry.action in actions]
 
 
 async def up(config: Config) -> None:

@@ -19,6 +19,7 @@ from harness import (
     live,
     make_config,
     newest_entry,
+    recorded,
     up,
     value,
     wait_for,
@@ -29,20 +30,13 @@ from replicated_pair import replicated
 
 from cdc.audit import trail
 from cdc.audit.actions import ACTIONS, STEP_DETAILS
-from cdc.audit.chain import AuditEntry, decode, entry
+from cdc.audit.chain import entry
 from cdc.cli import main
 from cdc.errors import ExitCode
 from cdc.postgres.record.audit import append
 
 THINGS: Final = "CREATE TABLE things(id INTEGER PRIMARY KEY, n INTEGER)"
 PARTS: Final = "CREATE TABLE parts(id INTEGER PRIMARY KEY, thing INTEGER REFERENCES things(id))"
-
-
-async def recorded(dsn: str, *actions: str) -> list[AuditEntry]:
-    """What Postgres recorded, of these actions."""
-    rows = await fetch(dsn, "SELECT entry FROM cdc.audit ORDER BY n")
-    entries = [found for row in rows if (found := decode(row["entry"]))]
-    return [e for e in entries if e.action in actions]
 
 
 async def commanded(daemon: Daemon, *arguments: str) -> int:

@@ -63,7 +63,7 @@ else:
 TAKE = """
 import sys
 from pathlib import Path
-from cdc.sqlite import snapshot
+from cdc.sqlite.snapshot import snapshot
 snapshot.take(Path(sys.argv[1]), Path(sys.argv[2]), max_writer_pause_seconds=60)
 """
 

@@ -10,10 +10,9 @@ from typing import Any
 import apsw
 import msgspec
 import pytest
-from harness import application, drain, execute, fetch, make_config, up
+from harness import application, drain, execute, fetch, make_config, recorded, up
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_audit import recorded
 from test_value_roundtrip import moments, values
 
 from cdc.canonical import chosen as readings
