@@ -5,17 +5,26 @@ No database: a look at a file is put together by hand, and the maps and decision
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from cdc.config import Config, decode_config
 from cdc.errors import SchemaDrift
-from cdc.evolve.detect import detect, lost_tables, refuse_lost_columns, refuse_lost_tables
+from cdc.evolve.kinds import KINDS, detect
+from cdc.evolve.lost_column import LostColumn
+from cdc.evolve.lost_constraint import LostConstraint
+from cdc.evolve.lost_table import LostTable
+from cdc.evolve.new_column import NewColumn
+from cdc.evolve.new_table import NewTable
+from cdc.evolve.rekeyed_table import RekeyedTable
+from cdc.evolve.schema_change import SchemaFacts
 from cdc.facts.source_schema import Affinity, Column, Key, KeyKind, SourceSchema, Table, WaitingTable
 from cdc.facts.target_schema import TargetColumn, TargetTable, TargetUnique
 from cdc.mapping.known import Decisions, map_known, remember, without_rekeyed
 from cdc.mapping.map_tables import map_schema
+from cdc.postgres.record.leftover_record import Leftover
 from cdc.sqlite.capture.triggers import Capture, Signature
 from cdc.sqlite.changelog.source_file import Look
 
@@ -66,6 +75,22 @@ def decided_of(*tables: Table, of: Config | None = None) -> Decisions:
     return remember(map_schema(SourceSchema(tables), of or config()))
 
 
+def facts_of(
+    now: Look,
+    decided: Decisions,
+    known_version: int | None = VERSION,
+    *,
+    of: Config | None = None,
+    copies: Sequence[TargetTable] = (),
+) -> SchemaFacts:
+    """What a change is judged by; `copies` are the tables in Postgres whose keys matter."""
+    of = of or config()
+    mapped = map_known(now.schema, of, decided)
+    maps = {m.source.name: m for m in without_rekeyed(mapped, {copy.name: copy for copy in copies}, decided)}
+    rekeyed = frozenset(m.source.name for m in mapped) - maps.keys()
+    return SchemaFacts(of, now, decided, known_version, maps=maps, rekeyed=rekeyed)
+
+
 def seen(
     now: Look,
     decided: Decisions,
@@ -74,14 +99,15 @@ def seen(
     of: Config | None = None,
     copies: Sequence[TargetTable] = (),
 ) -> Seen:
-    """What is seen, once nothing is refused; `copies` are the tables in Postgres whose keys matter."""
-    of = of or config()
-    refuse_lost_tables(lost_tables(now.schema, decided), of.adopts)
-    mapped = map_known(now.schema, of, decided)
-    maps = {m.source.name: m for m in without_rekeyed(mapped, {copy.name: copy for copy in copies}, decided)}
-    found = detect(now.without({m.source.name for m in mapped} - maps.keys()), maps, decided, known_version)
-    refuse_lost_columns(maps, decided)
-    return Seen(found.reasons, found.resync, found.reinstall)
+    """What is seen, once nothing is refused."""
+    changes = detect(facts_of(now, decided, known_version, of=of, copies=copies))
+    for change in changes:
+        change.refuse()
+    return Seen(
+        tuple(reason for change in changes for reason in change.reasons),
+        tuple(dict.fromkeys(name for change in changes for name in change.resync)),
+        any(change.needs_capture for change in changes),
+    )
 
 
 # --- nothing ----------------------------------------------------------------------------------------------------------
@@ -205,6 +231,15 @@ def test_lost_columns_of_a_table_that_others_made_are_refused() -> None:
     assert refused.value.remedy == "drop those columns in Postgres (or rename them as in SQLite), then start again"
 
 
+def test_a_table_that_is_fed_again_leaves_the_columns_that_it_had_once() -> None:
+    once, now = table("u", "a", "b"), table("u", "b")
+    left = Leftover("u", "u", None, datetime.now(UTC), decided_of(once)["u"], ())
+    facts = replace(facts_of(look(now, captured=[]), {}), leftovers=(left,))
+    change = LostColumn.detect(facts)
+    assert change is not None
+    assert (change.reasons, list(change.of_returned["u"]), change.lost) == ((), ["a"], {})
+
+
 # --- rows with other numbers, and changes that nobody saw -------------------------------------------------------------
 
 VACUUMED = "the file may have been vacuumed, which renumbers rowids"
@@ -238,6 +273,15 @@ def test_a_counter_that_is_not_known_yet_says_nothing() -> None:
     assert seen(look(t, version=VERSION + 5), decided_of(t), None) == Seen()
 
 
+# --- what is asked of Postgres alone ----------------------------------------------------------------------------------
+
+
+def test_lost_constraints_are_looked_for_beside_other_changes_and_never_alone() -> None:
+    t, u = table("t"), table("u")
+    assert detect(facts_of(look(t), decided_of(t))) == ()
+    assert LostConstraint() in detect(facts_of(look(t, u, captured=[t]), decided_of(t)))
+
+
 # --- several at once --------------------------------------------------------------------------------------------------
 
 
@@ -269,3 +313,16 @@ def test_all_at_once_is_told_in_one_order_and_each_table_is_read_once() -> None:
         ("broken", "new", "grown", "loose"),
         True,
     )
+
+
+def test_columns_are_let_go_before_tables_and_constraints_at_last() -> None:
+    let_go = [kind for kind in reversed(KINDS) if "let_go" in vars(kind)]
+    assert let_go == [LostColumn, LostTable, RekeyedTable, LostConstraint]
+
+
+def test_tables_are_made_before_columns_are_added() -> None:
+    assert [kind for kind in KINDS if "extend" in vars(kind)] == [NewTable, NewColumn]
+
+
+def test_constraints_are_made_before_columns_become_not_null() -> None:
+    assert [kind for kind in KINDS if "after_rows" in vars(kind)] == [NewTable, NewColumn]
