@@ -196,6 +196,21 @@ def test_a_table_with_another_key_is_fed_no_longer_and_not_read() -> None:
     assert found == Seen(("table u is gone, was renamed, or has another key",))
 
 
+def test_a_table_with_another_key_is_not_read_whatever_else_happens_to_it() -> None:
+    t, before, now = table("t"), table("u", "a"), without_key("u", "a")
+    file = look(t, now, captured=[t], renumbered=True, version=VERSION + 2)
+    found = seen(file, decided_of(t, before), copies=[copy_of("u", "id")])
+    assert found.resync == ("t",)
+    assert "capture on u was not whole" not in found.reasons
+
+
+def test_a_table_with_another_key_than_its_leftover_is_not_new() -> None:
+    now = table("u", "a", key=Key(KeyKind.COLUMNS, ("a",)))
+    facts = replace(facts_of(look(now, captured=[]), decided_of(now), copies=[copy_of("u", "id")]), decided={})
+    assert facts.rekeyed == {"u"}
+    assert detect(facts) == ()
+
+
 def test_a_table_with_the_key_of_its_copy_is_as_it_was() -> None:
     t = table("t")
     assert seen(look(t), decided_of(t), copies=[copy_of("t", "id")]) == Seen()
