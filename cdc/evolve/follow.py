@@ -57,7 +57,7 @@ class SchemaFollower:
         for kind in KINDS:
             await kind.after_rows(replica, targets)
         crash_point("follow.before_finished")
-        await position.set_unfinished(self._connection, self._source_id, unfinished=False)
+        await position.note_finish_after_resync(self._connection, self._source_id, wanted=False)
 
     def _replica(self, maps: Mapping[str, TableMap]) -> Replica:
         return Replica(self._config, self._connection, self._source_id, maps)
@@ -118,7 +118,7 @@ class SchemaFollower:
         """Before anything is changed: capture that is whole again does not show that it was not."""
         await position.request_resync(self._connection, self._source_id, tables)
         if tables:
-            await position.set_unfinished(self._connection, self._source_id, unfinished=True)
+            await position.note_finish_after_resync(self._connection, self._source_id, wanted=True)
 
     async def _look_at_quarantine(self, maps: Mapping[str, TableMap]) -> None:
         """What is gone may be what kept rows out, and no change of theirs would tell that they fit now."""

@@ -36,8 +36,8 @@ from cdc.values.converter import compile_converter
 class OpenedStream:
     """What the loop relies on: both ends ready, the position, and the tables to read as a whole first.
 
-    `unfinished` says that indexes and constraints are to be looked at after these: by settling anew. `saving` are those
-    whose rows are saved before they are replaced.
+    `finish_after_resync` says that indexes and constraints are to be looked at after these: by settling anew. `saving`
+    are those whose rows are saved before they are replaced.
     """
 
     source: Source
@@ -46,7 +46,7 @@ class OpenedStream:
     position: Position
     resync: tuple[str, ...]
     saving: frozenset[str]
-    unfinished: bool
+    finish_after_resync: bool
     oldest_seq: int
     audit_sync: AuditSync
 
@@ -74,10 +74,10 @@ class StreamOpener:
         maps, targets = await self._fit(maps)
         # Once more: those that were made just now did not count before.
         await ownership.claim(self._connection, self._config, self.source_id, list(maps.values()))
-        unfinished = (await self._state()).unfinished
+        finish_after_resync = (await self._state()).finish_after_resync
         await self._expand_resync(state, maps)
         resync = await position.keep_resync(self._connection, self.source_id, list(maps))
-        if unfinished and not resync:
+        if finish_after_resync and not resync:
             await self._follower.finish(list(maps.values()), targets)
             targets = await self._found([m.target for m in maps.values()])
         tables = [(m, targets[m.target], compile_converter(m, targets[m.target])) for m in maps.values()]
@@ -102,7 +102,7 @@ class StreamOpener:
             position=reached,
             resync=tuple(table.source_name for table in applier.families.in_order(resync)),
             saving=await position.saving(self._connection, self.source_id),
-            unfinished=unfinished and bool(resync),
+            finish_after_resync=finish_after_resync and bool(resync),
             oldest_seq=look.oldest_seq,
             audit_sync=audit_sync,
         )

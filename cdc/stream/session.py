@@ -37,7 +37,7 @@ BUSY_FACTOR: Final = 10  # unless so many times the usual number of entries wait
 class Session:
     """Both ends open, the lock held, capture known to be whole, and the position as Postgres has it.
 
-    `outdated` says that another session has to settle what this one could not: it is to be closed.
+    Once `finish_due`, it is to be closed: the next one settles what this one could not.
     """
 
     def __init__(
@@ -62,8 +62,7 @@ class Session:
         self._maps = ready.maps
         self._resync = ready.resync  # parents first
         self._replaced = Replaced(connection, settling.source_id, config.state.dir, ready.saving)
-        self._unfinished = ready.unfinished
-        self.outdated = False
+        self._finish_after_resync = ready.finish_after_resync
         self._second_look: frozenset[str] = frozenset()
         self._oldest = ready.oldest_seq
         self._durable = Durable()
@@ -93,6 +92,11 @@ class Session:
             await hang_up(connection)
             raise
 
+    @property
+    def finish_due(self) -> bool:
+        """Whether indexes and constraints waited for tables that are all read by now."""
+        return self._finish_after_resync and not self._resync
+
     async def close(self) -> None:
         """Let go of both ends."""
         self.source.close()
@@ -117,7 +121,7 @@ class Session:
         self._moved(*await self._apply_staged(changes, begun, portion))
         if portion:
             await self._audit("compare whole tables", tables=", ".join(portion))
-        self._resync, self.outdated = rest, self._unfinished and not rest
+        self._resync = rest
         return True
 
     async def _apply_staged(self, changes: Round, begun: Begun, resync: Sequence[str]) -> tuple[Position, AppliedBatch]:
