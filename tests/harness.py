@@ -182,9 +182,9 @@ class Live:
         while True:
             try:
                 session = self._session = self._session or await self._open()
-                while not session.outdated and await session.drain():
+                while not session.finish_due and await session.drain():
                     pass
-                if not session.outdated:
+                if not session.finish_due:
                     return
             except CaptureLost:
                 pass

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from cdc.facts.changes import AppliedBatch, Position, Round, TableRows, Traces
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import KeyValues, Row
-from cdc.target.protocol import Reader
+from cdc.target.protocol import ChangeReader
 from cdc.target.pull import Pull
 
 Tables = dict[str, dict[KeyValues, Row]]
@@ -36,7 +36,7 @@ class Mirror:
     def is_settled(self) -> bool:
         return self.tables.keys() == self._widths.keys()
 
-    async def apply(self, changes: Round, reader: Reader, began: float) -> AppliedBatch:
+    async def apply(self, changes: Round, reader: ChangeReader, began: float) -> AppliedBatch:
         self._staged = {name: dict(self.tables.get(name, {})) for name in self._widths}
         missing = [name for name in self._widths if name not in self.tables]
         reached = await Pull(self, reader, changes, missing, beat=lambda: None).run()

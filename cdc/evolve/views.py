@@ -154,7 +154,7 @@ async def _attempt_at(
     with translated("making views"):
         async with connection.transaction(isolation="repeatable_read"):
             state = await position.read(connection, source_id)
-            if state is None or state.position != at or state.resync or state.unfinished:
+            if state is None or state.position != at or state.resync or state.finish_after_resync:
                 return None
             return await _attempt_all(connection, source_id, wanted, sums)
 

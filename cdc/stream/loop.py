@@ -134,7 +134,7 @@ class Stream:
         if pause_note.is_held(self._config):
             return True  # also between two attempts: the loop sees to it
         moved = bool(await self._in_session(_drain_and_tidy))
-        if self._session is not None and self._session.outdated:
+        if self._session is not None and self._session.finish_due:
             await self._close()
         return moved
 

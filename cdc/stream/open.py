@@ -1,6 +1,6 @@
 """Before the loop: both databases are looked at, and whatever changed since the last time is settled or refused."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from loguru import logger
@@ -10,20 +10,18 @@ from cdc.audit.actions import Tell
 from cdc.config import Config
 from cdc.errors import SourceChanged, TargetError
 from cdc.evolve import views
-from cdc.evolve.detect import detect, lost_tables, refuse_lost_columns, refuse_lost_tables
 from cdc.evolve.follow import SchemaFollower
 from cdc.facts.changes import Position
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.identity.continuity import Continuity, no_capture
 from cdc.identity.file_location import settle_path
-from cdc.mapping.known import Decisions, map_known, with_leftovers, without_rekeyed
 from cdc.mapping.map_tables import map_schema
 from cdc.notes import end_note
 from cdc.postgres.apply import fitness
 from cdc.postgres.apply.direct import Applier
 from cdc.postgres.connection.open import Connection
-from cdc.postgres.record import leftover_record, own_schema, ownership, position, sightings, waiting_tables
+from cdc.postgres.record import own_schema, ownership, position, sightings, waiting_tables
 from cdc.postgres.record.audit_sync import AuditSync
 from cdc.postgres.record.position import StreamState
 from cdc.postgres.record.waiting_tables import Waiting
@@ -39,8 +37,8 @@ from cdc.values.converter import compile_converter
 class OpenedStream:
     """What the loop relies on: both ends ready, the position, and the tables to read as a whole first.
 
-    `unfinished` says that indexes and constraints are to be looked at after these: by settling anew. `saving` are those
-    whose rows are saved before they are replaced.
+    `finish_after_resync` says that indexes and constraints are to be looked at after these: by settling anew. `saving`
+    are those whose rows are saved before they are replaced.
     """
 
     source: Source
@@ -49,7 +47,7 @@ class OpenedStream:
     position: Position
     resync: tuple[str, ...]
     saving: frozenset[str]
-    unfinished: bool
+    finish_after_resync: bool
     oldest_seq: int
     audit_sync: AuditSync
     tell: Tell
@@ -63,7 +61,7 @@ class StreamOpener:
         self._connection = connection
         self.source_id = source_id
         self._continuity = Continuity(config, connection, source_id, self.audit)
-        self._following = SchemaFollower(config, connection, source_id, self.audit)
+        self._follower = SchemaFollower(config, connection, source_id, self.audit)
 
     async def settle(self, look: Look) -> OpenedStream:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""
@@ -73,16 +71,16 @@ class StreamOpener:
         state = await self._state()
         for held in look.schema.waiting:
             logger.bind(object=held.name, reason=held.reason, remedy=held.remedy).warning("a table waits")
-        look, maps = await self._follow(look, state)
+        look, maps = await self._follower.follow(look, state)
         await views.drop_outdated(self._connection, self._config, self.source_id, look.schema, list(maps.values()))
         maps, targets = await self._fit(maps)
         # Once more: those that were made just now did not count before.
         await ownership.claim(self._connection, self._config, self.source_id, list(maps.values()))
-        unfinished = (await self._state()).unfinished
+        finish_after_resync = (await self._state()).finish_after_resync
         await self._expand_resync(state, maps)
         resync = await position.keep_resync(self._connection, self.source_id, list(maps))
-        if unfinished and not resync:
-            await self._following.finish(list(maps.values()), targets)
+        if finish_after_resync and not resync:
+            await self._follower.finish(list(maps.values()), targets)
             targets = await self._found([m.target for m in maps.values()])
         tables = [(m, targets[m.target], compile_converter(m, targets[m.target])) for m in maps.values()]
         applier = Applier(self._connection, self.source_id, tables)
@@ -106,7 +104,7 @@ class StreamOpener:
             position=reached,
             resync=tuple(table.source_name for table in applier.families.in_order(resync)),
             saving=await position.saving(self._connection, self.source_id),
-            unfinished=unfinished and bool(resync),
+            finish_after_resync=finish_after_resync and bool(resync),
             oldest_seq=look.oldest_seq,
             audit_sync=audit_sync,
             tell=self.audit,
@@ -139,25 +137,6 @@ class StreamOpener:
         if "*" in state.resync:
             await position.request_resync(self._connection, self.source_id, list(maps))
 
-    async def _follow(self, look: Look, state: StreamState) -> tuple[Look, dict[str, TableMap]]:
-        """The file as it is once all that changed is followed, and its maps; raises when that needs a person."""
-        await leftover_record.forget_gone(self._connection, self.source_id, self._config.target.schema)
-        leftovers = await leftover_record.read(self._connection, self.source_id)
-        decided = await self._still_there(state.columns, [w.name for w in look.schema.waiting])
-        refuse_lost_tables(lost_tables(look.schema, decided), self._config.adopts)
-        known = with_leftovers(decided, leftovers)
-        mapped = map_known(look.schema, self._config, known)
-        targets = await self._found([m.target for m in mapped])
-        maps = {m.source.name: m for m in without_rekeyed(mapped, targets, known)}
-        there = [m for m in mapped if m.target in targets]
-        await ownership.claim(self._connection, self._config, self.source_id, there)
-        rekeyed = {m.source.name for m in mapped} - maps.keys()
-        findings = detect(look.without(rekeyed), maps, decided, state.schema_version)
-        if not findings.nothing:
-            refuse_lost_columns(maps, decided)
-            look = await self._following.follow(look, maps, decided, leftovers, findings)
-        return look, maps
-
     async def _found(self, targets: list[str]) -> dict[str, TargetTable]:
         return await catalogue.read_tables(self._connection, self._config.target.schema, targets)
 
@@ -165,19 +144,6 @@ class StreamOpener:
         found = (await self._state()).position
         assert found is not None
         return found
-
-    async def _still_there(self, decided: Decisions, waiting: Iterable[str]) -> Decisions:
-        """The remembered columns without tables that are excluded now and columns that were dropped in Postgres."""
-        wanted = {name: columns for name, columns in decided.items() if self._config.replicate.wants(name)}
-        for name in waiting:  # the copy of one that waits is a leftover, but one that others made is not ours to leave
-            if self._config.adopts(name):
-                wanted.pop(name, None)
-        names = {name: self._config.options(name).target or name for name in wanted}
-        found = await self._found(list(names.values()))
-        return {
-            name: {c: d for c, d in columns.items() if _has_column(found.get(names[name]), c)}
-            for name, columns in wanted.items()
-        }
 
     async def _fit(self, maps: dict[str, TableMap]) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
         """The maps whose targets can take their rows, with these; the other tables wait alone."""
@@ -229,7 +195,3 @@ async def identify(connection: Connection, config: Config, look: Look) -> str:
             remedy="if this file is the right one, run `cdc load --resync`: it compares every row and goes on",
         )
     return carried
-
-
-def _has_column(table: TargetTable | None, name: str) -> bool:
-    return table is None or table.column(name) is not None

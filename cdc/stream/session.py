@@ -38,8 +38,8 @@ OpenTarget = Callable[[Sequence[TableMap], Position], Awaitable[Target]]
 class Session:
     """Both ends open, the lock held, capture known to be whole, and each target where it stands.
 
-    `outdated` says that another session has to settle what this one could not: it is to be closed. Postgres is the
-    target that status and metrics tell of; further ones get every change as well, each at its own pace.
+    Once `finish_due`, it is to be closed: the next one settles what this one could not. Postgres is the target that
+    status and metrics tell of; further ones get every change as well, each at its own pace.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Session:
             connection, opened.applier, opened.position, opened.resync, replaced, opened.tell, daemon_state.beat
         )
         self._targets: list[Target] = [self._postgres]
-        self._unfinished = opened.unfinished
+        self._finish_after_resync = opened.finish_after_resync
         self._oldest = opened.oldest_seq
         self._counts = RowCounts(connection, self._source_id, opened.maps)
         self._moved_at = self._pruned_at = time.monotonic()
@@ -104,9 +104,9 @@ class Session:
         return self._postgres.position
 
     @property
-    def outdated(self) -> bool:
+    def finish_due(self) -> bool:
         """Whether indexes and constraints can be looked at now, because no table waits any more: by settling anew."""
-        return self._unfinished and not self._postgres.resync
+        return self._finish_after_resync and not self._postgres.resync
 
     async def close(self) -> None:
         """Let go of both ends."""

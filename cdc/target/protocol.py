@@ -12,7 +12,7 @@ from cdc.facts.changes import AppliedBatch, Cursor, Position, Round, TableRows, 
 from cdc.facts.values import KeyValues, Row
 
 
-class Reader(Protocol):
+class ChangeReader(Protocol):
     """What a target may read on, in short snapshots of the application's file, while it applies.
 
     Each read is of a state at or after the one before. Errors of the file come through as `cdc.errors` has them.
@@ -74,7 +74,7 @@ class Target(Protocol):
     def is_settled(self) -> bool:
         """Whether it has nothing to do before the next change; if not, `apply` is called without one."""
 
-    async def apply(self, changes: Round, reader: Reader, began: float) -> AppliedBatch:
+    async def apply(self, changes: Round, reader: ChangeReader, began: float) -> AppliedBatch:
         """Move on from `position`, all or nothing, to a committed state of the file at or after `changes`.
 
         `changes` were read after `position`, and may be empty or only the first of what is there: what a target needs

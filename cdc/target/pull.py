@@ -13,7 +13,7 @@ from typing import Final
 from loguru import logger
 
 from cdc.facts.changes import Position, Round, TableRows
-from cdc.target.protocol import ChangeStage, Reader
+from cdc.target.protocol import ChangeReader, ChangeStage
 
 PACE_ROUNDS: Final = 10  # after which it is seen whether the application writes faster than it is read
 LEAST_HEADWAY: Final = 1.25  # so many times what was written meanwhile has to be read
@@ -32,7 +32,7 @@ class Pull:
     """
 
     def __init__(
-        self, stage: ChangeStage, reader: Reader, changes: Round, resync: Iterable[str], beat: Callable[[], None]
+        self, stage: ChangeStage, reader: ChangeReader, changes: Round, resync: Iterable[str], beat: Callable[[], None]
     ):
         self._stage = stage
         self._reader = reader
@@ -148,7 +148,7 @@ class Pace:
 class Hold:
     """A snapshot of SQLite that is held for the rest of a batch, for a bounded time; see `HOLD_WAL_SECONDS`."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: ChangeReader) -> None:
         self._reader = reader
         self._limits = [HOLD_WAL_SECONDS] if reader.wal else [*HOLD_JOURNAL_SECONDS]
         self._puts_off = reader.wal

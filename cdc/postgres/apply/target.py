@@ -13,7 +13,7 @@ from cdc.postgres.connection.open import Connection, hang_up
 from cdc.postgres.record import position
 from cdc.postgres.record.commit import Begun
 from cdc.postgres.record.position import Durable
-from cdc.target.protocol import Reader
+from cdc.target.protocol import ChangeReader
 from cdc.target.pull import Pull
 
 RESYNC_TABLES: Final = 100  # read as a whole in one transaction: each takes locks, of which Postgres has so many
@@ -50,7 +50,7 @@ class PostgresTarget:
         """Whether no table waits to be read as a whole, and no row that was refused for a second look."""
         return not self.resync and not self._second_look
 
-    async def apply(self, changes: Round, reader: Reader, began: float) -> AppliedBatch:
+    async def apply(self, changes: Round, reader: ChangeReader, began: float) -> AppliedBatch:
         """Move on from `position`; see `cdc.target.protocol.Target.apply`."""
         begun = Begun(self.position.seq, began, _lag(changes))
         if self.is_settled and (applied := await self._applier.apply_directly(changes, begun)):
@@ -68,7 +68,7 @@ class PostgresTarget:
         return applied
 
     async def _apply_staged(
-        self, changes: Round, reader: Reader, begun: Begun, resync: Sequence[str], *, careful: bool
+        self, changes: Round, reader: ChangeReader, begun: Begun, resync: Sequence[str], *, careful: bool
     ) -> AppliedBatch:
         names = {*(read.table for read in changes.tables), *resync}
         with self._replaced.kept(resync):

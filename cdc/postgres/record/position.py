@@ -26,8 +26,8 @@ _CREATE: Final = load("state")["create"]
 class StreamState:
     """The stream's row: `position` is None before the first load is finished.
 
-    `unfinished` says that indexes and constraints wait for tables that have to be read as a whole, `ended_at` when
-    replication was ended on purpose.
+    `finish_after_resync` (the column `unfinished`) says that indexes and constraints wait for the tables of `resync`,
+    which are read as a whole first. `ended_at` is when replication was ended on purpose.
     """
 
     source_path: str
@@ -39,7 +39,7 @@ class StreamState:
     resync: tuple[str, ...]
     columns: Decisions
     stopped_reason: str | None
-    unfinished: bool
+    finish_after_resync: bool
     ended_at: datetime | None
 
 
@@ -95,7 +95,7 @@ async def read(connection: Connection, source_id: str) -> StreamState | None:
         resync=tuple(row["resync"]),
         columns=json.loads(row["columns"]),
         stopped_reason=row["stopped_reason"],
-        unfinished=row["unfinished"],
+        finish_after_resync=row["finish_after_resync"],
         ended_at=row["ended_at"],
     )
 
@@ -129,10 +129,10 @@ async def keep_resync(connection: Connection, source_id: str, tables: Sequence[s
         return tuple(await connection.fetchval(SQL["keep_resync"], source_id, list(tables)))
 
 
-async def set_unfinished(connection: Connection, source_id: str, unfinished: bool) -> None:
+async def note_finish_after_resync(connection: Connection, source_id: str, wanted: bool) -> None:
     """Note whether indexes and constraints are to be looked at once no table has to be read as a whole."""
     with translated("noting what is left to do"):
-        await connection.execute(SQL["set_unfinished"], source_id, unfinished)
+        await connection.execute(SQL["note_finish_after_resync"], source_id, wanted)
 
 
 async def store_schema_version(connection: Connection, source_id: str, version: int) -> None:

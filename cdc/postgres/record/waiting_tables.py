@@ -65,7 +65,7 @@ async def note(
             if again:
                 await connection.execute(_STREAM["request_resync"], source_id, again)
                 # What was made anew has no foreign keys, as far as rows were missing.
-                await connection.execute(_STREAM["set_unfinished"], source_id, True)
+                await connection.execute(_STREAM["note_finish_after_resync"], source_id, True)
     return again
 
 

@@ -2,7 +2,7 @@
 SELECT source_path, target_schema, phase, seq, entry, snapshot_id, schema_version, resync,
     coalesce(m.columns, '{}')::text AS columns, stopped_reason,
     -- An earlier version has no such columns.
-    coalesce((to_jsonb(s) ->> 'unfinished')::boolean, false) AS unfinished,
+    coalesce((to_jsonb(s) ->> 'unfinished')::boolean, false) AS finish_after_resync,
     (to_jsonb(s) ->> 'ended_at')::timestamptz AS ended_at
 FROM cdc.stream AS s LEFT JOIN cdc.mapping AS m USING (source_id) WHERE source_id = $1
 
@@ -39,7 +39,7 @@ UPDATE cdc.stream SET resync = ARRAY(SELECT DISTINCT unnest(resync || $2::text[]
 UPDATE cdc.stream SET resync = ARRAY(SELECT unnest(resync) INTERSECT SELECT unnest($2::text[]) ORDER BY 1)
 WHERE source_id = $1 RETURNING resync
 
--- name: set_unfinished
+-- name: note_finish_after_resync
 UPDATE cdc.stream SET unfinished = $2 WHERE source_id = $1
 
 -- A load that goes on, and the way back, need the snapshot that the copy began with.

@@ -1,8 +1,8 @@
 """The application's file as a stream begins with it: looked at in one snapshot, capture put into it or taken out."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import apsw
 
@@ -41,11 +41,6 @@ class Look:
     remains: bool = False
     renumbered: bool = False
     traces: Traces = NO_TRACES
-
-    def without(self, names: Container[str]) -> "Look":
-        """The same, as if the file did not have the tables of these names."""
-        tables = tuple(table for table in self.schema.tables if table.name not in names)
-        return replace(self, schema=replace(self.schema, tables=tables))
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def folded(*values: object) -> str:
 def _brought_by_the_application(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections of the tests know what the application brings; those that the program opens do not."""
     monkeypatch.setattr("harness.application", application)
-    monkeypatch.setattr("pairs.application", application)
+    monkeypatch.setattr("replicated_pair.application", application)
 
 
 def application(path: str | Path, *, wal: bool = True) -> apsw.Connection:

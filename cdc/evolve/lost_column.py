@@ -1,0 +1,62 @@
+"""The application dropped columns of a table, or renamed them: in Postgres they stay as leftovers.
+
+Only what would refuse rows without a value for them goes, where the table is of our making.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from cdc.errors import SchemaDrift
+from cdc.evolve.replica import Replica
+from cdc.evolve.schema_change import SchemaChange, SchemaFacts
+from cdc.mapping.known import Decisions, dropped_columns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostColumn(SchemaChange):
+    """What was decided about the columns that are fed no longer, by their table in SQLite and name in Postgres.
+
+    `lost` were fed until now. `of_returned` belong to tables that are fed again and had these columns once. `adopted`
+    are the tables of `lost` that others made.
+    """
+
+    lost: Decisions
+    of_returned: Decisions
+    adopted: tuple[str, ...]
+
+    @classmethod
+    def detect(cls, facts: SchemaFacts) -> Self | None:
+        """Remembered columns without a source among the maps."""
+        gone = {name: dropped_columns(mapped, facts.decided) for name, mapped in facts.maps.items()}
+        lost = {name: _only(columns, facts.decided[name]) for name, columns in gone.items() if columns}
+        returned = {left.source_table: dict(left.decided) for left in facts.leftovers if left.column is None}
+        of_returned = {
+            name: _only(dropped_columns(facts.maps[name], returned), columns)
+            for name, columns in returned.items()
+            if name in facts.maps
+        }
+        if not (lost or of_returned):
+            return None
+        reasons = tuple(f"columns of {name} are fed no longer: {', '.join(columns)}" for name, columns in lost.items())
+        adopted = tuple(name for name in lost if facts.maps[name].adopted)
+        return cls(lost=lost, of_returned=of_returned, adopted=adopted, reasons=reasons)
+
+    def refuse(self) -> None:
+        """A table that others made is not ours to loosen: raises `SchemaDrift` for the first."""
+        for name in self.adopted:
+            raise SchemaDrift(
+                f"columns of {name} are no longer in the SQLite file, or were renamed: {', '.join(self.lost[name])}",
+                remedy="drop those columns in Postgres (or rename them as in SQLite), then start again",
+            )
+
+    async def let_go(self, replica: Replica) -> bool:
+        """Leave the columns as they are, without NOT NULL and without the constraints over them."""
+        for name, columns in {**self.lost, **self.of_returned}.items():
+            for column, decision in columns.items():
+                await replica.leaving.column(replica.maps[name], column, {column: decision})
+        return True
+
+
+def _only(names: Iterable[str], columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: columns[name] for name in names}

@@ -1,0 +1,28 @@
+"""The application may hold rows by now that a constraint refused before: what it has no longer goes from our tables.
+
+The file does not tell what it demanded once. So Postgres is asked, whenever another change is followed.
+"""
+
+from typing import Self
+
+from cdc.evolve.replica import Replica
+from cdc.evolve.schema_change import SchemaChange, SchemaFacts
+from cdc.postgres.ddl import runner
+
+
+class LostConstraint(SchemaChange):
+    """Uniqueness, foreign keys and NOT NULL that our tables have no longer in SQLite."""
+
+    __slots__ = ()
+
+    @classmethod
+    def detect(cls, facts: SchemaFacts) -> Self | None:
+        """Always, and never a reason by itself."""
+        return cls()
+
+    async def let_go(self, replica: Replica) -> bool:
+        """Drop what is demanded no longer."""
+        loosened = await replica.leaving.loosen(replica.all_maps, replica.after_load())
+        needless = await runner.needless_not_null(replica.connection, replica.all_maps)
+        await runner.apply(replica.connection, needless)
+        return loosened

@@ -1,0 +1,62 @@
+"""A source's tables in Postgres, as steps of a schema change work on them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loguru import logger
+
+from cdc.config import Config
+from cdc.errors import TargetNotEmpty
+from cdc.facts.table_map import TableMap
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.ddl import runner, schema_script
+from cdc.postgres.record.leftover_record import Leaving
+from cdc.postgres.tables.statement import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """The copies of the tables that are fed now, over a connection that holds the source's lock.
+
+    `maps` are by the tables' names in SQLite.
+    """
+
+    config: Config
+    connection: Connection
+    source_id: str
+    maps: Mapping[str, TableMap]
+
+    @property
+    def all_maps(self) -> list[TableMap]:
+        """The maps of all tables."""
+        return list(self.maps.values())
+
+    @property
+    def leaving(self) -> Leaving:
+        """What lets go of columns, tables and constraints that the application has no longer."""
+        return Leaving(self.connection, self.source_id, self.config.target.schema)
+
+    def after_load(self) -> tuple[Statement, ...]:
+        """The statements that make the indexes and constraints of all tables."""
+        return schema_script.script(self.all_maps, self.config.target.schema).after_load
+
+    async def leave_tables(self, decided: Mapping[str, Mapping[str, Any]]) -> None:
+        """Leave the copies of these source tables as they are, with what was decided about their columns."""
+        for name, columns in decided.items():
+            await self.leaving.table(name, self.config.options(name).target or name, columns)
+
+    async def make(self, statements: Sequence[Statement]) -> None:
+        """Make each object that is missing, for itself; one that cannot be made is left out, which the log tells."""
+        for statement in statements:
+            try:
+                await runner.apply(self.connection, [statement], _tell, together=False)
+            except TargetNotEmpty as error:
+                _tell(statement, error.message)
+
+
+def _tell(statement: Statement, reason: str | None) -> None:
+    if reason is None:
+        logger.bind(object=statement.object).info("made in Postgres what SQLite has")
+    elif reason != runner.EXISTS:
+        logger.bind(object=statement.object, reason=reason).warning("an index or constraint was left out")
