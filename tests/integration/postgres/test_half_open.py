@@ -9,7 +9,7 @@ import apsw
 import asyncpg
 import pytest
 from comparison import differences
-from harness import live, make_config, up, wait_for
+from harness import live, make_config, up, value, wait_for
 from poolers import relay
 
 from cdc.errors import TargetUnavailable
@@ -58,17 +58,21 @@ async def emptied(port: int) -> None:
 
 
 async def test_a_connection_that_died_is_given_up_and_replaced(app: apsw.Connection, tmp_path: Path, port: int) -> None:
-    """Also the lock of the source, which the server would keep for the lost connection, is had at once."""
+    """At both ends: the server would keep the lock of the source and those on rows for the lost connection."""
     await emptied(port)
     async with relay(port) as between:
         config = make_config(tmp_path, app.filename, at(between.port))
         await up(config)
         async with live(config) as session:
             await session.sync()
+            ours = "SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name LIKE 'cdc daemon %'"
+            lost = await value(at(port), ours)
             between.mute()
             app.execute("INSERT INTO t VALUES (2, 'two')")
             with pytest.raises(TargetUnavailable):
                 await asyncio.wait_for(session.sync(), 30)
+            left = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ANY($1))"
+            await wait_for(lambda: value(at(port), left, lost), "the server's end to be gone")
             await session.close()
 
             async def follows() -> bool:
