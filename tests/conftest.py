@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import apsw
 import pytest
+from harness import application, make_config, up
 from installation import CLOSED_PORT, Installation
 
+from cdc.config import Config
 from cdc.postgres.server import embedded
 from cdc.postgres.server.embedded import EmbeddedServer
 
@@ -84,6 +87,22 @@ def _administer(program: str, server: EmbeddedServer, *arguments: str) -> None:
     binary = str(embedded.bundled_binaries() / program)
     command = [binary, f"--host={server.socket}", "--username=postgres", *arguments]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+
+@pytest.fixture
+def app(request: pytest.FixtureRequest, tmp_path: Path) -> apsw.Connection:
+    """An application's connection to its file, which the test module's `SCHEMA` makes."""
+    connection = application(tmp_path / "app.db")
+    connection.execute(request.module.SCHEMA)
+    return connection
+
+
+@pytest.fixture
+async def config(app: apsw.Connection, tmp_path: Path, database: str) -> Config:
+    """The configuration of that file once it is loaded; a daemon looks at both ends many times a second."""
+    config = make_config(tmp_path, app.filename, database, heartbeat_seconds=0.05)
+    await up(config)
+    return config
 
 
 @pytest.fixture

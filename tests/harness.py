@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from typing import Any, Self
 import apsw
 import asyncpg
 import msgspec
+from comparison import differences
 
 from cdc.audit.chain import AuditEntry, decode
 from cdc.cli.progress import Silent
@@ -315,6 +316,29 @@ async def wait_for(
         assert daemon is None or daemon.runs, f"the daemon ended before {what}{told}"
         assert asyncio.get_running_loop().time() < deadline, f"waited {seconds:.0f} s for: {what}{told}"
         await asyncio.sleep(_POLL_SECONDS)
+
+
+async def wait_until_equal(
+    app: apsw.Connection, dsn: str, daemon: Daemon | None = None, *, ignored: Iterable[str] = ()
+) -> None:
+    """Wait until Postgres holds what SQLite does, but for `ignored` tables; also while tables come and go there."""
+
+    async def equal() -> bool:
+        try:
+            return await differences(app, dsn, ignored=ignored) == []
+        except asyncpg.PostgresError:
+            return False
+
+    await wait_for(equal, "equality", daemon=daemon)
+
+
+async def wait_until_said(daemon: Daemon, words: str) -> None:
+    """Wait until the daemon wrote these words to its log."""
+
+    async def said() -> bool:
+        return words in daemon.words()
+
+    await wait_for(said, f"the daemon to say {words!r}", daemon=daemon)
 
 
 async def wait_until_caught_up(config: Config, dsn: str, *, daemon: Daemon | None = None) -> None:

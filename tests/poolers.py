@@ -5,11 +5,16 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+_LARGE_BYTES = 16_384
+
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Relay:
-    """Hands bytes on between TCP clients and a server. What is muted keeps its sockets, and acknowledges what comes."""
+    """Hands bytes on between TCP clients and a server. What is muted keeps its sockets, and acknowledges what comes.
+
+    `seconds_per_chunk` is how long it takes for what a large message is handed on in, at most 64 KiB at a time.
+    """
 
     def __init__(self, port: int) -> None:
         self._to = port
@@ -17,6 +22,7 @@ class Relay:
         self._muted: set[asyncio.StreamWriter] = set()
         self.port = 0
         self.callers = 0
+        self.seconds_per_chunk = 0.0
 
     def mute(self) -> None:
         """Every connection of now passes nothing on any more; new ones do."""
@@ -36,6 +42,8 @@ class Relay:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
+                if len(data) >= _LARGE_BYTES:
+                    await asyncio.sleep(self.seconds_per_chunk)
                 if writer not in self._muted:
                     writer.write(data)
                     await writer.drain()

@@ -73,6 +73,10 @@ class Stream:
                 if self.daemon_state.doing is Activity.PAUSED:
                     logger.info("the pause is over")
                     self.daemon_state.doing = Activity.STARTING
+                if not self._began and not until_idle:
+                    # Opening is what is tried a few times: applying, once both ends are open, is tried for ever.
+                    await retrying(lambda: self._in_session(_open_only), FIRST_ATTEMPTS, give_up=stop)
+                    continue
                 attempts = None if self._began else FIRST_ATTEMPTS
                 if await retrying(self._step, attempts, give_up=stop):
                     self._stirred_at = time.monotonic()
@@ -202,6 +206,10 @@ class Stream:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+
+async def _open_only(_: Session) -> None:
+    """Nothing beside the session itself."""
 
 
 async def _drain_and_tidy(session: Session) -> bool:

@@ -25,7 +25,7 @@ from cdc.postgres.apply.stages import Stages
 from cdc.postgres.connection.codecs import use_exact_codecs
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
-from cdc.postgres.connection.refusals import REFUSED
+from cdc.postgres.connection.refusals import is_refusal
 from cdc.postgres.connection.statements import load
 from cdc.postgres.record.commit import FREE, Begun, MovingStatement, Tally, store_position
 from cdc.postgres.record.quarantine import Quarantine
@@ -80,7 +80,7 @@ class Applier:
             with translated("applying changes"):
                 applied = await self._run_directly(work, changes, begun)
         except TargetError as error:
-            if isinstance(error.__cause__, REFUSED):
+            if is_refusal(error):
                 return None
             raise
         crash_point("apply.after_commit")

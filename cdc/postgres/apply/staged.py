@@ -25,7 +25,7 @@ from cdc.postgres.apply.stage_sql import AppliedTable, at_once
 from cdc.postgres.apply.stages import Stages
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
-from cdc.postgres.connection.refusals import REFUSED, send_accepted, why_refused
+from cdc.postgres.connection.refusals import REFUSED, is_refusal, send_accepted, why_refused
 from cdc.postgres.record.commit import Begun, Tally, store_position
 from cdc.postgres.record.position import clear_resync
 from cdc.postgres.record.quarantine import Held, Quarantine, orphans
@@ -148,7 +148,9 @@ class Batch:
                     await self._move_rows()
                     await self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
                 break
-            except REFUSED as error:
+            except (asyncpg.InternalServerError, *REFUSED) as error:
+                if not is_refusal(error):
+                    raise
                 await self._resolve(error)
         for table, crosswalk in walks:
             for statement in crosswalk.remember(whole=table.source_name in self._whole):
@@ -204,7 +206,9 @@ class Batch:
             return [(converted.keys[place], why) for place, why in refused.items()]
         try:
             await copy(rows)
-        except REFUSED as error:
+        except (asyncpg.InternalServerError, *REFUSED) as error:
+            if not is_refusal(error):
+                raise
             raise StageRefused(f"staging changes: Postgres refuses: {error.args[0]}") from error
         return []
 
@@ -414,7 +418,9 @@ class Batch:
                 await self._connection.execute(table.upsert_subset, places)
                 if table.check_uniques:
                     await self._connection.execute(table.check_uniques)
-        except REFUSED as error:
+        except (asyncpg.InternalServerError, *REFUSED) as error:
+            if not is_refusal(error):
+                raise
             if len(places) == 1:
                 refused[places[0]] = why_refused(error)
                 return

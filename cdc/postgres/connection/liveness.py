@@ -3,13 +3,16 @@
 A middlebox that forgot a connection, or a path that swallows what is sent, leaves both ends waiting. Keepalives of the
 kernel end what nobody answers any more. They say nothing where something in between still acknowledges every packet, so
 there Postgres itself is asked, over a connection of its own: while it works on our statement all is well, for hours if
-need be; if it waits for us while we wait for it, what was said in between is lost.
+need be; if it waits for us while we wait for it, what was said in between is lost. Or it is still on its way, where
+something in between takes more than it can hand on (a tunnel over a slow line): Postgres cannot tell the two apart. So
+after each connection that was given up the next one has twice as long, or a batch would be sent anew for ever.
 """
 
 import asyncio
 import socket
 import struct
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +24,8 @@ from cdc.errors import CdcError
 from cdc.postgres.connection.statements import load
 
 SILENT_SECONDS: Final = 8.0  # without a byte either way before Postgres is asked
+MOST_DOUBLINGS: Final = 3  # of these seconds; the longest silence ends before systemd's watchdog does
+REMEMBERED_SECONDS: Final = 3600.0  # how long a connection that was given up makes the next ones patient
 LOOK_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 5.0
 SETTINGS: Final = {  # of the server's end
@@ -33,6 +38,7 @@ SETTINGS: Final = {  # of the server's end
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 _TCP_INFO_BYTES: Final = slice(120, 136)  # tcpi_bytes_acked and tcpi_bytes_received of Linux
 
+given_up: Final[deque[float]] = deque(maxlen=MOST_DOUBLINGS)  # when; of all connections of this process
 
 if TYPE_CHECKING:
     _Connection = asyncpg.Connection[asyncpg.Record]
@@ -109,13 +115,19 @@ async def _watch(connection: Watched, tcp: socket.socket, reach: Reach) -> None:
         if (now := _traffic(tcp)) != moved:
             moved, moved_at = now, time.monotonic()
         since = connection.waits_since
-        if since is None or time.monotonic() - max(since, moved_at) < SILENT_SECONDS:
+        if since is None or time.monotonic() - max(since, moved_at) < _patience():
             continue
         if await _postgres_waits(connection.backend, reach):
             await asyncio.sleep(LOOK_SECONDS)  # its answer may have been on its way
             if (connection.waits_since, _traffic(tcp)) == (since, moved):
                 await _give_up(connection, reach)
                 return
+
+
+def _patience() -> float:
+    """How many seconds without a byte are a silence."""
+    late = time.monotonic() - REMEMBERED_SECONDS
+    return SILENT_SECONDS * 2.0 ** sum(at > late for at in given_up)
 
 
 def _traffic(tcp: socket.socket) -> bytes:
@@ -133,6 +145,7 @@ async def _postgres_waits(backend: int, reach: Reach) -> bool:
 
 async def _give_up(connection: Watched, reach: Reach) -> None:
     """End both ends: the server's would hold locks until it notices by itself."""
+    given_up.append(time.monotonic())
     logger.bind(backend=connection.backend).warning("the connection to Postgres died without a word; it is given up")
     with suppress(CdcError):
         await _ask(reach, "end", connection.backend)

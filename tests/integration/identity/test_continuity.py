@@ -189,6 +189,24 @@ async def test_commits_that_sqlite_lost_in_a_power_cut(tmp_path: Path, database:
         assert await value(database, "SELECT count(DISTINCT boot) FROM cdc.sighting WHERE boot <> 'of before'") == 1
 
 
+async def test_what_postgres_alone_has_after_a_power_cut_is_saved_before_it_goes(tmp_path: Path, database: str) -> None:
+    """It was committed in SQLite once, and nobody has it any more but Postgres."""
+    async with tail_lost(tmp_path, database) as pair:
+        await execute(database, BEFORE_BOOT)
+        before = set(await pair.rows("SELECT at, words FROM log"))
+        await pair.replica.sync()
+        assert before - set(await pair.rows("SELECT at, words FROM log")) == {("5", "e")}
+        folder = pair.config.state.dir / "replaced"
+        saved = {".".join(file.name.split(".")[:3]): file.read_text().splitlines() for file in folder.iterdir()}
+        assert {name: rows[1:] for name, rows in saved.items()} == {
+            "public.log.deleted": ["5,5,e"],
+            "public.users.changed": ["1,ann,31"],
+        }
+        named = "SELECT entry->'details'->>'file' FROM cdc.audit WHERE entry->>'action' = 'save rows'"
+        assert {row[0] for row in await pair.rows(named)} == {str(file) for file in folder.iterdir()}
+        assert await pair.differences() == []
+
+
 @pytest.mark.parametrize("gone", [False, True], ids=["cut", "gone"])
 async def test_a_log_that_lost_its_end_while_the_machine_ran_on(tmp_path: Path, database: str, gone: bool) -> None:
     async with replicated(tmp_path, database, USERS, PEOPLE, LOG, LINES) as pair:

@@ -21,7 +21,7 @@ FAST = {"fsync": "off"}
 START_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
-from cdc.postgres import embedded
+from cdc.postgres.server import embedded
 server = embedded.start(Path(sys.argv[1]), settings={"fsync": "off"})
 print(server.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)

@@ -9,13 +9,14 @@ import apsw
 import asyncpg
 import pytest
 from comparison import differences
-from harness import application, live, make_config, up, wait_for
+from harness import live, make_config, up, value, wait_for
 from poolers import relay
 
 from cdc.errors import TargetUnavailable
 from cdc.postgres.connection import liveness
 from cdc.postgres.server import embedded
 
+SCHEMA = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'one')"
 SILENT_SECONDS = 0.3
 LOOK_SECONDS = 0.05
 
@@ -43,13 +44,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liveness, "SILENT_SECONDS", SILENT_SECONDS)
     monkeypatch.setattr(liveness, "LOOK_SECONDS", LOOK_SECONDS)
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> apsw.Connection:
-    connection = application(tmp_path / "app.db")
-    connection.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'one')")
-    return connection
+    liveness.given_up.clear()
 
 
 def at(port: int) -> str:
@@ -63,17 +58,21 @@ async def emptied(port: int) -> None:
 
 
 async def test_a_connection_that_died_is_given_up_and_replaced(app: apsw.Connection, tmp_path: Path, port: int) -> None:
-    """Also the lock of the source, which the server would keep for the lost connection, is had at once."""
+    """At both ends: the server would keep the lock of the source and those on rows for the lost connection."""
     await emptied(port)
     async with relay(port) as between:
         config = make_config(tmp_path, app.filename, at(between.port))
         await up(config)
         async with live(config) as session:
             await session.sync()
+            ours = "SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name LIKE 'cdc daemon %'"
+            lost = await value(at(port), ours)
             between.mute()
             app.execute("INSERT INTO t VALUES (2, 'two')")
             with pytest.raises(TargetUnavailable):
                 await asyncio.wait_for(session.sync(), 30)
+            left = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ANY($1))"
+            await wait_for(lambda: value(at(port), left, lost), "the server's end to be gone")
             await session.close()
 
             async def follows() -> bool:
@@ -107,3 +106,31 @@ async def test_a_statement_that_takes_long_is_left_alone(app: apsw.Connection, t
             await blocker.close()
             await syncing
         assert await differences(app, at(port)) == []
+
+
+async def test_a_line_that_hands_on_slowly_what_it_took_at_once_is_given_longer_each_time(
+    app: apsw.Connection, tmp_path: Path, port: int
+) -> None:
+    """Postgres waits for what is still on its way, as it does where that is lost."""
+    await emptied(port)
+    async with relay(port) as between:
+        config = make_config(tmp_path, app.filename, at(between.port))
+        await up(config)
+        between.seconds_per_chunk = 2 * SILENT_SECONDS
+        app.execute(
+            "WITH RECURSIVE n(i) AS (VALUES (10) UNION ALL SELECT i + 1 FROM n WHERE i < 300) "
+            "INSERT INTO t SELECT i, hex(randomblob(400)) FROM n"
+        ).fetchall()
+        async with live(config) as session:
+
+            async def arrives() -> bool:
+                try:
+                    await session.sync()
+                except TargetUnavailable:
+                    await session.close()
+                    return False
+                return True
+
+            await wait_for(arrives, "the batch to arrive")
+    assert liveness.given_up, "it was never slow"
+    assert await differences(app, at(port)) == []

@@ -395,6 +395,40 @@ async def test_a_row_that_no_page_holds_is_held_by_the_stream_and_all_others_go_
         assert (await compared(pair.config)).result == "equal"
 
 
+# What the server says of a value or row of more than a gigabyte, from within a merge or a copy.
+TOO_LARGE = """
+CREATE FUNCTION fits(text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+    IF $1 = 'huge' THEN RAISE EXCEPTION 'invalid memory alloc request size 1073741824' USING ERRCODE = 'XX000'; END IF;
+    RETURN true;
+END $$;
+"""
+WHERE_IT_IS_SAID = {
+    "the target": "ALTER TABLE huge ADD CONSTRAINT small CHECK (fits(v))",
+    "the stage": "CREATE DOMAIN small AS text CHECK (fits(VALUE)); ALTER TABLE huge ALTER v TYPE small",
+}
+
+
+@pytest.mark.parametrize("where", WHERE_IT_IS_SAID)
+@pytest.mark.parametrize("rows", [1, direct.DIRECT_ROWS + 1])
+async def test_a_row_of_more_than_a_gigabyte_is_held_by_itself(
+    tmp_path: Path, any_database: str, where: str, rows: int
+) -> None:
+    async with replicated(tmp_path, any_database, OTHER, "CREATE TABLE huge(id INTEGER PRIMARY KEY, v TEXT)") as pair:
+        await pair.replica.close()
+        await execute(any_database, TOO_LARGE + WHERE_IT_IS_SAID[where])
+        fill = f"WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) "
+        await pair.write(
+            f"{fill} INSERT INTO huge SELECT 1000 + i, 'small' FROM n",
+            "INSERT INTO huge VALUES (100, 'huge')",
+            "UPDATE other SET v = 'next'",
+        )
+        assert await held(any_database) == {"huge 100": LIMIT}
+        assert await value(any_database, "SELECT count(*) FROM huge") == rows
+        assert await pair.rows("SELECT v FROM other") == [("next",)]
+        await pair.write("UPDATE huge SET v = 'shorter' WHERE id = 100")
+        assert await held(any_database) == {}
+
+
 @pytest.mark.parametrize("length", [3_500, 9_000])
 async def test_an_index_gives_way_before_a_row_of_the_stream(tmp_path: Path, any_database: str, length: int) -> None:
     table = "CREATE TABLE page(id INTEGER PRIMARY KEY, body TEXT, short TEXT, mail TEXT UNIQUE)"

@@ -6,28 +6,15 @@ import apsw
 import asyncpg
 import pytest
 from comparison import Comparison
-from harness import Daemon, application, make_config, up, value, wait_for, wait_until_caught_up
+from harness import Daemon, make_config, value, wait_for, wait_until_caught_up
 
 from cdc.config import Config
 from cdc.errors import AlreadyRunning, ExitCode
 from cdc.stream import resync
 
 STOPPED = "SELECT stopped_reason FROM cdc.stream"
+SCHEMA = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'one')"
 OWNER = "SELECT owner FROM cdc.stream"
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> apsw.Connection:
-    connection = application(tmp_path / "app.db")
-    connection.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'one')")
-    return connection
-
-
-@pytest.fixture
-async def config(app: apsw.Connection, tmp_path: Path, database: str) -> Config:
-    config = make_config(tmp_path, tmp_path / "app.db", database, heartbeat_seconds=0.05)
-    await up(config)
-    return config
 
 
 async def equal(app: apsw.Connection, config: Config, daemon: Daemon) -> bool:

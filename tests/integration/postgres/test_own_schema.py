@@ -8,7 +8,7 @@ import apsw
 import asyncpg
 import pytest
 from comparison import differences
-from harness import Daemon, Live, application, execute, live, load, make_config, quarantined, up, value, wait_for
+from harness import Daemon, Live, execute, live, load, quarantined, value, wait_for, wait_until_equal, wait_until_said
 from installation import Installation
 
 from cdc.config import Config
@@ -32,20 +32,6 @@ ALL_OF_IT = {
     "the decisions": "DELETE FROM cdc.mapping",
     "the position": "UPDATE cdc.stream SET seq = NULL",
 }
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> apsw.Connection:
-    connection = application(tmp_path / "app.db")
-    connection.execute(SCHEMA)
-    return connection
-
-
-@pytest.fixture
-async def config(app: apsw.Connection, tmp_path: Path, database: str) -> Config:
-    config = make_config(tmp_path, app.filename, database, heartbeat_seconds=0.05)
-    await up(config)
-    return config
 
 
 @pytest.fixture
@@ -182,18 +168,11 @@ async def test_a_database_that_was_emptied_is_waited_for(app: apsw.Connection, c
     with Daemon(config) as daemon:
         await wait_for(lambda: value(database, "SELECT owner FROM cdc.stream"), "the daemon", daemon=daemon)
         await execute(database, "DROP SCHEMA cdc CASCADE; DROP TABLE parent, child CASCADE")
-
-        async def told() -> bool:
-            return "never loaded" in daemon.words()
-
-        await wait_for(told, "the daemon to say so", daemon=daemon)
+        await wait_until_said(daemon, "never loaded")
         app.execute("INSERT INTO child VALUES (5, 1)")
         await load_beside(config)
 
-        async def equal() -> bool:
-            return await differences(app, database) == []
-
-        await wait_for(equal, "equality", daemon=daemon)
+        await wait_until_equal(app, database, daemon)
 
 
 async def load_beside(config: Config) -> None:

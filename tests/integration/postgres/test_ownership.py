@@ -1,6 +1,7 @@
 """A table in Postgres is fed from one file: another one is refused in words, and each way out of it works."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from installation import Installation
 
 from cdc.config import load_config
 from cdc.errors import ExitCode, TargetTaken
+from cdc.facts.changes import Position
 from cdc.facts.table_map import TableMap
 from cdc.mapping.map_tables import map_schema
 from cdc.postgres.connection.open import connect
@@ -139,6 +141,30 @@ def test_an_installation_of_an_earlier_version_owns_what_it_made(sites: MakeSite
     assert cdc(one, "run", "--until-idle")[0] == ExitCode.OK
 
 
+async def test_of_an_earlier_version_a_source_owns_what_it_alone_can_have_made(database: str) -> None:
+    """By the mark that a made table carries, else by its name; what two may have made goes to the first that claims."""
+    known = {"one": ["t", "adopted", "shared", "other"], "two": ["shared"], "never loaded": ["waiting"]}
+    connection = await connect(database, purpose="test")
+    try:
+        await position.create_state(connection)
+        for source_id, tables in known.items():
+            await position.register(connection, source_id, f"/{source_id}.db", "public")
+            columns = json.dumps({table: {} for table in tables})
+            await connection.execute("INSERT INTO cdc.mapping VALUES ($1, $2)", source_id, columns)
+            if source_id != "never loaded":
+                await position.begin_at(connection, source_id, Position(1, "x"), "snapshot")
+        for table in ("renamed", "adopted", "shared", "other", "waiting", "of_nobody"):
+            await connection.execute(f"CREATE TABLE {table}(id bigint)")
+        await connection.execute("COMMENT ON TABLE renamed IS 'cdc: replica of t'")
+        await connection.execute("COMMENT ON TABLE other IS 'cdc: replica of another'")
+        await connection.execute("DROP TABLE cdc.owned_table")
+        await position.create_state(connection)
+        owned = await connection.fetch("SELECT target_table, source_id FROM cdc.owned_table ORDER BY 1")
+        assert [tuple(row) for row in owned] == [("adopted", "one"), ("renamed", "one")]
+    finally:
+        await connection.close()
+
+
 async def test_of_two_that_claim_at_once_the_second_is_refused(database: str, sites: MakeSite) -> None:
     """Also while the first one's row in `cdc.stream` cannot be seen yet."""
     one = sites("one")
@@ -192,6 +218,27 @@ def test_a_copy_of_the_file_is_refused_beside_the_original(sites: MakeSite) -> N
     assert asyncio.run(value(one.dsn, "SELECT max(v) FROM copies.t")) == "copy"
 
 
+def test_a_file_may_be_a_copy_while_the_one_at_the_known_place_cannot_be_read(sites: MakeSite) -> None:
+    one, copy = sites("one"), sites("copy")
+    assert cdc(one, "up", "--until-idle")[0] == ExitCode.OK
+    shutil.copyfile(one.database, copy.database)
+    one.database.write_bytes(b"no database")
+    code, said = cdc(copy, "run", "--until-idle")
+    assert (code, f"is a copy of {one.database}" in said) == (ExitCode.CRITICAL, True), said
+    one.database.unlink()
+    assert cdc(copy, "run", "--until-idle")[0] == ExitCode.OK
+
+
+def test_the_same_file_by_another_name_has_not_moved(sites: MakeSite) -> None:
+    one, linked = sites("one"), sites("linked")
+    assert cdc(one, "up", "--until-idle")[0] == ExitCode.OK
+    linked.database.unlink()
+    linked.database.symlink_to(one.database)
+    assert cdc(linked, "run", "--until-idle")[0] == ExitCode.OK
+    assert asyncio.run(value(one.dsn, "SELECT source_path FROM cdc.stream")) == str(linked.database)
+    assert '"move"' not in cdc(linked, "audit", "--json")[1]
+
+
 def test_a_file_that_moved_is_followed_and_found_at_its_new_place(sites: MakeSite) -> None:
     one, moved = sites("one"), sites("moved")
     assert cdc(one, "up", "--until-idle")[0] == ExitCode.OK
@@ -202,6 +249,7 @@ def test_a_file_that_moved_is_followed_and_found_at_its_new_place(sites: MakeSit
     assert held(moved)[-1] == (3, "later")
     assert asyncio.run(value(one.dsn, "SELECT source_path FROM cdc.stream")) == str(moved.database)
     told = cdc(moved, "audit", "--json")[1]
+    assert '"move"' in told
     assert str(one.database) in told
 
 

@@ -8,7 +8,7 @@ import apsw
 import asyncpg
 import pytest
 from comparison import differences
-from harness import Daemon, application, execute, fetch, make_config, up, value, wait_for
+from harness import Daemon, execute, fetch, value, wait_for, wait_until_equal
 
 from cdc.config import Config
 from cdc.errors import ExitCode
@@ -42,20 +42,6 @@ HEALED = {
     "column widened": "ALTER TABLE parent ALTER n TYPE numeric",
     "constraint added": "ALTER TABLE parent ADD CONSTRAINT few CHECK (n < 1000)",
 }
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> apsw.Connection:
-    connection = application(tmp_path / "app.db")
-    connection.execute(SCHEMA)
-    return connection
-
-
-@pytest.fixture
-async def config(app: apsw.Connection, tmp_path: Path, database: str) -> Config:
-    config = make_config(tmp_path, app.filename, database, heartbeat_seconds=0.05)
-    await up(config)
-    return config
 
 
 async def command(daemon: Daemon, *words: str) -> tuple[int, str]:
@@ -120,9 +106,5 @@ async def test_what_can_be_put_right_is(app: apsw.Connection, config: Config, da
     with Daemon(config) as daemon:
         await execute(database, HEALED[what])
         app.execute("UPDATE parent SET v = 'first', n = n + 1; INSERT INTO parent VALUES (3, 3, 'three')")
-
-        async def equal() -> bool:
-            return await differences(app, database) == []
-
-        await wait_for(equal, "equality", daemon=daemon)
+        await wait_until_equal(app, database, daemon)
         assert daemon.terminate() == ExitCode.OK

@@ -181,7 +181,8 @@ async def test_who_suspends_it_at_a_terminal_is_told_that_it_may_be_killed(tmp_p
 HOLDING: Final = """
 import os, signal, sys, time
 from pathlib import Path
-from cdc.sqlite.connection import open_source, read_transaction
+from cdc.sqlite.connection.open import open_source
+from cdc.sqlite.connection.transactions import read_transaction
 
 connection = open_source(Path(sys.argv[1]))
 connection.deadline.reading_seconds = 1.0

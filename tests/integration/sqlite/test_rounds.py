@@ -3,8 +3,9 @@
 What the application does between two reads is done right there, before the next read begins.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import apsw
 import pytest
 from replicated_pair import Pair, replicated
 
+from cdc.facts.changes import TableRows
+from cdc.postgres.apply.staged import Batch
 from cdc.sqlite.changelog.source import Source
 from cdc.target import pull
 
@@ -20,6 +23,7 @@ MARKED = "CREATE TABLE marked(id INTEGER PRIMARY KEY, k TEXT NOT NULL DEFAULT 'd
 BY_EXPRESSION = "CREATE UNIQUE INDEX by_expression ON marked(hex(k))"
 FILL = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) INSERT INTO {rows} FROM n"
 READS_BEFORE_GIVING_UP = 2_000
+TURNS_OF_THE_LOOP = 3  # in which a timer that is due runs
 
 
 def fill(rows: str, count: int) -> str:
@@ -171,7 +175,7 @@ async def test_rows_that_wait_are_released_although_the_application_never_pauses
         assert await pair.differences() == []
 
 
-async def test_a_snapshot_is_let_go_when_it_was_held_too_long(
+async def test_a_snapshot_in_rollback_journal_mode_is_let_go_when_it_was_held_too_long(
     tmp_path: Path, any_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is read after that is of newer snapshots, and the batch still ends with one of them."""
@@ -184,3 +188,83 @@ async def test_a_snapshot_is_let_go_when_it_was_held_too_long(
             await pair.replica.step()
         await pair.write()
         assert await pair.differences() == []
+
+
+class HeldSnapshot:
+    """Sees when a snapshot of a file in WAL mode is held, and stops Postgres for some of the loop's time meanwhile.
+
+    The loop's clock is put on: nothing is waited for. `taken` counts snapshots, `busy` what became of attempts of the
+    application to begin its log anew while one was held: whether they failed.
+    """
+
+    def __init__(self, pair: Pair, patch: pytest.MonkeyPatch, stop_seconds: float) -> None:
+        self._app = pair.app
+        self._loop = asyncio.get_running_loop()
+        self._ahead = 0.0
+        self._stop_seconds = stop_seconds
+        self.taken = 0
+        self.busy: list[bool] = []
+        self._is_held = False
+        clock, hold, let_go, stage = self._loop.time, Source.hold, Source.let_go, Batch.stage
+
+        async def held(source: Source) -> None:
+            await hold(source)
+            self._is_held, self.taken = True, self.taken + 1
+
+        def released(source: Source) -> None:
+            let_go(source)
+            self._is_held = False
+
+        async def staged(batch: Batch, tables: Sequence[TableRows]) -> None:
+            if self._is_held:
+                await self._stop()
+            await stage(batch, tables)
+
+        patch.setattr(self._loop, "time", lambda: clock() + self._ahead)
+        patch.setattr(Source, "hold", held)
+        patch.setattr(Source, "let_go", released)
+        patch.setattr(Batch, "stage", staged)
+
+    async def _stop(self) -> None:
+        """Postgres stands still for that long, and goes on; the timers that are due by then run."""
+        self._ahead += self._stop_seconds
+        for _ in range(TURNS_OF_THE_LOOP):
+            await asyncio.sleep(0)
+        self.busy.append(self._app.execute("PRAGMA wal_checkpoint(TRUNCATE)").get[0] != 0)
+
+
+@asynccontextmanager
+async def outrun(folder: Path, dsn: str, patch: pytest.MonkeyPatch, stop_seconds: float) -> AsyncIterator[HeldSnapshot]:
+    """A batch whose rest is read in one snapshot, while Postgres stops for so long before each part that it stages."""
+    async with replicated(folder, dsn, ITEMS, fill("items SELECT i, 'v'", 50), round_entries=7) as pair:
+        seen = HeldSnapshot(pair, patch, stop_seconds)
+        update = writes(pair, "UPDATE items SET v = v || 'x'")
+
+        def write(read: int) -> None:
+            if not seen.taken:
+                update(read)
+
+        with before_each("read", write):
+            pair.app.execute("UPDATE items SET v = 'w'")
+            await pair.replica.step()
+        yield seen
+        await pair.write()
+        assert await pair.differences() == []
+
+
+async def test_a_snapshot_in_wal_mode_is_let_go_when_postgres_stands_still(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the application can begin its -wal file anew, which would grow for as long as Postgres stands still."""
+    async with outrun(tmp_path, database, monkeypatch, pull.HOLD_WAL_SECONDS + 1) as seen:
+        assert seen.busy
+        assert not any(seen.busy)
+
+
+async def test_a_snapshot_in_wal_mode_is_held_for_longer_while_there_is_headway(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with outrun(tmp_path, database, monkeypatch, 0.6 * pull.HOLD_WAL_SECONDS) as seen:
+        assert seen.taken == 1
+        assert len(seen.busy) > 2
+        assert all(seen.busy)
