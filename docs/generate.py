@@ -1,4 +1,4 @@
-"""Writes docs/cli.md, docs/configuration.md and docs/errors.md from what the program itself knows, for `make docs`."""
+"""Writes the reference pages, and parts of others, from what the program and its sources know, for `make docs`."""
 
 import inspect
 import re
@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 import msgspec
+import rooms
 from error_catalogue import CLASSES, ErrorSite, as_prose, error_sites, literals
 
 from cdc.audit.actions import ACTIONS, STEP_DETAILS, Action, ActionKind
@@ -337,6 +338,11 @@ def metrics_page() -> str:
     return _with_part("metrics.md", "<!-- metrics: written by `make docs` -->", f"\n{table}\n")
 
 
+def architecture_page() -> str:
+    """The page of the architecture with a paragraph a room, as the rooms are now; the picture is `rooms.picture`."""
+    return _with_part("architecture.md", "<!-- rooms: written by `make docs` -->", f"\n{rooms.paragraphs()}\n")
+
+
 PART_END: Final = "<!-- end -->"
 
 
@@ -376,6 +382,8 @@ _KINDS: Final = {
 
 def main() -> None:
     """Write all pages."""
+    (FOLDER / "architecture.md").write_text(architecture_page(), encoding="utf-8")
+    (FOLDER / "architecture.svg").write_text(rooms.picture(), encoding="utf-8")
     (FOLDER / "audit.md").write_text(audit_page(), encoding="utf-8")
     (FOLDER / "cli.md").write_text(cli_page(), encoding="utf-8")
     (FOLDER / "configuration.md").write_text(configuration_page(), encoding="utf-8")
