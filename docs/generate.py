@@ -1,4 +1,4 @@
-"""Writes the reference pages, and parts of others, from what the program and its sources know, for `make docs`."""
+"""Writes the pages of reference, and the lists on other pages, from what the program itself knows, for `make docs`."""
 
 import inspect
 import re
