@@ -340,7 +340,7 @@ def metrics_page() -> str:
 
 def architecture_page() -> str:
     """The page of the architecture with a paragraph a room, as the rooms are now; the picture is `rooms.picture`."""
-    return _with_part("architecture.md", "<!-- rooms: written by `make docs` -->", f"\n{rooms.paragraphs()}\n")
+    return rooms.with_paragraphs((FOLDER / "architecture.md").read_text(encoding="utf-8"))
 
 
 PART_END: Final = "<!-- end -->"

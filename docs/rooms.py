@@ -19,6 +19,8 @@ PACKAGE: Final = Path(cdc.__file__).parent
 ENGINES: Final = ("sqlite", "postgres")
 GROUND: Final = ("facts", "host", "resources")  # and the files that lie in no room
 
+_BEGIN: Final = "<!-- rooms: written by `make docs` -->"
+_END: Final = "<!-- end -->"
 _BOX: Final = (150, 34)
 _GAP: Final = (26, 52)
 _FONT: Final = 'font-family="sans-serif" font-size="13"'
@@ -162,6 +164,12 @@ def _box(name: str, x: float, y: float) -> str:
 
 
 # --- the paragraphs ---------------------------------------------------------------------------------------------------
+
+
+def with_paragraphs(page: str) -> str:
+    """A page that people write, with the paragraphs of now between two marks."""
+    before, rest = page.split(_BEGIN)
+    return f"{before}{_BEGIN}\n\n{paragraphs()}\n\n{_END}{rest.split(_END)[1]}"
 
 
 def paragraphs() -> str:
