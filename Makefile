@@ -4,17 +4,20 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
-# `make test TESTS=tests/unit`, `make soak SOAK="--minutes 10 --seed 7"`, `make bench BENCH="load --quick"`
+# `make test TESTS=tests/unit`, `make soak SOAK="--minutes 10 --seed 7"`, `make bench BENCH="load --quick"`,
+# `make unit PYTHON=python3.13 VENV=/tmp/python3.13`
 TESTS ?=
 SOAK ?=
 BENCH ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types docs soak bench bench-check clean
+.PHONY: help demo check unit test lint format types docs soak bench bench-check clean
 
 help:
 	@echo "make demo    the whole story on sample data and a Postgres of its own"
+	@echo "make check   the fast ring, within a minute: format, lint, types and unit tests"
+	@echo "make unit    the unit tests alone, on the Python that PYTHON names"
 	@echo "make test    every test, with real SQLite files and real Postgres servers"
 	@echo "make lint    formatting and lint        make format  apply the formatting"
 	@echo "make types   mypy, strict               make docs    write the reference pages again"
@@ -28,13 +31,27 @@ $(VENV)/.demo: pyproject.toml
 	$(PIP) --editable '.[embedded]'
 	@touch $@
 
+$(VENV)/.unit: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[unit]'
+	@touch $@ $(VENV)/.demo
+
 $(VENV)/.dev: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable '.[dev]'
-	@touch $@ $(VENV)/.demo
+	@touch $@ $(VENV)/.unit $(VENV)/.demo
 
 demo: $(VENV)/.demo
 	$(BIN)/cdc demo
+
+# One after the other, and the quickest to fail first.
+check: $(VENV)/.dev
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory types
+	@$(MAKE) --no-print-directory unit
+
+unit: $(VENV)/.unit
+	$(BIN)/python -m pytest --quiet -n $(WORKERS) --dist worksteal tests/unit
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)

@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 
 import click
 import msgspec
+import rooms
 from error_catalogue import CLASSES, ErrorSite, as_prose, error_sites, literals
 
 from cdc.audit.actions import ACTIONS, STEP_DETAILS, Action, ActionKind
@@ -376,6 +377,11 @@ def _alike(formats: Sequence[ValueFormat]) -> list[list[ValueFormat]]:
     return [list(group) for _, group in itertools.groupby(formats, key=lambda f: (f.reads, f.into))]
 
 
+def architecture_page() -> str:
+    """The page of the architecture with a paragraph a room, as the rooms are now; the picture is `rooms.picture`."""
+    return rooms.with_paragraphs((FOLDER / "architecture.md").read_text(encoding="utf-8"))
+
+
 PART_END: Final = "<!-- end -->"
 
 
@@ -422,6 +428,8 @@ _KINDS: Final = {
 
 def main() -> None:
     """Write all pages."""
+    (FOLDER / "architecture.md").write_text(architecture_page(), encoding="utf-8")
+    (FOLDER / "architecture.svg").write_text(rooms.picture(), encoding="utf-8")
     (FOLDER / "audit.md").write_text(audit_page(), encoding="utf-8")
     (FOLDER / "cli.md").write_text(cli_page(), encoding="utf-8")
     (FOLDER / "configuration.md").write_text(configuration_page(), encoding="utf-8")

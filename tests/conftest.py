@@ -11,17 +11,29 @@ import apsw
 import pytest
 from harness import application, make_config, up
 from installation import CLOSED_PORT, Installation
+from postgres_versions import postgres_versions
 
 from cdc.config import Config
 from cdc.postgres.server import embedded
 from cdc.postgres.server.embedded import EmbeddedServer
 
-BUNDLED = "bundled"
-SYSTEM = sorted(str(found.parent) for found in Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 # What a power cut would leave does not matter to a test; everything else is as users have it.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "2GB", "max_connections": "100"}
 
-StartServer = Callable[[str], EmbeddedServer]
+StartServer = Callable[[int], EmbeddedServer]
+
+
+def pytest_report_header() -> str:
+    return f"Postgres: {', '.join(map(str, postgres_versions()))}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Two versions for what asks for `any_server`, and every one where versions differ most: a run has its price."""
+    if "any_server" in metafunc.fixturenames:
+        versions = list(postgres_versions())
+        if metafunc.definition.get_closest_marker("every_postgres") is None:
+            versions = sorted({versions[0], versions[-1]}, reverse=True)
+        metafunc.parametrize("any_server", versions, indirect=True, scope="session", ids=lambda v: f"postgres{v}")
 
 
 @pytest.fixture(autouse=True)
@@ -33,29 +45,28 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
-    """Starts a server from a folder of programs (or `BUNDLED`) once in a test process; all stop at its end."""
-    started: dict[str, EmbeddedServer] = {}
+    """Starts a server of a major version of Postgres once in a test process; all stop at its end."""
+    started: dict[int, EmbeddedServer] = {}
     with ExitStack() as running:
 
-        def start(binaries: str) -> EmbeddedServer:
-            if binaries not in started:
-                programs = embedded.bundled_binaries() if binaries == BUNDLED else Path(binaries)
-                folder = tmp_path_factory.mktemp("postgres")
-                started[binaries] = running.enter_context(embedded.start(folder, binaries=programs, settings=SETTINGS))
-            return started[binaries]
+        def start(version: int) -> EmbeddedServer:
+            if version not in started:
+                folder, programs = tmp_path_factory.mktemp("postgres"), postgres_versions()[version]
+                started[version] = running.enter_context(embedded.start(folder, binaries=programs, settings=SETTINGS))
+            return started[version]
 
         yield start
 
 
 @pytest.fixture(scope="session")
 def server(start_server: StartServer) -> EmbeddedServer:
-    """The newest Postgres there is: the bundled one."""
-    return start_server(BUNDLED)
+    """The newest Postgres there is."""
+    return start_server(next(iter(postgres_versions())))
 
 
-@pytest.fixture(scope="session", params=[BUNDLED, *SYSTEM])
+@pytest.fixture(scope="session")
 def any_server(request: pytest.FixtureRequest, start_server: StartServer) -> EmbeddedServer:
-    """Every Postgres there is, one after the other."""
+    """The newest and the oldest Postgres there is, one after the other; every one with the mark `every_postgres`."""
     return start_server(request.param)
 
 
@@ -68,7 +79,7 @@ def database(server: EmbeddedServer) -> Iterator[str]:
 
 @pytest.fixture
 def any_database(any_server: EmbeddedServer) -> Iterator[str]:
-    """The same on every Postgres there is."""
+    """The same on the servers of `any_server`."""
     with fresh_database(any_server) as dsn:
         yield dsn
 

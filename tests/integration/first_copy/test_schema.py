@@ -22,6 +22,8 @@ from cdc.resources import folder
 from cdc.sql_names import qualified, quote
 from cdc.sqlite.schema.read import read_schema
 
+pytestmark = pytest.mark.every_postgres
+
 SCHEMA = "app"
 
 

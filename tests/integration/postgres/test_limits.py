@@ -22,6 +22,8 @@ from cdc.postgres.tables import hashed_rows
 from cdc.stream import retry_quarantined
 from cdc.verify import VerifyReport, verify
 
+pytestmark = pytest.mark.every_postgres
+
 OTHER = "CREATE TABLE other(id INTEGER PRIMARY KEY, v); INSERT INTO other VALUES (1, 'first')"
 WIDE = 1_100  # integers of eight bytes each are more than a page holds
 LIMIT = "limit"

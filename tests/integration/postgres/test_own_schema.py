@@ -18,6 +18,8 @@ from cdc.postgres.record.own_schema import SchemaPart
 from cdc.retry import is_transient
 from cdc.sql_names import qualified, quote
 
+pytestmark = pytest.mark.every_postgres
+
 SCHEMA = """
 CREATE TABLE parent(id INTEGER PRIMARY KEY, n INTEGER, at TIMESTAMP, misc);
 CREATE TABLE child(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parent(id));

@@ -9,6 +9,8 @@ from replicated_pair import replicated
 
 from cdc.stream.retry_quarantined import retry_quarantined
 
+pytestmark = pytest.mark.every_postgres
+
 THINGS = "CREATE TABLE things(id INTEGER PRIMARY KEY, n INTEGER, words TEXT, flag BOOLEAN, price REAL)"
 GOOD = "INSERT INTO things VALUES (1, 1, 'a', 0, 0.5), (2, 2, 'b', 1, 1.5)"
 

@@ -16,6 +16,8 @@ from cdc.postgres.tables import sequences
 from cdc.sql_names import quote
 from cdc.sqlite.schema.read import read_schema
 
+pytestmark = pytest.mark.every_postgres
+
 SOURCE: Final = """
 CREATE TABLE kept (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT);
 CREATE TABLE plain (id INTEGER PRIMARY KEY, v TEXT);

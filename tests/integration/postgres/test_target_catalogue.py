@@ -1,8 +1,12 @@
 """What is read from the Postgres catalogue, on every version there is."""
 
+import pytest
+
 from cdc.facts.target_schema import TargetForeignKey, TargetUnique
 from cdc.postgres.connection.open import connect
 from cdc.postgres.tables.catalogue import read_tables
+
+pytestmark = pytest.mark.every_postgres
 
 DDL = """
 CREATE SCHEMA s; SET search_path = s;

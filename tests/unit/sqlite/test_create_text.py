@@ -2,7 +2,14 @@
 
 import pytest
 
-from cdc.sqlite.schema.create_text import calls_function, index_text, names, table_text
+from cdc.sqlite.schema.create_text import (
+    calls_function,
+    index_text,
+    module_of,
+    names,
+    runs_before,
+    table_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -65,3 +72,36 @@ def test_names_are_told_from_texts_and_numbers() -> None:
 )
 def test_calls_are_told_from_parentheses(sql: str, expected: bool) -> None:
     assert calls_function(sql) is expected
+
+
+@pytest.mark.parametrize(
+    ("sql", "module"),
+    [
+        ("CREATE VIRTUAL TABLE f USING FTS5(a, b)", "fts5"),
+        ('create virtual table if not exists "using" using "Rtree"(a)', "rtree"),
+        ("CREATE TABLE t(a) -- USING fts5", ""),
+        ("CREATE VIRTUAL TABLE broken", ""),
+    ],
+)
+def test_the_module_of_a_virtual_table_is_found(sql: str, module: str) -> None:
+    assert module_of(sql) == module
+
+
+@pytest.mark.parametrize(
+    ("head", "event"),
+    [
+        ("BEFORE INSERT ON t", "INSERT"),
+        ("UPDATE OF a ON t", "UPDATE"),  # neither word: SQLite takes it as BEFORE
+        ("INSTEAD OF DELETE ON v", "DELETE"),
+        ("AFTER DELETE ON t", ""),
+        ("/* BEFORE */ AFTER INSERT ON t", ""),
+    ],
+)
+def test_a_trigger_runs_before_unless_it_says_after(head: str, event: str) -> None:
+    assert runs_before(f"CREATE TRIGGER \"insert\" {head} BEGIN INSERT INTO log VALUES ('AFTER'); END") == event
+
+
+def test_a_text_that_ends_early_is_read_to_its_end() -> None:
+    """SQLite's own catalogue can be written to by hand (`PRAGMA writable_schema`)."""
+    assert table_text("CREATE TABLE t(a CHECK (a > (0)").checks == ("a > (0)",)
+    assert table_text("CREATE VIEW v AS SELECT 1").checks == ()
