@@ -224,10 +224,14 @@ class _Run:
             return f"columns do not exist in Postgres: {', '.join(canonical.missing)}"
         rows = TargetRows(self._connection, self._source_id, mapped, target)
         made = Comparison(self._reader, self._scratch, mapped, canonical, rows)
-        held = await quarantine.keys_of(self._connection, self._source_id, mapped.source.name)
-        await asyncio.to_thread(made.know, held.get(mapped.source.name, []))
+        await self._know(made)
         self._comparisons[mapped.source.name] = made
         return None
+
+    async def _know(self, comparison: Comparison) -> None:
+        """Tell a comparison what is in quarantine at this moment."""
+        held = await quarantine.keys_of(self._connection, self._source_id, comparison.name)
+        await asyncio.to_thread(comparison.know, held.get(comparison.name, []))
 
     async def _run_table(self, comparison: Comparison, progress: Progress) -> None:
         progress.start(f"comparing {comparison.name}", None)
@@ -264,6 +268,7 @@ class _Run:
                 return
             async with self._at_one_position() as at:
                 for comparison in waiting:
+                    await self._know(comparison)  # what was written meanwhile may have come there, or left it
                     if comparison.unknown:
                         await self._run_table(comparison, progress)
                     else:

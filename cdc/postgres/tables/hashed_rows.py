@@ -122,6 +122,8 @@ class TargetRows:
 
         Where a collation calls different keys equal, rows that were not asked for come along.
         """
+        if not keys:
+            return {}
         with translated(f"comparing keys of table {self._name}"):
             if self._crosswalk or any(column.base not in _FROM_TEXT for column in self._key):
                 sql = f"SELECT key, d FROM ({self._hashed} OFFSET 0) AS h WHERE key = ANY($1::text[])"

@@ -47,7 +47,8 @@ class Scratch:
     # --- keys that are known not to be in Postgres ---
 
     def know(self, table: str, keys: Iterable[str]) -> int:
-        """Note quarantined keys; returns how many the table has."""
+        """Note the quarantined keys, in place of those that were noted before; returns how many the table has."""
+        self._db.execute("DELETE FROM known WHERE tab = ?", (table,))
         self._many("INSERT OR IGNORE INTO known VALUES (?, ?)", ((table, key) for key in keys))
         return int(self._db.execute("SELECT count(*) FROM known WHERE tab = ?", (table,)).get or 0)
 

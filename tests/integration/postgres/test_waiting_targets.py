@@ -8,7 +8,7 @@ import apsw
 import asyncpg
 import pytest
 from comparison import differences
-from harness import Daemon, execute, fetch, value, wait_for, wait_until_equal
+from harness import Daemon, execute, fetch, value, wait_for, wait_until_equal, wait_until_said
 
 from cdc.config import Config
 from cdc.errors import ExitCode
@@ -92,6 +92,7 @@ async def test_a_table_that_cannot_take_its_rows_waits_alone(
                 return False
 
         await wait_for(all_is_well, "equality", daemon=daemon)
+        await wait_until_said(daemon, "take up tables")
         if what in ("dropped", "key gone"):
 
             async def as_before() -> bool:

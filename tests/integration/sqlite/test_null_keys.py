@@ -1,5 +1,6 @@
 """SQLite lets the declared key of an ordinary table be NULL, in any number of rows: each is known by its rowid."""
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from replicated_pair import Pair, replicated
 from cdc.facts.row_key import decode_key, encode_key
 from cdc.facts.values import NullKey
 from cdc.sqlite.capture.triggers import install
+from cdc.sqlite.changelog import source_file
 from cdc.sqlite.schema.read import read_schema
 from cdc.verify import verify
+from cdc.verify.compare_table import Comparison
 
 ONE = "CREATE TABLE t(id TEXT PRIMARY KEY, v TEXT, n INTEGER)"
 TWO = "CREATE TABLE t(a TEXT, b INTEGER, v TEXT, PRIMARY KEY (a, b))"
@@ -82,6 +85,43 @@ async def test_a_comparison_counts_them_and_misses_them(tmp_path: Path, database
         assert (found.matched, found.quarantined, found.missing) == (1, 1, 1)
         await verify(pair.config, None, True, Silent())
         await pair.write()
+        assert await pair.differences() == []
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["not yet", "applied"])
+async def test_one_that_is_written_during_a_comparison_is_known_by_its_rowid(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, applied: bool
+) -> None:
+    async with replicated(tmp_path, database, ONE) as pair:
+        await pair.write("INSERT INTO t VALUES (NULL, 'x', 1)")
+        run = Comparison.run
+
+        async def meanwhile(comparison: Comparison, advance: Callable[[int], None]) -> None:
+            pair.app.execute("INSERT INTO t VALUES (NULL, 'y', 2)")
+            await run(comparison, advance)
+            if applied:
+                await pair.replica.sync()
+
+        monkeypatch.setattr(Comparison, "run", meanwhile)
+        found = (await verify(pair.config, None, False, Silent())).tables[0]
+        assert (found.missing, found.pending, found.quarantined) == ((0, 0, 2) if applied else (0, 1, 1))
+
+
+async def test_its_key_is_logged_again_with_the_rowid(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, ONE) as pair:
+        await pair.write("INSERT INTO t VALUES (NULL, 'x', 1), (NULL, 'y', 2)")
+        assert source_file.log_again(pair.config, {"t": [(NullKey(2),)]}) == 1
+        assert pair.app.execute("SELECT k1, k2 FROM _cdc_changelog ORDER BY seq DESC").fetchone() == (None, 2)
+
+
+async def test_an_entry_that_does_not_say_which_of_them_has_the_table_read_as_a_whole(
+    tmp_path: Path, database: str
+) -> None:
+    async with replicated(tmp_path, database, ONE) as pair:
+        await pair.write("INSERT INTO t VALUES (NULL, 'x', 1), (NULL, 'y', 2)")
+        pair.app.execute("DELETE FROM t WHERE n = 1")
+        await pair.write("UPDATE _cdc_changelog SET k2 = NULL WHERE seq = (SELECT max(seq) FROM _cdc_changelog)")
+        assert set(await pair.held()) == {"t NULL (rowid 2)"}
         assert await pair.differences() == []
 
 
