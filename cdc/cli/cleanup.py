@@ -1,14 +1,11 @@
 """`cdc cleanup`: replication ends, and nothing of it stays in the application's file."""
 
-from contextlib import AbstractContextManager, nullcontext
-
 import click
 
-from cdc.audit.trail import Detail
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async
 from cdc.cli.output import say
-from cdc.errors import ConfigError, UsageError
+from cdc.errors import UsageError
 
 
 @click.command(
@@ -48,12 +45,3 @@ def cleanup(session: Options, capture_only: bool, release: str | None) -> None:
     if done.untold:
         say(f"Postgres could not be told that its tables are free: {done.untold}")
         say("give the command again when it can be reached")
-
-
-def _audited_where_possible(session: Options, action: str, **details: Detail) -> AbstractContextManager[object]:
-    """An audited step; on a machine without a configuration, where a snapshot may well be restored, just the step."""
-    try:
-        config = session.config()
-    except ConfigError:
-        return nullcontext()
-    return audited(config, action, **details)
