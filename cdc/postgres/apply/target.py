@@ -40,7 +40,7 @@ class PostgresTarget:
         self._connection = connection
         self._applier = applier
         self._replaced = replaced
-        self._tell = tell
+        self._audit = tell
         self._beat = beat
         self._second_look: frozenset[str] = frozenset()
         self._durable = Durable()
@@ -63,7 +63,7 @@ class PostgresTarget:
             # Some row of many: one by one it is found, and waits in quarantine.
             applied = await self._apply_staged(changes, reader, begun, portion, careful=True)
         if portion:
-            await self._tell("compare whole tables", tables=", ".join(portion))
+            await self._audit("compare whole tables", tables=", ".join(portion))
         self.resync = rest
         return applied
 

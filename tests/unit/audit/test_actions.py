@@ -21,7 +21,6 @@ RECORDING: Final = {
     "entry": 0,
     "told": 0,
     "tell": 0,
-    "_tell": 0,
     "AuditEntry": 2,
 }
 NAMES: Final = {"TRIM": TRIM, "ACCEPT": ACCEPT, "BROKEN": BROKEN}
