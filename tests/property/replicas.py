@@ -8,6 +8,7 @@ A known gap is left out: a unique value that rows of one table refer to, under a
 change owners within a batch. Such rows go to quarantine until their table changes again.
 """
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -220,13 +221,14 @@ class _Run:
 
     async def _sync(self, replica: Live) -> None:
         """Begin anew after whatever can be waited for, as the daemon does."""
-        for _ in range(MOST_ATTEMPTS):
+        for attempt_number in range(MOST_ATTEMPTS):
             try:
                 return await replica.sync()
             except CdcError as error:
                 if not is_transient(error):
                     raise
                 await replica.close()
+                await asyncio.sleep(0.01 * 2**attempt_number)  # a lock may be held on until the server notices
         raise AssertionError(f"nothing came of {MOST_ATTEMPTS} attempts")
 
     async def _differences(self, replica: Live, comparison: Comparison) -> list[str]:

@@ -17,10 +17,12 @@ import apsw
 import asyncpg
 from comparison import Comparison
 from counts import Counts
-from harness import Daemon, make_config, newest_entry, value, wait_for, write_config
+from harness import Daemon, make_config, value, wait_for, write_config
 
 from cdc.config import Config
 from cdc.errors import ExitCode
+from cdc.facts.changes import Position
+from cdc.sqlite.changelog import positions
 
 CLIENT: Final = Path(__file__).with_name("wild_client.py")
 SEALED: Final = ("item", "part", "unseen", "named")
@@ -156,8 +158,9 @@ class Source:
         write_config(self.folder / "cdc.toml", self.config())
 
     def start(self) -> None:
-        """Start the daemon that the source has not."""
-        self.daemon = Daemon(self.config(), ("--quiet", "run"))
+        """Start a daemon, where none runs: a strike and whoever restarts what ended may both be about to."""
+        if self.daemon is None or not self.daemon.runs:
+            self.daemon = Daemon(self.config(), ("--quiet", "run"))
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End the daemon, frozen or not, and wait for its end."""
@@ -188,15 +191,30 @@ class Source:
         """Have every row compared, by the command that messages name."""
         self.command("load", "--resync", "--yes")
 
-    async def caught_up(self) -> None:
-        """Wait until everything that is committed when this is called was applied."""
-        newest = newest_entry(self.file)
+    def _newest(self) -> tuple[str, Position]:
+        """Which source the file says it is, and its newest entry."""
+        with closing(apsw.Connection(str(self.file), flags=apsw.SQLITE_OPEN_READONLY)) as reader:
+            reader.set_busy_timeout(30_000)
+            with reader:
+                newest = positions.newest(reader)
+                source_id = reader.execute("SELECT source_id FROM _cdc_state").get
         assert newest is not None
-        there = "SELECT seq >= $2 AND resync = '{}' AND phase = 'replicate' FROM cdc.stream WHERE source_id = $1"
+        return str(source_id), newest
+
+    async def caught_up(self) -> None:
+        """Wait until everything that is committed when this is called was applied.
+
+        The entry counts, not its number alone: a file that was overwritten may have another one of that number.
+        """
+        source_id, newest = self._newest()
+        there = (
+            "SELECT (seq > $2 OR (seq = $2 AND entry = $3)) AND resync = '{}' AND phase = 'replicate' "
+            "FROM cdc.stream WHERE source_id = $1"
+        )
 
         async def applied() -> bool:
             try:
-                return bool(await value(self.dsn, there, *newest))
+                return bool(await value(self.dsn, there, source_id, newest.seq, newest.entry))
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 return False
 

@@ -1,7 +1,7 @@
 """Postgres cannot do it now: whatever it says, the daemon tells it, tries again, and goes on by itself afterwards."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import apsw
 import asyncpg
@@ -11,6 +11,7 @@ from poolers import pooler
 
 from cdc.config import Config
 from cdc.errors import ExitCode, TargetRefused, TargetUnavailable
+from cdc.observe.daemon_file import FILE
 from cdc.postgres.connection import open as connections
 from cdc.postgres.server.embedded import EmbeddedServer
 from cdc.retry import SETTLE_ATTEMPTS, is_transient
@@ -57,8 +58,15 @@ async def beside(database: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
-def daemon(config: Config) -> Iterator[Daemon]:
+async def daemon(config: Config) -> AsyncIterator[Daemon]:
+    """A daemon that got going: what it meets while it opens both ends is another thing."""
+
+    async def follows() -> bool:
+        daemon_file = config.state.dir / FILE
+        return daemon_file.exists() and '"streaming"' in daemon_file.read_text(encoding="utf-8")
+
     with Daemon(config) as started:
+        await wait_for(follows, "the daemon to follow", daemon=started)
         yield started
 
 
