@@ -49,13 +49,13 @@ def test_a_name_that_is_no_function(cut_off: Installation, code: str) -> None:
 @pytest.mark.parametrize("parameters", ["title", "v, title", "v, *more", "v, **more", "v, /", "v, *, title"])
 def test_a_parameter_that_is_no_column(cut_off: Installation, parameters: str) -> None:
     with_function(cut_off, "render:html", f"def html({parameters}): return 'x'")
-    refused_everywhere(cut_off, "{section}: parameter {parameter} of {told} is no column of the table")
+    refused_everywhere(cut_off, "{section}: parameter {parameter} of {name} is no column of the table")
 
 
 @pytest.mark.parametrize("parameters", ["", "title=None"])
 def test_a_function_that_takes_nothing(cut_off: Installation, parameters: str) -> None:
     with_function(cut_off, "render:html", f"def html({parameters}): return 'x'")
-    refused_everywhere(cut_off, "{section}: {told} takes nothing of the row")
+    refused_everywhere(cut_off, "{section}: {name} takes nothing of the row")
 
 
 def test_a_value_that_is_computed_twice(cut_off: Installation) -> None:

@@ -377,7 +377,7 @@ def test_an_adopted_table_that_the_application_dropped(site: Installation) -> No
     refused(
         site,
         ["run", "--until-idle"],
-        "replicated tables are no longer in the SQLite file, or were renamed: {theirs}",
+        "replicated tables are no longer in the SQLite file, or were renamed: {adopted}",
         ExitCode.CRITICAL,
         changes=("rows of cdc.stream",),
     )
@@ -389,7 +389,7 @@ def test_an_adopted_column_that_the_application_dropped(site: Installation) -> N
     refused(
         site,
         ["run", "--until-idle"],
-        "columns of {name} are no longer in the SQLite file, or were renamed: {gone}",
+        "columns of {name} are no longer in the SQLite file, or were renamed: {lost}",
         ExitCode.CRITICAL,
         changes=("rows of cdc.stream",),
     )
