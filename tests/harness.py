@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +26,8 @@ from cdc.config import Config, ReplicateSection, SourceSection, StateSection, Ta
 from cdc.daemon import service
 from cdc.errors import CaptureLost
 from cdc.first_copy import create_schema, loader, snapshots
+from cdc.observe.daemon_file import FILE
+from cdc.observe.daemon_state import Activity
 from cdc.postgres.server.endpoint import Endpoint as ReachedTarget
 from cdc.sqlite.connection.file_watch import Watch
 from cdc.stream.session import Session
@@ -339,6 +341,25 @@ async def wait_until_said(daemon: Daemon, words: str) -> None:
         return words in daemon.words()
 
     await wait_for(said, f"the daemon to say {words!r}", daemon=daemon)
+
+
+async def wait_until_follows(config: Config, daemon: Daemon) -> None:
+    """Wait until the daemon got going: what it meets while it opens both ends is another thing."""
+
+    async def follows() -> bool:
+        shown = config.state.dir / FILE
+        return shown.exists() and f'"{Activity.STREAMING}"' in shown.read_text(encoding="utf-8")
+
+    await wait_for(follows, "the daemon to follow", daemon=daemon)
+
+
+def open_files(pid: int) -> list[str]:
+    """What the descriptors of a process refer to."""
+    paths = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since they were listed
+            paths.append(str(descriptor.readlink()))
+    return paths
 
 
 async def wait_until_caught_up(config: Config, dsn: str, *, daemon: Daemon | None = None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from harness import Daemon, fetch, wait_for, wait_until_caught_up
+from harness import Daemon, fetch, open_files, wait_for, wait_until_caught_up, wait_until_follows
 from replicated_pair import Pair, replicated
 
 from cdc.cli import main
@@ -34,13 +34,13 @@ async def command(daemon: Daemon, *arguments: str) -> int:
 
 
 async def started(pair: Pair, daemon: Daemon) -> None:
+    await wait_until_follows(pair.config, daemon)
     await wait_until_caught_up(pair.config, pair.dsn, daemon=daemon)
 
 
 def descriptors(daemon: Daemon, file: Path) -> list[str]:
     """Which files of the SQLite database the daemon has open."""
-    opened = (str(entry.readlink()) for entry in Path(f"/proc/{daemon.process.pid}/fd").iterdir())
-    return [name for name in opened if name.startswith(str(file))]
+    return [name for name in open_files(daemon.process.pid) if name.startswith(str(file))]
 
 
 async def test_a_paused_daemon_applies_nothing_and_holds_neither_database(pair: Pair) -> None:

@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator
 import apsw
 import asyncpg
 import pytest
-from harness import Daemon, wait_for, wait_until_equal, wait_until_said
+from harness import Daemon, wait_for, wait_until_equal, wait_until_follows, wait_until_said
 from poolers import pooler
 
 from cdc.config import Config
 from cdc.errors import ExitCode, TargetRefused, TargetUnavailable
-from cdc.observe.daemon_file import FILE
 from cdc.postgres.connection import open as connections
 from cdc.postgres.server.embedded import EmbeddedServer
 from cdc.retry import SETTLE_ATTEMPTS, is_transient
@@ -59,14 +58,8 @@ async def beside(database: str) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 async def daemon(config: Config) -> AsyncIterator[Daemon]:
-    """A daemon that got going: what it meets while it opens both ends is another thing."""
-
-    async def follows() -> bool:
-        daemon_file = config.state.dir / FILE
-        return daemon_file.exists() and '"streaming"' in daemon_file.read_text(encoding="utf-8")
-
     with Daemon(config) as started:
-        await wait_for(follows, "the daemon to follow", daemon=started)
+        await wait_until_follows(config, started)
         yield started
 
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,17 @@ import apsw
 import asyncpg
 import pytest
 from comparison import Comparison
-from harness import DEADLINE_SECONDS, Daemon, application, make_config, up, wait_for, wait_until_caught_up, write_config
+from harness import (
+    DEADLINE_SECONDS,
+    Daemon,
+    application,
+    make_config,
+    open_files,
+    up,
+    wait_for,
+    wait_until_caught_up,
+    write_config,
+)
 from installation import Installation
 
 from cdc.config import Config
@@ -37,15 +47,6 @@ async def stands_still(daemon: Daemon) -> None:
         return state_of(daemon.process.pid) in ("T", "Z")
 
     await wait_for(stopped, "the process to stand still")
-
-
-def open_files(pid: int) -> list[str]:
-    """What the descriptors of a process refer to."""
-    found = []
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            found.append(str(descriptor.readlink()))
-    return found
 
 
 def children(pid: int) -> list[int]:

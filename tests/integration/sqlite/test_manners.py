@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from app_processes import Client
 from comparison import Comparison
-from harness import Daemon, Writer, application, make_config, up, value, wait_for, wait_until_caught_up
+from harness import Daemon, Writer, application, make_config, open_files, up, value, wait_for, wait_until_caught_up
 
 from cdc.config import Config
 
@@ -112,17 +112,6 @@ async def test_an_idle_file_is_left_without_a_connection(tmp_path: Path, databas
             await wait_for(let_go, "the file to be let go", daemon=daemon)
             assert await value(database, "SELECT count(*) FROM t") == number + 1
     app.close()
-
-
-def open_files(pid: int) -> list[str]:
-    """What the descriptors of a process refer to."""
-    found = []
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            found.append(str(descriptor.readlink()))
-        except FileNotFoundError:
-            continue
-    return found
 
 
 async def test_the_changelog_is_pruned_although_there_is_always_something_to_apply(
