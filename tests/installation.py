@@ -104,6 +104,7 @@ class Installation:
     def sql(self, text: str) -> None:
         """Run SQL in the application's file."""
         connection = apsw.Connection(str(self.database))
+        connection.set_busy_timeout(5000)  # in rollback-journal mode a reader makes a writer wait
         connection.execute(text)
         connection.close()
 
