@@ -4,9 +4,10 @@ Everything can be given again: whatever a daemon that dies in between did not fi
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from cdc.audit.actions import Tell
 from cdc.config import Config
 from cdc.evolve.kinds import KINDS, detect
 from cdc.evolve.lost_table import LostTable
@@ -24,8 +25,6 @@ from cdc.postgres.record.quarantine import keys_of
 from cdc.postgres.tables import catalogue
 from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog.source_file import Look
-
-Tell = Callable[..., Awaitable[None]]  # an action of the audit trail and its details
 
 
 class SchemaFollower:

@@ -38,6 +38,11 @@ class Miscount:
         return self.target_rows + self.held_rows
 
     @property
+    def difference(self) -> int:
+        """Rows that Postgres lacks, at most one of them counted, or below zero those that it has too many."""
+        return self.source_rows - self.expected
+
+    @property
     def remedy(self) -> str:
         """What shows which rows they are."""
         return f"see which rows they are with `cdc verify --table {shlex.quote(self.table)}`; `--repair` moves them"
@@ -57,7 +62,7 @@ class RowCounts:
         self._connection = connection
         self._source_id = source_id
         self._maps = list(maps)
-        self._told: set[Miscount] = set()
+        self._told: dict[str, int] = {}  # the difference by table: numbers of a table that grows are new each time
 
     async def look(self, source: Source, at: Position) -> tuple[Miscount, ...]:
         """Count the next few tables; returns what does not add up and was not told before.
@@ -69,8 +74,9 @@ class RowCounts:
         counted = await counts.count_small(self._connection, self._source_id, portion, MOST_BYTES)
         rows = await source.count({table: c.rows + c.held for table, c in counted.items()}, at)
         wrong = _wrong(counted, rows)
-        new = tuple(miscount for miscount in wrong if miscount not in self._told)
-        self._told = {told for told in self._told if told.table not in rows} | set(wrong)
+        new = tuple(miscount for miscount in wrong if self._told.get(miscount.table) != miscount.difference)
+        still = {table: difference for table, difference in self._told.items() if table not in rows}
+        self._told = still | {miscount.table: miscount.difference for miscount in wrong}
         for miscount in new:
             await verification.record(self._connection, self._source_id, _as_verification(miscount, at))
         return new
@@ -78,13 +84,12 @@ class RowCounts:
 
 def _wrong(counted: dict[str, Counted], rows: dict[str, int]) -> list[Miscount]:
     found = [Miscount(name, counted[name].rows, counted[name].held, there) for name, there in rows.items()]
-    return [miscount for miscount in found if miscount.source_rows != miscount.expected]
+    return [miscount for miscount in found if miscount.difference]
 
 
 def _as_verification(miscount: Miscount, at: Position) -> Verification:
     """A comparison that found a difference without looking at a row: status tells of it until one looked."""
     now = datetime.now(UTC)
-    difference = miscount.source_rows - miscount.expected
     return Verification(
         started_at=now,
         finished_at=now,
@@ -93,8 +98,8 @@ def _as_verification(miscount: Miscount, at: Position) -> Verification:
         complete=False,
         matched=0,
         different=0,
-        missing=max(0, difference),
-        extra=max(0, -difference),
+        missing=max(0, miscount.difference),
+        extra=max(0, -miscount.difference),
         pending=0,
         quarantined=miscount.held_rows,
         repaired=0,

@@ -61,6 +61,9 @@ def test_a_row_deleted_in_postgres_is_told_at_a_heartbeat(followed: Installation
         assert "p has 1 rows in Postgres and 1 held, and SQLite has more" in daemon.words()
         code, out, _ = followed.run("status")
         assert (code, "the comparison of p was not equal" in out) == (1, True)
+        for number in range(30, 35):  # the table grows, and lacks what it lacked
+            followed.sql(f"INSERT INTO p VALUES ({number}, {number})")
+            time.sleep(0.2)  # some heartbeats
         assert miscounts(followed) == ["p"]  # told once, whatever the number of heartbeats
         # What is printed as the remedy shows the row, and brings it back.
         code, out, _ = followed.run("verify", "--table", "p", "--repair")
