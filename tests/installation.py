@@ -20,8 +20,10 @@ from cdc.cli import main
 from cdc.config import load_config
 from cdc.errors import ExitCode
 from cdc.facts.changes import Position
+from cdc.facts.phase import Phase
 from cdc.postgres.connection.open import Connection, connect
-from cdc.postgres.record import position
+from cdc.postgres.record import own_schema
+from cdc.postgres.record.record import Record
 from cdc.sqlite.changelog import source_file as sqlite
 
 ROOT: Final = Path(__file__).parents[1]
@@ -139,10 +141,11 @@ class Installation:
         source_id = self.capture()
 
         async def work(connection: Connection) -> None:
-            await position.create_state(connection)
-            await position.register(connection, source_id, str(self.database), "public")
-            await position.begin_at(connection, source_id, Position(seq, "x"), "snapshot")
-            await position.set_phase(connection, source_id, "replicate")
+            await own_schema.create(connection)
+            record = Record(connection, source_id)
+            await record.stream.register(str(self.database), "public")
+            await record.begin_at(Position(seq, "x"), "snapshot")
+            await record.stream.enter(Phase.REPLICATE)
 
         self.postgres(work)
         return source_id

@@ -146,14 +146,13 @@ def _file(config: Config, wanted: Wanted, limit: int) -> tuple[Shown, str | None
 
 
 async def _postgres_remembers(config: Config) -> tuple[list[Witness], str | None]:
-    from cdc.postgres.record.audit import ends
     from cdc.postgres.record.status import never_started
 
     if never_started(config):
         return [], None
     try:
-        async with desk(config, "audit") as (connection, source_id):
-            known = (await ends(connection, source_id)).file if source_id else Head()
+        async with desk(config, "audit") as record:
+            known = (await record.audit.ends()).file if record else Head()
     except TargetError as error:
         return [], error.message
     return [Witness("Postgres", known)], None
@@ -167,18 +166,17 @@ def _postgres(config: Config, wanted: Wanted, limit: int) -> tuple[Shown, str | 
 
 
 async def _stored(config: Config, beside: Witness, wanted: Wanted, limit: int) -> Shown:
-    from cdc.postgres.record.audit import ends, stored
     from cdc.postgres.record.status import never_started
 
     nothing = Shown(ChainCheck("entry", [beside]), wanted, limit)
     if never_started(config):
         return nothing
-    async with desk(config, "audit") as (connection, source_id):
-        if source_id is None:
+    async with desk(config, "audit") as record:
+        if record is None:
             return nothing
-        end = Witness("cdc.stream", (await ends(connection, source_id)).own)
+        end = Witness("cdc.stream", (await record.audit.ends()).own)
         shown = Shown(ChainCheck("entry", [beside, end]), wanted, limit)
-        async for one in stored(connection, source_id):
+        async for one in record.audit.stored():
             shown.see(one)
     return shown
 
@@ -202,11 +200,9 @@ def _accept(config: Config, check: ChainCheck, verdict: ChainVerdict, *, postgre
 
 
 async def _accept_in_postgres(config: Config, made: AuditEntry, beyond: Head) -> None:
-    from cdc.postgres.record.audit import append
-
-    async with desk(config, "audit") as (connection, source_id):
-        if source_id is not None:
-            await append(connection, source_id, [made], beyond)
+    async with desk(config, "audit") as record:
+        if record is not None:
+            await record.audit.append([made], beyond)
 
 
 def _print(entries: Sequence[AuditEntry], verdict: ChainVerdict, note: str | None) -> None:

@@ -99,32 +99,30 @@ def acknowledge(session: Options, table: str | None, key: str | None) -> None:
 
 
 async def _rows(config: Config) -> "list[QuarantinedRow]":
-    from cdc.postgres.record.quarantine import list_rows
     from cdc.postgres.record.status import never_started
 
     if never_started(config):
         return []
-    async with desk(config, "quarantine") as (connection, source_id):
-        return await list_rows(connection, source_id) if source_id else []
+    async with desk(config, "quarantine") as record:
+        return await record.quarantine.list_rows() if record else []
 
 
 async def _acknowledge(config: Config, table: str | None, key: str | None) -> int:
-    from cdc.postgres.record import quarantine as held
     from cdc.postgres.record.status import never_started
 
     if never_started(config):
         return 0
     by = trail.actor()
-    async with desk(config, "quarantine") as (connection, source_id):
-        if source_id is None:
+    async with desk(config, "quarantine") as record:
+        if record is None:
             return 0
         if key is None:
-            return await held.acknowledge(connection, source_id, table, None, by)
-        rows = await held.list_rows(connection, source_id)
+            return await record.quarantine.acknowledge(table, None, by)
+        rows = await record.quarantine.list_rows()
         chosen = [r for r in rows if key in {r.key, show_key(r.key)} and table in {None, r.source_table}]
         if not chosen:
             raise UsageError("no row in quarantine has that key", remedy="see the keys with `cdc quarantine list`")
-        return sum([await held.acknowledge(connection, source_id, r.source_table, r.key, by) for r in chosen])
+        return sum([await record.quarantine.acknowledge(r.source_table, r.key, by) for r in chosen])
 
 
 def _print_rows(rows: Sequence["QuarantinedRow"]) -> None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from cdc.config import Config
 
 if TYPE_CHECKING:
-    from cdc.postgres.connection.open import Connection
+    from cdc.postgres.record.record import Record
 
 
 @asynccontextmanager
-async def desk(config: Config, purpose: str) -> "AsyncIterator[tuple[Connection, str | None]]":
-    """A connection to Postgres, and the id of the source, None when nothing was ever set up."""
-    from cdc.postgres.record.position import bring_up_to_date
+async def desk(config: Config, purpose: str) -> "AsyncIterator[Record | None]":
+    """What Postgres remembers of the source, None when nothing was ever set up."""
+    from cdc.postgres.record import own_schema
+    from cdc.postgres.record.record import Record
     from cdc.postgres.record.status import find_source_id
     from cdc.postgres.server.endpoint import connected
     from cdc.sqlite.changelog.lag import read_source
@@ -22,6 +23,8 @@ async def desk(config: Config, purpose: str) -> "AsyncIterator[tuple[Connection,
     found = await asyncio.to_thread(read_source, config.source)
     async with connected(config, purpose) as connection:
         known = await find_source_id(connection, found.source_id, str(config.source.path))
-        if known is not None:
-            await bring_up_to_date(connection)
-        yield connection, known
+        if known is None:
+            yield None
+            return
+        await own_schema.make_whole(connection)
+        yield Record(connection, known)

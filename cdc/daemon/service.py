@@ -23,7 +23,8 @@ from cdc.observe.daemon_state import Activity, DaemonState
 from cdc.observe.exposure import observed
 from cdc.postgres.connection.open import hang_up
 from cdc.postgres.connection.source_lock import lock_source
-from cdc.postgres.record import position
+from cdc.postgres.record import stream_row
+from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import Endpoint, connected
 from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.connection.open import showing_life
@@ -197,9 +198,9 @@ async def _standing(config: Config) -> tuple[bool, bool]:
     look = await asyncio.to_thread(sqlite.look, config)
     state = None
     async with connected(config, "up") as connection:
-        here = await position.find_by_path(connection, str(config.source.path), config.target.schema)
+        here = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
         for found in filter(None, (look.capture.source_id if look.capture else None, here)):
-            state = state or await position.read(connection, found)
+            state = state or await Record(connection, found).stream.read()
     noted = look.capture is None and end_note.read(config) is not None
     return state is not None and state.position is not None, noted or bool(state and state.ended_at)
 
@@ -253,10 +254,12 @@ async def _last_word(config: Config, target: Endpoint, error: CdcError | None) -
         source_id = look.capture.source_id if look.capture else None
     connection = await target.connect("last word")
     try:
-        source_id = source_id or await position.find_by_path(connection, str(config.source.path), config.target.schema)
+        source_id = source_id or await stream_row.find_by_path(
+            connection, str(config.source.path), config.target.schema
+        )
         if source_id:
             await lock_source(connection, source_id)
             reason, remedy = (error.message, error.remedy) if error else (None, None)
-            await position.stopped(connection, source_id, reason, remedy)
+            await Record(connection, source_id).stream.stopped(reason, remedy)
     finally:
         await hang_up(connection)

@@ -11,19 +11,17 @@ from urllib.parse import quote as quote_name
 
 from cdc.config import Config
 from cdc.evolve import views
+from cdc.facts.leftover import Leftover
 from cdc.facts.source_schema import SourceSchema
-from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
-from cdc.mapping.known import Decisions, map_known, with_leftovers, without_rekeyed
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.source_lock import lock_source
 from cdc.postgres.ddl import drop_leftover
-from cdc.postgres.record import leftover_record, position
-from cdc.postgres.record.leftover_record import Leftover
+from cdc.postgres.record import stream_row
+from cdc.postgres.record.known_tables import current_tables, read_known_tables
+from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import connected
-from cdc.postgres.tables.catalogue import read_tables
 from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.connection.errors import not_set_up
 
@@ -41,7 +39,7 @@ async def render(config: Config) -> str:
     """The statements that `drop` would run, as text that psql runs; empty without leftovers."""
     look = await _look(config)
     async with connected(config, "schema") as connection:
-        found = await _waiting(connection, config, look)
+        found = await _waiting(Record(connection, look.source_id), config, look.schema)
     return "".join(f"{drop_leftover.statement(left, config.target.schema)};\n" for left in found)
 
 
@@ -54,12 +52,15 @@ async def drop(config: Config) -> list[Dropped]:
     look = await _look(config)
     async with connected(config, "schema") as connection:
         await lock_source(connection, look.source_id)
-        found = await _waiting(connection, config, look)
+        record = Record(connection, look.source_id)
+        found = await _waiting(record, config, look.schema)
         with translated("dropping what is left over"):
             async with connection.transaction():
-                await _drop_views(connection, config, look)
-                dropped = [await _drop(connection, config, look.source_id, left) for left in found]
-                await leftover_record.forget_gone(connection, look.source_id, config.target.schema)
+                # Views of ours are made over what is fed only: whichever reads a leftover is outdated.
+                now = await current_tables(record, config, look.schema)
+                await views.drop_outdated(record, config, look.schema, now.fed)
+                dropped = [await _drop(record, config, left) for left in found]
+                await record.leftovers.forget_gone(config.target.schema)
                 crash_point("pending.before_commit")
         crash_point("pending.after_commit")
     return dropped
@@ -78,48 +79,31 @@ async def _look(config: Config) -> _Look:
     return _Look(look.capture.source_id, look.schema)
 
 
-async def _waiting(connection: Connection, config: Config, look: _Look) -> list[Leftover]:
+async def _waiting(record: Record, config: Config, schema: SourceSchema) -> list[Leftover]:
     """The leftovers that stand in Postgres and that SQLite does not have again, without the columns of whole tables."""
-    state = await position.read(connection, look.source_id)
-    if state is None:
-        raise position.never_loaded()
-    found = await leftover_record.read(connection, look.source_id)
-    maps = await _fed(connection, config, look, with_leftovers(state.columns, found))
-    fed = {(m.target, column) for m in maps for column in (None, *m.target_columns)}
-    whole = {left.target for left in found if left.column is None}
-    held = {table.name for table in look.schema.waiting}
-    there = await read_tables(connection, config.target.schema, [left.target for left in found])
+    if await record.stream.read() is None:
+        raise stream_row.never_loaded()
+    known = await read_known_tables(record, config)
+    fed = known.current(schema, config).places
+    whole = {left.target for left in known.leftovers if left.column is None}
+    held = {table.name for table in schema.waiting}
     return [
         left
-        for left in found
+        for left in known.leftovers
         if (left.target, left.column) not in fed
         and left.source_table not in held  # it is taken up again when it can be
         and (left.column is None or left.target not in whole)
-        and _stands(left, there.get(left.target))
+        and _stands(left, known.targets.get(left.target))
     ]
-
-
-async def _fed(connection: Connection, config: Config, look: _Look, known: Decisions) -> tuple[TableMap, ...]:
-    """The maps of what the daemon feeds, or will when it comes to it."""
-    maps = map_known(look.schema, config, known)
-    return without_rekeyed(maps, await read_tables(connection, config.target.schema, [m.target for m in maps]), known)
 
 
 def _stands(left: Leftover, target: TargetTable | None) -> bool:
     return target is not None and (left.column is None or target.column(left.column) is not None)
 
 
-async def _drop_views(connection: Connection, config: Config, look: _Look) -> None:
-    """Views of ours are made over what is fed only: whichever reads a leftover is outdated."""
-    state = await position.read(connection, look.source_id)
-    known = with_leftovers(state.columns if state else {}, await leftover_record.read(connection, look.source_id))
-    maps = await _fed(connection, config, look, known)
-    await views.drop_outdated(connection, config, look.source_id, look.schema, maps)
-
-
-async def _drop(connection: Connection, config: Config, source_id: str, left: Leftover) -> Dropped:
+async def _drop(record: Record, config: Config, left: Leftover) -> Dropped:
     file = _file(config, left)
-    return Dropped(str(left), await drop_leftover.drop(connection, source_id, config.target.schema, left, file), file)
+    return Dropped(str(left), await drop_leftover.drop(record, config.target.schema, left, file), file)
 
 
 def _file(config: Config, left: Leftover) -> Path:

@@ -4,7 +4,7 @@ Everything can be given again: whatever a daemon that dies in between did not fi
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cdc.audit.actions import Tell
@@ -16,13 +16,11 @@ from cdc.evolve.schema_change import SchemaChange, SchemaFacts
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
-from cdc.mapping.known import Decisions, map_known, remember, with_leftovers, without_rekeyed
+from cdc.mapping.known import remember
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.connection.open import Connection
-from cdc.postgres.record import leftover_record, ownership, position
-from cdc.postgres.record.position import StreamState
-from cdc.postgres.record.quarantine import keys_of
-from cdc.postgres.tables import catalogue
+from cdc.postgres.record.known_tables import read_known_tables
+from cdc.postgres.record.record import Record
+from cdc.postgres.record.stream_row import StreamState
 from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog.source_file import Look
 
@@ -30,10 +28,9 @@ from cdc.sqlite.changelog.source_file import Look
 class SchemaFollower:
     """Follows one source over one connection, which must hold the source's lock; `tell` records each step."""
 
-    def __init__(self, config: Config, connection: Connection, source_id: str, tell: Tell) -> None:
+    def __init__(self, config: Config, record: Record, tell: Tell) -> None:
         self._config = config
-        self._connection = connection
-        self._source_id = source_id
+        self._record = record
         self._audit = tell
 
     async def follow(self, look: Look, state: StreamState) -> tuple[Look, dict[str, TableMap]]:
@@ -56,43 +53,25 @@ class SchemaFollower:
         for kind in KINDS:
             await kind.after_rows(replica, targets)
         crash_point("follow.before_finished")
-        await position.note_finish_after_resync(self._connection, self._source_id, wanted=False)
+        await self._record.stream.note_finish_after_resync(wanted=False)
 
     def _replica(self, maps: Mapping[str, TableMap]) -> Replica:
-        return Replica(self._config, self._connection, self._source_id, maps)
+        return Replica(self._config, self._record, maps)
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
     async def _facts(self, look: Look, state: StreamState) -> SchemaFacts:
-        await leftover_record.forget_gone(self._connection, self._source_id, self._config.target.schema)
-        leftovers = await leftover_record.read(self._connection, self._source_id)
-        decided = await self._still_there(state.columns, [w.name for w in look.schema.waiting])
-        facts = SchemaFacts(self._config, look, decided, state.schema_version, leftovers)
+        await self._record.leftovers.forget_gone(self._config.target.schema)
+        known = await read_known_tables(self._record, self._config, (table.name for table in look.schema.tables))
+        decided = known.still_decided(look.schema, self._config)
+        facts = SchemaFacts(self._config, look, decided, state.schema_version, known.leftovers)
         if lost := LostTable.detect(facts):
             lost.refuse()  # first of all: what is configured for other tables may speak of one that is gone
-        known = with_leftovers(decided, leftovers)
-        mapped = map_known(look.schema, self._config, known)
-        targets = await self._tables([m.target for m in mapped])
-        maps = {m.source.name: m for m in without_rekeyed(mapped, targets, known)}
-        there = [m for m in mapped if m.target in targets]
-        await ownership.claim(self._connection, self._config, self._source_id, there)
-        return replace(facts, maps=maps, rekeyed=frozenset(m.source.name for m in mapped) - maps.keys())
-
-    async def _still_there(self, decided: Decisions, waiting: Iterable[str]) -> Decisions:
-        """The remembered columns without tables that are excluded now and columns that were dropped in Postgres."""
-        wanted = {name: columns for name, columns in decided.items() if self._config.replicate.wants(name)}
-        for name in waiting:  # the copy of one that waits is a leftover, but one that others made is not ours to leave
-            if self._config.adopts(name):
-                wanted.pop(name, None)
-        names = {name: self._config.options(name).target or name for name in wanted}
-        tables = await self._tables(list(names.values()))
-        return {
-            name: {c: d for c, d in columns.items() if _has_column(tables.get(names[name]), c)}
-            for name, columns in wanted.items()
-        }
-
-    async def _tables(self, targets: list[str]) -> dict[str, TargetTable]:
-        return await catalogue.read_tables(self._connection, self._config.target.schema, targets)
+        now = known.current(look.schema, self._config)
+        there = [m for m in (*now.fed, *now.rekeyed) if m.target in known.targets]
+        await self._record.ownership.claim(self._config, there)
+        maps = {m.source.name: m for m in now.fed}
+        return replace(facts, maps=maps, rekeyed=frozenset(m.source.name for m in now.rekeyed))
 
     # --- before rows are read again -----------------------------------------------------------------------------------
 
@@ -115,14 +94,14 @@ class SchemaFollower:
 
     async def _request_resync(self, tables: Sequence[str]) -> None:
         """Before anything is changed: capture that is whole again does not show that it was not."""
-        await position.request_resync(self._connection, self._source_id, tables)
+        await self._record.stream.request_resync(tables)
         if tables:
-            await position.note_finish_after_resync(self._connection, self._source_id, wanted=True)
+            await self._record.stream.note_finish_after_resync(wanted=True)
 
     async def _look_at_quarantine(self, maps: Mapping[str, TableMap]) -> None:
         """What is gone may be what kept rows out, and no change of theirs would tell that they fit now."""
-        held = await keys_of(self._connection, self._source_id, None)
-        await position.request_resync(self._connection, self._source_id, [name for name in maps if name in held])
+        held = await self._record.quarantine.keys_of(None)
+        await self._record.stream.request_resync([name for name in maps if name in held])
 
     async def _remember(self, facts: SchemaFacts) -> None:
         """Keep what is decided now; what is fed again is no leftover any more."""
@@ -130,12 +109,8 @@ class SchemaFollower:
         fed = {(m.target, column) for m in maps for column in (None, *m.target_columns)}
         back = [left for left in facts.leftovers if (left.target, left.column) in fed]
         with translated("keeping the mapping"):
-            async with self._connection.transaction():
+            async with self._record.connection.transaction():
                 for left in back:
-                    await leftover_record.take_up(self._connection, self._source_id, left)
-                await position.store_columns(self._connection, self._source_id, remember(maps))
+                    await self._record.leftovers.take_up(left)
+                await self._record.stream.store_columns(remember(maps))
         crash_point("follow.after_mapping")
-
-
-def _has_column(table: TargetTable | None, name: str) -> bool:
-    return table is None or table.column(name) is not None

@@ -12,8 +12,7 @@ from cdc.evolve.schema_change import SchemaChange, SchemaFacts
 from cdc.facts.target_schema import TargetTable
 from cdc.postgres.apply import loaded_orphans
 from cdc.postgres.ddl import runner, schema_script
-from cdc.postgres.record import leftover_record
-from cdc.postgres.record.quarantine import Quarantine
+from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.tables.statement import Made
 
 
@@ -49,10 +48,9 @@ class NewTable(SchemaChange):
 
         Before foreign keys, rows without their parents go to quarantine.
         """
-        maps, connection, statements = replica.all_maps, replica.connection, replica.after_load()
-        leftovers = await leftover_record.read(connection, replica.source_id)
-        await replica.leaving.make_way(maps, leftovers, statements)
+        maps, statements = replica.all_maps, replica.after_load()
+        await replica.leaving.make_way(maps, await replica.record.leftovers.read(), statements)
         statements = tuple(replace(statement, optional=True) for statement in statements)
         await replica.make([s for s in statements if s.kind is not Made.FOREIGN_KEY])
-        await loaded_orphans.remove(connection, Quarantine(connection, replica.source_id), maps, targets)
+        await loaded_orphans.remove(replica.connection, QuarantineWriter(replica.record), maps, targets)
         await replica.make([s for s in statements if s.kind is Made.FOREIGN_KEY])

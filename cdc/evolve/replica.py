@@ -9,9 +9,11 @@ from loguru import logger
 from cdc.config import Config
 from cdc.errors import TargetNotEmpty
 from cdc.facts.table_map import TableMap
+from cdc.mapping.known import target_name
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl import runner, schema_script
-from cdc.postgres.record.leftover_record import Leaving
+from cdc.postgres.record.leaving import Leaving
+from cdc.postgres.record.record import Record
 from cdc.postgres.tables.statement import Statement
 
 
@@ -23,9 +25,13 @@ class Replica:
     """
 
     config: Config
-    connection: Connection
-    source_id: str
+    record: Record
     maps: Mapping[str, TableMap]
+
+    @property
+    def connection(self) -> Connection:
+        """The connection that holds the source's lock."""
+        return self.record.connection
 
     @property
     def all_maps(self) -> list[TableMap]:
@@ -35,7 +41,7 @@ class Replica:
     @property
     def leaving(self) -> Leaving:
         """What lets go of columns, tables and constraints that the application has no longer."""
-        return Leaving(self.connection, self.source_id, self.config.target.schema)
+        return Leaving(self.record, self.config.target.schema)
 
     def after_load(self) -> tuple[Statement, ...]:
         """The statements that make the indexes and constraints of all tables."""
@@ -44,7 +50,7 @@ class Replica:
     async def leave_tables(self, decided: Mapping[str, Mapping[str, Any]]) -> None:
         """Leave the copies of these source tables as they are, with what was decided about their columns."""
         for name, columns in decided.items():
-            await self.leaving.table(name, self.config.options(name).target or name, columns)
+            await self.leaving.table(name, target_name(self.config, name), columns)
 
     async def make(self, statements: Sequence[Statement]) -> None:
         """Make each object that is missing, for itself; one that cannot be made is left out, which the log tells."""

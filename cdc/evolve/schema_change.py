@@ -10,11 +10,11 @@ from typing import Self
 
 from cdc.config import Config
 from cdc.evolve.replica import Replica
+from cdc.facts.leftover import Leftover
 from cdc.facts.source_schema import Table
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.mapping.known import Decisions
-from cdc.postgres.record.leftover_record import Leftover
 from cdc.sqlite.changelog.source_file import Look
 
 

@@ -20,14 +20,11 @@ from cdc.facts.changes import Position
 from cdc.facts.source_schema import SourceSchema
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import Row
-from cdc.mapping.known import map_known, with_leftovers, without_rekeyed
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl import views as target
 from cdc.postgres.ddl.views import EXISTS
-from cdc.postgres.record import leftover_record, position, quarantine
-from cdc.postgres.record.verification import daemon_runs
-from cdc.postgres.tables.catalogue import read_tables
+from cdc.postgres.record.known_tables import read_known_tables
+from cdc.postgres.record.record import Record
 from cdc.postgres.tables.hashed_rows import Sum
 from cdc.postgres.translate.views import TargetView, translate_views
 from cdc.sqlite.changelog import positions, source, source_file
@@ -87,31 +84,31 @@ def _total(rows: Iterable[Row], view: TargetView) -> Sum:
 # --- making -----------------------------------------------------------------------------------------------------------
 
 
-async def make(connection: Connection, source_id: str, wanted: Sequence[TargetView], sums: Sums) -> list[str]:
+async def make(record: Record, wanted: Sequence[TargetView], sums: Sums) -> list[str]:
     """Make the views that Postgres answers as SQLite did, in one transaction; returns their names.
 
     Postgres must hold the state that answered. Why others are left out is told in the log and in the audit trail.
     """
     with translated("making views"):
-        async with connection.transaction():
-            outcomes = await _attempt_all(connection, source_id, wanted, sums)
-    return await _told(connection, source_id, outcomes)
+        async with record.connection.transaction():
+            outcomes = await _attempt_all(record, wanted, sums)
+    return await _told(record, outcomes)
 
 
-async def make_now(connection: Connection, config: Config, source_id: str) -> list[str]:
+async def make_now(record: Record, config: Config) -> list[str]:
     """Make the views that Postgres lacks, if it holds what the file holds; returns their names.
 
     A daemon may run: it is waited for until Postgres is where SQLite is, for some seconds.
     """
     runs = False
     for attempt in range(ATTEMPTS):
-        at, wanted, sums = await _asked_now(connection, config, source_id)
+        at, wanted, sums = await _asked_now(record, config)
         if not wanted:
             return []
-        outcomes = await _attempt_at(connection, source_id, at, wanted, sums)
+        outcomes = await _attempt_at(record, at, wanted, sums)
         if outcomes is not None:
-            return await _told(connection, source_id, outcomes)
-        runs = runs or await daemon_runs(connection, source_id)
+            return await _told(record, outcomes)
+        runs = runs or await record.daemon_runs()
         if not runs and attempt >= GAP_ATTEMPTS:
             break
         await asyncio.sleep(WAIT_SECONDS)
@@ -120,23 +117,17 @@ async def make_now(connection: Connection, config: Config, source_id: str) -> li
     return []
 
 
-async def _asked_now(
-    connection: Connection, config: Config, source_id: str
-) -> tuple[Position, Sequence[TargetView], Sums]:
+async def _asked_now(record: Record, config: Config) -> tuple[Position, Sequence[TargetView], Sums]:
     """The views that are not there, what the file answers, and the newest entry in the same snapshot of it."""
-    state = await position.read(connection, source_id)
-    leftovers = await leftover_record.read(connection, source_id)
-    known = with_leftovers(state.columns if state else {}, leftovers)
-    targets = [config.options(name).target or name for name in known]
-    there = await target.marks(connection, config.target.schema, targets)
-    tables = await read_tables(connection, config.target.schema, targets)
+    known = await read_known_tables(record, config)
+    there = await target.marks(record.connection, config.target.schema, sorted(known.targets))
 
     def ask() -> tuple[Position, Sequence[TargetView], Sums]:
         with source_file.opened(config) as live:
             wal = journal_mode(live) == source.WAL
             with read_transaction(live):
                 schema = read_schema(live, config)
-                fed = without_rekeyed(map_known(schema, config, known), tables, known)
+                fed = known.current(schema, config).fed
                 made = translate_views(schema.views, fed, config.target.schema).made
                 wanted = [view for view in made if view.mark != there.get(view.name)]
                 # Without WAL, commits of the application wait for as long as all of these take together.
@@ -148,25 +139,25 @@ async def _asked_now(
 
 
 async def _attempt_at(
-    connection: Connection, source_id: str, at: Position, wanted: Sequence[TargetView], sums: Sums
+    record: Record, at: Position, wanted: Sequence[TargetView], sums: Sums
 ) -> dict[str, str | None] | None:
     """None when Postgres is elsewhere than at that position, or waits for whole tables."""
     with translated("making views"):
-        async with connection.transaction(isolation="repeatable_read"):
-            state = await position.read(connection, source_id)
+        async with record.connection.transaction(isolation="repeatable_read"):
+            state = await record.stream.read()
             if state is None or state.position != at or state.resync or state.finish_after_resync:
                 return None
-            return await _attempt_all(connection, source_id, wanted, sums)
+            return await _attempt_all(record, wanted, sums)
 
 
-async def _attempt_all(
-    connection: Connection, source_id: str, wanted: Sequence[TargetView], sums: Sums
-) -> dict[str, str | None]:
-    held = await quarantine.tables(connection, source_id)
+async def _attempt_all(record: Record, wanted: Sequence[TargetView], sums: Sums) -> dict[str, str | None]:
+    held = await record.quarantine.tables()
     outcomes: dict[str, str | None] = {}
     for view in wanted:
         found = _unprovable(view, held, outcomes) or sums[view.name]
-        reason = found if isinstance(found, str) else await target.attempt(connection, view, found, PROOF_SECONDS)
+        reason = (
+            found if isinstance(found, str) else await target.attempt(record.connection, view, found, PROOF_SECONDS)
+        )
         if reason != EXISTS:
             outcomes[view.name] = reason
     return outcomes
@@ -181,8 +172,8 @@ def _unprovable(view: TargetView, held: frozenset[str], outcomes: Mapping[str, s
     return f"it reads views that are left out: {', '.join(refused)}" if refused else None
 
 
-async def _told(connection: Connection, source_id: str, outcomes: Mapping[str, str | None]) -> list[str]:
-    await target.tell(connection, source_id, outcomes)
+async def _told(record: Record, outcomes: Mapping[str, str | None]) -> list[str]:
+    await target.tell(record, outcomes)
     for name, reason in outcomes.items():
         if reason is None:
             logger.bind(object=name).info("made a view")
@@ -194,18 +185,13 @@ async def _told(connection: Connection, source_id: str, outcomes: Mapping[str, s
 # --- dropping ---------------------------------------------------------------------------------------------------------
 
 
-async def drop_outdated(
-    connection: Connection, config: Config, source_id: str, schema: SourceSchema, maps: Sequence[TableMap]
-) -> None:
+async def drop_outdated(record: Record, config: Config, schema: SourceSchema, maps: Sequence[TableMap]) -> None:
     """Drop views of ours that are not those which the file has now; one that others need stays, and is told."""
-    state = await position.read(connection, source_id)
-    leftovers = await leftover_record.read(connection, source_id)
-    known = {*(state.columns if state else {}), *(left.source_table for left in leftovers)}
-    targets = sorted({config.options(name).target or name for name in known} | {left.target for left in leftovers})
-    if not await target.marks(connection, config.target.schema, targets):
+    targets = sorted((await read_known_tables(record, config)).targets)
+    if not await target.marks(record.connection, config.target.schema, targets):
         return
     wanted = translate_views(schema.views, maps, config.target.schema).made
-    told = await target.drop_outdated(connection, source_id, config.target.schema, wanted, targets)
+    told = await target.drop_outdated(record, config.target.schema, wanted, targets)
     for name, reason in told.items():
         if reason is None:
             logger.bind(object=name).warning("dropped an outdated view; `cdc schema` makes the one that SQLite has now")

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from cdc.facts.values import KeyValues, Row
 
+Tally = Mapping[str, int | None]  # rows by what was done to them; None where only the statement that moves them counts
+
 
 @dataclass(frozen=True, slots=True)
 class Position:

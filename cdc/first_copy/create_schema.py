@@ -5,21 +5,21 @@ from dataclasses import replace
 
 from cdc.config import Config
 from cdc.evolve import views
+from cdc.facts.phase import Phase
 from cdc.facts.table_map import TableMap
 from cdc.first_copy.adoption import require_compatible
 from cdc.first_copy.preflight import copy_for_plan, read_adopted
 from cdc.first_copy.snapshots import Copy, read_copy, verified_snapshot, without_capture
 from cdc.identity.file_location import settle_path
-from cdc.mapping.known import map_known, recall, remember, with_leftovers, without_rekeyed
+from cdc.mapping.known import recall, remember
 from cdc.mapping.map_tables import map_schema
 from cdc.notes import end_note
-from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl import runner, schema_script
-from cdc.postgres.record import leftover_record, ownership, position
-from cdc.postgres.record.position import StreamState
+from cdc.postgres.record import own_schema
+from cdc.postgres.record.known_tables import current_tables
+from cdc.postgres.record.record import Record
 from cdc.postgres.record.status import never_started
 from cdc.postgres.server.endpoint import connected
-from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.statement import Statement
 from cdc.postgres.translate.views import translate_views
 from cdc.sqlite.changelog import source_file as sqlite
@@ -45,35 +45,37 @@ async def create_schema(config: Config) -> list[str]:
     if copy.source_id is None:
         raise without_capture(snapshot)
     async with connected(config, "schema") as connection:
-        state = await position.read(connection, copy.source_id)
+        record = Record(connection, copy.source_id)
+        state = await record.stream.read()
         if state is not None:
             if state.position is not None and state.ended_at is not None:
                 raise end_note.ended(config, state.ended_at)
-            await position.bring_up_to_date(connection)
-            await settle_path(connection, config, copy.source_id, state.source_path)
+            await own_schema.make_whole(connection)
+            await settle_path(record, config, state.source_path)
         if state is not None and state.position is not None:
-            done = await _extend(connection, config, copy.source_id, state)
-            made = await views.make_now(connection, config, copy.source_id)
+            done = await _extend(record, config)
+            made = await views.make_now(record, config)
         else:
-            done, made = await _begin(connection, config, copy, copy.source_id), []
+            done, made = await _begin(record, config, copy), []
     return [f"{statement.kind} {statement.object}" for statement in done] + [f"view {name}" for name in made]
 
 
-async def _begin(connection: Connection, config: Config, copy: Copy, source_id: str) -> list[Statement]:
-    maps = await mapped_for(connection, config, copy, source_id)
+async def _begin(record: Record, config: Config, copy: Copy) -> list[Statement]:
+    connection = record.connection
+    maps = await mapped_for(record, config, copy)
     await runner.preflight(connection, maps)
     require_compatible(maps, await read_adopted(connection, config, maps))
-    await position.create_state(connection)
+    await own_schema.create(connection)
     # Claimed before and after: what is there without an owner would be anybody's, and a claim on a table that is not
     # there does not count. Not in one transaction with the tables: Postgres has only so many locks for one.
     async with connection.transaction():
-        await position.register(connection, source_id, str(config.source.path), config.target.schema)
-        await ownership.claim(connection, config, source_id, maps)
+        await record.stream.register(str(config.source.path), config.target.schema)
+        await record.ownership.claim(config, maps)
     done = await runner.apply(connection, schema_script.script(maps, config.target.schema).before_load)
     async with connection.transaction():
-        await ownership.claim(connection, config, source_id, maps)
-        await position.store_columns(connection, source_id, remember(maps))
-        await position.set_phase(connection, source_id, "schema")
+        await record.ownership.claim(config, maps)
+        await record.stream.store_columns(remember(maps))
+        await record.stream.enter(Phase.SCHEMA)
     return done
 
 
@@ -84,27 +86,24 @@ async def require_free(config: Config) -> None:
     look = await asyncio.to_thread(sqlite.look, config)
     source_id = look.capture.source_id if look.capture else ""
     async with connected(config, "up") as connection:
-        await ownership.require_free(connection, config, source_id, map_schema(look.schema, config))
+        await Record(connection, source_id).ownership.require_free(config, map_schema(look.schema, config))
 
 
-async def _extend(connection: Connection, config: Config, source_id: str, state: StreamState) -> list[Statement]:
+async def _extend(record: Record, config: Config) -> list[Statement]:
     """What was decided is left to the daemon: by that it knows which tables and columns it has yet to fill."""
     look = await asyncio.to_thread(sqlite.look, config)
-    leftovers = await leftover_record.read(connection, source_id)
-    known = with_leftovers(state.columns, leftovers)
-    maps = map_known(look.schema, config, known)
-    maps = without_rekeyed(maps, await read_tables(connection, config.target.schema, [m.target for m in maps]), known)
-    await ownership.claim(connection, config, source_id, maps)
-    await runner.preflight(connection, maps)
+    maps = (await current_tables(record, config, look.schema)).fed
+    await record.ownership.claim(config, maps)
+    await runner.preflight(record.connection, maps)
     script = schema_script.script(maps, config.target.schema)
-    done = await runner.apply(connection, script.before_load)
-    done += await runner.apply(connection, await runner.missing_columns(connection, maps))
+    done = await runner.apply(record.connection, script.before_load)
+    done += await runner.apply(record.connection, await runner.missing_columns(record.connection, maps))
     late = [replace(statement, optional=True) for statement in script.after_load]
-    return done + await runner.apply(connection, late, together=False)
+    return done + await runner.apply(record.connection, late, together=False)
 
 
-async def mapped_for(connection: Connection, config: Config, copy: Copy, source_id: str) -> tuple[TableMap, ...]:
+async def mapped_for(record: Record, config: Config, copy: Copy) -> tuple[TableMap, ...]:
     """The mapping of a copy, with decisions taken before standing."""
-    state = await position.read(connection, source_id)
+    state = await record.stream.read()
     maps = map_schema(copy.schema, config, copy.profiles)
     return recall(maps, state.columns) if state else maps

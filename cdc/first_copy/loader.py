@@ -32,14 +32,15 @@ from cdc.notes import end_note
 from cdc.postgres.apply import loaded_orphans
 from cdc.postgres.apply.copy import copy_accepted, copy_rows, has_rows, make_empty, prepare_for_load
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.refusals import is_refusal
 from cdc.postgres.connection.source_lock import lock_source
 from cdc.postgres.ddl import runner, schema_script
 from cdc.postgres.ddl.admission import hold_refused
 from cdc.postgres.ddl.check_constraints import CheckConstraint, checks, hold_breaking
-from cdc.postgres.record import ownership, position
-from cdc.postgres.record.quarantine import Held, Quarantine, counts
+from cdc.postgres.record import own_schema
+from cdc.postgres.record.quarantine import Held
+from cdc.postgres.record.quarantine_writer import QuarantineWriter
+from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables import sequences
 from cdc.postgres.tables.catalogue import read_tables
@@ -92,20 +93,21 @@ async def load(config: Config, progress: Progress) -> LoadReport:
     if copy.source_id is None or copy.position is None:
         raise without_capture(snapshot)
     async with connected(config, "load") as connection:
-        state = await position.read(connection, copy.source_id)
+        record = Record(connection, copy.source_id)
+        state = await record.stream.read()
         if state is None:
-            await ownership.require_free(connection, config, copy.source_id, map_schema(copy.schema, config))
+            await record.ownership.require_free(config, map_schema(copy.schema, config))
             raise TargetError("the tables in Postgres do not exist yet", remedy="run `cdc schema` first")
         await lock_source(connection, copy.source_id)
-        await position.bring_up_to_date(connection)
+        await own_schema.make_whole(connection)
         if state.position is not None and state.ended_at is not None:
             raise end_note.ended(config, state.ended_at)
-        await settle_path(connection, config, copy.source_id, state.source_path)
+        await settle_path(record, config, state.source_path)
         if state.position is not None:
             return LoadReport(skipped=tuple(t.name for t in copy.schema.tables))
-        maps = await mapped_for(connection, config, copy, copy.source_id)
-        await ownership.claim(connection, config, copy.source_id, maps)
-        run = _Load(connection, copy.source_id, snapshot, maps, progress, config)
+        maps = await mapped_for(record, config, copy)
+        await record.ownership.claim(config, maps)
+        run = _Load(record, snapshot, maps, progress, config)
         try:
             return await run.run(config, copy)
         finally:
@@ -117,19 +119,18 @@ class _Load:
 
     def __init__(
         self,
-        connection: Connection,
-        source_id: str,
+        record: Record,
         snapshot: Snapshot,
         maps: tuple[TableMap, ...],
         progress: Progress,
         config: Config,
     ) -> None:
-        self._connection = connection
-        self._source_id = source_id
+        self._record = record
+        self._connection = record.connection
         self._snapshot = snapshot
         self._maps = maps
         self._progress = progress
-        self._quarantine = Quarantine(connection, source_id)
+        self._quarantine = QuarantineWriter(record)
         self._altered: dict[str, dict[str, int]] = {}
         self._config = config
         # Opened once: each time, SQLite reads the whole schema, which takes long where there are thousands of tables.
@@ -140,7 +141,7 @@ class _Load:
         assert copy.position is not None
         with translated("loading"):
             await prepare_for_load(self._connection)
-            done = await position.loaded(self._connection, self._source_id, self._snapshot.manifest.id)
+            done = await self._record.loaded.read(self._snapshot.manifest.id)
         targets = await read_tables(self._connection, config.target.schema, [m.target for m in self._maps])
         missing = [m for m in self._maps if m.source.name not in done]
         # Foreign keys that stand already want rows in their order and take no orphans: that is the stream's trade. So
@@ -158,10 +159,10 @@ class _Load:
             await self._views(config, copy)
         crash_point("load.before_position")
         async with self._connection.transaction():
-            await position.begin_at(self._connection, self._source_id, copy.position, self._snapshot.manifest.id)
-            await position.request_resync(self._connection, self._source_id, [m.source.name for m in later])
+            await self._record.begin_at(copy.position, self._snapshot.manifest.id)
+            await self._record.stream.request_resync([m.source.name for m in later])
         crash_point("load.after_position")
-        held = await counts(self._connection, self._source_id)
+        held = await self._record.quarantine.counts()
         tables = await self._counted({**done, **loaded}, held)
         return LoadReport(tables, sum(held.values()), tuple(done), tuple(m.source.name for m in later), self._altered)
 
@@ -203,9 +204,7 @@ class _Load:
                 async with self._connection.transaction():
                     await self._make_empty(mapped, target)
                     count = await copy(mapped, target, feed)
-                    await position.mark_loaded(
-                        self._connection, self._source_id, name, self._snapshot.manifest.id, count
-                    )
+                    await self._record.loaded.mark(name, self._snapshot.manifest.id, count)
                     crash_point("load.before_table_commit")
         finally:
             feed.close()
@@ -222,7 +221,7 @@ class _Load:
 
     async def _settle_existing(self, mapped: TableMap, target: TargetTable) -> None:
         """Only what an earlier load of ours left may be there; rows of others are saved to a file first, or refused."""
-        known = await position.was_loaded(self._connection, self._source_id, mapped.source.name)
+        known = await self._record.loaded.was_loaded(mapped.source.name)
         if known or not await has_rows(self._connection, target):
             return
         if self._config.target.existing_rows == "refuse":
@@ -306,7 +305,7 @@ class _Load:
         """Postgres holds what the snapshot holds, so both must answer alike now."""
         wanted = translate_views(copy.schema.views, self._maps, config.target.schema).made
         sums = await asyncio.to_thread(views.sums_of_copy, self._snapshot.database, wanted)
-        await views.make(self._connection, self._source_id, wanted, sums)
+        await views.make(self._record, wanted, sums)
 
     async def _apply(self, statements: list[Statement], what: str, hold: runner.Hold | None = None) -> None:
         if not statements:

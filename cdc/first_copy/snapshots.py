@@ -16,7 +16,7 @@ from cdc.facts.profile import TableProfile
 from cdc.facts.progress import Progress
 from cdc.facts.source_schema import SourceSchema
 from cdc.mapping.map_tables import map_schema
-from cdc.postgres.record import position
+from cdc.postgres.record import stream_row
 from cdc.postgres.record.status import never_started
 from cdc.postgres.server.endpoint import connected
 from cdc.sqlite.capture import triggers
@@ -120,7 +120,7 @@ async def _snapshots_in_use(config: Config) -> frozenset[str] | None:
         return frozenset()
     try:
         async with connected(config, "snapshot") as connection:
-            return await position.snapshots_in_use(connection)
+            return await stream_row.snapshots_in_use(connection)
     except TargetError as error:
         logger.bind(reason=error.message).warning("older snapshots are kept")
         return None

@@ -16,8 +16,7 @@ from cdc.errors import SourceChanged
 from cdc.facts.changes import Position
 from cdc.faults import crash_point
 from cdc.host.boot import boot_id
-from cdc.postgres.connection.open import Connection
-from cdc.postgres.record import position, sightings
+from cdc.postgres.record.record import Record
 from cdc.postgres.record.sightings import Sighting
 from cdc.sqlite.capture.own_tables import Continuing
 from cdc.sqlite.changelog import errors, position_check
@@ -103,15 +102,14 @@ def no_capture(path: Path) -> SourceChanged:
 class Continuity:
     """Judges and mends one source over one connection, which must hold its lock; `audit` records each step."""
 
-    def __init__(self, config: Config, connection: Connection, source_id: str, audit: Tell) -> None:
+    def __init__(self, config: Config, record: Record, audit: Tell) -> None:
         self._config = config
-        self._connection = connection
-        self._source_id = source_id
+        self._record = record
         self._audit = audit
 
     async def ensure(self, look: Look, last: Position) -> Look:
         """The file as it is once its changelog goes on from the position; raises `SourceChanged` when it does not."""
-        seen = await sightings.read(self._connection, self._source_id)
+        seen = await self._record.sightings.read()
         earlier = [sighting.position for sighting in seen]
         found = await asyncio.to_thread(position_check.read, self._config, last, earlier)
         reason = judge(look, found, Known(self._config.source.path, last, seen), boot_id())
@@ -121,14 +119,14 @@ class Continuity:
         """Have every table compared and go on from the newest entry; can be given again wherever it was cut short."""
         await self._audit("compare after a gap", why=reason)
         tables = [table.name for table in look.schema.tables]
-        await position.request_resync(self._connection, self._source_id, tables)
+        await self._record.stream.request_resync(tables)
         crash_point("continue.before_capture")
         if look.capture is None or look.newest is None:
-            continuing = Continuing(self._source_id, last.seq)
+            continuing = Continuing(self._record.source_id, last.seq)
             look = await asyncio.to_thread(sqlite.install, self._config, look, continuing)
             # Capture was made anew, so what moved the counter is known.
-            await position.store_schema_version(self._connection, self._source_id, look.signature.schema_version)
+            await self._record.stream.store_schema_version(look.signature.schema_version)
         assert look.newest is not None
         crash_point("continue.before_position")
-        await position.reposition(self._connection, self._source_id, look.newest, tables)
+        await self._record.reposition(look.newest, tables)
         return look

@@ -12,18 +12,17 @@ from loguru import logger
 from cdc.audit import trail
 from cdc.config import Config, SourceSection
 from cdc.errors import SourceChanged
-from cdc.postgres.connection.open import Connection
-from cdc.postgres.record import position
+from cdc.postgres.record.record import Record
 from cdc.sqlite.changelog.lag import read_source
 
 
-async def settle_path(connection: Connection, config: Config, source_id: str, registered: str) -> None:
+async def settle_path(record: Record, config: Config, registered: str) -> None:
     """Note a path that is another than the `registered` one; raises `SourceChanged` when the file is a copy."""
     path = config.source.path
     if registered == str(path):
         return
     if not await asyncio.to_thread(_same_file, Path(registered), path):
-        if await asyncio.to_thread(is_copy, config, source_id, registered):
+        if await asyncio.to_thread(is_copy, config, record.source_id, registered):
             raise SourceChanged(
                 f"{path} is a copy of {registered}, which is what Postgres follows: both carry the same id",
                 remedy=f"if it has taken the other's place, move {registered} away; to replicate it beside the other, "
@@ -32,7 +31,7 @@ async def settle_path(connection: Connection, config: Config, source_id: str, re
             )
         logger.bind(before=registered, path=str(path)).info("the SQLite file has moved")
         trail.record(config.state.dir, "move", "done", {"before": registered, "path": str(path)})
-    await position.moved(connection, source_id, str(path))
+    await record.stream.moved(str(path))
 
 
 def is_copy(config: Config, source_id: str, registered: str) -> bool:

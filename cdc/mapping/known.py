@@ -4,13 +4,14 @@ SQLite's declared types leave some columns to the data (dates, untyped columns).
 start, so the decision is remembered rather than taken again.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
 from cdc.config import Config, TableOptions
+from cdc.facts.leftover import Leftover
 from cdc.facts.source_schema import SourceSchema, Table
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetTable
@@ -19,19 +20,71 @@ from cdc.mapping.map_tables import map_schema
 Decisions = dict[str, dict[str, Any]]
 
 
-class Left(Protocol):
-    """What was decided about columns that are fed no longer."""
+@dataclass(frozen=True, slots=True)
+class CurrentTables:
+    """What is fed now: `fed` with types as decided once, in the order of the file.
+
+    `rekeyed` have another key than their copy of our making, so that its rows cannot be found any more: they wait until
+    it is out of the way, as the leftover that it is. `decided` is what of all decisions still counts.
+    """
+
+    fed: tuple[TableMap, ...]
+    rekeyed: tuple[TableMap, ...]
+    decided: Decisions
 
     @property
-    def source_table(self) -> str:
-        """The table that they belonged to in SQLite."""
+    def targets(self) -> frozenset[str]:
+        """The names in Postgres of what is fed."""
+        return frozenset(mapped.target for mapped in self.fed)
 
     @property
-    def decided(self) -> Mapping[str, Any]:
-        """The decisions by target column."""
+    def places(self) -> frozenset[tuple[str, str | None]]:
+        """Targets and their columns that are fed, `(table, None)` and `(table, column)`: these are no leftovers."""
+        return frozenset((m.target, column) for m in self.fed for column in (None, *m.target_columns))
 
 
-def with_leftovers(decided: Mapping[str, Mapping[str, Any]], leftovers: Sequence[Left]) -> Decisions:
+@dataclass(frozen=True, slots=True)
+class KnownTables:
+    """What is known of a source's copies: what was decided about their columns, what of them is left over, and the
+    tables that stand in Postgres by their names there.
+    """
+
+    columns: Decisions
+    leftovers: tuple[Leftover, ...]
+    targets: Mapping[str, TargetTable]
+
+    def current(self, schema: SourceSchema, config: Config) -> CurrentTables:
+        """The one answer to which tables are fed now, with which types; whoever asks gets it from here.
+
+        A daemon that has yet to follow a change of the file will come to the same. Raises `MappingError` when a table
+        cannot be mapped as configured.
+        """
+        decided = self.still_decided(schema, config)
+        known = with_leftovers(decided, self.leftovers)
+        mapped = map_known(schema, config, known)
+        rekeyed = tuple(m for m in mapped if m.source.name in known and _has_another_key(m, self.targets.get(m.target)))
+        return CurrentTables(tuple(m for m in mapped if m not in rekeyed), rekeyed, decided)
+
+    def still_decided(self, schema: SourceSchema, config: Config) -> Decisions:
+        """The decisions without those about tables that are excluded now and columns that were dropped in Postgres."""
+        adopted_waiting = {w.name for w in schema.waiting if config.adopts(w.name)}  # not ours to leave behind
+        return {
+            name: self._standing(columns, target_name(config, name))
+            for name, columns in self.columns.items()
+            if config.replicate.wants(name) and name not in adopted_waiting
+        }
+
+    def _standing(self, columns: Mapping[str, Any], target: str) -> dict[str, Any]:
+        table = self.targets.get(target)
+        return {name: decision for name, decision in columns.items() if table is None or table.column(name)}
+
+
+def target_name(config: Config, table: str) -> str:
+    """What a source table is called in Postgres."""
+    return config.options(table).target or table
+
+
+def with_leftovers(decided: Mapping[str, Mapping[str, Any]], leftovers: Sequence[Leftover]) -> Decisions:
     """All that was ever decided and still stands in Postgres: a column that comes back is what it was."""
     known = {table: dict(columns) for table, columns in decided.items()}
     for left in leftovers:
@@ -96,17 +149,7 @@ def dropped_columns(mapped: TableMap, decided: Mapping[str, Mapping[str, Any]]) 
     return [name for name in decided.get(mapped.source.name, {}) if name not in fed]
 
 
-def without_rekeyed(
-    maps: Iterable[TableMap], targets: Mapping[str, TargetTable], known: Container[str]
-) -> tuple[TableMap, ...]:
-    """The maps without tables known before that have another key than their copy: they wait until it is out of the way.
-
-    Rows of such a copy cannot be found any more, so it is a leftover.
-    """
-    return tuple(m for m in maps if m.source.name not in known or not has_another_key(m, targets.get(m.target)))
-
-
-def has_another_key(mapped: TableMap, target: TargetTable | None) -> bool:
+def _has_another_key(mapped: TableMap, target: TargetTable | None) -> bool:
     """Whether a table's copy of our making is keyed by other columns than the table is now."""
     if target is None or mapped.adopted:
         return False

@@ -14,6 +14,7 @@ import msgspec
 
 from cdc.config import Config
 from cdc.errors import CdcError, ExitCode
+from cdc.facts.phase import Phase
 from cdc.facts.source_schema import WaitingTable
 from cdc.notes import end_note, pause_note
 from cdc.observe import daemon_file, state_folder
@@ -27,10 +28,6 @@ from cdc.sqlite.changelog.source_file import waiting
 from cdc.sqlite.snapshot.manifest import Manifest
 from cdc.sqlite.snapshot.snapshot import latest
 
-NEW: Final = "new"
-UNKNOWN: Final = "unknown"
-REPLICATE: Final = "replicate"
-ENDED: Final = "ended"
 MOST_NAMED: Final = 5  # tables in one warning
 NO_SIGN_SECONDS: Final = 30.0  # a daemon that is well shows that it lives every few seconds
 
@@ -74,20 +71,20 @@ class Status:
     removed: end_note.EndNote | None = None
 
     @property
-    def phase(self) -> str:
+    def phase(self) -> Phase:
         """`new` before anything was set up, then snapshot, schema, load, replicate; `ended` by `cdc cleanup`.
 
         `unknown` when nobody can tell.
         """
         if self.ended_since:
-            return ENDED
+            return Phase.ENDED
         if self.target.stream:
             return self.target.stream.phase
         if self.source.capture_installed:
-            return "snapshot" if self.target.reachable else UNKNOWN
+            return Phase.SNAPSHOT if self.target.reachable else Phase.UNKNOWN
         if self.source.capture_installed is None and (self.snapshot or not self.target.reachable):
-            return UNKNOWN
-        return NEW
+            return Phase.UNKNOWN
+        return Phase.NEW
 
     @property
     def ended_since(self) -> str | None:
@@ -138,7 +135,7 @@ class Status:
     def unreachable(self) -> list[Warned]:
         """The databases that cannot be asked although something was set up, or although the other one answers."""
         sides: list[SourceFacts | TargetFacts] = [self.source]
-        if not (self.phase == NEW and self.target.where == "embedded"):  # it is started by the first step
+        if not (self.phase == Phase.NEW and self.target.where == "embedded"):  # it is started by the first step
             sides.append(self.target)
         return [Warned(side.error or "", side.remedy or "") for side in sides if side.error]
 
@@ -182,7 +179,7 @@ class Status:
             without = ", without triggers in the file" if self.pause.released else ""
             what = f"replication is paused since {self.pause.since} by {self.pause.by}{without}"
             found.append(Warned(what, "let it go on when the upgrade is done: `cdc resume`"))
-        if self.phase == REPLICATE and self.daemon_runs is False:
+        if self.phase == Phase.REPLICATE and self.daemon_runs is False:
             found.append(Warned("the daemon is not running", "start it: `systemctl start cdc`, or `cdc run`"))
         if self.presence and self.presence.doing == Activity.WAITING and not self.unreachable:
             found.append(Warned(f"the daemon waits: {self.presence.error}", "wait: it tries again by itself"))
@@ -203,7 +200,7 @@ class Status:
         """How long a daemon that runs has shown no sign of life, here or in Postgres; None when none runs."""
         stream = self.target.stream
         signs = [self.presence.silent_seconds] if self.presence else []
-        if stream and stream.heartbeat_age is not None and self.phase == REPLICATE:
+        if stream and stream.heartbeat_age is not None and self.phase == Phase.REPLICATE:
             signs.append(stream.heartbeat_age)
         return min(signs) if signs and self.daemon_runs else None
 
@@ -262,11 +259,11 @@ class Status:
             if found:
                 return found[0].step
         match self.phase:
-            case "new":
+            case Phase.NEW:
                 return "see what would happen with `cdc plan`, then start with `cdc up`"
-            case "ended":
+            case Phase.ENDED:
                 return f"nothing: replication was ended on purpose at {self.ended_since}; `cdc up` begins anew"
-            case "replicate":
+            case Phase.REPLICATE:
                 catching_up = "wait: the daemon is catching up"
                 return catching_up if self.lag_changes else "nothing: Postgres follows the application"
             case _ if self.daemon_runs:

@@ -10,7 +10,8 @@ from cdc.notes import end_note
 from cdc.observe import daemon_file
 from cdc.postgres.connection.open import Connection, hang_up
 from cdc.postgres.connection.source_lock import lock_source
-from cdc.postgres.record import position
+from cdc.postgres.record import own_schema, stream_row
+from cdc.postgres.record.record import Record
 from cdc.postgres.record.status import never_started
 from cdc.postgres.server.endpoint import connected, reached
 from cdc.sqlite.changelog import source_file
@@ -54,31 +55,31 @@ async def release(config: Config, path: str) -> None:
     Raises `UsageError` when Postgres knows no such source.
     """
     async with connected(config, "cleanup") as connection:
-        await position.bring_up_to_date(connection)
-        found = await position.find_by_path(connection, path, config.target.schema)
+        await own_schema.make_whole(connection)
+        found = await stream_row.find_by_path(connection, path, config.target.schema)
         if found is None:
             raise UsageError(
                 f"nothing was ever replicated from {path} into schema {config.target.schema}",
                 remedy="name the file as the message does that says whose the tables are",
             )
         await lock_source(connection, found)
-        await position.ended(connection, found)
+        await Record(connection, found).stream.ended()
 
 
 async def _end(connection: Connection, config: Config) -> bool:
-    await position.bring_up_to_date(connection)
-    source_id = (await asyncio.to_thread(read_source, config.source)).source_id
-    state = await position.read(connection, source_id) if source_id else None
-    if source_id is None or state is None:
-        source_id = await position.find_by_path(connection, str(config.source.path), config.target.schema)
-        state = await position.read(connection, source_id) if source_id else None
-    if source_id is None or state is None:
+    await own_schema.make_whole(connection)
+    carried = (await asyncio.to_thread(read_source, config.source)).source_id
+    here = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
+    for record in (Record(connection, source_id) for source_id in (carried, here) if source_id):
+        if state := await record.stream.read():
+            break
+    else:
         return await _remove(config)
-    if await asyncio.to_thread(is_copy, config, source_id, state.source_path):
+    if await asyncio.to_thread(is_copy, config, record.source_id, state.source_path):
         return await asyncio.to_thread(source_file.remove_capture, config)  # the original goes on
-    await lock_source(connection, source_id)
+    await lock_source(connection, record.source_id)
     removed = await _remove(config, known=True)
-    await position.ended(connection, source_id)
+    await record.stream.ended()
     return removed
 
 

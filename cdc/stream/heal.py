@@ -14,6 +14,7 @@ from cdc.audit import trail
 from cdc.audit.actions import Tell
 from cdc.config import Config
 from cdc.errors import TargetTaken
+from cdc.facts.phase import Phase
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.first_copy.snapshots import read_copy, snapshots_folder
@@ -21,16 +22,16 @@ from cdc.mapping.known import Decisions, map_known, recall, remember
 from cdc.mapping.map_tables import map_schema
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl.schema_script import mark
-from cdc.postgres.record import own_schema, ownership, position
-from cdc.postgres.record.position import StreamState
+from cdc.postgres.record import own_schema
+from cdc.postgres.record.record import Record
 from cdc.postgres.record.status import never_started
+from cdc.postgres.record.stream_row import StreamState
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.snapshot.snapshot import latest
 
-REPLICATE: Final = "replicate"
 _UNKNOWN: Final = {
     "stream": "the position: every table is compared as a whole",
     "mapping": "what was decided about columns: read again from the newest snapshot and from Postgres",
@@ -46,26 +47,25 @@ _UNKNOWN: Final = {
 }
 
 
-async def heal(
-    connection: Connection, config: Config, look: Look, source_id: str, tell: Tell, *, accepted: bool = False
-) -> None:
+async def heal(record: Record, config: Config, look: Look, tell: Tell, *, accepted: bool = False) -> None:
     """Make the schema `cdc` whole, and the stream's row and decisions where they are lost.
 
     `accepted` says that a person wants the file as it is now in Postgres. Nothing happens before the first load.
     """
+    connection = record.connection
     lost = await own_schema.make_whole(connection)
-    state = await position.read(connection, source_id)
+    state = await record.stream.read()
     if state is None or _is_lost(state):
         if not (tables := await _ours(connection, config, look, accepted=accepted)):
             return
         try:
-            await ownership.require_free(connection, config, source_id, tables)
+            await record.ownership.require_free(config, tables)
         except TargetTaken:
             return  # they are another's: whoever wants them is told so
-        await _go_on(connection, config, look, source_id, tables)
-        state, lost = await position.read(connection, source_id), lost | {"stream"}
+        await _go_on(record, config, look, tables)
+        state, lost = await record.stream.read(), lost | {"stream"}
     if state is not None and state.position is not None and not state.columns:
-        await position.store_columns(connection, source_id, await _decisions(connection, config, look))
+        await record.stream.store_columns(await _decisions(connection, config, look))
         lost |= {"mapping"}
     if lost:
         await tell("heal the schema cdc", lost="; ".join(_UNKNOWN.get(table, table) for table in sorted(lost)))
@@ -85,12 +85,12 @@ async def heal_now(config: Config, *, accepted: bool = False) -> None:
         trail.record(config.state.dir, action, "done", details)
 
     async with connected(config, "schema") as connection:
-        await heal(connection, config, look, look.capture.source_id, tell, accepted=accepted)
+        await heal(Record(connection, look.capture.source_id), config, look, tell, accepted=accepted)
 
 
 def _is_lost(state: StreamState) -> bool:
     """Whether a stream that had a position has none."""
-    return state.position is None and state.phase == REPLICATE
+    return state.position is None and state.phase is Phase.REPLICATE
 
 
 async def _ours(connection: Connection, config: Config, look: Look, *, accepted: bool) -> tuple[TableMap, ...]:
@@ -102,15 +102,12 @@ async def _ours(connection: Connection, config: Config, look: Look, *, accepted:
     return tuple(m for m in maps if m.target in ours or (accepted and m.adopted and m.target in there))
 
 
-async def _go_on(
-    connection: Connection, config: Config, look: Look, source_id: str, tables: Sequence[TableMap]
-) -> None:
+async def _go_on(record: Record, config: Config, look: Look, tables: Sequence[TableMap]) -> None:
     assert look.newest is not None, "a file with capture has a newest entry"
-    await position.create_state(connection)
-    await position.register(connection, source_id, str(config.source.path), config.target.schema)
-    await own_schema.go_on_with_audit(connection)
-    await position.reposition(connection, source_id, look.newest, [m.source.name for m in tables])
-    await position.set_phase(connection, source_id, REPLICATE)
+    await own_schema.create(record.connection)
+    await record.stream.register(str(config.source.path), config.target.schema)
+    await own_schema.go_on_with_audit(record.connection)
+    await record.reposition(look.newest, [m.source.name for m in tables])
 
 
 async def _decisions(connection: Connection, config: Config, look: Look) -> Decisions:

@@ -12,6 +12,7 @@ from cdc.errors import SourceChanged, TargetError
 from cdc.evolve import views
 from cdc.evolve.follow import SchemaFollower
 from cdc.facts.changes import Position
+from cdc.facts.phase import Phase
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.identity.continuity import Continuity, no_capture
@@ -21,9 +22,11 @@ from cdc.notes import end_note
 from cdc.postgres.apply import fitness
 from cdc.postgres.apply.direct import Applier
 from cdc.postgres.connection.open import Connection
-from cdc.postgres.record import own_schema, ownership, position, sightings, waiting_tables
+from cdc.postgres.record import own_schema, stream_row
 from cdc.postgres.record.audit_sync import AuditSync
-from cdc.postgres.record.position import StreamState
+from cdc.postgres.record.durable import commit_durably
+from cdc.postgres.record.record import Record
+from cdc.postgres.record.stream_row import StreamState
 from cdc.postgres.record.waiting_tables import Waiting
 from cdc.postgres.tables import catalogue
 from cdc.sqlite.changelog.source import Source
@@ -56,46 +59,46 @@ class OpenedStream:
 class StreamOpener:
     """Settles one source over one connection, which must hold the source's lock."""
 
-    def __init__(self, config: Config, connection: Connection, source_id: str) -> None:
+    def __init__(self, config: Config, record: Record) -> None:
         self._config = config
-        self._connection = connection
-        self.source_id = source_id
-        self._continuity = Continuity(config, connection, source_id, self.audit)
-        self._follower = SchemaFollower(config, connection, source_id, self.audit)
+        self._record = record
+        self._connection = record.connection
+        self._continuity = Continuity(config, record, self.audit)
+        self._follower = SchemaFollower(config, record, self.audit)
 
     async def settle(self, look: Look) -> OpenedStream:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""
-        await heal(self._connection, self._config, look, self.source_id, self.audit)
+        await heal(self._record, self._config, look, self.audit)
         await self._require_its_own(look)
         look = await self._continuity.ensure(look, await self._position())
         state = await self._state()
         for held in look.schema.waiting:
             logger.bind(object=held.name, reason=held.reason, remedy=held.remedy).warning("a table waits")
         look, maps = await self._follower.follow(look, state)
-        await views.drop_outdated(self._connection, self._config, self.source_id, look.schema, list(maps.values()))
+        await views.drop_outdated(self._record, self._config, look.schema, list(maps.values()))
         maps, targets = await self._fit(maps)
         # Once more: those that were made just now did not count before.
-        await ownership.claim(self._connection, self._config, self.source_id, list(maps.values()))
+        await self._record.ownership.claim(self._config, list(maps.values()))
         finish_after_resync = (await self._state()).finish_after_resync
         await self._expand_resync(state, maps)
-        resync = await position.keep_resync(self._connection, self.source_id, list(maps))
+        resync = await self._record.stream.keep_resync(list(maps))
         if finish_after_resync and not resync:
             await self._follower.finish(list(maps.values()), targets)
             targets = await self._found([m.target for m in maps.values()])
         tables = [(m, targets[m.target], compile_converter(m, targets[m.target])) for m in maps.values()]
-        applier = Applier(self._connection, self.source_id, tables)
+        applier = Applier(self._record, tables)
         await applier.prepare()
         if self._config.replicate.durable_commits:
-            await position.commit_durably(self._connection)
+            await commit_durably(self._connection)
         for target in targets.values():
-            names = await position.disable_triggers(self._connection, self.source_id, target)
+            names = await self._record.disabled_triggers.disable(target)
             if names:
                 await self.audit("disable triggers", table=target.name, triggers=", ".join(names))
-        await position.store_schema_version(self._connection, self.source_id, look.signature.schema_version)
-        await position.set_phase(self._connection, self.source_id, "replicate")
+        await self._record.stream.store_schema_version(look.signature.schema_version)
+        await self._record.stream.enter(Phase.REPLICATE)
         reached = await self._position()
-        await sightings.note(self._connection, self.source_id, look.traces)
-        audit_sync = AuditSync(self._config, self._connection, self.source_id)
+        await self._record.sightings.note(look.traces)
+        audit_sync = AuditSync(self._config, self._record)
         await audit_sync.open()
         return OpenedStream(
             source=Source(self._config, look, maps, reached),
@@ -103,7 +106,7 @@ class StreamOpener:
             maps=tuple(maps.values()),
             position=reached,
             resync=tuple(table.source_name for table in applier.families.in_order(resync)),
-            saving=await position.saving(self._connection, self.source_id),
+            saving=await self._record.stream.saving(),
             finish_after_resync=finish_after_resync and bool(resync),
             oldest_seq=look.oldest_seq,
             audit_sync=audit_sync,
@@ -112,14 +115,14 @@ class StreamOpener:
 
     async def _require_its_own(self, look: Look) -> None:
         """Raises when the tables are another source's, replication was ended, or the file is a copy."""
-        if await position.read(self._connection, self.source_id) is None:
+        if await self._record.stream.read() is None:
             mapped = map_schema(look.schema, self._config)
-            await ownership.require_free(self._connection, self._config, self.source_id, mapped)
+            await self._record.ownership.require_free(self._config, mapped)
         state = await self._state()
         if state.ended_at is not None:
             raise end_note.ended(self._config, state.ended_at)
         end_note.forget(self._config)
-        await settle_path(self._connection, self._config, self.source_id, state.source_path)
+        await settle_path(self._record, self._config, state.source_path)
 
     async def audit(self, action: str, **details: str) -> None:
         """Every step that changes something beside rows is told: in the log and in the audit trail."""
@@ -127,15 +130,15 @@ class StreamOpener:
         trail.record(self._config.state.dir, action, "done", details)
 
     async def _state(self) -> StreamState:
-        state = await position.read(self._connection, self.source_id)
+        state = await self._record.stream.read()
         if state is None or state.position is None:
-            raise position.never_loaded()
+            raise stream_row.never_loaded()
         return state
 
     async def _expand_resync(self, state: StreamState, maps: Mapping[str, TableMap]) -> None:
         """`*` stands for every table."""
         if "*" in state.resync:
-            await position.request_resync(self._connection, self.source_id, list(maps))
+            await self._record.stream.request_resync(list(maps))
 
     async def _found(self, targets: list[str]) -> dict[str, TargetTable]:
         return await catalogue.read_tables(self._connection, self._config.target.schema, targets)
@@ -148,7 +151,7 @@ class StreamOpener:
     async def _fit(self, maps: dict[str, TableMap]) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
         """The maps whose targets can take their rows, with these; the other tables wait alone."""
         targets = await self._found([m.target for m in maps.values()])
-        known = await waiting_tables.targets(self._connection, self.source_id)
+        known = await self._record.waiting.targets()
         chosen = [
             m.target for name, m in maps.items() if m.target not in targets and known.get(name, m.target) != m.target
         ]
@@ -162,33 +165,34 @@ class StreamOpener:
             if why := await fitness.unfit(self._connection, m, targets.get(m.target)):
                 held[m.source.name] = why
                 logger.bind(table=why.source_table, reason=why.reason, remedy=why.remedy).warning("a table waits")
-        again = await waiting_tables.note(self._connection, self.source_id, list(maps.values()), held)
+        again = await self._record.waiting.note(list(maps.values()), held)
         if again:
             await self.audit("take up tables", tables=", ".join(again))
         fit = {name: m for name, m in maps.items() if name not in held}
         return fit, {m.target: targets[m.target] for m in fit.values()}
 
 
-async def identify(connection: Connection, config: Config, look: Look) -> str:
-    """The stream's id as the file carries it, or where the file lost it, that of the stream from its path.
+async def identify(connection: Connection, config: Config, look: Look) -> Record:
+    """The stream by the id that the file carries, or where the file lost it, the stream from its path.
 
     Raises when the file was never set up, or nothing in it says that it is the one that was followed.
     """
     if look.capture is not None and await own_schema.missing(connection):
-        return look.capture.source_id  # by what is left nobody can be found; it is healed first
-    here = await position.find_by_path(connection, str(config.source.path), config.target.schema)
+        return Record(connection, look.capture.source_id)  # by what is left nobody can be found; it is healed first
+    here = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
     if look.capture is None:
         if here is None:
-            await ownership.require_free(connection, config, "", map_schema(look.schema, config))
+            await Record(connection, "").ownership.require_free(config, map_schema(look.schema, config))
             raise not_set_up(config.source.path)
-        state, note = await position.read(connection, here), end_note.read(config)
+        before = Record(connection, here)
+        state, note = await before.stream.read(), end_note.read(config)
         if state and (since := state.ended_at or (note and note.since)):
             raise end_note.ended(config, since)
         if not look.remains:
             raise no_capture(config.source.path)
-        return here
-    carried = look.capture.source_id
-    if here not in (None, carried) and await position.read(connection, carried) is None:
+        return before
+    carried = Record(connection, look.capture.source_id)
+    if here not in (None, carried.source_id) and await carried.stream.read() is None:
         raise SourceChanged(
             f"{config.source.path} carries the capture of another file than the one that was replicated from here: "
             "it was overwritten, replaced or restored",

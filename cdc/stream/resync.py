@@ -17,13 +17,14 @@ from cdc.facts.source_schema import SourceSchema
 from cdc.facts.table_map import TableMap
 from cdc.faults import crash_point
 from cdc.identity.file_location import settle_path
-from cdc.mapping.known import map_known, with_leftovers
 from cdc.mapping.map_tables import map_schema
 from cdc.notes import end_note
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.source_lock import lock_source
-from cdc.postgres.record import leftover_record, ownership, position, quarantine
-from cdc.postgres.record.position import StreamState
+from cdc.postgres.record import own_schema, stream_row
+from cdc.postgres.record.known_tables import current_tables
+from cdc.postgres.record.record import Record
+from cdc.postgres.record.stream_row import StreamState
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.hashed_rows import TargetRows, snapshot
@@ -81,13 +82,13 @@ async def foresee(config: Config, progress: Progress) -> ResyncForecast:
     """
     before, schema = await asyncio.to_thread(sqlite.whose, config)
     async with connected(config, "resync") as connection:
-        found, state = await followed(connection, config, before, schema)
-        await lock_source(connection, found)
+        record, state = await followed(connection, config, before, schema)
+        await lock_source(connection, record.source_id)
         installed = await asyncio.to_thread(sqlite.install, config)
         ended = state.ended_at is not None or (before is None and end_note.read(config) is not None)
         seen = ResyncForecast((), ended, before is None)
         try:
-            tables = await _compare(connection, config, installed, (found, state), progress)
+            tables = await _compare(record, config, installed, progress)
         except BaseException:
             await asyncio.to_thread(withdraw, config, seen)
             raise
@@ -101,19 +102,16 @@ def withdraw(config: Config, seen: ResyncForecast) -> None:
             source_file.remove_capture(config)
 
 
-async def _compare(
-    connection: Connection, config: Config, look: Look, stream: tuple[str, StreamState], progress: Progress
-) -> tuple[Change, ...]:
-    source_id, state = stream
+async def _compare(record: Record, config: Config, look: Look, progress: Progress) -> tuple[Change, ...]:
     assert look.newest is not None
-    known = with_leftovers(state.columns, await leftover_record.read(connection, source_id))
-    maps = map_known(look.schema, config, known)
+    now = await current_tables(record, config, look.schema)
+    maps = now.fed
     scratch = await asyncio.to_thread(Scratch, config.state.dir)
     try:
         reader = await asyncio.to_thread(Reader, config, look, maps, look.newest)
         try:
-            async with snapshot(connection):
-                found = await _begin(connection, config, source_id, maps, reader, scratch)
+            async with snapshot(record.connection):
+                found = await _begin(record, config, maps, reader, scratch)
                 for compared in found.values():
                     progress.start(f"comparing {compared.name}", None)
                     await compared.run(progress.advance)
@@ -123,28 +121,27 @@ async def _compare(
             reader.close()
         for name in found:
             scratch.withdraw_flying(name)
-        return tuple(_change(m.source.name, found.get(m.source.name)) for m in maps)
+        return tuple(_change(m.source.name, found.get(m.source.name)) for m in (*maps, *now.rekeyed))
     finally:
         scratch.close()
 
 
 async def _begin(
-    connection: Connection,
+    record: Record,
     config: Config,
-    source_id: str,
     maps: Sequence[TableMap],
     reader: Reader,
     scratch: Scratch,
 ) -> dict[str, Comparison]:
     """The comparisons of tables that can be compared."""
-    targets = await read_tables(connection, config.target.schema, [m.target for m in maps])
-    held = await quarantine.keys_of(connection, source_id, None)
+    targets = await read_tables(record.connection, config.target.schema, [m.target for m in maps])
+    held = await record.quarantine.keys_of(None)
     found = {}
     for mapped in maps:
         target = targets.get(mapped.target)
         if target is None or (canonical := Canonical(mapped, target)).missing:
             continue
-        rows = TargetRows(connection, source_id, mapped, target)
+        rows = TargetRows(record.connection, record.source_id, mapped, target)
         made = found[mapped.source.name] = Comparison(reader, scratch, mapped, canonical, rows)
         await asyncio.to_thread(made.know, held.get(mapped.source.name, []))
     return found
@@ -174,33 +171,37 @@ async def request_resync(config: Config) -> list[str]:
     assert look.newest is not None
     new_id = look.capture.source_id
     async with connected(config, "resync") as connection:
-        old_id, state = await followed(connection, config, new_id, look.schema)
+        before, _ = await followed(connection, config, new_id, look.schema)
         # A running daemon goes by what it knew when it began: it would not see what is asked for here.
-        await lock_source(connection, old_id)
+        await lock_source(connection, before.source_id)
+        record = Record(connection, new_id)
         crash_point("resync.before_adopt")
-        if old_id != new_id:
-            await position.adopt(connection, old_id, new_id)
+        if before.source_id != new_id:
+            await record.adopt(before.source_id)
         crash_point("resync.before_position")
         tables = [t.name for t in look.schema.tables]
         async with connection.transaction():
-            await position.reposition(connection, new_id, look.newest, tables)
-            maps = map_known(look.schema, config, state.columns)
-            await ownership.claim(connection, config, new_id, maps)
+            await record.reposition(look.newest, tables)
+            now = await current_tables(record, config, look.schema)
+            await record.ownership.claim(config, now.fed)
     return tables
 
 
 async def followed(
     connection: Connection, config: Config, source_id: str | None, schema: SourceSchema
-) -> tuple[str, StreamState]:
+) -> tuple[Record, StreamState]:
     """The stream that a file may carry on, by its id, else by its path; raises `TargetError` when there is none."""
-    await position.bring_up_to_date(connection)
-    path = str(config.source.path)
-    found = source_id if source_id and await position.read(connection, source_id) else None
-    found = found or await position.find_by_path(connection, path, config.target.schema)
-    state = await position.read(connection, found) if found else None
-    if found is None or state is None or state.position is None:
-        await ownership.require_free(connection, config, source_id or "", map_schema(schema, config))
-        raise position.never_loaded()
-    await settle_path(connection, config, found, state.source_path)
-    await ownership.require_free(connection, config, found, map_known(schema, config, state.columns))
-    return found, state
+    await own_schema.make_whole(connection)
+    here = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
+    for record in (Record(connection, known) for known in (source_id, here) if known):
+        if state := await record.stream.read():
+            break
+    else:
+        record, state = Record(connection, source_id or ""), None
+    if state is None or state.position is None:
+        await record.ownership.require_free(config, map_schema(schema, config))
+        raise stream_row.never_loaded()
+    await settle_path(record, config, state.source_path)
+    now = await current_tables(record, config, schema)
+    await record.ownership.require_free(config, now.fed)
+    return record, state

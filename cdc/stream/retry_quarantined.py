@@ -3,7 +3,7 @@
 import asyncio
 
 from cdc.config import Config
-from cdc.postgres.record import quarantine
+from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import connected
 from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.connection.errors import not_set_up
@@ -15,5 +15,5 @@ async def retry_quarantined(config: Config, table: str | None) -> int:
     if look.capture is None:
         raise not_set_up(config.source.path)
     async with connected(config, "quarantine") as connection:
-        keys = await quarantine.keys_of(connection, look.capture.source_id, table)
+        keys = await Record(connection, look.capture.source_id).quarantine.keys_of(table)
     return await asyncio.to_thread(sqlite.log_again, config, keys)

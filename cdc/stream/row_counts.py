@@ -12,8 +12,7 @@ from typing import Final
 
 from cdc.facts.changes import Position
 from cdc.facts.table_map import TableMap
-from cdc.postgres.connection.open import Connection
-from cdc.postgres.record import verification
+from cdc.postgres.record.record import Record
 from cdc.postgres.record.verification import DIFFERENT, Verification
 from cdc.postgres.tables import counts
 from cdc.postgres.tables.counts import Counted
@@ -58,9 +57,8 @@ class Miscount:
 class RowCounts:
     """Counts the tables of one source in turn, and tells of each miscount once."""
 
-    def __init__(self, connection: Connection, source_id: str, maps: Sequence[TableMap]) -> None:
-        self._connection = connection
-        self._source_id = source_id
+    def __init__(self, record: Record, maps: Sequence[TableMap]) -> None:
+        self._record = record
         self._maps = list(maps)
         self._told: dict[str, int] = {}  # the difference by table: numbers of a table that grows are new each time
 
@@ -71,14 +69,14 @@ class RowCounts:
         """
         portion, rest = self._maps[:TABLES_AT_ONCE], self._maps[TABLES_AT_ONCE:]
         self._maps = rest + portion
-        counted = await counts.count_small(self._connection, self._source_id, portion, MOST_BYTES)
+        counted = await counts.count_small(self._record.connection, self._record.source_id, portion, MOST_BYTES)
         rows = await source.count({table: c.rows + c.held for table, c in counted.items()}, at)
         wrong = _wrong(counted, rows)
         new = tuple(miscount for miscount in wrong if self._told.get(miscount.table) != miscount.difference)
         still = {table: difference for table, difference in self._told.items() if table not in rows}
         self._told = still | {miscount.table: miscount.difference for miscount in wrong}
         for miscount in new:
-            await verification.record(self._connection, self._source_id, _as_verification(miscount, at))
+            await self._record.verifications.record(_as_verification(miscount, at))
         return new
 
 

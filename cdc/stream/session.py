@@ -16,7 +16,7 @@ from cdc.facts.table_map import TableMap
 from cdc.observe.daemon_state import DaemonState
 from cdc.postgres.apply.saved_rows import Replaced
 from cdc.postgres.apply.target import PostgresTarget
-from cdc.postgres.connection.open import Connection, hang_up, show_life
+from cdc.postgres.connection.open import hang_up, show_life
 from cdc.postgres.connection.source_lock import lock_source
 from cdc.postgres.record.status import TargetFindings, findings
 from cdc.postgres.server.endpoint import Endpoint
@@ -42,25 +42,22 @@ class Session:
     status and metrics tell of; further ones get every change as well, each at its own pace.
     """
 
-    def __init__(
-        self, config: Config, connection: Connection, watch: Watch, daemon_state: DaemonState, opened: OpenedStream
-    ) -> None:
+    def __init__(self, config: Config, watch: Watch, daemon_state: DaemonState, opened: OpenedStream) -> None:
         self.source = opened.source
         self._config = config
-        self._connection = connection
-        self._source_id = opened.applier.source_id
+        self._record = opened.applier.record
         self._watch = watch
         self._daemon_state = daemon_state
         self._audit_sync = opened.audit_sync
         self._maps = opened.maps
-        replaced = Replaced(connection, self._source_id, config.state.dir, opened.saving)
+        replaced = Replaced(self._record, config.state.dir, opened.saving)
         self._postgres = PostgresTarget(
-            connection, opened.applier, opened.position, opened.resync, replaced, opened.tell, daemon_state.beat
+            opened.applier, opened.position, opened.resync, replaced, opened.tell, daemon_state.beat
         )
         self._targets: list[Target] = [self._postgres]
         self._finish_after_resync = opened.finish_after_resync
         self._oldest = opened.oldest_seq
-        self._counts = RowCounts(connection, self._source_id, opened.maps)
+        self._counts = RowCounts(self._record, opened.maps)
         self._moved_at = self._pruned_at = time.monotonic()
         self._beat_at = 0.0
         self._numbered_at: Position | None = None
@@ -83,10 +80,10 @@ class Session:
         try:
             daemon_state.backend = await show_life(connection, daemon_state.beat)
             daemon_state.behind_since = None
-            source_id = await identify(connection, config, look)
-            await lock_source(connection, source_id)
-            opened = await StreamOpener(config, connection, source_id).settle(look)
-            session = cls(config, connection, watch, daemon_state, opened)
+            record = await identify(connection, config, look)
+            await lock_source(connection, record.source_id)
+            opened = await StreamOpener(config, record).settle(look)
+            session = cls(config, watch, daemon_state, opened)
         except BaseException:
             await hang_up(connection)
             raise
@@ -144,7 +141,7 @@ class Session:
     async def move_sequences(self) -> None:
         """Let numbers for new rows in Postgres go on after SQLite's: whoever ends here could go on there."""
         if self._numbered_at != self.position:
-            await sequences.advance(self._connection, self._maps, await self.source.high_water())
+            await sequences.advance(self._record.connection, self._maps, await self.source.high_water())
             self._numbered_at = self.position
 
     async def tidy(self) -> None:
@@ -207,4 +204,4 @@ class Session:
         """What `/metrics` tells of Postgres; it is not asked when nobody reads that."""
         if self._config.metrics.listen is None:
             return None
-        return await findings(self._connection, self._source_id)
+        return await findings(self._record)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from cdc.config import Config, Expectation
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
-from cdc.postgres.record.verification import daemon_runs
+from cdc.postgres.record.record import Record
 from cdc.postgres.tables.hashed_rows import snapshot
 from cdc.sqlite.rows.question import ask
 
@@ -44,9 +44,9 @@ class Answered:
         }
 
 
-async def ask_both(connection: Connection, config: Config, source_id: str) -> tuple[Answered, ...]:
+async def ask_both(record: Record, config: Config) -> tuple[Answered, ...]:
     """Every expectation. The two are not read at one moment: answers that differ are asked for again, for a while."""
-    return tuple([await _settled(connection, config, source_id, wanted) for wanted in config.verify.expect])
+    return tuple([await _settled(record, config, wanted) for wanted in config.verify.expect])
 
 
 def unmet(answers: Sequence[Answered]) -> tuple[Answered, ...]:
@@ -54,13 +54,13 @@ def unmet(answers: Sequence[Answered]) -> tuple[Answered, ...]:
     return tuple(found for found in answers if not found.met)
 
 
-async def _settled(connection: Connection, config: Config, source_id: str, wanted: Expectation) -> Answered:
-    found = await _once(connection, config, wanted)
+async def _settled(record: Record, config: Config, wanted: Expectation) -> Answered:
+    found = await _once(record.connection, config, wanted)
     for _ in range(ATTEMPTS - 1):
-        if found.source == found.target or not await daemon_runs(connection, source_id):
+        if found.source == found.target or not await record.daemon_runs():
             break
         await asyncio.sleep(WAIT_SECONDS)
-        found = await _once(connection, config, wanted)
+        found = await _once(record.connection, config, wanted)
     return found
 
 

@@ -20,11 +20,12 @@ from cdc.facts.row_key import decode_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.mapping.check import same
-from cdc.mapping.known import has_another_key, map_known, with_leftovers
+from cdc.mapping.known import CurrentTables
 from cdc.notes import end_note
-from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.refusals import is_refusal
-from cdc.postgres.record import leftover_record, position, quarantine, verification
+from cdc.postgres.record import stream_row
+from cdc.postgres.record.known_tables import current_tables
+from cdc.postgres.record.record import Record
 from cdc.postgres.record.verification import Verification
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables import catalogue
@@ -68,42 +69,38 @@ async def _verify(config: Config, tables: Sequence[str] | None, repair: bool, pr
             f"{config.source.path} carries no capture, so it cannot be said which state of it Postgres should show",
             remedy="see `cdc status`: it was never set up, or was replaced or restored",
         )
-    source_id = look.capture.source_id
     async with connected(config, "verify") as connection:
-        at, maps = await _what(connection, config, look, source_id)
-        held = _held(look, tables)
-        chosen = _chosen(maps, tables, held)
+        record = Record(connection, look.capture.source_id)
+        state = await record.stream.read()
+        if state is None or state.position is None:
+            raise stream_row.never_loaded()
+        now = await current_tables(record, config, look.schema)
+        held = _held(look, now, tables)
+        chosen = _chosen(now.fed, tables, held)
         scratch = await asyncio.to_thread(Scratch, config.state.dir)
         try:
-            run = _Run(connection, config, look, chosen, scratch)
+            run = _Run(record, config, look, chosen, scratch)
             found = (*await run.compare(progress), *held)
             repaired = await run.repair() if repair else 0
         finally:
             scratch.close()
-        answers = await ask_both(connection, config, source_id) if tables is None else ()
+        answers = await ask_both(record, config) if tables is None else ()
         ended = datetime.now(UTC)
-        seen = run.position or at
+        seen = run.position or state.position
         report = VerifyReport(started, ended, seen, found, repaired, _problems(look), answers, _skipped(config, chosen))
-        await verification.record(connection, source_id, _row(report, complete=len(chosen) == len(maps)))
+        await record.verifications.record(_row(report, complete=len(chosen) == len(now.fed)))
     return report
 
 
-async def _what(
-    connection: Connection, config: Config, look: Look, source_id: str
-) -> tuple[Position, tuple[TableMap, ...]]:
-    """Where the stream is, and what is replicated."""
-    state = await position.read(connection, source_id)
-    if state is None or state.position is None:
-        raise position.never_loaded()
-    known = with_leftovers(state.columns, await leftover_record.read(connection, source_id))
-    return state.position, map_known(look.schema, config, known)
-
-
-def _held(look: Look, tables: Sequence[str] | None) -> tuple[TableReport, ...]:
+def _held(look: Look, now: CurrentTables, tables: Sequence[str] | None) -> tuple[TableReport, ...]:
     """What is said of tables that wait: nobody knows whether Postgres holds what they hold."""
+    rekeyed = "its key is another now: the copy in Postgres stays as it was until `cdc schema --apply-pending`"
+    problems = {w.name: f"it waits: {w.reason}; {w.remedy}" for w in look.schema.waiting}
+    problems |= {m.source.name: rekeyed for m in now.rekeyed}
     wanted = None if tables is None else {name.lower() for name in tables}
-    waiting = (w for w in look.schema.waiting if wanted is None or w.name.lower() in wanted)
-    return tuple(TableReport(w.name, problem=f"it waits: {w.reason}; {w.remedy}") for w in waiting)
+    return tuple(
+        TableReport(name, problem=why) for name, why in problems.items() if wanted is None or name.lower() in wanted
+    )
 
 
 def _chosen(
@@ -156,15 +153,13 @@ def _row(report: VerifyReport, *, complete: bool) -> Verification:
 class _Run:
     """One comparison: `position` is where Postgres was when it was read."""
 
-    def __init__(
-        self, connection: Connection, config: Config, look: Look, maps: Sequence[TableMap], scratch: Scratch
-    ) -> None:
-        self._connection = connection
+    def __init__(self, record: Record, config: Config, look: Look, maps: Sequence[TableMap], scratch: Scratch) -> None:
+        self._record = record
+        self._connection = record.connection
         self._config = config
         self._look = look
         self._maps = maps
         self._scratch = scratch
-        self._source_id = look.capture.source_id if look.capture else ""
         self._comparisons: dict[str, Comparison] = {}
         self._reader: Reader
         self.position: Position | None = None
@@ -208,7 +203,7 @@ class _Run:
     @asynccontextmanager
     async def _at_one_position(self) -> AsyncIterator[Position]:
         async with snapshot(self._connection):
-            state = await position.read(self._connection, self._source_id)
+            state = await self._record.stream.read()
             assert state is not None
             assert state.position is not None
             yield state.position
@@ -217,12 +212,10 @@ class _Run:
         """Make the comparison of a table; returns why it cannot be made."""
         if target is None:
             return f"table {mapped.target} does not exist in Postgres"
-        if has_another_key(mapped, target):
-            return "its key is another now: the copy in Postgres stays as it was until `cdc schema --apply-pending`"
         canonical = Canonical(mapped, target)
         if canonical.missing:
             return f"columns do not exist in Postgres: {', '.join(canonical.missing)}"
-        rows = TargetRows(self._connection, self._source_id, mapped, target)
+        rows = TargetRows(self._connection, self._record.source_id, mapped, target)
         made = Comparison(self._reader, self._scratch, mapped, canonical, rows)
         await self._know(made)
         self._comparisons[mapped.source.name] = made
@@ -230,7 +223,7 @@ class _Run:
 
     async def _know(self, comparison: Comparison) -> None:
         """Tell a comparison what is in quarantine at this moment."""
-        held = await quarantine.keys_of(self._connection, self._source_id, comparison.name)
+        held = await self._record.quarantine.keys_of(comparison.name)
         await asyncio.to_thread(comparison.know, held.get(comparison.name, []))
 
     async def _run_table(self, comparison: Comparison, progress: Progress) -> None:
@@ -280,10 +273,10 @@ class _Run:
         """Whether Postgres passes an entry soon; without a daemon only if it has already."""
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while True:
-            state = await position.read(self._connection, self._source_id)
+            state = await self._record.stream.read()
             if state is not None and state.position is not None and state.position.seq >= seq:
                 return True
             late = asyncio.get_running_loop().time() > deadline
-            if late or not await verification.daemon_runs(self._connection, self._source_id):
+            if late or not await self._record.daemon_runs():
                 return False
             await asyncio.sleep(LOOK_SECONDS)

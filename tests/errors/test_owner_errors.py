@@ -131,3 +131,15 @@ def test_rows_that_cannot_be_saved_before_a_resync_replaces_them(site: Installat
         ExitCode.CRITICAL,
         changes=("rows of cdc.stream", "rows of cdc.sighting"),
     )
+
+
+@pytest.mark.parametrize("phase", ["schema", "of a newer version"])
+def test_a_source_whose_phase_somebody_changed(site: Installation, phase: str) -> None:
+    site.sql("INSERT INTO t VALUES (1, 'a')")
+    site.followed()
+    site.target_sql(f"UPDATE cdc.stream SET phase = '{phase}'")
+    told = "cdc.stream has this source in a phase that {phase} cannot follow: somebody, or a newer version, changed it"
+    refused(site, ["run"], told, ExitCode.CRITICAL)
+    assert site.run("load", "--resync")[0] == ExitCode.OK
+    assert site.run("-q", "run", "--until-idle")[0] == ExitCode.OK
+    assert site.status()["phase"] == "replicate"

@@ -14,7 +14,7 @@ from typing import Final
 import asyncpg
 
 from cdc.errors import TargetError
-from cdc.facts.changes import AppliedBatch, Rejection, Round, TableRows
+from cdc.facts.changes import AppliedBatch, Rejection, Round, TableRows, Tally
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
@@ -24,11 +24,11 @@ from cdc.postgres.apply.staged import Batch
 from cdc.postgres.apply.stages import Stages
 from cdc.postgres.connection.codecs import use_exact_codecs
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.refusals import is_refusal
 from cdc.postgres.connection.statements import load
-from cdc.postgres.record.commit import FREE, Begun, MovingStatement, Tally, store_position
-from cdc.postgres.record.quarantine import Quarantine
+from cdc.postgres.record.commit import FREE, Begun, MovingStatement, store_position
+from cdc.postgres.record.quarantine_writer import QuarantineWriter
+from cdc.postgres.record.record import Record
 from cdc.values.converter import Converted, TableConverter
 
 DIRECT_ROWS: Final = 500  # beyond this, staging costs less than arrays
@@ -40,15 +40,14 @@ class Applier:
 
     def __init__(
         self,
-        connection: Connection,
-        source_id: str,
+        record: Record,
         tables: Sequence[tuple[TableMap, TargetTable, TableConverter]],
     ) -> None:
-        self.connection = connection
-        self.source_id = source_id
-        self.quarantine = Quarantine(connection, source_id)
-        self.families = Families([AppliedTable(place, source_id, *parts) for place, parts in enumerate(tables)])
-        self.stages = Stages(connection, self.families)
+        self.record = record
+        self.connection = record.connection
+        self.quarantine = QuarantineWriter(record)
+        self.families = Families([AppliedTable(place, record.source_id, *parts) for place, parts in enumerate(tables)])
+        self.stages = Stages(record.connection, self.families)
         self._converted: list[tuple[TableRows, Converted]] = []  # of the round that was tried directly last
 
     async def prepare(self) -> None:
@@ -98,7 +97,7 @@ class Applier:
             await transaction.start()
             try:
                 await self.connection.execute("SET CONSTRAINTS ALL DEFERRED")
-                batch = Batch(self.connection, self.source_id, self.families, self.quarantine, self.stages)
+                batch = Batch(self.record, self.families, self.quarantine, self.stages)
                 batch.converted = self._converted
                 batch.careful = careful
                 yield batch
@@ -162,9 +161,7 @@ class Applier:
                 free += len(part.arguments)
         crash_point("apply.before_commit")
         tables = {step.table.source_name: step.tally for step in work}
-        return await store_position(
-            self.connection, self.source_id, begun, changes.position, changes.entries, tables, parts
-        )
+        return await store_position(self.record, begun, changes.position, changes.entries, tables, parts)
 
 
 @dataclass(frozen=True, slots=True)

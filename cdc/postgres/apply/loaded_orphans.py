@@ -8,11 +8,12 @@ from cdc.postgres.apply.fk_sql import delete_orphans
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl.foreign_keys import Link, links
-from cdc.postgres.record.quarantine import Quarantine, orphans
+from cdc.postgres.record.quarantine import orphans
+from cdc.postgres.record.quarantine_writer import QuarantineWriter
 
 
 async def remove(
-    connection: Connection, quarantine: Quarantine, maps: Sequence[TableMap], targets: Mapping[str, TargetTable]
+    connection: Connection, quarantine: QuarantineWriter, maps: Sequence[TableMap], targets: Mapping[str, TargetTable]
 ) -> int:
     """Move every orphan from the targets to quarantine; returns how many there were.
 
@@ -41,7 +42,7 @@ def _stands(link: Link, child: TargetTable) -> bool:
 
 
 async def _remove(
-    connection: Connection, quarantine: Quarantine, link: Link, targets: Mapping[str, TargetTable]
+    connection: Connection, quarantine: QuarantineWriter, link: Link, targets: Mapping[str, TargetTable]
 ) -> int:
     target = targets[link.child.target]
     key = TargetForeignKey("", link.columns, link.parent.schema, link.parent.target, link.parent_columns)

@@ -15,7 +15,7 @@ from cdc.facts.target_schema import TargetTable
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.refusals import send_accepted
 from cdc.postgres.connection.statements import load
-from cdc.postgres.record import audit
+from cdc.postgres.record.record import Record
 from cdc.sql_names import qualified, quote
 
 SQL: Final = load("indexes")
@@ -27,7 +27,7 @@ Place = tuple[int, int]  # a ctid
 
 
 async def give_way(
-    conn: Connection, source_id: str, target: TargetTable, columns: Sequence[str], rows: str, places: Sequence[Place]
+    record: Record, target: TargetTable, columns: Sequence[str], rows: str, places: Sequence[Place]
 ) -> list[str]:
     """Drop the indexes that alone have no room for rows; returns their names.
 
@@ -35,12 +35,16 @@ async def give_way(
     audit trail with it. Empty when no index that may go is to blame, or when it is in use for longer than is waited
     for. Not for tables that others made.
     """
-    names = [name for name in await _to_blame(conn, target, columns, rows, places) if await _drop(conn, target, name)]
+    names = [
+        name
+        for name in await _to_blame(record.connection, target, columns, rows, places)
+        if await _drop(record.connection, target, name)
+    ]
     for name in names:
         why = "it has no room for a row"
         logger.bind(object=name, reason=why).warning("an index gave way to a row")
         told = entry("leave out index", "done", {"table": target.name, "index": name, "why": why})
-        await audit.append(conn, source_id, [told])
+        await record.audit.append([told])
     return names
 
 

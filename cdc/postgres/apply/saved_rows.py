@@ -15,8 +15,7 @@ from cdc.audit.chain import entry
 from cdc.errors import TargetError
 from cdc.faults import crash_point
 from cdc.postgres.apply.stage_sql import AppliedTable
-from cdc.postgres.connection.open import Connection
-from cdc.postgres.record import audit
+from cdc.postgres.record.record import Record
 from cdc.postgres.tables import csv_file
 
 FOLDER: Final = "replaced"
@@ -28,9 +27,9 @@ _NAMED: Final = re.compile(r"\.(deleted|changed)\.(?P<at>\d{8}T\d{6}\.\d{6}Z)(\.
 class Replaced:
     """Saves what one comparison replaces. `tables` are the source tables that are saved; of others nothing is."""
 
-    def __init__(self, connection: Connection, source_id: str, state: Path, tables: frozenset[str]) -> None:
-        self._connection = connection
-        self._source_id = source_id
+    def __init__(self, record: Record, state: Path, tables: frozenset[str]) -> None:
+        self._record = record
+        self._connection = record.connection
         self._folder = state / FOLDER
         self._tables = tables
         self._part = 0
@@ -56,7 +55,7 @@ class Replaced:
         self._told = True
         if self._saved:
             entries = [entry("save rows", "done", told) for told in self._saved.values()]
-            await audit.append(self._connection, self._source_id, entries)
+            await self._record.audit.append(entries)
 
     @contextmanager
     def kept(self, whole: Collection[str]) -> Iterator[None]:

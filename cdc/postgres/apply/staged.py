@@ -12,7 +12,7 @@ from typing import Final, Literal
 import asyncpg
 
 from cdc.errors import TargetError
-from cdc.facts.changes import AppliedBatch, Position, Reason, Rejection, TableRows
+from cdc.facts.changes import AppliedBatch, Position, Reason, Rejection, TableRows, Tally
 from cdc.facts.row_key import decode_key, encode_key
 from cdc.facts.values import KeyValues
 from cdc.faults import crash_point
@@ -24,11 +24,11 @@ from cdc.postgres.apply.saved_rows import Replaced
 from cdc.postgres.apply.stage_sql import AppliedTable, at_once
 from cdc.postgres.apply.stages import Stages
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.refusals import REFUSED, is_refusal, send_accepted, why_refused
-from cdc.postgres.record.commit import Begun, Tally, store_position
-from cdc.postgres.record.position import clear_resync
-from cdc.postgres.record.quarantine import Held, Quarantine, orphans
+from cdc.postgres.record.commit import Begun, store_position
+from cdc.postgres.record.quarantine import Held, orphans
+from cdc.postgres.record.quarantine_writer import QuarantineWriter
+from cdc.postgres.record.record import Record
 from cdc.postgres.tables.key_map import SOURCE_KEY, Crosswalk
 from cdc.postgres.tables.source_key_sql import read_key
 from cdc.sql_names import listed
@@ -63,11 +63,9 @@ class Batch:
     deserve a `second_look`.
     """
 
-    def __init__(
-        self, connection: Connection, source_id: str, families: Families, quarantine: Quarantine, stages: Stages
-    ) -> None:
-        self._connection = connection
-        self._source_id = source_id
+    def __init__(self, record: Record, families: Families, quarantine: QuarantineWriter, stages: Stages) -> None:
+        self._record = record
+        self._connection = record.connection
         self._families = families
         self._quarantine = quarantine
         self._stages = stages
@@ -164,14 +162,14 @@ class Batch:
             tables[name] = {**tables.get(name, {}), **rows}
         for name, values in self._altered.items():
             tables[name] = {**tables.get(name, {}), "altered": values}
-        applied = await store_position(self._connection, self._source_id, begun, position, changes, tables)
+        applied = await store_position(self._record, begun, position, changes, tables)
         crash_point("apply.before_commit")
         self.finished = True
         return applied
 
     async def clear_resync(self, names: Sequence[str]) -> None:
         """These tables, which had to be read as a whole, were."""
-        await clear_resync(self._connection, self._source_id, names)
+        await self._record.stream.clear_resync(names)
 
     async def _stage_table(self, table: AppliedTable, read: TableRows) -> None:
         await self._stages.need(read.table)
@@ -248,7 +246,7 @@ class Batch:
         if reference.parent is None or child not in self._quarantine.tables:
             return
         if reference.parent.source_name in self._staged and (query := fk_sql.find_released(reference)):
-            found = await self._connection.fetch(query, self._source_id, reference.waits_table, child)
+            found = await self._connection.fetch(query, self._record.source_id, reference.waits_table, child)
             keys.setdefault(child, []).extend(decode_key(record["key"]) for record in found)
 
     async def _settle_orphans(self) -> None:
@@ -388,7 +386,7 @@ class Batch:
         if not places or table.mapped.adopted:
             return False
         rows = f"SELECT {listed(table.columns)} FROM {table.stage} WHERE ctid = ANY($1::tid[])"
-        return bool(await give_way(self._connection, self._source_id, table.target, table.columns, rows, places))
+        return bool(await give_way(self._record, table.target, table.columns, rows, places))
 
     async def _find_refused(self) -> dict[AppliedTable, dict[Place, Rejection]]:
         """Which staged rows Postgres refuses, with its words; tried for real, parents first, and undone."""

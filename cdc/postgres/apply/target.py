@@ -9,10 +9,9 @@ from cdc.facts.changes import AppliedBatch, Position, Round, Traces
 from cdc.postgres.apply.direct import Applier
 from cdc.postgres.apply.saved_rows import Replaced
 from cdc.postgres.apply.staged import StageRefused
-from cdc.postgres.connection.open import Connection, hang_up
-from cdc.postgres.record import position
+from cdc.postgres.connection.open import hang_up
 from cdc.postgres.record.commit import Begun
-from cdc.postgres.record.position import Durable
+from cdc.postgres.record.durable import Durable
 from cdc.target.protocol import ChangeReader
 from cdc.target.pull import Pull
 
@@ -20,14 +19,13 @@ RESYNC_TABLES: Final = 100  # read as a whole in one transaction: each takes loc
 
 
 class PostgresTarget:
-    """One source's tables in one database, over a connection that holds the source's lock; see `cdc.target.protocol`.
+    """One source's tables in one database, over the applier's connection, which holds the lock; see `Target`.
 
     `resync` are source tables that are yet to be read as a whole, parents first.
     """
 
     def __init__(
         self,
-        connection: Connection,
         applier: Applier,
         at: Position,
         resync: Sequence[str],
@@ -37,7 +35,8 @@ class PostgresTarget:
     ) -> None:
         self.position = at
         self.resync = tuple(resync)
-        self._connection = connection
+        self._record = applier.record
+        self._connection = applier.connection
         self._applier = applier
         self._replaced = replaced
         self._audit = tell
@@ -94,7 +93,7 @@ class PostgresTarget:
 
     async def heartbeat(self, traces: Traces) -> None:
         """Show in Postgres that the source is followed, and from where in which file."""
-        await position.heartbeat(self._connection, self._applier.source_id, traces)
+        await self._record.heartbeat(traces)
 
     async def close(self) -> None:
         """Hang up: the lock goes with the connection."""

@@ -12,7 +12,8 @@ from cdc.facts.target_schema import TargetTable
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.refusals import REFUSED, why_refused
-from cdc.postgres.record.quarantine import Held, Quarantine
+from cdc.postgres.record.quarantine import Held
+from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.tables.source_key_sql import read_key, source_key
 from cdc.postgres.tables.statement import Statement
 from cdc.sql_names import qualified, quote
@@ -23,7 +24,7 @@ Place = tuple[int, int]  # a ctid
 
 
 async def hold_refused(
-    conn: Connection, quarantine: Quarantine, mapped: TableMap, target: TargetTable, statement: Statement
+    conn: Connection, quarantine: QuarantineWriter, mapped: TableMap, target: TargetTable, statement: Statement
 ) -> int:
     """Move the rows that would break a constraint from the target to quarantine; returns how many, in one transaction.
 

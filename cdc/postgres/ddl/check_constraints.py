@@ -16,7 +16,8 @@ from cdc.facts.target_schema import TargetTable
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl.indexes import constraint
-from cdc.postgres.record.quarantine import Held, Quarantine
+from cdc.postgres.record.quarantine import Held
+from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.tables.source_key_sql import read_key, source_key
 from cdc.postgres.tables.statement import Deviation, Made, Names, Statement
 from cdc.postgres.translate.expressions import Scope, Untranslatable, columns_in, translate_condition
@@ -61,7 +62,7 @@ def breaks_check(check: str) -> Rejection:
 
 async def hold_breaking(
     conn: Connection,
-    quarantine: Quarantine,
+    quarantine: QuarantineWriter,
     mapped: TableMap,
     target: TargetTable,
     check: CheckConstraint,

@@ -8,10 +8,10 @@ import asyncpg
 
 from cdc.audit.chain import entry
 from cdc.errors import TargetError, TargetUnavailable
+from cdc.facts.leftover import Leftover
 from cdc.facts.target_schema import TargetTable
 from cdc.postgres.connection.open import Connection
-from cdc.postgres.record import audit, leftover_record
-from cdc.postgres.record.leftover_record import Leftover
+from cdc.postgres.record.record import Record
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.csv_file import save_rows
 from cdc.sql_names import qualified, quote
@@ -26,24 +26,24 @@ def statement(left: Leftover, schema: str) -> str:
     return f"DROP TABLE {table}" if left.column is None else f"ALTER TABLE {table} DROP COLUMN {quote(left.column)}"
 
 
-async def drop(connection: Connection, source_id: str, schema: str, left: Leftover, file: Path) -> int:
+async def drop(record: Record, schema: str, left: Leftover, file: Path) -> int:
     """Save it to a new file and drop it; returns how many rows were saved.
 
     Raises `TargetUnavailable` when somebody uses the table for too long, `TargetError` when other objects depend on it.
     """
-    await _lock(connection, qualified(schema, left.target))
-    target = (await read_tables(connection, schema, [left.target]))[left.target]
-    rows = await save_rows(connection, target, file, _columns(target, left))
+    await _lock(record.connection, qualified(schema, left.target))
+    target = (await read_tables(record.connection, schema, [left.target]))[left.target]
+    rows = await save_rows(record.connection, target, file, _columns(target, left))
     try:
-        await connection.execute(statement(left, schema))
+        await record.connection.execute(statement(left, schema))
     except asyncpg.DependentObjectsStillExistError as error:
         raise TargetError(
             f"{left} cannot be dropped in Postgres, other objects depend on it: {_named(error.detail)}",
             remedy="drop or change them first; nothing was dropped",
         ) from error
     told = {"table": left.target, "column": left.column, "rows": rows, "file": str(file)}
-    await audit.append(connection, source_id, [entry("drop leftover", "done", told)])
-    await leftover_record.forget(connection, source_id, left)
+    await record.audit.append([entry("drop leftover", "done", told)])
+    await record.leftovers.forget(left)
     return rows
 
 

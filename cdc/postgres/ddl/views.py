@@ -9,7 +9,7 @@ from cdc.audit.chain import entry
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
-from cdc.postgres.record import audit
+from cdc.postgres.record.record import Record
 from cdc.postgres.tables.hashed_rows import Sum, total
 from cdc.postgres.translate.views import MARK, TargetView
 from cdc.sql_names import qualified
@@ -60,7 +60,7 @@ async def _prove(connection: Connection, view: TargetView, answer: Sum, seconds:
         raise _Differs("its rows have other values in Postgres than in SQLite")
 
 
-async def tell(connection: Connection, source_id: str, outcomes: Mapping[str, str | None]) -> None:
+async def tell(record: Record, outcomes: Mapping[str, str | None]) -> None:
     """Record which views were made (None), and why others were not."""
     entries = [
         entry("make view", "done", {"view": name})
@@ -70,8 +70,8 @@ async def tell(connection: Connection, source_id: str, outcomes: Mapping[str, st
     ]
     if entries:
         with translated("telling of views"):
-            async with connection.transaction():
-                await audit.append(connection, source_id, entries)
+            async with record.connection.transaction():
+                await record.audit.append(entries)
 
 
 async def marks(connection: Connection, schema: str, targets: Sequence[str]) -> dict[str, str]:
@@ -82,24 +82,24 @@ async def marks(connection: Connection, schema: str, targets: Sequence[str]) -> 
 
 
 async def drop_outdated(
-    connection: Connection, source_id: str, schema: str, wanted: Sequence[TargetView], targets: Sequence[str]
+    record: Record, schema: str, wanted: Sequence[TargetView], targets: Sequence[str]
 ) -> Mapping[str, str | None]:
     """Drop views of ours over some target tables that are not, or no longer so, among those wanted.
 
     By name why one could not be dropped, None for those that were. Nobody else's view is dropped, nor dropped along.
     """
     kept = {view.name: view.mark for view in wanted}
-    found = await marks(connection, schema, targets)
+    found = await marks(record.connection, schema, targets)
     outdated = [name for name, mark in found.items() if mark != kept.get(name)]
-    return {name: await _drop(connection, source_id, schema, name) for name in outdated}
+    return {name: await _drop(record, schema, name) for name in outdated}
 
 
-async def _drop(connection: Connection, source_id: str, schema: str, name: str) -> str | None:
+async def _drop(record: Record, schema: str, name: str) -> str | None:
     with translated(f"dropping view {name}"):
         try:
-            async with connection.transaction():
-                await connection.execute(f"DROP VIEW {qualified(schema, name)}")
-                await audit.append(connection, source_id, [entry("drop view", "done", {"view": name})])
+            async with record.connection.transaction():
+                await record.connection.execute(f"DROP VIEW {qualified(schema, name)}")
+                await record.audit.append([entry("drop view", "done", {"view": name})])
         except asyncpg.DependentObjectsStillExistError as error:
             return str(error.detail)
     return None

@@ -12,35 +12,11 @@ from cdc.audit.chain import AuditEntry, Head, Sealed, link
 from cdc.audit.check import last_words
 from cdc.errors import TargetStateLost
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
+from cdc.postgres.record.part import RecordPart
 
 SQL: Final = load("audit")
 MOST_DROPPED: Final = 5_000  # entries in one transaction
-
-
-async def append(
-    connection: Connection, source_id: str, entries: Sequence[AuditEntry], beyond: Head | None = None
-) -> None:
-    """Append to the chain of a source, in the caller's transaction; lets the driver's errors through.
-
-    `beyond` is an end that the chain is known to have had: what is missing up to there stays missing.
-    """
-    if not entries:
-        return
-    async with connection.transaction():
-        end = await connection.fetchrow(SQL["end_for_update"], source_id)
-        if end is None:
-            raise no_row()
-        head, sealed, numbers = Head(end["n"], end["hash"]), [], []
-        if beyond is not None and beyond.n > head.n:
-            head = beyond
-        for made in entries:
-            head, one = link(head, made)
-            sealed.append(one)
-            numbers.append(head.n)
-        texts, hashes = [one.text for one in sealed], [one.hash for one in sealed]
-        await connection.execute(SQL["append"], source_id, head.n, head.hash, numbers, texts, hashes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +28,6 @@ class Ends:
     file: Head
 
 
-async def ends(connection: Connection, source_id: str) -> Ends:
-    """What the stream's row knows of both chains."""
-    with translated("reading the end of the audit trail"):
-        row = await connection.fetchrow(SQL["ends"], source_id)
-    if row is None:
-        raise no_row()
-    return Ends(
-        Head(row["audit_n"], row["audit_hash"]), row["audit_copied"], Head(row["audit_file_n"], row["audit_file_hash"])
-    )
-
-
-async def stored(connection: Connection, source_id: str) -> AsyncIterator[Sealed]:
-    """Every entry of a source, the oldest first, as it is now."""
-    with translated("reading the audit trail"):
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            async for row in connection.cursor(SQL["stored"], source_id, prefetch=1_000):
-                yield Sealed(row["text"], row["hash"])
-
-
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """The text of an entry with its place in the chain."""
@@ -79,47 +36,85 @@ class Recorded:
     text: str
 
 
-async def read_from(connection: Connection, source_id: str, first: int, last: int, most: int) -> list[Recorded]:
-    """The entry `first`, if it is there, and those after it up to `last`, at most so many."""
-    with translated("reading the audit trail"):
-        rows = await connection.fetch(SQL["read_from"], source_id, first, last, most)
-    return [Recorded(Head(row["n"], row["hash"]), row["text"]) for row in rows]
+class AuditTrail(RecordPart):
+    """The chain of one source in Postgres."""
 
+    async def append(self, entries: Sequence[AuditEntry], beyond: Head | None = None) -> None:
+        """Append to the chain of a source, in the caller's transaction; lets the driver's errors through.
 
-async def make_durable(connection: Connection, source_id: str) -> int:
-    """Wait until everything that is recorded is on the disk of Postgres; returns the number of the newest entry."""
-    with translated("flushing the audit trail"):
-        async with connection.transaction():
-            await connection.execute("SET LOCAL synchronous_commit = on")
-            newest: int = await connection.fetchval(SQL["touch"], source_id)
-    return newest
-
-
-async def note_copied(
-    connection: Connection, source_id: str, steps: Sequence[AuditEntry], copied: Head, file: Head
-) -> None:
-    """Record steps from the file, and note how far either place has the other's entries, in one transaction."""
-    with translated("copying the audit trail"):
-        async with connection.transaction():
-            await append(connection, source_id, steps)
-            await connection.execute(SQL["note_copied"], source_id, copied.n, file.n, file.hash)
-
-
-async def trim(connection: Connection, source_id: str, most_rows: int, copied: int) -> None:
-    """Drop the oldest entries, a bounded number of them, when there are clearly more than `most_rows`.
-
-    Never those that the file has no copy of. Says in the chain what is dropped, and writes steps among it once more.
-    """
-    with translated("dropping old entries of the audit trail"):
-        newest, oldest = await connection.fetchrow(SQL["bounds"], source_id) or (0, 0)
-        slack = min(MOST_DROPPED, most_rows // 10 + 1)
-        if oldest is None or newest - oldest < most_rows + slack:
+        `beyond` is an end that the chain is known to have had: what is missing up to there stays missing.
+        """
+        if not entries:
             return
-        through = min(newest - most_rows, oldest + MOST_DROPPED, copied - 1)
-        async with connection.transaction():
-            rows = await connection.fetch(SQL["oldest_entries"], source_id, through)
-            await append(connection, source_id, last_words(Sealed(row["text"], row["hash"]) for row in rows))
-            await connection.execute(SQL["drop_through"], source_id, through)
+        async with self._connection.transaction():
+            end = await self._connection.fetchrow(SQL["end_for_update"], self._source_id)
+            if end is None:
+                raise no_row()
+            head, sealed, numbers = Head(end["n"], end["hash"]), [], []
+            if beyond is not None and beyond.n > head.n:
+                head = beyond
+            for made in entries:
+                head, one = link(head, made)
+                sealed.append(one)
+                numbers.append(head.n)
+            texts, hashes = [one.text for one in sealed], [one.hash for one in sealed]
+            await self._connection.execute(SQL["append"], self._source_id, head.n, head.hash, numbers, texts, hashes)
+
+    async def ends(self) -> Ends:
+        """What the stream's row knows of both chains."""
+        with translated("reading the end of the audit trail"):
+            row = await self._connection.fetchrow(SQL["ends"], self._source_id)
+        if row is None:
+            raise no_row()
+        return Ends(
+            Head(row["audit_n"], row["audit_hash"]),
+            row["audit_copied"],
+            Head(row["audit_file_n"], row["audit_file_hash"]),
+        )
+
+    async def stored(self) -> AsyncIterator[Sealed]:
+        """Every entry of a source, the oldest first, as it is now."""
+        with translated("reading the audit trail"):
+            async with self._connection.transaction(isolation="repeatable_read", readonly=True):
+                async for row in self._connection.cursor(SQL["stored"], self._source_id, prefetch=1_000):
+                    yield Sealed(row["text"], row["hash"])
+
+    async def read_from(self, first: int, last: int, most: int) -> list[Recorded]:
+        """The entry `first`, if it is there, and those after it up to `last`, at most so many."""
+        with translated("reading the audit trail"):
+            rows = await self._connection.fetch(SQL["read_from"], self._source_id, first, last, most)
+        return [Recorded(Head(row["n"], row["hash"]), row["text"]) for row in rows]
+
+    async def make_durable(self) -> int:
+        """Wait until everything that is recorded is on the disk of Postgres; returns the number of the newest entry."""
+        with translated("flushing the audit trail"):
+            async with self._connection.transaction():
+                await self._connection.execute("SET LOCAL synchronous_commit = on")
+                newest: int = await self._connection.fetchval(SQL["touch"], self._source_id)
+        return newest
+
+    async def note_copied(self, steps: Sequence[AuditEntry], copied: Head, file: Head) -> None:
+        """Record steps from the file, and note how far either place has the other's entries, in one transaction."""
+        with translated("copying the audit trail"):
+            async with self._connection.transaction():
+                await self.append(steps)
+                await self._connection.execute(SQL["note_copied"], self._source_id, copied.n, file.n, file.hash)
+
+    async def trim(self, most_rows: int, copied: int) -> None:
+        """Drop the oldest entries, a bounded number of them, when there are clearly more than `most_rows`.
+
+        Never those that the file lacks. Tells in the chain what is dropped, and writes steps among it once more.
+        """
+        with translated("dropping old entries of the audit trail"):
+            newest, oldest = await self._connection.fetchrow(SQL["bounds"], self._source_id) or (0, 0)
+            slack = min(MOST_DROPPED, most_rows // 10 + 1)
+            if oldest is None or newest - oldest < most_rows + slack:
+                return
+            through = min(newest - most_rows, oldest + MOST_DROPPED, copied - 1)
+            async with self._connection.transaction():
+                rows = await self._connection.fetch(SQL["oldest_entries"], self._source_id, through)
+                await self.append(last_words(Sealed(row["text"], row["hash"]) for row in rows))
+                await self._connection.execute(SQL["drop_through"], self._source_id, through)
 
 
 def no_row() -> TargetStateLost:

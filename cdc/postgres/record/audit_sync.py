@@ -20,10 +20,9 @@ from cdc.audit.trail import AuditFile
 from cdc.config import Config
 from cdc.errors import CdcError, ConfigError
 from cdc.faults import crash_point
-from cdc.postgres.connection.open import Connection
-from cdc.postgres.record import audit as postgres
 from cdc.postgres.record.audit import Recorded
-from cdc.postgres.record.position import Durable
+from cdc.postgres.record.durable import Durable
+from cdc.postgres.record.record import Record
 
 MOST_AT_ONCE: Final = 5_000  # entries that are copied in one go
 MOST_LINES: Final = 50_000  # of the file that are searched for steps that Postgres lacks
@@ -46,12 +45,12 @@ class Written:
 class AuditSync:
     """The trail of one source, for the daemon that holds the source's lock."""
 
-    def __init__(self, config: Config, connection: Connection, source_id: str) -> None:
+    def __init__(self, config: Config, record: Record) -> None:
         self._folder = config.state.dir
         self._most_bytes = int(config.state.audit_megabytes * _MEGABYTE)
         self._most_rows = config.replicate.audit_rows
-        self._connection = connection
-        self._source_id = source_id
+        self._record = record
+        self._connection = record.connection
         self._durable = Durable()
         self._copied = Head()  # Postgres' chain as far as the file has it
         self._file = Head()  # the file as far as Postgres knows it
@@ -59,7 +58,7 @@ class AuditSync:
 
     async def open(self) -> None:
         """Find out how far either has the other's entries, and copy what is missing."""
-        known = await postgres.ends(self._connection, self._source_id)
+        known = await self._record.audit.ends()
         _, noted = await asyncio.to_thread(trail.ends, self._folder)
         self._file = known.file
         self._copied = noted if noted.n >= known.copied else Head(known.copied)
@@ -68,7 +67,7 @@ class AuditSync:
     async def catch_up(self) -> None:
         """Copy everything that there is, and wait until it is done."""
         await self._finish()
-        while await self._begin(await postgres.make_durable(self._connection, self._source_id)):
+        while await self._begin(await self._record.audit.make_durable()):
             if not await self._finish():
                 return
 
@@ -81,11 +80,11 @@ class AuditSync:
             return
         await self._finish()
         durable = await self._durable.advance(self._connection)
-        own = (await postgres.ends(self._connection, self._source_id)).own
+        own = (await self._record.audit.ends()).own
         await self._durable.mark(self._connection, own.n)
         await self._begin(durable)
         if self._most_rows:
-            await postgres.trim(self._connection, self._source_id, self._most_rows, self._copied.n)
+            await self._record.audit.trim(self._most_rows, self._copied.n)
 
     async def close(self) -> None:
         """Copy what can be copied in a short time before the connection is closed; the next daemon copies the rest."""
@@ -97,7 +96,7 @@ class AuditSync:
 
     async def _begin(self, durable: int) -> bool:
         """Have written what Postgres recorded up to that number; False when neither side has anything new."""
-        found = await postgres.read_from(self._connection, self._source_id, self._copied.n, durable, MOST_AT_ONCE)
+        found = await self._record.audit.read_from(self._copied.n, durable, MOST_AT_ONCE)
         if self._copied.hash and (not found or found[0].head != self._copied):
             self._tell_broken(f"entry {self._copied.n} in Postgres is gone, or is not the one that was copied")
             self._copied = Head(min(self._copied.n, durable))
@@ -121,7 +120,7 @@ class AuditSync:
             return False
         crash_point("trail.before_note")
         copies = [replace(step, copy_of=step.n) for step in written.steps]
-        await postgres.note_copied(self._connection, self._source_id, copies, written.copied, written.end)
+        await self._record.audit.note_copied(copies, written.copied, written.end)
         self._copied, self._file = written.copied, written.end
         if written.broken:
             self._tell_broken(written.broken)

@@ -10,15 +10,14 @@ from typing import Any, Final
 import msgspec
 
 from cdc.audit.chain import AuditEntry, actor, entry_time
-from cdc.facts.changes import AppliedBatch, Position, TableTally
-from cdc.postgres.connection.open import Connection
+from cdc.facts.changes import AppliedBatch, Position, TableTally, Tally
 from cdc.postgres.connection.statements import load
 from cdc.postgres.record.audit import no_row
+from cdc.postgres.record.record import Record
 
 _STORE_POSITION: Final = load("stream")["store_position"]
 _NOW: Final = "\0now"  # filled in for each batch; no table has such a name
 _LATER: Final = "\0later"  # filled in by the statement
-Tally = Mapping[str, int | None]  # rows by what was done to them; None where the statement counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,7 @@ FREE: Final = 8  # the first parameter that storing the position leaves free
 
 
 async def store_position(
-    connection: Connection,
-    source_id: str,
+    record: Record,
     begun: Begun,
     position: Position,
     changes: int,
@@ -59,9 +57,9 @@ async def store_position(
     """
     told = _template(begun, position, changes, tables)
     elapsed = time.monotonic() - begun.at
-    own = (source_id, position.seq, position.entry, changes, begun.lag_seconds, told, elapsed)
+    own = (record.source_id, position.seq, position.entry, changes, begun.lag_seconds, told, elapsed)
     arguments = [argument for part in parts for argument in part.arguments]
-    stored = await connection.fetchval(_statement(tuple(part.sql for part in parts)), *own, *arguments)
+    stored = await record.connection.fetchval(_statement(tuple(part.sql for part in parts)), *own, *arguments)
     if stored is None:
         raise no_row()
     return _applied(msgspec.json.decode(stored)["details"])

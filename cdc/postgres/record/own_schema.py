@@ -57,6 +57,12 @@ async def missing(connection: Connection) -> frozenset[SchemaPart]:
     return frozenset(expected().keys() - there)
 
 
+async def create(connection: Connection) -> None:
+    """Make the schema where it is missing; idempotent."""
+    with translated("creating the schema cdc"):
+        await connection.execute(_SCRIPT)
+
+
 async def make_whole(connection: Connection) -> frozenset[str]:
     """Make what is missing, all or nothing. Returns the tables of which something that they held is lost.
 

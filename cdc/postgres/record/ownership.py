@@ -4,45 +4,47 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
-from asyncpg import Record
+import asyncpg
 
 from cdc.config import Config
 from cdc.errors import TargetTaken
 from cdc.facts.table_map import TableMap
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.source_lock import lock_key
 from cdc.postgres.connection.statements import load
+from cdc.postgres.record.part import RecordPart
 
 SQL: Final = load("stream")
 MOST_NAMED: Final = 5
 
 
-async def claim(connection: Connection, config: Config, source_id: str, maps: Sequence[TableMap]) -> None:
-    """Make the source the owner of the targets of these maps; raises `TargetTaken` when one is another's.
+class Ownership(RecordPart):
+    """What one source owns in Postgres."""
 
-    Part of the caller's transaction where there is one. Tables that it owns already cost one look.
-    """
-    place = (source_id, config.target.schema, [m.target for m in maps])
-    with translated("looking whose the tables in Postgres are"):
-        if not await connection.fetchval(SQL["unclaimed"], *place):
-            return
-        async with connection.transaction():
-            # One claim at a time: whether another one counts is seen only once that source has registered as well.
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", lock_key("claims"))
-            await connection.execute(SQL["claim"], *place)
-            _refuse(await connection.fetch(SQL["owned_by_others"], *place), config)
+    async def claim(self, config: Config, maps: Sequence[TableMap]) -> None:
+        """Make the source the owner of the targets of these maps; raises `TargetTaken` when one is another's.
+
+        Part of the caller's transaction where there is one. Tables that it owns already cost one look.
+        """
+        place = (self._source_id, config.target.schema, [m.target for m in maps])
+        with translated("looking whose the tables in Postgres are"):
+            if not await self._connection.fetchval(SQL["unclaimed"], *place):
+                return
+            async with self._connection.transaction():
+                # One claim at a time: whether another one counts is seen only once that source has registered as well.
+                await self._connection.execute("SELECT pg_advisory_xact_lock($1)", lock_key("claims"))
+                await self._connection.execute(SQL["claim"], *place)
+                _refuse(await self._connection.fetch(SQL["owned_by_others"], *place), config)
+
+    async def require_free(self, config: Config, maps: Sequence[TableMap]) -> None:
+        """Raises `TargetTaken` when the target of one of these maps is another source's; claims nothing."""
+        place = (self._source_id, config.target.schema, [m.target for m in maps])
+        with translated("looking whose the tables in Postgres are"):
+            if await self._connection.fetchval("SELECT to_regclass('cdc.owned_table') IS NOT NULL"):
+                _refuse(await self._connection.fetch(SQL["owned_by_others"], *place), config)
 
 
-async def require_free(connection: Connection, config: Config, source_id: str, maps: Sequence[TableMap]) -> None:
-    """Raises `TargetTaken` when the target of one of these maps is another source's; claims nothing."""
-    place = (source_id, config.target.schema, [m.target for m in maps])
-    with translated("looking whose the tables in Postgres are"):
-        if await connection.fetchval("SELECT to_regclass('cdc.owned_table') IS NOT NULL"):
-            _refuse(await connection.fetch(SQL["owned_by_others"], *place), config)
-
-
-def _refuse(taken: Sequence[Record], config: Config) -> None:
+def _refuse(taken: Sequence[asyncpg.Record], config: Config) -> None:
     if not taken:
         return
     owner, since = taken[0]["source_path"], f"{taken[0]['since']:%Y-%m-%d %H:%M} UTC"

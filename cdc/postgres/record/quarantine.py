@@ -9,14 +9,13 @@ import asyncpg
 
 from cdc.audit.chain import AuditEntry, entry
 from cdc.facts.changes import Reason, Rejection
-from cdc.facts.row_key import decode_key, encode_key, show_key
+from cdc.facts.row_key import decode_key, show_key
 from cdc.facts.target_schema import TargetForeignKey
 from cdc.facts.values import KeyValues
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
-from cdc.postgres.record import audit
-from cdc.postgres.record.commit import Tally
+from cdc.postgres.record.audit import AuditTrail
+from cdc.postgres.record.part import RecordPart
 from cdc.postgres.tables.source_key_sql import read_key
 from cdc.sql_names import qualified, quote
 
@@ -57,80 +56,48 @@ class QuarantinedRow:
     acknowledged_by: str | None
 
 
-class Quarantine:
-    """The quarantine of one source, used inside the transactions that apply changes.
+class Quarantine(RecordPart):
+    """The quarantine of one source, read; `QuarantineWriter` puts rows in and takes them out."""
 
-    `tables` caches which source tables have rows here, so that an empty quarantine costs nothing. What comes and goes
-    is remembered until `tell` records it, at the end of the same transaction.
-    """
+    async def tables(self) -> frozenset[str]:
+        """The source tables of which rows are in quarantine."""
+        with translated("reading the quarantine"):
+            return frozenset(
+                row["source_table"] for row in await self._connection.fetch(SQL["tables"], self._source_id)
+            )
 
-    def __init__(self, connection: Connection, source_id: str) -> None:
-        self._connection = connection
-        self._source_id = source_id
-        self.tables: set[str] = set()
-        self._came: dict[str, dict[str, str]] = {}  # by table, the reason by key
-        self._left: dict[str, dict[str, str]] = {}
+    async def keys_of(self, table: str | None) -> dict[str, list[KeyValues]]:
+        """Every quarantined key by source table, of one table or of all."""
+        with translated("reading the quarantine"):
+            records = await self._connection.fetch(SQL["keys"], self._source_id, table)
+        keys: dict[str, list[KeyValues]] = {}
+        for record in records:
+            keys.setdefault(record["source_table"], []).append(decode_key(record["key"]))
+        return keys
 
-    async def refresh(self) -> None:
-        """Read again which tables have rows in quarantine, and forget what a transaction did that was given up."""
-        self._came, self._left = {}, {}
-        records = await self._connection.fetch(SQL["tables"], self._source_id)
-        self.tables = {record["source_table"] for record in records}
+    async def counts(self) -> dict[str, int]:
+        """How many rows of each source table are in quarantine; tables without any are left out."""
+        with translated("counting what is in quarantine"):
+            return {r["source_table"]: r["rows"] for r in await self._connection.fetch(SQL["counts"], self._source_id)}
 
-    async def put(self, table: str, held: Sequence[Held]) -> None:
-        """Put keys into quarantine, or renew why they are there."""
-        if not held:
-            return
-        self.tables.add(table)
-        # Several rows can have one key: declared keys of rowid tables may be NULL.
-        once = {h.key: h for h in held}.values()
-        fields = [
-            (h.key, str(h.rejection.reason), h.rejection.column, h.rejection.detail, h.rejection.remedy) for h in once
-        ]
-        columns = [list(column) for column in zip(*fields, strict=True)]
-        waits = [[h.waits_table for h in once], [h.waits_for for h in once]]
-        self._went(table, await self._connection.fetch(SQL["put"], self._source_id, table, *columns, *waits))
-        self._came.setdefault(table, {}).update({h.key: str(h.rejection.reason) for h in once})
+    async def list_rows(self) -> list[QuarantinedRow]:
+        """Everything in quarantine, by table and age."""
+        with translated("reading the quarantine"):
+            return [
+                QuarantinedRow(**dict(record)) for record in await self._connection.fetch(SQL["list"], self._source_id)
+            ]
 
-    async def release(self, table: str, keys: Sequence[KeyValues]) -> None:
-        """Take keys out whose row was read again."""
-        if keys:
-            encoded = [encode_key(key) for key in keys]
-            self._went(table, await self._connection.fetch(SQL["release"], self._source_id, table, encoded))
-
-    async def release_table(self, table: str) -> None:
-        """Take all keys of a table out, because the whole table is read again."""
-        self._went(table, await self._connection.fetch(SQL["release_table"], self._source_id, table))
-
-    async def tell(self) -> dict[str, Tally]:
-        """Record in the audit trail what came and went since the last time, in the caller's transaction.
-
-        A key that was taken out and came back for the same reason never left. Returns how many rows it is by table.
-        """
-        tallies: dict[str, Tally] = {}
-        entries: list[AuditEntry] = []
-        for table in self._came.keys() | self._left.keys():
-            came, left = self._came.get(table, {}), self._left.get(table, {})
-            held = {key: reason for key, reason in came.items() if left.get(key) != reason}
-            released = {key: reason for key, reason in left.items() if key not in came}
-            entries += [*told("release", table, released), *told("quarantine", table, held)]
-            tallies[table] = {"quarantined": len(held), "released": len(released)}
-        await audit.append(self._connection, self._source_id, entries)
-        self._came, self._left = {}, {}
-        return tallies
-
-    def _went(self, table: str, gone: "list[asyncpg.Record]") -> None:
-        came, left = self._came.setdefault(table, {}), self._left.setdefault(table, {})
-        for key, reason in gone:
-            if came.pop(key, None) is None:
-                left[key] = reason
-
-    async def retriable(self, table: str) -> list[KeyValues]:
-        """Keys held for a violated constraint: any change of their table may have removed the cause."""
-        if table not in self.tables:
-            return []
-        records = await self._connection.fetch(SQL["retriable"], self._source_id, table)
-        return [decode_key(record["key"]) for record in records]
+    async def acknowledge(self, table: str | None, key: str | None, by: str) -> int:
+        """Mark rows as known to the operator; None means all. Returns how many were marked."""
+        with translated("acknowledging quarantined rows"):
+            async with self._connection.transaction():
+                marked = await self._connection.fetch(SQL["acknowledge"], self._source_id, table, key, by)
+                reasons: dict[str, dict[str, str]] = {}
+                for name, reason, encoded in marked:
+                    reasons.setdefault(name, {})[encoded] = reason
+                entries = [one for name in reasons for one in told("acknowledge", name, reasons[name])]
+                await AuditTrail(self._connection, self._source_id).append(entries)
+        return len(marked)
 
 
 def told(action: str, table: str, reasons: Mapping[str, str]) -> list[AuditEntry]:
@@ -156,47 +123,6 @@ def orphans(key: TargetForeignKey, found: Sequence[asyncpg.Record]) -> list[Held
         ", ".join(key.columns), Reason.ORPHAN, f"its parent row in {key.parent} is not in Postgres", _ORPHAN_REMEDY
     )
     return [Held(read_key(row["key"]), why, waits_table(key), row["waits_for"]) for row in found]
-
-
-async def tables(connection: Connection, source_id: str) -> frozenset[str]:
-    """The source tables of which rows are in quarantine."""
-    with translated("reading the quarantine"):
-        return frozenset(row["source_table"] for row in await connection.fetch(SQL["tables"], source_id))
-
-
-async def keys_of(connection: Connection, source_id: str, table: str | None) -> dict[str, list[KeyValues]]:
-    """Every quarantined key by source table, of one table or of all."""
-    with translated("reading the quarantine"):
-        records = await connection.fetch(SQL["keys"], source_id, table)
-    keys: dict[str, list[KeyValues]] = {}
-    for record in records:
-        keys.setdefault(record["source_table"], []).append(decode_key(record["key"]))
-    return keys
-
-
-async def counts(connection: Connection, source_id: str) -> dict[str, int]:
-    """How many rows of each source table are in quarantine; tables without any are left out."""
-    with translated("counting what is in quarantine"):
-        return {r["source_table"]: r["rows"] for r in await connection.fetch(SQL["counts"], source_id)}
-
-
-async def list_rows(connection: Connection, source_id: str) -> list[QuarantinedRow]:
-    """Everything in quarantine, by table and age."""
-    with translated("reading the quarantine"):
-        return [QuarantinedRow(**dict(record)) for record in await connection.fetch(SQL["list"], source_id)]
-
-
-async def acknowledge(connection: Connection, source_id: str, table: str | None, key: str | None, by: str) -> int:
-    """Mark rows as known to the operator; None means all. Returns how many were marked."""
-    with translated("acknowledging quarantined rows"):
-        async with connection.transaction():
-            marked = await connection.fetch(SQL["acknowledge"], source_id, table, key, by)
-            reasons: dict[str, dict[str, str]] = {}
-            for name, reason, encoded in marked:
-                reasons.setdefault(name, {})[encoded] = reason
-            entries = [one for name in reasons for one in told("acknowledge", name, reasons[name])]
-            await audit.append(connection, source_id, entries)
-    return len(marked)
 
 
 def waits_table(key: TargetForeignKey) -> str:

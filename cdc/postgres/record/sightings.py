@@ -9,8 +9,8 @@ from typing import Final
 from cdc.facts.changes import Position, Traces
 from cdc.host.boot import boot_id
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
+from cdc.postgres.record.part import RecordPart
 
 SQL: Final = load("sightings")
 KEPT_SECONDS: Final = 900.0  # longer than what a power cut can reach, see `cdc.identity.continuity`
@@ -26,29 +26,30 @@ class Sighting:
     before_last_life: float
 
 
-async def note(connection: Connection, source_id: str, traces: Traces) -> None:
-    """Note where the stream stands now, in which file."""
-    with translated("noting where the stream stands"):
-        facts = (traces.inode, traces.changed_at, traces.log, traces.frames)
-        await connection.execute(SQL["note"], source_id, boot_id(), *facts)
-        await connection.execute(SQL["forget_older"], source_id, KEPT_SECONDS)
+class Sightings(RecordPart):
+    """Where the stream of one source stood."""
 
+    async def note(self, traces: Traces) -> None:
+        """Note where the stream stands now, in which file."""
+        with translated("noting where the stream stands"):
+            facts = (traces.inode, traces.changed_at, traces.log, traces.frames)
+            await self._connection.execute(SQL["note"], self._source_id, boot_id(), *facts)
+            await self._connection.execute(SQL["forget_older"], self._source_id, KEPT_SECONDS)
 
-async def forget(connection: Connection, source_id: str) -> None:
-    """Let go of all: the stream goes on from another place."""
-    await connection.execute(SQL["forget"], source_id)
+    async def forget(self) -> None:
+        """Let go of all: the stream goes on from another place."""
+        await self._connection.execute(SQL["forget"], self._source_id)
 
-
-async def read(connection: Connection, source_id: str) -> tuple[Sighting, ...]:
-    """What was noted, newest first."""
-    with translated("reading where the stream stood"):
-        rows = await connection.fetch(SQL["read"], source_id)
-    return tuple(
-        Sighting(
-            Position(r["seq"], r["entry"]),
-            r["boot"],
-            Traces(r["inode"], r["changed_at"], r["log"], r["frames"]),
-            r["before_last_life"],
+    async def read(self) -> tuple[Sighting, ...]:
+        """What was noted, newest first."""
+        with translated("reading where the stream stood"):
+            rows = await self._connection.fetch(SQL["read"], self._source_id)
+        return tuple(
+            Sighting(
+                Position(r["seq"], r["entry"]),
+                r["boot"],
+                Traces(r["inode"], r["changed_at"], r["log"], r["frames"]),
+                r["before_last_life"],
+            )
+            for r in rows
         )
-        for r in rows
-    )

@@ -7,19 +7,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from asyncpg import Record
+import asyncpg
 
 from cdc.config import EMBEDDED, Config
 from cdc.errors import TargetError
+from cdc.facts.leftover import Leftover
+from cdc.facts.phase import Phase
 from cdc.postgres.connection.dsn import where
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection, hang_up
 from cdc.postgres.connection.source_lock import lock_key
 from cdc.postgres.connection.statements import load
-from cdc.postgres.record import leftover_record, own_schema, waiting_tables
-from cdc.postgres.record.leftover_record import Leftover
-from cdc.postgres.record.verification import Verification, differing
-from cdc.postgres.record.verification import latest as latest_verification
+from cdc.postgres.record import own_schema
+from cdc.postgres.record.record import Record
+from cdc.postgres.record.verification import Verification
 from cdc.postgres.record.waiting_tables import Waiting
 from cdc.postgres.server.embedded import find
 from cdc.postgres.server.endpoint import Endpoint, embedded_folder
@@ -42,7 +43,7 @@ class StreamFacts:
 
     source_id: str
     source_path: str
-    phase: str
+    phase: Phase
     seq: int | None
     snapshot_id: str | None
     changes: int
@@ -122,10 +123,10 @@ async def read_target(config: Config, target: Endpoint, source_id: str | None, *
         )
 
 
-async def findings(connection: Connection, source_id: str) -> TargetFindings:
+async def findings(record: Record) -> TargetFindings:
     """What the daemon's own connection tells of quarantine and comparisons, for who watches it."""
     with translated("counting what is in quarantine"):
-        (row,) = await connection.fetch(SQL["findings"], source_id)
+        (row,) = await record.connection.fetch(SQL["findings"], record.source_id)
     return TargetFindings(json.loads(row["quarantine"]), row["verified"], row["verified_at"])
 
 
@@ -148,18 +149,20 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
     if gone := await own_schema.missing(connection):
         names = ", ".join(sorted({f"{own_schema.SCHEMA}.{part.table}" for part in gone}))
         return replace(facts, stream=stream, gone=names)
+    record = Record(connection, stream.source_id)
     held = await connection.fetch(SQL["quarantine"], stream.source_id)
     return replace(
         facts,
         stream=stream,
         daemon=await connection.fetchval(load("lock")["holder"], lock_key(stream.source_id)),
         quarantine={r["reason"]: HeldRows(r["rows"], r["acknowledged"]) for r in held},
-        verification=await latest_verification(connection, stream.source_id),
-        differing=await differing(connection, stream.source_id),
-        leftovers=await leftover_record.read(connection, stream.source_id),
-        waiting=await waiting_tables.read(connection, stream.source_id),
+        verification=await record.verifications.latest(),
+        differing=await record.verifications.differing(),
+        leftovers=await record.leftovers.read(),
+        waiting=await record.waiting.read(),
     )
 
 
-def _stream(row: Record) -> StreamFacts:
-    return StreamFacts(**dict(row))
+def _stream(row: asyncpg.Record) -> StreamFacts:
+    facts = dict(row)
+    return StreamFacts(**{**facts, "phase": Phase(facts["phase"])})

@@ -11,8 +11,8 @@ from typing import Any, Final
 from cdc.errors import TargetHindered
 from cdc.facts.table_map import TableMap
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
+from cdc.postgres.record.part import RecordPart
 
 SQL: Final = load("waiting")
 _STREAM: Final = load("stream")
@@ -28,45 +28,67 @@ class Waiting:
     remedy: str
 
 
-async def read(connection: Connection, source_id: str) -> tuple[Waiting, ...]:
-    """The tables of a source that wait; none where the schema `cdc` is of a version that knew none."""
-    with translated("reading which tables wait"):
-        if await connection.fetchval("SELECT to_regclass('cdc.target_table')") is None:
-            return ()
-        rows = await connection.fetch(SQL["waiting"], source_id)
-    return tuple(Waiting(row["source_table"], row["target"], row["reason"], row["remedy"]) for row in rows)
+class WaitingTables(RecordPart):
+    """The tables of one source that wait."""
 
+    async def read(self) -> tuple[Waiting, ...]:
+        """The tables of a source that wait; none where the schema `cdc` is of a version that knew none."""
+        with translated("reading which tables wait"):
+            if await self._connection.fetchval("SELECT to_regclass('cdc.target_table')") is None:
+                return ()
+            rows = await self._connection.fetch(SQL["waiting"], self._source_id)
+        return tuple(Waiting(row["source_table"], row["target"], row["reason"], row["remedy"]) for row in rows)
 
-async def targets(connection: Connection, source_id: str) -> dict[str, str]:
-    """The targets of the source tables when the daemon settled last."""
-    with translated("reading the targets"):
-        return {row["source_table"]: row["target"] for row in await connection.fetch(SQL["read"], source_id)}
+    async def targets(self) -> dict[str, str]:
+        """The targets of the source tables when the daemon settled last."""
+        with translated("reading the targets"):
+            return {
+                row["source_table"]: row["target"] for row in await self._connection.fetch(SQL["read"], self._source_id)
+            }
 
+    async def note(self, maps: Sequence[TableMap], held: Mapping[str, Waiting]) -> list[str]:
+        """Note what the targets are like now, and which source tables are `held` up by theirs.
 
-async def note(
-    connection: Connection, source_id: str, maps: Sequence[TableMap], held: Mapping[str, Waiting]
-) -> list[str]:
-    """Note what the targets are like now, and which source tables are `held` up by theirs.
+        Returns the tables that are to be compared as a whole, as is noted too: they waited, or have other types.
+        """
+        if not maps:
+            return []
+        with translated("noting which tables wait"):
+            async with self._connection.transaction():
+                await self._connection.execute(SQL["forget"], self._source_id, [m.source.name for m in maps])
+                known = {
+                    row["source_table"]: tuple(row)
+                    for row in await self._connection.fetch(SQL["read"], self._source_id)
+                }
+                shapes = await self._shapes(maps[0].schema, [m.target for m in maps])
+                now = {m.source.name: _facts(m, shapes[m.target], held.get(m.source.name)) for m in maps}
+                for name, facts in now.items():
+                    if known.get(name) != facts:
+                        await self._connection.execute(SQL["note"], self._source_id, *facts)
+                again = [name for name, facts in now.items() if name in known and _returns(known[name], facts)]
+                if again:
+                    await self._connection.execute(_STREAM["request_resync"], self._source_id, again)
+                    # What was made anew has no foreign keys, as far as rows were missing.
+                    await self._connection.execute(_STREAM["note_finish_after_resync"], self._source_id, True)
+        return again
 
-    Returns the tables that are to be compared as a whole, which is noted too: they waited, or somebody changed types.
-    """
-    if not maps:
-        return []
-    with translated("noting which tables wait"):
-        async with connection.transaction():
-            await connection.execute(SQL["forget"], source_id, [m.source.name for m in maps])
-            known = {row["source_table"]: tuple(row) for row in await connection.fetch(SQL["read"], source_id)}
-            shapes = await _shapes(connection, maps[0].schema, [m.target for m in maps])
-            now = {m.source.name: _facts(m, shapes[m.target], held.get(m.source.name)) for m in maps}
-            for name, facts in now.items():
-                if known.get(name) != facts:
-                    await connection.execute(SQL["note"], source_id, *facts)
-            again = [name for name, facts in now.items() if name in known and _returns(known[name], facts)]
-            if again:
-                await connection.execute(_STREAM["request_resync"], source_id, again)
-                # What was made anew has no foreign keys, as far as rows were missing.
-                await connection.execute(_STREAM["note_finish_after_resync"], source_id, True)
-    return again
+    async def require_unchanged(self) -> None:
+        """Raises `TargetHindered`, to settle anew, when the target of a table that waits has changed."""
+        with translated("looking at the tables that wait"):
+            waiting = await self._connection.fetch(SQL["waiting"], self._source_id)
+            if not waiting:
+                return
+            shapes = await self._shapes(waiting[0]["schema"], [row["target"] for row in waiting])
+        changed = [row["target"] for row in waiting if shapes[row["target"]][1] != row["shape"]]
+        if changed:
+            raise TargetHindered(
+                f"tables that wait were changed in Postgres: {', '.join(changed)}",
+                remedy="they are looked at by itself",
+            )
+
+    async def _shapes(self, schema: str, targets: Sequence[str]) -> dict[str, tuple[str, str]]:
+        records = await self._connection.fetch(SQL["shapes"], schema, targets)
+        return {name: (types, shape) for name, types, shape in records}
 
 
 def _facts(mapped: TableMap, shape: tuple[str, str], why: Waiting | None) -> tuple[Any, ...]:
@@ -77,21 +99,3 @@ def _returns(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
     """Whether a table fits that waited, or whose columns had other types."""
     _, _, types, _, waited, _ = before
     return now[4] is None and (waited is not None or types != now[2])
-
-
-async def _shapes(connection: Connection, schema: str, targets: Sequence[str]) -> dict[str, tuple[str, str]]:
-    return {name: (types, shape) for name, types, shape in await connection.fetch(SQL["shapes"], schema, targets)}
-
-
-async def look_again(connection: Connection, source_id: str) -> None:
-    """Raises `TargetHindered`, to settle anew, when the target of a table that waits has changed."""
-    with translated("looking at the tables that wait"):
-        waiting = await connection.fetch(SQL["waiting"], source_id)
-        if not waiting:
-            return
-        shapes = await _shapes(connection, waiting[0]["schema"], [row["target"] for row in waiting])
-    changed = [row["target"] for row in waiting if shapes[row["target"]][1] != row["shape"]]
-    if changed:
-        raise TargetHindered(
-            f"tables that wait were changed in Postgres: {', '.join(changed)}", remedy="they are looked at by itself"
-        )

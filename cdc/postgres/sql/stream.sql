@@ -93,8 +93,9 @@ UPDATE cdc.pending SET source_id = $2 WHERE source_id = $1
 -- name: seq
 SELECT seq FROM cdc.stream WHERE source_id = $1
 
+-- A stream that has a position replicates, whatever somebody made of its phase.
 -- name: reposition
-UPDATE cdc.stream SET seq = $2, entry = $3, stopped_reason = NULL, stopped_remedy = NULL, ended_at = NULL,
+UPDATE cdc.stream SET phase = 'replicate', seq = $2, entry = $3, stopped_reason = NULL, stopped_remedy = NULL, ended_at = NULL,
     saving = $4::text[]
 WHERE source_id = $1
 
@@ -113,11 +114,12 @@ WHERE source_id = $1
 INSERT INTO cdc.stream (source_id, source_path, target_schema) VALUES ($1, $2, $3)
 ON CONFLICT (source_id) DO UPDATE SET source_path = EXCLUDED.source_path, ended_at = NULL
 
--- name: set_phase
-UPDATE cdc.stream SET phase = $2 WHERE source_id = $1
+-- No row where the phase cannot follow the one that the source is in.
+-- name: enter
+UPDATE cdc.stream SET phase = $2 WHERE source_id = $1 AND phase = ANY($3::text[]) RETURNING phase
 
 -- name: begin_at
-UPDATE cdc.stream SET seq = $2, entry = $3, snapshot_id = $4, phase = 'load' WHERE source_id = $1
+UPDATE cdc.stream SET seq = $2, entry = $3, snapshot_id = $4 WHERE source_id = $1
 
 -- name: heartbeat
 -- Whether what the daemon goes by still holds: somebody may have made the schema `cdc` whole meanwhile.

@@ -33,7 +33,7 @@ from cdc.audit.actions import ACTIONS, STEP_DETAILS
 from cdc.audit.chain import entry
 from cdc.cli import main
 from cdc.errors import ExitCode
-from cdc.postgres.record.audit import append
+from cdc.postgres.record.record import Record
 
 THINGS: Final = "CREATE TABLE things(id INTEGER PRIMARY KEY, n INTEGER)"
 PARTS: Final = "CREATE TABLE parts(id INTEGER PRIMARY KEY, thing INTEGER REFERENCES things(id))"
@@ -171,7 +171,7 @@ async def test_a_batch_that_waits_for_another_writer_is_recorded_with_its_number
         await witnessed.look()
         transaction = other.transaction()
         await transaction.start()
-        await append(other, found[0], [entry("verify", "done")])
+        await Record(other, found[0]).audit.append([entry("verify", "done")])
         pair.app.execute("INSERT INTO things VALUES (1, 1), (2, 2)")
         moving = asyncio.create_task(pair.replica.sync())
 

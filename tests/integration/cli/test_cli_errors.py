@@ -19,8 +19,9 @@ from cdc.facts.changes import Reason, Rejection
 from cdc.facts.row_key import encode_key
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.source_lock import lock_source
-from cdc.postgres.record import position
-from cdc.postgres.record.quarantine import Held, Quarantine
+from cdc.postgres.record.quarantine import Held
+from cdc.postgres.record.quarantine_writer import QuarantineWriter
+from cdc.postgres.record.record import Record
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.open import open_source
 
@@ -180,7 +181,7 @@ def test_the_daemon_runs_for_as_long_as_it_holds_the_lock(site: Installation) ->
 
 def test_a_daemon_that_stopped_with_an_error_is_critical_and_its_remedy_is_the_next_step(site: Installation) -> None:
     source_id = site.replicating()
-    site.postgres(lambda connection: position.stopped(connection, source_id, "a table is gone", "bring it back"))
+    site.postgres(lambda connection: Record(connection, source_id).stream.stopped("a table is gone", "bring it back"))
     told = site.status()
     assert told["exit_code"] == ExitCode.CRITICAL
     assert told["stopped"] == {"reason": "a table is gone", "remedy": "bring it back"}
@@ -215,7 +216,9 @@ def held(site: Installation, source_id: str, *keys: int | str) -> None:
     rejection = Rejection("v", Reason.VALUE, "text in a bigint column", "correct it")
 
     async def work(connection: Connection) -> None:
-        await Quarantine(connection, source_id).put("t", [Held(encode_key([key]), rejection) for key in keys])
+        await QuarantineWriter(Record(connection, source_id)).put(
+            "t", [Held(encode_key([key]), rejection) for key in keys]
+        )
 
     site.postgres(work)
 

@@ -16,7 +16,7 @@ from cdc.config import Config, TableOptions
 from cdc.facts.row_key import decode_key, show_key
 from cdc.first_copy import preflight
 from cdc.postgres.apply import direct
-from cdc.postgres.record.quarantine import acknowledge
+from cdc.postgres.record.record import Record
 from cdc.postgres.server import embedded
 from cdc.postgres.tables import hashed_rows
 from cdc.stream import retry_quarantined
@@ -201,8 +201,8 @@ async def test_a_long_key_in_the_stream_is_held_listed_acknowledged_and_released
         one = await value(any_database, "SELECT key FROM cdc.quarantine ORDER BY length(key) LIMIT 1")
         connection = await asyncpg.connect(any_database)
         try:
-            assert await acknowledge(connection, identity, "feed", one, "somebody") == 1
-            assert await acknowledge(connection, identity, None, None, "somebody") == 2
+            assert await Record(connection, identity).quarantine.acknowledge("feed", one, "somebody") == 1
+            assert await Record(connection, identity).quarantine.acknowledge(None, None, "somebody") == 2
         finally:
             await connection.close()
         await pair.write("UPDATE feed SET url = substr(url, 1, 9), n = 2 WHERE length(url) > 8000")

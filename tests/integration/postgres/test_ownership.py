@@ -17,7 +17,8 @@ from cdc.facts.changes import Position
 from cdc.facts.table_map import TableMap
 from cdc.mapping.map_tables import map_schema
 from cdc.postgres.connection.open import connect
-from cdc.postgres.record import ownership, position
+from cdc.postgres.record import own_schema
+from cdc.postgres.record.record import Record
 from cdc.sqlite.changelog import source_file as sqlite
 
 MakeSite = Callable[[str], Installation]
@@ -146,19 +147,20 @@ async def test_of_an_earlier_version_a_source_owns_what_it_alone_can_have_made(d
     known = {"one": ["t", "adopted", "shared", "other"], "two": ["shared"], "never loaded": ["waiting"]}
     connection = await connect(database, purpose="test")
     try:
-        await position.create_state(connection)
+        await own_schema.create(connection)
         for source_id, tables in known.items():
-            await position.register(connection, source_id, f"/{source_id}.db", "public")
+            record = Record(connection, source_id)
+            await record.stream.register(f"/{source_id}.db", "public")
             columns = json.dumps({table: {} for table in tables})
             await connection.execute("INSERT INTO cdc.mapping VALUES ($1, $2)", source_id, columns)
             if source_id != "never loaded":
-                await position.begin_at(connection, source_id, Position(1, "x"), "snapshot")
+                await record.begin_at(Position(1, "x"), "snapshot")
         for table in ("renamed", "adopted", "shared", "other", "waiting", "of_nobody"):
             await connection.execute(f"CREATE TABLE {table}(id bigint)")
         await connection.execute("COMMENT ON TABLE renamed IS 'cdc: replica of t'")
         await connection.execute("COMMENT ON TABLE other IS 'cdc: replica of another'")
         await connection.execute("DROP TABLE cdc.owned_table")
-        await position.create_state(connection)
+        await own_schema.create(connection)
         owned = await connection.fetch("SELECT target_table, source_id FROM cdc.owned_table ORDER BY 1")
         assert [tuple(row) for row in owned] == [("adopted", "one"), ("renamed", "one")]
     finally:
@@ -171,15 +173,15 @@ async def test_of_two_that_claim_at_once_the_second_is_refused(database: str, si
     maps = await asyncio.to_thread(_maps, one)
     config = load_config(one.config_file)
     first, second = await connect(database, purpose="test"), await connect(database, purpose="test")
-    await position.create_state(first)
-    await position.register(second, "second", "/second.db", "public")
+    await own_schema.create(first)
+    await Record(second, "second").stream.register("/second.db", "public")
     try:
         begun = first.transaction()
         await begun.start()
         await first.execute("CREATE TABLE t(id bigint)")
-        await position.register(first, "first", "/first.db", "public")
-        await ownership.claim(first, config, "first", maps)
-        late = asyncio.create_task(ownership.claim(second, config, "second", maps))
+        await Record(first, "first").stream.register("/first.db", "public")
+        await Record(first, "first").ownership.claim(config, maps)
+        late = asyncio.create_task(Record(second, "second").ownership.claim(config, maps))
         waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
         await wait_for(lambda: value(database, waits), "the second one to wait")
         await begun.commit()

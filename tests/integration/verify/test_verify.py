@@ -17,7 +17,7 @@ from cdc.facts.row_key import decode_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn
 from cdc.postgres.connection.open import connect
-from cdc.postgres.record import verification
+from cdc.postgres.record.record import Record
 from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog import verify_reader
 from cdc.values import registry
@@ -187,14 +187,14 @@ async def test_keys_on_their_way_are_looked_at_again_once_the_daemon_has_passed_
     async with live(site.config) as daemon:
         await daemon.sync()
         site.write("UPDATE item SET name = 'new' WHERE id IN (1, 2); DELETE FROM blobs; UPDATE pair SET c = 9")
-        original = verification.daemon_runs
+        original = Record.daemon_runs
 
-        async def apply_first(connection: Any, source_id: str) -> bool:
+        async def apply_first(record: Record) -> bool:
             await daemon.sync()
             await site.tamper("UPDATE item SET name = 'bent' WHERE id = 2; INSERT INTO blobs VALUES ('\\x', 'back')")
-            return await original(connection, source_id)
+            return await original(record)
 
-        monkeypatch.setattr(verification, "daemon_runs", apply_first)
+        monkeypatch.setattr(Record, "daemon_runs", apply_first)
         report = await site.verify()
     assert report.pending == 0
     samples = {t.table: t.samples for t in report.tables if t.samples}
@@ -255,11 +255,11 @@ async def test_a_comparison_is_recorded_and_the_newest_whole_one_is_told(site: I
     connection = await connect(site.dsn, purpose="test")
     look = sqlite.look(site.config)
     assert look.capture is not None
-    assert await verification.latest(connection, look.capture.source_id) is None
+    assert await Record(connection, look.capture.source_id).verifications.latest() is None
     report = await site.verify()
     await site.tamper("DELETE FROM word")
     await site.verify("word")
-    found = await verification.latest(connection, look.capture.source_id)
+    found = await Record(connection, look.capture.source_id).verifications.latest()
     await connection.close()
     assert found is not None
     assert (found.result, found.matched, found.finished_at) == ("equal", 316, report.finished_at)

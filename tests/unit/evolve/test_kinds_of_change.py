@@ -20,11 +20,11 @@ from cdc.evolve.new_column import NewColumn
 from cdc.evolve.new_table import NewTable
 from cdc.evolve.rekeyed_table import RekeyedTable
 from cdc.evolve.schema_change import SchemaFacts
+from cdc.facts.leftover import Leftover
 from cdc.facts.source_schema import Affinity, Column, Key, KeyKind, SourceSchema, Table, WaitingTable
 from cdc.facts.target_schema import TargetColumn, TargetTable, TargetUnique
-from cdc.mapping.known import Decisions, map_known, remember, without_rekeyed
+from cdc.mapping.known import Decisions, KnownTables, remember
 from cdc.mapping.map_tables import map_schema
-from cdc.postgres.record.leftover_record import Leftover
 from cdc.sqlite.capture.triggers import Capture, Signature
 from cdc.sqlite.changelog.source_file import Look
 
@@ -85,9 +85,9 @@ def facts_of(
 ) -> SchemaFacts:
     """What a change is judged by; `copies` are the tables in Postgres whose keys matter."""
     of = of or config()
-    mapped = map_known(now.schema, of, decided)
-    maps = {m.source.name: m for m in without_rekeyed(mapped, {copy.name: copy for copy in copies}, decided)}
-    rekeyed = frozenset(m.source.name for m in mapped) - maps.keys()
+    current = KnownTables(decided, (), {copy.name: copy for copy in copies}).current(now.schema, of)
+    maps = {m.source.name: m for m in current.fed}
+    rekeyed = frozenset(m.source.name for m in current.rekeyed)
     return SchemaFacts(of, now, decided, known_version, maps=maps, rekeyed=rekeyed)
 
 

@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 
 from cdc.errors import ExitCode
+from cdc.facts.leftover import Leftover
+from cdc.facts.phase import Phase
 from cdc.facts.source_schema import WaitingTable
 from cdc.notes.end_note import EndNote
 from cdc.notes.pause_note import PauseNote
 from cdc.observe.daemon_file import Presence
 from cdc.observe.state_folder import LOW_BYTES, StateFolder
 from cdc.observe.status import MOST_NAMED, Limits, Status
-from cdc.postgres.record.leftover_record import Leftover
 from cdc.postgres.record.status import HeldRows, StreamFacts, TargetFacts
 from cdc.postgres.record.verification import Verification
 from cdc.sqlite.changelog.lag import SourceFacts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-STREAM = StreamFacts("id", "app.db", "replicate", 5, "s1", 5, NOW, 1.0, "bot", None, None)
+STREAM = StreamFacts("id", "app.db", Phase.REPLICATE, 5, "s1", 5, NOW, 1.0, "bot", None, None)
 SOURCE = SourceFacts(Path("app.db"), reachable=True, capture_installed=True, pending=0, writes_fail=False)
 TARGET = TargetFacts("db/app", reachable=True, stream=STREAM, daemon="bot on host")
 WELL = Status(NOW, SOURCE, TARGET, StateFolder(Path("state"), {}, {"state": LOW_BYTES}))

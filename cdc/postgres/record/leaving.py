@@ -1,87 +1,29 @@
-"""Leftovers: what stands in Postgres and is fed no longer, because the application dropped or renamed it.
-
-Nothing of them is dropped but what would refuse the rows that still come. `cdc schema --apply-pending` drops the rest.
-"""
+"""Letting go of what the application dropped or renamed: it stays in Postgres as a leftover, and refuses no rows."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from asyncpg import Record
+import asyncpg
 
 from cdc.audit.chain import entry
+from cdc.facts.leftover import Leftover
 from cdc.facts.table_map import TableMap
 from cdc.faults import crash_point
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.connection.open import Connection
-from cdc.postgres.connection.statements import load
-from cdc.postgres.record import audit
-from cdc.postgres.record.quarantine import Quarantine
+from cdc.postgres.record.leftovers import SQL
+from cdc.postgres.record.quarantine_writer import QuarantineWriter
+from cdc.postgres.record.record import Record
 from cdc.postgres.tables.statement import Statement
 from cdc.sql_names import qualified, quote
-
-SQL: Final = load("pending")
-
-
-@dataclass(frozen=True, slots=True)
-class Leftover:
-    """A column, or with `column` None a whole table, of the copy of a source table.
-
-    `decided` is what was decided about its columns, by their names in Postgres; `dropped` are constraints and indexes
-    that had to go, in words.
-    """
-
-    source_table: str
-    target: str
-    column: str | None
-    noticed_at: datetime
-    decided: Mapping[str, Any]
-    dropped: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return self.target if self.column is None else f"{self.target}.{self.column}"
-
-
-async def read(connection: Connection, source_id: str) -> tuple[Leftover, ...]:
-    """The leftovers of a source; none where the schema `cdc` is of a version that knew none."""
-    with translated("reading the leftovers"):
-        if await connection.fetchval("SELECT to_regclass('cdc.pending')") is None:
-            return ()
-        rows = await connection.fetch(SQL["read"], source_id)
-    return tuple(_leftover(row) for row in rows)
-
-
-def _leftover(row: Record) -> Leftover:
-    facts = dict(row)
-    return Leftover(**{**facts, "decided": json.loads(facts["decided"]), "dropped": tuple(facts["dropped"])})
-
-
-async def forget_gone(connection: Connection, source_id: str, schema: str) -> None:
-    """Forget leftovers that are not there any more."""
-    with translated("looking at the leftovers"):
-        await connection.execute(SQL["forget_gone"], source_id, schema)
-
-
-async def take_up(connection: Connection, source_id: str, leftover: Leftover) -> None:
-    """Feed a leftover again, in the caller's transaction."""
-    await forget(connection, source_id, leftover)
-    told = entry("take up again", "done", {"table": leftover.target, "column": leftover.column})
-    await audit.append(connection, source_id, [told])
-
-
-async def forget(connection: Connection, source_id: str, leftover: Leftover) -> None:
-    """Strike one off the list, in the caller's transaction."""
-    await connection.execute(SQL["forget"], source_id, leftover.target, leftover.column)
 
 
 class Leaving:
     """Lets go of what the application has no longer, in one schema."""
 
-    def __init__(self, connection: Connection, source_id: str, schema: str) -> None:
-        self._connection = connection
-        self._source_id = source_id
+    def __init__(self, record: Record, schema: str) -> None:
+        self._connection = record.connection
+        self._record = record
         self._schema = schema
 
     async def column(self, mapped: TableMap, name: str, decided: Mapping[str, Any]) -> None:
@@ -102,7 +44,7 @@ class Leaving:
         """Leave a whole table as it is, in one transaction: it refers to no other, and no other to it."""
         with translated(f"leaving table {target} as it is"):
             async with self._connection.transaction():
-                quarantine = Quarantine(self._connection, self._source_id)
+                quarantine = QuarantineWriter(self._record)
                 await quarantine.release_table(source_table)
                 await quarantine.tell()
                 dropped = await self._drop(await self._connection.fetch(SQL["around_table"], self._schema, target))
@@ -140,19 +82,19 @@ class Leaving:
                         await self._connection.execute(self._drop_index(found))
                         await self._tell_dropped(found, left.get(found["table"]))
 
-    async def _tell_dropped(self, index: Record, of: Leftover | None) -> None:
+    async def _tell_dropped(self, index: asyncpg.Record, of: Leftover | None) -> None:
         words = [f"{index['name']} of {index['table']}: {index['definition']}"]
         if of is None:
             await self._tell(index["table"], None, words)
         else:
             await self._note(of.source_table, of.target, None, of.decided, words)
 
-    def _drop_index(self, found: Record) -> str:
+    def _drop_index(self, found: asyncpg.Record) -> str:
         if found["constraint"] is None:
             return f"DROP INDEX {qualified(self._schema, found['name'])}"
         return f"ALTER TABLE {qualified(self._schema, found['table'])} DROP CONSTRAINT {quote(found['constraint'])}"
 
-    async def _drop(self, constraints: Sequence[Record]) -> list[str]:
+    async def _drop(self, constraints: Sequence[asyncpg.Record]) -> list[str]:
         for found in constraints:
             table = qualified(found["schema"], found["table"])
             await self._connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {quote(found['name'])}")
@@ -161,10 +103,10 @@ class Leaving:
     async def _note(
         self, source_table: str, target: str, column: str | None, decided: Mapping[str, Any], dropped: list[str]
     ) -> None:
-        facts = (self._source_id, source_table, target, column, json.dumps(decided), dropped)
+        facts = (self._record.source_id, source_table, target, column, json.dumps(decided), dropped)
         await self._connection.execute(SQL["note"], *facts)
         await self._tell(target, column, dropped)
 
     async def _tell(self, target: str, column: str | None, dropped: list[str]) -> None:
         told = entry("leave over", "done", {"table": target, "column": column, "dropped": dropped})
-        await audit.append(self._connection, self._source_id, [told])
+        await self._record.audit.append([told])

@@ -1,0 +1,26 @@
+"""Triggers of the target that do not fire for the time of replication, so that they can be restored at cutover."""
+
+from cdc.facts.target_schema import TargetTable
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.record.part import RecordPart
+from cdc.postgres.record.stream_row import SQL
+from cdc.sql_names import qualified, quote
+
+
+class DisabledTriggers(RecordPart):
+    """The triggers that one source's stream had to disable."""
+
+    async def disable(self, table: TargetTable) -> list[str]:
+        """Disable the user triggers of a target and its partitions, recorded first so that they can be restored.
+
+        Returns their names.
+        """
+        with translated(f"disabling the triggers of {table.name}"):
+            async with self._connection.transaction():
+                enabled = await self._connection.fetch(SQL["enabled_triggers"], table.schema, table.name)
+                for trigger in enabled:
+                    name = qualified(trigger["schema"], trigger["table_name"])
+                    facts = (trigger["schema"], trigger["table_name"], trigger["name"], trigger["enabled"])
+                    await self._connection.execute(SQL["record_trigger"], self._source_id, *facts)
+                    await self._connection.execute(f"ALTER TABLE {name} DISABLE TRIGGER {quote(trigger['name'])}")
+        return [trigger["name"] for trigger in enabled]

@@ -1,0 +1,42 @@
+"""Which position can no longer be lost."""
+
+from collections import deque
+
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+
+
+async def commit_durably(connection: Connection) -> None:
+    """From now on a batch is on the server's disk before a reader sees it, so that no crash takes it back again.
+
+    Where the server waits for standbys, that wait is not ours: what they lack is still on its own disk.
+    """
+    with translated("preparing the session"):
+        await connection.execute("SET synchronous_commit = local")
+
+
+class Durable:
+    """Which position is flushed to Postgres' disk, and so may be pruned below.
+
+    Commits of the stream do not wait for the disk. A position is durable once the server has flushed its log beyond
+    the place where the log stood after that commit.
+    """
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[int, int]] = deque(maxlen=64)
+        self.seq = 0
+
+    async def mark(self, connection: Connection, seq: int) -> None:
+        """Remember where the log stands now that `seq` is committed."""
+        with translated("reading the log position"):
+            lsn = await connection.fetchval("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
+        self._marks.append((seq, lsn))
+
+    async def advance(self, connection: Connection) -> int:
+        """The newest changelog number known to be durable."""
+        if self._marks:
+            with translated("reading the flushed log position"):
+                flushed = await connection.fetchval("SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint")
+            while self._marks and self._marks[0][1] <= flushed:
+                self.seq, _ = self._marks.popleft()
+        return self.seq

@@ -1,0 +1,89 @@
+"""Keys that come into quarantine and leave it, in the transactions that apply changes."""
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from cdc.audit.chain import AuditEntry
+from cdc.facts.changes import Tally
+from cdc.facts.row_key import decode_key, encode_key
+from cdc.facts.values import KeyValues
+from cdc.postgres.record.quarantine import SQL, Held, told
+from cdc.postgres.record.record import Record
+
+
+class QuarantineWriter:
+    """The quarantine of one source, used inside the transactions that apply changes.
+
+    `tables` caches which source tables have rows here, so that an empty quarantine costs nothing. What comes and goes
+    is remembered until `tell` records it, at the end of the same transaction.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._connection = record.connection
+        self._source_id = record.source_id
+        self._audit = record.audit
+        self.tables: set[str] = set()
+        self._came: dict[str, dict[str, str]] = {}  # by table, the reason by key
+        self._left: dict[str, dict[str, str]] = {}
+
+    async def refresh(self) -> None:
+        """Read again which tables have rows in quarantine, and forget what a transaction did that was given up."""
+        self._came, self._left = {}, {}
+        records = await self._connection.fetch(SQL["tables"], self._source_id)
+        self.tables = {record["source_table"] for record in records}
+
+    async def put(self, table: str, held: Sequence[Held]) -> None:
+        """Put keys into quarantine, or renew why they are there."""
+        if not held:
+            return
+        self.tables.add(table)
+        # Several rows can have one key: declared keys of rowid tables may be NULL.
+        once = {h.key: h for h in held}.values()
+        fields = [
+            (h.key, str(h.rejection.reason), h.rejection.column, h.rejection.detail, h.rejection.remedy) for h in once
+        ]
+        columns = [list(column) for column in zip(*fields, strict=True)]
+        waits = [[h.waits_table for h in once], [h.waits_for for h in once]]
+        self._went(table, await self._connection.fetch(SQL["put"], self._source_id, table, *columns, *waits))
+        self._came.setdefault(table, {}).update({h.key: str(h.rejection.reason) for h in once})
+
+    async def release(self, table: str, keys: Sequence[KeyValues]) -> None:
+        """Take keys out whose row was read again."""
+        if keys:
+            encoded = [encode_key(key) for key in keys]
+            self._went(table, await self._connection.fetch(SQL["release"], self._source_id, table, encoded))
+
+    async def release_table(self, table: str) -> None:
+        """Take all keys of a table out, because the whole table is read again."""
+        self._went(table, await self._connection.fetch(SQL["release_table"], self._source_id, table))
+
+    async def tell(self) -> dict[str, Tally]:
+        """Record in the audit trail what came and went since the last time, in the caller's transaction.
+
+        A key that was taken out and came back for the same reason never left. Returns how many rows it is by table.
+        """
+        tallies: dict[str, Tally] = {}
+        entries: list[AuditEntry] = []
+        for table in self._came.keys() | self._left.keys():
+            came, left = self._came.get(table, {}), self._left.get(table, {})
+            held = {key: reason for key, reason in came.items() if left.get(key) != reason}
+            released = {key: reason for key, reason in left.items() if key not in came}
+            entries += [*told("release", table, released), *told("quarantine", table, held)]
+            tallies[table] = {"quarantined": len(held), "released": len(released)}
+        await self._audit.append(entries)
+        self._came, self._left = {}, {}
+        return tallies
+
+    def _went(self, table: str, gone: "list[asyncpg.Record]") -> None:
+        came, left = self._came.setdefault(table, {}), self._left.setdefault(table, {})
+        for key, reason in gone:
+            if came.pop(key, None) is None:
+                left[key] = reason
+
+    async def retriable(self, table: str) -> list[KeyValues]:
+        """Keys held for a violated constraint: any change of their table may have removed the cause."""
+        if table not in self.tables:
+            return []
+        records = await self._connection.fetch(SQL["retriable"], self._source_id, table)
+        return [decode_key(record["key"]) for record in records]

@@ -1,0 +1,28 @@
+"""Which phase may follow which: a source never comes into one that its state in Postgres does not bear."""
+
+import pytest
+
+from cdc.facts.phase import Phase, may_follow, may_precede
+
+REMEMBERED = [Phase.SNAPSHOT, Phase.SCHEMA, Phase.LOAD, Phase.REPLICATE]
+
+
+def test_the_way_of_a_move_is_open() -> None:
+    assert all(may_follow(phase, before) for before, phase in zip(REMEMBERED, REMEMBERED[1:], strict=False))
+
+
+def test_only_a_finished_load_is_followed() -> None:
+    assert may_precede(Phase.REPLICATE) == {Phase.LOAD, Phase.REPLICATE}
+
+
+@pytest.mark.parametrize("before", [Phase.NEW, Phase.ENDED, Phase.UNKNOWN])
+def test_nothing_follows_what_postgres_does_not_remember(before: Phase) -> None:
+    assert not any(may_follow(phase, before) for phase in Phase)
+
+
+def test_a_step_may_be_given_again() -> None:
+    assert all(may_follow(phase, phase) for phase in REMEMBERED if phase is not Phase.SNAPSHOT)
+
+
+def test_what_a_newer_version_wrote_is_unknown() -> None:
+    assert Phase("of a newer version") is Phase.UNKNOWN
