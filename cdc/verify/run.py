@@ -80,7 +80,7 @@ async def _verify(config: Config, tables: Sequence[str] | None, repair: bool, pr
         scratch = await asyncio.to_thread(Scratch, config.state.dir)
         try:
             run = _Run(record, config, look, chosen, scratch)
-            found = (*await run.compare(progress), *held)
+            found = _in_order(look, (*await run.compare(progress), *held))
             repaired = await run.repair() if repair else 0
         finally:
             scratch.close()
@@ -101,6 +101,12 @@ def _held(look: Look, now: CurrentTables, tables: Sequence[str] | None) -> tuple
     return tuple(
         TableReport(name, problem=why) for name, why in problems.items() if wanted is None or name.lower() in wanted
     )
+
+
+def _in_order(look: Look, reports: Sequence[TableReport]) -> tuple[TableReport, ...]:
+    """The tables as the file has them, and those that cannot be read at the end."""
+    place = {table.name: n for n, table in enumerate(look.schema.tables)}
+    return tuple(sorted(reports, key=lambda report: place.get(report.table, len(place))))
 
 
 def _chosen(

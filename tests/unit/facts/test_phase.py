@@ -1,5 +1,7 @@
 """Which phase may follow which: a source never comes into one that its state in Postgres does not bear."""
 
+from itertools import pairwise
+
 import pytest
 
 from cdc.facts.phase import Phase, may_follow, may_precede
@@ -8,7 +10,7 @@ REMEMBERED = [Phase.SNAPSHOT, Phase.SCHEMA, Phase.LOAD, Phase.REPLICATE]
 
 
 def test_the_way_of_a_move_is_open() -> None:
-    assert all(may_follow(phase, before) for before, phase in zip(REMEMBERED, REMEMBERED[1:], strict=False))
+    assert all(may_follow(phase, before) for before, phase in pairwise(REMEMBERED))
 
 
 def test_only_a_finished_load_is_followed() -> None:
