@@ -239,7 +239,7 @@ class Daemon:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [str(Path(sys.executable).with_name("cdc")), "-c", str(self.file), *command],
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, "PYTHONFAULTHANDLER": "1", **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -260,6 +260,8 @@ class Daemon:
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # what each thread does is written to the log, see `__init__`
+            self.process.wait()
             raise AssertionError(f"the daemon did not end:\n{self.words()}") from None
 
     def words(self) -> str:

@@ -52,7 +52,9 @@ class Arena:
             for source in self.sources:
                 await asyncio.to_thread(self._begin, source)
                 stack.callback(self._end, source)
-            tasks = [asyncio.create_task(work) for work in (self._watch(), *map(self._look, self.sources))]
+            tasks = [
+                asyncio.create_task(work) for work in (*map(self._watch, self.sources), *map(self._look, self.sources))
+            ]
             stack.push_async_callback(_cancelled, tasks)
             yield
 
@@ -104,24 +106,19 @@ class Arena:
         verified = await asyncio.to_thread(source.command, "verify")
         blind = " (`cdc verify` saw nothing)" if verified == 0 else ""
         struck = ", ".join(f"{count} {name}" for name, count in self.counts.strikes.items())
-        self._keep(f"{source.kind.name}{blind} after {struck}: {'; '.join(words[:300] for words in found[:3])}")
-        await asyncio.to_thread(source.stop)
-        await asyncio.to_thread(source.resync)
-        source.start()
+        self.counts.differ(f"{source.kind.name}{blind} after {struck}: {'; '.join(words[:300] for words in found[:3])}")
+        async with source.hands:
+            await asyncio.to_thread(source.stop)
+            await asyncio.to_thread(source.resync)
+            source.start()
         with suppress(AssertionError):
             await source.caught_up()
 
-    def _keep(self, difference: str) -> None:
-        if difference in self.counts.differences:
-            return  # a state that lasts is seen by every look
-        self.counts.differences.append(difference)
-        print(f"DIFFERENCE {difference}", flush=True)
-
-    async def _watch(self) -> None:
-        """Start daemons that ended again, as systemd does; where a person is asked for, do what is printed."""
+    async def _watch(self, source: Source) -> None:
+        """Start a daemon that ended again, as systemd does; where a person is asked for, do what is printed."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            for source in self.sources:
+            async with source.hands:
                 if source.daemon is not None and not source.daemon.runs:
                     await self._restart(source, source.daemon.wait())
 
@@ -134,7 +131,7 @@ class Arena:
             await asyncio.to_thread(source.resync)
         elif code == NEEDS_PERSON and self._ending.get(source.kind.name) != words[-1]:
             self._ending[source.kind.name] = words[-1]
-            self._keep(f"the daemon of {source.kind.name} asks for a person: {' '.join(words)}")
+            self.counts.differ(f"the daemon of {source.kind.name} asks for a person: {' '.join(words)}")
         source.start()
 
     async def _look(self, source: Source) -> None:
@@ -146,7 +143,7 @@ class Arena:
                     while True:
                         await source.show_applied(connection)
                         for words in await source.look(connection):
-                            self._keep(words)
+                            self.counts.differ(words)
                         await asyncio.sleep(LOOK_SECONDS)
                 finally:
                     connection.terminate()

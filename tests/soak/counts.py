@@ -28,7 +28,14 @@ class Counts:
         self.statements += told["statements"] - before["statements"]
         self.transactions += told["transactions"] - before["transactions"]
         self.libraries.add(told["sqlite"])
-        self.differences += [f"a write failed: {words}" for words in told["failures"][len(before["failures"]) :]]
+        for words in told["failures"][len(before["failures"]) :]:
+            self.differ(f"a write failed: {words}")
+
+    def differ(self, words: str) -> None:
+        """Keep a difference, and say it at once; a state that lasts is seen by every look."""
+        if words not in self.differences:
+            self.differences.append(words)
+            print(f"DIFFERENCE {words}", flush=True)
 
     def lines(self) -> list[str]:
         """The counts in words."""

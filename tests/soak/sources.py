@@ -1,5 +1,6 @@
 """The sources of a soak: files with their writers and their daemon, and what must be true of them at any moment."""
 
+import asyncio
 import json
 import os
 import signal
@@ -122,6 +123,7 @@ class Source:
     seen: dict[str, int] = field(default_factory=dict)  # the newest version of each table that a reader saw
     daemon: Daemon | None = None
     writers: Writers | None = None
+    hands: asyncio.Lock = field(default_factory=asyncio.Lock)  # one at a time starts and stops the daemon
 
     @property
     def file(self) -> Path:
@@ -231,13 +233,13 @@ class Source:
             try:
                 done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS)
             except subprocess.TimeoutExpired:
-                self.counts.differences.append(f"{self.kind.name}: {' '.join(arguments)} did not end")
+                self.counts.differ(f"{self.kind.name}: {' '.join(arguments)} did not end")
                 return -1
             if done.returncode != ExitCode.UNAVAILABLE:
                 break
         if done.returncode and arguments != ("verify",):
             words = f"{done.stdout}{done.stderr}".strip()
-            self.counts.differences.append(f"{self.kind.name}: {' '.join(arguments)}: {done.returncode}: {words}")
+            self.counts.differ(f"{self.kind.name}: {' '.join(arguments)}: {done.returncode}: {words}")
         return done.returncode
 
     async def show_applied(self, connection: Any) -> None:

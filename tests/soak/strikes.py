@@ -22,14 +22,16 @@ LONGEST_FREEZE_SECONDS: Final = 3.0
 
 async def kill(source: Source, _server: Server, _random: Random) -> None:
     """SIGKILL of the daemon, as a power cut or the kernel's OOM killer would."""
-    await asyncio.to_thread(source.stop, signal.SIGKILL)
-    source.start()
+    async with source.hands:
+        await asyncio.to_thread(source.stop, signal.SIGKILL)
+        source.start()
 
 
 async def end(source: Source, _server: Server, _random: Random) -> None:
     """SIGTERM, as systemd would, and a new one with rounds of another size."""
-    await asyncio.to_thread(source.stop)
-    source.start()
+    async with source.hands:
+        await asyncio.to_thread(source.stop)
+        source.start()
 
 
 async def freeze(source: Source, _server: Server, random: Random) -> None:
@@ -70,9 +72,10 @@ async def crash(_source: Source, server: Server, random: Random) -> None:
 
 async def compare(source: Source, _server: Server, _random: Random) -> None:
     """Every row is compared while the application writes on."""
-    await asyncio.to_thread(source.stop)
-    await asyncio.to_thread(source.resync)
-    source.start()
+    async with source.hands:
+        await asyncio.to_thread(source.stop)
+        await asyncio.to_thread(source.resync)
+        source.start()
 
 
 async def mark(source: Source, _server: Server, random: Random) -> None:
