@@ -16,6 +16,7 @@ from cdc.facts.table_map import TableMap
 from cdc.observe.daemon_state import DaemonState
 from cdc.postgres.apply.saved_rows import Replaced
 from cdc.postgres.apply.target import PostgresTarget
+from cdc.postgres.connection.changelog_lease import is_kept
 from cdc.postgres.connection.open import hang_up, show_life
 from cdc.postgres.connection.source_lock import lock_source
 from cdc.postgres.record.status import TargetFindings, findings
@@ -30,6 +31,8 @@ from cdc.target.protocol import Target
 
 QUIET_SECONDS: Final = 0.5  # pruning and sequences wait for a pause of the application this long
 BUSY_FACTOR: Final = 10  # unless so many times the usual number of entries wait to be pruned
+
+KEPT_ENTRIES: Final = 2_000_000  # as many are pruned even while somebody compares: it may hang, or be frozen
 
 # Opens a further target, where it stood before; or, when it begins now, where Postgres stands.
 OpenTarget = Callable[[Sequence[TableMap], Position], Awaitable[Target]]
@@ -189,6 +192,9 @@ class Session:
         old = prunable > 0 and now - self._pruned_at >= options.prune_seconds
         quiet = now - self._moved_at >= QUIET_SECONDS
         if (many or old) and (quiet or prunable >= BUSY_FACTOR * options.prune_entries):
+            connection, source_id = self._record.connection, self._record.source_id
+            if prunable < KEPT_ENTRIES and await is_kept(connection, source_id):
+                return
             self._pruned_at = now
             try:
                 deleted = await self.source.prune(durable, self.position)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from cdc.canonical.rules import Canonical, bucket, key_text, texts_of
+from cdc.facts.key_range import ALL_KEYS, KeyRange
 from cdc.facts.row_key import decode_key, encode_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import KeyValues, NullKey, Row
@@ -21,16 +22,30 @@ LOOKED_UP_KEYS: Final = 500
 
 
 class Comparison:
-    """One table on both sides. The caller holds the Postgres snapshot and reads the changelog's news afterwards."""
+    """One table on both sides, or a range of its keys. The caller holds the Postgres snapshot.
+
+    `keep_up` is called in a thread after each page of SQLite: it reads what the changelog has that is new, so that
+    entries are known before they are pruned. The caller reads the news once more afterwards.
+    """
 
     def __init__(
-        self, reader: Reader, scratch: Scratch, mapped: TableMap, canonical: Canonical, target: TargetRows
+        self,
+        reader: Reader,
+        scratch: Scratch,
+        mapped: TableMap,
+        canonical: Canonical,
+        target: TargetRows,
+        *,
+        keys: KeyRange = ALL_KEYS,
+        keep_up: Callable[[], object] = lambda: None,
     ) -> None:
         self._reader = reader
         self._scratch = scratch
         self._mapped = mapped
         self._canonical = canonical
         self._target = target
+        self._keys = keys
+        self._keep_up = keep_up
         self._width = mapped.source_key_width
         self._rows = 0
         self._quarantined = 0
@@ -46,21 +61,22 @@ class Comparison:
         """Keys of this table that were logged after the position are in flight."""
         flying = []
         for entry in entries:
-            self._moved = True
             if entry.key is None:
-                self.unknown = True
-            else:
+                self._moved = self.unknown = True
+            elif self._keys.holds(entry.key):
+                self._moved = True
                 key = key_text(self._canonical.key(entry.key))
                 flying.append((self.name, key, encode_key(entry.key), entry.seq))
         self._scratch.fly(flying)
 
     def know(self, keys: Sequence[KeyValues]) -> None:
         """Keys in quarantine must not be in Postgres."""
-        self._quarantined = self._scratch.know(self.name, [key_text(self._canonical.key(key)) for key in keys])
+        held = [key_text(self._canonical.key(key)) for key in keys if self._keys.holds(key)]
+        self._quarantined = self._scratch.know(self.name, held)
 
     async def run(self, advance: Callable[[int], None]) -> None:
         """Compare all rows; findings about keys in flight are there too, and are for the caller to withdraw."""
-        self.unknown, self.failed = False, None
+        self.failed = None
         self._scratch.forget(self.name)
         self._held_rows = 0
         sums, theirs = await self._both_sums(advance)
@@ -88,13 +104,16 @@ class Comparison:
         kinds = (DIFFERENT, MISSING, EXTRA)
         counts = {kind: self._scratch.count(self.name, kind) for kind in kinds}
         pending = self._scratch.in_flight(self.name)
+        if self.unknown:
+            # What may have changed anywhere in it can only be judged once nothing says so any more.
+            return TableReport(self.name, pending=max(pending, self._rows), quarantined=self._quarantined)
         return TableReport(
             table=self.name,
             matched=max(0, self._rows - counts[DIFFERENT] - counts[MISSING] - pending),
             pending=pending,
             quarantined=self._quarantined,
             samples={k: self._scratch.samples(self.name, k, SAMPLE_KEYS) for k in kinds if counts[k]},
-            problem="everything in it was changing" if self.unknown else self.failed or self._unaccounted(),
+            problem=self.failed or self._unaccounted(),
             **counts,
         )
 
@@ -157,10 +176,11 @@ class Comparison:
         await asyncio.to_thread(lambda: self._scratch.find(list(map(self._extra, self._scratch.rest_of_target()))))
 
     async def _each_page(self, work: Callable[[Sequence[Row]], None], advance: Callable[[int], None]) -> None:
-        place = None
+        place: KeyValues | None = None if self._keys.after is None else (self._keys.after,)
         while True:
-            page = await asyncio.to_thread(self._reader.page, self._mapped, place)
+            page = await asyncio.to_thread(self._reader.page, self._mapped, place, self._keys.last)
             await asyncio.to_thread(work, page.rows)
+            await asyncio.to_thread(self._keep_up)
             advance(len(page.rows))
             if page.end is None or self._ends_early:
                 return

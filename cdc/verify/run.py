@@ -1,49 +1,31 @@
-"""One comparison of both databases at one position, while the application writes and the daemon applies.
-
-Postgres is read in one snapshot, which tells its position P. SQLite is read in short pages after that. A row that
-changed meanwhile has an entry newer than P in the changelog: its key is in flight, is set aside, and is looked at again
-once Postgres has passed it.
-"""
+"""`cdc verify`: the tables that are wanted are compared, and the result is recorded."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from cdc.canonical.rules import Canonical
 from cdc.config import Config
 from cdc.errors import TargetError, UsageError
-from cdc.facts.changes import Position
 from cdc.facts.progress import Progress
-from cdc.facts.row_key import decode_key
 from cdc.facts.table_map import TableMap
-from cdc.facts.target_schema import TargetTable
 from cdc.mapping.check import same
 from cdc.mapping.known import CurrentTables
 from cdc.notes import end_note
-from cdc.postgres.connection.refusals import is_refusal
 from cdc.postgres.record import stream_row
 from cdc.postgres.record.known_tables import current_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.verification import Verification
 from cdc.postgres.server.endpoint import connected
-from cdc.postgres.tables import catalogue
-from cdc.postgres.tables.hashed_rows import TargetRows, letting_go, snapshot
 from cdc.retry import retrying
 from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog.source_file import Look
-from cdc.sqlite.changelog.verify_reader import Logged, Reader
 from cdc.sqlite.connection.verify_scratch import Scratch
-from cdc.verify.compare_table import Comparison
+from cdc.verify.compare_tables import JointComparison
 from cdc.verify.expectations import ask_both
 from cdc.verify.report import TableReport, VerifyReport
 
 ATTEMPTS: Final = 3  # a comparison that pruning overtook begins again
-PASSES: Final = 5  # over the keys in flight, while the application keeps changing them
-PATIENCE_SECONDS: Final = 10.0  # for Postgres to pass the keys in flight
-LOOK_SECONDS: Final = 0.05
-REPAIRED_KEYS: Final = 500  # logged in one transaction of ours, so that the application hardly waits
 
 
 async def verify(config: Config, tables: Sequence[str] | None, repair: bool, progress: Progress) -> VerifyReport:
@@ -79,7 +61,7 @@ async def _verify(config: Config, tables: Sequence[str] | None, repair: bool, pr
         chosen = _chosen(now.fed, tables, held)
         scratch = await asyncio.to_thread(Scratch, config.state.dir)
         try:
-            run = _Run(record, config, look, chosen, scratch)
+            run = JointComparison(record, config, look, chosen, scratch)
             found = _in_order(look, (*await run.compare(progress), *held))
             repaired = await run.repair() if repair else 0
         finally:
@@ -154,135 +136,3 @@ def _row(report: VerifyReport, *, complete: bool) -> Verification:
         result=report.result,
         names=tuple(t.table for t in report.tables),
     )
-
-
-class _Run:
-    """One comparison: `position` is where Postgres was when it was read."""
-
-    def __init__(self, record: Record, config: Config, look: Look, maps: Sequence[TableMap], scratch: Scratch) -> None:
-        self._record = record
-        self._connection = record.connection
-        self._config = config
-        self._look = look
-        self._maps = maps
-        self._scratch = scratch
-        self._comparisons: dict[str, Comparison] = {}
-        self._reader: Reader
-        self.position: Position | None = None
-
-    async def compare(self, progress: Progress) -> tuple[TableReport, ...]:
-        """All tables at one position, then again what was in flight."""
-        unusable: dict[str, TableReport] = {}
-        async with self._at_one_position() as at:
-            self.position = at
-            self._reader = await asyncio.to_thread(Reader, self._config, self._look, self._maps, at)
-            try:
-                targets = await catalogue.read_tables(
-                    self._connection, self._config.target.schema, [m.target for m in self._maps]
-                )
-                for mapped in self._maps:
-                    problem = await self._begin(mapped, targets.get(mapped.target))
-                    if problem is not None:
-                        unusable[mapped.source.name] = TableReport(mapped.source.name, problem=problem)
-                        continue
-                    await self._run_table(self._comparisons[mapped.source.name], progress)
-                newest = await self._catch_up(at.seq)
-            except BaseException:
-                self._reader.close()
-                raise
-        try:
-            await self._settle(newest, progress)
-        finally:
-            self._reader.close()
-        names = [m.source.name for m in self._maps]
-        return tuple(unusable[name] if name in unusable else self._comparisons[name].report() for name in names)
-
-    async def repair(self) -> int:
-        """Log every key that was found wrong again; returns how many."""
-        logged = 0
-        for name in self._comparisons:
-            for encoded in self._scratch.found(name, REPAIRED_KEYS):
-                keys = {name: [decode_key(key) for key in encoded]}
-                logged += await asyncio.to_thread(sqlite.log_again, self._config, keys)
-        return logged
-
-    @asynccontextmanager
-    async def _at_one_position(self) -> AsyncIterator[Position]:
-        async with snapshot(self._connection):
-            state = await self._record.stream.read()
-            assert state is not None
-            assert state.position is not None
-            yield state.position
-
-    async def _begin(self, mapped: TableMap, target: TargetTable | None) -> str | None:
-        """Make the comparison of a table; returns why it cannot be made."""
-        if target is None:
-            return f"table {mapped.target} does not exist in Postgres"
-        canonical = Canonical(mapped, target)
-        if canonical.missing:
-            return f"columns do not exist in Postgres: {', '.join(canonical.missing)}"
-        rows = TargetRows(self._connection, self._record.source_id, mapped, target)
-        made = Comparison(self._reader, self._scratch, mapped, canonical, rows)
-        await self._know(made)
-        self._comparisons[mapped.source.name] = made
-        return None
-
-    async def _know(self, comparison: Comparison) -> None:
-        """Tell a comparison what is in quarantine at this moment."""
-        held = await self._record.quarantine.keys_of(comparison.name)
-        await asyncio.to_thread(comparison.know, held.get(comparison.name, []))
-
-    async def _run_table(self, comparison: Comparison, progress: Progress) -> None:
-        progress.start(f"comparing {comparison.name}", None)
-        try:
-            async with letting_go(self._connection):
-                await comparison.run(progress.advance)
-        except TargetError as error:
-            # One value that the server cannot write as text is no reason to leave the other tables alone.
-            if not is_refusal(error):
-                raise
-            comparison.failed = error.message
-        progress.finish()
-
-    async def _catch_up(self, passed: int) -> int:
-        """Learn which keys were logged meanwhile, and judge nothing about them; returns the newest entry."""
-        newest = await asyncio.to_thread(self._reader.news, self._note)
-        for name in self._comparisons:
-            self._scratch.land(name, passed)
-            self._scratch.withdraw_flying(name)
-        return newest
-
-    def _note(self, entries: list[Logged]) -> None:
-        changed = {entry.table for entry in entries}
-        for name, comparison in self._comparisons.items():
-            comparison.note(entry for entry in entries if entry.table == name)
-            if changed.intersection(comparison.reads):
-                comparison.unknown = True
-
-    async def _settle(self, newest: int, progress: Progress) -> None:
-        """Look again at what was in flight, for as long as the daemon makes headway, and only so many times."""
-        for _ in range(PASSES):
-            waiting = [c for c in self._comparisons.values() if c.unknown or self._scratch.in_flight(c.name)]
-            if not waiting or not await self._passes(newest):
-                return
-            async with self._at_one_position() as at:
-                for comparison in waiting:
-                    await self._know(comparison)  # what was written meanwhile may have come there, or left it
-                    if comparison.unknown:
-                        await self._run_table(comparison, progress)
-                    else:
-                        async with letting_go(self._connection):
-                            await comparison.recheck(at.seq)
-                newest = await self._catch_up(at.seq)
-
-    async def _passes(self, seq: int) -> bool:
-        """Whether Postgres passes an entry soon; without a daemon only if it has already."""
-        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
-        while True:
-            state = await self._record.stream.read()
-            if state is not None and state.position is not None and state.position.seq >= seq:
-                return True
-            late = asyncio.get_running_loop().time() > deadline
-            if late or not await self._record.daemon_runs():
-                return False
-            await asyncio.sleep(LOOK_SECONDS)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from cdc.facts.key_range import ALL_KEYS, KeyRange
 from cdc.facts.row_key import decode_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable
@@ -81,9 +82,11 @@ async def total(connection: Connection, schema: str, relation: str, columns: Seq
 
 
 class TargetRows:
-    """One table of Postgres as hashes of its rows."""
+    """One table of Postgres, or a range of its keys, as hashes of its rows."""
 
-    def __init__(self, connection: Connection, source_id: str, mapped: TableMap, target: TargetTable) -> None:
+    def __init__(
+        self, connection: Connection, source_id: str, mapped: TableMap, target: TargetTable, keys: KeyRange = ALL_KEYS
+    ) -> None:
         self._connection = connection
         literal = {c.target for c in mapped.columns if c.literal}
         columns = [column for name in mapped.target_columns if (column := target.column(name)) is not None]
@@ -96,6 +99,7 @@ class TargetRows:
             f"SELECT {key} AS key, sha256(convert_to({key}, 'UTF8')) AS kd, sha256(convert_to({row}, 'UTF8')) AS d "
             f"FROM {qualified(target.schema, target.name)} AS t"
         )
+        self._some_hashed = f"{self._hashed}{self._where(keys)}"
         self._name = target.name
 
     async def sums(self) -> dict[int, Sum]:
@@ -103,7 +107,7 @@ class TargetRows:
         # OFFSET 0 keeps the planner from computing the hashes once for every place where they are used.
         sql = (
             f"SELECT {_BUCKET} AS bucket, count(*) AS rows, bit_xor({_HASH}) AS combined "
-            f"FROM ({self._hashed} OFFSET 0) AS h GROUP BY 1"
+            f"FROM ({self._some_hashed} OFFSET 0) AS h GROUP BY 1"
         )
         with translated(f"comparing table {self._name}"):
             found = await self._connection.fetch(sql)
@@ -111,7 +115,7 @@ class TargetRows:
 
     async def rows(self, buckets: Sequence[int]) -> AsyncIterator[list[tuple[str, bytes]]]:
         """Key text and hash of every row in some buckets, a batch at a time; inside `snapshot` only."""
-        sql = f"SELECT key, d FROM ({self._hashed} OFFSET 0) AS h WHERE {_BUCKET} = ANY($1::int[])"
+        sql = f"SELECT key, d FROM ({self._some_hashed} OFFSET 0) AS h WHERE {_BUCKET} = ANY($1::int[])"
         with translated(f"comparing table {self._name}"):
             cursor = await self._connection.cursor(sql, list(buckets))
             while found := await cursor.fetch(FETCHED_ROWS):
@@ -139,6 +143,12 @@ class TargetRows:
             return decode_key(texts[0] or "")
         pairs = zip(self._key, self._literal_key, texts, strict=True)
         return tuple(_source_value(column.base, literal, text) for column, literal, text in pairs)
+
+    def _where(self, keys: KeyRange) -> str:
+        column = f"t.{quote(self._key[0].name)}" if self._key else ""
+        after = [f"{column} > {int(keys.after)}"] if keys.after is not None else []
+        last = [f"{column} <= {int(keys.last)}"] if keys.last is not None else []
+        return f" WHERE {' AND '.join([*after, *last])}" if after or last else ""
 
     def _named(self) -> str:
         """The source key of a row as the crosswalk knows it; rows that others wrote have none, and show their own."""

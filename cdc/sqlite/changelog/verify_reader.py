@@ -13,6 +13,7 @@ from typing import Final, cast
 from cdc.config import Config
 from cdc.errors import SourceBusy, SourceChanged
 from cdc.facts.changes import Position
+from cdc.facts.key_range import KeyRange
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import Failed, InvalidText, KeyValues, NullKey, Row, Value
 from cdc.sql_names import quote
@@ -74,22 +75,35 @@ class Reader:
         """Let go of the file."""
         self._connection.close()
 
-    def page(self, mapped: TableMap, after: KeyValues | None) -> Page:
-        """The next rows after a place, from the start when it is None."""
+    def page(self, mapped: TableMap, after: KeyValues | None, last: int | None = None) -> Page:
+        """The next rows after a place, from the start when it is None; of a table in ranges up to the key `last`."""
         names = _place_columns(mapped)
         order = ", ".join(names)
         width = len(names)
         bound: list[Parameter] = []
-        where = ""
+        conditions = []
         if after is not None:
             marks = ", ".join(_mark(value) for value in after)
             bound = [_bindable(value) for value in after]
-            where = f"WHERE ({order}) > ({marks})"
+            conditions.append(f"({order}) > ({marks})")
+        if last is not None:
+            conditions.append(f"{order} <= ?")
+            bound.append(last)
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         rest = f"{where} ORDER BY {order} LIMIT ?"
         with translated(f"reading table {mapped.source.name}"), read_transaction(self._connection):
             found = self._fetch(mapped, _places(mapped), rest, [*bound, self._page_rows])
         end = found[-1][:width] if len(found) == self._page_rows else None
         return Page([row[width:] for row in found], end)
+
+    def range_after(self, mapped: TableMap, after: int | None, rows: int) -> KeyRange:
+        """The keys of the next so many rows after a key; the last range has no end. See `KeyRange`."""
+        name = _key(mapped)[0]
+        where, bound = ("", []) if after is None else (f"WHERE {name} > ?", [after])
+        sql = f"SELECT {name} FROM {quote(mapped.source.name)} {where} ORDER BY {name} LIMIT 1 OFFSET ?"
+        with translated(f"reading table {mapped.source.name}"), read_transaction(self._connection):
+            last = self._connection.execute(sql, [*bound, rows - 1]).get
+        return KeyRange(after, last)
 
     def look_up(self, mapped: TableMap, keys: Sequence[KeyValues]) -> list[Row]:
         """The rows that have exactly one of these keys, in one snapshot."""

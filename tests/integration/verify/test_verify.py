@@ -23,7 +23,7 @@ from cdc.sqlite.changelog import verify_reader
 from cdc.values import registry
 from cdc.values.encoder import Encoder
 from cdc.verify import TableReport, VerifyReport, verify
-from cdc.verify import run as verify_run
+from cdc.verify import compare_tables
 
 TABLES = """
 CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, price REAL, body BLOB, done BOOLEAN, doc TEXT,
@@ -270,7 +270,7 @@ async def test_pages_and_many_differences_keep_their_counts(
     site: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verify_reader, "PAGE_ROWS", 7)
-    monkeypatch.setattr(verify_run, "REPAIRED_KEYS", 10)
+    monkeypatch.setattr(compare_tables, "REPAIRED_KEYS", 10)
     await site.tamper("UPDATE item SET name = 'x' WHERE id <= 50; DELETE FROM item WHERE id BETWEEN 60 AND 69")
     item = by_name(await site.verify(repair=True))["item"]
     assert (item.matched, item.different, item.missing, item.extra) == (243, 50, 10, 0)
@@ -298,13 +298,13 @@ async def test_entries_pruned_too_early_begin_the_comparison_again(
         async with live(site.config) as daemon:
             await daemon.sync()
 
-    def page(reader: verify_reader.Reader, mapped: TableMap, after: Any) -> verify_reader.Page:
+    def page(reader: verify_reader.Reader, mapped: TableMap, after: Any, last: int | None) -> verify_reader.Page:
         if not passes:
             site.write("UPDATE item SET name = 'n' WHERE id < 9")
             asyncio.run(follow())
             site.write("DELETE FROM _cdc_changelog WHERE seq < (SELECT max(seq) FROM _cdc_changelog)")
         passes.append(mapped.source.name)
-        return original(reader, mapped, after)
+        return original(reader, mapped, after, last)
 
     monkeypatch.setattr(verify_reader.Reader, "page", page)
     assert (await site.verify()).result == "equal"
