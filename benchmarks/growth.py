@@ -22,7 +22,7 @@ from benchmarks.process import forget_peak, peak_rss_mb
 from benchmarks.report import Sizes, tell
 from benchmarks.rig import Rig, rig
 from benchmarks.verify import compare
-from cdc.cli.progress import Silent
+from cdc.facts.progress import Silent
 from cdc.first_copy import create_schema, loader, snapshots
 
 ROWS = (

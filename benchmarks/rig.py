@@ -15,9 +15,9 @@ import asyncpg
 from loguru import logger
 
 from benchmarks.process import Process
-from cdc.cli.progress import Silent
 from cdc.config import Config, decode_config
 from cdc.daemon import service
+from cdc.facts.progress import Silent
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.server import embedded
 from cdc.postgres.server.endpoint import Endpoint

@@ -13,8 +13,8 @@ from benchmarks.figures import Figure, compared_speeds
 from benchmarks.report import Sizes, tell
 from benchmarks.rig import Rig, rig
 from cdc import verify
-from cdc.cli.progress import Silent
 from cdc.config import Config
+from cdc.facts.progress import Silent
 
 LEAST_ROWS_PER_SECOND = 200_000
 MOST_PERCENT = 1

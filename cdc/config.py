@@ -130,7 +130,20 @@ class VerifySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a comparison looks at beside the rows themselves, and when it is too old to be relied upon; 0 is never."""
 
     stale_after_hours: float = 168.0
+    rolling_share: float = 0.03  # of the time that a daemon compares in the background; 0 is never
+    rolling_hours: float = 1.0  # within which every table is compared, as far as the share allows
     expect: list[Expectation] = msgspec.field(default_factory=list)
+
+
+class AlertsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom the daemon tells when something is wrong, and when it is over; nobody without a channel."""
+
+    webhook: str | None = None
+    ntfy: str | None = None
+    command: list[str] = msgspec.field(default_factory=list)
+    ping: str | None = None
+    repeat_hours: float = 24.0
+    ping_seconds: float = 60.0
 
 
 Format = Literal["iso utc", "epoch s", "epoch ms", "epoch us", "julian day", "words", "number", "uuid", "utf-8"]
@@ -198,6 +211,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replicate: ReplicateSection = msgspec.field(default_factory=ReplicateSection)
     snapshot: SnapshotSection = msgspec.field(default_factory=SnapshotSection)
     metrics: MetricsSection = msgspec.field(default_factory=MetricsSection)
+    alerts: AlertsSection = msgspec.field(default_factory=AlertsSection)
     verify: VerifySection = msgspec.field(default_factory=VerifySection)
     formats: Formats = msgspec.field(default_factory=Formats)
     tables: dict[str, TableOptions] = msgspec.field(default_factory=dict)
@@ -258,7 +272,17 @@ def decode_config(raw: dict[str, Any], file: str = "configuration") -> Config:
         )
     if config.metrics.listen is not None:
         _check_address(config.metrics, file)
+    for key in ("webhook", "ntfy", "ping"):
+        _check_url(getattr(config.alerts, key), key, file)
     return config
+
+
+def _check_url(url: str | None, key: str, file: str) -> None:
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"{file}: `{key}` in [alerts] is no address of the web",
+            remedy='write it as "https://HOST/PATH", or "http://..." on this machine',
+        )
 
 
 def _check_address(metrics: MetricsSection, file: str) -> None:
@@ -327,6 +351,7 @@ _MAY_BE_ZERO: Final = (
     "keep",
     "max_writer_pause_seconds",
     "prune_seconds",
+    "rolling_share",
     "stale_after_hours",
 )
 

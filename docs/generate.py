@@ -16,6 +16,7 @@ from cdc.audit.actions import ACTIONS, STEP_DETAILS, Action, ActionKind
 from cdc.cli.help import Command, example_lines
 from cdc.cli.main import cli
 from cdc.config import (
+    AlertsSection,
     ColumnOptions,
     Expectation,
     Format,
@@ -46,6 +47,7 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
     ("[replicate]", ReplicateSection),
     ("[snapshot]", SnapshotSection),
     ("[metrics]", MetricsSection),
+    ("[alerts]", AlertsSection),
     ("[verify]", VerifySection),
     ("[[verify.expect]]", Expectation),
     ("[formats]", Formats),
@@ -84,12 +86,22 @@ KEYS: Final = {
     "[concepts](concepts.md#what-a-crash-of-postgres-takes-back).",
     "replicate.audit_rows": "How many entries of the audit trail are kept in Postgres; 0 keeps all of them.",
     "snapshot.max_writer_pause_seconds": "How long a snapshot may hold a writer in rollback-journal mode.",
-    "verify.stale_after_hours": "`cdc status` warns when the last whole comparison is older; 0 never warns.",
+    "verify.stale_after_hours": "`cdc status` warns when a table was last compared longer ago; 0 never warns.",
+    "verify.rolling_share": "The share of its time that a daemon compares in the background, 1 at most; 0 is never.",
+    "verify.rolling_hours": "Within so many hours every table is compared, as far as the share allows.",
     "snapshot.keep": "How many of the newest snapshots are kept once another one is proven, beside the one that the "
     "copy in Postgres began with; 0 keeps all.",
     "metrics.listen": "HOST:PORT where `/metrics` (for Prometheus) and `/healthz` are served; nowhere without it.",
     "metrics.allow_remote": "Allow `listen` to name an address that other machines can reach. There is no login.",
     "metrics.max_lag_seconds": "Beyond this lag `/healthz` answers 503.",
+    "alerts.webhook": "An address that gets a POST with one JSON object: `state`, `name`, `text`, `remedy`, `source`, "
+    "`host`, `at`. See [alerts](monitoring.md#alerts).",
+    "alerts.ntfy": "A topic of ntfy, which shows the text on a phone.",
+    "alerts.command": "A program and its arguments; it gets the same object on stdin, and each member in the "
+    "environment, as `CDC_ALERT_TEXT`.",
+    "alerts.ping": "An address that gets a GET while all is well, for a watch that tells when it stays away.",
+    "alerts.repeat_hours": "An alarm that lasts is told again after so many hours.",
+    "alerts.ping_seconds": "How often `ping` is asked.",
     "verify.expect.name": "What is asked, in words.",
     "verify.expect.sql": "A query that only reads; its first value is the answer. `cdc verify` asks both databases.",
     "verify.expect.answer": "What both must answer; `cdc verify` exits with 1 when one of them does not.",

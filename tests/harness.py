@@ -21,10 +21,10 @@ import msgspec
 from comparison import differences
 
 from cdc.audit.chain import AuditEntry, decode
-from cdc.cli.progress import Silent
 from cdc.config import Config, ReplicateSection, SourceSection, StateSection, TableOptions, TargetSection
 from cdc.daemon import service
 from cdc.errors import CaptureLost
+from cdc.facts.progress import Silent
 from cdc.first_copy import create_schema, loader, snapshots
 from cdc.observe.daemon_file import FILE
 from cdc.observe.daemon_state import Activity

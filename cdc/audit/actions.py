@@ -71,6 +71,15 @@ ACTIONS: Final[Mapping[str, Action]] = {
         differences="rows that differ",
         repaired="rows that will be moved again",
     ),
+    "find a difference": _step(
+        "the comparison that never ends found rows that are not alike",
+        table=_TABLE,
+        different="rows that Postgres holds otherwise",
+        missing="rows that Postgres lacks",
+        extra="rows that only Postgres has",
+        keys="some of their keys, as `cdc verify` shows them",
+    ),
+    "end of a difference": _step("a table whose rows were not alike was compared again, and is equal", table=_TABLE),
     "restore": _step("`cdc restore`", snapshot="its folder", to="the file that was written"),
     "cleanup": _step("`cdc cleanup`", removed="whether there was something to remove"),
     "free tables": _step(

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from cdc.facts.progress import Progress
+from cdc.facts.progress import Progress, Silent
 
 LINE_SECONDS: Final = 5.0
 MEASURED_SECONDS: Final = 0.5  # a rate over less than this is noise
@@ -27,19 +27,6 @@ def chosen_progress(*, quiet: bool) -> Progress:
 def rate_text(done: float, seconds: float) -> str:
     """Units a second for people: `12,300/s`; nothing when it is too early to tell."""
     return f"{done / seconds:,.0f}/s" if seconds >= MEASURED_SECONDS else ""
-
-
-class Silent:
-    """Shows nothing."""
-
-    def start(self, what: str, total: int | None) -> None:
-        """Work begins."""
-
-    def advance(self, n: int) -> None:
-        """Work goes on."""
-
-    def finish(self) -> None:
-        """Work ends."""
 
 
 class BarProgress:

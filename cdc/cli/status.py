@@ -155,9 +155,14 @@ def _pending(leftovers: list[dict[str, Any]]) -> str | None:
 
 def _verification(told: dict[str, Any]) -> str:
     verification = told["verification"]
+    if not told["target"]["reachable"]:
+        return "unknown"
+    whole = "never by `cdc verify`"
     if verification["result"] is not None:
-        return f"{verification['result']}, {seconds_text(verification['age_seconds'])} ago"
-    return "never; `cdc verify` compares every row" if told["target"]["reachable"] else "unknown"
+        whole = f"{verification['result']}, {seconds_text(verification['age_seconds'])} ago"
+    if verification["compared_since"] in {None, verification["finished_at"]}:
+        return whole
+    return f"{whole}; every row in the last {seconds_text(verification['compared_age_seconds'])}"
 
 
 def _state(state: dict[str, Any]) -> str:

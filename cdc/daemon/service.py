@@ -13,12 +13,13 @@ from cdc.config import Config
 from cdc.daemon.reload import Reloading, Reread
 from cdc.daemon.stop import Stop
 from cdc.daemon.watchdog import Watchdog, words
-from cdc.errors import CdcError
+from cdc.errors import AlreadyRunning, CdcError
 from cdc.facts.progress import Progress
 from cdc.first_copy import create_schema, loader, snapshots
 from cdc.host.systemd import Manager
 from cdc.log import redact
 from cdc.notes import end_note
+from cdc.observe.alerts import ENDED, Alerts
 from cdc.observe.daemon_state import Activity, DaemonState
 from cdc.observe.exposure import observed
 from cdc.postgres.connection.open import hang_up
@@ -31,6 +32,7 @@ from cdc.sqlite.connection.open import showing_life
 from cdc.stream import heal
 from cdc.stream.loop import Stream
 from cdc.stream.relief import stand_by
+from cdc.verify.rolling import RollingVerifier
 
 BeginAnew = Callable[[Progress], Awaitable[None]]
 
@@ -74,13 +76,17 @@ class Daemon:
         self._manager = Manager()
         self._stop = Stop(self._on_stop)
         self._stream = Stream(config, self._target, self._on_began, daemon_state)
+        self._alerts = Alerts(config, daemon_state)
+        daemon_state.listeners = (*daemon_state.listeners, self._alerts)
         self._reloading = Reloading(config, self._stream, self._manager, reread) if reread else None
 
     async def serve(self, work: Coroutine[Any, Any, None]) -> bool:
         """Do the work until it ends, or until a signal ends it; returns whether one did."""
         beside = [Watchdog(self._config, self._daemon_state, self._manager).beat()]
         beside += [self._reloading.run()] if self._reloading else []
+        beside.append(RollingVerifier(lambda: self._stream.config, self._target, self._daemon_state).run())
         beside.append(stand_by(self._config, lambda: not self._stream.looks))
+        beside.append(self._alerts.run())
         with self._signals(), showing_life(self._daemon_state.beat), _beside(*beside):
             try:
                 await self._stop.bound(work)
@@ -146,6 +152,9 @@ class Daemon:
         self._stops()
         if error:
             self._manager.status(f"ended: {redact(error.message)}; {redact(error.remedy)}")
+            if not isinstance(error, AlreadyRunning):  # then another daemon is at work, and all may be well
+                self._daemon_state.alarm(ENDED, f"the daemon ended: {error.message}", error.remedy)
+        await self._alerts.flush()
         with suppress(CdcError, OSError, TimeoutError):
             async with asyncio.timeout(LAST_WORD_SECONDS):
                 await _last_word(self._config, self._target, error)

@@ -14,3 +14,16 @@ class Progress(Protocol):
 
     def finish(self) -> None:
         """The piece of work is done."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def start(self, what: str, total: int | None) -> None:
+        """Work begins."""
+
+    def advance(self, n: int) -> None:
+        """Work goes on."""
+
+    def finish(self) -> None:
+        """Work ends."""

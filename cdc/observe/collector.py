@@ -75,6 +75,7 @@ class Gauges(Collector):
         yield from _known(names.APPLY_AGE, _since(daemon_state.applied_at))
         yield from _known(names.HEARTBEAT_AGE, _since(daemon_state.heartbeat_at))
         yield from _known(names.ATTEMPTS, daemon_state.attempts)
+        yield from _known(names.ALARMS, len(daemon_state.alarms))
 
     def _source(self) -> Iterator[Family]:
         found = self.source()
@@ -95,6 +96,8 @@ class Gauges(Collector):
         if found.verified is not None and found.verified_at is not None:
             yield _labelled(names.VERIFIED, {(r,): r == found.verified for r in RESULTS})
             yield from _known(names.VERIFICATION_AGE, max(0.0, time.time() - found.verified_at))
+        if found.oldest_at is not None:
+            yield from _known(names.COMPARED_AGE, max(0.0, time.time() - found.oldest_at))
 
     def _state(self) -> Iterator[Family]:
         snapshot, folder = self._snapshot(), self._folder()

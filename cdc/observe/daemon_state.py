@@ -5,6 +5,8 @@ place, so a reader sees the old or the new value and needs no lock.
 """
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from cdc.errors import CdcError, SourceError, TargetError
@@ -33,6 +35,20 @@ class Side(StrEnum):
     TARGET = "Postgres"
 
 
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """What is wrong although changes flow: its name, by which it ends, what it is in words, and what to do."""
+
+    name: str
+    words: str
+    remedy: str
+
+
+def difference_in(table: str) -> str:
+    """The name of the alarm that rows of a table are not alike, whoever found that."""
+    return f"difference in {table}"
+
+
 class Listener:
     """Who wants to know what happens. Called in the loop, so nothing in it may take long or raise."""
 
@@ -53,6 +69,12 @@ class Listener:
 
     def lives(self) -> None:
         """The process runs; told about once a second."""
+
+    def alarmed(self, alarm: Alarm) -> None:
+        """Something is wrong that was not before, or is told with other words."""
+
+    def calmed(self, alarm: Alarm) -> None:
+        """What was wrong is well again."""
 
 
 class DaemonState:
@@ -75,6 +97,7 @@ class DaemonState:
         self.behind_since: float | None = None  # since 1970: when the oldest change was made that is being applied
         self.backend: int | None = None  # the process in Postgres that works for the stream
         self.blocked_by: tuple[str, ...] = ()  # who holds a lock that it waits for
+        self.alarms: Mapping[str, Alarm] = {}  # by name, while they last
         self.listeners: tuple[Listener, ...] = ()
 
     @property
@@ -149,6 +172,24 @@ class DaemonState:
         self.beat()
         for listener in self.listeners:
             listener.pruned(entries)
+
+    def alarm(self, name: str, words: str, remedy: str) -> None:
+        """Something is wrong; it lasts until `calm`."""
+        alarm = Alarm(name, words, remedy)
+        if self.alarms.get(name) == alarm:
+            return
+        self.alarms = {**self.alarms, name: alarm}
+        for listener in self.listeners:
+            listener.alarmed(alarm)
+
+    def calm(self, name: str) -> None:
+        """It is well again, if it was wrong."""
+        alarm = self.alarms.get(name)
+        if alarm is None:
+            return
+        self.alarms = {other: kept for other, kept in self.alarms.items() if other != name}
+        for listener in self.listeners:
+            listener.calmed(alarm)
 
     @property
     def silent_seconds(self) -> float:

@@ -77,6 +77,10 @@ KEPT: Final = _gauge("cdc_changelog_entries", "Entries that lie in the changelog
 QUARANTINE: Final = _gauge("cdc_quarantine_rows", "Rows that Postgres cannot hold, as of the last heartbeat.", "reason")
 VERIFIED: Final = _gauge("cdc_verification_result", "1 for the result of the last whole comparison.", "result")
 VERIFICATION_AGE: Final = _gauge("cdc_verification_age_seconds", "How old the last whole comparison is.")
+COMPARED_AGE: Final = _gauge(
+    "cdc_compared_age_seconds", "How long ago the table that waits longest was compared in the background."
+)
+ALARMS: Final = _gauge("cdc_alarms", "What is wrong now although changes flow, rows that differ for example.")
 SNAPSHOT_AGE: Final = _gauge("cdc_snapshot_age_seconds", "How old the newest snapshot is.")
 STATE_BYTES: Final = _gauge("cdc_state_bytes", "Size of the state folder by part.", "part")
 FREE_BYTES: Final = _gauge(

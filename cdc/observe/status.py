@@ -123,6 +123,21 @@ class Status:
         return max(0.0, (self.at - checked.finished_at).total_seconds()) if checked else None
 
     @property
+    def compared_since(self) -> datetime | None:
+        """Every row of every table was compared after this moment, by `cdc verify` or by the daemon; None is unknown.
+
+        A table that was never compared counts from the moment when its replication began.
+        """
+        whole, oldest = self.target.verification, self.target.oldest
+        return max((*([whole.finished_at] if whole else []), *([oldest.since] if oldest else [])), default=None)
+
+    @property
+    def compared_age(self) -> float | None:
+        """How many seconds ago that is."""
+        since = self.compared_since
+        return None if since is None else max(0.0, (self.at - since).total_seconds())
+
+    @property
     def exit_code(self) -> ExitCode:
         """0 fine, 1 warnings, 2 the daemon stopped with an error or cannot go on, 69 a database cannot be reached."""
         if self.unreachable and not self.hurting:
@@ -232,7 +247,7 @@ class Status:
         if differing := self.target.differing:
             names = _named(differing.names)
             found.append(Warned(f"the comparison of {names} was not equal: {differing.result}", "see `cdc verify`"))
-        if limit and (self.verification_age or 0) > limit * 3600:
+        if limit and (self.compared_age or 0) > limit * 3600:
             found.append(Warned(f"the last comparison is over {limit:g} hours old", "compare again: `cdc verify`"))
         return found
 
@@ -340,6 +355,9 @@ class Status:
                 "result": checked.result if checked else None,
                 "finished_at": checked.finished_at.isoformat() if checked else None,
                 "age_seconds": self.verification_age,
+                "compared_since": self.compared_since.isoformat() if self.compared_since else None,
+                "compared_age_seconds": self.compared_age,
+                "oldest_table": target.oldest.table if target.oldest else None,
                 "differing": list(target.differing.names) if target.differing else [],
             },
             "stopped": {

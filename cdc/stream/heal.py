@@ -43,6 +43,7 @@ _UNKNOWN: Final = {
     "pending": "what the application dropped and Postgres still has: `cdc verify` says what nothing feeds",
     "audit": "entries of the audit trail: the audit file may have them",
     "disabled_trigger": "which triggers to enable again at cutover",
+    "verified_table": "how far the comparison in the background was: it begins anew",
     "verification": "the results of earlier comparisons",
 }
 

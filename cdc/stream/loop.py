@@ -106,6 +106,11 @@ class Stream:
         return self._reload.answer
 
     @property
+    def config(self) -> Config:
+        """What it goes by now."""
+        return self._config
+
+    @property
     def began(self) -> bool:
         """Whether both databases were open and settled once."""
         return self._began

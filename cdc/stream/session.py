@@ -13,7 +13,7 @@ from cdc.config import Config
 from cdc.errors import SourceFull, SourceUnavailable
 from cdc.facts.changes import AppliedBatch, Position
 from cdc.facts.table_map import TableMap
-from cdc.observe.daemon_state import DaemonState
+from cdc.observe.daemon_state import DaemonState, difference_in
 from cdc.postgres.apply.saved_rows import Replaced
 from cdc.postgres.apply.target import PostgresTarget
 from cdc.postgres.connection.changelog_lease import is_kept
@@ -175,6 +175,7 @@ class Session:
             return
         for miscount in await self._counts.look(self.source, self.position):
             logger.bind(table=miscount.table, remedy=miscount.remedy).error(miscount.text())
+            self._daemon_state.alarm(difference_in(miscount.table), miscount.text(), miscount.remedy)
             details = {"table": miscount.table, "rows": miscount.text()}
             trail.record(self._config.state.dir, "count rows", "failed", details)
 

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 from harness import fetch, up, value
 
-from cdc.cli.progress import Silent
 from cdc.config import TargetSection, load_config
+from cdc.facts.progress import Silent
 from cdc.resources import folder
 from cdc.verify import verify
 

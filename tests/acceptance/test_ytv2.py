@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from harness import drain, execute, fetch, quarantined, up, value
 
-from cdc.cli.progress import Silent
 from cdc.config import Config, load_config
+from cdc.facts.progress import Silent
 from cdc.first_copy.preflight import build_plan
 from cdc.postgres.connection.open import connect
 from cdc.resources import folder

@@ -15,8 +15,8 @@ from comparison import differences
 from harness import Daemon, application, make_config, quarantined, up, wait_until_caught_up
 
 from cdc import verify
-from cdc.cli.progress import Silent
 from cdc.config import Config, Formats, TableOptions
+from cdc.facts.progress import Silent
 from cdc.verify.report import VerifyReport
 
 SCRIPTS: Final = Path(__file__).with_name("applications")

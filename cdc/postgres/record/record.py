@@ -21,6 +21,7 @@ from cdc.postgres.record.quarantine import Quarantine
 from cdc.postgres.record.sightings import Sightings
 from cdc.postgres.record.stream_row import SQL, StreamRow, lost_row
 from cdc.postgres.record.verification import Verifications
+from cdc.postgres.record.verified_tables import VerifiedTables
 from cdc.postgres.record.waiting_tables import WaitingTables
 
 _ADOPTED: Final = "stream mapping quarantine crosswalk loaded audit triggers owned pending waiting"
@@ -45,6 +46,7 @@ class Record:
         self.sightings = Sightings(*part)
         self.loaded = LoadedTables(*part)
         self.verifications = Verifications(*part)
+        self.verified = VerifiedTables(*part)
         self.disabled_triggers = DisabledTriggers(*part)
 
     async def adopt(self, old_id: str) -> None:

@@ -21,6 +21,7 @@ from cdc.postgres.connection.statements import load
 from cdc.postgres.record import own_schema
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.verification import Verification
+from cdc.postgres.record.verified_tables import OldestVerified
 from cdc.postgres.record.waiting_tables import Waiting
 from cdc.postgres.server.embedded import find
 from cdc.postgres.server.endpoint import Endpoint, embedded_folder
@@ -68,6 +69,7 @@ class TargetFacts:
     quarantine: Mapping[str, HeldRows] = field(default_factory=dict)
     verification: Verification | None = None
     differing: Verification | None = None  # of some tables, and not equal
+    oldest: OldestVerified | None = None  # the table that was compared longest ago
     leftovers: tuple[Leftover, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     gone: str = ""  # of the schema `cdc`: what is not whole
@@ -77,12 +79,14 @@ class TargetFacts:
 class TargetFindings:
     """What Postgres told with a heartbeat: rows in quarantine by reason, and the last whole comparison.
 
-    `verified_at` is in seconds since 1970; None with `verified` before the first comparison.
+    Moments are in seconds since 1970: `verified_at` is None with `verified` before the first whole comparison,
+    `oldest_at` is since when every row of every table was compared in the background.
     """
 
     quarantine: Mapping[str, int]
     verified: str | None = None
     verified_at: float | None = None
+    oldest_at: float | None = None
 
 
 def target_name(config: Config) -> str:
@@ -127,7 +131,7 @@ async def findings(record: Record) -> TargetFindings:
     """What the daemon's own connection tells of quarantine and comparisons, for who watches it."""
     with translated("counting what is in quarantine"):
         (row,) = await record.connection.fetch(SQL["findings"], record.source_id)
-    return TargetFindings(json.loads(row["quarantine"]), row["verified"], row["verified_at"])
+    return TargetFindings(json.loads(row["quarantine"]), row["verified"], row["verified_at"], row["oldest_at"])
 
 
 async def find_source_id(connection: Connection, source_id: str | None, path: str) -> str | None:
@@ -158,6 +162,7 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
         quarantine={r["reason"]: HeldRows(r["rows"], r["acknowledged"]) for r in held},
         verification=await record.verifications.latest(),
         differing=await record.verifications.differing(),
+        oldest=await record.verified.oldest(),
         leftovers=await record.leftovers.read(),
         waiting=await record.waiting.read(),
     )

@@ -71,6 +71,12 @@ class Verifications(RecordPart):
             row = await self._connection.fetchrow(SQL["latest"], self._source_id)
         return Verification(**dict(row)) if row else None
 
+    async def outstanding(self) -> frozenset[str]:
+        """The tables of comparisons of some tables that were not equal, as far as they still count."""
+        with translated("reading the last comparison"):
+            rows = await self._connection.fetch(SQL["outstanding"], self._source_id)
+        return frozenset(row["name"] for row in rows)
+
     async def differing(self) -> Verification | None:
         """The newest comparison of some tables that was not equal, if none of all of them came later or was equal."""
         with translated("reading the last comparison"):

@@ -247,6 +247,22 @@ CREATE TABLE IF NOT EXISTS cdc.verification (
 );
 ALTER TABLE cdc.verification ADD COLUMN IF NOT EXISTS names text[] NOT NULL DEFAULT '{}';
 
+-- How far the comparison is that never ends: every row of a table was compared after `since`, when its last whole pass
+-- began. The pass under way began at `began_at`, and has compared the keys up to `after_key`, NULL at its beginning.
+-- `rows` and `differences` are of the last whole pass, those of the pass under way follow.
+CREATE TABLE IF NOT EXISTS cdc.verified_table (
+    source_id        text NOT NULL,
+    source_table     text NOT NULL,
+    since            timestamptz,
+    rows             bigint NOT NULL DEFAULT 0,
+    differences      bigint NOT NULL DEFAULT 0,
+    began_at         timestamptz,
+    after_key        bigint,
+    rows_so_far        bigint NOT NULL DEFAULT 0,
+    differences_so_far bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (source_id, source_table)
+);
+
 -- Which source feeds a target table: one only. It counts while the table is there and its source has not ended.
 -- An earlier version kept no such list: what one source alone can have made or filled is its own. What two may have
 -- belongs to the one that comes first.

@@ -18,6 +18,10 @@ FROM cdc.quarantine WHERE source_id = $1 GROUP BY reason ORDER BY reason
 SELECT coalesce((SELECT json_object_agg(reason, rows) FROM (
         SELECT reason, count(*) AS rows FROM cdc.quarantine WHERE source_id = $1 GROUP BY reason) AS q), '{}')::text
         AS quarantine,
+    (SELECT extract(epoch FROM min(coalesce(t.since, s.started_at)))::double precision
+        FROM cdc.stream AS s JOIN cdc.target_table AS f USING (source_id)
+        LEFT JOIN cdc.verified_table AS t USING (source_id, source_table)
+        WHERE s.source_id = $1 AND f.reason IS NULL) AS oldest_at,
     v.result AS verified, extract(epoch FROM v.finished_at)::double precision AS verified_at
 FROM (SELECT) AS always LEFT JOIN LATERAL (
     SELECT result, finished_at FROM cdc.verification WHERE source_id = $1 AND complete

@@ -20,3 +20,12 @@ FROM cdc.verification AS v WHERE source_id = $1 AND NOT complete AND result <> '
         AND (later.complete OR (later.result = 'equal' AND later.names @> v.names))
 )
 ORDER BY finished_at DESC LIMIT 1
+
+-- The tables that such comparisons name, until they are compared again and equal.
+-- name: outstanding
+SELECT DISTINCT name FROM cdc.verification AS v CROSS JOIN unnest(v.names) AS name
+WHERE source_id = $1 AND NOT complete AND result <> 'equal' AND NOT EXISTS (
+    SELECT FROM cdc.verification AS later
+    WHERE later.source_id = v.source_id AND later.finished_at > v.finished_at
+        AND (later.complete OR (later.result = 'equal' AND name = ANY(later.names)))
+)

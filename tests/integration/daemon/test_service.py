@@ -28,9 +28,9 @@ from harness import (
 )
 
 from cdc.audit import trail
-from cdc.cli.progress import Silent
 from cdc.config import Config
 from cdc.errors import ExitCode
+from cdc.facts.progress import Silent
 from cdc.faults import STALL_POINTS
 from cdc.first_copy import create_schema, snapshots
 from cdc.postgres.connection.open import Connection

@@ -11,10 +11,10 @@ from batch_accounting import trail_breaks
 from harness import Daemon, execute, value, wait_for, wait_until_caught_up
 from replicated_pair import Pair, replicated
 
-from cdc.cli.progress import Silent
 from cdc.config import ColumnOptions, TableOptions
 from cdc.errors import AlreadyRunning
 from cdc.evolve import drop_leftovers
+from cdc.facts.progress import Silent
 from cdc.first_copy import create_schema
 from cdc.verify.run import verify
 

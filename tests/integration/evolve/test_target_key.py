@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from harness import application, drain, execute, fetch, make_config, quarantined, up, value
 
-from cdc.cli.progress import Silent
 from cdc.config import ColumnOptions, Config, TableOptions
+from cdc.facts.progress import Silent
 from cdc.stream.resync import request_resync
 from cdc.verify import verify
 

@@ -11,9 +11,9 @@ from comparison import differences
 from harness import application, execute, fetch, make_config, quarantined, up, value
 
 from cdc.audit import trail
-from cdc.cli.progress import Silent
 from cdc.config import ColumnOptions, Config, Formats, TableOptions
 from cdc.errors import ExitCode, TargetMismatch
+from cdc.facts.progress import Silent
 from cdc.facts.row_key import show_key
 from cdc.first_copy.create_schema import create_schema
 from cdc.first_copy.preflight import build_plan

@@ -9,8 +9,8 @@ import pytest
 from comparison import Comparison
 from harness import Daemon, application, execute, make_config, up
 
-from cdc.cli.progress import Silent
 from cdc.errors import TargetNotEmpty
+from cdc.facts.progress import Silent
 from cdc.first_copy import create_schema, loader, snapshots
 
 SCHEMA = """

@@ -11,8 +11,8 @@ import pytest
 from harness import application, drain, execute, fetch, load, make_config, up, value
 from replicated_pair import replicated
 
-from cdc.cli.progress import Silent
 from cdc.config import Config, TableOptions
+from cdc.facts.progress import Silent
 from cdc.facts.row_key import decode_key, show_key
 from cdc.first_copy import preflight
 from cdc.postgres.apply import direct

@@ -6,9 +6,9 @@ from typing import Final
 import pytest
 from harness import application, drain, fetch, make_config, quarantined, up
 
-from cdc.cli.progress import Silent
 from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.facts.changes import TableRows
+from cdc.facts.progress import Silent
 from cdc.mapping.map_tables import map_schema
 from cdc.sqlite.rows import computed_dependencies
 from cdc.sqlite.schema.read import read_schema

@@ -10,9 +10,9 @@ import pytest
 from harness import drain, fetch, load, make_config, value
 from replicated_pair import Pair, replicated
 
-from cdc.cli.progress import Silent
 from cdc.config import ReplicateSection, TableOptions
 from cdc.evolve import drop_leftovers
+from cdc.facts.progress import Silent
 from cdc.first_copy.plan import Plan
 from cdc.first_copy.preflight import build_plan
 from cdc.observe.status import gather

@@ -16,9 +16,9 @@ import pytest
 from harness import application, execute, fetch, make_config, value
 from replicated_pair import Pair, replicated
 
-from cdc.cli.progress import Silent
 from cdc.config import ColumnOptions, TableOptions
 from cdc.errors import SourceError
+from cdc.facts.progress import Silent
 from cdc.first_copy.preflight import build_plan
 from cdc.first_copy.snapshots import take_snapshot
 

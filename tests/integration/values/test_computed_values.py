@@ -8,8 +8,8 @@ import pytest
 from harness import application, drain, fetch, load, make_config, up, value
 from replicated_pair import Pair, replicated
 
-from cdc.cli.progress import Silent
 from cdc.config import ColumnOptions, Config, TableOptions
+from cdc.facts.progress import Silent
 from cdc.first_copy.preflight import build_plan
 from cdc.stream.retry_quarantined import retry_quarantined
 from cdc.values.user_functions import stored

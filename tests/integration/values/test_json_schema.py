@@ -9,8 +9,8 @@ from harness import application, drain, execute, fetch, make_config, quarantined
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdc.cli.progress import Silent
 from cdc.config import ColumnOptions, Config, TableOptions
+from cdc.facts.progress import Silent
 from cdc.first_copy.preflight import build_plan
 from cdc.postgres.connection.open import connect
 from cdc.values import json_schema

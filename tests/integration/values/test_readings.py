@@ -17,9 +17,9 @@ from test_value_roundtrip import moments, values
 
 from cdc.canonical import chosen as readings
 from cdc.canonical import rules
-from cdc.cli.progress import Silent
 from cdc.config import ColumnOptions, Formats, TableOptions
 from cdc.errors import MappingError
+from cdc.facts.progress import Silent
 from cdc.facts.source_schema import Affinity, Column, Key, KeyKind, Table
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetTable

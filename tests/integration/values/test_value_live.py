@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_value_roundtrip import KINDS, Rig, values
 
-from cdc.cli.progress import Silent
 from cdc.config import ColumnOptions, Config, TableOptions
+from cdc.facts.progress import Silent
 from cdc.facts.row_key import decode_key
 from cdc.facts.values import InvalidText, Value
 from cdc.verify.run import verify

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from harness import Daemon, application, execute, make_config, up, wait_until_caught_up
 
-from cdc.cli.progress import Silent
 from cdc.config import Config, Expectation, VerifySection
 from cdc.errors import ExitCode, SourceError, TargetError
+from cdc.facts.progress import Silent
 from cdc.verify import VerifyReport, verify
 
 COUNT = "SELECT count(*) FROM t WHERE done"

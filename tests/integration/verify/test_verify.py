@@ -9,10 +9,10 @@ import pytest
 from harness import application, drain, execute, fetch, live, make_config, up, value
 
 from cdc.canonical import chosen, rules
-from cdc.cli.progress import Silent
 from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.errors import ExitCode, UsageError
 from cdc.facts.changes import Position
+from cdc.facts.progress import Silent
 from cdc.facts.row_key import decode_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn
@@ -22,8 +22,7 @@ from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog import verify_reader
 from cdc.values import registry
 from cdc.values.encoder import Encoder
-from cdc.verify import TableReport, VerifyReport, verify
-from cdc.verify import compare_tables
+from cdc.verify import TableReport, VerifyReport, compare_tables, verify
 
 TABLES = """
 CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, price REAL, body BLOB, done BOOLEAN, doc TEXT,

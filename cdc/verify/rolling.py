@@ -1,0 +1,241 @@
+"""The comparison that never ends: the daemon compares a slice now and then, for a share of its time, table by table.
+
+Each slice is a comparison as `cdc verify` makes it, of at most so many rows, so that no snapshot lasts long and no page
+of the application's file is read twice for nothing. How far it is stands in `cdc.verified_table`: a new daemon goes on
+there. What differs is told at once.
+"""
+
+import asyncio
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from loguru import logger
+
+from cdc.audit import trail
+from cdc.config import Config
+from cdc.errors import CdcError, Policy
+from cdc.facts.key_range import KeyRange
+from cdc.facts.progress import Silent
+from cdc.facts.row_key import show_key
+from cdc.facts.table_map import TableMap
+from cdc.observe.daemon_state import Activity, DaemonState, difference_in
+from cdc.postgres.connection.open import Connection, hang_up
+from cdc.postgres.record.known_tables import current_tables
+from cdc.postgres.record.record import Record
+from cdc.postgres.record.verification import DIFFERENT, EQUAL, Verification
+from cdc.postgres.record.verified_tables import VerifiedTable
+from cdc.postgres.server.endpoint import Endpoint
+from cdc.sqlite.changelog import source_file
+from cdc.sqlite.connection.verify_scratch import Scratch
+from cdc.verify.compare_tables import JointComparison, Slice
+from cdc.verify.report import TableReport
+
+SLICE_ROWS: Final = 20_000  # a tenth of a second of one core
+SLICE_TABLES: Final = 50
+SHOWN_KEYS: Final = 5
+FIRST_SECONDS: Final = 10.0  # a daemon that has just begun has something better to do
+LOOK_SECONDS: Final = 1.0  # how often it is looked whether something is due
+PUT_OFF_SECONDS: Final = 60.0  # for a table that cannot be compared now, and after an error
+SHORTEST_SECONDS: Final = 0.05
+AGAIN: Final = timedelta(seconds=30)  # when a table with a difference is compared anew: somebody may have repaired it
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is compared of one table now, and what was known of it before."""
+
+    mapped: TableMap
+    before: VerifiedTable
+
+
+def due_at(table: VerifiedTable, within: timedelta, *, sooner: Set[str] = frozenset()) -> datetime:
+    """When a table is to be compared again; at once where a pass is under way, or there was none yet."""
+    if table.began_at is not None or table.since is None:
+        return _NEVER
+    return table.since + (min(within, AGAIN) if table.name in sooner else within)
+
+
+def choose(
+    maps: Sequence[TableMap],
+    known: Mapping[str, VerifiedTable],
+    now: datetime,
+    within: timedelta,
+    *,
+    sooner: Set[str] = frozenset(),
+    put_off: Set[str] = frozenset(),
+) -> list[Part]:
+    """The tables of the next slice: those whose pass is under way first, then those that were compared longest ago.
+
+    Small tables go together, as far as is known how many rows they have; one that was never compared goes alone.
+    Tables in `sooner` are due again soon, those in `put_off` are not. Empty when nothing is due: every other table was
+    compared `within` that time.
+    """
+
+    parts = [Part(m, known.get(m.source.name, VerifiedTable(m.source.name))) for m in maps]
+    due = [p for p in parts if p.before.name not in put_off and due_at(p.before, within, sooner=sooner) <= now]
+    due.sort(key=lambda part: (part.before.began_at is None, part.before.since or _NEVER))
+    chosen: list[Part] = []
+    rows = 0
+    for part in due[:SLICE_TABLES]:
+        expected = part.before.rows if part.before.since else SLICE_ROWS
+        if chosen and rows + expected > SLICE_ROWS:
+            break
+        chosen.append(part)
+        rows += expected
+    return chosen
+
+
+def advanced(before: VerifiedTable, report: TableReport, keys: KeyRange | None, began: datetime) -> VerifiedTable:
+    """How far a table is after a slice of it, the whole of it where it has no ranges (`keys` is None)."""
+    rows = before.rows_so_far + report.matched + report.different + report.missing + report.pending
+    differences = before.differences_so_far + report.differences
+    pass_began = before.began_at or began
+    if keys is None or keys.last is None:
+        return VerifiedTable(before.name, pass_began, rows, differences)
+    return replace(before, began_at=pass_began, after_key=keys.last, rows_so_far=rows, differences_so_far=differences)
+
+
+class RollingVerifier:
+    """Compares for as long as it runs, while the stream follows; `config` is asked anew for each slice."""
+
+    def __init__(self, config: Callable[[], Config], endpoint: Endpoint, daemon_state: DaemonState) -> None:
+        self._config = config
+        self._endpoint = endpoint
+        self._daemon_state = daemon_state
+        self._connection: Connection | None = None
+        self._put_off: dict[
+            str, float
+        ] = {}  # tables that cannot be compared now, until a moment of the monotonic clock
+        self._told: dict[str, int] = {}  # how many rows were said to differ, by table, while they do
+        self._took_over = False
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        await asyncio.sleep(min(FIRST_SECONDS, 0.1 * 3600 * self._config().verify.rolling_hours))
+        try:
+            while True:
+                rest = await self._turn()
+                await asyncio.sleep(rest)
+        finally:
+            await self._let_go()
+
+    async def _turn(self) -> float:
+        """Compare a slice if one is due; returns how long to rest, so that the work stays within its share."""
+        config = self._config()
+        share = config.verify.rolling_share
+        if not share or self._daemon_state.doing is not Activity.STREAMING:
+            return LOOK_SECONDS
+        began = time.monotonic()
+        try:
+            idle = await self._slice(config)
+        except CdcError as error:
+            await self._let_go()
+            passing = error.policy is not Policy.NEEDS_A_PERSON
+            logger.bind(error=error.message).log("DEBUG" if passing else "WARNING", "a comparison was given up")
+            return LOOK_SECONDS if passing else PUT_OFF_SECONDS
+        if idle is None:
+            return (time.monotonic() - began) * (1 / min(share, 1.0) - 1)
+        await self._let_go()
+        return idle
+
+    async def _slice(self, config: Config) -> float | None:
+        """Compare what is due; when nothing is, how many seconds nobody needs to look."""
+        look = await asyncio.to_thread(source_file.look, config)
+        if look.capture is None:
+            return LOOK_SECONDS  # the stream finds that out, and says what to do
+        connection = self._connection = self._connection or await self._endpoint.connect("verify in the background")
+        record = Record(connection, look.capture.source_id)
+        state = await record.stream.read()
+        if state is None or state.position is None or state.resync:
+            return LOOK_SECONDS
+        now = await current_tables(record, config, look.schema)
+        within = timedelta(hours=config.verify.rolling_hours)
+        began = datetime.now(UTC)
+        await self._take_over(record)
+        waiting = {name for name, until in self._put_off.items() if until > time.monotonic()}
+        known, sooner = await record.verified.read(), self._alarmed(now.fed)
+        parts = choose(now.fed, known, began, within, sooner=sooner, put_off=waiting)
+        if not parts:
+            next_due = min((due_at(table, within, sooner=sooner) for table in known.values()), default=began)
+            return min(PUT_OFF_SECONDS, max(SHORTEST_SECONDS, (next_due - began).total_seconds()))
+        slices = {part.before.name: Slice(part.before.after_key, SLICE_ROWS) for part in parts}
+        scratch = await asyncio.to_thread(Scratch, config.state.dir)
+        try:
+            joint = JointComparison(record, config, look, [part.mapped for part in parts], scratch, slices)
+            reports = await joint.compare(Silent())
+        finally:
+            await asyncio.to_thread(scratch.close)
+        assert joint.position is not None
+        for part, report in zip(parts, reports, strict=True):
+            if report.problem or (report.pending and not report.matched):
+                self._put_off[report.table] = time.monotonic() + PUT_OFF_SECONDS
+                logger.bind(table=report.table, reason=report.problem).debug("a table is compared later")
+                continue
+            after = advanced(part.before, report, joint.ranges.get(report.table), began)
+            await record.verified.store([after])
+            await self._tell(record, config, report, after, _verification(report, began, joint.position.seq))
+        await record.verified.keep([mapped.source.name for mapped in now.fed])
+        return None
+
+    def _alarmed(self, maps: Sequence[TableMap]) -> frozenset[str]:
+        return frozenset(m.source.name for m in maps if difference_in(m.source.name) in self._daemon_state.alarms)
+
+    async def _take_over(self, record: Record) -> None:
+        """What a daemon before found, or a count, lasts until the table is compared again."""
+        if not self._took_over:
+            for name in await record.verifications.outstanding():
+                remedy = f"see which rows with `cdc verify --table {shlex.quote(name)}`"
+                self._daemon_state.alarm(difference_in(name), f"rows of {name} differ", remedy)
+            self._took_over = True
+
+    async def _tell(
+        self, record: Record, config: Config, report: TableReport, after: VerifiedTable, found: Verification
+    ) -> None:
+        """An alarm with each difference of a table that is new, and its end once a whole pass found none."""
+        name = report.table
+        differences = after.differences_so_far if after.began_at else after.differences
+        if differences > self._told.get(name, 0):
+            self._told[name] = differences
+            await record.verifications.record(found)
+            keys = ", ".join(show_key(key) for keys in report.samples.values() for key in keys[:SHOWN_KEYS])
+            remedy = f"see all of them with `cdc verify --table {shlex.quote(name)}`; `--repair` moves them again"
+            counts = {"different": report.different, "missing": report.missing, "extra": report.extra}
+            logger.bind(table=name, **counts, keys=keys, remedy=remedy).error("rows are not alike in both databases")
+            trail.record(config.state.dir, "find a difference", "failed", {"table": name, **counts, "keys": keys})
+            self._daemon_state.alarm(difference_in(name), f"{differences:,} rows of {name} differ", remedy)
+        elif after.began_at is None and not after.differences:
+            if difference_in(name) in self._daemon_state.alarms:
+                await record.verifications.record(found)
+                logger.bind(table=name).warning("rows are alike again in both databases")
+                trail.record(config.state.dir, "end of a difference", "done", {"table": name})
+            self._daemon_state.calm(difference_in(name))
+            self._told.pop(name, None)
+
+    async def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await hang_up(connection)
+
+
+def _verification(report: TableReport, began: datetime, seq: int) -> Verification:
+    return Verification(
+        started_at=began,
+        finished_at=datetime.now(UTC),
+        seq=seq,
+        tables=1,
+        complete=False,
+        matched=report.matched,
+        different=report.different,
+        missing=report.missing,
+        extra=report.extra,
+        pending=report.pending,
+        quarantined=report.quarantined,
+        repaired=0,
+        result=DIFFERENT if report.differences else EQUAL,
+        names=(report.table,),
+    )
