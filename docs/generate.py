@@ -95,7 +95,7 @@ KEYS: Final = {
     "metrics.allow_remote": "Allow `listen` to name an address that other machines can reach. There is no login.",
     "metrics.max_lag_seconds": "Beyond this lag `/healthz` answers 503.",
     "alerts.webhook": "An address that gets a POST with one JSON object: `state`, `name`, `text`, `remedy`, `source`, "
-    "`host`, `at`. See [alerts](monitoring.md#alerts).",
+    "`host`, `at`. See [alerts](parity.md#alerts).",
     "alerts.ntfy": "A topic of ntfy, which shows the text on a phone.",
     "alerts.command": "A program and its arguments; it gets the same object on stdin, and each member in the "
     "environment, as `CDC_ALERT_TEXT`.",

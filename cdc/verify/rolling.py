@@ -9,6 +9,7 @@ import asyncio
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -22,7 +23,7 @@ from cdc.facts.key_range import KeyRange
 from cdc.facts.progress import Silent
 from cdc.facts.row_key import show_key
 from cdc.facts.table_map import TableMap
-from cdc.observe.daemon_state import Activity, DaemonState, difference_in
+from cdc.observe.daemon_state import Activity, Alarm, DaemonState, Listener, difference_in
 from cdc.postgres.connection.open import Connection, hang_up
 from cdc.postgres.record.known_tables import current_tables
 from cdc.postgres.record.record import Record
@@ -40,6 +41,7 @@ SHOWN_KEYS: Final = 5
 FIRST_SECONDS: Final = 10.0  # a daemon that has just begun has something better to do
 LOOK_SECONDS: Final = 1.0  # how often it is looked whether something is due
 PUT_OFF_SECONDS: Final = 60.0  # for a table that cannot be compared now, and after an error
+IDLE_SECONDS: Final = 600.0  # an idle file is left alone for so long, unless something is due before
 SHORTEST_SECONDS: Final = 0.05
 AGAIN: Final = timedelta(seconds=30)  # when a table with a difference is compared anew: somebody may have repaired it
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -100,7 +102,7 @@ def advanced(before: VerifiedTable, report: TableReport, keys: KeyRange | None, 
     return replace(before, began_at=pass_began, after_key=keys.last, rows_so_far=rows, differences_so_far=differences)
 
 
-class RollingVerifier:
+class RollingVerifier(Listener):
     """Compares for as long as it runs, while the stream follows; `config` is asked anew for each slice."""
 
     def __init__(self, config: Callable[[], Config], endpoint: Endpoint, daemon_state: DaemonState) -> None:
@@ -108,21 +110,33 @@ class RollingVerifier:
         self._endpoint = endpoint
         self._daemon_state = daemon_state
         self._connection: Connection | None = None
-        self._put_off: dict[
-            str, float
-        ] = {}  # tables that cannot be compared now, until a moment of the monotonic clock
+        self._put_off: dict[str, float] = {}  # tables, until a moment of the monotonic clock
         self._told: dict[str, int] = {}  # how many rows were said to differ, by table, while they do
         self._took_over = False
+        self._stirred = asyncio.Event()
+        daemon_state.listeners = (*daemon_state.listeners, self)
 
     async def run(self) -> None:
         """Go on until cancelled."""
         await asyncio.sleep(min(FIRST_SECONDS, 0.1 * 3600 * self._config().verify.rolling_hours))
         try:
             while True:
-                rest = await self._turn()
-                await asyncio.sleep(rest)
+                await self._rest(await self._turn())
         finally:
             await self._let_go()
+
+    async def _rest(self, seconds: float) -> None:
+        """Rest so long, or until there is an alarm more or less: that changes what is due."""
+        self._stirred.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stirred.wait()
+
+    def alarmed(self, alarm: Alarm) -> None:
+        """Its table is due sooner."""
+        self._stirred.set()
+
+    calmed = alarmed
 
     async def _turn(self) -> float:
         """Compare a slice if one is due; returns how long to rest, so that the work stays within its share."""
@@ -162,7 +176,8 @@ class RollingVerifier:
         parts = choose(now.fed, known, began, within, sooner=sooner, put_off=waiting)
         if not parts:
             next_due = min((due_at(table, within, sooner=sooner) for table in known.values()), default=began)
-            return min(PUT_OFF_SECONDS, max(SHORTEST_SECONDS, (next_due - began).total_seconds()))
+            longest = PUT_OFF_SECONDS if waiting else IDLE_SECONDS
+            return min(longest, max(SHORTEST_SECONDS, (next_due - began).total_seconds()))
         slices = {part.before.name: Slice(part.before.after_key, SLICE_ROWS) for part in parts}
         scratch = await asyncio.to_thread(Scratch, config.state.dir)
         try:

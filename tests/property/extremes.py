@@ -51,6 +51,7 @@ class _Extremes:
         self._portable = portable
         self._large = [table for table in workload.tables if random.random() < 0.6]
         self._unseen = random.random() < 0.4
+        self._broken = not portable and random.random() < 0.3
 
     def mixed(self) -> Workload:
         kinds = self._kinds()
@@ -65,7 +66,8 @@ class _Extremes:
     def _kinds(self) -> list[Callable[[], str]]:
         large = [self._fill, self._fill, self._resize, self._resize, self._thin_out] if self._large else []
         unseen = [self._replace_unseen] * 4 if self._unseen else []
-        return [*large, *unseen, *([self._mark] if large or unseen else [])]
+        broken = [self._break_text] if self._broken else []
+        return [*large, *unseen, *broken, *([self._mark] if large or unseen else [])]
 
     def _setup(self) -> Iterator[str]:
         later = [sql for sql in self._workload.setup if sql.startswith("INSERT")]
@@ -114,6 +116,17 @@ class _Extremes:
         if self._random.random() < 0.3:
             return f"UPDATE OR REPLACE unseen SET word = NULL WHERE id = {number}"
         return f"{verb} INTO unseen VALUES ({number}, {word}, {self._text(str(number))})"
+
+    def _break_text(self) -> str:
+        """A text that is not UTF-8, as a key too, and so in the changelog."""
+        table = self._random.choice(self._workload.tables)
+        broken = f"CAST(x'{self._random.choice(('61ff', 'c3', '80'))}' AS TEXT)"
+        columns = table.writable
+        values = [broken if c.name in table.key and c.type != "INTEGER" else self._value(c) for c in columns]
+        if broken not in values:
+            values[self._random.randrange(len(values))] = broken
+        names = ", ".join(c.name for c in columns)
+        return f"INSERT OR REPLACE INTO {table.name}({names}) VALUES ({', '.join(values)})"
 
     def _mark(self) -> str:
         return MARKER.format(count=self._random.choice((1, 1, 3)))

@@ -27,7 +27,7 @@ from cdc.sqlite.capture.own_tables import has_state, is_marked
 from cdc.sqlite.capture.triggers import Capture, Signature, signature
 from cdc.sqlite.changelog.errors import broken_off, schema_changed
 from cdc.sqlite.changelog.file_identity import FileIdentity
-from cdc.sqlite.changelog.positions import NEWEST, as_position, newest, position_at, seconds_since_epoch
+from cdc.sqlite.changelog.positions import as_position, newest, newest_entry, position_at, seconds_since_epoch
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.functions import FAILURES, provide
 from cdc.sqlite.connection.transactions import locking, read_transaction, stopped_after
@@ -89,7 +89,7 @@ class Changelog:
         """
         with translated("looking at the changelog"), locking(self._connection):
             try:
-                entry = self._connection.execute(NEWEST).fetchone()
+                entry = newest_entry(self._connection)
                 if self._connection.execute("PRAGMA schema_version").get != self._expected.schema_version:
                     return -1
             except apsw.SQLError:

@@ -399,3 +399,26 @@ def _pruning_at_once(config: Config) -> Config:
         config.replicate, prune_entries=1, prune_seconds=0.0, heartbeat_seconds=0.05, poll_seconds=0.05
     )
     return msgspec.structs.replace(config, replicate=replicate)
+
+
+# --- texts that are none ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entries", [1, 1_000])
+async def test_a_key_that_is_no_utf8_is_held_and_nothing_stops_for_it(
+    tmp_path: Path, database: str, entries: int
+) -> None:
+    """SQLite calls text whatever bytes it is told to; such a key stands in the changelog, and in its newest entry."""
+    table = "CREATE TABLE t(k TEXT PRIMARY KEY, v) WITHOUT ROWID"
+    async with replicated(tmp_path, database, table, "INSERT INTO t VALUES ('a', 1)", round_entries=entries) as pair:
+        await pair.write("INSERT INTO t VALUES (CAST(x'61ff' AS TEXT), 1)")
+        await pair.write(
+            "INSERT INTO t VALUES ('b', 2)",
+            "UPDATE t SET v = 3 WHERE k = CAST(x'61ff' AS TEXT)",
+            "INSERT INTO t VALUES (CAST(x'c3' AS TEXT), 4)",
+        )
+        assert await pair.rows("SELECT k FROM t ORDER BY 1") == [("a",), ("b",)]
+        assert await value(database, "SELECT count(*) FROM cdc.quarantine") == 2
+        await pair.write("DELETE FROM t WHERE k IN (CAST(x'61ff' AS TEXT), CAST(x'c3' AS TEXT))")
+        assert await value(database, "SELECT count(*) FROM cdc.quarantine") == 0
+        assert await pair.differences() == []
