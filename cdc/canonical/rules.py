@@ -75,7 +75,8 @@ class Canonical:
         there = [(c, found, mapped.reading(c, found)) for c, found in columns if found is not None]
         forms = {c.target: _read(found, reading, literal=c.literal, schema=c.schema) for c, found, reading in there}
         kinds = {c.target: "" if c.literal or reading != ValueRules() else found.base for c, found, reading in there}
-        self._columns = [_column_form(forms[name], kinds[name]) for name in mapped.target_columns if name in forms]
+        self.names = tuple(name for name in mapped.target_columns if name in forms)
+        self._columns = [_column_form(forms[name], kinds[name]) for name in self.names]
         self._key = [forms[name] for name in mapped.key if name in forms]
         self._key_places = [mapped.target_columns.index(name) for name in mapped.key]
         self._width = mapped.source_key_width
@@ -90,6 +91,14 @@ class Canonical:
         keys = list(map(_encode, self._keys(raw, made)))
         rows = map(_encode, zip(*made, strict=True))
         return zip(keys, map(_digest, keys), map(_digest, rows), strict=True)
+
+    def texts(self, raw: Sequence[Row]) -> Iterator[tuple[str, tuple[Text, ...]]]:
+        """The key's text and the texts of the columns in `names`, for the same rows as `hashed` takes."""
+        if not raw:
+            return iter(())
+        values = list(zip(*raw, strict=True))[self._width :]
+        made = [form(column) for form, column in zip(self._columns, values, strict=True)]
+        return zip(map(key_text, self._keys(raw, made)), zip(*made, strict=True), strict=True)
 
     def _keys(self, raw: Sequence[Row], made: Sequence[Sequence[Text]]) -> Iterable[tuple[Text, ...]]:
         if self._crosswalk:

@@ -11,9 +11,10 @@ from cdc.cli.output import print_json, print_table, say
 from cdc.facts.row_key import show_key
 
 if TYPE_CHECKING:
-    from cdc.verify.report import VerifyReport
+    from cdc.verify.report import TableReport, VerifyReport
 
 _SHOWN_KEYS = 5
+_LONGEST_VALUE = 200
 
 
 @click.command(
@@ -21,6 +22,7 @@ _SHOWN_KEYS = 5
     examples=(
         ("cdc verify", "Compare everything."),
         ("cdc verify --table content --table summary_variants", "Compare two tables."),
+        ("cdc verify --table content --show-values", "See what both have in the columns that differ."),
         ("cdc verify --repair", "Have every row that differs moved again."),
     ),
 )
@@ -33,9 +35,10 @@ _SHOWN_KEYS = 5
     help="Only this table; may be given again.",
 )
 @click.option("--repair", is_flag=True, help="Have the daemon move every key that differs once more.")
+@click.option("--show-values", is_flag=True, help="Show what both have in columns that differ; else names alone.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
-def verify(session: Options, tables: tuple[str, ...], repair: bool, as_json: bool) -> int:
+def verify(session: Options, tables: tuple[str, ...], repair: bool, show_values: bool, as_json: bool) -> int:
     """Compare every row of both databases.
 
     It may run at any time, also while the application writes: rows that change meanwhile are looked at again. Exit
@@ -49,14 +52,14 @@ def verify(session: Options, tables: tuple[str, ...], repair: bool, as_json: boo
         report = run_async(compare(config, tables or None, repair, session.progress()))
         told |= {"result": report.result, "differences": report.differences, "repaired": report.repaired}
     if as_json:
-        print_json(report.to_json())
+        print_json(report.to_json(values=show_values))
     else:
-        print_report(report)
+        print_report(report, values=show_values)
     return int(report.exit_code)
 
 
-def print_report(report: "VerifyReport") -> None:
-    """The counts of each table, some keys that differ, and what it means."""
+def print_report(report: "VerifyReport", *, values: bool = False) -> None:
+    """The counts of each table, some keys that differ, and what it means; with `values`, what both have there."""
     columns = ("table", "equal", "different", "missing", "extra", "quarantined", "pending")
     rows = [(t.table, t.matched, t.different, t.missing, t.extra, t.quarantined, t.pending) for t in report.tables]
     print_table(columns, rows, numbers=columns[1:])
@@ -66,13 +69,39 @@ def print_report(report: "VerifyReport") -> None:
             say(f"! {table.table}: {table.problem}")
         for kind, keys in table.samples.items():
             more = " ..." if len(keys) > _SHOWN_KEYS else ""
-            say(f"! {table.table}: {kind}: {', '.join(map(show_key, keys[:_SHOWN_KEYS]))}{more}")
+            named = ", ".join(_with_columns(table, key) for key in keys[:_SHOWN_KEYS])
+            say(f"! {table.table}: {kind}: {named}{more}")
+        if values:
+            _print_values(table)
     for problem in report.problems:
         say(f"! {problem}")
     for found in report.answers:
         said = f"SQLite says {found.source!r}, Postgres {found.target!r}"
         say(f"as expected: {found.name}" if found.met else f"! {found.name}: {said}; expected {found.expected!r}")
     say(_verdict(report))
+
+
+def _with_columns(table: "TableReport", key: str) -> str:
+    columns = ", ".join(difference.column for difference in table.columns.get(key, ()))
+    return f"{show_key(key)} ({columns})" if columns else show_key(key)
+
+
+def _print_values(table: "TableReport") -> None:
+    from cdc.verify.report import shown
+
+    for key, differences in table.columns.items():
+        for difference in differences:
+            say(f"  {table.table} {show_key(key)}, {difference.column}:")
+            say(f"    SQLite    {_cut(shown(difference.source))}")
+            say(f"    Postgres  {_cut(_quoted(difference.target))}")
+
+
+def _quoted(text: str | None) -> str:
+    return "NULL" if text is None else "'" + text.replace("'", "''").replace("\n", "\\n") + "'"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}... ({len(text):,} characters)"
 
 
 def _verdict(report: "VerifyReport") -> str:

@@ -16,7 +16,7 @@ from cdc.facts.values import KeyValues, NullKey, Row
 from cdc.postgres.tables.hashed_rows import Sum, TargetRows
 from cdc.sqlite.changelog.verify_reader import Logged, Reader
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
-from cdc.verify.report import SAMPLE_KEYS, TableReport
+from cdc.verify.report import SAMPLE_KEYS, ColumnDifference, TableReport
 
 LOOKED_UP_KEYS: Final = 500
 
@@ -56,6 +56,7 @@ class Comparison:
         self.unknown = False  # an entry said that anything in the table may have changed
         self.failed: str | None = None  # why it could not be compared
         self._ends_early = False
+        self._columns: dict[str, list[ColumnDifference]] = {}
 
     def note(self, entries: Iterable[Logged]) -> None:
         """Keys of this table that were logged after the position are in flight."""
@@ -99,6 +100,22 @@ class Comparison:
             ours = {text.decode(): row_digest for text, _, row_digest in self._canonical.hashed(rows)}
             self._judge({text: key for text, (key, _) in texts.items()}, ours, theirs)
 
+    async def look_at_columns(self) -> None:
+        """See in which columns some of the rows that differ do; those that are alike by now are left out."""
+        self._columns = {}
+        encoded = {text: decode_key(text) for text in self._scratch.samples(self.name, DIFFERENT, SAMPLE_KEYS)}
+        keys = {key_text(made := self._canonical.key(key)): (text, made) for text, key in encoded.items()}
+        theirs = await self._target.look_at([made for _, made in keys.values()])
+        rows = await asyncio.to_thread(self._reader.look_up, self._mapped, list(encoded.values()))
+        for row, (key, ours) in zip(rows, self._canonical.texts(rows), strict=True):
+            if key not in theirs or key not in keys:
+                continue
+            texts, shown = theirs[key]
+            values = zip(self._canonical.names, row[self._width :], ours, texts, shown, strict=True)
+            differing = [ColumnDifference(name, value, seen) for name, value, a, b, seen in values if a != b]
+            if differing:
+                self._columns[keys[key][0]] = differing
+
     def report(self) -> TableReport:
         """The counts as they stand now."""
         kinds = (DIFFERENT, MISSING, EXTRA)
@@ -112,6 +129,7 @@ class Comparison:
             matched=max(0, self._rows - counts[DIFFERENT] - counts[MISSING] - pending),
             pending=pending,
             quarantined=self._quarantined,
+            columns=self._columns,
             samples={k: self._scratch.samples(self.name, k, SAMPLE_KEYS) for k in kinds if counts[k]},
             problem=self.failed or self._unaccounted(),
             **counts,

@@ -28,7 +28,7 @@ from cdc.postgres.tables.hashed_rows import TargetRows, letting_go, snapshot
 from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.changelog.verify_reader import Logged, Reader
-from cdc.sqlite.connection.verify_scratch import Scratch
+from cdc.sqlite.connection.verify_scratch import DIFFERENT, Scratch
 from cdc.verify.compare_table import Comparison
 from cdc.verify.report import TableReport
 
@@ -96,10 +96,18 @@ class JointComparison:
                     raise
             try:
                 await self._settle(newest, progress)
+                await self._look_at_columns()
             finally:
                 self._reader.close()
         names = [m.source.name for m in self._maps]
         return tuple(unusable[name] if name in unusable else self._comparisons[name].report() for name in names)
+
+    async def _look_at_columns(self) -> None:
+        differing = [c for c in self._comparisons.values() if self._scratch.count(c.name, DIFFERENT)]
+        if differing:
+            async with snapshot(self._connection):
+                for comparison in differing:
+                    await comparison.look_at_columns()
 
     async def repair(self) -> int:
         """Log every key that was found wrong again; returns how many."""

@@ -7,10 +7,20 @@ from typing import Any, Final
 from cdc.errors import ExitCode
 from cdc.facts.changes import Position
 from cdc.facts.row_key import show_key
+from cdc.facts.values import Failed, InvalidText, NullKey, Value
 from cdc.postgres.record.verification import CRITICAL, DIFFERENT, EQUAL
 from cdc.verify.expectations import Answered, unmet
 
 SAMPLE_KEYS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDifference:
+    """A column of a row that differs: its name in Postgres, what SQLite has, and what Postgres shows."""
+
+    column: str
+    source: Value
+    target: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +29,8 @@ class TableReport:
 
     `different` rows have other values in Postgres, `missing` are in SQLite only, `extra` in Postgres only. `pending`
     keys changed after the compared position and Postgres had not passed them. `quarantined` rows are known not to be in
-    Postgres. The sample keys are encoded (`cdc.facts.row_key.encode_key`), by kind. `problem` is why nothing could be
-    compared.
+    Postgres. The sample keys are encoded (`cdc.facts.row_key.encode_key`), by kind; `columns` says of different ones
+    in which columns they are. `problem` is why nothing could be compared.
     """
 
     table: str
@@ -31,6 +41,7 @@ class TableReport:
     pending: int = 0
     quarantined: int = 0
     samples: dict[str, list[str]] = field(default_factory=dict)
+    columns: dict[str, list[ColumnDifference]] = field(default_factory=dict)
     problem: str | None = None
 
     @property
@@ -38,8 +49,8 @@ class TableReport:
         """Keys that are certainly not as they should be."""
         return self.different + self.missing + self.extra
 
-    def to_json(self) -> dict[str, Any]:
-        """The stable form for programs."""
+    def to_json(self, *, values: bool = False) -> dict[str, Any]:
+        """The stable form for programs; with `values`, what both sides have in columns that differ."""
         return {
             "table": self.table,
             "matched": self.matched,
@@ -48,6 +59,10 @@ class TableReport:
             "extra": self.extra,
             "pending": self.pending,
             "quarantined": self.quarantined,
+            "columns": {
+                show_key(key): [_column_json(found, values=values) for found in differences]
+                for key, differences in self.columns.items()
+            },
             "sample_keys": {kind: [show_key(key) for key in keys] for kind, keys in self.samples.items()},
             "problem": self.problem,
         }
@@ -97,8 +112,8 @@ class VerifyReport:
         """0 equal, 1 differences, 2 a table could not be compared or capture is not whole."""
         return {EQUAL: ExitCode.OK, DIFFERENT: ExitCode.DIFFERENCE, CRITICAL: ExitCode.CRITICAL}[self.result]
 
-    def to_json(self) -> dict[str, Any]:
-        """The stable form for programs."""
+    def to_json(self, *, values: bool = False) -> dict[str, Any]:
+        """The stable form for programs; `values` as in `TableReport.to_json`."""
         return {
             "result": self.result,
             "exit_code": int(self.exit_code),
@@ -111,6 +126,29 @@ class VerifyReport:
             "skipped_columns": list(self.skipped),
             "repaired": self.repaired,
             "problems": list(self.problems),
-            "tables": [t.to_json() for t in self.tables],
+            "tables": [t.to_json(values=values) for t in self.tables],
             "expectations": [a.to_json() for a in self.answers],
         }
+
+
+def shown(value: Value) -> str:
+    """A value of SQLite in one line, as SQL writes it; what is no UTF-8 as its bytes."""
+    match value:
+        case None | NullKey():
+            return "NULL"
+        case str():
+            return "'" + value.replace("'", "''").replace("\n", "\\n") + "'"
+        case bytes():
+            return f"x'{value.hex()}'"
+        case InvalidText(data):
+            return f"CAST(x'{data.hex()}' AS TEXT)"
+        case Failed():
+            return "a value that cannot be computed"
+        case _:
+            return repr(value)
+
+
+def _column_json(found: ColumnDifference, *, values: bool) -> str | dict[str, str | None]:
+    if not values:
+        return found.column
+    return {"column": found.column, "source": shown(found.source), "target": found.target}

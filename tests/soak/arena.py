@@ -106,7 +106,9 @@ class Arena:
         verified = await asyncio.to_thread(source.command, "verify")
         blind = " (`cdc verify` saw nothing)" if verified == 0 else ""
         struck = ", ".join(f"{count} {name}" for name, count in self.counts.strikes.items())
-        self.counts.differ(f"{source.kind.name}{blind} after {struck}: {'; '.join(words[:300] for words in found[:3])}")
+        self.counts.differ(
+            f"{source.kind.name}{blind} after {struck}: {'; '.join(words[:12_000] for words in found[:3])}"
+        )
         async with source.hands:
             await asyncio.to_thread(source.stop)
             await asyncio.to_thread(source.resync)

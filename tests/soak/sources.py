@@ -220,7 +220,29 @@ class Source:
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 return False
 
-        await wait_for(applied, f"everything of {self.kind.name} to be applied", seconds=ANSWER_SECONDS)
+        try:
+            await wait_for(applied, f"everything of {self.kind.name} to be applied", seconds=ANSWER_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {await self._standing(newest)}") from None
+
+    async def _standing(self, newest: Position) -> str:
+        """What there is to see of a daemon that does not get on; it writes what each of its threads does."""
+        row = "SELECT (s, now() - heartbeat_at)::text FROM cdc.stream AS s WHERE source_path = $1"
+        activity = (
+            "SELECT json_agg((pid, state, wait_event, left(query, 60), now() - state_change))::text "
+            "FROM pg_stat_activity WHERE application_name LIKE 'cdc daemon%'"
+        )
+        words = [f"newest {newest}"]
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            words += [str(await value(self.dsn, row, str(self.file))), str(await value(self.dsn, activity))]
+        if self.daemon is not None and self.daemon.runs:
+            status = Path(f"/proc/{self.daemon.process.pid}/status").read_text()
+            words.append(next(line for line in status.splitlines() if line.startswith("State")))
+            self.daemon.process.send_signal(signal.SIGCONT)
+            self.daemon.process.send_signal(signal.SIGABRT)
+            await asyncio.sleep(2)
+            words.append(self.daemon.words()[-8_000:])
+        return "; ".join(words)
 
     def command(self, *arguments: str) -> int:
         """Run a command of ours with the configuration of this source; only a comparison may find something.

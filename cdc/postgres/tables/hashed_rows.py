@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+import asyncpg
+
 from cdc.facts.key_range import ALL_KEYS, KeyRange
 from cdc.facts.row_key import decode_key
 from cdc.facts.table_map import TableMap
@@ -99,6 +101,10 @@ class TargetRows:
             f"SELECT {key} AS key, sha256(convert_to({key}, 'UTF8')) AS kd, sha256(convert_to({row}, 'UTF8')) AS d "
             f"FROM {qualified(target.schema, target.name)} AS t"
         )
+        shown = _array([f"t.{quote(column.name)}::text" for column in columns])
+        self._plain = (
+            f"SELECT {key} AS key, {row} AS texts, {shown} AS shown FROM {qualified(target.schema, target.name)} AS t"
+        )
         self._some_hashed = f"{self._hashed}{self._where(keys)}"
         self._name = target.name
 
@@ -126,16 +132,24 @@ class TargetRows:
 
         Where a collation calls different keys equal, rows that were not asked for come along.
         """
+        return {row["key"]: row["d"] for row in await self._rows_of(self._hashed, keys)}
+
+    async def look_at(
+        self, keys: Sequence[Sequence[str | None]]
+    ) -> dict[str, tuple[list[str | None], list[str | None]]]:
+        """The same rows column by column: canonical texts, and the values as Postgres shows them."""
+        rows = await self._rows_of(self._plain, keys)
+        return {row["key"]: (json.loads(row["texts"]), json.loads(row["shown"])) for row in rows}
+
+    async def _rows_of(self, query: str, keys: Sequence[Sequence[str | None]]) -> list[asyncpg.Record]:
         if not keys:
-            return {}
+            return []
         with translated(f"comparing keys of table {self._name}"):
             if self._crosswalk or any(column.base not in _FROM_TEXT for column in self._key):
-                sql = f"SELECT key, d FROM ({self._hashed} OFFSET 0) AS h WHERE key = ANY($1::text[])"
-                found = await self._connection.fetch(sql, [_json_array(key) for key in keys])
-            else:
-                arrays = [list(map(_input, part)) for part in self._parts(keys)]
-                found = await self._connection.fetch(f"{self._hashed} JOIN {self._wanted()}", *arrays)
-        return {r["key"]: r["d"] for r in found}
+                sql = f"SELECT * FROM ({query} OFFSET 0) AS h WHERE key = ANY($1::text[])"
+                return await self._connection.fetch(sql, [_json_array(key) for key in keys])
+            arrays = [list(map(_input, part)) for part in self._parts(keys)]
+            return await self._connection.fetch(f"{query} JOIN {self._wanted()}", *arrays)
 
     def source_key(self, texts: Sequence[str | None]) -> tuple[Value, ...]:
         """A source key that means a row here, for rows that SQLite does not have."""

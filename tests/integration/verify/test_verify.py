@@ -152,6 +152,24 @@ async def test_a_swapped_pair_of_values_is_found(site: Installation) -> None:
     assert await site.found("item") == {"different": {(7,), (8,)}}
 
 
+async def test_what_differs_is_told_by_column_and_both_values_when_they_are_asked_for(site: Installation) -> None:
+    site.write("UPDATE item SET name = 'it''s' WHERE id = 8")
+    await drain(site.config)
+    await site.tamper("UPDATE item SET name = NULL, price = 7.5 WHERE id = 8; UPDATE word SET n = 9 WHERE w = 'b'")
+    report = by_name(await site.verify())
+    assert [(d.column, d.source, d.target) for d in report["item"].columns["i8"]] == [
+        ("name", "it's", None),
+        ("price", 8 / 3.0, "7.5"),
+    ]
+    assert report["item"].to_json()["columns"] == {"8": ["name", "price"]}
+    assert report["item"].to_json(values=True)["columns"]["8"][0] == {
+        "column": "name",
+        "source": "'it''s'",
+        "target": None,
+    }
+    assert report["word"].to_json(values=True)["columns"] == {"'b'": [{"column": "n", "source": "2", "target": "9"}]}
+
+
 async def test_rows_in_quarantine_are_counted_apart(site: Installation) -> None:
     site.write("INSERT INTO item(id, done) VALUES (2000, 5); INSERT INTO child VALUES (2, 99)")
     await drain(site.config)
