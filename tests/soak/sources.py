@@ -236,8 +236,7 @@ class Source:
         with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             words += [str(await value(self.dsn, row, str(self.file))), str(await value(self.dsn, activity))]
         if self.daemon is not None and self.daemon.runs:
-            status = Path(f"/proc/{self.daemon.process.pid}/status").read_text()
-            words.append(next(line for line in status.splitlines() if line.startswith("State")))
+            words.append(_process_state(self.daemon.process.pid))
             self.daemon.process.send_signal(signal.SIGCONT)
             self.daemon.process.send_signal(signal.SIGABRT)
             await asyncio.sleep(2)
@@ -311,3 +310,9 @@ class Source:
         finally:
             await target.close()
             reader.close()
+
+
+def _process_state(pid: int) -> str:
+    """Whether it runs, sleeps or was stopped, as the kernel says it."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if line.startswith("State"))
