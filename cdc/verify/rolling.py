@@ -19,6 +19,7 @@ from loguru import logger
 from cdc.audit import trail
 from cdc.config import Config
 from cdc.errors import CdcError, Policy
+from cdc.facts.changes import AppliedBatch
 from cdc.facts.key_range import KeyRange
 from cdc.facts.progress import Silent
 from cdc.facts.row_key import show_key
@@ -43,7 +44,8 @@ LOOK_SECONDS: Final = 1.0  # how often it is looked whether something is due
 PUT_OFF_SECONDS: Final = 60.0  # for a table that cannot be compared now, and after an error
 IDLE_SECONDS: Final = 600.0  # an idle file is left alone for so long, unless something is due before
 SHORTEST_SECONDS: Final = 0.05
-AGAIN: Final = timedelta(seconds=30)  # when a table with a difference is compared anew: somebody may have repaired it
+# When a table is compared anew that has a difference, for somebody may have repaired it, or that was written to.
+AGAIN: Final = timedelta(seconds=30)
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -112,6 +114,7 @@ class RollingVerifier(Listener):
         self._connection: Connection | None = None
         self._put_off: dict[str, float] = {}  # tables, until a moment of the monotonic clock
         self._told: dict[str, int] = {}  # how many rows were said to differ, by table, while they do
+        self._written: set[str] = set()  # tables that batches wrote to since their last pass began
         self._took_over = False
         self._stirred = asyncio.Event()
         daemon_state.listeners = (*daemon_state.listeners, self)
@@ -137,6 +140,12 @@ class RollingVerifier(Listener):
         self._stirred.set()
 
     calmed = alarmed
+
+    def applied(self, batch: AppliedBatch) -> None:
+        """What was written to is compared soon: a batch that left something undone shows there."""
+        if new := batch.tables.keys() - self._written:
+            self._written |= new
+            self._stirred.set()
 
     async def _turn(self) -> float:
         """Compare a slice if one is due; returns how long to rest, so that the work stays within its share."""
@@ -172,12 +181,13 @@ class RollingVerifier(Listener):
         began = datetime.now(UTC)
         await self._take_over(record)
         waiting = {name for name, until in self._put_off.items() if until > time.monotonic()}
-        known, sooner = await record.verified.read(), self._alarmed(now.fed)
+        known, sooner = await record.verified.read(), self._alarmed(now.fed) | self._written
         parts = choose(now.fed, known, began, within, sooner=sooner, put_off=waiting)
         if not parts:
             next_due = min((due_at(table, within, sooner=sooner) for table in known.values()), default=began)
             longest = PUT_OFF_SECONDS if waiting else IDLE_SECONDS
             return min(longest, max(SHORTEST_SECONDS, (next_due - began).total_seconds()))
+        self._written -= {part.before.name for part in parts if part.before.began_at is None}
         slices = {part.before.name: Slice(part.before.after_key, SLICE_ROWS) for part in parts}
         scratch = await asyncio.to_thread(Scratch, config.state.dir)
         try:

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -111,6 +111,23 @@ def client(kind: Kind, file: Path, seed: int, *more: str, stdin: int) -> "subpro
     return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, text=True, env=environment)
 
 
+@contextmanager
+def opened(
+    file: Path, *, busy_seconds: float = 30.0, flags: int = apsw.SQLITE_OPEN_READWRITE
+) -> Iterator[apsw.Connection]:
+    """A connection of this process, always by the same library.
+
+    Locks of a file belong to a process: whichever library closes the file first takes away those of any other
+    (https://www.sqlite.org/howtocorrupt.html, section 2.2.1).
+    """
+    connection = apsw.Connection(str(file), flags=flags)
+    try:
+        connection.set_busy_timeout(int(busy_seconds * 1000))
+        yield connection
+    finally:
+        connection.close()
+
+
 @dataclass
 class Source:
     """One file of an application with its daemon."""
@@ -186,8 +203,8 @@ class Source:
 
     def write(self, sql: str, values: tuple[object, ...] = ()) -> None:
         """What somebody does to the file beside the application; given up where a writer leaves no room."""
-        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(self.file, timeout=10)) as file, file:
-            file.execute(sql, values)
+        with suppress(apsw.BusyError, apsw.LockedError), opened(self.file, busy_seconds=10) as file:
+            file.execute(sql, values).fetchall()
 
     def resync(self) -> None:
         """Have every row compared, by the command that messages name."""
@@ -195,11 +212,9 @@ class Source:
 
     def _newest(self) -> tuple[str, Position]:
         """Which source the file says it is, and its newest entry."""
-        with closing(apsw.Connection(str(self.file), flags=apsw.SQLITE_OPEN_READONLY)) as reader:
-            reader.set_busy_timeout(30_000)
-            with reader:
-                newest = positions.newest(reader)
-                source_id = reader.execute("SELECT source_id FROM _cdc_state").get
+        with opened(self.file, flags=apsw.SQLITE_OPEN_READONLY) as reader, reader:
+            newest = positions.newest(reader)
+            source_id = reader.execute("SELECT source_id FROM _cdc_state").get
         assert newest is not None
         return str(source_id), newest
 
@@ -301,15 +316,14 @@ class Source:
 
     async def differences(self) -> list[str]:
         """What the independent reader finds; nobody may write meanwhile."""
-        reader = apsw.Connection(str(self.file), flags=apsw.SQLITE_OPEN_READONLY)
-        reader.set_busy_timeout(30_000)  # the daemon prunes meanwhile, and in journal mode that locks readers out
         target = await asyncpg.connect(self.dsn)
         try:
-            self.counts.comparisons += 1
-            return await Comparison(reader, target, self.kind.schema).differences()
+            # The daemon prunes meanwhile, and in journal mode that locks readers out for a while.
+            with opened(self.file, flags=apsw.SQLITE_OPEN_READONLY) as reader:
+                self.counts.comparisons += 1
+                return await Comparison(reader, target, self.kind.schema).differences()
         finally:
             await target.close()
-            reader.close()
 
 
 def _process_state(pid: int) -> str:

@@ -6,15 +6,15 @@ A strike leaves daemons as systemd would find them: those that ended are started
 import asyncio
 import os
 import signal
-import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
+from pathlib import Path
 from random import Random
 from typing import Final
 
 import asyncpg
 from servers import Server
-from sources import Source
+from sources import Source, opened
 
 Strike = Callable[[Source, Server, Random], Awaitable[None]]
 LONGEST_FREEZE_SECONDS: Final = 3.0
@@ -134,8 +134,8 @@ async def twin(source: Source, _server: Server, _random: Random) -> None:
     source.start_writers()
 
 
-def _write_own_way(path: os.PathLike[str], prefix: str, word: str) -> None:
-    with closing(sqlite3.connect(path, timeout=30)) as file, file:
+def _write_own_way(path: Path, prefix: str, word: str) -> None:
+    with opened(path) as file, file:
         for number in range(3):
             file.execute(f"REPLACE INTO {prefix}_named VALUES (?, 4, ?)", (f"{word} {number}", word))
         for name in ("item", "part", "unseen", "named"):

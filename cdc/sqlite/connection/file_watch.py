@@ -8,11 +8,14 @@ import asyncio
 import logging
 import os
 from pathlib import Path
+from typing import Final
 
 from loguru import logger
 from watchdog.events import FileModifiedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
+
+JOIN_SECONDS: Final = 1.0  # a thread of the library's that hangs must not keep the daemon from its end
 
 # While it stops, the library complains of events that it drops; nobody waits for those any more.
 logging.getLogger("watchdog").setLevel(logging.CRITICAL)
@@ -47,7 +50,7 @@ class Watch:
         """Stop watching."""
         if self._observer is not None and self._observer.is_alive():
             self._observer.stop()
-            self._observer.join()
+            self._observer.join(JOIN_SECONDS)
 
     def wake(self) -> None:
         """Wake the loop for another reason than the file, such as a request to stop."""
