@@ -14,7 +14,7 @@ from cdc.first_copy.risks import LEVELS, Risk
 _SHOWN_KEYS: Final = 5
 _STYLES = {"warning": "bold yellow", "blocks": "bold red", "quarantine": "yellow", "note": "dim"}
 _HEADINGS = {
-    "warning": "look at these first: every row arrives, and the application may still not find it",
+    "warning": "look at these first: rows arrive, and the application may still not find them",
     "blocks": "these keep the first copy from beginning",
     "quarantine": "these rows will be kept out of Postgres, in quarantine",
     "note": "worth knowing",

@@ -32,7 +32,7 @@ _VERSION_REMEDY: Final = (
 class Risk:
     """One finding: `blocks` stops the first copy, `quarantine` keeps rows out, `note` is for the operator to know.
 
-    A `warning` stands before all others: every row arrives, and the application may still not find what it asks for.
+    A `warning` stands before all others: rows arrive, and the application may still not find what it asks for.
     `column` is empty for what concerns the whole table. `keys` name the rows that it is about, as people write them;
     they may be fewer than `rows`.
     """
