@@ -206,9 +206,11 @@ async def test_the_dashboard_answers_alike_after_the_load_and_while_the_applicat
         assert await settled() == (82, 60, 68)
         bot.does("start", "yt:NewVideo_2")
         assert await settled() == (83, 60, 69)
-        bot.does("finish", "yt:NewVideo_1")
+        bot.does("finish", "yt:NewVideo_1")  # once more, with another text
         bot.does("finish", "yt:NewVideo_2")
         assert await settled() == (83, 61, 69)
+        rendered = "SELECT bool_and(html = format('<div class=\"summary comprehensive\"><p>%s</p></div>', trim(text)))"
+        assert await value(any_database, f"{rendered} FROM content_summaries WHERE video_id LIKE 'NewVideo_%'")
         bot.does("delete", "yt:NewVideo_1")
         assert await settled() == (82, 60, 68)
         # The application's own triggers neither touched a time nor marked a summary.
