@@ -180,8 +180,11 @@ class MappingError(CdcError):
     exit_code = ExitCode.CONFIG
 
 
-def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """The beginning of a remedy for a name that is not known: the nearest known one as a question, or nothing."""
+def did_you_mean(given: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
+    """The beginning of a remedy for a name that is not known: the nearest known one as a question, or nothing.
+
+    Names of a `likeness` of 0.8 and more differ by a letter or two.
+    """
     by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(given.lower(), by_lower, n=1)
+    near = difflib.get_close_matches(given.lower(), by_lower, n=1, cutoff=likeness)
     return f"did you mean `{by_lower[near[0]]}`? " if near else ""

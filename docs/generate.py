@@ -108,7 +108,8 @@ KEYS: Final = {
     "verify.expect.target_sql": "The query in Postgres' words, where `sql` is not understood there.",
     "tables.NAME.target": "The table's name in Postgres.",
     "tables.NAME.adopt": "Whether this table is adopted, where it differs from `adopt` in [target].",
-    "tables.NAME.skip": "Columns that are not replicated.",
+    "tables.NAME.skip": "Columns that are not replicated. One that this file does not have is noted by `cdc plan`, "
+    "since other generations of the file may have it; a name that is nearly that of another column is refused.",
     "tables.NAME.target_key": "The columns, by their names in Postgres, that identify the rows there, where they are "
     "not those that do in SQLite. See [keys of another kind](adopting.md#keys-of-another-kind).",
     "tables.NAME.key": "`declared` uses the primary key; `rowid` the rowid although a primary key is declared.",

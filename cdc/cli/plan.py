@@ -21,7 +21,8 @@ from cdc.cli.output import print_json
 def plan(session: Options, columns: bool, as_json: bool) -> int:
     """Show what would be created, every risk, and what blocks.
 
-    Exit code 1 says that some rows will go to quarantine, 2 that the first copy cannot begin.
+    Exit code 1 says that some rows will go to quarantine, 2 that the first copy cannot begin. Warnings stand first and
+    change no exit code: only you know whether the application asks for what they name.
     """
     from cdc.cli.plan_report import print_plan
     from cdc.first_copy import preflight

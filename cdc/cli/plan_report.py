@@ -1,4 +1,4 @@
-"""The plan for people: tables first, then what stays behind, then every risk, the worst first."""
+"""The plan for people: tables first, then what stays behind, then every risk, the warnings first."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -9,11 +9,12 @@ from cdc.cli.output import bytes_text, counted, facts_of, indented, print_table,
 from cdc.facts.profile import ColumnProfile
 from cdc.facts.table_map import ValueRules
 from cdc.first_copy.plan import Plan, TablePlan
-from cdc.first_copy.risks import Risk
+from cdc.first_copy.risks import LEVELS, Risk
 
 _SHOWN_KEYS: Final = 5
-_STYLES = {"blocks": "bold red", "quarantine": "yellow", "note": "dim"}
+_STYLES = {"warning": "bold yellow", "blocks": "bold red", "quarantine": "yellow", "note": "dim"}
 _HEADINGS = {
+    "warning": "look at these first: rows arrive, and the application may still not find them",
     "blocks": "these keep the first copy from beginning",
     "quarantine": "these rows will be kept out of Postgres, in quarantine",
     "note": "worth knowing",
@@ -31,7 +32,7 @@ def print_plan(plan: Plan, *, with_columns: bool) -> None:
         say(f"views, made if they answer as in SQLite: {', '.join(plan.views)}")
     _print_left_out(plan)
     _print_waiting(plan)
-    for level in ("blocks", "quarantine", "note"):
+    for level in LEVELS:
         _print_risks(level, [risk for risk in plan.risks if risk.level == level])
     _print_way_back(plan)
     say()
@@ -156,8 +157,9 @@ def _verdict(plan: Plan) -> str:
     size = f"{counted(counts['tables'], 'table')}, {counted(counts['rows'], 'row')}"
     if not plan.tables:
         return "no table can be copied as it is"
+    warned = f"; {counted(counts['warning'], 'warning')}" if counts["warning"] else ""
     if plan.blocks:
-        return f"{size}; what keeps the first copy from beginning: {counted(counts['blocks'], 'finding')}"
+        return f"{size}{warned}; what keeps the first copy from beginning: {counted(counts['blocks'], 'finding')}"
     kept_out = f"; to quarantine: {counted(counts['quarantine'], 'finding')}" if counts["quarantine"] else ""
     waiting = f"; waiting: {counted(counts['waiting'], 'table')}" if plan.waiting else ""
-    return f"{size}{kept_out}{waiting}; next: `cdc up`"
+    return f"{size}{warned}{kept_out}{waiting}; next: `cdc up`"

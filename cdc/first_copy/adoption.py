@@ -58,7 +58,7 @@ def _place(risk: Risk) -> str:
 
 
 def compare(maps: Sequence[TableMap], adopted: Adopted) -> Iterator[Risk]:
-    """Everything about the adopted tables that blocks, and what is worth knowing."""
+    """Everything about the adopted tables that blocks, what to look at first, and what is worth knowing."""
     for mapped in maps:
         if mapped.adopted:
             target = adopted.tables.get(mapped.target)
@@ -189,15 +189,25 @@ def _less(mapped: TableMap, column: ColumnMap, fed: TargetColumn) -> str:
 def _unfed(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
     fed = set(mapped.target_columns)
     extra = [c for c in target.columns if c.name not in fed and not c.generated]
-    for column in extra:
-        if column.not_null and not column.has_default and not column.identity:
+    for column in (c for c in extra if not c.has_default and not c.identity):
+        section = f"[tables.{mapped.source.name}.columns.{column.name}]"
+        if column.not_null:
             yield _blocks(
                 mapped,
                 column.name,
                 f"{column.name} is NOT NULL without a default there, and nothing feeds it",
-                f"set `expression` in [tables.{mapped.source.name}.columns.{column.name}], or give it a default",
+                f"set `expression` in {section}, or give it a default",
             )
-    left = [c.name for c in extra if not c.not_null or c.has_default or c.identity]
+        else:
+            yield Risk(
+                mapped.source.name,
+                column.name,
+                "warning",
+                f"{column.name} is NULL in every row: nothing feeds it, and it has no default there",
+                f"if the application asks for it, set `expression` or `python` in {section}, or give it a default; "
+                'if not, `expression = "NULL"` there says so',
+            )
+    left = [c.name for c in extra if c.has_default or c.identity]
     if left:
         text = f"only Postgres has {', '.join(left)}: new rows get the default, replicated changes leave them alone"
         yield _note(mapped, "", text, "set `expression` for a column that is to be fed")

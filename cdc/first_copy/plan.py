@@ -12,7 +12,7 @@ from cdc.errors import ExitCode
 from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.source_schema import LeftOut, SourceSchema, WaitingTable
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
-from cdc.first_copy.risks import Risk, risks
+from cdc.first_copy.risks import LEVELS, Risk, risks
 from cdc.mapping.reversible import WayBack, way_back
 from cdc.mapping.type_names import column_of_type
 from cdc.postgres.tables.statement import Deviation, Made, Script, Statement
@@ -85,7 +85,7 @@ class Plan:
     @property
     def counts(self) -> dict[str, int]:
         """How many tables, columns, rows, created objects and risks of each level there are."""
-        levels = {level: sum(r.level == level for r in self.risks) for level in ("blocks", "quarantine", "note")}
+        levels: dict[str, int] = {level: sum(r.level == level for r in self.risks) for level in LEVELS}
         return {
             "tables": len(self.tables),
             "columns": sum(len(t.columns) for t in self.tables),
@@ -136,14 +136,9 @@ def make_plan(
         views=tuple(view.name for view in views.made),
         left_out=tuple(sorted((*schema.left_out, *views.left_out), key=lambda left: left.name)),
         notes=script.notes,
-        risks=tuple(_worst_first(found)),
+        risks=tuple(sorted(found, key=lambda risk: LEVELS.index(risk.level))),
         waiting=schema.waiting,
     )
-
-
-def _worst_first(found: Iterable[Risk]) -> list[Risk]:
-    order = ("blocks", "quarantine", "note")
-    return sorted(found, key=lambda risk: order.index(risk.level))
 
 
 def _table(mapped: TableMap, after_load: Sequence[Statement], profile: TableProfile | None) -> TablePlan:

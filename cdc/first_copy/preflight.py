@@ -11,7 +11,7 @@ from cdc.facts.table_map import TableMap
 from cdc.first_copy.adoption import Adopted, adapt, compare
 from cdc.first_copy.dry_run import rehearse_load
 from cdc.first_copy.plan import Plan, make_plan
-from cdc.first_copy.risks import kept_out
+from cdc.first_copy.risks import kept_out, skipped_in_vain
 from cdc.first_copy.snapshots import read_copy, require_tables, snapshots_folder
 from cdc.mapping.map_tables import map_schema
 from cdc.postgres.connection.open import Connection
@@ -37,7 +37,8 @@ async def build_plan(config: Config) -> Plan:
         maps = adapt(maps, found)
         rehearsal = await asyncio.to_thread(rehearse_load, database, maps, found.tables)
     script = schema_script.script(maps, config.target.schema)
-    found_risks = [*compare(maps, found), *kept_out(rehearsal)]
+    in_vain = (risk for m in maps for risk in skipped_in_vain(m.source, config.options(m.source.name)))
+    found_risks = [*compare(maps, found), *kept_out(rehearsal), *in_vain]
     translated = translate_views(copy.schema.views, maps, config.target.schema)
     return make_plan(copy.schema, maps, script, translated, copy.profiles, found_risks)
 

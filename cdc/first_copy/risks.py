@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from cdc.config import TableOptions
+from cdc.errors import did_you_mean
 from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.source_schema import Affinity, Column, KeyKind, Table
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.first_copy.dry_run import Rehearsal
+from cdc.mapping.check import has
 from cdc.sql_names import heading
 from cdc.sqlite.schema.create_text import names
 from cdc.sqlite.schema.generated_columns import OTHER_VERSION, changed_between_versions, makes_text_of_numbers
@@ -15,7 +18,8 @@ from cdc.values.documents import JSONB
 from cdc.values.texts import TEXT
 from cdc.values.times import TIMESTAMPTZ, is_temporal
 
-Level = Literal["blocks", "quarantine", "note"]
+Level = Literal["warning", "blocks", "quarantine", "note"]
+LEVELS: Final[tuple[Level, ...]] = ("warning", "blocks", "quarantine", "note")  # in the order in which they are told
 
 _LISTED_NAMES: Final = 5
 _VERSION_REMEDY: Final = (
@@ -28,6 +32,7 @@ _VERSION_REMEDY: Final = (
 class Risk:
     """One finding: `blocks` stops the first copy, `quarantine` keeps rows out, `note` is for the operator to know.
 
+    A `warning` stands before all others: rows arrive, and the application may still not find what it asks for.
     `column` is empty for what concerns the whole table. `keys` name the rows that it is about, as people write them;
     they may be fewer than `rows`.
     """
@@ -70,6 +75,15 @@ def kept_out(rehearsal: Rehearsal) -> Iterator[Risk]:
     for unknown in rehearsal.unknown:
         text = f"whether its values fit {unknown.type} is known only to Postgres: nothing was tried"
         yield Risk(unknown.table, unknown.column, "note", text, "see `cdc quarantine list` after the load")
+
+
+def skipped_in_vain(table: Table, options: TableOptions) -> Iterator[Risk]:
+    """Columns to leave out that this file does not have: those of another generation, or misspelt ones."""
+    for name in options.skip:
+        if not has(table, name):
+            near = did_you_mean(name, [c.name for c in table.columns])
+            remedy = f"{near}nothing to do, if other files that this configuration is for have it; else correct `skip`"
+            yield Risk(table.name, name, "note", "`skip` names it, and the table has no such column", remedy)
 
 
 def _name_risks(mapped: TableMap) -> Iterator[Risk]:

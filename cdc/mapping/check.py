@@ -24,6 +24,7 @@ KEY_TYPES: Final = tuple(type_.name for type_ in (BIGINT, TEXT, DOUBLE, BYTEA, B
 ROWID_COLUMN: Final = "_cdc_rowid"
 
 _OURS: Final = "_cdc_"
+_SLIP: Final = 0.8  # how alike two names are of which one is likely the other, misspelt
 _PATTERN: Final = re.compile(r"[*?\[]")
 SYSTEM_COLUMNS: Final = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
 _TYPE_TEXT: Final = re.compile(r'["\w]["\w. ]*(\( *\d+ *(, *-?\d+ *)?\))?[\w ]*(\[\])*')
@@ -50,15 +51,19 @@ def refuse_missing(schema: SourceSchema, config: Config) -> None:
 
 
 def refuse_unknown(table: Table, options: TableOptions) -> None:
-    """Raises `MappingError` when the options of a table name a column that is not there, or take its key away."""
+    """Raises `MappingError` when the options of a table name a column that is not there, or take its key away.
+
+    One to skip may be missing, since files of other generations can have it, unless its name looks like a slip.
+    """
     columns = [c.name for c in table.columns]
     for name in options.skip:
         if not has(table, name):
-            raise MappingError(
-                f"[tables.{table.name}] skips {name}, which is no column of that table",
-                remedy=f"{did_you_mean(name, columns)}correct it in `skip`, or remove it there",
-            )
-        if in_key(table, table.column(name)) and not options.target_key:
+            if slip := did_you_mean(name, _not_named(table, options), likeness=_SLIP):
+                raise MappingError(
+                    f"[tables.{table.name}] skips {name}, which is no column of that table",
+                    remedy=f"{slip}correct it in `skip`, or remove it there",
+                )
+        elif in_key(table, table.column(name)) and not options.target_key:
             raise MappingError(
                 f"[tables.{table.name}] skips {name}, which identifies the rows",
                 remedy="remove it from `skip`, or name other columns that identify them in Postgres in `target_key`",
@@ -86,6 +91,12 @@ def refuse_unknown(table: Table, options: TableOptions) -> None:
                 remedy="compute a column of its own with another name, or say in `target_key` by which columns "
                 "Postgres knows the rows",
             )
+
+
+def _not_named(table: Table, options: TableOptions) -> list[str]:
+    """The columns that the options say nothing of, one of which a misspelt name may mean."""
+    named = [*options.skip, *options.columns]
+    return [c.name for c in table.columns if not any(same(c.name, name) for name in named)]
 
 
 def _is_own_key(table: Table, name: str, options: TableOptions) -> bool:

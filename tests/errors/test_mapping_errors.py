@@ -49,9 +49,17 @@ def test_a_table_to_replicate_that_is_not_there(cut_off: Installation) -> None:
     assert accepted(cut_off)
 
 
-def test_a_column_to_skip_that_is_not_there(cut_off: Installation) -> None:
-    cut_off.configure("[tables.t]\nskip = ['w']")
+def test_a_column_to_skip_whose_name_is_nearly_that_of_another(cut_off: Installation) -> None:
+    cut_off.sql("ALTER TABLE t ADD COLUMN title")
+    cut_off.configure("[tables.t]\nskip = ['titel']")
     refused(cut_off, ["plan"], "[tables.{name}] skips {name}, which is no column of that table", ExitCode.CONFIG)
+    assert "did you mean `title`?" in remedy_of(cut_off)
+
+
+def test_a_column_to_skip_that_only_other_files_have(cut_off: Installation) -> None:
+    cut_off.configure("[tables.t]\nskip = ['w']")
+    code, out, _ = cut_off.run("plan")
+    assert (code, "t.w: `skip` names it, and the table has no such column" in out) == (ExitCode.OK, True)
 
 
 def test_options_for_a_column_that_is_not_there(cut_off: Installation) -> None:

@@ -1,5 +1,6 @@
 """Targets that the application's own migrations made: compared, used as they are, never altered."""
 
+import json
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 from comparison import differences
 from harness import application, execute, fetch, make_config, quarantined, up, value
+from installation import Installation
 
 from cdc.audit import trail
 from cdc.config import ColumnOptions, Config, Formats, TableOptions
@@ -108,6 +110,22 @@ async def test_everything_that_blocks_is_told_at_once_with_a_remedy(tmp_path: Pa
         assert place in refused.value.message
     assert await fetch(database, "SELECT FROM pg_tables WHERE schemaname = 'cdc' AND tablename = 'loaded'") is not None
     app.close()
+
+
+def test_the_plan_begins_with_the_columns_that_nothing_feeds(site: Installation) -> None:
+    site.sql("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    site.configure(f'[target]\ndsn = "{site.dsn}"\nadopt = true')
+    site.target_sql("CREATE TABLE t (id bigint PRIMARY KEY, v int, html text)")
+    code, out, _ = site.run("plan")
+    assert code == ExitCode.DIFFERENCE
+    places = [
+        out.index(words) for words in ("warning: look at these first", "t.html: html is NULL", "quarantine: these")
+    ]
+    assert places == sorted(places)
+    assert "1 warning; to quarantine: " in out
+    assert json.loads(site.run("plan", "--json")[1])["counts"]["warning"] == 1
+    site.configure(f'[target]\ndsn = "{site.dsn}"\nadopt = true\n[tables.t.columns.html]\nexpression = "NULL"')
+    assert "warning" not in site.run("plan")[1]
 
 
 async def test_the_plan_tries_every_value_against_the_tables_as_they_are(tmp_path: Path, database: str) -> None:

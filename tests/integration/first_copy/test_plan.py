@@ -182,6 +182,7 @@ def test_orphans_are_counted_and_what_is_left_out_has_its_reason(db: apsw.Connec
         "views": 0,
         "left_out": 2,
         "waiting": 0,
+        "warning": 0,
         "blocks": 0,
         "quarantine": 1,
         "note": 0,

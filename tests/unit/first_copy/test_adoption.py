@@ -141,10 +141,26 @@ def test_a_column_that_only_postgres_has_blocks_where_new_rows_cannot_do_without
         ({"not_null": True}, "blocks"),
         ({"not_null": True, "has_default": True}, "note"),
         ({"not_null": True, "identity": "d"}, "note"),
-        ({}, "note"),
+        ({"has_default": True}, "note"),
+        ({}, "warning"),
     ):
         assert one(adopted(), with_column(target, "more", "text", "text", **facts)).level == level, facts
     assert compared(adopted(), with_column(target, "more", "text", "text", generated=True)) == []
+
+
+def test_a_column_that_is_null_in_every_row_is_warned_of_with_every_way_to_feed_it() -> None:
+    risk = one(adopted(), with_column(target_of(adopted()), "html", "text", "text"))
+    assert (risk.column, risk.text) == (
+        "html",
+        "html is NULL in every row: nothing feeds it, and it has no default there",
+    )
+    for way in ("`expression` or `python` in [tables.t.columns.html]", "give it a default", '`expression = "NULL"`'):
+        assert way in risk.remedy
+
+
+def test_a_null_that_is_said_to_be_meant_needs_no_word() -> None:
+    meant = replace(mapped(SOURCE, columns={"html": {"expression": "NULL"}}), adopted=True)
+    assert compared(meant, with_column(target_of(meant), "html", "text", "text")) == []
 
 
 # --- what would bend or hide rows -------------------------------------------------------------------------------------

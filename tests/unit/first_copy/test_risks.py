@@ -2,11 +2,12 @@
 
 from small_tables import levels, mapped, number, table, text
 
+from cdc.config import TableOptions
 from cdc.facts.changes import Reason
 from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.source_schema import Affinity, Column, Key, KeyKind
 from cdc.first_copy.dry_run import Finding, Rehearsal, Unknown
-from cdc.first_copy.risks import Risk, kept_out, risks
+from cdc.first_copy.risks import Risk, kept_out, risks, skipped_in_vain
 
 
 def computed(expression: str, *, affinity: Affinity = Affinity.BLOB, stored: bool = False) -> Column:
@@ -85,6 +86,16 @@ def test_documents_are_worth_a_word_unless_they_identify_rows() -> None:
 def test_a_profile_of_another_column_says_nothing() -> None:
     source = table("t", number("a"))
     assert not risks(source, mapped(source), TableProfile(1, (ColumnProfile("b", text=1, json=1),)))
+
+
+# --- what is to be skipped and is not there ---------------------------------------------------------------------------
+
+
+def test_a_column_to_skip_that_the_file_does_not_have_is_told_with_the_name_that_may_be_meant() -> None:
+    source = table("t", text("channel_name"), text("summary"))
+    found = list(skipped_in_vain(source, TableOptions(skip=["SUMMARY", "analysis", "channel_id"])))
+    assert levels(found) == [("note", "analysis"), ("note", "channel_id")]
+    assert [r.remedy.startswith("did you mean `channel_name`? ") for r in found] == [False, True]
 
 
 # --- what a rehearsal of the load found -------------------------------------------------------------------------------

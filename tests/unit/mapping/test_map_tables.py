@@ -157,7 +157,6 @@ def test_the_operator_renames_skips_types_and_computes() -> None:
     [
         ({"target": "x" * 64}, "64 bytes"),
         ({"target": "é" * 32}, "64 bytes"),
-        ({"skip": ["nope"]}, "no column of that table"),
         ({"skip": ["id"]}, "identifies the rows"),
         ({"columns": {"nope": {"type": "text"}}}, "no such column"),
         ({"columns": {"id": {"expression": "1"}}}, "identifies the rows"),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from small_tables import config, mapped, number, table, text
 
+from cdc.config import ColumnOptions, TableOptions
 from cdc.errors import MappingError
 from cdc.facts.source_schema import Affinity, Column, Key, KeyKind, LeftOut, SourceSchema, View, WaitingTable
 from cdc.facts.table_map import Referring, TableMap
@@ -21,6 +22,7 @@ from cdc.mapping.check import (
     refuse_missing,
     refuse_twins,
     refuse_unfit_references,
+    refuse_unknown,
 )
 
 
@@ -28,6 +30,35 @@ def refused(found: TableMap, words: str) -> None:
     with pytest.raises(MappingError, match=words) as error:
         check(found)
     assert error.value.remedy
+
+
+# --- names that are not there -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("skip", "slip"),
+    [
+        (["analysis"], False),  # another generation of the file has it
+        (["channel_id"], False),  # so may this: it has only its beginning in common with a column
+        (["chanel_name"], True),
+        (["Channel_Naem"], True),
+        (["view_count", "vew_count"], False),  # what it is like is named itself
+        (["duration"], False),
+        (["duration_secs"], False),
+        (["duration_second"], False),  # that column is mapped on purpose
+    ],
+)
+def test_a_name_to_skip_is_taken_for_a_slip_when_it_is_like_that_of_a_column_of_which_nothing_is_said(
+    skip: list[str], slip: bool
+) -> None:
+    source = table("t", text("channel_name"), number("view_count"), number("duration_seconds"))
+    options = TableOptions(skip=skip, columns={"duration_seconds": ColumnOptions(type="numeric")})
+    if not slip:
+        refuse_unknown(source, options)
+        return
+    with pytest.raises(MappingError, match="is no column of that table") as error:
+        refuse_unknown(source, options)
+    assert error.value.remedy.startswith("did you mean `channel_name`? ")
 
 
 # --- names and sizes --------------------------------------------------------------------------------------------------
