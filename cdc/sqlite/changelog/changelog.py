@@ -24,7 +24,8 @@ from cdc.facts.values import KeyValues, NullKey, Row
 from cdc.faults import freeze_point
 from cdc.sql_names import quote
 from cdc.sqlite.capture.own_tables import has_state, is_marked
-from cdc.sqlite.capture.triggers import Capture, Signature, signature
+from cdc.sqlite.capture.schema_signature import Signature, signature
+from cdc.sqlite.capture.triggers import Capture
 from cdc.sqlite.changelog.errors import broken_off, schema_changed
 from cdc.sqlite.changelog.file_identity import FileIdentity
 from cdc.sqlite.changelog.positions import NEWEST, as_position, newest, position_at, seconds_since_epoch

@@ -10,9 +10,10 @@ from cdc.config import Config
 from cdc.facts.changes import Position, Traces
 from cdc.facts.source_schema import SourceSchema, WaitingTable
 from cdc.facts.values import InvalidText, KeyValues, NullKey
-from cdc.sqlite.capture import own_tables, triggers
+from cdc.sqlite.capture import own_tables, removal, triggers
 from cdc.sqlite.capture.own_tables import Continuing
-from cdc.sqlite.capture.triggers import Capture, Signature
+from cdc.sqlite.capture.schema_signature import Signature, signature
+from cdc.sqlite.capture.triggers import Capture
 from cdc.sqlite.changelog import errors, file_traces, positions
 from cdc.sqlite.connection.errors import not_set_up, translated
 from cdc.sqlite.connection.open import open_source
@@ -76,7 +77,7 @@ def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, seen: Tr
         schema=schema,
         capture=capture,
         damaged=triggers.damaged(connection, capture) if capture else (),
-        signature=triggers.signature(connection),
+        signature=signature(connection),
         journal_mode=mode,
         newest=positions.newest(connection) if capture else None,
         oldest_seq=_oldest(connection) if capture else 0,
@@ -96,7 +97,7 @@ def relieve(config: Config, *, as_last: bool = False) -> int:
         with read_transaction(connection):
             if not triggers.makes_writes_fail(connection):
                 return 0
-        return triggers.relieve(connection)
+        return removal.relieve(connection)
 
 
 def waiting(config: Config) -> tuple[WaitingTable, ...]:
@@ -123,12 +124,12 @@ def install(config: Config, judged: Look | None = None, continuing: Continuing |
     with opened(config) as connection:
         mode = journal_mode(connection)
         with read_transaction(connection):
-            _require_same(triggers.signature(connection), judged)
+            _require_same(signature(connection), judged)
             schema = read_schema(connection, config)
             if triggers.is_whole(connection, schema.tables):
                 return _look(connection, schema, mode, seen)
         with triggers.installing(connection):
-            _require_same(triggers.signature(connection), judged)
+            _require_same(signature(connection), judged)
             schema = read_schema(connection, config)
             triggers.make_whole(connection, schema.tables, continuing)
             return _look(connection, schema, mode, seen)
@@ -173,13 +174,13 @@ def _oldest(connection: apsw.Connection) -> int:
 def remove_capture(config: Config) -> bool:
     """Take capture out of the application's file without a trace; False when there was none."""
     with opened(config) as connection:
-        return triggers.remove(connection)
+        return removal.remove(connection)
 
 
 def release_triggers(config: Config) -> int:
     """Take the triggers out of the file, but not what was logged; returns how many there were."""
     with opened(config) as connection:
-        return triggers.release(connection)
+        return removal.release(connection)
 
 
 def require_capture(config: Config) -> None:

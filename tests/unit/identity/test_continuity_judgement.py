@@ -10,7 +10,8 @@ from cdc.facts.changes import Position, Traces
 from cdc.facts.source_schema import SourceSchema
 from cdc.identity.continuity import LOST_SECONDS, Known, judge
 from cdc.postgres.record.sightings import Sighting
-from cdc.sqlite.capture.triggers import Capture, Signature
+from cdc.sqlite.capture.schema_signature import Signature
+from cdc.sqlite.capture.triggers import Capture
 from cdc.sqlite.changelog.position_check import NOTHING, Standing
 from cdc.sqlite.changelog.source_file import Look
 
