@@ -93,10 +93,10 @@ class Foreseen:
         """What must hold, one after the other, so that none of the expressions fails; None when nobody knows."""
         needs: dict[str, None] = {}
         for expression in expressions:
-            its_needs = conditions(expression, [quote(c.name) for c in self._named(expression)])
-            if its_needs is None:
+            required = conditions(expression, [quote(c.name) for c in self._named(expression)])
+            if required is None:
                 return None
-            needs |= dict.fromkeys(its_needs)
+            needs |= dict.fromkeys(required)
         return tuple(needs)
 
     def _compared(self, *expressions: str) -> tuple[Column, ...]:

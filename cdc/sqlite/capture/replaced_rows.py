@@ -11,7 +11,7 @@ from cdc.sql_names import quote, quote_literal
 from cdc.sqlite.capture.index_values import Foreseen
 from cdc.sqlite.schema.create_text import calls_function, names, tokens
 from cdc.sqlite.schema.fallible_expressions import conditions
-from cdc.sqlite.schema.read import rowid_column
+from cdc.sqlite.schema.row_identity import rowid_column
 
 _CONSTANTS: Final = frozenset(["NULL", "TRUE", "FALSE", "CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP"])
 _TRIGGER_NAMES: Final = frozenset(["old", "new"])
@@ -264,8 +264,8 @@ def _name(table: Table, column: str) -> str:
     return column if table.key.kind is KeyKind.ROWID else quote(column)
 
 
-def _differs(table: Table, row: str, other: str) -> str:
-    pairs = list(zip(key_columns(table, row), key_columns(table, other), strict=True))
+def _differs(table: Table, left: str, right: str) -> str:
+    pairs = list(zip(key_columns(table, left), key_columns(table, right), strict=True))
     if table.key.kind is not KeyKind.COLUMNS:
         return " OR ".join(f"{a} IS NOT {b}" for a, b in pairs)
     return " OR ".join(f"{a} COLLATE BINARY IS NOT {b} OR typeof({a}) <> typeof({b})" for a, b in pairs)

@@ -63,12 +63,12 @@ def disagreeing(connection: apsw.Connection, table: Table) -> Mapping[str, int]:
 
 
 def _differences(names: list[str], ours: Iterator[tuple[object, ...]], theirs: Iterator[object]) -> Mapping[str, int]:
-    found = Counter[str](dict.fromkeys(names, 0))
+    disagreements = Counter[str](dict.fromkeys(names, 0))
     for mine, other in zip(ours, theirs, strict=True):
         if mine != other:
             pairs = zip(_values(mine), _values(other), strict=True)
-            found.update(name for name, (a, b) in zip(names, pairs, strict=True) if a != b)
-    return found
+            disagreements.update(name for name, (a, b) in zip(names, pairs, strict=True) if a != b)
+    return disagreements
 
 
 def _values(row: object) -> list[tuple[object, object]]:
@@ -84,14 +84,14 @@ def changed_between_versions(expression: str) -> bool:
 
 def makes_text_of_numbers(expression: str) -> bool:
     """Whether a real among its values would become a text on the way."""
-    found = tokens(expression)
-    joined = any(a.text == b.text == "|" and a.end == b.start for a, b in pairwise(found))
-    cast = any(a.word == "AS" and b.word in {"TEXT", "VARCHAR", "CHAR", "CLOB"} for a, b in pairwise(found))
-    return joined or cast or any(t.word in {"LIKE", "GLOB"} for t in found) or bool(_called(expression) & _TEXTUAL)
+    parsed = tokens(expression)
+    joined = any(a.text == b.text == "|" and a.end == b.start for a, b in pairwise(parsed))
+    cast = any(a.word == "AS" and b.word in {"TEXT", "VARCHAR", "CHAR", "CLOB"} for a, b in pairwise(parsed))
+    return joined or cast or any(t.word in {"LIKE", "GLOB"} for t in parsed) or bool(_called(expression) & _TEXTUAL)
 
 
 def _called(expression: str) -> frozenset[str]:
-    found = tokens(expression)
+    parsed = tokens(expression)
     return frozenset(
-        (a.name or "").lower() for a, b in pairwise(found) if a.kind in {"word", "quoted"} and b.text == "("
+        (a.name or "").lower() for a, b in pairwise(parsed) if a.kind in {"word", "quoted"} and b.text == "("
     )

@@ -1,4 +1,4 @@
-"""Tables that a virtual table keeps for itself whose module is not known here, which could tell which ones they are.
+"""Tables that a virtual table keeps for itself whose module is not modules here, which could tell which ones they are.
 
 Such a module may write them past every trigger, so their changes cannot be captured.
 """
@@ -14,16 +14,16 @@ from cdc.sqlite.rows.select import fetch_values
 from cdc.sqlite.schema.create_text import module_of
 
 _GUEST: Final = (
-    "it seems to belong to virtual table {owner}, whose module {module} is not known here; "
+    "it seems to belong to virtual table {owner}, whose module {module} is not modules here; "
     "name it in `tables` of [replicate] if it is one of its own"
 )
 
 
 def guests_of_virtual_tables(connection: apsw.Connection, tables: Sequence[str], config: Config) -> dict[str, LeftOut]:
     """Those of some tables, by name: a table that the operator names is one of its own."""
-    known = {str(row[0]).lower() for row in connection.execute("SELECT name FROM pragma_module_list")}
+    modules = {str(row[0]).lower() for row in connection.execute("SELECT name FROM pragma_module_list")}
     rows = fetch_values(connection, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND rootpage = 0")
-    unknown = {str(name): module for name, sql in rows if (module := module_of(str(sql))) and module not in known}
+    unknown = {str(name): module for name, sql in rows if (module := module_of(str(sql))) and module not in modules}
     named = {name.lower() for name in (*config.tables, *config.replicate.tables)}
     return {
         name: LeftOut(name, "table", _GUEST.format(owner=owner, module=module))
