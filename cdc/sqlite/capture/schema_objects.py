@@ -9,7 +9,7 @@ from typing import Final
 import apsw
 
 from cdc.sqlite.connection.transactions import write_transaction
-from cdc.sqlite.rows.select import fetch_values
+from cdc.sqlite.rows.exact_values import fetch_values
 from cdc.sqlite.schema.read import OUR_TABLES
 
 CAPTURE_TRIGGER: Final = re.compile(r"_cdc_\d+_(?:bi|ai|bu|bd|mi|mu)")

@@ -18,7 +18,8 @@ from cdc.facts.table_map import TableMap
 from cdc.facts.values import KeyValues, Row
 from cdc.faults import stall_point
 from cdc.sqlite.changelog import file_traces, prune
-from cdc.sqlite.changelog.changelog import Budget, Changelog
+from cdc.sqlite.changelog.budget import Budget
+from cdc.sqlite.changelog.changelog import Changelog
 from cdc.sqlite.changelog.file_identity import FileIdentity
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.connection.open import open_source

@@ -18,7 +18,7 @@ from cdc.sqlite.changelog import errors, file_traces, positions
 from cdc.sqlite.connection.errors import not_set_up, translated
 from cdc.sqlite.connection.open import open_source
 from cdc.sqlite.connection.transactions import journal_mode, read_transaction, write_transaction
-from cdc.sqlite.rows import select
+from cdc.sqlite.rows.exact_values import bindable
 from cdc.sqlite.schema.read import read_schema
 
 NO_TRACES = Traces("", "", "", 0)
@@ -157,7 +157,7 @@ def _log_keys(connection: apsw.Connection, tid: int, keys: Sequence[KeyValues]) 
         # A key that has a NULL is logged as NULLs, followed by the row's rowid.
         rowid = [key[0].rowid] if key and isinstance(key[0], NullKey) else []
         columns = ", ".join(f"k{place}" for place in range(1, len(key) + len(rowid) + 1))
-        values = [*map(select.bindable, key), *rowid]
+        values = [*map(bindable, key), *rowid]
         marks = ", ".join("CAST(? AS TEXT)" if isinstance(value, InvalidText) else "?" for value in (*key, *rowid))
         connection.execute(
             f"INSERT INTO _cdc_changelog(tid, op, at, {columns}) VALUES (?, 'S', julianday('now'), {marks})",

@@ -10,7 +10,7 @@ from cdc.facts.values import KeyValues
 from cdc.sql_names import quote
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.open import open_copy
-from cdc.sqlite.rows.select import fetch_values
+from cdc.sqlite.rows.exact_values import fetch_values
 
 MOST_KEYS: Final = 10_000  # told by name, the others are counted
 

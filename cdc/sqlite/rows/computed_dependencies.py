@@ -20,6 +20,7 @@ from cdc.facts.values import InvalidText, KeyValues, NullKey, Row
 from cdc.mapping.check import has, same
 from cdc.sql_names import quote
 from cdc.sqlite.rows import select
+from cdc.sqlite.rows.exact_values import bindable
 
 MOST_KEYS: Final = 500  # of a changed table in one round; beyond that the dependent table is read as a whole
 
@@ -98,7 +99,7 @@ def _rows(
     matches = " AND ".join(f"{own}.{quote(name)} = ?" for name in columns)
     # One SELECT a key finds an index where there is one, which a list of row values does not.
     query = select.select(found.child, f"FROM {own} WHERE {matches}")
-    read = (row for key in keys for row in select.fetch(connection, query, list(map(select.bindable, key))))
+    read = (row for key in keys for row in select.fetch(connection, query, list(map(bindable, key))))
     return list({_exactly(row[: found.child.source_key_width]): row for row in read}.values())
 
 

@@ -9,7 +9,7 @@ from cdc.facts.values import Value
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.open import open_source
 from cdc.sqlite.connection.transactions import read_transaction
-from cdc.sqlite.rows.select import fetch_values
+from cdc.sqlite.rows.exact_values import fetch_values
 
 _READING: Final = (apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE)
 

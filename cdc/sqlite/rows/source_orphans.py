@@ -9,7 +9,7 @@ from cdc.facts.table_map import TableMap
 from cdc.facts.values import InvalidText, KeyValues
 from cdc.sql_names import quote
 from cdc.sqlite.connection.errors import translated
-from cdc.sqlite.rows.select import bindable, fetch_values
+from cdc.sqlite.rows.exact_values import bindable, fetch_values
 
 FOUND_AT_ONCE: Final = 1_000
 

@@ -12,7 +12,7 @@ from cdc.facts.source_schema import Column, Table
 from cdc.sql_names import quote
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.functions import FAILURES
-from cdc.sqlite.rows.select import encoding
+from cdc.sqlite.rows.exact_values import encoding
 from cdc.sqlite.schema.generated_columns import disagreeing
 from cdc.values.identifiers import UUIDS
 from cdc.values.patterns import all_match

@@ -25,7 +25,7 @@ from cdc.facts.source_schema import (
 from cdc.facts.values import InvalidText, Value
 from cdc.mapping.target_limits import leave_out, unfit, without_readers_of_waiting
 from cdc.sqlite.connection.errors import translated
-from cdc.sqlite.rows.select import fetch_values
+from cdc.sqlite.rows.exact_values import fetch_values
 from cdc.sqlite.schema.create_text import TableText, index_text, runs_before, table_text
 from cdc.sqlite.schema.operator_expressions import tables_read
 from cdc.sqlite.schema.row_identity import choose_key, holds_null, recorded_keys

@@ -1,4 +1,4 @@
-"""Tables that a virtual table keeps for itself whose module is not modules here, which could tell which ones they are.
+"""Tables that a virtual table keeps for itself whose module is not known here, which could tell which ones they are.
 
 Such a module may write them past every trigger, so their changes cannot be captured.
 """
@@ -10,7 +10,7 @@ import apsw
 
 from cdc.config import Config
 from cdc.facts.source_schema import LeftOut
-from cdc.sqlite.rows.select import fetch_values
+from cdc.sqlite.rows.exact_values import fetch_values
 from cdc.sqlite.schema.create_text import module_of
 
 _GUEST: Final = (

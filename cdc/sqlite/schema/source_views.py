@@ -9,7 +9,7 @@ from cdc.facts.source_schema import LeftOut, View
 from cdc.facts.values import Row
 from cdc.sql_names import quote
 from cdc.sqlite.connection.errors import translated
-from cdc.sqlite.rows.select import exact
+from cdc.sqlite.rows.exact_values import exact
 
 _TEXT = "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?"
 

@@ -18,7 +18,7 @@ import apsw
 from cdc.sql_names import quote
 from cdc.sqlite.connection.functions import why
 from cdc.sqlite.connection.open import open_copy
-from cdc.sqlite.rows.select import fetch_values
+from cdc.sqlite.rows.exact_values import fetch_values
 
 OK: Final = "ok"
 _FAILS: Final = (apsw.SQLError, apsw.TooBigError)  # an expression of the schema, here or for a row
