@@ -57,8 +57,10 @@ def read_source(source: SourceSection, after: int | None = None) -> SourceFacts:
     facts = SourceFacts(source.path)
     try:
         with _opened(source) as connection, translated(f"SQLite file {source.path}"), read_transaction(connection):
-            found = _identity(connection, replace(facts, reachable=True))
-            return _pending(connection, found, after) if found.capture_installed and after is not None else found
+            identity = _identity(connection, replace(facts, reachable=True))
+            if after is None or not identity.capture_installed:
+                return identity
+            return _pending(connection, identity, after)
     except SourceError as error:
         return replace(facts, error=error.message, remedy=error.remedy)
 
@@ -77,10 +79,10 @@ def _identity(connection: apsw.Connection, facts: SourceFacts) -> SourceFacts:
     facts = replace(facts, writes_fail=fails, remains=remains)
     if fails:
         return replace(facts, capture_installed=False)
-    found = connection.execute(
+    own_tables = connection.execute(
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('_cdc_state', '_cdc_changelog')"
     ).get
-    if found != 2:
+    if own_tables != 2:
         return replace(facts, capture_installed=False)
     # One aggregate a query: SQLite looks up the smallest and the largest key only when asked for one of them.
     newest = connection.execute("SELECT max(seq) FROM _cdc_changelog").get

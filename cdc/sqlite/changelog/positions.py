@@ -22,6 +22,12 @@ def newest(connection: apsw.Connection) -> Position | None:
     return as_position(entry) if entry else None
 
 
+def oldest_seq(connection: apsw.Connection) -> int:
+    """The number of the oldest changelog entry, 0 when there is none."""
+    with translated("reading the oldest changelog entry"):
+        return int(connection.execute("SELECT min(seq) FROM _cdc_changelog").get or 0)
+
+
 def position_at(connection: apsw.Connection, seq: int) -> Position:
     """The position at an entry; its fingerprint is empty when no such entry exists."""
     with translated("reading a changelog entry"):

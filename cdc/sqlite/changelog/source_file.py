@@ -80,7 +80,7 @@ def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, seen: Tr
         signature=signature(connection),
         journal_mode=mode,
         newest=positions.newest(connection) if capture else None,
-        oldest_seq=_oldest(connection) if capture else 0,
+        oldest_seq=positions.oldest_seq(connection) if capture else 0,
         remains=triggers.has_remains(connection),
         renumbered=capture is not None and not own_tables.is_marked(connection),
         traces=seen,
@@ -128,6 +128,7 @@ def install(config: Config, judged: Look | None = None, continuing: Continuing |
             schema = read_schema(connection, config)
             if triggers.is_whole(connection, schema.tables):
                 return _look(connection, schema, mode, seen)
+        # The application may alter its schema until the file is locked, so all of it is read anew.
         with triggers.installing(connection):
             _require_same(signature(connection), judged)
             schema = read_schema(connection, config)
@@ -135,8 +136,8 @@ def install(config: Config, judged: Look | None = None, continuing: Continuing |
             return _look(connection, schema, mode, seen)
 
 
-def _require_same(found: Signature, judged: Look | None) -> None:
-    if judged is not None and found != judged.signature:
+def _require_same(current: Signature, judged: Look | None) -> None:
+    if judged is not None and current != judged.signature:
         raise errors.schema_changed()
 
 
@@ -145,10 +146,10 @@ def log_again(config: Config, keys: Mapping[str, Sequence[KeyValues]]) -> int:
     with opened(config) as connection, translated("logging keys again"), write_transaction(connection):
         capture = triggers.read_capture(connection, read_schema(connection, config).tables)
         logged = 0
-        for name, wanted in keys.items():
+        for name, of_table in keys.items():
             tid = capture.tid(name) if capture else None
             if tid is not None:
-                logged += _log_keys(connection, tid, wanted)
+                logged += _log_keys(connection, tid, of_table)
     return logged
 
 
@@ -164,11 +165,6 @@ def _log_keys(connection: apsw.Connection, tid: int, keys: Sequence[KeyValues]) 
             (tid, *values),
         )
     return len(keys)
-
-
-def _oldest(connection: apsw.Connection) -> int:
-    with translated("reading the oldest changelog entry"):
-        return int(connection.execute("SELECT min(seq) FROM _cdc_changelog").get or 0)
 
 
 def remove_capture(config: Config) -> bool:

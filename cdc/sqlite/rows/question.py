@@ -23,9 +23,9 @@ def ask(source: SourceSection, name: str, sql: str) -> Value:
     try:
         with translated(f"asking {source.path}: {name}"), read_transaction(connection):
             connection.authorizer = _only_reading
-            found = fetch_values(connection, sql)
+            rows = fetch_values(connection, sql)
             connection.authorizer = None
-            return found[0][0] if found else None
+            return rows[0][0] if rows else None
     finally:
         connection.close()
 
