@@ -126,10 +126,10 @@ def journal_reads(stream: TextIO) -> bool:
     # The variable alone proves nothing: every process of a desktop session inherits it. It names the journal's stream.
     named = os.environ.get("JOURNAL_STREAM", "")
     try:
-        found = os.fstat(stream.fileno())
+        file = os.fstat(stream.fileno())
     except (OSError, ValueError):
         return False
-    return named == f"{found.st_dev}:{found.st_ino}"
+    return named == f"{file.st_dev}:{file.st_ino}"
 
 
 def _human_format(record: "Record") -> str:

@@ -30,10 +30,10 @@ class EndNote(msgspec.Struct, frozen=True):
 def read(config: Config) -> EndNote | None:
     """The note about this configuration's file, or None."""
     try:
-        found = msgspec.json.decode(_file(config).read_bytes(), type=EndNote)
+        note = msgspec.json.decode(_file(config).read_bytes(), type=EndNote)
     except (OSError, msgspec.MsgspecError):
         return None
-    return found if found.source == str(config.source.path) else None
+    return note if note.source == str(config.source.path) else None
 
 
 def leave(config: Config) -> None:

@@ -45,11 +45,11 @@ def read(config: Config) -> PauseNote | None:
 
 def hold(config: Config, *, released: bool) -> PauseNote:
     """Leave the note, or add to the one that is there that the triggers are taken out; raises `ConfigError`."""
-    there = read(config)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    note = PauseNote(
-        there.since if there else now, there.by if there else actor(), released or bool(there and there.released)
-    )
+    earlier = read(config)
+    if earlier is None:
+        note = PauseNote(datetime.now(UTC).isoformat(timespec="seconds"), actor(), released)
+    else:
+        note = PauseNote(earlier.since, earlier.by, released or earlier.released)
     file = _file(config)
     partial = file.with_name(f"{file.name}.partial")
     try:

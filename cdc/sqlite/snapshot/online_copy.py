@@ -57,7 +57,12 @@ class OnlineCopy:
             require_space(self._to.parent, _size(connection))
             mode = journal_mode(connection)
             method = self._copy(connection, mode)
-        self._become_one_file()
+        with closing(apsw.Connection(str(self._to))) as copy, translated(f"copy {self._to}"):
+            # The copy of a file in WAL mode says in its header that it is one, too. In exclusive mode SQLite makes no
+            # -shm beside it (https://www.sqlite.org/wal.html, "Use of WAL Without Shared-Memory").
+            copy.pragma("locking_mode", "exclusive")
+            copy.pragma("journal_mode", "delete")
+        flush(self._to)
         return mode, method
 
     def _copy(self, connection: apsw.Connection, mode: str) -> str:
@@ -101,12 +106,6 @@ class OnlineCopy:
                         raise self._too_long("was given up because it held up its writer for longer than estimated")
                     backup.step(max(1, _CHUNK_BYTES // page))
                     self._progress((backup.page_count - backup.remaining) * page, backup.page_count * page)
-
-    def _become_one_file(self) -> None:
-        with closing(apsw.Connection(str(self._to))) as copy, translated(f"copy {self._to}"):
-            copy.pragma("locking_mode", "exclusive")
-            copy.pragma("journal_mode", "delete")
-        flush(self._to)
 
     def _too_long(self, what: str) -> SnapshotError:
         return SnapshotError(

@@ -148,9 +148,9 @@ def _of(snapshots: Path, source: Path) -> Iterator[Snapshot]:
     """The newest first. A folder may hold those of other files too, which must not be taken for this one's."""
     for name in sorted((path.name for path in _folders(snapshots)), reverse=True):
         with suppress(SnapshotError):
-            found = open_snapshot(snapshots / name)
-            if found.manifest.source == str(source.resolve()):
-                yield found
+            snapshot = open_snapshot(snapshots / name)
+            if snapshot.manifest.source == str(source.resolve()):
+                yield snapshot
 
 
 def check(snapshot: Snapshot) -> None:
@@ -281,8 +281,8 @@ def _sweep(snapshots: Path) -> None:
     for folder in _folders(snapshots):
         if not (folder / FILE_NAME).exists():
             shutil.rmtree(folder)
-    for left in [*snapshots.glob(f"{_REHEARSAL}*"), *snapshots.glob(f".{_REHEARSAL}*")]:
-        left.unlink()
+    for leftover in [*snapshots.glob(f"{_REHEARSAL}*"), *snapshots.glob(f".{_REHEARSAL}*")]:
+        leftover.unlink()
 
 
 @contextmanager
