@@ -38,10 +38,10 @@ class AuditEntry:
     @property
     def body(self) -> str:
         """The entry as JSON without its number."""
-        told: dict[str, Any] = {"at": self.at, "actor": self.actor, "action": self.action, "result": self.result}
+        fields: dict[str, Any] = {"at": self.at, "actor": self.actor, "action": self.action, "result": self.result}
         if self.copy_of is not None:
-            told["copy_of"] = self.copy_of
-        return json.dumps({**told, "details": self.details})
+            fields["copy_of"] = self.copy_of
+        return json.dumps({**fields, "details": self.details})
 
     def to_json(self) -> dict[str, Any]:
         """The entry as `cdc audit --json` tells it."""
@@ -61,14 +61,13 @@ def entry_time() -> str:
 def decode(text: str) -> AuditEntry | None:
     """The entry that a text holds, None when it holds none."""
     try:
-        told = json.loads(text)
-        made = AuditEntry(**told)
+        decoded = AuditEntry(**json.loads(text))
     except (ValueError, TypeError, RecursionError):
         return None
-    parts = (made.at, made.actor, made.action, made.result)
-    numbers = (made.n, made.copy_of)
+    parts = (decoded.at, decoded.actor, decoded.action, decoded.result)
+    numbers = (decoded.n, decoded.copy_of)
     sound = all(isinstance(p, str) for p in parts) and all(n is None or type(n) is int for n in numbers)
-    return made if sound and isinstance(made.details, dict) else None
+    return decoded if sound and isinstance(decoded.details, dict) else None
 
 
 @functools.cache
@@ -105,9 +104,9 @@ def seal(previous: str, text: str) -> str:
     return hashlib.sha256((previous + text).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def link(head: Head, made: AuditEntry) -> tuple[Head, Sealed]:
+def link(head: Head, following: AuditEntry) -> tuple[Head, Sealed]:
     """The entry as the next one of a chain, and the chain's new head."""
-    text = f'{{"n": {head.n + 1}, {made.body[1:]}'
+    text = f'{{"n": {head.n + 1}, {following.body[1:]}'
     after = Head(head.n + 1, seal(head.hash, text))
     return after, Sealed(text, after.hash)
 

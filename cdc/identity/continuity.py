@@ -30,15 +30,15 @@ LOST_SECONDS: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
-    """What Postgres remembers: the last position, and what was seen in the minutes before, newest first."""
+class RememberedFile:
+    """What Postgres remembers of a file: the last position, and what was seen in the minutes before, newest first."""
 
     path: Path
     last: Position
     seen: Sequence[Sighting]
 
 
-def judge(look: Look, standing: Standing, remembered: Remembered, boot: str) -> str:
+def judge(look: Look, standing: Standing, remembered: RememberedFile, boot: str) -> str:
     """Why every table has to be compared, empty when the changelog goes on from what was applied last.
 
     Raises `SourceChanged` when a person has to say whether this is the right file.
@@ -61,7 +61,7 @@ def judge(look: Look, standing: Standing, remembered: Remembered, boot: str) -> 
     raise errors.entry_lost(remembered.path, last.seq)
 
 
-def _judge_without_entries(look: Look, remembered: Remembered) -> str:
+def _judge_without_entries(look: Look, remembered: RememberedFile) -> str:
     """Entries, or all our tables, are gone. By what is left and by its inode the file is known for the same one."""
     if look.remains and _is_same_file(look, remembered):
         return "the changelog was emptied or dropped"
@@ -70,11 +70,11 @@ def _judge_without_entries(look: Look, remembered: Remembered) -> str:
     raise errors.emptied(remembered.path)
 
 
-def _is_same_file(look: Look, remembered: Remembered) -> bool:
+def _is_same_file(look: Look, remembered: RememberedFile) -> bool:
     return bool(remembered.seen) and look.traces.inode == remembered.seen[0].traces.inode
 
 
-def _lost_its_end(look: Look, standing: Standing, remembered: Remembered, boot: str) -> bool:
+def _lost_its_end(look: Look, standing: Standing, remembered: RememberedFile, boot: str) -> bool:
     """Whether the file is the one that was followed, without what it was given last.
 
     An older state that somebody put in its place looks the same to SQLite, but lacks more than a power cut can take, or
@@ -112,7 +112,7 @@ class Continuity:
         seen = await self._record.sightings.read()
         earlier = [sighting.position for sighting in seen]
         standing = await asyncio.to_thread(position_check.read, self._config, last, earlier)
-        reason = judge(look, standing, Remembered(self._config.source.path, last, seen), boot_id())
+        reason = judge(look, standing, RememberedFile(self._config.source.path, last, seen), boot_id())
         return await self._compare(look, last, reason) if reason else look
 
     async def _compare(self, look: Look, last: Position, reason: str) -> Look:

@@ -8,7 +8,7 @@ import pytest
 from cdc.errors import SourceChanged
 from cdc.facts.changes import Position, Traces
 from cdc.facts.source_schema import SourceSchema
-from cdc.identity.continuity import LOST_SECONDS, Remembered, judge
+from cdc.identity.continuity import LOST_SECONDS, RememberedFile, judge
 from cdc.postgres.record.sightings import Sighting
 from cdc.sqlite.capture.schema_signature import Signature
 from cdc.sqlite.capture.triggers import Capture
@@ -28,13 +28,13 @@ WHOLE = Standing(31, 60, begun=False, held=frozenset((LAST, EARLIER)), taken=Fal
 OLDER = replace(WHOLE, newest=40, held=frozenset((EARLIER,)))
 
 
-def known(*, lost_for: float = 1.0, traces: Traces = TRACES) -> Remembered:
+def known(*, lost_for: float = 1.0, traces: Traces = TRACES) -> RememberedFile:
     """What Postgres remembers: the last position was seen `lost_for` seconds before the last sign of life."""
     seen = Sighting(LAST, BOOT, traces, lost_for), Sighting(EARLIER, BOOT, traces, lost_for + 60)
-    return Remembered(Path("app.db"), LAST, seen)
+    return RememberedFile(Path("app.db"), LAST, seen)
 
 
-def refused(words: str, standing: Standing, look: Look = LOOK, remembered: Remembered | None = None) -> None:
+def refused(words: str, standing: Standing, look: Look = LOOK, remembered: RememberedFile | None = None) -> None:
     with pytest.raises(SourceChanged, match=words) as error:
         judge(look, standing, remembered or known(), BOOT)
     assert error.value.remedy
@@ -89,7 +89,7 @@ def test_another_entry_of_the_same_number_is_a_copy_that_went_its_own_way() -> N
 # --- a power cut, or a backup -----------------------------------------------------------------------------------------
 
 
-def judged(look: Look, remembered: Remembered, boot: str) -> bool:
+def judged(look: Look, remembered: RememberedFile, boot: str) -> bool:
     """Whether an older state of the file is taken for what a power cut left."""
     try:
         return judge(look, OLDER, remembered, boot) == "SQLite lost its last commits, in a power cut for instance"
