@@ -110,10 +110,10 @@ def size_for(most_bytes: int) -> int:
 
 def close_current(folder: Path, size: int) -> None:
     """Close the file that is written when it is so large, and compress what is closed."""
-    # Whoever crashed between the two steps left a closed segment that is not compressed, which the next one does.
     file = folder / FILE
     if file.exists() and file.stat().st_size >= size and (first := _first_n(file)) is not None:
         file.rename(folder / f"audit-{first:012}.jsonl")
+    # All of them, for a crash may have left an older one that is not compressed.
     for path in closed(folder):
         if path.suffix != ".gz":
             _compress(path)

@@ -32,17 +32,17 @@ _TYPE_TEXT: Final = re.compile(r'["\w]["\w. ]*(\( *\d+ *(, *-?\d+ *)?\))?[\w ]*(
 def refuse_missing(schema: SourceSchema, config: Config) -> None:
     """Raises `MappingError` when the configuration names a table that is not there."""
     names = [t.name for t in schema.tables] + [v.name for v in schema.views]
-    names += [left.name for left in schema.left_out] + [w.name for w in schema.waiting]
-    known = {name.lower() for name in names}
+    names += [excluded.name for excluded in schema.left_out] + [w.name for w in schema.waiting]
+    lower_names = {name.lower() for name in names}
     for name in config.tables:
-        if name.lower() not in known:
+        if name.lower() not in lower_names:
             raise MappingError(
                 f"[tables.{name}]: there is no such table in the SQLite file",
                 remedy=f"{did_you_mean(name, names)}correct or remove that section",
             )
     for name in config.replicate.tables:
         # A pattern may match tables that are yet to come; a plain name is one that somebody expects.
-        if name.lower() not in known and not _PATTERN.search(name):
+        if name.lower() not in lower_names and not _PATTERN.search(name):
             raise MappingError(
                 f"`tables` in [replicate] names {name}, and there is no such table in the SQLite file",
                 remedy=f"{did_you_mean(name, names)}correct or remove that name",

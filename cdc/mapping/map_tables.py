@@ -69,7 +69,8 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     options = config.options(table.name)
     refuse_unknown(table, options)
     adopted = config.adopts(table.name)
-    columns = [_map_column(table, c, options, profile) for c in table.columns if not _skipped(c, options)]
+    skipped = {name.lower() for name in options.skip}
+    columns = [_map_column(table, c, options, profile) for c in table.columns if c.name.lower() not in skipped]
     if adopted:  # literals stand only where the operator wants them: the column is not ours to choose
         columns = [
             replace(c, literal=c.literal and _options(options, c.source or c.target).type == LITERAL) for c in columns
@@ -93,10 +94,6 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     )
     check(mapped)
     return mapped
-
-
-def _skipped(column: Column, options: TableOptions) -> bool:
-    return any(same(column.name, name) for name in options.skip)
 
 
 def _options(options: TableOptions, column: str) -> ColumnOptions:

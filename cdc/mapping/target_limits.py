@@ -5,7 +5,6 @@ changes it.
 """
 
 import glob
-from collections.abc import Iterable
 from dataclasses import replace
 
 from cdc.config import ColumnOptions, Config, TableOptions
@@ -20,12 +19,12 @@ def unfit(table: Table, config: Config) -> WaitingTable | None:
     if (why := _name(table.name)) and not options.target:
         return WaitingTable(table.name, f"its name {why}", f"set `target` in {heading('tables', table.name)}")
     skipped = {name.lower() for name in options.skip}
-    wanted = [c.name for c in table.columns if c.name.lower() not in skipped]
-    for name in wanted:
+    carried = [c.name for c in table.columns if c.name.lower() not in skipped]
+    for name in carried:
         if (why := _column_name(name)) and not _chosen(options, name).target:
             remedy = f"set `target` in {heading('tables', table.name, 'columns', name)}"
             return WaitingTable(table.name, f"the name of its column {quote(name)} {why}", remedy)
-    count = len(wanted) + (table.key.kind is KeyKind.ROWID and not options.target_key)  # the rowid is one more
+    count = len(carried) + (table.key.kind is KeyKind.ROWID and not options.target_key)  # the rowid is one more
     if count > MOST_COLUMNS:
         remedy = f"name the ones to leave out in `skip` of {heading('tables', table.name)}"
         return WaitingTable(
@@ -67,12 +66,9 @@ def without_readers_of_waiting(schema: SourceSchema) -> SourceSchema:
     """The schema in which tables wait whose expressions read a table that waits: changes there would go unseen."""
     waiting = {w.name.lower(): w for w in schema.waiting}
     tables = schema.tables
-    while held := {t.name: of for t in tables for name in t.reads if (of := waiting.get(name.lower()))}:
-        for name, of in held.items():
+    # Until none is added: what reads a table that waits now waits as well, and others may read that one.
+    while readers := {t.name: of for t in tables for name in t.reads if (of := waiting.get(name.lower()))}:
+        for name, of in readers.items():
             waiting[name.lower()] = WaitingTable(name, f"an expression of it reads {of.name}, which waits", of.remedy)
-        tables = tuple(t for t in tables if t.name not in held)
-    return replace(schema, tables=tables, waiting=tuple(_by_name(waiting.values())))
-
-
-def _by_name(waiting: Iterable[WaitingTable]) -> list[WaitingTable]:
-    return sorted(waiting, key=lambda w: w.name)
+        tables = tuple(t for t in tables if t.name not in readers)
+    return replace(schema, tables=tables, waiting=tuple(sorted(waiting.values(), key=lambda w: w.name)))
