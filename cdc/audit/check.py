@@ -147,7 +147,8 @@ class ChainCheck:
     def _heed(self, statement: AuditEntry) -> None:
         """What entries say about the chain itself."""
         if statement.action == TRIM and statement.copy_of is None:
-            self._trims[_number(statement.details.get("through"))] = str(statement.details.get("hash"))
+            through = statement.details.get("through")
+            self._trims[through if isinstance(through, int) else -1] = str(statement.details.get("hash"))
         elif statement.action == ACCEPT and isinstance(breaks := statement.details.get("breaks"), list):
             self._accepted |= set(map(str, breaks))
         elif statement.action == BROKEN and "again" not in statement.details:
@@ -177,10 +178,6 @@ class ChainCheck:
             self._breaks.append(Break(f"{words}{mark}", hint))
         else:
             self._more += 1
-
-
-def _number(value: object) -> int:
-    return value if isinstance(value, int) else -1
 
 
 def last_words(dropped: Iterable[Sealed]) -> list[AuditEntry]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
-from cdc.config import Config, TableOptions
+from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.errors import MappingError, did_you_mean
 from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Table
 from cdc.facts.table_map import ColumnMap, TableMap
@@ -80,16 +80,13 @@ def refuse_unknown(table: Table, options: TableOptions) -> None:
                 f"[tables.{table.name}.columns.{name}]: `expression` is empty",
                 remedy="write SQL that SQLite can evaluate for a row of that table, or remove `expression`",
             )
-        if column.computed and _is_own_key(table, name, options):
+        is_own_key = not options.target_key and has(table, name) and in_key(table, table.column(name))
+        if column.computed and is_own_key:
             raise MappingError(
                 f"[tables.{table.name}.columns.{name}]: the column identifies the rows and cannot be computed",
                 remedy="compute a column of its own with another name, or say in `target_key` by which columns "
                 "Postgres knows the rows",
             )
-
-
-def _is_own_key(table: Table, name: str, options: TableOptions) -> bool:
-    return not options.target_key and has(table, name) and in_key(table, table.column(name))
 
 
 def check(mapped: TableMap) -> None:
@@ -267,6 +264,11 @@ def same(a: str | None, b: str) -> bool:
 def has(table: Table, name: str) -> bool:
     """Whether a table has a column of that name."""
     return any(same(c.name, name) for c in table.columns)
+
+
+def column_options(options: TableOptions, column: str) -> ColumnOptions:
+    """What the operator chose for a column of a table; the defaults where nothing was."""
+    return next((o for name, o in options.columns.items() if same(column, name)), ColumnOptions())
 
 
 def in_key(table: Table, column: Column) -> bool:

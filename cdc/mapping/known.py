@@ -103,7 +103,10 @@ def map_known(schema: SourceSchema, config: Config, decided: Mapping[str, Mappin
 
 def _without_gone(schema: SourceSchema, config: Config, decided: Mapping[str, Mapping[str, Any]]) -> Config:
     """The configuration without sections and columns about tables and columns that were there once."""
-    once = {name.lower(): _sources(columns) for name, columns in decided.items()}
+    once = {
+        name.lower(): frozenset(decision["source"].lower() for decision in columns.values() if decision["source"])
+        for name, columns in decided.items()
+    }
     tables = {
         name: _without_gone_columns(schema.table(name), options, once.get(name.lower(), frozenset()))
         for name, options in config.tables.items()
@@ -112,10 +115,6 @@ def _without_gone(schema: SourceSchema, config: Config, decided: Mapping[str, Ma
     names = [name for name in config.replicate.tables if schema.table(name) or name.lower() not in once]
     replicate = msgspec.structs.replace(config.replicate, tables=names)
     return msgspec.structs.replace(config, tables=tables, replicate=replicate)
-
-
-def _sources(columns: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(decision["source"].lower() for decision in columns.values() if decision["source"])
 
 
 def _without_gone_columns(table: Table | None, options: TableOptions, once: frozenset[str]) -> TableOptions:

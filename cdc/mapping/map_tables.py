@@ -17,6 +17,7 @@ from cdc.facts.table_map import ColumnMap, Function, Referring, TableMap, ValueR
 from cdc.mapping.check import (
     ROWID_COLUMN,
     check,
+    column_options,
     has,
     in_key,
     refuse_missing,
@@ -73,7 +74,8 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     columns = [_map_column(table, c, options, profile) for c in table.columns if c.name.lower() not in skipped]
     if adopted:  # literals stand only where the operator wants them: the column is not ours to choose
         columns = [
-            replace(c, literal=c.literal and _options(options, c.source or c.target).type == LITERAL) for c in columns
+            replace(c, literal=c.literal and column_options(options, c.source or c.target).type == LITERAL)
+            for c in columns
         ]
     columns += [_extra_column(table, name, o) for name, o in options.columns.items() if not has(table, name)]
     own_key = tuple(c.target for name in table.key.columns for c in columns if same(c.source, name))
@@ -96,14 +98,11 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     return mapped
 
 
-def _options(options: TableOptions, column: str) -> ColumnOptions:
-    return next((o for name, o in options.columns.items() if same(column, name)), ColumnOptions())
-
-
 def _map_column(table: Table, column: Column, options: TableOptions, profile: TableProfile | None) -> ColumnMap:
-    chosen = _options(options, column.name)
+    chosen = column_options(options, column.name)
     held = (profile.column(column.name) if profile else None) or ColumnProfile(column.name)
-    type_, literal = _chosen(_type(chosen)) if _type(chosen) else _decide(column, in_key(table, column), held)
+    wish = _type(chosen)
+    type_, literal = _chosen(wish) if wish else _decide(column, in_key(table, column), held)
     function = _function(table, column.name, chosen)
     return ColumnMap(
         target=chosen.target or column.name,

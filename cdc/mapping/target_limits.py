@@ -7,9 +7,9 @@ changes it.
 import glob
 from dataclasses import replace
 
-from cdc.config import ColumnOptions, Config, TableOptions
+from cdc.config import Config
 from cdc.facts.source_schema import KeyKind, SourceSchema, Table, WaitingTable
-from cdc.mapping.check import LONGEST_NAME_BYTES, MOST_COLUMNS, MOST_KEY_COLUMNS, is_kept, same
+from cdc.mapping.check import LONGEST_NAME_BYTES, MOST_COLUMNS, MOST_KEY_COLUMNS, column_options, is_kept
 from cdc.sql_names import heading, quote, toml_text
 
 
@@ -21,7 +21,7 @@ def unfit(table: Table, config: Config) -> WaitingTable | None:
     skipped = {name.lower() for name in options.skip}
     carried = [c.name for c in table.columns if c.name.lower() not in skipped]
     for name in carried:
-        if (why := _column_name(name)) and not _chosen(options, name).target:
+        if (why := _column_name(name)) and not column_options(options, name).target:
             remedy = f"set `target` in {heading('tables', table.name, 'columns', name)}"
             return WaitingTable(table.name, f"the name of its column {quote(name)} {why}", remedy)
     count = len(carried) + (table.key.kind is KeyKind.ROWID and not options.target_key)  # the rowid is one more
@@ -45,10 +45,6 @@ def _other_key(table: Table) -> str:
 def leave_out(table: str) -> str:
     """The remedy that always works; names in `exclude` are patterns."""
     return f"leave it out with `exclude = [{toml_text(glob.escape(table))}]` in [replicate]"
-
-
-def _chosen(options: TableOptions, column: str) -> ColumnOptions:
-    return next((o for name, o in options.columns.items() if same(column, name)), ColumnOptions())
 
 
 def _column_name(name: str) -> str:

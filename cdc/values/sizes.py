@@ -46,7 +46,8 @@ class Sizes:
     def __init__(self, mapped: TableMap, target: TargetTable) -> None:
         names = mapped.target_columns
         self._columns = [column for name in names if (column := target.column(name)) is not None]
-        self._entries = [entry for entry in _entries(mapped, names) if self._may_grow(entry)]
+        may_grow = [column.base not in _FIXED for column in self._columns]
+        self._entries = [e for e in _entries(mapped, names) if any(may_grow[place] for place in e.places)]
         widest = sum(sum(_FIXED.get(c.base, (_STAYS, 0))) for c in self._columns)
         self._may_be_wide = _ROW_HEADER + len(self._columns) + widest > MOST_ROW_BYTES
 
@@ -68,9 +69,6 @@ class Sizes:
         for entry in (e for e in self._entries if not e.unique):
             if many := sum(1 for _ in _over(entry, rows)):
                 yield entry.index, many
-
-    def _may_grow(self, entry: _Entry) -> bool:
-        return any(self._columns[place].base not in _FIXED for place in entry.places)
 
     def _width(self, row: _Row) -> int:
         size = _ROW_HEADER + (len(row) + 7) // 8 * (None in row)

@@ -1,8 +1,7 @@
 """What the application's file tells of itself: is capture there, and how much has it logged that waits."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -56,22 +55,18 @@ def read_source(source: SourceSection, after: int | None = None) -> SourceFacts:
     """
     facts = SourceFacts(source.path)
     try:
-        with _opened(source) as connection, translated(f"SQLite file {source.path}"), read_transaction(connection):
+        patience = min(source.busy_timeout_seconds, PATIENCE_SECONDS)
+        with (
+            closing(open_source(source.path, patience)) as connection,
+            translated(f"SQLite file {source.path}"),
+            read_transaction(connection),
+        ):
             identity = _identity(connection, replace(facts, reachable=True))
             if after is None or not identity.capture_installed:
                 return identity
             return _pending(connection, identity, after)
     except SourceError as error:
         return replace(facts, error=error.message, remedy=error.remedy)
-
-
-@contextmanager
-def _opened(source: SourceSection) -> Iterator[apsw.Connection]:
-    connection = open_source(source.path, min(source.busy_timeout_seconds, PATIENCE_SECONDS))
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def _identity(connection: apsw.Connection, facts: SourceFacts) -> SourceFacts:

@@ -1,7 +1,7 @@
 """The application's file as a stream begins with it: looked at in one snapshot, capture put into it or taken out."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import apsw
@@ -44,14 +44,9 @@ class Look:
     traces: Traces = NO_TRACES
 
 
-@contextmanager
-def opened(config: Config) -> Iterator[apsw.Connection]:
+def opened(config: Config) -> closing[apsw.Connection]:
     """A connection to the application's file for the time of a block."""
-    connection = open_source(config.source.path, config.source.busy_timeout_seconds)
-    try:
-        yield connection
-    finally:
-        connection.close()
+    return closing(open_source(config.source.path, config.source.busy_timeout_seconds))
 
 
 def look(config: Config) -> Look:

@@ -64,7 +64,7 @@ def write_transaction(connection: apsw.Connection) -> Iterator[None]:
     Where the disk is full or fails, or memory runs out, SQLite has rolled back by itself before it says so: the error
     that comes out of here is that one, never one of a second rollback.
     """
-    with _locking_to_write(connection):
+    with connection.deadline.of_a_writer() if isinstance(connection, LiveConnection) else nullcontext():
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -72,10 +72,6 @@ def write_transaction(connection: apsw.Connection) -> Iterator[None]:
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-
-
-def _locking_to_write(connection: apsw.Connection) -> AbstractContextManager[None]:
-    return connection.deadline.of_a_writer() if isinstance(connection, LiveConnection) else nullcontext()
 
 
 def journal_mode(connection: apsw.Connection) -> str:

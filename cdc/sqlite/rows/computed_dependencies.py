@@ -72,13 +72,11 @@ def _keys(read: TableRows, mapped: TableMap) -> list[KeyValues]:
     return [*(row[: mapped.source_key_width] for row in read.rows), *read.gone]
 
 
-def _can_be_bound(key: KeyValues) -> bool:
-    return not any(isinstance(value, InvalidText | NullKey) for value in key)
-
-
 def _can_be_searched(dependence: Dependence, keys: Sequence[KeyValues]) -> bool:
     """Whether the rows that depend on some keys can be searched for, rather than all be read."""
-    return dependence.columns is not None and len(keys) <= MOST_KEYS and all(map(_can_be_bound, keys))
+    if dependence.columns is None or len(keys) > MOST_KEYS:
+        return False
+    return not any(isinstance(value, InvalidText | NullKey) for key in keys for value in key)
 
 
 def _with(read: TableRows, more: Sequence[Row], mapped: TableMap) -> TableRows:

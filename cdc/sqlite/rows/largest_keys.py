@@ -1,6 +1,7 @@
 """The largest number that each integer key ever had: where numbers for new rows have to go on."""
 
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -14,12 +15,8 @@ from cdc.sqlite.connection.open import open_copy
 
 def of_copy(database: Path, maps: Iterable[TableMap]) -> dict[str, int]:
     """The marks of a snapshot, by source table; see `read`."""
-    connection = open_copy(database)
-    try:
-        with translated("reading the highest keys"):
-            return read(connection, maps)
-    finally:
-        connection.close()
+    with closing(open_copy(database)) as connection, translated("reading the highest keys"):
+        return read(connection, maps)
 
 
 def read(connection: apsw.Connection, maps: Iterable[TableMap]) -> dict[str, int]:
