@@ -98,6 +98,7 @@ class AuditFile:
         segments.close_current(self._folder, segments.size_for(most_bytes))
         trimmed = segments.oldest_beyond(self._folder, most_bytes)
         if trimmed:
+            # Said first: a crash between the two leaves entries that are said to be gone, which is no break.
             self.append(last_words(map(split_line, segments.lines_of(trimmed))))
             segments.drop(trimmed)
 

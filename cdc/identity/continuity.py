@@ -118,6 +118,7 @@ class Continuity:
     async def _compare(self, look: Look, last: Position, reason: str) -> Look:
         """Have every table compared and go on from the newest entry; can be given again wherever it was cut short."""
         await self._audit("compare after a gap", why=reason)
+        # Noted in Postgres before anything is done to the file: whatever cuts this short, the comparison is still due.
         tables = [table.name for table in look.schema.tables]
         await self._record.stream.request_resync(tables)
         crash_point("continue.before_capture")

@@ -58,7 +58,7 @@ def hold(config: Config, *, released: bool) -> PauseNote:
             output.write(msgspec.json.encode(note) + b"\n")
             output.flush()
             os.fsync(output.fileno())
-        partial.rename(file)
+        partial.rename(file)  # the daemon may read it at any moment, and finds the whole note or none
     except OSError as error:
         raise _unwritable(file, error) from None
     return note

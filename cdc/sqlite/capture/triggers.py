@@ -241,6 +241,7 @@ def _is_captured(tid: int, table: Table, triggers: Mapping[str, Sequence[StoredT
     capture = [t for t in own if CAPTURE_TRIGGER.fullmatch(t.name)]
     if {t.name: t.sql for t in capture} != dict(trigger_sql(tid, table)):
         return False
+    # SQLite runs triggers of one event from the newest to the oldest. No document promises that; it was measured.
     newest_foreign = max((t.place for t in own if not t.name.startswith(OURS)), default=0)
     return newest_foreign < min(t.place for t in capture)
 

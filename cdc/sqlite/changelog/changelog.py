@@ -10,8 +10,7 @@ from typing import Final, cast
 import apsw
 
 from cdc.errors import SourceChanged
-from cdc.facts import changes
-from cdc.facts.changes import Position, Round, TableRows
+from cdc.facts.changes import Cursor, Position, Round, TableRows
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import KeyValues, NullKey, Row
 from cdc.faults import freeze_point
@@ -75,6 +74,7 @@ class Changelog:
         the schema changed: a new table, or one whose triggers are gone, leaves no entry that would tell of it.
         """
         with translated("looking at the changelog"), locking(self._connection):
+            # Two statements see two states of the file. What is committed between them is seen by the next call.
             try:
                 entry = self._connection.execute(NEWEST).fetchone()
                 if self._connection.execute("PRAGMA schema_version").get != self._expected.schema_version:
@@ -147,8 +147,8 @@ class Changelog:
             return tuple(self._look_up(name, of_table) for name, of_table in keys.items() if name in self._maps)
 
     def read_page(
-        self, name: str, at: changes.Cursor | None, reached: Position, budget: Budget
-    ) -> tuple[list[Row], changes.Cursor | None]:
+        self, name: str, at: Cursor | None, reached: Position, budget: Budget
+    ) -> tuple[list[Row], Cursor | None]:
         """One page of a whole table, the first one without a cursor; the cursor that it returns is None at the end.
 
         `reached` is the newest position that was read.
@@ -226,6 +226,7 @@ class Changelog:
 
     def _check(self, after: Position) -> None:
         """Refuse a file, a changelog or a trigger set that is not the one the position belongs to."""
+        # A file that is moved there after this is met by the next read: this one goes on in the file that it has open.
         if FileIdentity.of(self._path) != self._identity:
             raise SourceChanged(
                 f"another file was moved over {self._path}",
@@ -265,10 +266,9 @@ class Changelog:
 
     def _read_table(self, tid: int, span: tuple[int, int], meter: Meter) -> TableRows:
         name = self._names[tid]
-        width = self._maps[name].source_key_width
+        exists = width = self._maps[name].source_key_width  # behind the logged key it is said whether the row exists
         if tid not in self._reads:
             self._reads[tid] = tuple(logged_rows.queries(self._maps[name]))
-        exists = width  # the column that says whether the row exists stands between the logged key and the row
         result = TableRows(name)
         for query, by_rowid in zip(self._reads[tid], (False, True), strict=False):
             rows = self._fetch(query, (*span, tid), meter)

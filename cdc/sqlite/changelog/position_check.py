@@ -60,6 +60,7 @@ def _read(connection: apsw.Connection, last: Position, earlier: Sequence[Positio
 
 def _is_unbroken(connection: apsw.Connection, after: int, newest: int) -> bool:
     """Whether every number from one entry to another is there: capture gives them without gaps."""
+    # Several short snapshots are as good as one: the application adds entries behind `newest` alone.
     for lower in range(after, newest, COUNTED_ENTRIES):
         upper = min(newest, lower + COUNTED_ENTRIES)
         counted = "SELECT count(*) FROM _cdc_changelog WHERE seq > ? AND seq <= ?"

@@ -48,11 +48,13 @@ def locking(connection: apsw.Connection) -> AbstractContextManager[None]:
 def read_transaction(connection: apsw.Connection) -> Iterator[None]:
     """One snapshot from the first read inside until the block ends; it always ends, so it is never left open."""
     with locking(connection):
+        # This takes no lock yet: the snapshot is that of the first read (https://www.sqlite.org/lang_transaction.html).
         connection.execute("BEGIN")
         try:
             yield
             freeze_point("read.before_end")
         finally:
+            # Errors of the disk, of memory, or an interruption may have ended it already.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
 

@@ -54,11 +54,13 @@ def encoding(conn: apsw.Connection) -> str:
 def exact(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> Iterator[Row]:
     """The rows of a query with each text read as bytes and decoded here, where a broken one can be kept."""
     codec = encoding(conn)
+    # Under names of our own, for a query may give the same name to two columns.
     try:
         names = [f"c{n}" for n in range(len(conn.execute(sql, bindings).get_description()))]
     except apsw.ExecutionCompleteError:
         return  # outside a transaction the rows may have gone since they were read
     texts, whole = _which_are_text(names), len(names)
+    # As a blob, a text is its bytes in the encoding of the file (https://www.sqlite.org/lang_expr.html#castexpr).
     picked = ", ".join([*(f"CASE typeof({n}) WHEN 'text' THEN CAST({n} AS BLOB) ELSE {n} END" for n in names), *texts])
     for row in conn.execute(f"WITH q({', '.join(names)}) AS ({sql}) SELECT {picked} FROM q", bindings):
         flags = "".join(map(str, row[whole:]))  # the flag of a single column is a number

@@ -17,6 +17,7 @@ def tables_read(connection: apsw.Connection, table: Table, config: Config) -> tu
             read.add(name)
         return apsw.SQLITE_OK
 
+    # SQLite asks it while it compiles a statement, so no row is read (https://www.sqlite.org/c3ref/set_authorizer.html).
     connection.authorizer = note
     try:
         _require_computable(connection, table, config.options(table.name))

@@ -32,4 +32,6 @@ def answer(connection: apsw.Connection, name: str, seconds: float) -> Iterator[R
         with translated(f"asking view {name}"):
             yield from exact(connection, f"SELECT * FROM {quote(name)}")
     finally:
+        # If it fires just now, nothing is running on the connection, and interrupting does nothing
+        # (https://www.sqlite.org/c3ref/interrupt.html).
         limit.cancel()

@@ -61,6 +61,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
         output.write(text)
     flush(partial)
     partial.rename(path)
+    # A name is durable by the folder that holds it: the manifest's by this one, the snapshot's by the one above.
     flush(folder)
     flush(folder.parent)
 

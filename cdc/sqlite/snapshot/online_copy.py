@@ -96,6 +96,7 @@ class OnlineCopy:
         with own_files(self._to):
             private_files.touch(self._to)
         with own_files(self._to), closing(apsw.Connection(str(self._to))) as copy, _pinned(connection):
+            # A copy that is cut short is thrown away, and a whole one is made durable at the end: it needs neither.
             copy.pragma("journal_mode", "off")
             copy.pragma("synchronous", "off")
             page = int(connection.pragma("page_size"))
@@ -119,6 +120,7 @@ class OnlineCopy:
 @contextmanager
 def _pinned(connection: apsw.Connection) -> Iterator[None]:
     with read_transaction(connection):
+        # A transaction takes its lock, or its snapshot, with the first read.
         connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
         yield
 

@@ -217,6 +217,7 @@ def restore(snapshot: Snapshot, to: Path, *, trial: bool = False) -> None:
             _set_journal_mode(partial, snapshot.manifest.journal_mode)
             _check_contents(partial, snapshot.manifest, snapshot.folder.name)
             flush(partial)
+            # Once more: copying took its time, and a -wal that came meanwhile would be replayed over the copy.
             _require_nothing_there(to)
             _publish(partial, to)
         finally:
@@ -289,6 +290,7 @@ def _sweep(snapshots: Path) -> None:
 def _alone(snapshots: Path) -> Iterator[None]:
     with private_files.create(snapshots / "lock", "ab") as lock:
         try:
+            # The kernel gives it back with the process, however that ends: a crash leaves no lock behind.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SnapshotError(
