@@ -56,7 +56,7 @@ class ChainVerdict:
 
     @property
     def whole(self) -> bool:
-        """Whether the chain is as it was written, as far as nobody knows better."""
+        """Whether there is no break but those that somebody accepted."""
         return not self.breaks and not self.more_breaks
 
     def to_json(self) -> dict[str, Any]:

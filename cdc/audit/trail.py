@@ -220,7 +220,7 @@ def read(state_dir: Path) -> list[AuditEntry]:
 
 
 def check(state_dir: Path, *witnesses: Witness) -> ChainVerdict:
-    """Whether the file is whole."""
+    """Check every line of the file; the verdict tells what is missing, was changed, or is not as witnesses remember."""
     with look(state_dir) as file:
         examination = file.examine(*witnesses)
         for line in file.lines:

@@ -37,7 +37,7 @@ def read(config: Config) -> EndNote | None:
 
 
 def leave(config: Config) -> None:
-    """Leave the note, if there is none; raises `ConfigError`."""
+    """Leave the note, if there is none; raises `ConfigError` when the state folder cannot be written."""
     if read(config) is not None:
         return
     note = EndNote(str(config.source.path), datetime.now(UTC).isoformat(timespec="seconds"), actor())
@@ -53,7 +53,7 @@ def leave(config: Config) -> None:
 
 
 def forget(config: Config) -> None:
-    """The file is replicated again."""
+    """Remove the note, for the file is replicated again."""
     if read(config) is not None:
         with suppress(OSError):
             _file(config).unlink()

@@ -25,7 +25,7 @@ from cdc.values.registry import SUPPORTED
 
 @dataclass(frozen=True)
 class Converted:
-    """What became of some rows: `rows` and their raw `keys` in the same order, and the `rejected` with the reason.
+    """Rows made ready for Postgres: `rows` and their raw `keys` in the same order, and the `rejected` with the reason.
 
     `altered` counts, by column, values that became others because the operator chose so.
     """

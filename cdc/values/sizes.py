@@ -41,7 +41,7 @@ class _Entry:
 
 
 class Sizes:
-    """What rows of one table take in its target, for rows of converted values."""
+    """How much room converted rows of one table take in its target."""
 
     def __init__(self, mapped: TableMap, target: TargetTable) -> None:
         names = mapped.target_columns
@@ -80,6 +80,7 @@ class Sizes:
 
 
 def _after(size: int, column: TargetColumn, value: object) -> int:
+    """The bytes of a row of `size` once the value stands behind it, moved out where it is long."""
     fixed = _FIXED.get(column.base)
     if fixed is not None:
         length, alignment = fixed

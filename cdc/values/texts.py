@@ -82,7 +82,7 @@ _BY_BASE: Final = {type_.base: type_ for type_ in (*CHARACTERS, BYTEA)}
 
 
 def holds_characters(target: TargetColumn) -> bool:
-    """Whether a column holds texts as they are."""
+    """Whether a column is of a type that holds texts as they are: char, citext, text or varchar."""
     return target.base in _BY_BASE and target.base != BYTEA.base
 
 

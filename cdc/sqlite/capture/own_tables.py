@@ -34,7 +34,7 @@ class Continuing:
 
 
 def lacking(connection: apsw.Connection) -> list[str]:
-    """Our tables that are not there, and a changelog that is no longer as it was made."""
+    """The names of our tables that have to be made: those that are missing, and a changelog that is misshapen."""
     present = _tables(connection)
     return [name for name in OUR_TABLES if name not in present] + misshapen(connection)
 
@@ -51,7 +51,7 @@ def leaves_something(connection: apsw.Connection) -> bool:
 
 
 def has_state(connection: apsw.Connection) -> bool:
-    """Whether the row is there that says which file this is."""
+    """Whether `_cdc_state` has its row, which says which file this is."""
     return bool(connection.execute("SELECT EXISTS (SELECT 1 FROM _cdc_state WHERE id = 1)").get)
 
 
@@ -117,7 +117,7 @@ def mark(connection: apsw.Connection) -> None:
 
 
 def _tables(connection: apsw.Connection) -> dict[str, str]:
-    """Those of our tables that are there, by name, with their text."""
+    """The CREATE text of each of our tables that the file has, by name."""
     names = ", ".join("?" for _ in OUR_TABLES)
     query = f"SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name IN ({names})"
     return {str(name): str(sql) for name, sql in connection.execute(query, tuple(OUR_TABLES))}

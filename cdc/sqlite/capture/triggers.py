@@ -86,7 +86,7 @@ def install(connection: apsw.Connection, tables: Sequence[Table]) -> Installed:
 
 
 def is_whole(connection: apsw.Connection, tables: Sequence[Table]) -> bool:
-    """Whether capture of exactly these tables is whole.
+    """Whether the file captures exactly these tables, by tables and triggers of ours as they would be made now.
 
     Even an empty commit of ours could fail a transaction of the application, so this is asked before locking the file.
     """
@@ -140,7 +140,7 @@ def read_capture(connection: apsw.Connection, tables: Sequence[Table]) -> Captur
 
 
 def has_remains(connection: apsw.Connection) -> bool:
-    """Whether the file carries anything of capture."""
+    """Whether any table or trigger of capture is in the file, whole or not."""
     with translated("looking for change capture"):
         return own_tables.leaves_something(connection) or bool(capture_trigger_texts(connection))
 

@@ -55,11 +55,11 @@ class Source:
 
     @property
     def wal(self) -> bool:
-        """Whether readers and writers of this file leave each other alone."""
+        """Whether the file is in WAL mode, in which readers and writers do not wait for each other."""
         return self._look.journal_mode == WAL
 
     def traces(self) -> Traces:
-        """What the files tell now, of the file that was known."""
+        """The traces of the files as they are now, under the inode of the file that was looked at."""
         try:
             return replace(file_traces.read(self.path), inode=self._look.traces.inode)
         except OSError:
@@ -146,7 +146,7 @@ class Source:
 
     @property
     def is_open(self) -> bool:
-        """Whether a connection is held."""
+        """Whether a connection to the file is open."""
         return self._open is not None
 
     def _read(self, after: Position) -> Round:

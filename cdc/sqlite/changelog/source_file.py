@@ -102,7 +102,7 @@ def waiting(config: Config) -> tuple[WaitingTable, ...]:
 
 
 def whose(config: Config) -> tuple[str | None, SourceSchema]:
-    """Which file it says it is, None without capture, and its schema; also where nothing else of capture is whole."""
+    """The id that capture gave the file, None without capture, and the schema; triggers need not be whole for that."""
     with opened(config) as connection, translated(f"SQLite file {config.source.path}"), read_transaction(connection):
         schema = read_schema(connection, config)
         capture = triggers.read_capture(connection, schema.tables)

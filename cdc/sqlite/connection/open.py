@@ -103,7 +103,7 @@ class _Patience:
         self._until = 0.0
 
     def __call__(self, asked_before: int) -> bool:
-        """Whether to ask again, after a moment."""
+        """Sleep for a moment; returns whether SQLite is to ask for the lock again, `asked_before` times it did so."""
         now = time.monotonic()
         if asked_before == 0:
             self._until = now + self._seconds

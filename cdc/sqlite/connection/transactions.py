@@ -40,7 +40,7 @@ def stopped_after(connection: apsw.Connection, seconds: float) -> Iterator[None]
 
 
 def locking(connection: apsw.Connection) -> AbstractContextManager[None]:
-    """What is read inside locks the application's file for no longer than this process can run; see `deadline`."""
+    """The context for reads of the application's file: a process that stops running inside is ended; see `deadline`."""
     return connection.deadline if isinstance(connection, LiveConnection) else nullcontext()
 
 

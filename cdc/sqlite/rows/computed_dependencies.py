@@ -80,7 +80,7 @@ def _can_be_searched(dependence: Dependence, keys: Sequence[KeyValues]) -> bool:
 
 
 def _with(read: TableRows, more: Sequence[Row], mapped: TableMap) -> TableRows:
-    """Both, each key once: they are of one snapshot. Equal values of different types are different keys."""
+    """What was read and more rows of the same snapshot, each key once. Equal values of different types are two keys."""
     width = mapped.source_key_width
     keys = {_exactly(row[:width]) for row in read.rows}
     return TableRows(read.table, [*read.rows, *(row for row in more if _exactly(row[:width]) not in keys)], read.gone)

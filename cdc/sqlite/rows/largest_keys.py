@@ -14,7 +14,7 @@ from cdc.sqlite.connection.open import open_copy
 
 
 def of_copy(database: Path, maps: Iterable[TableMap]) -> dict[str, int]:
-    """The marks of a snapshot, by source table; see `read`."""
+    """The largest keys in a snapshot, by source table; see `read`."""
     with closing(open_copy(database)) as connection, translated("reading the highest keys"):
         return read(connection, maps)
 
@@ -24,8 +24,8 @@ def read(connection: apsw.Connection, maps: Iterable[TableMap]) -> dict[str, int
 
     Tables whose key is no integer, and those that never had a row, are left out.
     """
-    marks = {m.source.name: _highest(connection, m.source) for m in maps if m.source.key.kind is not KeyKind.COLUMNS}
-    return {name: mark for name, mark in marks.items() if mark > 0}
+    largest = {m.source.name: _highest(connection, m.source) for m in maps if m.source.key.kind is not KeyKind.COLUMNS}
+    return {name: key for name, key in largest.items() if key > 0}
 
 
 def _highest(connection: apsw.Connection, table: Table) -> int:

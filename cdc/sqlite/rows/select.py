@@ -127,7 +127,7 @@ def chunks(
 
 
 def begin(conn: apsw.Connection, table: TableMap) -> Cursor | None:
-    """The start of a table as it is now, None when it is empty."""
+    """The cursor before a table's first row, to end at the row that is its last one now; None when it is empty."""
     backwards = ", ".join(f"{term} DESC" for term in _collated(table))
     sql = f"SELECT {', '.join(_places(table))} FROM {quote(table.source.name)} ORDER BY {backwards} LIMIT 1"
     last = fetch_values(conn, sql)
@@ -135,7 +135,7 @@ def begin(conn: apsw.Connection, table: TableMap) -> Cursor | None:
 
 
 def page(conn: apsw.Connection, table: TableMap, at: Cursor, limit: int) -> tuple[list[Row], Cursor | None]:
-    """The next `limit` rows, and where they end: None when no row is left."""
+    """The next rows in key order, at most `limit`, and the cursor behind them: None when no row is left."""
     places = _places(table)
     where, bindings = _compared(table, "<=", at.end)
     if at.last is not None:

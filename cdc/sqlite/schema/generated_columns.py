@@ -83,7 +83,7 @@ def changed_between_versions(expression: str) -> bool:
 
 
 def makes_text_of_numbers(expression: str) -> bool:
-    """Whether a real among its values would become a text on the way."""
+    """Whether an expression may make a text of a real, for which versions of SQLite choose other digits."""
     parsed = tokens(expression)
     joined = any(a.text == b.text == "|" and a.end == b.start for a, b in pairwise(parsed))
     cast = any(a.word == "AS" and b.word in {"TEXT", "VARCHAR", "CHAR", "CLOB"} for a, b in pairwise(parsed))

@@ -20,7 +20,10 @@ _GUEST: Final = (
 
 
 def guests_of_virtual_tables(connection: apsw.Connection, tables: Sequence[str], config: Config) -> dict[str, LeftOut]:
-    """Those of some tables, by name: a table that the operator names is one of its own."""
+    """Which of these tables seem to belong to a virtual table of an unknown module, by name, with the reason.
+
+    A table that the configuration names counts as one of its own.
+    """
     modules = {str(row[0]).lower() for row in connection.execute("SELECT name FROM pragma_module_list")}
     rows = fetch_values(connection, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND rootpage = 0")
     unknown = {str(name): module for name, sql in rows if (module := module_of(str(sql))) and module not in modules}
