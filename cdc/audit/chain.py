@@ -101,6 +101,7 @@ class Sealed:
 
 def seal(previous: str, text: str) -> str:
     """The hash of an entry that follows the hash `previous`."""
+    # A damaged line may hold bytes that are no text; `split_line` keeps them, and the hash is over them as they are.
     return hashlib.sha256((previous + text).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -120,6 +121,7 @@ def split_line(line: bytes) -> Sealed:
     """What `line_of` made this line from; lines without a hash, or with something else in its place, have none."""
     text = line.rstrip(b"\n").decode("utf-8", "surrogateescape")
     body, mark, end = text.rpartition(_MARK)
+    # 64 digits, and the end of the object.
     if mark and len(end) == 66 and end.endswith('"}'):
         return Sealed(body + "}", end[:-2])
     return Sealed(text, None)

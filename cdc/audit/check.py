@@ -114,6 +114,7 @@ class ChainCheck:
         self._judge_beginning()
         if self.unwitnessed and self._first:
             self._break(self.unwitnessed)
+        # Whoever remembers most; others would miss a part of the same end.
         for witness in sorted(self.witnesses, key=lambda w: -w.head.n)[:1]:
             self._gap(self._last.n, witness.head.n + 1, f" at the end: {witness.who} remembers them")
         return ChainVerdict(

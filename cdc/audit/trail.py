@@ -41,6 +41,7 @@ def opened(state_dir: Path) -> "Iterator[AuditFile]":
     """The audit file, for this process alone as long as the block lasts; raises `ConfigError`."""
     try:
         private_files.make_folder(state_dir)
+        # Asked before the next line makes it. Another process may make it just now, and note its end: see `AuditFile`.
         unnoted = not (state_dir / END_FILE).exists()
         end = private_files.opener(str(state_dir / END_FILE), os.O_RDWR | os.O_CREAT)
         try:

@@ -89,6 +89,7 @@ def with_leftovers(decided: Mapping[str, Mapping[str, Any]], leftovers: Sequence
     """All that was ever decided and still stands in Postgres: a column that comes back is what it was."""
     decisions = {table: dict(columns) for table, columns in decided.items()}
     for leftover in leftovers:
+        # What is decided for a column that is fed wins over what was left behind under its name.
         decisions[leftover.source_table] = {**leftover.decided, **decisions.get(leftover.source_table, {})}
     return decisions
 

@@ -63,6 +63,7 @@ class _Column:
         singly = [self.scalar(value) for value in raw]
         for place, result in enumerate(singly):
             if isinstance(result, Rejection):
+                # A row is refused for the first of its columns that does not fit.
                 rejections.setdefault(place, result)
         return singly
 

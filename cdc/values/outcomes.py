@@ -116,6 +116,7 @@ def with_outcomes(at: ColumnEncoding, altered: Counter[str]) -> Encoder:
             return encoder.column(values, kinds)
         present = [None if value == "" else value for value in values]
         encoded = encoder.column(present, set(map(type, present)))
+        # Where some value needs a closer look, each goes through `scalar`, which counts by itself.
         if encoded is not None:
             altered[name] += values.count("")
         return encoded

@@ -71,6 +71,8 @@ class Sizes:
                 yield entry.index, many
 
     def _width(self, row: _Row) -> int:
+        # Where any column is NULL, the header has a bit for each. Values begin at a multiple of 8
+        # (https://www.postgresql.org/docs/current/storage-page-layout.html).
         size = _ROW_HEADER + (len(row) + 7) // 8 * (None in row)
         size += -size % 8
         for column, value in zip(self._columns, row, strict=True):
@@ -96,6 +98,7 @@ def _length(value: object) -> int:
         case bytes():
             return len(value)
         case int() | Decimal():
+            # numeric takes two bytes for four digits, and some for itself.
             return 2 + 2 * (1 + len(Decimal(value).as_tuple().digits) // 4)
         case _:
             return 0

@@ -211,10 +211,11 @@ def _carry_out(
 
 def _create_triggers(connection: apsw.Connection, tid: int, table: Table) -> None:
     """Creates them and has SQLite compile them: one that cannot run would fail the application's own write."""
-    compiled = _compiles(connection, table) is None
+    # Where writes could not be compiled before, as with a collation that only the application has, nothing can be told.
+    compiled_before = _compile_error(connection, table) is None
     for sql in trigger_sql(tid, table).values():
         connection.execute(sql)
-    reason = _compiles(connection, table) if compiled else None
+    reason = _compile_error(connection, table) if compiled_before else None
     if reason is not None:
         raise SourceError(
             f"table {table.name} cannot be captured: a trigger on it would not run: {reason}",
@@ -222,7 +223,7 @@ def _create_triggers(connection: apsw.Connection, tid: int, table: Table) -> Non
         )
 
 
-def _compiles(connection: apsw.Connection, table: Table) -> str | None:
+def _compile_error(connection: apsw.Connection, table: Table) -> str | None:
     """Why SQLite cannot compile writes to the table, or None; a collation only the application has is such a reason."""
     name, column = quote(table.name), quote(next(c.name for c in table.columns if not c.generated))
     statements = (f"INSERT INTO {name} DEFAULT VALUES", f"UPDATE {name} SET {column} = 1", f"DELETE FROM {name}")

@@ -89,6 +89,7 @@ def relieve(config: Config, *, as_last: bool = False) -> int:
     """
     with opened(config) as connection:
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, not as_last)
+        # Asked in passing first, and again under the lock: a file in order is not locked for writing.
         with read_transaction(connection):
             if not triggers.makes_writes_fail(connection):
                 return 0

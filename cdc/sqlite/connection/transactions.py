@@ -32,6 +32,7 @@ class LiveConnection(apsw.Connection):
 def stopped_after(connection: apsw.Connection, seconds: float) -> Iterator[None]:
     """Have statements inside end with `apsw.InterruptError` once so much time has passed."""
     end = time.monotonic() + seconds
+    # Under an id of its own, beside the handler that whoever shows life (`showing_life`) may have set.
     connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_IN_A_HURRY, id=stopped_after)
     try:
         yield

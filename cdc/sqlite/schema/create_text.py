@@ -45,6 +45,7 @@ class Token:
         """The identifier that the token can be, without its quotes."""
         if self.kind == "word":
             return self.text
+        # SQLite takes a text for a name where no text may stand (https://www.sqlite.org/lang_keywords.html).
         if self.kind in {"quoted", "text"}:
             quote = self.text[-1]
             return self.text[1:-1].replace(quote * 2, quote)

@@ -41,7 +41,9 @@ OUR_TABLES: Final[Mapping[str, frozenset[str]]] = {
     "_cdc_state": frozenset(["id", "source_id", "format"]),
     "_cdc_mark": frozenset(["at"]),
 }
+# Names of the rowid; a column of such a name hides it (https://www.sqlite.org/lang_createtable.html#rowid).
 _ALIASES: Final = ("_rowid_", "rowid", "oid")
+# What `hidden` of PRAGMA table_xinfo says (https://www.sqlite.org/pragma.html#pragma_table_xinfo).
 _GENERATED: Final = {2: "virtual", 3: "stored"}
 _NO_KEY: Final = "it declares no key, and columns of it hide every name of its rowid"
 _OUR_NAME: Final = "its name begins as those of this tool's own tables do"
@@ -192,6 +194,7 @@ def _columns(connection: apsw.Connection, name: str, text: TableText, strict: bo
             affinity=affinity(str(declared or ""), strict=strict),
             not_null=bool(not_null),
             default=None if default is None else str(default),
+            # No PRAGMA tells the collation of a column that is in no index.
             collation=str(connection.column_metadata("main", name, str(column))[1]).upper(),
             primary_key=int(str(key_place)),
             generated=_GENERATED.get(int(str(hidden)), ""),
@@ -221,6 +224,7 @@ def _indexes(connection: apsw.Connection, table: str) -> Iterator[Index]:
 
 def _terms(connection: apsw.Connection, index: str, expressions: tuple[str, ...]) -> Iterator[IndexTerm]:
     for at, (cid, column, descending, collation) in enumerate(_valid(connection, _TERMS, index)):
+        # -2 stands for an expression, -1 for the rowid (https://www.sqlite.org/pragma.html#pragma_index_xinfo).
         expression = expressions[at] if cid == -2 else None
         name = None if column is None else str(column)
         yield IndexTerm(name, expression, str(collation).upper(), bool(descending))
@@ -232,6 +236,7 @@ def _foreign_keys(connection: apsw.Connection, table: str) -> Iterator[ForeignKe
         group = [row for row in rows if row[0] == number]
         _, parent, _, to, on_update, on_delete = group[0]
         columns = tuple(str(row[2]) for row in group)
+        # One that names no columns of the parent means its primary key.
         parents = _primary_key(connection, str(parent)) if to is None else tuple(str(row[3]) for row in group)
         yield ForeignKey(columns, str(parent), parents, str(on_delete), str(on_update))
 
