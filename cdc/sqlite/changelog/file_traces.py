@@ -45,5 +45,5 @@ def _read_log(wal: BinaryIO) -> tuple[str, int]:
         return os.pread(wal.fileno(), 8, _HEADER_BYTES + frame * step + 8) != salts
 
     # SQLite begins the log anew from its start, with other salts, and leaves older frames behind its end
-    # (https://www.sqlite.org/fileformat2.html#the_write_ahead_log): the first one with other salts is the end.
+    # (https://www.sqlite.org/fileformat2.html#walformat): the first one with other salts is the end.
     return salts.hex(), bisect_left(range(frames), x=True, key=is_over)

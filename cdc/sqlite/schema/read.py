@@ -168,8 +168,6 @@ def _read_table(connection: apsw.Connection, name: str, without_rowid: bool, str
     columns = tuple(_columns(connection, name, text, strict))
     hidden = {c.name.lower() for c in columns}
     alias = None if without_rowid else next((a for a in _ALIASES if a not in hidden), None)
-    triggers = connection.execute(_TRIGGERS, (name,)).fetchall()
-    foreign = [str(create) for trigger, create in triggers if not str(trigger).startswith(OURS)]
     return Table(
         name=name,
         columns=columns,
@@ -182,8 +180,13 @@ def _read_table(connection: apsw.Connection, name: str, without_rowid: bool, str
         autoincrement=any(bool(connection.column_metadata("main", name, c.name)[4]) for c in columns if c.primary_key),
         rowid_alias=alias,
         sql=sql,
-        before_events=frozenset(map(runs_before, foreign)),
+        before_events=frozenset(_before_events(connection, name)),
     )
+
+
+def _before_events(connection: apsw.Connection, table: str) -> Iterator[str]:
+    rows = connection.execute(_TRIGGERS, (table,)).fetchall()
+    yield from (runs_before(str(sql)) for name, sql in rows if not str(name).startswith(OURS))
 
 
 def _columns(connection: apsw.Connection, name: str, text: TableText, strict: bool) -> Iterator[Column]:
