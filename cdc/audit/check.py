@@ -129,7 +129,7 @@ class ChainCheck:
         )
 
     def _follow(self, text: str, here: Head) -> None:
-        """Whether an entry goes on from the one before it, and is the one that witnesses remember."""
+        """Check that an entry goes on from the one before it, and is the one that witnesses remember."""
         before = self._last
         if self._first is None:
             self._first, self._first_text = here, text

@@ -14,8 +14,6 @@ from cdc.sqlite.capture.trigger_sql import changelog_sql, mark_sql, state_sql, t
 from cdc.sqlite.schema.read import OUR_TABLES
 
 FORMAT: Final = 1
-# VACUUM may number rows anew where no INTEGER PRIMARY KEY is declared (https://www.sqlite.org/lang_vacuum.html), and no
-# trigger sees it. The one row of this table is numbered anew with them.
 MARK: Final = "_cdc_mark"
 MARKED_ROWID: Final = 1 << 40  # no row that is numbered anew gets it
 _IS_MARKED: Final = f"SELECT EXISTS (SELECT 1 FROM {MARK} WHERE rowid = {MARKED_ROWID})"

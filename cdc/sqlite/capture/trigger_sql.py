@@ -1,4 +1,4 @@
-"""The SQL that capture puts into the application's file, triggers from the templates in `triggers/`."""
+"""The SQL that capture puts into the application's file, made from the templates in `triggers/`."""
 
 from collections.abc import Mapping
 from functools import cache

@@ -37,9 +37,9 @@ def choose_key(
     declared, rowid = possible.get(KeyKind.COLUMNS), possible.get(KeyKind.ROWID)
     if declared is None or rowid is None:
         return declared or rowid
-    return (
-        rowid if configured == "rowid" or (declared.nullable and holds_null(connection, table, declared)) else declared
-    )
+    if configured == "rowid" or (declared.nullable and holds_null(connection, table, declared)):
+        return rowid
+    return declared
 
 
 def _possible_keys(table: Table, *, adopted: bool) -> Mapping[KeyKind, Key]:

@@ -14,7 +14,7 @@ from cdc.sqlite.rows.exact_values import fetch_values
 from cdc.sqlite.schema.create_text import module_of
 
 _GUEST: Final = (
-    "it seems to belong to virtual table {owner}, whose module {module} is not modules here; "
+    "it seems to belong to virtual table {owner}, whose module {module} is not known here; "
     "name it in `tables` of [replicate] if it is one of its own"
 )
 
