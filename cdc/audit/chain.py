@@ -105,9 +105,9 @@ def seal(previous: str, text: str) -> str:
     return hashlib.sha256((previous + text).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def link(head: Head, following: AuditEntry) -> tuple[Head, Sealed]:
+def link(head: Head, next_entry: AuditEntry) -> tuple[Head, Sealed]:
     """The entry as the next one of a chain, and the chain's new head."""
-    text = f'{{"n": {head.n + 1}, {following.body[1:]}'
+    text = f'{{"n": {head.n + 1}, {next_entry.body[1:]}'
     after = Head(head.n + 1, seal(head.hash, text))
     return after, Sealed(text, after.hash)
 

@@ -30,10 +30,10 @@ _END_BYTES: Final = 320  # always written as a whole, so that it is never half o
 
 def record(state_dir: Path, action: str, result: str, details: Mapping[str, Detail] | None = None) -> AuditEntry:
     """Append an entry and wait until it is on disk; raises `ConfigError` when the state folder cannot be written."""
-    written = entry(action, result, details)
+    new_entry = entry(action, result, details)
     with opened(state_dir) as file:
-        file.append([written])
-    return written
+        file.append([new_entry])
+    return new_entry
 
 
 @contextmanager
@@ -75,8 +75,8 @@ class AuditFile:
     def append(self, entries: Sequence[AuditEntry], postgres: Head | None = None) -> Head:
         """Append entries and wait until they are on disk; returns where the chain ends then."""
         lines, head = [], self.end
-        for following in [*self._about, *entries]:
-            head, sealed = link(head, following)
+        for next_entry in [*self._about, *entries]:
+            head, sealed = link(head, next_entry)
             lines.append(line_of(sealed))
         if lines:
             _append(self._folder / FILE, "".join(lines).encode("ascii"))

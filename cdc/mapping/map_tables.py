@@ -100,9 +100,9 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
 
 def _map_column(table: Table, column: Column, options: TableOptions, profile: TableProfile | None) -> ColumnMap:
     chosen = column_options(options, column.name)
-    held = (profile.column(column.name) if profile else None) or ColumnProfile(column.name)
+    content = (profile.column(column.name) if profile else None) or ColumnProfile(column.name)
     wish = _type(chosen)
-    type_, literal = _chosen(wish) if wish else _decide(column, in_key(table, column), held)
+    type_, literal = _chosen(wish) if wish else _decide(column, in_key(table, column), content)
     function = _function(table, column.name, chosen)
     return ColumnMap(
         target=chosen.target or column.name,
@@ -164,61 +164,61 @@ def _rowid_column(table: Table, columns: list[ColumnMap]) -> ColumnMap:
     return ColumnMap(name, quote(table.key.columns[0]), BIGINT.name)
 
 
-def _decide(column: Column, in_key: bool, held: ColumnProfile) -> tuple[str, bool]:
+def _decide(column: Column, in_key: bool, content: ColumnProfile) -> tuple[str, bool]:
     """The type, and whether the column holds literals."""
     declared = column.declared_type.strip().upper()
     if declared in ("", "ANY"):
-        return _untyped(held, in_key)
+        return _untyped(content, in_key)
     if column.affinity is not Affinity.NUMERIC and not _POINT.fullmatch(declared):
         return _BY_AFFINITY[column.affinity], False
     name = declared.partition("(")[0].strip()
     if is_temporal(name):
-        return _temporal(name, in_key, held)
+        return _temporal(name, in_key, content)
     if name in ("BOOLEAN", "BOOL"):
         return BOOLEAN.name, False
     if name in ("JSON", "JSONB"):
         # Two texts can be one document, and as keys they are two.
         return (TEXT.name if in_key else JSONB.name), False
-    return (NUMERIC.name, False) if name.startswith(_NUMBER_NAMES) else _unknown_name(held)
+    return (NUMERIC.name, False) if name.startswith(_NUMBER_NAMES) else _unknown_name(content)
 
 
-def _untyped(held: ColumnProfile, in_key: bool) -> tuple[str, bool]:
+def _untyped(content: ColumnProfile, in_key: bool) -> tuple[str, bool]:
     """The one storage class of all values; with several or none, only the literal holds whatever may come.
 
     In a key reals are literals too: an integer that comes later is another key, and would be the same double.
     """
     for count, affinity in (
-        (held.integer, Affinity.INTEGER),
-        (held.real, Affinity.REAL),
-        (held.text, Affinity.TEXT),
-        (held.blob, Affinity.BLOB),
+        (content.integer, Affinity.INTEGER),
+        (content.real, Affinity.REAL),
+        (content.text, Affinity.TEXT),
+        (content.blob, Affinity.BLOB),
     ):
-        if count and count == held.present and not (in_key and affinity is Affinity.REAL):
+        if count and count == content.present and not (in_key and affinity is Affinity.REAL):
             return _BY_AFFINITY[affinity], False
     return TEXT.name, True
 
 
-def _unknown_name(held: ColumnProfile) -> tuple[str, bool]:
+def _unknown_name(content: ColumnProfile) -> tuple[str, bool]:
     """UUID, STRING, ENUM: for SQLite these are NUMERIC, for people mostly text; numbers decide for numeric."""
-    if held.present == held.text:
+    if content.present == content.text:
         return TEXT.name, False
-    if held.present == held.integer + held.real:
+    if content.present == content.integer + content.real:
         return NUMERIC.name, False
-    return (BYTEA.name, False) if held.present == held.blob else (TEXT.name, True)
+    return (BYTEA.name, False) if content.present == content.blob else (TEXT.name, True)
 
 
-def _temporal(name: str, in_key: bool, held: ColumnProfile) -> tuple[str, bool]:
+def _temporal(name: str, in_key: bool, content: ColumnProfile) -> tuple[str, bool]:
     """The first type that holds every value exactly. Two texts for one instant are two keys, so keys stay text."""
-    if not held.present:
+    if not content.present:
         type_ = None if in_key else type_of_declared(name)
         return (type_ or TEXT).name, False
     candidates = (
-        *((written.type_, getattr(held.forms, written.form), in_key) for written in WRITTEN),
-        (BIGINT, held.integer, False),
-        (DOUBLE, held.integer + held.real, held.big > 0),
-        (TEXT, held.text, False),
+        *((written.type_, getattr(content.forms, written.form), in_key) for written in WRITTEN),
+        (BIGINT, content.integer, False),
+        (DOUBLE, content.integer + content.real, content.big > 0),
+        (TEXT, content.text, False),
     )
     for type_, count, ruled_out in candidates:
-        if count == held.present and not ruled_out:
+        if count == content.present and not ruled_out:
             return type_.name, False
     return TEXT.name, True

@@ -93,8 +93,8 @@ def _identity(connection: apsw.Connection, facts: SourceFacts) -> SourceFacts:
 
 def _pending(connection: apsw.Connection, facts: SourceFacts, after: int) -> SourceFacts:
     waiting = "FROM _cdc_changelog WHERE seq > ?"
-    counted = connection.execute(f"SELECT count(*) FROM (SELECT 1 {waiting} LIMIT {COUNTED + 1})", (after,)).get
-    pending = counted if counted <= COUNTED or facts.newest_seq is None else facts.newest_seq - after
+    count = connection.execute(f"SELECT count(*) FROM (SELECT 1 {waiting} LIMIT {COUNTED + 1})", (after,)).get
+    pending = count if count <= COUNTED or facts.newest_seq is None else facts.newest_seq - after
     oldest = connection.execute(f"SELECT at {waiting} ORDER BY seq LIMIT 1", (after,)).get
     at = seconds_since_epoch(oldest)
     age = max(0.0, time.time() - at) if at is not None else None

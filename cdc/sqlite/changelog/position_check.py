@@ -63,8 +63,8 @@ def _is_unbroken(connection: apsw.Connection, after: int, newest: int) -> bool:
     # Several short snapshots are as good as one: the application adds entries behind `newest` alone.
     for lower in range(after, newest, COUNTED_ENTRIES):
         upper = min(newest, lower + COUNTED_ENTRIES)
-        counted = "SELECT count(*) FROM _cdc_changelog WHERE seq > ? AND seq <= ?"
+        count = "SELECT count(*) FROM _cdc_changelog WHERE seq > ? AND seq <= ?"
         with read_transaction(connection):
-            if connection.execute(counted, (lower, upper)).get != upper - lower:
+            if connection.execute(count, (lower, upper)).get != upper - lower:
                 return False
     return True

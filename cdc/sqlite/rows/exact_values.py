@@ -61,8 +61,8 @@ def exact(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> Iterator[
         return  # outside a transaction the rows may have gone since they were read
     texts, whole = _which_are_text(names), len(names)
     # As a blob, a text is its bytes in the encoding of the file (https://www.sqlite.org/lang_expr.html#castexpr).
-    picked = ", ".join([*(f"CASE typeof({n}) WHEN 'text' THEN CAST({n} AS BLOB) ELSE {n} END" for n in names), *texts])
-    for row in conn.execute(f"WITH q({', '.join(names)}) AS ({sql}) SELECT {picked} FROM q", bindings):
+    columns = ", ".join([*(f"CASE typeof({n}) WHEN 'text' THEN CAST({n} AS BLOB) ELSE {n} END" for n in names), *texts])
+    for row in conn.execute(f"WITH q({', '.join(names)}) AS ({sql}) SELECT {columns} FROM q", bindings):
         flags = "".join(map(str, row[whole:]))  # the flag of a single column is a number
         yield tuple(_decoded(flag == "1", value, codec) for flag, value in zip(flags, row[:whole], strict=True))
 

@@ -52,8 +52,8 @@ def disagreeing(connection: apsw.Connection, table: Table) -> Mapping[str, int]:
         return {}
     places = [table.rowid_alias] if table.rowid_alias is not None else [quote(c) for c in table.key.columns]
     # A real as it is, for its bytes are those of a text of it; a text as its bytes, which need not be valid.
-    picked = "typeof({0}), CASE typeof({0}) WHEN 'text' THEN CAST({0} AS BLOB) ELSE {0} END"
-    exact = ", ".join(picked.format(quote(name)) for name in names)
+    class_and_value = "typeof({0}), CASE typeof({0}) WHEN 'text' THEN CAST({0} AS BLOB) ELSE {0} END"
+    exact = ", ".join(class_and_value.format(quote(name)) for name in names)
     sql = f"SELECT {exact} FROM {quote(table.name)} ORDER BY {', '.join(places)}"
     try:
         with closing(sqlite3.connect(f"{Path(connection.filename).as_uri()}?mode=ro", uri=True)) as other:
