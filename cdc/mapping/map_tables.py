@@ -13,7 +13,7 @@ from typing import Final
 from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Table
-from cdc.facts.table_map import ColumnMap, Function, Referring, TableMap, ValueRules
+from cdc.facts.table_map import ColumnMap, Referring, TableMap, ValueRules
 from cdc.mapping.check import (
     ROWID_COLUMN,
     check,
@@ -101,58 +101,47 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
 def _map_column(table: Table, column: Column, options: TableOptions, profile: TableProfile | None) -> ColumnMap:
     chosen = column_options(options, column.name)
     content = (profile.column(column.name) if profile else None) or ColumnProfile(column.name)
-    wish = _type(chosen)
-    type_, literal = _chosen(wish) if wish else _decide(column, in_key(table, column), content)
-    function = _function(table, column.name, chosen)
-    return ColumnMap(
-        target=chosen.target or column.name,
-        expression=_call(function) if function else chosen.expression or quote(column.name),
-        type=type_,
-        source=None if chosen.computed else column.name,
-        literal=literal,
-        reading=_reading(chosen),
-        schema=_schema(table, column.name, chosen),
-        function=function,
-    )
+    type_ = _chosen_type(chosen)
+    decision = _read_type(type_) if type_ else _decide(column, in_key(table, column), content)
+    source = None if chosen.computed else column.name
+    return _column(table, column.name, chosen, decision, source=source, otherwise=quote(column.name))
 
 
-def _function(table: Table, column: str, chosen: ColumnOptions) -> Function | None:
-    section = heading("tables", table.name, "columns", column)
-    return user_functions.load(section, chosen.python, [c.name for c in table.columns]) if chosen.python else None
+def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
+    """A column that Postgres alone has."""
+    decision = _read_type(_chosen_type(chosen) or TEXT.name)
+    return _column(table, name, chosen, decision, source=None, otherwise="NULL")
 
 
-def _call(function: Function) -> str:
-    return f"{quote(function.name)}({', '.join(map(quote, function.columns))})"
-
-
-def _reading(chosen: ColumnOptions) -> ValueRules:
-    return ValueRules(chosen.format or "", chosen.on_invalid, chosen.empty)
-
-
-def _schema(table: Table, column: str, chosen: ColumnOptions) -> str:
-    return json_schema.read(heading("tables", table.name, "columns", column), chosen.schema) if chosen.schema else ""
-
-
-def _type(chosen: ColumnOptions) -> str:
-    """The type that the operator chose, be it by naming a format that has one, or a schema."""
+def _chosen_type(chosen: ColumnOptions) -> str:
+    """The type that the operator chose, be it by naming a format that has one, or a schema; empty for none."""
     usual = FORMATS[chosen.format].usual if chosen.format else None
     return chosen.type or (usual.name if usual else JSONB.name if chosen.schema else "")
 
 
-def _chosen(type_: str) -> tuple[str, bool]:
+def _read_type(type_: str) -> tuple[str, bool]:
+    """The type as this project writes it, and whether the column holds literals."""
     return (TEXT.name, True) if type_ == LITERAL else (canonical_type(type_), False)
 
 
-def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
-    type_, literal = _chosen(_type(chosen) or TEXT.name)
-    function = _function(table, name, chosen)
+def _column(
+    table: Table, name: str, chosen: ColumnOptions, decision: tuple[str, bool], *, source: str | None, otherwise: str
+) -> ColumnMap:
+    """A column computed by the function or the expression that the operator chose, `otherwise` by this expression."""
+    section = heading("tables", table.name, "columns", name)
+    expression, function = chosen.expression or otherwise, None
+    if chosen.python:
+        function = user_functions.load(section, chosen.python, [c.name for c in table.columns])
+        expression = f"{quote(function.name)}({', '.join(map(quote, function.columns))})"
+    type_, literal = decision
     return ColumnMap(
         target=chosen.target or name,
-        expression=_call(function) if function else chosen.expression or "NULL",
+        expression=expression,
         type=type_,
+        source=source,
         literal=literal,
-        reading=_reading(chosen),
-        schema=_schema(table, name, chosen),
+        reading=ValueRules(chosen.format or "", chosen.on_invalid, chosen.empty),
+        schema=json_schema.read(section, chosen.schema) if chosen.schema else "",
         function=function,
     )
 
