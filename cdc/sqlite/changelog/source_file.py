@@ -51,11 +51,11 @@ def opened(config: Config) -> closing[apsw.Connection]:
 
 def look(config: Config) -> Look:
     """Read all that decides whether the stream can go on, in one snapshot."""
-    seen = _traces(config)
+    traces = _traces(config)
     with opened(config) as connection, translated(f"SQLite file {config.source.path}"):
         mode = journal_mode(connection)
         with read_transaction(connection):
-            return _look(connection, read_schema(connection, config), mode, seen)
+            return _look(connection, read_schema(connection, config), mode, traces)
 
 
 def _traces(config: Config) -> Traces:
@@ -66,7 +66,7 @@ def _traces(config: Config) -> Traces:
         return NO_TRACES
 
 
-def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, seen: Traces) -> Look:
+def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, traces: Traces) -> Look:
     capture = triggers.read_capture(connection, schema.tables)
     return Look(
         schema=schema,
@@ -78,7 +78,7 @@ def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, seen: Tr
         oldest_seq=positions.oldest_seq(connection) if capture else 0,
         remains=triggers.has_remains(connection),
         renumbered=capture is not None and not own_tables.is_marked(connection),
-        traces=seen,
+        traces=traces,
     )
 
 
@@ -116,20 +116,20 @@ def install(config: Config, judged: Look | None = None, continuing: Continuing |
     Where capture was lost it goes on as `continuing` says, or begins anew. With `judged`, raises `CaptureLost` instead
     when the schema is no longer what was judged then.
     """
-    seen = _traces(config)
+    traces = _traces(config)
     with opened(config) as connection:
         mode = journal_mode(connection)
         with read_transaction(connection):
             _require_same(signature(connection), judged)
             schema = read_schema(connection, config)
             if triggers.is_whole(connection, schema.tables):
-                return _look(connection, schema, mode, seen)
+                return _look(connection, schema, mode, traces)
         # The application may alter its schema until the file is locked, so all of it is read anew.
         with triggers.installing(connection):
             _require_same(signature(connection), judged)
             schema = read_schema(connection, config)
             triggers.make_whole(connection, schema.tables, continuing)
-            return _look(connection, schema, mode, seen)
+            return _look(connection, schema, mode, traces)
 
 
 def _require_same(current: Signature, judged: Look | None) -> None:

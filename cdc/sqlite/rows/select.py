@@ -121,7 +121,7 @@ def chunks(
             yield chunk
             done += len(chunk)
     except FAILURES:
-        # The rest is read in the careful way, which takes several times as long.
+        # The rest, from the first row that was not handed over, is read in the careful way, several times as slow.
         rest = carefully(conn, select(table, f"{all_of_it} LIMIT -1 OFFSET ?"), (done,))
         yield from _bounded(rest, rows_per_chunk, bytes_per_chunk)
 
@@ -137,6 +137,7 @@ def begin(conn: apsw.Connection, table: TableMap) -> Cursor | None:
 def page(conn: apsw.Connection, table: TableMap, at: Cursor, limit: int) -> tuple[list[Row], Cursor | None]:
     """The next rows in key order, at most `limit`, and the cursor behind them: None when no row is left."""
     places = _places(table)
+    # Comparing row values is a search in the index of the key (https://www.sqlite.org/rowvalue.html).
     where, bindings = _compared(table, "<=", at.end)
     if at.last is not None:
         beyond, more = _compared(table, ">", at.last)
@@ -217,6 +218,7 @@ def matches_null(mapped: TableMap, rowid: str) -> str:
 
 
 def _matches_column(column: str, value: str, equals: str) -> str:
+    # The first term is a search in the index; the others tell apart what that takes for equal, such as 'a' and 'A'.
     return f"{column} {equals} {value} AND {column} COLLATE BINARY IS {value} AND typeof({column}) = typeof({value})"
 
 
