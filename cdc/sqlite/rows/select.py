@@ -137,7 +137,6 @@ def begin(conn: apsw.Connection, table: TableMap) -> Cursor | None:
 def page(conn: apsw.Connection, table: TableMap, at: Cursor, limit: int) -> tuple[list[Row], Cursor | None]:
     """The next rows in key order, at most `limit`, and the cursor behind them: None when no row is left."""
     places = _places(table)
-    # Comparing row values is a search in the index of the key (https://www.sqlite.org/rowvalue.html).
     where, bindings = _compared(table, "<=", at.end)
     if at.last is not None:
         beyond, more = _compared(table, ">", at.last)
