@@ -104,13 +104,13 @@ def _map_column(table: Table, column: Column, options: TableOptions, profile: Ta
     type_ = _chosen_type(chosen)
     decision = _read_type(type_) if type_ else _decide(column, in_key(table, column), content)
     source = None if chosen.computed else column.name
-    return _column(table, column.name, chosen, decision, source=source, otherwise=quote(column.name))
+    return _configured_column(table, column.name, chosen, decision, source=source, otherwise=quote(column.name))
 
 
 def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
     """A column that Postgres alone has."""
     decision = _read_type(_chosen_type(chosen) or TEXT.name)
-    return _column(table, name, chosen, decision, source=None, otherwise="NULL")
+    return _configured_column(table, name, chosen, decision, source=None, otherwise="NULL")
 
 
 def _chosen_type(chosen: ColumnOptions) -> str:
@@ -124,7 +124,7 @@ def _read_type(type_: str) -> tuple[str, bool]:
     return (TEXT.name, True) if type_ == LITERAL else (canonical_type(type_), False)
 
 
-def _column(
+def _configured_column(
     table: Table, name: str, chosen: ColumnOptions, decision: tuple[str, bool], *, source: str | None, otherwise: str
 ) -> ColumnMap:
     """A column computed by the function or the expression that the operator chose, `otherwise` by this expression."""
