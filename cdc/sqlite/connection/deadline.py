@@ -61,7 +61,7 @@ class Deadline:
 
     def pulse(self) -> None:
         """Put it off if it is set: this process lives."""
-        # Read without the lock, for most are not set; `_put_off` looks again with it, so what was cleared stays cleared.
+        # Read without the lock, for most are not set; `_put_off` looks again with it: what was cleared stays cleared.
         if self._depth:
             self._put_off()
             self.pulses += 1
