@@ -66,13 +66,13 @@ class _Point:
 
     def __init__(self, variable: str) -> None:
         self._name, _, count = os.environ.get(variable, "").partition(":")
-        self._left = int(count or "1")
+        self._passes_left = int(count or "1")
 
     def is_reached(self, name: str) -> bool:
         if name != self._name:
             return False
-        self._left -= 1
-        return self._left <= 0
+        self._passes_left -= 1
+        return self._passes_left <= 0
 
 
 _crash = _Point("CDC_CRASH_AT")

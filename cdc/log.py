@@ -126,17 +126,18 @@ def journal_reads(stream: TextIO) -> bool:
     # The variable alone proves nothing: every process of a desktop session inherits it. It names the journal's stream.
     named = os.environ.get("JOURNAL_STREAM", "")
     try:
-        found = os.fstat(stream.fileno())
+        file = os.fstat(stream.fileno())
     except (OSError, ValueError):
         return False
-    return named == f"{found.st_dev}:{found.st_ino}"
+    return named == f"{file.st_dev}:{file.st_ino}"
 
 
 def _human_format(record: "Record") -> str:
     fields = " ".join(f"{name}={_shown(value)}" for name, value in record["extra"].items())
     # loguru formats the returned text again, so what is data goes in by name and not by value.
     record["extra"]["_line"] = redact(f"{record['message']}  {fields}".rstrip())
-    return f"<dim>{{time:HH:mm:ss}}</dim> {_LEVEL_STYLE} {{extra[_line]}}\n" + _trace(record)
+    trace = "{exception}\n" if record["exception"] else ""
+    return f"<dim>{{time:HH:mm:ss}}</dim> {_LEVEL_STYLE} {{extra[_line]}}\n{trace}"
 
 
 def _json_format(record: "Record") -> str:
@@ -150,10 +151,6 @@ def _json_format(record: "Record") -> str:
         line["exception"] = redact(f"{error.type.__name__ if error.type else 'error'}: {error.value}")
     record["extra"]["_line"] = json.dumps(line, default=lambda v: redact(str(v)), ensure_ascii=False)
     return "{extra[_line]}\n"
-
-
-def _trace(record: "Record") -> str:
-    return "{exception}\n" if record["exception"] else ""
 
 
 def _shown(value: object) -> str:

@@ -207,5 +207,5 @@ ACTIONS: Final[Mapping[str, Action]] = {
 
 def is_step(action: str) -> bool:
     """Whether an action is a step that somebody took; what is not known here is taken for one."""
-    known = ACTIONS.get(action)
-    return known is None or known.kind is ActionKind.STEP
+    entry = ACTIONS.get(action)
+    return entry is None or entry.kind is ActionKind.STEP

@@ -38,10 +38,10 @@ class AuditEntry:
     @property
     def body(self) -> str:
         """The entry as JSON without its number."""
-        told: dict[str, Any] = {"at": self.at, "actor": self.actor, "action": self.action, "result": self.result}
+        fields: dict[str, Any] = {"at": self.at, "actor": self.actor, "action": self.action, "result": self.result}
         if self.copy_of is not None:
-            told["copy_of"] = self.copy_of
-        return json.dumps({**told, "details": self.details})
+            fields["copy_of"] = self.copy_of
+        return json.dumps({**fields, "details": self.details})
 
     def to_json(self) -> dict[str, Any]:
         """The entry as `cdc audit --json` tells it."""
@@ -61,14 +61,13 @@ def entry_time() -> str:
 def decode(text: str) -> AuditEntry | None:
     """The entry that a text holds, None when it holds none."""
     try:
-        told = json.loads(text)
-        made = AuditEntry(**told)
+        decoded = AuditEntry(**json.loads(text))
     except (ValueError, TypeError, RecursionError):
         return None
-    parts = (made.at, made.actor, made.action, made.result)
-    numbers = (made.n, made.copy_of)
+    parts = (decoded.at, decoded.actor, decoded.action, decoded.result)
+    numbers = (decoded.n, decoded.copy_of)
     sound = all(isinstance(p, str) for p in parts) and all(n is None or type(n) is int for n in numbers)
-    return made if sound and isinstance(made.details, dict) else None
+    return decoded if sound and isinstance(decoded.details, dict) else None
 
 
 @functools.cache
@@ -102,12 +101,13 @@ class Sealed:
 
 def seal(previous: str, text: str) -> str:
     """The hash of an entry that follows the hash `previous`."""
+    # A damaged line may hold bytes that are no text; `split_line` keeps them, and the hash is over them as they are.
     return hashlib.sha256((previous + text).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def link(head: Head, made: AuditEntry) -> tuple[Head, Sealed]:
+def link(head: Head, next_entry: AuditEntry) -> tuple[Head, Sealed]:
     """The entry as the next one of a chain, and the chain's new head."""
-    text = f'{{"n": {head.n + 1}, {made.body[1:]}'
+    text = f'{{"n": {head.n + 1}, {next_entry.body[1:]}'
     after = Head(head.n + 1, seal(head.hash, text))
     return after, Sealed(text, after.hash)
 
@@ -121,6 +121,7 @@ def split_line(line: bytes) -> Sealed:
     """What `line_of` made this line from; lines without a hash, or with something else in its place, have none."""
     text = line.rstrip(b"\n").decode("utf-8", "surrogateescape")
     body, mark, end = text.rpartition(_MARK)
+    # 64 digits, and the end of the object.
     if mark and len(end) == 66 and end.endswith('"}'):
         return Sealed(body + "}", end[:-2])
     return Sealed(text, None)

@@ -1,4 +1,7 @@
-"""Whether a chain is whole: an entry that was removed, changed, inserted or moved is named, and so is a missing end."""
+"""Whether the chain of the audit trail is whole.
+
+An entry that was removed, changed, inserted or moved is named, and so is a missing end.
+"""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -53,7 +56,7 @@ class ChainVerdict:
 
     @property
     def whole(self) -> bool:
-        """Whether the chain is as it was written, as far as nobody knows better."""
+        """Whether there is no break but those that somebody accepted."""
         return not self.breaks and not self.more_breaks
 
     def to_json(self) -> dict[str, Any]:
@@ -65,9 +68,9 @@ class ChainVerdict:
             "first": self.first,
             "last": self.last.n,
             "hash": self.last.hash,
-            "breaks": [str(found) for found in self.breaks],
+            "breaks": [str(break_) for break_ in self.breaks],
             "more_breaks": self.more_breaks,
-            "accepted": [str(found) for found in self.accepted],
+            "accepted": [str(break_) for break_ in self.accepted],
         }
 
 
@@ -95,22 +98,23 @@ class ChainCheck:
     def see(self, stored: Sealed) -> AuditEntry | None:
         """Check the next entry; returns it, or None when it cannot be read."""
         self._entries += 1
-        found = decode(stored.text)
-        if stored.hash is None and found is not None and found.n is None and self._first is None:
+        decoded = decode(stored.text)
+        if stored.hash is None and decoded is not None and decoded.n is None and self._first is None:
             self._unchained += 1
-        elif stored.hash is None or found is None or found.n is None or found.n < 1:
+        elif stored.hash is None or decoded is None or decoded.n is None or decoded.n < 1:
             after = f"after {self.noun} {self._last.n}" if self._last.n else "at the beginning"
             self._break(f"what stands {after} is no sealed {self.noun}", stored.text)
         else:
-            self._follow(found, stored.text, Head(found.n, stored.hash))
-            self._heed(found)
-        return found
+            self._follow(stored.text, Head(decoded.n, stored.hash))
+            self._heed(decoded)
+        return decoded
 
     def verdict(self) -> ChainVerdict:
         """What was found, after the last entry."""
         self._judge_beginning()
         if self.unwitnessed and self._first:
             self._break(self.unwitnessed)
+        # Whoever remembers most; others would miss a part of the same end.
         for witness in sorted(self.witnesses, key=lambda w: -w.head.n)[:1]:
             self._gap(self._last.n, witness.head.n + 1, f" at the end: {witness.who} remembers them")
         return ChainVerdict(
@@ -119,12 +123,13 @@ class ChainCheck:
             self._unchained,
             self._first.n if self._first else 0,
             self._last,
-            tuple(found for found in self._breaks if found.words not in self._accepted),
-            tuple(found for found in self._breaks if found.words in self._accepted),
+            tuple(break_ for break_ in self._breaks if break_.words not in self._accepted),
+            tuple(break_ for break_ in self._breaks if break_.words in self._accepted),
             self._more,
         )
 
-    def _follow(self, found: AuditEntry, text: str, here: Head) -> None:
+    def _follow(self, text: str, here: Head) -> None:
+        """Check that an entry goes on from the one before it, and is the one that witnesses remember."""
         before = self._last
         if self._first is None:
             self._first, self._first_text = here, text
@@ -140,14 +145,15 @@ class ChainCheck:
                 self._break(f"{self.noun} {here.n} is not the one that {witness.who} remembers", text)
         self._last = here
 
-    def _heed(self, found: AuditEntry) -> None:
+    def _heed(self, statement: AuditEntry) -> None:
         """What entries say about the chain itself."""
-        if found.action == TRIM and found.copy_of is None:
-            self._trims[_number(found.details.get("through"))] = str(found.details.get("hash"))
-        elif found.action == ACCEPT and isinstance(known := found.details.get("breaks"), list):
-            self._accepted |= set(map(str, known))
-        elif found.action == BROKEN and "again" not in found.details:
-            self._break(f"the daemon found at {found.at}: {found.details.get('words')}")
+        if statement.action == TRIM and statement.copy_of is None:
+            through = statement.details.get("through")
+            self._trims[through if isinstance(through, int) else -1] = str(statement.details.get("hash"))
+        elif statement.action == ACCEPT and isinstance(breaks := statement.details.get("breaks"), list):
+            self._accepted |= set(map(str, breaks))
+        elif statement.action == BROKEN and "again" not in statement.details:
+            self._break(f"the daemon found at {statement.at}: {statement.details.get('words')}")
 
     def _judge_beginning(self) -> None:
         """The first entry follows from nothing, or from the last one that was dropped on purpose."""
@@ -175,24 +181,20 @@ class ChainCheck:
             self._more += 1
 
 
-def _number(value: object) -> int:
-    return value if isinstance(value, int) else -1
-
-
 def last_words(dropped: Iterable[Sealed]) -> list[AuditEntry]:
     """What is written before entries are dropped: the steps among them once more, and how the last of them ended."""
     steps: deque[AuditEntry] = deque(maxlen=MOST_STEPS)
     count, newest, hash_ = 0, None, None
     for sealed in dropped:
         count += 1
-        found = decode(sealed.text)
-        if found is None:
+        decoded = decode(sealed.text)
+        if decoded is None:
             continue
         if sealed.hash is not None:
-            newest, hash_ = found, sealed.hash
-        if is_step(found.action):
-            steps.append(replace(found, details={"again": found.n, **found.details}))
+            newest, hash_ = decoded, sealed.hash
+        if is_step(decoded.action):
+            steps.append(replace(decoded, details={"again": decoded.n, **decoded.details}))
     if newest is None:
         return []
-    told = {"through": newest.n, "hash": hash_, "at": newest.at, "entries": count}
-    return [*steps, entry(TRIM, "done", told)]
+    trimmed = {"through": newest.n, "hash": hash_, "at": newest.at, "entries": count}
+    return [*steps, entry(TRIM, "done", trimmed)]

@@ -28,11 +28,11 @@ _CHUNK: Final = 64 * 1024
 
 def closed(folder: Path) -> list[Path]:
     """The closed segments, the oldest first; one that was being compressed when a crash came is taken uncompressed."""
-    found = {}
+    by_first = {}  # the name of a segment holds the number of its first line
     for path in sorted(folder.glob("audit-*.jsonl*"), reverse=True):
         if (name := _CLOSED.fullmatch(path.name)) is not None:
-            found[name[1]] = path
-    return [found[key] for key in sorted(found)]
+            by_first[name[1]] = path
+    return [by_first[first] for first in sorted(by_first)]
 
 
 Piece = tuple[IO[bytes], int]  # an open segment, and how many of its bytes are to be read
@@ -53,10 +53,10 @@ def lines(pieces: Iterable[Piece]) -> Iterator[bytes]:
             with suppress(gzip.BadGzipFile, EOFError, zlib.error), gzip.open(file) as unpacked:
                 yield from unpacked
             continue
-        left = size
-        while left > 0 and (line := file.readline(left)):
+        unread = size
+        while unread > 0 and (line := file.readline(unread)):
             yield line
-            left -= len(line)
+            unread -= len(line)
 
 
 def lines_of(paths: Sequence[Path]) -> Iterator[bytes]:
@@ -68,11 +68,11 @@ def lines_of(paths: Sequence[Path]) -> Iterator[bytes]:
 
 def newest_lines(folder: Path, count: int) -> list[bytes]:
     """The last lines there are, at most so many, the oldest first."""
-    found: deque[bytes] = deque()
+    newest: deque[bytes] = deque()
     for path in reversed([*closed(folder), folder / FILE]):
-        if len(found) < count and path.exists():
-            found.extendleft(reversed(deque(lines_of([path]), maxlen=count - len(found))))
-    return list(found)
+        if len(newest) < count and path.exists():
+            newest.extendleft(reversed(deque(lines_of([path]), maxlen=count - len(newest))))
+    return list(newest)
 
 
 @contextmanager
@@ -113,6 +113,7 @@ def close_current(folder: Path, size: int) -> None:
     file = folder / FILE
     if file.exists() and file.stat().st_size >= size and (first := _first_n(file)) is not None:
         file.rename(folder / f"audit-{first:012}.jsonl")
+    # All of them, for a crash may have left an older one that is not compressed.
     for path in closed(folder):
         if path.suffix != ".gz":
             _compress(path)
@@ -120,12 +121,12 @@ def close_current(folder: Path, size: int) -> None:
 
 def oldest_beyond(folder: Path, most_bytes: int) -> list[Path]:
     """The segments to drop so that what is left has at most `most_bytes` (0 keeps all)."""
-    found = closed(folder)
-    total = sum(path.stat().st_size for path in found) + size_for(most_bytes)
+    kept = closed(folder)
+    total = sum(path.stat().st_size for path in kept) + size_for(most_bytes)
     beyond = []
-    while most_bytes and found and total > most_bytes:
-        total -= found[0].stat().st_size
-        beyond.append(found.pop(0))
+    while most_bytes and kept and total > most_bytes:
+        total -= kept[0].stat().st_size
+        beyond.append(kept.pop(0))
     return beyond
 
 
@@ -139,9 +140,9 @@ def _first_n(file: Path) -> int | None:
     """The number of the first sealed line of a file."""
     with file.open("rb") as opened:
         for line in opened:
-            found = decode(split_line(line).text)
-            if found is not None and found.n is not None:
-                return found.n
+            entry = decode(split_line(line).text)
+            if entry is not None and entry.n is not None:
+                return entry.n
     return None
 
 

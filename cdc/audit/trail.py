@@ -30,10 +30,10 @@ _END_BYTES: Final = 320  # always written as a whole, so that it is never half o
 
 def record(state_dir: Path, action: str, result: str, details: Mapping[str, Detail] | None = None) -> AuditEntry:
     """Append an entry and wait until it is on disk; raises `ConfigError` when the state folder cannot be written."""
-    made = entry(action, result, details)
+    new_entry = entry(action, result, details)
     with opened(state_dir) as file:
-        file.append([made])
-    return made
+        file.append([new_entry])
+    return new_entry
 
 
 @contextmanager
@@ -41,6 +41,7 @@ def opened(state_dir: Path) -> "Iterator[AuditFile]":
     """The audit file, for this process alone as long as the block lasts; raises `ConfigError`."""
     try:
         private_files.make_folder(state_dir)
+        # Asked before the next line makes it. Another process may make it just now, and note its end: see `AuditFile`.
         unnoted = not (state_dir / END_FILE).exists()
         end = private_files.opener(str(state_dir / END_FILE), os.O_RDWR | os.O_CREAT)
         try:
@@ -74,8 +75,8 @@ class AuditFile:
     def append(self, entries: Sequence[AuditEntry], postgres: Head | None = None) -> Head:
         """Append entries and wait until they are on disk; returns where the chain ends then."""
         lines, head = [], self.end
-        for made in [*self._about, *entries]:
-            head, sealed = link(head, made)
+        for next_entry in [*self._about, *entries]:
+            head, sealed = link(head, next_entry)
             lines.append(line_of(sealed))
         if lines:
             _append(self._folder / FILE, "".join(lines).encode("ascii"))
@@ -98,6 +99,7 @@ class AuditFile:
         segments.close_current(self._folder, segments.size_for(most_bytes))
         trimmed = segments.oldest_beyond(self._folder, most_bytes)
         if trimmed:
+            # Said first: a crash between the two leaves entries that are said to be gone, which is no break.
             self.append(last_words(map(split_line, segments.lines_of(trimmed))))
             segments.drop(trimmed)
 
@@ -107,42 +109,44 @@ class AuditFile:
             line, torn = segments.tail(file) if file is not None else (b"", b"")
             if file is not None and torn:
                 if head_of(split_line(torn)) is not None:
+                    # The entry is whole, and lacks its line end only.
                     os.pwrite(file, b"\n", os.fstat(file).st_size)
                     line, torn = torn, b""
                 else:
                     os.ftruncate(file, os.fstat(file).st_size - len(torn))
         if torn:
             self._about.append(entry("mend", "done", {"bytes": len(torn)}))
-        found = head_of(split_line(line)) or Head()
-        if self.end.n < found.n:
-            self._see_copies(found.n - self.end.n)
-        if not found.n and not self.end.n:
+        last = head_of(split_line(line)) or Head()
+        if self.end.n < last.n:
+            self._see_copies(last.n - self.end.n)
+        if not last.n and not self.end.n:
             newest = self.newest(1)
-            found = (head_of(newest[0]) if newest else None) or Head()
-        self.go_on_after(found)
+            last = (head_of(newest[0]) if newest else None) or Head()
+        self.go_on_after(last)
 
     def _see_copies(self, count: int) -> None:
         """A crash came before the last lines were noted: which entries of Postgres are among them."""
         for line in self.newest(count):
-            copied = found.copy_of if (found := decode(line.text)) else None
+            decoded = decode(line.text)
+            copied = decoded.copy_of if decoded else None
             if copied is not None and copied > self.postgres.n:
                 self.postgres = Head(copied)
 
     def _note_end(self) -> None:
-        told = {"n": self.end.n, "hash": self.end.hash, "postgres": [self.postgres.n, self.postgres.hash]}
-        os.pwrite(self._end, json.dumps(told).ljust(_END_BYTES - 1).encode() + b"\n", 0)
+        note = {"n": self.end.n, "hash": self.end.hash, "postgres": [self.postgres.n, self.postgres.hash]}
+        os.pwrite(self._end, json.dumps(note).ljust(_END_BYTES - 1).encode() + b"\n", 0)
 
 
 def head_of(sealed: Sealed) -> Head | None:
     """Number and hash of a sealed entry, None when it has none."""
-    found = decode(sealed.text) if sealed.hash is not None else None
-    return Head(found.n, sealed.hash) if found and found.n and sealed.hash else None
+    decoded = decode(sealed.text) if sealed.hash is not None else None
+    return Head(decoded.n, sealed.hash) if decoded and decoded.n and sealed.hash else None
 
 
 def _read_end(end: int) -> tuple[Head, Head]:
     try:
-        told: Any = json.loads(os.pread(end, _END_BYTES, 0) or b"{}")
-        return Head(int(told["n"]), str(told["hash"])), Head(int(told["postgres"][0]), str(told["postgres"][1]))
+        note: Any = json.loads(os.pread(end, _END_BYTES, 0) or b"{}")
+        return Head(int(note["n"]), str(note["hash"])), Head(int(note["postgres"][0]), str(note["postgres"][1]))
     except (ValueError, LookupError, TypeError):
         return Head(), Head()
 
@@ -212,17 +216,17 @@ def ends(state_dir: Path) -> tuple[Head, Head]:
 
 def read(state_dir: Path) -> list[AuditEntry]:
     """Every entry there is, the oldest first; lines that cannot be read are left out."""
-    with look(state_dir) as found:
-        return [read for line in found.lines if (read := decode(line.text))]
+    with look(state_dir) as file:
+        return [decoded for line in file.lines if (decoded := decode(line.text))]
 
 
 def check(state_dir: Path, *witnesses: Witness) -> ChainVerdict:
-    """Whether the file is whole."""
-    with look(state_dir) as found:
-        examined = found.examine(*witnesses)
-        for line in found.lines:
-            examined.see(line)
-        return examined.verdict()
+    """Check every line of the file; the verdict tells what is missing, was changed, or is not as witnesses remember."""
+    with look(state_dir) as file:
+        examination = file.examine(*witnesses)
+        for line in file.lines:
+            examination.see(line)
+        return examination.verdict()
 
 
 def _open_all(state_dir: Path, stack: ExitStack) -> tuple[Head | None, Head, list[segments.Piece]]:

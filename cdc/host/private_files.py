@@ -49,10 +49,10 @@ def touch(file: Path) -> None:
     create(file, "ab").close()
 
 
-def _hand_over(made: Path | int, folder: Path) -> None:
+def _hand_over(target: Path | int, folder: Path) -> None:
     if os.geteuid() != 0:
         return
     with suppress(OSError):
         whose = folder.stat()
         if whose.st_uid != 0:
-            os.chown(made, whose.st_uid, whose.st_gid)
+            os.chown(target, whose.st_uid, whose.st_gid)

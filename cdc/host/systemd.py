@@ -26,7 +26,7 @@ class Manager:
 
     @property
     def listens(self) -> bool:
-        """Whether anybody reads what is told here."""
+        """Whether systemd started this process, and reads what is told here."""
         return bool(self._address)
 
     def ready(self) -> None:
@@ -56,7 +56,7 @@ class Manager:
             self._status = line
 
     def _tell(self, *lines: str) -> bool:
-        """Whether it arrived."""
+        """Send lines to the manager; returns whether they arrived."""
         if not self._address:
             return False
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address

@@ -30,64 +30,64 @@ LOST_SECONDS: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What Postgres remembers: the last position, and what was seen in the minutes before, newest first."""
+class RememberedFile:
+    """What Postgres remembers of a file: the last position, and what was seen in the minutes before, newest first."""
 
     path: Path
     last: Position
     seen: Sequence[Sighting]
 
 
-def judge(look: Look, found: Standing, known: Known, boot: str) -> str:
+def judge(look: Look, standing: Standing, remembered: RememberedFile, boot: str) -> str:
     """Why every table has to be compared, empty when the changelog goes on from what was applied last.
 
     Raises `SourceChanged` when a person has to say whether this is the right file.
     """
-    last = known.last
-    if look.capture is None or found.newest is None or found.oldest is None:
-        return _judge_without_entries(look, known)
-    if last in found.there:
-        return "" if found.unbroken else "entries were deleted from the changelog before they were applied"
-    if found.oldest == 1 and not found.begun and _is_same_file(look, known):
+    last = remembered.last
+    if look.capture is None or standing.newest is None or standing.oldest is None:
+        return _judge_without_entries(look, remembered)
+    if last in standing.held:
+        return "" if standing.unbroken else "entries were deleted from the changelog before they were applied"
+    if standing.oldest == 1 and not standing.begun and _is_same_file(look, remembered):
         return "the changelog was emptied, and written to since"  # it begins with an entry of ours, or is pruned
-    if found.begun and found.oldest == last.seq + 1:
+    if standing.begun and standing.oldest == last.seq + 1:
         return "the changelog had to be begun anew"
-    if found.oldest > last.seq:
-        raise errors.target_behind(known.path, last.seq, found.oldest)
-    if _lost_its_end(look, found, known, boot):
+    if standing.oldest > last.seq:
+        raise errors.target_behind(remembered.path, last.seq, standing.oldest)
+    if _lost_its_end(look, standing, remembered, boot):
         return "SQLite lost its last commits, in a power cut for instance"
-    if found.taken:
-        raise errors.went_its_own_way(known.path, last.seq)
-    raise errors.entry_lost(known.path, last.seq)
+    if standing.taken:
+        raise errors.went_its_own_way(remembered.path, last.seq)
+    raise errors.entry_lost(remembered.path, last.seq)
 
 
-def _judge_without_entries(look: Look, known: Known) -> str:
+def _judge_without_entries(look: Look, remembered: RememberedFile) -> str:
     """Entries, or all our tables, are gone. By what is left and by its inode the file is known for the same one."""
-    if look.remains and _is_same_file(look, known):
+    if look.remains and _is_same_file(look, remembered):
         return "the changelog was emptied or dropped"
     if look.capture is None:
-        raise no_capture(known.path)
-    raise errors.emptied(known.path)
+        raise no_capture(remembered.path)
+    raise errors.emptied(remembered.path)
 
 
-def _is_same_file(look: Look, known: Known) -> bool:
-    return bool(known.seen) and look.traces.inode == known.seen[0].traces.inode
+def _is_same_file(look: Look, remembered: RememberedFile) -> bool:
+    return bool(remembered.seen) and look.traces.inode == remembered.seen[0].traces.inode
 
 
-def _lost_its_end(look: Look, found: Standing, known: Known, boot: str) -> bool:
+def _lost_its_end(look: Look, standing: Standing, remembered: RememberedFile, boot: str) -> bool:
     """Whether the file is the one that was followed, without what it was given last.
 
     An older state that somebody put in its place looks the same to SQLite, but lacks more than a power cut can take, or
     came while the machine ran on and left other traces.
     """
-    if not _is_same_file(look, known):
+    if not _is_same_file(look, remembered):
         return False
-    last_seen = known.seen[0]
+    last_seen = remembered.seen[0]
     started_anew = bool(boot and last_seen.boot and boot != last_seen.boot)
     if not started_anew and not look.traces.lost_its_end_since(last_seen.traces):
         return False
-    kept = [seen for seen in known.seen if seen.position in found.there]
-    lost = [seen for seen in known.seen if seen.position not in found.there]
+    kept = [seen for seen in remembered.seen if seen.position in standing.held]
+    lost = [seen for seen in remembered.seen if seen.position not in standing.held]
     return bool(kept) and all(seen.before_last_life <= LOST_SECONDS for seen in lost)
 
 
@@ -111,13 +111,14 @@ class Continuity:
         """The file as it is once its changelog goes on from the position; raises `SourceChanged` when it does not."""
         seen = await self._record.sightings.read()
         earlier = [sighting.position for sighting in seen]
-        found = await asyncio.to_thread(position_check.read, self._config, last, earlier)
-        reason = judge(look, found, Known(self._config.source.path, last, seen), boot_id())
+        standing = await asyncio.to_thread(position_check.read, self._config, last, earlier)
+        reason = judge(look, standing, RememberedFile(self._config.source.path, last, seen), boot_id())
         return await self._compare(look, last, reason) if reason else look
 
     async def _compare(self, look: Look, last: Position, reason: str) -> Look:
         """Have every table compared and go on from the newest entry; can be given again wherever it was cut short."""
         await self._audit("compare after a gap", why=reason)
+        # Noted in Postgres before anything is done to the file: whatever cuts this short, the comparison is still due.
         tables = [table.name for table in look.schema.tables]
         await self._record.stream.request_resync(tables)
         crash_point("continue.before_capture")

@@ -39,12 +39,12 @@ def is_copy(config: Config, source_id: str, registered: str) -> bool:
     original = Path(registered)
     if _same_file(original, config.source.path) or not os.path.lexists(original):
         return False
-    found = read_source(SourceSection(original))
-    return found.source_id == source_id or (found.error is not None and original.exists())
+    facts = read_source(SourceSection(original))
+    return facts.source_id == source_id or (facts.error is not None and original.exists())
 
 
-def _same_file(one: Path, other: Path) -> bool:
+def _same_file(path: Path, other: Path) -> bool:
     try:
-        return one.samefile(other)
+        return path.samefile(other)
     except OSError:
         return False

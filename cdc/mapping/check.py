@@ -4,7 +4,7 @@ import re
 from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
-from cdc.config import Config, TableOptions
+from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.errors import MappingError, did_you_mean
 from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Table
 from cdc.facts.table_map import ColumnMap, TableMap
@@ -33,17 +33,17 @@ _TYPE_TEXT: Final = re.compile(r'["\w]["\w. ]*(\( *\d+ *(, *-?\d+ *)?\))?[\w ]*(
 def refuse_missing(schema: SourceSchema, config: Config) -> None:
     """Raises `MappingError` when the configuration names a table that is not there."""
     names = [t.name for t in schema.tables] + [v.name for v in schema.views]
-    names += [left.name for left in schema.left_out] + [w.name for w in schema.waiting]
-    known = {name.lower() for name in names}
+    names += [excluded.name for excluded in schema.left_out] + [w.name for w in schema.waiting]
+    lower_names = {name.lower() for name in names}
     for name in config.tables:
-        if name.lower() not in known:
+        if name.lower() not in lower_names:
             raise MappingError(
                 f"[tables.{name}]: there is no such table in the SQLite file",
                 remedy=f"{did_you_mean(name, names)}correct or remove that section",
             )
     for name in config.replicate.tables:
         # A pattern may match tables that are yet to come; a plain name is one that somebody expects.
-        if name.lower() not in known and not _PATTERN.search(name):
+        if name.lower() not in lower_names and not _PATTERN.search(name):
             raise MappingError(
                 f"`tables` in [replicate] names {name}, and there is no such table in the SQLite file",
                 remedy=f"{did_you_mean(name, names)}correct or remove that name",
@@ -85,7 +85,8 @@ def refuse_unknown(table: Table, options: TableOptions) -> None:
                 f"[tables.{table.name}.columns.{name}]: `expression` is empty",
                 remedy="write SQL that SQLite can evaluate for a row of that table, or remove `expression`",
             )
-        if column.computed and _is_own_key(table, name, options):
+        is_own_key = not options.target_key and has(table, name) and in_key(table, table.column(name))
+        if column.computed and is_own_key:
             raise MappingError(
                 f"[tables.{table.name}.columns.{name}]: the column identifies the rows and cannot be computed",
                 remedy="compute a column of its own with another name, or say in `target_key` by which columns "
@@ -97,10 +98,6 @@ def _not_named(table: Table, options: TableOptions) -> list[str]:
     """The columns that the options say nothing of, one of which a misspelt name may mean."""
     named = [*options.skip, *options.columns]
     return [c.name for c in table.columns if not any(same(c.name, name) for name in named)]
-
-
-def _is_own_key(table: Table, name: str, options: TableOptions) -> bool:
-    return not options.target_key and has(table, name) and in_key(table, table.column(name))
 
 
 def check(mapped: TableMap) -> None:
@@ -278,6 +275,11 @@ def same(a: str | None, b: str) -> bool:
 def has(table: Table, name: str) -> bool:
     """Whether a table has a column of that name."""
     return any(same(c.name, name) for c in table.columns)
+
+
+def column_options(options: TableOptions, column: str) -> ColumnOptions:
+    """What the operator chose for a column of a table; the defaults where nothing was."""
+    return next((o for name, o in options.columns.items() if same(column, name)), ColumnOptions())
 
 
 def in_key(table: Table, column: Column) -> bool:

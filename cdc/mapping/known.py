@@ -60,10 +60,11 @@ class KnownTables:
         cannot be mapped as configured.
         """
         decided = self.still_decided(schema, config)
-        known = with_leftovers(decided, self.leftovers)
-        mapped = map_known(schema, config, known)
-        rekeyed = tuple(m for m in mapped if m.source.name in known and _has_another_key(m, self.targets.get(m.target)))
-        return CurrentTables(tuple(m for m in mapped if m not in rekeyed), rekeyed, decided)
+        ever_decided = with_leftovers(decided, self.leftovers)
+        maps = map_known(schema, config, ever_decided)
+        copied = (m for m in maps if m.source.name in ever_decided)
+        rekeyed = tuple(m for m in copied if _has_another_key(m, self.targets.get(m.target)))
+        return CurrentTables(tuple(m for m in maps if m not in rekeyed), rekeyed, decided)
 
     def still_decided(self, schema: SourceSchema, config: Config) -> Decisions:
         """The decisions without those about tables that are excluded now and columns that were dropped in Postgres."""
@@ -86,35 +87,35 @@ def target_name(config: Config, table: str) -> str:
 
 def with_leftovers(decided: Mapping[str, Mapping[str, Any]], leftovers: Sequence[Leftover]) -> Decisions:
     """All that was ever decided and still stands in Postgres: a column that comes back is what it was."""
-    known = {table: dict(columns) for table, columns in decided.items()}
-    for left in leftovers:
-        known[left.source_table] = {**left.decided, **known.get(left.source_table, {})}
-    return known
+    decisions = {table: dict(columns) for table, columns in decided.items()}
+    for leftover in leftovers:
+        # What is decided for a column that is fed wins over what was left behind under its name.
+        decisions[leftover.source_table] = {**leftover.decided, **decisions.get(leftover.source_table, {})}
+    return decisions
 
 
-def map_known(schema: SourceSchema, config: Config, known: Mapping[str, Mapping[str, Any]]) -> tuple[TableMap, ...]:
+def map_known(schema: SourceSchema, config: Config, decided: Mapping[str, Mapping[str, Any]]) -> tuple[TableMap, ...]:
     """The maps of a file that was replicated before, with every decision taken then.
 
     The configuration may still name what the application dropped since. Raises `MappingError` as `map_schema` does.
     """
-    return recall(map_schema(schema, _without_gone(schema, config, known)), known)
+    return recall(map_schema(schema, _without_gone(schema, config, decided)), decided)
 
 
-def _without_gone(schema: SourceSchema, config: Config, known: Mapping[str, Mapping[str, Any]]) -> Config:
+def _without_gone(schema: SourceSchema, config: Config, decided: Mapping[str, Mapping[str, Any]]) -> Config:
     """The configuration without sections and columns about tables and columns that were there once."""
-    once = {name.lower(): _sources(columns) for name, columns in known.items()}
+    once = {
+        name.lower(): frozenset(decision["source"].lower() for decision in columns.values() if decision["source"])
+        for name, columns in decided.items()
+    }
     tables = {
         name: _without_gone_columns(schema.table(name), options, once.get(name.lower(), frozenset()))
         for name, options in config.tables.items()
         if schema.table(name) or name.lower() not in once
     }
-    wanted = [name for name in config.replicate.tables if schema.table(name) or name.lower() not in once]
-    replicate = msgspec.structs.replace(config.replicate, tables=wanted)
+    names = [name for name in config.replicate.tables if schema.table(name) or name.lower() not in once]
+    replicate = msgspec.structs.replace(config.replicate, tables=names)
     return msgspec.structs.replace(config, tables=tables, replicate=replicate)
-
-
-def _sources(columns: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(decision["source"].lower() for decision in columns.values() if decision["source"])
 
 
 def _without_gone_columns(table: Table | None, options: TableOptions, once: frozenset[str]) -> TableOptions:
@@ -139,8 +140,8 @@ def recall(maps: Iterable[TableMap], decided: Mapping[str, Mapping[str, Any]]) -
 
 
 def _recalled(column: ColumnMap, decided: Mapping[str, Any]) -> ColumnMap:
-    found = decided.get(column.target)
-    return replace(column, type=found["type"], literal=found["literal"]) if found else column
+    decision = decided.get(column.target)
+    return replace(column, type=decision["type"], literal=decision["literal"]) if decision else column
 
 
 def dropped_columns(mapped: TableMap, decided: Mapping[str, Mapping[str, Any]]) -> list[str]:

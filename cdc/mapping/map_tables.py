@@ -13,10 +13,11 @@ from typing import Final
 from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Table
-from cdc.facts.table_map import ColumnMap, Function, Referring, TableMap, ValueRules
+from cdc.facts.table_map import ColumnMap, Referring, TableMap, ValueRules
 from cdc.mapping.check import (
     ROWID_COLUMN,
     check,
+    column_options,
     has,
     in_key,
     refuse_missing,
@@ -69,10 +70,12 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     options = config.options(table.name)
     refuse_unknown(table, options)
     adopted = config.adopts(table.name)
-    columns = [_map_column(table, c, options, profile) for c in table.columns if not _skipped(c, options)]
+    skipped = {name.lower() for name in options.skip}
+    columns = [_map_column(table, c, options, profile) for c in table.columns if c.name.lower() not in skipped]
     if adopted:  # literals stand only where the operator wants them: the column is not ours to choose
         columns = [
-            replace(c, literal=c.literal and _options(options, c.source or c.target).type == LITERAL) for c in columns
+            replace(c, literal=c.literal and column_options(options, c.source or c.target).type == LITERAL)
+            for c in columns
         ]
     columns += [_extra_column(table, name, o) for name, o in options.columns.items() if not has(table, name)]
     own_key = tuple(c.target for name in table.key.columns for c in columns if same(c.source, name))
@@ -95,68 +98,50 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     return mapped
 
 
-def _skipped(column: Column, options: TableOptions) -> bool:
-    return any(same(column.name, name) for name in options.skip)
-
-
-def _options(options: TableOptions, column: str) -> ColumnOptions:
-    return next((o for name, o in options.columns.items() if same(column, name)), ColumnOptions())
-
-
 def _map_column(table: Table, column: Column, options: TableOptions, profile: TableProfile | None) -> ColumnMap:
-    chosen = _options(options, column.name)
-    held = (profile.column(column.name) if profile else None) or ColumnProfile(column.name)
-    type_, literal = _chosen(_type(chosen)) if _type(chosen) else _decide(column, in_key(table, column), held)
-    function = _function(table, column.name, chosen)
-    return ColumnMap(
-        target=chosen.target or column.name,
-        expression=_call(function) if function else chosen.expression or quote(column.name),
-        type=type_,
-        source=None if chosen.computed else column.name,
-        literal=literal,
-        reading=_reading(chosen),
-        schema=_schema(table, column.name, chosen),
-        function=function,
-    )
+    chosen = column_options(options, column.name)
+    content = (profile.column(column.name) if profile else None) or ColumnProfile(column.name)
+    type_ = _chosen_type(chosen)
+    decision = _read_type(type_) if type_ else _decide(column, in_key(table, column), content)
+    source = None if chosen.computed else column.name
+    return _configured_column(table, column.name, chosen, decision, source=source, otherwise=quote(column.name))
 
 
-def _function(table: Table, column: str, chosen: ColumnOptions) -> Function | None:
-    section = heading("tables", table.name, "columns", column)
-    return user_functions.load(section, chosen.python, [c.name for c in table.columns]) if chosen.python else None
+def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
+    """A column that Postgres alone has."""
+    decision = _read_type(_chosen_type(chosen) or TEXT.name)
+    return _configured_column(table, name, chosen, decision, source=None, otherwise="NULL")
 
 
-def _call(function: Function) -> str:
-    return f"{quote(function.name)}({', '.join(map(quote, function.columns))})"
-
-
-def _reading(chosen: ColumnOptions) -> ValueRules:
-    return ValueRules(chosen.format or "", chosen.on_invalid, chosen.empty)
-
-
-def _schema(table: Table, column: str, chosen: ColumnOptions) -> str:
-    return json_schema.read(heading("tables", table.name, "columns", column), chosen.schema) if chosen.schema else ""
-
-
-def _type(chosen: ColumnOptions) -> str:
-    """The type that the operator chose, be it by naming a format that has one, or a schema."""
+def _chosen_type(chosen: ColumnOptions) -> str:
+    """The type that the operator chose, be it by naming a format that has one, or a schema; empty for none."""
     usual = FORMATS[chosen.format].usual if chosen.format else None
     return chosen.type or (usual.name if usual else JSONB.name if chosen.schema else "")
 
 
-def _chosen(type_: str) -> tuple[str, bool]:
+def _read_type(type_: str) -> tuple[str, bool]:
+    """The type as this project writes it, and whether the column holds literals."""
     return (TEXT.name, True) if type_ == LITERAL else (canonical_type(type_), False)
 
 
-def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
-    type_, literal = _chosen(_type(chosen) or TEXT.name)
-    function = _function(table, name, chosen)
+def _configured_column(
+    table: Table, name: str, chosen: ColumnOptions, decision: tuple[str, bool], *, source: str | None, otherwise: str
+) -> ColumnMap:
+    """A column computed by the function or the expression that the operator chose, `otherwise` by this expression."""
+    section = heading("tables", table.name, "columns", name)
+    expression, function = chosen.expression or otherwise, None
+    if chosen.python:
+        function = user_functions.load(section, chosen.python, [c.name for c in table.columns])
+        expression = f"{quote(function.name)}({', '.join(map(quote, function.columns))})"
+    type_, literal = decision
     return ColumnMap(
         target=chosen.target or name,
-        expression=_call(function) if function else chosen.expression or "NULL",
+        expression=expression,
         type=type_,
+        source=source,
         literal=literal,
-        reading=_reading(chosen),
-        schema=_schema(table, name, chosen),
+        reading=ValueRules(chosen.format or "", chosen.on_invalid, chosen.empty),
+        schema=json_schema.read(section, chosen.schema) if chosen.schema else "",
         function=function,
     )
 
@@ -168,61 +153,61 @@ def _rowid_column(table: Table, columns: list[ColumnMap]) -> ColumnMap:
     return ColumnMap(name, quote(table.key.columns[0]), BIGINT.name)
 
 
-def _decide(column: Column, in_key: bool, held: ColumnProfile) -> tuple[str, bool]:
+def _decide(column: Column, in_key: bool, content: ColumnProfile) -> tuple[str, bool]:
     """The type, and whether the column holds literals."""
     declared = column.declared_type.strip().upper()
     if declared in ("", "ANY"):
-        return _untyped(held, in_key)
+        return _untyped(content, in_key)
     if column.affinity is not Affinity.NUMERIC and not _POINT.fullmatch(declared):
         return _BY_AFFINITY[column.affinity], False
     name = declared.partition("(")[0].strip()
     if is_temporal(name):
-        return _temporal(name, in_key, held)
+        return _temporal(name, in_key, content)
     if name in ("BOOLEAN", "BOOL"):
         return BOOLEAN.name, False
     if name in ("JSON", "JSONB"):
         # Two texts can be one document, and as keys they are two.
         return (TEXT.name if in_key else JSONB.name), False
-    return (NUMERIC.name, False) if name.startswith(_NUMBER_NAMES) else _unknown_name(held)
+    return (NUMERIC.name, False) if name.startswith(_NUMBER_NAMES) else _unknown_name(content)
 
 
-def _untyped(held: ColumnProfile, in_key: bool) -> tuple[str, bool]:
+def _untyped(content: ColumnProfile, in_key: bool) -> tuple[str, bool]:
     """The one storage class of all values; with several or none, only the literal holds whatever may come.
 
     In a key reals are literals too: an integer that comes later is another key, and would be the same double.
     """
     for count, affinity in (
-        (held.integer, Affinity.INTEGER),
-        (held.real, Affinity.REAL),
-        (held.text, Affinity.TEXT),
-        (held.blob, Affinity.BLOB),
+        (content.integer, Affinity.INTEGER),
+        (content.real, Affinity.REAL),
+        (content.text, Affinity.TEXT),
+        (content.blob, Affinity.BLOB),
     ):
-        if count and count == held.present and not (in_key and affinity is Affinity.REAL):
+        if count and count == content.present and not (in_key and affinity is Affinity.REAL):
             return _BY_AFFINITY[affinity], False
     return TEXT.name, True
 
 
-def _unknown_name(held: ColumnProfile) -> tuple[str, bool]:
+def _unknown_name(content: ColumnProfile) -> tuple[str, bool]:
     """UUID, STRING, ENUM: for SQLite these are NUMERIC, for people mostly text; numbers decide for numeric."""
-    if held.present == held.text:
+    if content.present == content.text:
         return TEXT.name, False
-    if held.present == held.integer + held.real:
+    if content.present == content.integer + content.real:
         return NUMERIC.name, False
-    return (BYTEA.name, False) if held.present == held.blob else (TEXT.name, True)
+    return (BYTEA.name, False) if content.present == content.blob else (TEXT.name, True)
 
 
-def _temporal(name: str, in_key: bool, held: ColumnProfile) -> tuple[str, bool]:
+def _temporal(name: str, in_key: bool, content: ColumnProfile) -> tuple[str, bool]:
     """The first type that holds every value exactly. Two texts for one instant are two keys, so keys stay text."""
-    if not held.present:
+    if not content.present:
         type_ = None if in_key else type_of_declared(name)
         return (type_ or TEXT).name, False
     candidates = (
-        *((written.type_, getattr(held.forms, written.form), in_key) for written in WRITTEN),
-        (BIGINT, held.integer, False),
-        (DOUBLE, held.integer + held.real, held.big > 0),
-        (TEXT, held.text, False),
+        *((written.type_, getattr(content.forms, written.form), in_key) for written in WRITTEN),
+        (BIGINT, content.integer, False),
+        (DOUBLE, content.integer + content.real, content.big > 0),
+        (TEXT, content.text, False),
     )
     for type_, count, ruled_out in candidates:
-        if count == held.present and not ruled_out:
+        if count == content.present and not ruled_out:
             return type_.name, False
     return TEXT.name, True

@@ -5,12 +5,11 @@ changes it.
 """
 
 import glob
-from collections.abc import Iterable
 from dataclasses import replace
 
-from cdc.config import ColumnOptions, Config, TableOptions
+from cdc.config import Config
 from cdc.facts.source_schema import KeyKind, SourceSchema, Table, WaitingTable
-from cdc.mapping.check import LONGEST_NAME_BYTES, MOST_COLUMNS, MOST_KEY_COLUMNS, is_kept, same
+from cdc.mapping.check import LONGEST_NAME_BYTES, MOST_COLUMNS, MOST_KEY_COLUMNS, column_options, is_kept
 from cdc.sql_names import heading, quote, toml_text
 
 
@@ -20,12 +19,12 @@ def unfit(table: Table, config: Config) -> WaitingTable | None:
     if (why := _name(table.name)) and not options.target:
         return WaitingTable(table.name, f"its name {why}", f"set `target` in {heading('tables', table.name)}")
     skipped = {name.lower() for name in options.skip}
-    wanted = [c.name for c in table.columns if c.name.lower() not in skipped]
-    for name in wanted:
-        if (why := _column_name(name)) and not _chosen(options, name).target:
+    carried = [c.name for c in table.columns if c.name.lower() not in skipped]
+    for name in carried:
+        if (why := _column_name(name)) and not column_options(options, name).target:
             remedy = f"set `target` in {heading('tables', table.name, 'columns', name)}"
             return WaitingTable(table.name, f"the name of its column {quote(name)} {why}", remedy)
-    count = len(wanted) + (table.key.kind is KeyKind.ROWID and not options.target_key)  # the rowid is one more
+    count = len(carried) + (table.key.kind is KeyKind.ROWID and not options.target_key)  # the rowid is one more
     if count > MOST_COLUMNS:
         remedy = f"name the ones to leave out in `skip` of {heading('tables', table.name)}"
         return WaitingTable(
@@ -48,10 +47,6 @@ def leave_out(table: str) -> str:
     return f"leave it out with `exclude = [{toml_text(glob.escape(table))}]` in [replicate]"
 
 
-def _chosen(options: TableOptions, column: str) -> ColumnOptions:
-    return next((o for name, o in options.columns.items() if same(column, name)), ColumnOptions())
-
-
 def _column_name(name: str) -> str:
     return "is one that Postgres or this tool keeps for itself" if is_kept(name) else _name(name)
 
@@ -67,12 +62,9 @@ def without_readers_of_waiting(schema: SourceSchema) -> SourceSchema:
     """The schema in which tables wait whose expressions read a table that waits: changes there would go unseen."""
     waiting = {w.name.lower(): w for w in schema.waiting}
     tables = schema.tables
-    while held := {t.name: of for t in tables for name in t.reads if (of := waiting.get(name.lower()))}:
-        for name, of in held.items():
+    # Until none is added: what reads a table that waits now waits as well, and others may read that one.
+    while readers := {t.name: of for t in tables for name in t.reads if (of := waiting.get(name.lower()))}:
+        for name, of in readers.items():
             waiting[name.lower()] = WaitingTable(name, f"an expression of it reads {of.name}, which waits", of.remedy)
-        tables = tuple(t for t in tables if t.name not in held)
-    return replace(schema, tables=tables, waiting=tuple(_by_name(waiting.values())))
-
-
-def _by_name(waiting: Iterable[WaitingTable]) -> list[WaitingTable]:
-    return sorted(waiting, key=lambda w: w.name)
+        tables = tuple(t for t in tables if t.name not in readers)
+    return replace(schema, tables=tables, waiting=tuple(sorted(waiting.values(), key=lambda w: w.name)))

@@ -30,14 +30,14 @@ class EndNote(msgspec.Struct, frozen=True):
 def read(config: Config) -> EndNote | None:
     """The note about this configuration's file, or None."""
     try:
-        found = msgspec.json.decode(_file(config).read_bytes(), type=EndNote)
+        note = msgspec.json.decode(_file(config).read_bytes(), type=EndNote)
     except (OSError, msgspec.MsgspecError):
         return None
-    return found if found.source == str(config.source.path) else None
+    return note if note.source == str(config.source.path) else None
 
 
 def leave(config: Config) -> None:
-    """Leave the note, if there is none; raises `ConfigError`."""
+    """Leave the note, if there is none; raises `ConfigError` when the state folder cannot be written."""
     if read(config) is not None:
         return
     note = EndNote(str(config.source.path), datetime.now(UTC).isoformat(timespec="seconds"), actor())
@@ -53,7 +53,7 @@ def leave(config: Config) -> None:
 
 
 def forget(config: Config) -> None:
-    """The file is replicated again."""
+    """Remove the note, for the file is replicated again."""
     if read(config) is not None:
         with suppress(OSError):
             _file(config).unlink()

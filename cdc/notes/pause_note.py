@@ -45,11 +45,11 @@ def read(config: Config) -> PauseNote | None:
 
 def hold(config: Config, *, released: bool) -> PauseNote:
     """Leave the note, or add to the one that is there that the triggers are taken out; raises `ConfigError`."""
-    there = read(config)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    note = PauseNote(
-        there.since if there else now, there.by if there else actor(), released or bool(there and there.released)
-    )
+    earlier = read(config)
+    if earlier is None:
+        note = PauseNote(datetime.now(UTC).isoformat(timespec="seconds"), actor(), released)
+    else:
+        note = PauseNote(earlier.since, earlier.by, released or earlier.released)
     file = _file(config)
     partial = file.with_name(f"{file.name}.partial")
     try:
@@ -58,7 +58,7 @@ def hold(config: Config, *, released: bool) -> PauseNote:
             output.write(msgspec.json.encode(note) + b"\n")
             output.flush()
             os.fsync(output.fileno())
-        partial.rename(file)
+        partial.rename(file)  # the daemon may read it at any moment, and finds the whole note or none
     except OSError as error:
         raise _unwritable(file, error) from None
     return note

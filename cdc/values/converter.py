@@ -25,7 +25,7 @@ from cdc.values.registry import SUPPORTED
 
 @dataclass(frozen=True)
 class Converted:
-    """What became of some rows: `rows` and their raw `keys` in the same order, and the `rejected` with the reason.
+    """Rows made ready for Postgres: `rows` and their raw `keys` in the same order, and the `rejected` with the reason.
 
     `altered` counts, by column, values that became others because the operator chose so.
     """
@@ -60,20 +60,21 @@ class _Column:
             encoded = self.encoder.column(raw, kinds)
             if encoded is not None:
                 return encoded
-        singly = [self.one(value) for value in raw]
+        singly = [self.scalar(value) for value in raw]
         for place, result in enumerate(singly):
             if isinstance(result, Rejection):
+                # A row is refused for the first of its columns that does not fit.
                 rejections.setdefault(place, result)
         return singly
 
-    def one(self, value: Value) -> object:
+    def scalar(self, value: Value) -> object:
         """One value for Postgres, or the rejection."""
         if value is None or isinstance(value, NullKey):
             return self._rejection(f"is NULL, and it is {self.never_null}") if self.never_null else None
         if isinstance(value, Failed):
             return self._failure(value)
         try:
-            return self.encoder.one(value)
+            return self.encoder.scalar(value)
         except Unfit as unfit:
             return self._rejection(str(unfit))
 
@@ -129,7 +130,7 @@ class TableConverter:
 
         Not for tables with a crosswalk, whose key there follows from the whole row.
         """
-        key = tuple(column.one(value) for column, value in zip(self._key, raw, strict=True))
+        key = tuple(column.scalar(value) for column, value in zip(self._key, raw, strict=True))
         return next((part for part in key if isinstance(part, Rejection)), key)
 
 

@@ -102,7 +102,7 @@ _RANGES: Final = json.JSONDecoder(
 
 
 def _documents(check: Callable[[str], str]) -> Callable[[TargetColumn], Encoder]:
-    def one(value: Value) -> str:
+    def scalar(value: Value) -> str:
         # A column declared JSON has numeric affinity in SQLite: a document that is a bare number became one.
         if type(value) is int:
             return str(value)
@@ -125,7 +125,7 @@ def _documents(check: Callable[[str], str]) -> Callable[[TargetColumn], Encoder]
             return None
         return values
 
-    return lambda _: Encoder("valid JSON without what Postgres would drop", column, one)
+    return lambda _: Encoder("valid JSON without what Postgres would drop", column, scalar)
 
 
 JSON: Final = PostgresType("json", "json", _documents(_json_text), coarse=True)

@@ -25,12 +25,12 @@ class Encoder:
     """How one column is fed. `takes` says in words what it can hold.
 
     `column(values, kinds)` returns the encoded column, None kept, or None when a value needs a closer look; `kinds` are
-    the Python types that occur. `one` encodes a value that is not None, or raises `Unfit`.
+    the Python types that occur. `scalar` encodes a value that is not None, or raises `Unfit`.
     """
 
     takes: str
     column: Callable[[Sequence[Value], Kinds], Sequence[object] | None]
-    one: Callable[[Value], object]
+    scalar: Callable[[Value], object]
 
 
 # Compared by `<=` with the kinds of a column. `type(value)`, never isinstance: a bool is an int to Python.
@@ -72,12 +72,12 @@ def expect(value: Value, kind: type[T]) -> T:
     return value
 
 
-def singly(one: Callable[[Value], object]) -> Callable[[Sequence[Value], Kinds], Sequence[object] | None]:
+def singly(scalar: Callable[[Value], object]) -> Callable[[Sequence[Value], Kinds], Sequence[object] | None]:
     """`Encoder.column` for values that have no faster way than one by one."""
 
     def column(values: Sequence[Value], _: Kinds) -> Sequence[object] | None:
         try:
-            return [None if value is None else one(value) for value in values]
+            return [None if value is None else scalar(value) for value in values]
         except Unfit:
             return None
 

@@ -26,7 +26,7 @@ def _uuids(_: TargetColumn) -> Encoder:
 
 
 def _loose_uuids(_: TargetColumn) -> Encoder:
-    def one(value: Value) -> str:
+    def scalar(value: Value) -> str:
         if type(value) is bytes:
             if len(value) != 16:
                 raise Unfit("is a blob that is not 16 bytes long")
@@ -36,7 +36,7 @@ def _loose_uuids(_: TargetColumn) -> Encoder:
             raise Unfit("is a text of another form" if text else "is an empty text")
         return str(uuid.UUID(text))
 
-    return Encoder("UUIDs as texts in any usual form, or as 16 bytes", singly(one), one)
+    return Encoder("UUIDs as texts in any usual form, or as 16 bytes", singly(scalar), scalar)
 
 
 UUID: Final = PostgresType("uuid", "uuid", _uuids, fixed=(16, 1))

@@ -46,8 +46,8 @@ def checked(encoder: Encoder, schema: str) -> Encoder:
     """The encoder of a column whose documents must satisfy a schema as well."""
     validator = _validator(schema)
 
-    def one(value: Value) -> object:
-        document = encoder.one(value)
+    def scalar(value: Value) -> object:
+        document = encoder.scalar(value)
         if error := next(validator.iter_errors(json.loads(str(document))), None):
             rule = "/".join(map(str, error.schema_path))
             raise Unfit(f"is a document that breaks its JSON Schema at #/{rule}")
@@ -60,7 +60,7 @@ def checked(encoder: Encoder, schema: str) -> Encoder:
         valid = all(validator.is_valid(json.loads(str(text))) for text in documents if text is not None)
         return documents if valid else None
 
-    return Encoder(f"{encoder.takes}, as its JSON Schema says", column, one)
+    return Encoder(f"{encoder.takes}, as its JSON Schema says", column, scalar)
 
 
 def _validator(schema: str) -> "Validator":

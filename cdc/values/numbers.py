@@ -45,13 +45,13 @@ def _whole_numbers(bits: int) -> Encoder:
         present = cast("Sequence[int]", without_nulls(values, kinds)) if bits < 64 else ()
         return values if not present or (low <= min(present) and max(present) <= high) else None
 
-    def one(value: Value) -> int:
+    def scalar(value: Value) -> int:
         number = expect(value, int)
         if not low <= number <= high:
             raise Unfit("is an integer out of range")
         return number
 
-    return Encoder(f"whole numbers from {low} to {high}", column, one)
+    return Encoder(f"whole numbers from {low} to {high}", column, scalar)
 
 
 def _doubles(_: TargetColumn) -> Encoder:
@@ -65,14 +65,14 @@ def _doubles(_: TargetColumn) -> Encoder:
         # Python compares an integer with a float exactly, so this finds the integers that a double rounds.
         return with_nulls(values, doubles) if doubles == present else None
 
-    def one(value: Value) -> float:
+    def scalar(value: Value) -> float:
         if type(value) is int:
             if float(value) != value:
                 raise Unfit("is an integer that no double is equal to")
             return float(value)
         return expect(value, float)
 
-    return Encoder("reals, and integers that a double can hold exactly", column, one)
+    return Encoder("reals, and integers that a double can hold exactly", column, scalar)
 
 
 def _singles(_: TargetColumn) -> Encoder:
@@ -82,19 +82,19 @@ def _singles(_: TargetColumn) -> Encoder:
         present = cast("list[int | float]", list(without_nulls(values, kinds)))
         return values if array("f", present).tolist() == present else None
 
-    def one(value: Value) -> float:
+    def scalar(value: Value) -> float:
         number = value if type(value) is int else expect(value, float)
         if array("f", [number])[0] != number:
             raise Unfit(f"is {storage_class(value)} that four bytes cannot hold exactly")
         return float(number)
 
-    return Encoder("reals that four bytes hold exactly", column, one)
+    return Encoder("reals that four bytes hold exactly", column, scalar)
 
 
 def _decimals(target: TargetColumn) -> Encoder:
     precision, scale = target.precision, target.scale
 
-    def one(value: Value) -> Decimal:
+    def scalar(value: Value) -> Decimal:
         return _within(_exact(value), precision, scale, storage_class(value))
 
     def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
@@ -103,11 +103,11 @@ def _decimals(target: TargetColumn) -> Encoder:
         if not kinds <= NUMBERS:
             return None
         try:
-            return [None if v is None else one(v) for v in values]
+            return [None if v is None else scalar(v) for v in values]
         except Unfit:
             return None
 
-    return Encoder("numbers within its precision and scale, never rounded", column, one)
+    return Encoder("numbers within its precision and scale, never rounded", column, scalar)
 
 
 def _exact(value: Value) -> Decimal:
@@ -137,13 +137,13 @@ def _flags(_: TargetColumn) -> Encoder:
             return None
         return [None if v is None else v == 1 for v in values] if NoneType in kinds else list(map(bool, values))
 
-    def one(value: Value) -> bool:
+    def scalar(value: Value) -> bool:
         number = expect(value, int)
         if number not in {0, 1}:
             raise Unfit("is an integer other than 0 and 1")
         return number == 1
 
-    return Encoder("the integers 0 and 1", column, one)
+    return Encoder("the integers 0 and 1", column, scalar)
 
 
 # --- rounding ---------------------------------------------------------------------------------------------------------
@@ -152,10 +152,10 @@ def _flags(_: TargetColumn) -> Encoder:
 def _nearest(value: Value, at: ColumnEncoding) -> object:
     """The nearest number that the column holds, halves away from zero; raises `Unfit` for what has none."""
     if type(value) is str and at.rules.format != NUMBER:
-        return at.encoder.one(value)  # which refuses it as the text that it is
+        return at.encoder.scalar(value)  # which refuses it as the text that it is
     number = decimal_of(value)
     if at.column.base in _WHOLE_BASES:
-        return at.encoder.one(int(number.to_integral_value(ROUND_HALF_UP)))
+        return at.encoder.scalar(int(number.to_integral_value(ROUND_HALF_UP)))
     if at.column.base == NUMERIC.base:
         rounded = _at_scale(number, at.column.scale or 0)
         return _within(rounded, at.column.precision, at.column.scale, storage_class(value))
@@ -216,19 +216,19 @@ def decimal_of(value: Value) -> Decimal:
 def _numerals(target: TargetColumn) -> Encoder:
     plain = _BY_BASE[target.base].encoder(target)
 
-    def one(value: Value) -> object:
+    def scalar(value: Value) -> object:
         if target.base == NUMERIC.base:
             return _within(decimal_of(value), target.precision, target.scale, storage_class(value))
         if target.base in _WHOLE_BASES:
-            return plain.one(_whole(value))
-        return plain.one(_double(value) if type(value) is str else value)
+            return plain.scalar(_whole(value))
+        return plain.scalar(_double(value) if type(value) is str else value)
 
-    one_by_one = singly(one)
+    one_by_one = singly(scalar)
 
     def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
         return plain.column(values, kinds) if kinds <= INTEGERS else one_by_one(values, kinds)
 
-    return Encoder(f"numbers, and texts of numbers, among {plain.takes}", column, one)
+    return Encoder(f"numbers, and texts of numbers, among {plain.takes}", column, scalar)
 
 
 def _whole(value: Value) -> int:
@@ -250,14 +250,14 @@ def _double(text: str) -> float:
 def _words(target: TargetColumn) -> Encoder:
     plain = _flags(target)
 
-    def one(value: Value) -> object:
+    def scalar(value: Value) -> object:
         if type(value) is not str:
-            return plain.one(value)
+            return plain.scalar(value)
         if (flag := _WORDS.get(value.lower())) is None:
             raise Unfit("is a text that is no word for true or false" if value else "is an empty text")
         return flag
 
-    return Encoder("0, 1, and words for true and false", singly(one), one)
+    return Encoder("0, 1, and words for true and false", singly(scalar), scalar)
 
 
 FAMILY: Final = Family(

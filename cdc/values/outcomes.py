@@ -33,7 +33,7 @@ class Outcome:
 
 
 def _refused(value: Value, at: ColumnEncoding) -> object:
-    return at.encoder.one(value)
+    return at.encoder.scalar(value)
 
 
 def _null(_value: Value, _at: ColumnEncoding) -> object:
@@ -44,18 +44,18 @@ def _as_text(value: Value, at: ColumnEncoding) -> object:
     if not is_document(at.column):
         return literal(value)
     text = value if type(value) is str else literal(value)
-    return at.encoder.one(json.dumps(text, ensure_ascii=False))
+    return at.encoder.scalar(json.dumps(text, ensure_ascii=False))
 
 
 def _replaced(value: Value, at: ColumnEncoding) -> object:
     text = value.data.decode("utf-8", "replace") if isinstance(value, InvalidText) else expect(value, str)
-    return at.encoder.one(text.replace("\x00", "\ufffd"))
+    return at.encoder.scalar(text.replace("\x00", "\ufffd"))
 
 
 def _cut(value: Value, at: ColumnEncoding) -> object:
     text = expect(value, str)[: at.column.length]
     # What is left may end in a blank, and Postgres would not tell it from its own padding.
-    return at.encoder.one(text.rstrip(" ") if at.column.base == CHAR.base else text)
+    return at.encoder.scalar(text.rstrip(" ") if at.column.base == CHAR.base else text)
 
 
 def _rounded(value: Value, at: ColumnEncoding) -> object:
@@ -100,12 +100,12 @@ def with_outcomes(at: ColumnEncoding, altered: Counter[str]) -> Encoder:
     make = OUTCOMES[at.rules.on_invalid].make
     without_empty = at.rules.empty == "null"
 
-    def one(value: Value) -> object:
+    def scalar(value: Value) -> object:
         if without_empty and value == "":
             other = None
         else:
             try:
-                return encoder.one(value)
+                return encoder.scalar(value)
             except Unfit:
                 other = make(value, at)
         altered[name] += 1
@@ -116,8 +116,9 @@ def with_outcomes(at: ColumnEncoding, altered: Counter[str]) -> Encoder:
             return encoder.column(values, kinds)
         present = [None if value == "" else value for value in values]
         encoded = encoder.column(present, set(map(type, present)))
+        # Where some value needs a closer look, each goes through `scalar`, which counts by itself.
         if encoded is not None:
             altered[name] += values.count("")
         return encoded
 
-    return Encoder(encoder.takes, column, one)
+    return Encoder(encoder.takes, column, scalar)

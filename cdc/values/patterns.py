@@ -49,7 +49,7 @@ def texts_of_form(takes: str, lines: re.Pattern[str], read: Read, finer: re.Patt
         except ValueError:
             return None
 
-    def one(value: Value) -> object:
+    def scalar(value: Value) -> object:
         text = expect(value, str)
         if not all_match(lines, [text]):
             raise Unfit("is a text of another form" if text else "is an empty text")
@@ -60,4 +60,4 @@ def texts_of_form(takes: str, lines: re.Pattern[str], read: Read, finer: re.Patt
         except ValueError:
             raise Unfit("is a text that names no real date or time") from None
 
-    return Encoder(takes, column, one)
+    return Encoder(takes, column, scalar)

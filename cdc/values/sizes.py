@@ -41,12 +41,13 @@ class _Entry:
 
 
 class Sizes:
-    """What rows of one table take in its target, for rows of converted values."""
+    """How much room converted rows of one table take in its target."""
 
     def __init__(self, mapped: TableMap, target: TargetTable) -> None:
         names = mapped.target_columns
         self._columns = [column for name in names if (column := target.column(name)) is not None]
-        self._entries = [entry for entry in _entries(mapped, names) if self._may_grow(entry)]
+        may_grow = [column.base not in _FIXED for column in self._columns]
+        self._entries = [e for e in _entries(mapped, names) if any(may_grow[place] for place in e.places)]
         widest = sum(sum(_FIXED.get(c.base, (_STAYS, 0))) for c in self._columns)
         self._may_be_wide = _ROW_HEADER + len(self._columns) + widest > MOST_ROW_BYTES
 
@@ -69,10 +70,9 @@ class Sizes:
             if many := sum(1 for _ in _over(entry, rows)):
                 yield entry.index, many
 
-    def _may_grow(self, entry: _Entry) -> bool:
-        return any(self._columns[place].base not in _FIXED for place in entry.places)
-
     def _width(self, row: _Row) -> int:
+        # Where any column is NULL, the header has a bit for each. Values begin at a multiple of 8
+        # (https://www.postgresql.org/docs/current/storage-page-layout.html).
         size = _ROW_HEADER + (len(row) + 7) // 8 * (None in row)
         size += -size % 8
         for column, value in zip(self._columns, row, strict=True):
@@ -82,6 +82,7 @@ class Sizes:
 
 
 def _after(size: int, column: TargetColumn, value: object) -> int:
+    """The bytes of a row of `size` once the value stands behind it, moved out where it is long."""
     fixed = _FIXED.get(column.base)
     if fixed is not None:
         length, alignment = fixed
@@ -97,6 +98,7 @@ def _length(value: object) -> int:
         case bytes():
             return len(value)
         case int() | Decimal():
+            # numeric takes two bytes for four digits, and some for itself.
             return 2 + 2 * (1 + len(Decimal(value).as_tuple().digits) // 4)
         case _:
             return 0

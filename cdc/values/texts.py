@@ -31,7 +31,7 @@ def _characters(target: TargetColumn, *, padded: bool = False) -> Encoder:
             return None
         return None if padded and any(text.endswith(" ") for text in texts) else values
 
-    def one(value: Value) -> str:
+    def scalar(value: Value) -> str:
         text = expect(value, str)
         if "\x00" in text:
             raise Unfit("is a text with a NUL character")
@@ -42,23 +42,25 @@ def _characters(target: TargetColumn, *, padded: bool = False) -> Encoder:
         return text
 
     limit = "" if longest is None else f" of at most {longest} characters"
-    return Encoder(f"texts{limit} without NUL characters" + (" and blanks at the end" if padded else ""), column, one)
+    return Encoder(
+        f"texts{limit} without NUL characters" + (" and blanks at the end" if padded else ""), column, scalar
+    )
 
 
 def labels(names: Sequence[str]) -> Encoder:
     """The labels of an enum type."""
-    known = set(names)
+    allowed = set(names)
 
     def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
-        return values if kinds <= TEXTS and set(values) <= known | {None} else None
+        return values if kinds <= TEXTS and set(values) <= allowed | {None} else None
 
-    def one(value: Value) -> str:
+    def scalar(value: Value) -> str:
         text = expect(value, str)
-        if text not in known:
+        if text not in allowed:
             raise Unfit("is a text that is none of its labels")
         return text
 
-    return Encoder("the labels of that enum", column, one)
+    return Encoder("the labels of that enum", column, scalar)
 
 
 def _blobs(_: TargetColumn) -> Encoder:
@@ -80,7 +82,7 @@ _BY_BASE: Final = {type_.base: type_ for type_ in (*CHARACTERS, BYTEA)}
 
 
 def holds_characters(target: TargetColumn) -> bool:
-    """Whether a column holds texts as they are."""
+    """Whether a column is of a type that holds texts as they are: char, citext, text or varchar."""
     return target.base in _BY_BASE and target.base != BYTEA.base
 
 
@@ -91,15 +93,15 @@ def _utf_8(target: TargetColumn) -> Encoder:
     plain = _BY_BASE[target.base].encoder(target)
     converted: Callable[[Value], Value] = _as_bytes if target.base == BYTEA.base else _as_text
 
-    def one(value: Value) -> object:
-        return plain.one(converted(value))
+    def scalar(value: Value) -> object:
+        return plain.scalar(converted(value))
 
-    one_by_one = singly(one)
+    one_by_one = singly(scalar)
 
     def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
         return plain.column(values, kinds) or one_by_one(values, kinds)
 
-    return Encoder("texts and blobs in UTF-8", column, one)
+    return Encoder("texts and blobs in UTF-8", column, scalar)
 
 
 def _as_bytes(value: Value) -> Value:

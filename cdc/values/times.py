@@ -88,7 +88,7 @@ def _nearest(value: Value, at: ColumnEncoding) -> int:
     if type(value) is str and (beyond := _BEYOND_MICROSECONDS.search(value)):
         rest = Decimal(f"0.{beyond['rest']}")
         value = value[: beyond.start("rest")] + value[beyond.end("rest") :]
-    instant = at.wide.one(value)
+    instant = at.wide.scalar(value)
     assert isinstance(instant, int)
     digits = 6 if at.column.precision is None else at.column.precision
     units = (instant + rest).scaleb(digits - 6) + Decimal("0.5")
@@ -153,7 +153,7 @@ def _counted(takes: str, read: Callable[[Value], int]) -> Callable[[TargetColumn
     def encoder(target: TargetColumn) -> Encoder:
         unit = 10 ** (6 - target.precision) if target.precision is not None else 1
 
-        def one(value: Value) -> int:
+        def scalar(value: Value) -> int:
             instant = read(value)
             if not _FIRST_INSTANT <= instant <= _LAST_INSTANT:
                 raise Unfit(f"is {storage_class(value)} for an instant out of the years 1 to 9999")
@@ -161,7 +161,7 @@ def _counted(takes: str, read: Callable[[Value], int]) -> Callable[[TargetColumn
                 raise Unfit(f"is {storage_class(value)} with more digits of a second than the type keeps")
             return instant
 
-        return Encoder(takes, singly(one), one)
+        return Encoder(takes, singly(scalar), scalar)
 
     return encoder
 

@@ -106,10 +106,10 @@ def _arguments(
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         parameters = dict[str, inspect.Parameter]().values()
-    known = {column.lower(): column for column in columns}
+    by_name = {column.lower(): column for column in columns}
     arguments: dict[str, str | None] = {}
     for parameter in parameters:
-        column = known.get(parameter.name.lower())
+        column = by_name.get(parameter.name.lower())
         needed = parameter.default is inspect.Parameter.empty
         if parameter.kind not in _BY_NAME or (column is None and parameter.name != ROW and needed):
             raise MappingError(

@@ -95,7 +95,7 @@ INTERNAL = {
     "Untranslatable": "SQL that has no equal in Postgres; told by `cdc plan`",
     "FunctionFailed": "a value that could not be computed; its row goes to quarantine",
     "_Unknown": "an expression of which it cannot be told when it fails",
-    "_TooMuch": "a read that is larger than its budget and is made smaller",
+    "BudgetExceeded": "a read that is larger than its budget and is made smaller",
     "_Differs": "a view that Postgres answers otherwise, whose making is taken back",
     "_MeansAnother": "a CHECK that refuses more in Postgres, whose rows are put back",
     "_BrokenText": "a name of the schema that is no valid text, whose table then waits",

@@ -56,8 +56,8 @@ class Foreseen:
         expression = f"({term.expression})"
         if not self.guarded:
             return self._of_new(expression, self._named(expression))
-        there = f"CASE WHEN ({self._predicate}) THEN {expression} END" if self._predicate else expression
-        unsure = f"CASE WHEN {self._surely} THEN {there} END" if self._surely else "NULL"
+        within = f"CASE WHEN ({self._predicate}) THEN {expression} END" if self._predicate else expression
+        unsure = f"CASE WHEN {self._surely} THEN {within} END" if self._surely else "NULL"
         return self._of_new(self._cases("NULL", "NULL", unsure, expression), self.reads)
 
     @property
@@ -93,10 +93,10 @@ class Foreseen:
         """What must hold, one after the other, so that none of the expressions fails; None when nobody knows."""
         needs: dict[str, None] = {}
         for expression in expressions:
-            found = conditions(expression, [quote(c.name) for c in self._named(expression)])
-            if found is None:
+            required = conditions(expression, [quote(c.name) for c in self._named(expression)])
+            if required is None:
                 return None
-            needs |= dict.fromkeys(found)
+            needs |= dict.fromkeys(required)
         return tuple(needs)
 
     def _compared(self, *expressions: str) -> tuple[Column, ...]:

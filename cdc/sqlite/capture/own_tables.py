@@ -32,15 +32,15 @@ class Continuing:
 
 
 def lacking(connection: apsw.Connection) -> list[str]:
-    """Our tables that are not there, and a changelog that is no longer as it was made."""
-    made = _tables(connection)
-    return [name for name in OUR_TABLES if name not in made] + misshapen(connection)
+    """The names of our tables that have to be made: those that are missing, and a changelog that is misshapen."""
+    present = _tables(connection)
+    return [name for name in OUR_TABLES if name not in present] + misshapen(connection)
 
 
 def misshapen(connection: apsw.Connection) -> list[str]:
     """A changelog that somebody built anew with types or constraints: as good as none."""
-    made = _tables(connection).get("_cdc_changelog")
-    return ["_cdc_changelog"] if made is not None and not _CHANGELOG.fullmatch(made) else []
+    sql = _tables(connection).get("_cdc_changelog")
+    return ["_cdc_changelog"] if sql is not None and not _CHANGELOG.fullmatch(sql) else []
 
 
 def leaves_something(connection: apsw.Connection) -> bool:
@@ -49,8 +49,13 @@ def leaves_something(connection: apsw.Connection) -> bool:
 
 
 def has_state(connection: apsw.Connection) -> bool:
-    """Whether the row is there that says which file this is."""
+    """Whether `_cdc_state` has its row, which says which file this is."""
     return bool(connection.execute("SELECT EXISTS (SELECT 1 FROM _cdc_state WHERE id = 1)").get)
+
+
+def has_entries(connection: apsw.Connection) -> bool:
+    """Whether the changelog holds any entry; capture begins one with an entry, so one without was emptied."""
+    return bool(connection.execute("SELECT EXISTS (SELECT 1 FROM _cdc_changelog)").get)
 
 
 def is_marked(connection: apsw.Connection) -> bool:
@@ -63,14 +68,14 @@ def is_marked(connection: apsw.Connection) -> bool:
 
 def takes(connection: apsw.Connection, trigger_texts: list[str]) -> bool:
     """Whether the changelog takes what these triggers enter; else each write that fires one fails."""
-    wanted = {
-        column.strip() for text in trigger_texts for found in _ENTERED.findall(text) for column in found.split(",")
+    entered = {
+        column.strip() for text in trigger_texts for names in _ENTERED.findall(text) for column in names.split(",")
     }
-    if not wanted:
+    if not entered:
         return True
-    made = _tables(connection).get("_cdc_changelog")
+    sql = _tables(connection).get("_cdc_changelog")
     columns = {str(row[0]) for row in connection.execute("SELECT name FROM pragma_table_info('_cdc_changelog')")}
-    return made is not None and _CHANGELOG.fullmatch(made) is not None and wanted <= columns
+    return sql is not None and _CHANGELOG.fullmatch(sql) is not None and entered <= columns
 
 
 def create(connection: apsw.Connection, name: str, width: int, continuing: Continuing | None) -> None:
@@ -110,7 +115,7 @@ def mark(connection: apsw.Connection) -> None:
 
 
 def _tables(connection: apsw.Connection) -> dict[str, str]:
-    """Those of our tables that are there, by name, with their text."""
+    """The CREATE text of each of our tables that the file has, by name."""
     names = ", ".join("?" for _ in OUR_TABLES)
     query = f"SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name IN ({names})"
     return {str(name): str(sql) for name, sql in connection.execute(query, tuple(OUR_TABLES))}

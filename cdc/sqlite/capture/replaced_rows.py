@@ -11,7 +11,7 @@ from cdc.sql_names import quote, quote_literal
 from cdc.sqlite.capture.index_values import Foreseen
 from cdc.sqlite.schema.create_text import calls_function, names, tokens
 from cdc.sqlite.schema.fallible_expressions import conditions
-from cdc.sqlite.schema.read import rowid_column
+from cdc.sqlite.schema.row_identity import rowid_column
 
 _CONSTANTS: Final = frozenset(["NULL", "TRUE", "FALSE", "CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP"])
 _TRIGGER_NAMES: Final = frozenset(["old", "new"])
@@ -24,14 +24,14 @@ def conflicts(table: Table, event: str) -> tuple[str, ...]:
     Rules through which only a row with NEW's own key can be met are left out, for a declared key is logged anyway.
     `event` is INSERT or UPDATE.
     """
-    found = [_through_index(table, index, event) for index in table.indexes if _can_hit_other_keys(table, index)]
+    ways = [_through_index(table, index, event) for index in table.indexes if _can_hit_other_keys(table, index)]
     # A rowid can be written by name, so it is one more uniqueness rule beside a declared key. Where it is the key, the
     # row that REPLACE deletes is looked up too: if a foreign key action then meets a RAISE(FAIL) of the application,
     # the delete stays and AFTER INSERT never runs.
     if event == "INSERT" or table.key.kind is KeyKind.COLUMNS:
         rowid = table.rowid_alias or (key_columns(table)[0] if table.key.kind is KeyKind.INTEGER else None)
-        found += [f"{rowid} = NEW.{rowid}"] if rowid is not None else []
-    return tuple(dict.fromkeys(found))
+        ways += [f"{rowid} = NEW.{rowid}"] if rowid is not None else []
+    return tuple(dict.fromkeys(ways))
 
 
 def source(table: Table) -> str:
@@ -78,7 +78,7 @@ def _any_null(columns: tuple[str, ...]) -> str:
 
 def unknown_before(table: Table, event: str) -> str:
     """When the look-ups cannot know what will be stored, as a condition on NEW; empty when they always can."""
-    found = {_is_null(c): None for c in _key(table) if c.not_null and c.default is not None}
+    unforeseen = {_is_null(c): None for c in _key(table) if c.not_null and c.default is not None}
     alias = rowid_column(table)
     for index in table.indexes:
         if _can_hit_other_keys(table, index):
@@ -86,11 +86,11 @@ def unknown_before(table: Table, event: str) -> str:
             if _out_of_reach(table, index, foreseen):
                 return "1"
             computed = _computed_from(table, index, foreseen)
-            found |= {_is_null(c): None for c in _filled_unseen(table, index, computed)}
+            unforeseen |= {_is_null(c): None for c in _filled_unseen(table, index, computed)}
             if event == "INSERT" and alias is not None and alias in computed:
-                found[f"NEW.{quote(alias.name)} = -1"] = None
-            found |= {foreseen.unknown: None} if foreseen.unknown else {}
-    return " OR ".join(found)
+                unforeseen[f"NEW.{quote(alias.name)} = -1"] = None
+            unforeseen |= {foreseen.unknown: None} if foreseen.unknown else {}
+    return " OR ".join(unforeseen)
 
 
 def named_before_update(table: Table) -> tuple[Column, ...]:
@@ -152,13 +152,13 @@ def _surely_computed(table: Table, index: Index, event: str) -> str | None:
     plain = [_plain_columns(table, other) for other in others]
     if table.checks or event in table.before_events or None in plain or any(c.generated for c in never_null):
         return None
-    found = [_is_null(c) for c in never_null]
+    skipping = [_is_null(c) for c in never_null]
     rules = [_through_columns(table, other) for other in others]
     if table.rowid_alias is not None:
         rules.append(f"{table.rowid_alias} = NEW.{table.rowid_alias}")
     apart = f" AND {other_than_old(table)}" if event == "UPDATE" else ""
-    found += [f"EXISTS (SELECT 1 FROM {source(table)} WHERE {rule}{apart})" for rule in rules]
-    return f"NOT ({' OR '.join(found)})" if found else "1"
+    skipping += [f"EXISTS (SELECT 1 FROM {source(table)} WHERE {rule}{apart})" for rule in rules]
+    return f"NOT ({' OR '.join(skipping)})" if skipping else "1"
 
 
 def _plain_columns(table: Table, index: Index) -> tuple[Column, ...] | None:
@@ -212,9 +212,9 @@ def _unforeseeable(default: str) -> bool:
 
 def _default(default: str) -> str:
     """A default's SQL; a lone name in it is a text to SQLite, but would be a column's name inside a trigger."""
-    found = tokens(default)
-    if len(found) == 1 and found[0].kind in {"word", "quoted"} and found[0].word not in _CONSTANTS:
-        return quote_literal(found[0].name or "")
+    parts = tokens(default)
+    if len(parts) == 1 and parts[0].kind in {"word", "quoted"} and parts[0].word not in _CONSTANTS:
+        return quote_literal(parts[0].name or "")
     return default
 
 
@@ -239,8 +239,8 @@ def _computed_from(table: Table, index: Index, foreseen: Foreseen) -> tuple[Colu
     """The columns that the index's expressions and generated columns are computed from, in the table's order."""
     generated = [table.column(term.column) for term in index.terms if term.column is not None]
     read = (*foreseen.reads, *(c for c in generated if c.generated))
-    found = {c.name for c in _with_bases(table, read)}
-    return tuple(c for c in table.columns if c.name in found)
+    bases = {c.name for c in _with_bases(table, read)}
+    return tuple(c for c in table.columns if c.name in bases)
 
 
 def _with_bases(table: Table, columns: tuple[Column, ...]) -> Iterator[Column]:

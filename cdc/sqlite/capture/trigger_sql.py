@@ -54,7 +54,7 @@ def trigger_sql(tid: int, table: Table) -> Mapping[str, str]:
     others = replaced_rows.other_than_old(table)
     blocked_by_others = _lookups(parts, tuple(f"{c} AND {others}" for c in replaced_rows.conflicts(table, "UPDATE")))
     before, after = _INSERT_TEMPLATES[table.key.kind if table.null_rowid is None else None]
-    made = {
+    triggers = {
         "bi": _create(before, f"_cdc_{tid}_bi", parts, lookups=blocked),
         "ai": _create(after, f"_cdc_{tid}_ai", parts) if after else "",
         "bu": _create("before_update", f"_cdc_{tid}_bu", parts, lookups=blocked_by_others),
@@ -63,8 +63,8 @@ def trigger_sql(tid: int, table: Table) -> Mapping[str, str]:
     for suffix, event in MARKERS.items():
         unknown = replaced_rows.unknown_before(table, event)
         name = f"_cdc_{tid}_{suffix}"
-        made[suffix] = _create("marker", name, parts, event=event, unknown=unknown) if unknown else ""
-    return {f"_cdc_{tid}_{suffix}": sql for suffix, sql in made.items() if sql}
+        triggers[suffix] = _create("marker", name, parts, event=event, unknown=unknown) if unknown else ""
+    return {f"_cdc_{tid}_{suffix}": sql for suffix, sql in triggers.items() if sql}
 
 
 def _parts(tid: int, table: Table) -> dict[str, str]:

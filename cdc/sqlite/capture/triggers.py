@@ -1,16 +1,14 @@
-"""Capture in the application's file: what is installed, whether it is whole, and how it comes and goes.
+"""Capture in the application's file: what is installed, whether it is whole, and making it so.
 
 `_cdc_changelog` holds keys of changed rows, `_cdc_table` says which table an id means, `_cdc_state` which file it is,
 `_cdc_mark` whether its rows were numbered anew.
 """
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Final
 
 import apsw
 
@@ -20,13 +18,17 @@ from cdc.faults import crash_point
 from cdc.sql_names import quote
 from cdc.sqlite.capture import own_tables
 from cdc.sqlite.capture.own_tables import FORMAT, MARK, Continuing
+from cdc.sqlite.capture.schema_objects import (
+    CAPTURE_TRIGGER,
+    StoredTrigger,
+    altering_schema,
+    capture_trigger_texts,
+    triggers_by_table,
+)
 from cdc.sqlite.capture.trigger_sql import logged_columns, trigger_sql
 from cdc.sqlite.connection.errors import translated
-from cdc.sqlite.connection.transactions import locking, write_transaction
-from cdc.sqlite.rows.select import fetch_values
-from cdc.sqlite.schema.read import OUR_TABLES, OURS, refuse_namesakes
-
-_CAPTURE_TRIGGER: Final = re.compile(r"_cdc_\d+_(?:bi|ai|bu|bd|mi|mu)")
+from cdc.sqlite.connection.transactions import locking
+from cdc.sqlite.schema.read import OURS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +49,6 @@ class Installed:
 
     capture: Capture
     changed: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """Equal signatures mean the same schema: nothing was added, dropped, altered or created anew in between.
-
-    `schema_version` alone also moves on VACUUM, and does not move when triggers are deleted with writable_schema.
-    """
-
-    schema_version: int
-    objects: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Trigger:
-    """A trigger of the file; a greater `place` means newer, and newer triggers run first."""
-
-    name: str
-    place: int
-    sql: str
 
 
 @dataclass(slots=True)
@@ -104,7 +86,7 @@ def install(connection: apsw.Connection, tables: Sequence[Table]) -> Installed:
 
 
 def is_whole(connection: apsw.Connection, tables: Sequence[Table]) -> bool:
-    """Whether capture of exactly these tables is whole.
+    """Whether the file captures exactly these tables, by tables and triggers of ours as they would be made now.
 
     Even an empty commit of ours could fail a transaction of the application, so this is asked before locking the file.
     """
@@ -116,7 +98,7 @@ def is_whole(connection: apsw.Connection, tables: Sequence[Table]) -> bool:
 def installing(connection: apsw.Connection) -> Iterator[None]:
     """A transaction in which capture is made whole: what is read inside stays true until it is committed."""
     with translated("installing change capture"):
-        with _write_transaction(connection):
+        with altering_schema(connection):
             yield
             crash_point("capture.before_commit")
         crash_point("capture.after_commit")
@@ -152,21 +134,21 @@ def read_capture(connection: apsw.Connection, tables: Sequence[Table]) -> Captur
                 "`cdc cleanup --capture-only`, put in this version's with `cdc load --resync`, and start the daemon: "
                 "every row is compared",
             )
-        known = _known_ids(connection)
-        found = {tid: t for t in tables if (tid := known.get(_definition(t))) is not None}
-        return Capture(str(row[0]), found)
+        recorded = _recorded_ids(connection)
+        captured = {tid: t for t in tables if (tid := recorded.get(_definition(t))) is not None}
+        return Capture(str(row[0]), captured)
 
 
 def has_remains(connection: apsw.Connection) -> bool:
-    """Whether the file carries anything of capture."""
+    """Whether any table or trigger of capture is in the file, whole or not."""
     with translated("looking for change capture"):
-        return own_tables.leaves_something(connection) or bool(_texts(connection))
+        return own_tables.leaves_something(connection) or bool(capture_trigger_texts(connection))
 
 
 def makes_writes_fail(connection: apsw.Connection) -> bool:
     """Whether each write of the application fails, because triggers of capture have no changelog to write to."""
     with translated("looking at change capture"):
-        return not own_tables.takes(connection, _texts(connection))
+        return not own_tables.takes(connection, capture_trigger_texts(connection))
 
 
 def damaged(connection: apsw.Connection, capture: Capture) -> tuple[str, ...]:
@@ -175,105 +157,31 @@ def damaged(connection: apsw.Connection, capture: Capture) -> tuple[str, ...]:
     Their triggers are missing, are not what would be made now, or stand behind a newer trigger of the application.
     """
     with translated("checking change capture"):
-        triggers = _triggers(connection)
-        return tuple(sorted(t.name for tid, t in capture.tables.items() if not _whole(tid, t, _of(t, triggers))))
-
-
-def signature(connection: apsw.Connection) -> Signature:
-    """The schema's identity in this snapshot, from one cheap statement."""
-    with translated("reading the schema"):
-        version, objects = connection.execute(_SIGNATURE).fetchall()[0]
-        return Signature(int(str(version)), objects if isinstance(objects, bytes) else b"")
-
-
-def remove(connection: apsw.Connection) -> bool:
-    """Takes everything of ours out of the file in one transaction; False when nothing was there."""
-    with translated("removing change capture"), locking(connection):
-        refuse_namesakes(connection)
-        if not _ours(connection):
-            return False
-        with _write_transaction(connection):
-            # Triggers first: without the changelog every write of the application would fail.
-            for kind, name in _ours(connection):
-                connection.execute(f"DROP {kind} {quote(name)}")
-        return True
-
-
-def release(connection: apsw.Connection) -> int:
-    """Takes the triggers out of the file in one transaction and leaves the rest; returns how many there were.
-
-    What is written from then on is not captured; whoever looks next finds that, and has every table compared.
-    """
-    with translated("taking the triggers out"), locking(connection):
-        refuse_namesakes(connection)
-        ours = [name for kind, name in _ours(connection) if kind == "TRIGGER"]
-        if ours:
-            with _write_transaction(connection):
-                for name in ours:
-                    connection.execute(f"DROP TRIGGER IF EXISTS {quote(name)}")
-                crash_point("release.before_commit")
-            crash_point("release.after_commit")
-        return len(ours)
-
-
-def relieve(connection: apsw.Connection) -> int:
-    """Takes the triggers out when they make each write of the application fail; returns how many there were.
-
-    Something of capture stays in the file, so that it is known again as the one that was captured.
-    """
-    with translated("taking triggers out that make writes fail"), _write_transaction(connection):
-        if not makes_writes_fail(connection):
-            return 0
-        ours = [name for kind, name in _ours(connection) if kind == "TRIGGER"]
-        for name in ours:
-            connection.execute(f"DROP TRIGGER {quote(name)}")
-        if not own_tables.leaves_something(connection):
-            own_tables.create(connection, MARK, 1, None)
-        crash_point("relieve.before_commit")
-    crash_point("relieve.after_commit")
-    return len(ours)
-
-
-# As bytes, because names and comments need not be valid texts.
-# rowid shows a trigger that was dropped and created anew with the same text, which leaves a gap in what was logged.
-_SIGNATURE: Final = """
-SELECT (SELECT schema_version FROM pragma_schema_version), CAST(group_concat(entry, char(10)) AS BLOB) FROM (
-    SELECT rowid || ' ' || type || ' ' || quote(name) || ' ' || quote(tbl_name) || ' ' || ifnull(sql, '') AS entry
-    FROM sqlite_schema ORDER BY rowid
-)
-"""
-
-
-@contextmanager
-def _write_transaction(connection: apsw.Connection) -> Iterator[None]:
-    with write_transaction(connection):
-        # Triggers deleted through writable_schema leave schema_version as it was, so SQLite would go on with a
-        # remembered schema that the file no longer has, and crash on making the same trigger again.
-        connection.execute("PRAGMA writable_schema = RESET")
-        yield
+        triggers = triggers_by_table(connection)
+        return tuple(sorted(t.name for tid, t in capture.tables.items() if not _is_captured(tid, t, triggers)))
 
 
 def _plan(connection: apsw.Connection, tables: Sequence[Table]) -> tuple[dict[int, Table], _Plan]:
     """The id of each wanted table, and the steps that are missing."""
     missing = own_tables.lacking(connection)
     plan = _Plan(own_tables.misshapen(connection), missing, columns=_missing_columns(connection, tables, missing))
-    plan.begin = "_cdc_changelog" in missing or _emptied(connection)
+    plan.begin = "_cdc_changelog" in missing or not own_tables.has_entries(connection)
     plan.state = "_cdc_state" not in missing and not own_tables.has_state(connection)
     plan.mark = not own_tables.is_marked(connection)
-    known = {} if "_cdc_table" in missing else _known_ids(connection)
+    recorded = {} if "_cdc_table" in missing else _recorded_ids(connection)
     fresh = _next_id(connection, missing)
     assigned: dict[int, Table] = {}
     for table in tables:
-        tid = known.get(_definition(table))
+        tid = recorded.get(_definition(table))
         if tid is None:
             tid, fresh = fresh, fresh + 1
             plan.ids[tid] = table
         assigned[tid] = table
-    triggers = _triggers(connection)
-    plan.create = {tid: t for tid, t in assigned.items() if not _whole(tid, t, _of(t, triggers))}
-    stays = {name for tid, t in assigned.items() if tid not in plan.create for name in trigger_sql(tid, t)}
-    capture = (t.name for t in chain.from_iterable(triggers.values()) if _CAPTURE_TRIGGER.fullmatch(t.name))
-    plan.drop = [name for name in capture if name not in stays]
+    triggers = triggers_by_table(connection)
+    plan.create = {tid: t for tid, t in assigned.items() if not _is_captured(tid, t, triggers)}
+    kept = {name for tid, t in assigned.items() if tid not in plan.create for name in trigger_sql(tid, t)}
+    present = (t.name for t in chain.from_iterable(triggers.values()) if CAPTURE_TRIGGER.fullmatch(t.name))
+    plan.drop = [name for name in present if name not in kept]
     return assigned, plan
 
 
@@ -282,7 +190,16 @@ def _carry_out(
 ) -> None:
     for name in plan.drop:
         connection.execute(f"DROP TRIGGER {quote(name)}")
-    _carry_out_tables(connection, plan, max((logged_columns(t) for t in assigned.values()), default=1), continuing)
+    for name in plan.drop_tables:
+        connection.execute(f"DROP TABLE {quote(name)}")
+    for name in plan.create_tables:
+        own_tables.create(connection, name, _widest_key(assigned.values()), continuing)
+    if plan.state:
+        own_tables.enter_state(connection, continuing)
+    if plan.begin:
+        own_tables.begin(connection, continuing)
+    if plan.mark:
+        own_tables.mark(connection)
     for column in plan.columns:
         connection.execute(f"ALTER TABLE _cdc_changelog ADD COLUMN {column}")
     for tid, table in plan.ids.items():
@@ -292,25 +209,13 @@ def _carry_out(
         _create_triggers(connection, tid, table)
 
 
-def _carry_out_tables(connection: apsw.Connection, plan: _Plan, width: int, continuing: Continuing | None) -> None:
-    for name in plan.drop_tables:
-        connection.execute(f"DROP TABLE {quote(name)}")
-    for name in plan.create_tables:
-        own_tables.create(connection, name, width, continuing)
-    if plan.state:
-        own_tables.enter_state(connection, continuing)
-    if plan.begin:
-        own_tables.begin(connection, continuing)
-    if plan.mark:
-        own_tables.mark(connection)
-
-
 def _create_triggers(connection: apsw.Connection, tid: int, table: Table) -> None:
     """Creates them and has SQLite compile them: one that cannot run would fail the application's own write."""
-    compiled = _compiles(connection, table) is None
+    # Where writes could not be compiled before, as with a collation that only the application has, nothing can be told.
+    compiled_before = _compile_error(connection, table) is None
     for sql in trigger_sql(tid, table).values():
         connection.execute(sql)
-    reason = _compiles(connection, table) if compiled else None
+    reason = _compile_error(connection, table) if compiled_before else None
     if reason is not None:
         raise SourceError(
             f"table {table.name} cannot be captured: a trigger on it would not run: {reason}",
@@ -318,7 +223,7 @@ def _create_triggers(connection: apsw.Connection, tid: int, table: Table) -> Non
         )
 
 
-def _compiles(connection: apsw.Connection, table: Table) -> str | None:
+def _compile_error(connection: apsw.Connection, table: Table) -> str | None:
     """Why SQLite cannot compile writes to the table, or None; a collation only the application has is such a reason."""
     name, column = quote(table.name), quote(next(c.name for c in table.columns if not c.generated))
     statements = (f"INSERT INTO {name} DEFAULT VALUES", f"UPDATE {name} SET {column} = 1", f"DELETE FROM {name}")
@@ -331,36 +236,15 @@ def _compiles(connection: apsw.Connection, table: Table) -> str | None:
     return None
 
 
-def _whole(tid: int, table: Table, triggers: Sequence[_Trigger]) -> bool:
+def _is_captured(tid: int, table: Table, triggers: Mapping[str, Sequence[StoredTrigger]]) -> bool:
     """Whether the table's triggers are exactly those of its capture, newer than any of the application's."""
-    capture = [t for t in triggers if _CAPTURE_TRIGGER.fullmatch(t.name)]
+    own = triggers.get(table.name.lower(), ())
+    capture = [t for t in own if CAPTURE_TRIGGER.fullmatch(t.name)]
     if {t.name: t.sql for t in capture} != dict(trigger_sql(tid, table)):
         return False
-    newest_foreign = max((t.place for t in triggers if not t.name.startswith(OURS)), default=0)
+    # SQLite runs triggers of one event from the newest to the oldest. No document promises that; it was measured.
+    newest_foreign = max((t.place for t in own if not t.name.startswith(OURS)), default=0)
     return newest_foreign < min(t.place for t in capture)
-
-
-def _of(table: Table, triggers: Mapping[str, Sequence[_Trigger]]) -> Sequence[_Trigger]:
-    return triggers.get(table.name.lower(), ())
-
-
-def _triggers(connection: apsw.Connection) -> dict[str, list[_Trigger]]:
-    """Every trigger of the file by the lower-case name of its table."""
-    found: dict[str, list[_Trigger]] = {}
-    rows = fetch_values(connection, "SELECT name, tbl_name, rowid, sql FROM sqlite_schema WHERE type = 'trigger'")
-    for name, table, place, sql in rows:
-        found.setdefault(str(table).lower(), []).append(_Trigger(str(name), int(str(place)), str(sql)))
-    return found
-
-
-def _texts(connection: apsw.Connection) -> list[str]:
-    """The text of every trigger of capture."""
-    rows = fetch_values(connection, "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
-    return [str(sql) for name, sql in rows if _CAPTURE_TRIGGER.fullmatch(str(name))]
-
-
-def _emptied(connection: apsw.Connection) -> bool:
-    return not connection.execute("SELECT EXISTS (SELECT 1 FROM _cdc_changelog)").get
 
 
 def _missing_columns(connection: apsw.Connection, tables: Sequence[Table], missing: Sequence[str]) -> list[str]:
@@ -369,15 +253,19 @@ def _missing_columns(connection: apsw.Connection, tables: Sequence[Table], missi
         return []
     rows = connection.execute("SELECT name FROM pragma_table_info('_cdc_changelog')")
     present = {str(row[0]) for row in rows}
-    width = max((logged_columns(t) for t in tables), default=1)
-    return [f"k{place}" for place in range(1, width + 1) if f"k{place}" not in present]
+    return [f"k{place}" for place in range(1, _widest_key(tables) + 1) if f"k{place}" not in present]
+
+
+def _widest_key(tables: Iterable[Table]) -> int:
+    """How many columns of the changelog the widest of the tables' keys takes."""
+    return max((logged_columns(t) for t in tables), default=1)
 
 
 def _definition(table: Table) -> tuple[str, str, str]:
     return table.name, table.key.kind.value, json.dumps(list(table.key.columns))
 
 
-def _known_ids(connection: apsw.Connection) -> dict[tuple[str, str, str], int]:
+def _recorded_ids(connection: apsw.Connection) -> dict[tuple[str, str, str], int]:
     """The id of each table's newest recorded definition: older ones belong to the past and never come back."""
     rows = connection.execute("SELECT tid, name, kind, columns FROM _cdc_table ORDER BY tid")
     newest = {str(name): (int(str(tid)), str(kind), str(columns)) for tid, name, kind, columns in rows}
@@ -399,12 +287,3 @@ def require_capture(connection: apsw.Connection, tables: Sequence[Table]) -> Cap
     capture = read_capture(connection, tables)
     assert capture is not None
     return capture
-
-
-def _ours(connection: apsw.Connection) -> list[tuple[str, str]]:
-    """Everything of ours, triggers before tables."""
-    rows = fetch_values(
-        connection, "SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'table') ORDER BY type DESC"
-    )
-    named = [(str(kind), str(name)) for kind, name in rows]
-    return [(kind.upper(), name) for kind, name in named if name in OUR_TABLES or _CAPTURE_TRIGGER.fullmatch(name)]

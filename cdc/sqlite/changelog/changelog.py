@@ -1,50 +1,36 @@
-"""Reading the changelog: the current state of every key logged since a position, in one short snapshot.
-
-Keys are matched exactly, type and bytes: SQLite calls 'Ab' and 'aB' equal under NOCASE, and 1 and 1.0 in an untyped
-column, but for replication they are different rows' names. Matching by the index first and then exactly keeps the
-look-up a search in the primary key.
-"""
+"""Reading the changelog: the current state of every key logged since a position, in one short snapshot."""
 
 import itertools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
 import apsw
 
 from cdc.errors import SourceChanged
-from cdc.facts import changes
-from cdc.facts.changes import Position, Round, TableRows
-from cdc.facts.source_schema import KeyKind
+from cdc.facts.changes import Cursor, Position, Round, TableRows
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import KeyValues, NullKey, Row
 from cdc.faults import freeze_point
 from cdc.sql_names import quote
 from cdc.sqlite.capture.own_tables import has_state, is_marked
-from cdc.sqlite.capture.triggers import Capture, Signature, signature
+from cdc.sqlite.capture.schema_signature import Signature, signature
+from cdc.sqlite.capture.triggers import Capture
+from cdc.sqlite.changelog import logged_rows
+from cdc.sqlite.changelog.budget import Budget, BudgetExceeded, Meter
 from cdc.sqlite.changelog.errors import broken_off, schema_changed
 from cdc.sqlite.changelog.file_identity import FileIdentity
 from cdc.sqlite.changelog.positions import as_position, newest, newest_entry, position_at, seconds_since_epoch
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.functions import FAILURES, provide
 from cdc.sqlite.connection.transactions import locking, read_transaction, stopped_after
-from cdc.sqlite.rows import largest_keys, select
+from cdc.sqlite.rows import exact_values, largest_keys, select
 from cdc.sqlite.rows.computed_dependencies import Dependents
 
 FIRST_PAGE_ROWS: Final = 256
 COUNTING_SECONDS: Final = 0.02  # of one snapshot
-_LOGGED: Final = "_cdc_logged"  # a name that no column of the application has, which an expression might use
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How much one snapshot may read: changelog entries, and bytes of rows (both at least one entry)."""
-
-    entries: int
-    bytes: int
 
 
 class Changelog:
@@ -88,6 +74,7 @@ class Changelog:
         the schema changed: a new table, or one whose triggers are gone, leaves no entry that would tell of it.
         """
         with translated("looking at the changelog"), locking(self._connection):
+            # Two statements see two states of the file. What is committed between them is seen by the next call.
             try:
                 entry = newest_entry(self._connection)
                 if self._connection.execute("PRAGMA schema_version").get != self._expected.schema_version:
@@ -126,10 +113,13 @@ class Changelog:
 
     def let_go(self) -> None:
         """Have each read be of a snapshot of its own again: at once, or after the read that another thread is at."""
+        # Said before the lock is tried: a reader that has the lock asks for this only after giving it back, so that one
+        # of the two ends the hold, whoever comes last.
         self._let_go = True
         self._end_hold()
 
     def _end_hold(self) -> None:
+        """End the hold, unless another thread is reading: then that one does, at the end of `_snapshot`."""
         if self._using.acquire(blocking=False):
             with ExitStack() as stack:
                 stack.callback(self._using.release)
@@ -143,7 +133,7 @@ class Changelog:
         while True:
             try:
                 return self._read(after, entries, budget.bytes if entries > 1 else None)
-            except _TooMuch:
+            except BudgetExceeded:
                 entries = max(1, entries // 4)
 
     def read_keys(self, keys: Mapping[str, Sequence[KeyValues]], at: Position) -> tuple[TableRows, ...]:
@@ -154,11 +144,11 @@ class Changelog:
         with self._snapshot(at):
             if newest(self._connection) != at:
                 return ()
-            return tuple(self._look_up(name, wanted) for name, wanted in keys.items() if name in self._maps)
+            return tuple(self._look_up(name, of_table) for name, of_table in keys.items() if name in self._maps)
 
     def read_page(
-        self, name: str, at: changes.Cursor | None, reached: Position, budget: Budget
-    ) -> tuple[list[Row], changes.Cursor | None]:
+        self, name: str, at: Cursor | None, reached: Position, budget: Budget
+    ) -> tuple[list[Row], Cursor | None]:
         """One page of a whole table, the first one without a cursor; the cursor that it returns is None at the end.
 
         `reached` is the newest position that was read.
@@ -170,13 +160,13 @@ class Changelog:
             at = at or select.begin(self._connection, table)
             if at is None:
                 return [], None
-            found, end = select.page(self._connection, table, at, min(self._page_rows, budget.entries))
+            rows, end = select.page(self._connection, table, at, min(self._page_rows, budget.entries))
         # The next page is as long as rows of this size allow, and at most twice as long as this one.
-        meter = _Meter(None)
-        meter.weigh(found)
-        fitting = budget.bytes * len(found) // max(1, meter.bytes)
+        meter = Meter(None)
+        meter.weigh(rows)
+        fitting = budget.bytes * len(rows) // max(1, meter.bytes)
         self._page_rows = max(1, min(fitting, 2 * self._page_rows))
-        return found, end
+        return rows, end
 
     def high_water(self, at: Position) -> dict[str, int]:
         """The largest integer key that each table ever had, by source table."""
@@ -236,6 +226,7 @@ class Changelog:
 
     def _check(self, after: Position) -> None:
         """Refuse a file, a changelog or a trigger set that is not the one the position belongs to."""
+        # A file that is moved there after this is met by the next read: this one goes on in the file that it has open.
         if FileIdentity.of(self._path) != self._identity:
             raise SourceChanged(
                 f"another file was moved over {self._path}",
@@ -265,106 +256,45 @@ class Changelog:
         counts = cast("list[tuple[int, int, int]]", self._connection.execute(summed, span).fetchall())
         if sum(entries for _, _, entries in counts) != span[1] - span[0]:
             raise broken_off()  # numbers have no gaps, so somebody deleted entries
-        known = [(tid, markers) for tid, markers, _ in counts if tid in self._names]
-        meter = _Meter(most_bytes)
-        tables = tuple(self._read_table(tid, span, meter) for tid, _ in known)
+        fed = [(tid, markers) for tid, markers, _ in counts if tid in self._names]
+        meter = Meter(most_bytes)
+        tables = tuple(self._read_table(tid, span, meter) for tid, _ in fed)
         self._bytes_per_entry = max(1.0, meter.bytes / max(1, span[1] - span[0]))
         # Before rowids were logged with them, an entry with a NULL in its key could mean any of several rows.
         unclear = {t.table for t in tables if any(None in key for key in t.gone)}
-        return tables, tuple(self._names[tid] for tid, markers in known if markers or self._names[tid] in unclear)
+        return tables, tuple(self._names[tid] for tid, markers in fed if markers or self._names[tid] in unclear)
 
-    def _read_table(self, tid: int, span: tuple[int, int], meter: "_Meter") -> TableRows:
+    def _read_table(self, tid: int, span: tuple[int, int], meter: Meter) -> TableRows:
         name = self._names[tid]
-        width = self._maps[name].source_key_width
+        exists = width = self._maps[name].source_key_width  # behind the logged key it is said whether the row exists
         if tid not in self._reads:
-            self._reads[tid] = tuple(_read_queries(self._maps[name]))
-        there = width  # the column that says whether the row exists stands between the logged key and the row
+            self._reads[tid] = tuple(logged_rows.queries(self._maps[name]))
         result = TableRows(name)
         for query, by_rowid in zip(self._reads[tid], (False, True), strict=False):
-            found = self._fetch(query, (*span, tid), meter)
-            result.rows.extend(row[there + 1 :] for row in found if row[there])
-            gone = (row[:width] for row in found if not row[there])
+            rows = self._fetch(query, (*span, tid), meter)
+            result.rows.extend(row[exists + 1 :] for row in rows if row[exists])
+            gone = (row[:width] for row in rows if not row[exists])
             result.gone.extend(tuple(NullKey(cast("int", rowid)) for rowid in key) if by_rowid else key for key in gone)
         return result
 
-    def _fetch(self, query: select.Query, bindings: select.Bindings, meter: "_Meter") -> list[Row]:
+    def _fetch(self, query: select.Query, bindings: exact_values.Bindings, meter: Meter) -> list[Row]:
         try:
-            cursor = select.read(self._connection, query.sql, bindings)
-            found: list[Row] = []
+            cursor = exact_values.read(self._connection, query.sql, bindings)
+            rows: list[Row] = []
             while part := list(itertools.islice(cursor, select.SLICE_ROWS)):
                 meter.weigh(part)
-                found += part
+                rows += part
         except FAILURES:
             return list(select.carefully(self._connection, query, bindings))
-        return list(select.identified(query, found))
+        return list(select.identified(query, rows))
 
     def _look_up(self, name: str, keys: Sequence[KeyValues]) -> TableRows:
         mapped = self._maps[name]
         result = TableRows(name)
         for key in keys:
             rest, bound = select.with_key(mapped, key)
-            found = select.fetch(self._connection, select.select(mapped, rest), bound)
-            result.rows.extend(found)
-            if not found:
+            rows = select.fetch(self._connection, select.select(mapped, rest), bound)
+            result.rows.extend(rows)
+            if not rows:
                 result.gone.append(key)
         return result
-
-
-class _TooMuch(Exception):
-    """The rows of a span are larger than the budget."""
-
-
-class _Meter:
-    """Estimates the bytes of rows as they are fetched, from every eighth row, and stops a span that is too large.
-
-    A single entry has no limit: it must be read whatever its size.
-    """
-
-    def __init__(self, most_bytes: int | None) -> None:
-        self._most = most_bytes
-        self.bytes = 0
-
-    def weigh(self, fetched: Sequence[Row]) -> None:
-        sample = fetched[::8]
-        size = sum(len(value) for row in sample for value in row if isinstance(value, (str, bytes)))
-        self.bytes += len(fetched) * 64 + size * len(fetched) // max(1, len(sample))
-        if self._most is not None and self.bytes > self._most:
-            raise _TooMuch
-
-
-def _logged(place: int) -> str:
-    return f"{_LOGGED}.{_LOGGED}{place}"
-
-
-def _read_queries(mapped: TableMap) -> Iterator[select.Query]:
-    """Logged keys of a span, each once, with their rows: key, whether the row exists, then the row.
-
-    Where a declared key can be NULL, rows with such a key are read by a second query, with the rowid for their key.
-    """
-    places = range(1, mapped.source_key_width + 1)
-    rowid = f"k{len(places) + 1}"
-    nullable = mapped.source.null_rowid is not None
-    keys = ", ".join(f"k{p} AS {_LOGGED}{p}" for p in places)
-    # Integers that are equal are the same; sorting by them alone saves a tenth of the read.
-    exact = ", ".join(f"typeof(k{p}), k{p} COLLATE BINARY" for p in places)
-    if mapped.source.key.kind is not KeyKind.COLUMNS:
-        exact = "k1"
-    rest = (
-        f"FROM (SELECT {keys} FROM _cdc_changelog "
-        f"WHERE seq > ?1 AND seq <= ?2 AND tid = ?3 AND op <> '*'{f' AND {rowid} IS NULL' if nullable else ''} "
-        f"GROUP BY {exact}) AS {_LOGGED} LEFT JOIN {quote(mapped.source.name)} ON {select.matches(mapped, _logged)}"
-    )
-    yield select.select(mapped, rest, [*map(_logged, places), _exists(mapped)])
-    if nullable:
-        rest = (
-            f"FROM (SELECT DISTINCT {rowid} AS {_LOGGED}1 FROM _cdc_changelog "
-            f"WHERE seq > ?1 AND seq <= ?2 AND tid = ?3 AND op <> '*' AND {rowid} IS NOT NULL) AS {_LOGGED} "
-            f"LEFT JOIN {quote(mapped.source.name)} ON {select.matches_null(mapped, _logged(1))}"
-        )
-        yield select.select(mapped, rest, [*(_logged(1) for _ in places), _exists(mapped)])
-
-
-def _exists(mapped: TableMap) -> str:
-    table = mapped.source
-    marker = table.rowid_alias or table.key.columns[0]
-    return f"{quote(table.name)}.{quote(marker)} IS NOT NULL"

@@ -39,10 +39,11 @@ def _read_log(wal: BinaryIO) -> tuple[str, int]:
         return "", 0
     page, salts = struct.unpack(">I", header[8:12])[0], header[16:24]
     step = _FRAME_HEADER_BYTES + page
-    there = max(0, os.fstat(wal.fileno()).st_size - _HEADER_BYTES) // step
+    frames = max(0, os.fstat(wal.fileno()).st_size - _HEADER_BYTES) // step
 
     def is_over(frame: int) -> bool:
         return os.pread(wal.fileno(), 8, _HEADER_BYTES + frame * step + 8) != salts
 
-    # What a generation before left behind it has other salts.
-    return salts.hex(), bisect_left(range(there), x=True, key=is_over)
+    # SQLite begins the log anew from its start, with other salts, and leaves older frames behind its end
+    # (https://www.sqlite.org/fileformat2.html#walformat): the first one with other salts is the end.
+    return salts.hex(), bisect_left(range(frames), x=True, key=is_over)

@@ -1,8 +1,7 @@
 """What the application's file tells of itself: is capture there, and how much has it logged that waits."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -56,20 +55,18 @@ def read_source(source: SourceSection, after: int | None = None) -> SourceFacts:
     """
     facts = SourceFacts(source.path)
     try:
-        with _opened(source) as connection, translated(f"SQLite file {source.path}"), read_transaction(connection):
-            found = _identity(connection, replace(facts, reachable=True))
-            return _pending(connection, found, after) if found.capture_installed and after is not None else found
+        patience = min(source.busy_timeout_seconds, PATIENCE_SECONDS)
+        with (
+            closing(open_source(source.path, patience)) as connection,
+            translated(f"SQLite file {source.path}"),
+            read_transaction(connection),
+        ):
+            identity = _identity(connection, replace(facts, reachable=True))
+            if after is None or not identity.capture_installed:
+                return identity
+            return _pending(connection, identity, after)
     except SourceError as error:
         return replace(facts, error=error.message, remedy=error.remedy)
-
-
-@contextmanager
-def _opened(source: SourceSection) -> Iterator[apsw.Connection]:
-    connection = open_source(source.path, min(source.busy_timeout_seconds, PATIENCE_SECONDS))
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def _identity(connection: apsw.Connection, facts: SourceFacts) -> SourceFacts:
@@ -77,10 +74,10 @@ def _identity(connection: apsw.Connection, facts: SourceFacts) -> SourceFacts:
     facts = replace(facts, writes_fail=fails, remains=remains)
     if fails:
         return replace(facts, capture_installed=False)
-    found = connection.execute(
+    own_tables = connection.execute(
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('_cdc_state', '_cdc_changelog')"
     ).get
-    if found != 2:
+    if own_tables != 2:
         return replace(facts, capture_installed=False)
     # One aggregate a query: SQLite looks up the smallest and the largest key only when asked for one of them.
     newest = connection.execute("SELECT max(seq) FROM _cdc_changelog").get
@@ -96,8 +93,8 @@ def _identity(connection: apsw.Connection, facts: SourceFacts) -> SourceFacts:
 
 def _pending(connection: apsw.Connection, facts: SourceFacts, after: int) -> SourceFacts:
     waiting = "FROM _cdc_changelog WHERE seq > ?"
-    counted = connection.execute(f"SELECT count(*) FROM (SELECT 1 {waiting} LIMIT {COUNTED + 1})", (after,)).get
-    pending = counted if counted <= COUNTED or facts.newest_seq is None else facts.newest_seq - after
+    count = connection.execute(f"SELECT count(*) FROM (SELECT 1 {waiting} LIMIT {COUNTED + 1})", (after,)).get
+    pending = count if count <= COUNTED or facts.newest_seq is None else facts.newest_seq - after
     oldest = connection.execute(f"SELECT at {waiting} ORDER BY seq LIMIT 1", (after,)).get
     at = seconds_since_epoch(oldest)
     age = max(0.0, time.time() - at) if at is not None else None

@@ -17,33 +17,34 @@ COUNTED_ENTRIES: Final = 50_000  # in one snapshot: some milliseconds for which 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What was found: the numbers of the oldest and the newest entry, None when there is none.
+    """How a changelog stands to positions: the numbers of its oldest and newest entry, None when there is none.
 
-    `begun` says that the oldest entry is one that capture began with, `there` which of the positions are exactly there,
+    `begun` says that the oldest entry is one that capture began with, `held` which of the positions it holds exactly,
     `taken` that another entry has the number of the last position, `unbroken` that no entry after it is missing.
     """
 
     oldest: int | None
     newest: int | None
     begun: bool
-    there: frozenset[Position]
+    held: frozenset[Position]
     taken: bool
     unbroken: bool
 
 
-NOTHING: Final = Standing(None, None, begun=False, there=frozenset(), taken=False, unbroken=True)
+NOTHING: Final = Standing(None, None, begun=False, held=frozenset(), taken=False, unbroken=True)
 
 
 def read(config: Config, last: Position, earlier: Sequence[Position]) -> Standing:
     """How the file stands to the last position and to earlier ones; a file without a changelog has nothing of them."""
     with opened(config) as connection:
         try:
-            found = _read(connection, last, earlier)
+            standing = _read(connection, last, earlier)
         except apsw.SQLError:
             return NOTHING  # dropped at this moment
-        if last not in found.there or found.newest is None:
-            return found
-        return found if _is_unbroken(connection, last.seq, found.newest) else replace(found, unbroken=False)
+        if last not in standing.held or standing.newest is None:
+            return standing
+        unbroken = _is_unbroken(connection, last.seq, standing.newest)
+        return standing if unbroken else replace(standing, unbroken=False)
 
 
 def _read(connection: apsw.Connection, last: Position, earlier: Sequence[Position]) -> Standing:
@@ -52,17 +53,18 @@ def _read(connection: apsw.Connection, last: Position, earlier: Sequence[Positio
         first = connection.execute("SELECT seq, op FROM _cdc_changelog ORDER BY seq LIMIT 1").fetchone()
         if first is None or newest is None:
             return NOTHING
-        there = frozenset(p for p in (last, *earlier) if position_at(connection, p.seq) == p)
-        taken = last not in there and bool(position_at(connection, last.seq).entry)
-    return Standing(int(str(first[0])), newest, first[1] == "B", there, taken, unbroken=True)
+        held = frozenset(p for p in (last, *earlier) if position_at(connection, p.seq) == p)
+        taken = last not in held and bool(position_at(connection, last.seq).entry)
+    return Standing(int(str(first[0])), newest, first[1] == "B", held, taken, unbroken=True)
 
 
 def _is_unbroken(connection: apsw.Connection, after: int, newest: int) -> bool:
     """Whether every number from one entry to another is there: capture gives them without gaps."""
+    # Several short snapshots are as good as one: the application adds entries behind `newest` alone.
     for lower in range(after, newest, COUNTED_ENTRIES):
         upper = min(newest, lower + COUNTED_ENTRIES)
-        counted = "SELECT count(*) FROM _cdc_changelog WHERE seq > ? AND seq <= ?"
+        count = "SELECT count(*) FROM _cdc_changelog WHERE seq > ? AND seq <= ?"
         with read_transaction(connection):
-            if connection.execute(counted, (lower, upper)).get != upper - lower:
+            if connection.execute(count, (lower, upper)).get != upper - lower:
                 return False
     return True

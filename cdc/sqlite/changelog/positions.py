@@ -8,7 +8,7 @@ from cdc.facts.changes import Position
 from cdc.facts.row_key import encode_key
 from cdc.facts.values import Row
 from cdc.sqlite.connection.errors import translated
-from cdc.sqlite.rows.select import exact
+from cdc.sqlite.rows.exact_values import exact
 
 _JULIAN_EPOCH: Final = 2440587.5  # julianday of 1970-01-01
 _SECONDS_PER_DAY: Final = 86400.0
@@ -26,6 +26,12 @@ def newest(connection: apsw.Connection) -> Position | None:
 def newest_entry(connection: apsw.Connection) -> Row | None:
     """The newest changelog entry with all its columns; lets the driver's errors through."""
     return _entry(connection, _NEWEST)
+
+
+def oldest_seq(connection: apsw.Connection) -> int:
+    """The number of the oldest changelog entry, 0 when there is none."""
+    with translated("reading the oldest changelog entry"):
+        return int(connection.execute("SELECT min(seq) FROM _cdc_changelog").get or 0)
 
 
 def position_at(connection: apsw.Connection, seq: int) -> Position:

@@ -19,6 +19,8 @@ def prune_steps(connection: apsw.Connection, below: int) -> Iterator[int]:
     """
     while True:
         with translated("pruning the changelog"):
+            # Asked before the file is locked for writing, so that a writer waits for the delete alone. In between the
+            # application adds entries behind these, and nobody else prunes.
             with locking(connection):
                 oldest = connection.execute("SELECT min(seq) FROM _cdc_changelog").get
             upto = min(below, (oldest or below) + PRUNE_STEP_ENTRIES)

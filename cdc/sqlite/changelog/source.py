@@ -18,7 +18,8 @@ from cdc.facts.table_map import TableMap
 from cdc.facts.values import KeyValues, Row
 from cdc.faults import stall_point
 from cdc.sqlite.changelog import file_traces, prune
-from cdc.sqlite.changelog.changelog import Budget, Changelog
+from cdc.sqlite.changelog.budget import Budget
+from cdc.sqlite.changelog.changelog import Changelog
 from cdc.sqlite.changelog.file_identity import FileIdentity
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.connection.open import open_source
@@ -35,12 +36,12 @@ class Source:
     `at` is a position in it: the newest one that was read is looked for in each read that follows.
     """
 
-    def __init__(self, config: Config, known: Look, maps: Mapping[str, TableMap], at: Position) -> None:
-        if known.capture is None:
+    def __init__(self, config: Config, look: Look, maps: Mapping[str, TableMap], at: Position) -> None:
+        if look.capture is None:
             raise ValueError("a source without capture cannot be read")
         self._config = config
-        self._known = known
-        self._capture = known.capture
+        self._look = look
+        self._capture = look.capture
         self._maps = maps
         self._at = at
         self._open: tuple[apsw.Connection, Changelog] | None = None
@@ -54,15 +55,15 @@ class Source:
 
     @property
     def wal(self) -> bool:
-        """Whether readers and writers of this file leave each other alone."""
-        return self._known.journal_mode == WAL
+        """Whether the file is in WAL mode, in which readers and writers do not wait for each other."""
+        return self._look.journal_mode == WAL
 
     def traces(self) -> Traces:
-        """What the files tell now, of the file that was known."""
+        """The traces of the files as they are now, under the inode of the file that was looked at."""
         try:
-            return replace(file_traces.read(self.path), inode=self._known.traces.inode)
+            return replace(file_traces.read(self.path), inode=self._look.traces.inode)
         except OSError:
-            return self._known.traces
+            return self._look.traces
 
     @property
     def path(self) -> Path:
@@ -87,11 +88,11 @@ class Source:
         file is in rollback-journal mode.
         """
         if self.wal and self._open is not None and self._open[1].ahead(after) <= FEW_ENTRIES:
-            found = self._open[1].read(after, self._budget)
+            round_ = self._open[1].read(after, self._budget)
         else:
-            found = await asyncio.to_thread(self._read, after)
-        self._at = found.position
-        return found
+            round_ = await asyncio.to_thread(self._read, after)
+        self._at = round_.position
+        return round_
 
     async def read_keys(self, keys: Mapping[str, Sequence[KeyValues]], at: Position) -> tuple[TableRows, ...]:
         """The rows of some keys at exactly a position; nothing when the file has moved on since."""
@@ -145,7 +146,7 @@ class Source:
 
     @property
     def is_open(self) -> bool:
-        """Whether a connection is held."""
+        """Whether a connection to the file is open."""
         return self._open is not None
 
     def _read(self, after: Position) -> Round:
@@ -164,8 +165,8 @@ class Source:
             connection = open_source(self.path, self._config.source.busy_timeout_seconds)
             with locking(connection):
                 connection.pragma("cache_size", -_CACHE_KIB)
-            known = self._known.signature
-            self._open = connection, Changelog(connection, self.path, identity, self._capture, self._maps, known)
+            expected = self._look.signature
+            self._open = connection, Changelog(connection, self.path, identity, self._capture, self._maps, expected)
         return self._open[1]
 
 

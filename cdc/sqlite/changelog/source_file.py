@@ -1,7 +1,7 @@
 """The application's file as a stream begins with it: looked at in one snapshot, capture put into it or taken out."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import apsw
@@ -10,14 +10,15 @@ from cdc.config import Config
 from cdc.facts.changes import Position, Traces
 from cdc.facts.source_schema import SourceSchema, WaitingTable
 from cdc.facts.values import InvalidText, KeyValues, NullKey
-from cdc.sqlite.capture import own_tables, triggers
+from cdc.sqlite.capture import own_tables, removal, triggers
 from cdc.sqlite.capture.own_tables import Continuing
-from cdc.sqlite.capture.triggers import Capture, Signature
+from cdc.sqlite.capture.schema_signature import Signature, signature
+from cdc.sqlite.capture.triggers import Capture
 from cdc.sqlite.changelog import errors, file_traces, positions
 from cdc.sqlite.connection.errors import not_set_up, translated
 from cdc.sqlite.connection.open import open_source
 from cdc.sqlite.connection.transactions import journal_mode, read_transaction, write_transaction
-from cdc.sqlite.rows import select
+from cdc.sqlite.rows.exact_values import bindable
 from cdc.sqlite.schema.read import read_schema
 
 NO_TRACES = Traces("", "", "", 0)
@@ -43,23 +44,18 @@ class Look:
     traces: Traces = NO_TRACES
 
 
-@contextmanager
-def opened(config: Config) -> Iterator[apsw.Connection]:
+def opened(config: Config) -> closing[apsw.Connection]:
     """A connection to the application's file for the time of a block."""
-    connection = open_source(config.source.path, config.source.busy_timeout_seconds)
-    try:
-        yield connection
-    finally:
-        connection.close()
+    return closing(open_source(config.source.path, config.source.busy_timeout_seconds))
 
 
 def look(config: Config) -> Look:
     """Read all that decides whether the stream can go on, in one snapshot."""
-    seen = _traces(config)
+    traces = _traces(config)
     with opened(config) as connection, translated(f"SQLite file {config.source.path}"):
         mode = journal_mode(connection)
         with read_transaction(connection):
-            return _look(connection, read_schema(connection, config), mode, seen)
+            return _look(connection, read_schema(connection, config), mode, traces)
 
 
 def _traces(config: Config) -> Traces:
@@ -70,19 +66,19 @@ def _traces(config: Config) -> Traces:
         return NO_TRACES
 
 
-def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, seen: Traces) -> Look:
+def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, traces: Traces) -> Look:
     capture = triggers.read_capture(connection, schema.tables)
     return Look(
         schema=schema,
         capture=capture,
         damaged=triggers.damaged(connection, capture) if capture else (),
-        signature=triggers.signature(connection),
+        signature=signature(connection),
         journal_mode=mode,
         newest=positions.newest(connection) if capture else None,
-        oldest_seq=_oldest(connection) if capture else 0,
+        oldest_seq=positions.oldest_seq(connection) if capture else 0,
         remains=triggers.has_remains(connection),
         renumbered=capture is not None and not own_tables.is_marked(connection),
-        traces=seen,
+        traces=traces,
     )
 
 
@@ -93,10 +89,11 @@ def relieve(config: Config, *, as_last: bool = False) -> int:
     """
     with opened(config) as connection:
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, not as_last)
+        # Asked in passing first, and again under the lock: a file in order is not locked for writing.
         with read_transaction(connection):
             if not triggers.makes_writes_fail(connection):
                 return 0
-        return triggers.relieve(connection)
+        return removal.relieve(connection)
 
 
 def waiting(config: Config) -> tuple[WaitingTable, ...]:
@@ -106,7 +103,7 @@ def waiting(config: Config) -> tuple[WaitingTable, ...]:
 
 
 def whose(config: Config) -> tuple[str | None, SourceSchema]:
-    """Which file it says it is, None without capture, and its schema; also where nothing else of capture is whole."""
+    """The id that capture gave the file, None without capture, and the schema; triggers need not be whole for that."""
     with opened(config) as connection, translated(f"SQLite file {config.source.path}"), read_transaction(connection):
         schema = read_schema(connection, config)
         capture = triggers.read_capture(connection, schema.tables)
@@ -119,23 +116,24 @@ def install(config: Config, judged: Look | None = None, continuing: Continuing |
     Where capture was lost it goes on as `continuing` says, or begins anew. With `judged`, raises `CaptureLost` instead
     when the schema is no longer what was judged then.
     """
-    seen = _traces(config)
+    traces = _traces(config)
     with opened(config) as connection:
         mode = journal_mode(connection)
         with read_transaction(connection):
-            _require_same(triggers.signature(connection), judged)
+            _require_same(signature(connection), judged)
             schema = read_schema(connection, config)
             if triggers.is_whole(connection, schema.tables):
-                return _look(connection, schema, mode, seen)
+                return _look(connection, schema, mode, traces)
+        # The application may alter its schema until the file is locked, so all of it is read anew.
         with triggers.installing(connection):
-            _require_same(triggers.signature(connection), judged)
+            _require_same(signature(connection), judged)
             schema = read_schema(connection, config)
             triggers.make_whole(connection, schema.tables, continuing)
-            return _look(connection, schema, mode, seen)
+            return _look(connection, schema, mode, traces)
 
 
-def _require_same(found: Signature, judged: Look | None) -> None:
-    if judged is not None and found != judged.signature:
+def _require_same(current: Signature, judged: Look | None) -> None:
+    if judged is not None and current != judged.signature:
         raise errors.schema_changed()
 
 
@@ -144,10 +142,10 @@ def log_again(config: Config, keys: Mapping[str, Sequence[KeyValues]]) -> int:
     with opened(config) as connection, translated("logging keys again"), write_transaction(connection):
         capture = triggers.read_capture(connection, read_schema(connection, config).tables)
         logged = 0
-        for name, wanted in keys.items():
+        for name, of_table in keys.items():
             tid = capture.tid(name) if capture else None
             if tid is not None:
-                logged += _log_keys(connection, tid, wanted)
+                logged += _log_keys(connection, tid, of_table)
     return logged
 
 
@@ -156,7 +154,7 @@ def _log_keys(connection: apsw.Connection, tid: int, keys: Sequence[KeyValues]) 
         # A key that has a NULL is logged as NULLs, followed by the row's rowid.
         rowid = [key[0].rowid] if key and isinstance(key[0], NullKey) else []
         columns = ", ".join(f"k{place}" for place in range(1, len(key) + len(rowid) + 1))
-        values = [*map(select.bindable, key), *rowid]
+        values = [*map(bindable, key), *rowid]
         marks = ", ".join("CAST(? AS TEXT)" if isinstance(value, InvalidText) else "?" for value in (*key, *rowid))
         connection.execute(
             f"INSERT INTO _cdc_changelog(tid, op, at, {columns}) VALUES (?, 'S', julianday('now'), {marks})",
@@ -165,21 +163,16 @@ def _log_keys(connection: apsw.Connection, tid: int, keys: Sequence[KeyValues]) 
     return len(keys)
 
 
-def _oldest(connection: apsw.Connection) -> int:
-    with translated("reading the oldest changelog entry"):
-        return int(connection.execute("SELECT min(seq) FROM _cdc_changelog").get or 0)
-
-
 def remove_capture(config: Config) -> bool:
     """Take capture out of the application's file without a trace; False when there was none."""
     with opened(config) as connection:
-        return triggers.remove(connection)
+        return removal.remove(connection)
 
 
 def release_triggers(config: Config) -> int:
     """Take the triggers out of the file, but not what was logged; returns how many there were."""
     with opened(config) as connection:
-        return triggers.release(connection)
+        return removal.release(connection)
 
 
 def require_capture(config: Config) -> None:

@@ -39,7 +39,7 @@ class Deadline:
         self._depth = 0
         # The pulse must not set what the holder clears at that moment, nor may another thread that closes it.
         self._mutex = threading.Lock()
-        self._timer = _Timer.made()
+        self._timer = _Timer.create()
         if self._timer:
             _pulse().add(self)
 
@@ -61,6 +61,7 @@ class Deadline:
 
     def pulse(self) -> None:
         """Put it off if it is set: this process lives."""
+        # Read without the lock, for most are not set; `_put_off` looks again with it: what was cleared stays cleared.
         if self._depth:
             self._put_off()
             self.pulses += 1
@@ -176,8 +177,8 @@ class _Timer:
         self.set: Callable[[Any, None], int] = partial(library.timer_settime, number, 0)
 
     @classmethod
-    def made(cls) -> "_Timer | None":
-        """None where the system gives none, which is told once."""
+    def create(cls) -> "_Timer | None":
+        """A new timer, not yet set; None where the system gives none, which is told once."""
         library = _library()
         if library is None:
             return None

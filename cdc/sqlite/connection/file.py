@@ -46,7 +46,7 @@ def _mount_of(path: Path, mountinfo: str) -> tuple[str, str]:
         fields, kind = before.split(" "), after.split(" ")[0]
         if len(fields) < 5 or not kind:
             continue
-        point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), fields[4])
+        point = re.sub(r"\\([0-7]{3})", lambda escape: chr(int(escape[1], 8)), fields[4])
         if path.is_relative_to(point) and len(point) >= len(best[0]):
             best = (point, kind)
     return best

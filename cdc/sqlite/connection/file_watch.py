@@ -91,5 +91,6 @@ class _FileEvents(FileSystemEventHandler):
         self._woken = woken
 
     def on_modified(self, event: FileSystemEvent) -> None:
+        # Where it is set already, the loop has yet to look at the file, and sees this write then.
         if event.src_path in self._names and not self._woken.is_set() and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._woken.set)

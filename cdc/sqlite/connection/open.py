@@ -38,6 +38,8 @@ def open_source(path: Path, busy_timeout_seconds: float = 5.0) -> apsw.Connectio
         connection = LiveConnection(path)
         try:
             connection.set_busy_handler(_Patience(busy_timeout_seconds))
+            # Who closes a WAL file last would write the whole log into it, and delete the log
+            # (https://www.sqlite.org/wal.html): work of the application, at a moment that it does not choose.
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             add_helpers(connection)
             _require_writable_database(connection, path)
@@ -62,6 +64,7 @@ def open_copy(path: Path) -> apsw.Connection:
         uri = f"{path.resolve().as_uri()}?{option}"
         connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         try:
+            # Opening reads nothing: only the first read finds out that a file holds no database.
             connection.pragma("schema_version")
             add_helpers(connection)
         except BaseException:
@@ -100,7 +103,7 @@ class _Patience:
         self._until = 0.0
 
     def __call__(self, asked_before: int) -> bool:
-        """Whether to ask again, after a moment."""
+        """Sleep for a moment; returns whether SQLite is to ask for the lock again, `asked_before` times it did so."""
         now = time.monotonic()
         if asked_before == 0:
             self._until = now + self._seconds

@@ -32,6 +32,7 @@ class LiveConnection(apsw.Connection):
 def stopped_after(connection: apsw.Connection, seconds: float) -> Iterator[None]:
     """Have statements inside end with `apsw.InterruptError` once so much time has passed."""
     end = time.monotonic() + seconds
+    # Under an id of its own, beside the handler that whoever shows life (`showing_life`) may have set.
     connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_IN_A_HURRY, id=stopped_after)
     try:
         yield
@@ -40,7 +41,7 @@ def stopped_after(connection: apsw.Connection, seconds: float) -> Iterator[None]
 
 
 def locking(connection: apsw.Connection) -> AbstractContextManager[None]:
-    """What is read inside locks the application's file for no longer than this process can run; see `deadline`."""
+    """The context for reads of the application's file: a process that stops running inside is ended; see `deadline`."""
     return connection.deadline if isinstance(connection, LiveConnection) else nullcontext()
 
 
@@ -48,11 +49,13 @@ def locking(connection: apsw.Connection) -> AbstractContextManager[None]:
 def read_transaction(connection: apsw.Connection) -> Iterator[None]:
     """One snapshot from the first read inside until the block ends; it always ends, so it is never left open."""
     with locking(connection):
+        # This takes no lock yet: the snapshot is that of the first read (https://www.sqlite.org/lang_transaction.html).
         connection.execute("BEGIN")
         try:
             yield
             freeze_point("read.before_end")
         finally:
+            # Errors of the disk, of memory, or an interruption may have ended it already.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
 
@@ -64,7 +67,7 @@ def write_transaction(connection: apsw.Connection) -> Iterator[None]:
     Where the disk is full or fails, or memory runs out, SQLite has rolled back by itself before it says so: the error
     that comes out of here is that one, never one of a second rollback.
     """
-    with _locking_to_write(connection):
+    with connection.deadline.of_a_writer() if isinstance(connection, LiveConnection) else nullcontext():
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -72,10 +75,6 @@ def write_transaction(connection: apsw.Connection) -> Iterator[None]:
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-
-
-def _locking_to_write(connection: apsw.Connection) -> AbstractContextManager[None]:
-    return connection.deadline.of_a_writer() if isinstance(connection, LiveConnection) else nullcontext()
 
 
 def journal_mode(connection: apsw.Connection) -> str:

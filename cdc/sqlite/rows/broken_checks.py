@@ -1,5 +1,6 @@
 """Rows of a copy that break a CHECK of their own table: written past it, or before it was there."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -10,18 +11,15 @@ from cdc.facts.values import KeyValues
 from cdc.sql_names import quote
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.open import open_copy
-from cdc.sqlite.rows.select import fetch_values
+from cdc.sqlite.rows.exact_values import fetch_values
 
 MOST_KEYS: Final = 10_000  # told by name, the others are counted
 
 
 def count_breaking(database: Path, table: Table, check: str) -> int:
     """How many rows of a copy's table break a CHECK; 0 when SQLite cannot say, as without a function of its own."""
-    connection = open_copy(database)
-    try:
+    with closing(open_copy(database)) as connection:
         return breaking(connection, table, check)[0]
-    finally:
-        connection.close()
 
 
 def breaking(connection: apsw.Connection, table: Table, check: str) -> tuple[int, list[KeyValues]]:

@@ -20,6 +20,7 @@ from cdc.facts.values import InvalidText, KeyValues, NullKey, Row
 from cdc.mapping.check import has, same
 from cdc.sql_names import quote
 from cdc.sqlite.rows import select
+from cdc.sqlite.rows.exact_values import bindable
 
 MOST_KEYS: Final = 500  # of a changed table in one round; beyond that the dependent table is read as a whole
 
@@ -55,15 +56,15 @@ class Dependents:
         """What was read, with the rows that depend on it; and the tables to be read as a whole, with theirs."""
         by_name = {t.table: t for t in tables}
         whole = dict.fromkeys(rescan)
-        for found in self._all:
-            changed = by_name.get(found.parent.source.name)
-            keys = _keys(changed, found.parent) if changed else []
-            if found.parent.source.name in rescan or (keys and not _followed(found, keys)):
-                whole[found.child.source.name] = None
-            elif keys and found.columns is not None:
-                name = found.child.source.name
+        for dependence in self._all:
+            changed = by_name.get(dependence.parent.source.name)
+            keys = _keys(changed, dependence.parent) if changed else []
+            if dependence.parent.source.name in rescan or (keys and not _can_be_searched(dependence, keys)):
+                whole[dependence.child.source.name] = None
+            elif keys and dependence.columns is not None:
+                name = dependence.child.source.name
                 before = by_name.get(name) or TableRows(name)
-                by_name[name] = _with(before, _rows(connection, found, found.columns, keys), found.child)
+                by_name[name] = _with(before, _rows(connection, dependence, dependence.columns, keys), dependence.child)
         return tuple(by_name.values()), tuple(whole)
 
 
@@ -71,20 +72,18 @@ def _keys(read: TableRows, mapped: TableMap) -> list[KeyValues]:
     return [*(row[: mapped.source_key_width] for row in read.rows), *read.gone]
 
 
-def _can_be_bound(key: KeyValues) -> bool:
-    return not any(isinstance(value, InvalidText | NullKey) for value in key)
-
-
-def _followed(found: Dependence, keys: Sequence[KeyValues]) -> bool:
+def _can_be_searched(dependence: Dependence, keys: Sequence[KeyValues]) -> bool:
     """Whether the rows that depend on some keys can be searched for, rather than all be read."""
-    return found.columns is not None and len(keys) <= MOST_KEYS and all(map(_can_be_bound, keys))
+    if dependence.columns is None or len(keys) > MOST_KEYS:
+        return False
+    return not any(isinstance(value, InvalidText | NullKey) for key in keys for value in key)
 
 
 def _with(read: TableRows, more: Sequence[Row], mapped: TableMap) -> TableRows:
-    """Both, each key once: they are of one snapshot. Equal values of different types are different keys."""
+    """What was read and more rows of the same snapshot, each key once. Equal values of different types are two keys."""
     width = mapped.source_key_width
-    known = {_exactly(row[:width]) for row in read.rows}
-    return TableRows(read.table, [*read.rows, *(row for row in more if _exactly(row[:width]) not in known)], read.gone)
+    keys = {_exactly(row[:width]) for row in read.rows}
+    return TableRows(read.table, [*read.rows, *(row for row in more if _exactly(row[:width]) not in keys)], read.gone)
 
 
 def _exactly(key: KeyValues) -> tuple[tuple[type, object], ...]:
@@ -92,14 +91,14 @@ def _exactly(key: KeyValues) -> tuple[tuple[type, object], ...]:
 
 
 def _rows(
-    connection: apsw.Connection, found: Dependence, columns: Sequence[str], keys: Sequence[KeyValues]
+    connection: apsw.Connection, dependence: Dependence, columns: Sequence[str], keys: Sequence[KeyValues]
 ) -> list[Row]:
-    own = quote(found.child.source.name)
+    own = quote(dependence.child.source.name)
     matches = " AND ".join(f"{own}.{quote(name)} = ?" for name in columns)
     # One SELECT a key finds an index where there is one, which a list of row values does not.
-    query = select.select(found.child, f"FROM {own} WHERE {matches}")
-    read = (row for key in keys for row in select.fetch(connection, query, list(map(select.bindable, key))))
-    return list({_exactly(row[: found.child.source_key_width]): row for row in read}.values())
+    query = select.select(dependence.child, f"FROM {own} WHERE {matches}")
+    read = (row for key in keys for row in select.fetch(connection, query, list(map(bindable, key))))
+    return list({_exactly(row[: dependence.child.source_key_width]): row for row in read}.values())
 
 
 # --- which rows an expression depends on ------------------------------------------------------------------------------
@@ -126,8 +125,8 @@ def _link(query: exp.Select, child: Table, parent: Table) -> tuple[str, ...] | N
     inner = source.this.alias_or_name
     by_key = dict(_equalities(where.this, inner, child, parent))
     columns = [by_key.get(name.lower()) for name in parent.key.columns]
-    found = tuple(name for name in columns if name is not None)
-    return found if len(found) == len(columns) else None
+    named = tuple(name for name in columns if name is not None)
+    return named if len(named) == len(columns) else None
 
 
 def _equalities(condition: exp.Expression, inner: str, child: Table, parent: Table) -> Iterator[tuple[str, str]]:

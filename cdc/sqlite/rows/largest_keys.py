@@ -1,6 +1,7 @@
 """The largest number that each integer key ever had: where numbers for new rows have to go on."""
 
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -13,13 +14,9 @@ from cdc.sqlite.connection.open import open_copy
 
 
 def of_copy(database: Path, maps: Iterable[TableMap]) -> dict[str, int]:
-    """The marks of a snapshot, by source table; see `read`."""
-    connection = open_copy(database)
-    try:
-        with translated("reading the highest keys"):
-            return read(connection, maps)
-    finally:
-        connection.close()
+    """The largest keys in a snapshot, by source table; see `read`."""
+    with closing(open_copy(database)) as connection, translated("reading the highest keys"):
+        return read(connection, maps)
 
 
 def read(connection: apsw.Connection, maps: Iterable[TableMap]) -> dict[str, int]:
@@ -27,8 +24,8 @@ def read(connection: apsw.Connection, maps: Iterable[TableMap]) -> dict[str, int
 
     Tables whose key is no integer, and those that never had a row, are left out.
     """
-    marks = {m.source.name: _highest(connection, m.source) for m in maps if m.source.key.kind is not KeyKind.COLUMNS}
-    return {name: mark for name, mark in marks.items() if mark > 0}
+    largest = {m.source.name: _highest(connection, m.source) for m in maps if m.source.key.kind is not KeyKind.COLUMNS}
+    return {name: key for name, key in largest.items() if key > 0}
 
 
 def _highest(connection: apsw.Connection, table: Table) -> int:

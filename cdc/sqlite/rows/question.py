@@ -1,5 +1,6 @@
 """One question to the application's file, answered by the first value of the first row."""
 
+from contextlib import closing
 from typing import Final
 
 import apsw
@@ -9,7 +10,7 @@ from cdc.facts.values import Value
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.open import open_source
 from cdc.sqlite.connection.transactions import read_transaction
-from cdc.sqlite.rows.select import fetch_values
+from cdc.sqlite.rows.exact_values import fetch_values
 
 _READING: Final = (apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE)
 
@@ -19,15 +20,15 @@ def ask(source: SourceSection, name: str, sql: str) -> Value:
 
     In rollback-journal mode the application's commits wait for it, as they do for every reader.
     """
-    connection = open_source(source.path, source.busy_timeout_seconds)
-    try:
-        with translated(f"asking {source.path}: {name}"), read_transaction(connection):
-            connection.authorizer = _only_reading
-            found = fetch_values(connection, sql)
-            connection.authorizer = None
-            return found[0][0] if found else None
-    finally:
-        connection.close()
+    with (
+        closing(open_source(source.path, source.busy_timeout_seconds)) as connection,
+        translated(f"asking {source.path}: {name}"),
+        read_transaction(connection),
+    ):
+        connection.authorizer = _only_reading
+        rows = fetch_values(connection, sql)
+        connection.authorizer = None
+        return rows[0][0] if rows else None
 
 
 def _only_reading(action: int, name: object, value: object, *_: object) -> int:

@@ -1,8 +1,8 @@
 """How the rows of a mapped table are selected: all of it, page by page, or by a query of the caller.
 
-A row is the key's values followed by one value per mapped column, as `model.TableRows` says. A text that is not UTF-8
-comes out as `InvalidText` and a value that could not be computed as `Failed`; everything else is what SQLite stores,
-untouched.
+A row is the key's values followed by one value per mapped column, as `cdc.facts.changes.TableRows` says. A text that is
+not UTF-8 comes out as `InvalidText` and a value that could not be computed as `Failed`; everything else is what SQLite
+stores, untouched.
 """
 
 import itertools
@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
 from typing import Final, cast
-from weakref import WeakKeyDictionary
 
 import apsw
 
@@ -20,16 +19,12 @@ from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.values import Failed, InvalidText, KeyValues, NullKey, Row, Value
 from cdc.sql_names import quote
 from cdc.sqlite.connection.functions import FAILURES, provide, why
-from cdc.sqlite.connection.transactions import locking
+from cdc.sqlite.rows.exact_values import Binding, Bindings, bindable, exact, fetch_values, read
 
 # At most this many rows are taken between two looks at their size; fewer where the rows before were wide.
 SLICE_ROWS: Final = 64
 # One row in so many is measured; measuring each would cost a tenth of the time that reading takes.
 _MEASURED_OF: Final = 16
-# An expression of SQLite may be a thousand levels deep, and each column adds one.
-_FLAGS: Final = 500
-Binding = int | float | str | bytes | None
-Bindings = Sequence[Binding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +58,12 @@ def select(table: TableMap, rest: str, before: Sequence[str] = ()) -> Query:
     )
 
 
-def identified(query: Query, found: Iterable[Row]) -> Iterable[Row]:
+def identified(query: Query, rows: Iterable[Row]) -> Iterable[Row]:
     """The rows as a query promises them: where a key has a NULL, `NullKey` stands in it, and no rowid comes last."""
     if query.table.source.null_rowid is None:
-        return found
+        return rows
     key = slice(query.before, query.before + query.table.source_key_width)
-    return (row[:-1] if row[-1] is None else _known_by_rowid(row, key) for row in found)
+    return (row[:-1] if row[-1] is None else _known_by_rowid(row, key) for row in rows)
 
 
 def _known_by_rowid(row: Row, key: slice) -> Row:
@@ -104,14 +99,6 @@ def fetch(conn: apsw.Connection, query: Query, bindings: Bindings = ()) -> list[
         return list(carefully(conn, query, bindings))
 
 
-def fetch_values(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> list[tuple[Value, ...]]:
-    """The same for any other query."""
-    try:
-        return list(read(conn, sql, bindings))
-    except UnicodeDecodeError:
-        return list(exact(conn, sql, bindings))
-
-
 def chunks(
     conn: apsw.Connection,
     table: TableMap,
@@ -134,31 +121,31 @@ def chunks(
             yield chunk
             done += len(chunk)
     except FAILURES:
-        # The rest is read in the careful way, which takes several times as long.
+        # The rest, from the first row that was not handed over, is read in the careful way, several times as slow.
         rest = carefully(conn, select(table, f"{all_of_it} LIMIT -1 OFFSET ?"), (done,))
         yield from _bounded(rest, rows_per_chunk, bytes_per_chunk)
 
 
 def begin(conn: apsw.Connection, table: TableMap) -> Cursor | None:
-    """The start of a table as it is now, None when it is empty."""
+    """The cursor before a table's first row, to end at the row that is its last one now; None when it is empty."""
     backwards = ", ".join(f"{term} DESC" for term in _collated(table))
     sql = f"SELECT {', '.join(_places(table))} FROM {quote(table.source.name)} ORDER BY {backwards} LIMIT 1"
-    found = fetch_values(conn, sql)
-    return Cursor(None, found[0]) if found else None
+    last = fetch_values(conn, sql)
+    return Cursor(None, last[0]) if last else None
 
 
 def page(conn: apsw.Connection, table: TableMap, at: Cursor, limit: int) -> tuple[list[Row], Cursor | None]:
-    """The next `limit` rows, and where they end: None when no row is left."""
+    """The next rows in key order, at most `limit`, and the cursor behind them: None when no row is left."""
     places = _places(table)
     where, bindings = _compared(table, "<=", at.end)
     if at.last is not None:
         beyond, more = _compared(table, ">", at.last)
         where, bindings = f"{beyond} AND {where}", [*more, *bindings]
     rest = f"FROM {quote(table.source.name)} WHERE {where} ORDER BY {_order(table)} LIMIT ?"
-    found = fetch(conn, select(table, rest, places), [*bindings, limit])
+    rows = fetch(conn, select(table, rest, places), [*bindings, limit])
     width = len(places)
-    end = Cursor(found[-1][:width], at.end) if len(found) == limit else None
-    return [row[width:] for row in found], end
+    end = Cursor(rows[-1][:width], at.end) if len(rows) == limit else None
+    return [row[width:] for row in rows], end
 
 
 def _places(table: TableMap) -> list[str]:
@@ -185,14 +172,6 @@ def _compared(table: TableMap, operator: str, place: KeyValues) -> tuple[str, li
     # The plus keeps the cast from lending its affinity to the column it is compared with.
     marks = ["+CAST(? AS TEXT)" if isinstance(value, InvalidText) else "?" for value in place]
     return f"({_order(table)}) {operator} ({', '.join(marks)})", list(map(bindable, place))
-
-
-def bindable(value: Value) -> Binding:
-    """What is bound for a value of a key: a text that is not UTF-8 can only be bound as its bytes, to be cast."""
-    assert not isinstance(value, Failed)
-    if isinstance(value, NullKey):
-        return None
-    return value.data if isinstance(value, InvalidText) else value
 
 
 def _bounded(rows: Iterator[Row], most_rows: int, most_bytes: int) -> Iterator[list[Row]]:
@@ -238,6 +217,7 @@ def matches_null(mapped: TableMap, rowid: str) -> str:
 
 
 def _matches_column(column: str, value: str, equals: str) -> str:
+    # The first term is a search in the index; the others tell apart what that takes for equal, such as 'a' and 'A'.
     return f"{column} {equals} {value} AND {column} COLLATE BINARY IS {value} AND typeof({column}) = typeof({value})"
 
 
@@ -271,65 +251,7 @@ def carefully(conn: apsw.Connection, query: Query, bindings: Bindings) -> Iterat
 
 def _computed(conn: apsw.Connection, sql: str, key: Bindings) -> Value:
     try:
-        found = next(exact(conn, sql, key), None)
+        row = next(exact(conn, sql, key), None)
     except FAILURES as error:
         return Failed(why(error))
-    return found[0] if found else None
-
-
-_ENCODINGS: Final = WeakKeyDictionary[apsw.Connection, str]()
-
-
-def read(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> Iterator[Row]:
-    """The rows of a query as they are stored; a text that is not UTF-8 raises UnicodeDecodeError.
-
-    Texts of a UTF-16 file are read as bytes: SQLite's own conversion makes other characters of half a surrogate pair.
-    """
-    if encoding(conn) != "utf-8":
-        return exact(conn, sql, bindings)
-    return cast("Iterator[Row]", conn.execute(sql, bindings))
-
-
-def encoding(conn: apsw.Connection) -> str:
-    """How the file keeps texts, by the name of Python's codec.
-
-    Asked once for each connection: it would take twice as long as to look up a row, and a database keeps its encoding
-    (https://www.sqlite.org/pragma.html#pragma_encoding). A file that was overwritten is noticed before rows are read.
-    """
-    known = _ENCODINGS.get(conn)
-    if known is None:
-        with locking(conn):
-            known = _ENCODINGS[conn] = str(conn.pragma("encoding")).lower().replace("utf-16", "utf-16-")
-    return known
-
-
-def exact(conn: apsw.Connection, sql: str, bindings: Bindings = ()) -> Iterator[Row]:
-    """The rows of a query with each text read as bytes and decoded here, where a broken one can be kept."""
-    codec = encoding(conn)
-    try:
-        names = [f"c{n}" for n in range(len(conn.execute(sql, bindings).get_description()))]
-    except apsw.ExecutionCompleteError:
-        return  # outside a transaction the rows may have gone since they were read
-    texts, whole = _which_are_text(names), len(names)
-    picked = ", ".join([*(f"CASE typeof({n}) WHEN 'text' THEN CAST({n} AS BLOB) ELSE {n} END" for n in names), *texts])
-    for row in conn.execute(f"WITH q({', '.join(names)}) AS ({sql}) SELECT {picked} FROM q", bindings):
-        flags = "".join(map(str, row[whole:]))  # the flag of a single column is a number
-        yield tuple(_decoded(flag == "1", value, codec) for flag, value in zip(flags, row[:whole], strict=True))
-
-
-def _which_are_text(names: Sequence[str]) -> Iterator[str]:
-    """SQL for strings of a 1 for each column that holds a text, a 0 for others.
-
-    A column of its own for each would make more than the 2,000 that SQLite has in a result.
-    """
-    for place in range(0, len(names), _FLAGS):
-        yield " || ".join(f"(typeof({name}) = 'text')" for name in names[place : place + _FLAGS])
-
-
-def _decoded(text: bool, value: object, codec: str) -> Value:
-    if not text or not isinstance(value, bytes):
-        return cast("Value", value)
-    try:
-        return value.decode(codec)
-    except UnicodeDecodeError:
-        return InvalidText(value)
+    return row[0] if row else None

@@ -9,7 +9,7 @@ from cdc.facts.table_map import TableMap
 from cdc.facts.values import InvalidText, KeyValues
 from cdc.sql_names import quote
 from cdc.sqlite.connection.errors import translated
-from cdc.sqlite.rows.select import bindable, fetch_values
+from cdc.sqlite.rows.exact_values import bindable, fetch_values
 
 FOUND_AT_ONCE: Final = 1_000
 
@@ -41,12 +41,12 @@ class KeptOut:
         Columns are named as in Postgres.
         """
         places = range(1, len(columns) + 1)
-        there = " AND ".join(f"c.r{n} IS NOT NULL" for n in places)
-        refers = " AND ".join(f"p.r{n} = c.r{n}" for n in places)
+        refers_to_any = " AND ".join(f"c.r{n} IS NOT NULL" for n in places)
+        is_parent = " AND ".join(f"p.r{n} = c.r{n}" for n in places)
         sql = (
             f"SELECT {', '.join(f'c.{k}' for k in _columns(child))} FROM ({_rows(child, columns)}) AS c "
-            f"WHERE {there} AND NOT {self._is_noted(child, 'c')} "
-            f"AND NOT EXISTS (SELECT 1 FROM ({_rows(parent, parent_columns)}) AS p WHERE {refers} "
+            f"WHERE {refers_to_any} AND NOT {self._is_noted(child, 'c')} "
+            f"AND NOT EXISTS (SELECT 1 FROM ({_rows(parent, parent_columns)}) AS p WHERE {is_parent} "
             f"AND NOT {self._is_noted(parent, 'p')}) LIMIT {FOUND_AT_ONCE}"
         )
         with translated(f"looking for orphans of {child.source.name}"):

@@ -45,6 +45,7 @@ class Token:
         """The identifier that the token can be, without its quotes."""
         if self.kind == "word":
             return self.text
+        # SQLite takes a text for a name where no text may stand (https://www.sqlite.org/lang_keywords.html).
         if self.kind in {"quoted", "text"}:
             quote = self.text[-1]
             return self.text[1:-1].replace(quote * 2, quote)
@@ -70,9 +71,9 @@ class IndexText:
 def tokens(sql: str) -> tuple[Token, ...]:
     """The tokens of SQL text without blanks and comments."""
     return tuple(
-        Token(found.lastgroup, found[0], found.start(), found.end())
-        for found in _TOKEN.finditer(sql)
-        if found.lastgroup and found.lastgroup != "skip"
+        Token(match.lastgroup, match[0], match.start(), match.end())
+        for match in _TOKEN.finditer(sql)
+        if match.lastgroup and match.lastgroup != "skip"
     )
 
 
@@ -105,21 +106,21 @@ def table_text(sql: str) -> TableText:
 
 def index_text(sql: str) -> IndexText:
     """The terms and the predicate in a CREATE INDEX text."""
-    found = tokens(sql)
-    opening = next(i for i, t in enumerate(found) if t.text == "(")
-    end = closing(found, opening)
-    terms = tuple(_term(sql, part) for part in split(found[opening + 1 : end]))
-    rest = found[end + 1 :]
+    parsed = tokens(sql)
+    opening = next(i for i, t in enumerate(parsed) if t.text == "(")
+    end = closing(parsed, opening)
+    terms = tuple(_term(sql, part) for part in split(parsed[opening + 1 : end]))
+    rest = parsed[end + 1 :]
     predicate = sql[rest[0].end : rest[-1].end].strip() if len(rest) > 1 and rest[0].word == "WHERE" else None
     return IndexText(terms, predicate)
 
 
 def module_of(sql: str) -> str:
     """The module of a CREATE VIRTUAL TABLE text in lower case; empty for other texts."""
-    found = tokens(sql)
-    if [token.word for token in found[:3]] != ["CREATE", "VIRTUAL", "TABLE"]:
+    parsed = tokens(sql)
+    if [token.word for token in parsed[:3]] != ["CREATE", "VIRTUAL", "TABLE"]:
         return ""
-    return next(((b.name or "").lower() for a, b in pairwise(found) if a.word == "USING"), "")
+    return next(((b.name or "").lower() for a, b in pairwise(parsed) if a.word == "USING"), "")
 
 
 def runs_before(sql: str) -> str:
@@ -131,12 +132,12 @@ def runs_before(sql: str) -> str:
 
 def _definitions(sql: str) -> Iterator[Sequence[Token]]:
     """The column definitions and table constraints between the outermost parentheses."""
-    found = tokens(sql)
-    opening = next((i for i, t in enumerate(found) if t.text == "("), None)
+    parsed = tokens(sql)
+    opening = next((i for i, t in enumerate(parsed) if t.text == "("), None)
     if opening is None:
         return
     # Commas between table constraints may be left out, which does not matter: each is found by its own word.
-    yield from (part for part in split(found[opening + 1 : closing(found, opening)]) if part)
+    yield from (part for part in split(parsed[opening + 1 : closing(parsed, opening)]) if part)
 
 
 def _term(sql: str, part: Sequence[Token]) -> str:
@@ -169,11 +170,11 @@ def _top_level(part: Sequence[Token]) -> Iterator[tuple[int, Token]]:
             yield at, token
 
 
-def split(found: Sequence[Token]) -> list[Sequence[Token]]:
+def split(part: Sequence[Token]) -> list[Sequence[Token]]:
     """The tokens between the commas that no parenthesis encloses."""
     parts: list[list[Token]] = [[]]
     depth = 0
-    for token in found:
+    for token in part:
         depth += {"(": 1, ")": -1}.get(token.text, 0)
         if token.text == "," and depth == 0:
             parts.append([])
@@ -182,14 +183,14 @@ def split(found: Sequence[Token]) -> list[Sequence[Token]]:
     return list(parts)
 
 
-def closing(found: Sequence[Token], opening: int) -> int:
+def closing(part: Sequence[Token], opening: int) -> int:
     """The place of the parenthesis that closes the one at `opening`; behind the last token where none does."""
     depth = 0
-    for at in range(opening, len(found)):
-        depth += {"(": 1, ")": -1}.get(found[at].text, 0)
+    for at in range(opening, len(part)):
+        depth += {"(": 1, ")": -1}.get(part[at].text, 0)
         if depth == 0:
             return at
-    return len(found)
+    return len(part)
 
 
 def _inside(sql: str, part: Sequence[Token], opening: int) -> str:

@@ -49,25 +49,25 @@ def conditions(expression: str, columns: Sequence[str]) -> tuple[str, ...] | Non
     condition can be computed where those before it hold. `columns` are the columns that the expression uses, as SQL.
     """
     try:
-        found = _Reading(expression, columns).conditions()
+        needs = _Reading(expression, columns).conditions()
     except _Unknown:
         return None
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(needs))
 
 
 def compared(expression: str) -> frozenset[str]:
     """The names, in lower case, of what the expression may compare: there the affinity of a column matters."""
     every = tokens(expression)
-    found = [token for at, token in enumerate(every) if not _asks_for_null(every, at)]
-    if not any(token.word in _COMPARING for token in found):
+    comparing = [token for at, token in enumerate(every) if not _asks_for_null(every, at)]
+    if not any(token.word in _COMPARING for token in comparing):
         return frozenset()
-    return frozenset(t.name.lower() for t in found if t.kind in {"word", "quoted"} and t.name is not None)
+    return frozenset(t.name.lower() for t in comparing if t.kind in {"word", "quoted"} and t.name is not None)
 
 
-def _asks_for_null(found: Sequence[Token], at: int) -> bool:
+def _asks_for_null(part: Sequence[Token], at: int) -> bool:
     """Whether here begins, or goes on, `name IS [NOT] NULL`, which compares nothing."""
-    begin = at if _word(found, at) == "IS" else at + 1
-    return _word(found, begin) == "IS" and _word(found, begin + 1 + (_word(found, begin + 1) == "NOT")) == "NULL"
+    begin = at if _word(part, at) == "IS" else at + 1
+    return _word(part, begin) == "IS" and _word(part, begin + 1 + (_word(part, begin + 1) == "NOT")) == "NULL"
 
 
 class _Unknown(Exception):
@@ -80,12 +80,12 @@ class _Reading:
     def __init__(self, sql: str, columns: Sequence[str]) -> None:
         self._sql = sql
         self._columns = columns
-        self._found: list[str] = []
+        self._needs: list[str] = []
 
     def conditions(self) -> list[str]:
         """What must hold, in order."""
         self._read(tokens(self._sql))
-        return self._found
+        return self._needs
 
     def _read(self, part: Sequence[Token]) -> None:
         at = 0
@@ -127,14 +127,14 @@ class _Reading:
 
     def _short(self) -> None:
         total = " + ".join(f"ifnull(length(CAST({column} AS BLOB)), 0)" for column in self._columns) or "0"
-        self._found.append(f"{total} <= {_LONGEST_INPUT}")
+        self._needs.append(f"{total} <= {_LONGEST_INPUT}")
 
     def _json(self, document: str) -> None:
         # As a blob it may be SQLite's own binary form, of which old versions know nothing.
-        self._found.append(f"typeof({document}) <> 'blob' AND ifnull(json_valid({document}), 1)")
+        self._needs.append(f"typeof({document}) <> 'blob' AND ifnull(json_valid({document}), 1)")
 
     def _absolute(self, texts: Sequence[str]) -> None:
-        self._found.append(f"({texts[0]}) IS NOT -9223372036854775808")
+        self._needs.append(f"({texts[0]}) IS NOT -9223372036854775808")
 
     def _replace(self, texts: Sequence[str]) -> None:
         _require(_literal(texts[2:]) and len(texts[2]) <= _LONGEST_REPLACEMENT)
@@ -177,8 +177,8 @@ _CALLS: Final[dict[str, Callable[[_Reading, Sequence[str]], None]]] = {
 }
 
 
-def _require(known: object) -> None:
-    if not known:
+def _require(condition: object) -> None:
+    if not condition:
         raise _Unknown
 
 
@@ -194,10 +194,10 @@ def _is_call(part: Sequence[Token], at: int) -> bool:
 
 def _joined(part: Sequence[Token], at: int, sign: str) -> bool:
     """Whether the sign, whose characters are tokens of their own, stands here."""
-    found = part[at : at + len(sign)]
-    adjacent = all(a.end == b.start for a, b in pairwise(found))
-    return [t.text for t in found] == list(sign) and adjacent
+    signs = part[at : at + len(sign)]
+    adjacent = all(a.end == b.start for a, b in pairwise(signs))
+    return [t.text for t in signs] == list(sign) and adjacent
 
 
-def _word(found: Sequence[Token], at: int) -> str:
-    return found[at].word if at < len(found) else ""
+def _word(part: Sequence[Token], at: int) -> str:
+    return part[at].word if at < len(part) else ""

@@ -52,8 +52,8 @@ def disagreeing(connection: apsw.Connection, table: Table) -> Mapping[str, int]:
         return {}
     places = [table.rowid_alias] if table.rowid_alias is not None else [quote(c) for c in table.key.columns]
     # A real as it is, for its bytes are those of a text of it; a text as its bytes, which need not be valid.
-    picked = "typeof({0}), CASE typeof({0}) WHEN 'text' THEN CAST({0} AS BLOB) ELSE {0} END"
-    exact = ", ".join(picked.format(quote(name)) for name in names)
+    class_and_value = "typeof({0}), CASE typeof({0}) WHEN 'text' THEN CAST({0} AS BLOB) ELSE {0} END"
+    exact = ", ".join(class_and_value.format(quote(name)) for name in names)
     sql = f"SELECT {exact} FROM {quote(table.name)} ORDER BY {', '.join(places)}"
     try:
         with closing(sqlite3.connect(f"{Path(connection.filename).as_uri()}?mode=ro", uri=True)) as other:
@@ -63,12 +63,12 @@ def disagreeing(connection: apsw.Connection, table: Table) -> Mapping[str, int]:
 
 
 def _differences(names: list[str], ours: Iterator[tuple[object, ...]], theirs: Iterator[object]) -> Mapping[str, int]:
-    found = Counter[str](dict.fromkeys(names, 0))
+    disagreements = Counter[str](dict.fromkeys(names, 0))
     for mine, other in zip(ours, theirs, strict=True):
         if mine != other:
             pairs = zip(_values(mine), _values(other), strict=True)
-            found.update(name for name, (a, b) in zip(names, pairs, strict=True) if a != b)
-    return found
+            disagreements.update(name for name, (a, b) in zip(names, pairs, strict=True) if a != b)
+    return disagreements
 
 
 def _values(row: object) -> list[tuple[object, object]]:
@@ -83,15 +83,15 @@ def changed_between_versions(expression: str) -> bool:
 
 
 def makes_text_of_numbers(expression: str) -> bool:
-    """Whether a real among its values would become a text on the way."""
-    found = tokens(expression)
-    joined = any(a.text == b.text == "|" and a.end == b.start for a, b in pairwise(found))
-    cast = any(a.word == "AS" and b.word in {"TEXT", "VARCHAR", "CHAR", "CLOB"} for a, b in pairwise(found))
-    return joined or cast or any(t.word in {"LIKE", "GLOB"} for t in found) or bool(_called(expression) & _TEXTUAL)
+    """Whether an expression may make a text of a real, for which versions of SQLite choose other digits."""
+    parsed = tokens(expression)
+    joined = any(a.text == b.text == "|" and a.end == b.start for a, b in pairwise(parsed))
+    cast = any(a.word == "AS" and b.word in {"TEXT", "VARCHAR", "CHAR", "CLOB"} for a, b in pairwise(parsed))
+    return joined or cast or any(t.word in {"LIKE", "GLOB"} for t in parsed) or bool(_called(expression) & _TEXTUAL)
 
 
 def _called(expression: str) -> frozenset[str]:
-    found = tokens(expression)
+    parsed = tokens(expression)
     return frozenset(
-        (a.name or "").lower() for a, b in pairwise(found) if a.kind in {"word", "quoted"} and b.text == "("
+        (a.name or "").lower() for a, b in pairwise(parsed) if a.kind in {"word", "quoted"} and b.text == "("
     )

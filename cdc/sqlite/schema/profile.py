@@ -1,5 +1,6 @@
 """What the columns of a table hold, counted in one scan of a snapshot."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
@@ -12,7 +13,7 @@ from cdc.facts.source_schema import Column, Table
 from cdc.sql_names import quote
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.functions import FAILURES
-from cdc.sqlite.rows.select import encoding
+from cdc.sqlite.rows.exact_values import encoding
 from cdc.sqlite.schema.generated_columns import disagreeing
 from cdc.values.identifiers import UUIDS
 from cdc.values.patterns import all_match
@@ -59,18 +60,19 @@ def _scan_all(connection: apsw.Connection, table: Table, part: Sequence[Column])
 
 
 def _scan(connection: apsw.Connection, table: Table, part: Sequence[Column]) -> tuple[int, list[ColumnProfile]]:
-    asked = [list(_asked(column)) for column in part]
-    listed = ", ".join(["count(*)", "NULL", *(expression for column in asked for expression in column)])
-    counts: tuple[Any, ...] = connection.execute(f"SELECT {listed} FROM {quote(table.name)}").get
-    rows, answers = int(counts[0]), list(counts[2:])
-    columns = []
-    for column, expressions in zip(part, asked, strict=True):
-        columns.append(_profile(column.name, rows, answers[: len(expressions)], encoding(connection)))
+    by_column = [list(_expressions(column)) for column in part]
+    # With NULL there always are two results: apsw would not give a row of one of them as a tuple.
+    listed = ", ".join(["count(*)", "NULL", *itertools.chain.from_iterable(by_column)])
+    row: tuple[Any, ...] = connection.execute(f"SELECT {listed} FROM {quote(table.name)}").get
+    rows, answers = int(row[0]), list(row[2:])
+    profiles = []
+    for column, expressions in zip(part, by_column, strict=True):
+        profiles.append(_profile(column.name, rows, answers[: len(expressions)], encoding(connection)))
         del answers[: len(expressions)]
-    return rows, columns
+    return rows, profiles
 
 
-def _asked(column: Column) -> Iterator[str]:
+def _expressions(column: Column) -> Iterator[str]:
     """The expressions that `_profile` reads, in its order."""
     # By bytes, whatever collation the column has: one of the application's is not known here.
     name = f"{quote(column.name)} COLLATE BINARY"

@@ -1,14 +1,13 @@
 """What the application's file holds: tables, their columns, indexes, foreign keys, and what identifies a row."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import apsw
 
-from cdc.config import Config, TableOptions
-from cdc.errors import MappingError, SourceError
+from cdc.config import Config
+from cdc.errors import SourceError
 from cdc.facts.source_schema import (
     Affinity,
     Column,
@@ -25,13 +24,14 @@ from cdc.facts.source_schema import (
 )
 from cdc.facts.values import InvalidText, Value
 from cdc.mapping.target_limits import leave_out, unfit, without_readers_of_waiting
-from cdc.sql_names import quote
 from cdc.sqlite.connection.errors import translated
-from cdc.sqlite.rows.select import fetch_values
+from cdc.sqlite.rows.exact_values import fetch_values
 from cdc.sqlite.schema.create_text import TableText, index_text, runs_before, table_text
+from cdc.sqlite.schema.operator_expressions import tables_read
+from cdc.sqlite.schema.row_identity import choose_key, holds_null, recorded_keys
 from cdc.sqlite.schema.shadow_tables import guests_of_virtual_tables
 from cdc.sqlite.schema.source_views import read_view
-from cdc.sqlite.schema.unreadable_tables import ordered_by_the_application, unreadable
+from cdc.sqlite.schema.unreadable_tables import unreadable
 
 OURS: Final = "_cdc_"
 # Our tables, and columns that each of them has had in every version.
@@ -41,10 +41,13 @@ OUR_TABLES: Final[Mapping[str, frozenset[str]]] = {
     "_cdc_state": frozenset(["id", "source_id", "format"]),
     "_cdc_mark": frozenset(["at"]),
 }
+# Names of the rowid; a column of such a name hides it (https://www.sqlite.org/lang_createtable.html#rowid).
 _ALIASES: Final = ("_rowid_", "rowid", "oid")
+# What `hidden` of PRAGMA table_xinfo says (https://www.sqlite.org/pragma.html#pragma_table_xinfo).
 _GENERATED: Final = {2: "virtual", 3: "stored"}
 _NO_KEY: Final = "it declares no key, and columns of it hide every name of its rowid"
 _OUR_NAME: Final = "its name begins as those of this tool's own tables do"
+_EXCLUDED: Final = "the configuration leaves it out ([replicate] tables, exclude)"
 _LEFT_OUT: Final = {
     "virtual": "a virtual table cannot carry triggers, so its changes cannot be captured",
     "shadow": "it belongs to a virtual table, which maintains it",
@@ -70,38 +73,39 @@ def read_schema(connection: apsw.Connection, config: Config) -> SourceSchema:
     with translated("reading the schema"):
         refuse_namesakes(connection)
         recorded = recorded_keys(connection)
-        found = [_read(connection, named, recorded, config) for named in _objects(connection)]
-        guests = guests_of_virtual_tables(connection, [t.name for t in found if isinstance(t, Table)], config)
+        objects = [_read(connection, listed, recorded, config) for listed in _objects(connection)]
+        tables = [entry for entry in objects if isinstance(entry, Table)]
+        guests = guests_of_virtual_tables(connection, [t.name for t in tables], config)
         return without_readers_of_waiting(
             SourceSchema(
-                tables=tuple(t for t in found if isinstance(t, Table) and t.name not in guests),
-                left_out=tuple(sorted([*_of(LeftOut, found), *guests.values()], key=lambda left: left.name)),
-                views=tuple(_of(View, found)),
-                waiting=tuple(_of(WaitingTable, found)),
+                tables=tuple(t for t in tables if t.name not in guests),
+                left_out=tuple(sorted([*_of(LeftOut, objects), *guests.values()], key=lambda entry: entry.name)),
+                views=tuple(_of(View, objects)),
+                waiting=tuple(_of(WaitingTable, objects)),
             )
         )
 
 
-_Found = Table | View | LeftOut | WaitingTable
+_Entry = Table | View | LeftOut | WaitingTable
 _Kind = TypeVar("_Kind", LeftOut, View, WaitingTable)
 
 
-def _of(kind: type[_Kind], found: Sequence[_Found]) -> list[_Kind]:
-    return [one for one in found if isinstance(one, kind)]
+def _of(kind: type[_Kind], entries: Sequence[_Entry]) -> list[_Kind]:
+    return [entry for entry in entries if isinstance(entry, kind)]
 
 
-def _read(connection: apsw.Connection, named: "_Object", recorded: Mapping[str, Key], config: Config) -> _Found:
-    name = named.name if isinstance(named.name, str) else named.name.data.decode("utf-8", "replace")
-    if reason := _LEFT_OUT.get(named.kind) or _excluded(config, name):
-        return LeftOut(name, named.kind, reason)
-    if isinstance(named.name, InvalidText):
+def _read(connection: apsw.Connection, listed: "_Object", recorded: Mapping[str, Key], config: Config) -> _Entry:
+    name = listed.name if isinstance(listed.name, str) else listed.name.data.decode("utf-8", "replace")
+    if reason := _LEFT_OUT.get(listed.kind) or ("" if config.replicate.wants(name) else _EXCLUDED):
+        return LeftOut(name, listed.kind, reason)
+    if isinstance(listed.name, InvalidText):
         return WaitingTable(name, "its name is not valid UTF-8", _renamed(name))
-    if named.kind == "view":
+    if listed.kind == "view":
         return read_view(connection, name)
     if name.lower().startswith(OURS):
         return WaitingTable(name, _OUR_NAME, _renamed(name))
     try:
-        table = _read_table(connection, name, named.without_rowid, named.strict)
+        table = _read_table(connection, name, listed.without_rowid, listed.strict)
     except _BrokenText:
         return WaitingTable(name, "a name or default in it is not valid UTF-8", _renamed(name))
     return _with_key(connection, table, recorded, config)
@@ -115,24 +119,15 @@ def _with_key(
     connection: apsw.Connection, table: Table, recorded: Mapping[str, Key], config: Config
 ) -> Table | LeftOut | WaitingTable:
     name = table.name
-    if held := unreadable(connection, table, config):
-        return held
-    table = replace(table, reads=_read_by_expressions(connection, table, config))
-    wanted, adopted = config.options(name).key, config.adopts(name)
-    key = _choose_key(connection, table, recorded.get(name.lower()), wanted, adopted=adopted)
+    if waiting := unreadable(connection, table, config):
+        return waiting
+    table = replace(table, reads=tables_read(connection, table, config))
+    configured, adopted = config.options(name).key, config.adopts(name)
+    key = choose_key(connection, table, recorded.get(name.lower()), configured, adopted=adopted)
     if key is None:
         return LeftOut(name, "table", _NO_KEY)
-    table = replace(table, key=key, null_keys=key.nullable and _holds_null(connection, table, key))
+    table = replace(table, key=key, null_keys=key.nullable and holds_null(connection, table, key))
     return unfit(table, config) or table
-
-
-def recorded_keys(connection: apsw.Connection) -> dict[str, Key]:
-    """The key that capture recorded last for each table, by lower-case name; empty when capture is not installed."""
-    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_cdc_table'").fetchone()
-    if found is None:
-        return {}
-    rows = connection.execute("SELECT name, kind, columns FROM _cdc_table ORDER BY tid")
-    return {str(name).lower(): Key(KeyKind(kind), tuple(json.loads(str(columns)))) for name, kind, columns in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,54 +161,9 @@ def refuse_namesakes(connection: apsw.Connection) -> None:
             )
 
 
-def _read_by_expressions(connection: apsw.Connection, table: Table, config: Config) -> tuple[str, ...]:
-    """The other tables that expressions of a table read; raises `MappingError` for one that cannot be relied upon."""
-    read: set[str] = set()
-
-    def note(action: int, name: str | None, *_: str | None) -> int:
-        if action == apsw.SQLITE_READ and name is not None:
-            read.add(name)
-        return apsw.SQLITE_OK
-
-    connection.authorizer = note
-    try:
-        _require_computable(connection, table, config.options(table.name))
-    finally:
-        connection.authorizer = None
-    others = sorted(name for name in read - {table.name} if not name.lower().startswith("sqlite_"))
-    for name in others:
-        if not config.replicate.wants(name):
-            raise MappingError(
-                f"[tables.{table.name}]: an `expression` reads table {name}, which is not replicated, so that its "
-                "changes would go unseen",
-                remedy="replicate that table too, or remove the expression",
-            )
-    return tuple(others)
-
-
-def _require_computable(connection: apsw.Connection, table: Table, options: TableOptions) -> None:
-    for name, column in options.columns.items():
-        if column.expression is None or not column.expression.strip():
-            continue
-        try:
-            # In a condition SQLite also refuses aggregates, which would make one row of all.
-            sql = f"EXPLAIN SELECT 1 FROM {quote(table.name)} WHERE ({column.expression}) IS NULL"
-            connection.execute(sql, can_cache=False).fetchall()
-        except apsw.SQLError as error:
-            raise MappingError(
-                f"[tables.{table.name}.columns.{name}]: SQLite cannot compute `expression`: {error}",
-                remedy="write SQL of SQLite over the columns of that table, with functions that SQLite itself has, or "
-                "cdc_uuid3, cdc_uuid5, cdc_md5, cdc_sha1 and cdc_sha256",
-            ) from None
-
-
-def _excluded(config: Config, name: str) -> str:
-    return "" if config.replicate.wants(name) else "the configuration leaves it out ([replicate] tables, exclude)"
-
-
 def _read_table(connection: apsw.Connection, name: str, without_rowid: bool, strict: bool) -> Table:
     """The table with everything but its key choice."""
-    sql = _one(connection, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?", name)
+    sql = _schema_text(connection, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?", name)
     text = table_text(sql)
     columns = tuple(_columns(connection, name, text, strict))
     hidden = {c.name.lower() for c in columns}
@@ -247,6 +197,7 @@ def _columns(connection: apsw.Connection, name: str, text: TableText, strict: bo
             affinity=affinity(str(declared or ""), strict=strict),
             not_null=bool(not_null),
             default=None if default is None else str(default),
+            # No PRAGMA tells the collation of a column that is in no index.
             collation=str(connection.column_metadata("main", name, str(column))[1]).upper(),
             primary_key=int(str(key_place)),
             generated=_GENERATED.get(int(str(hidden)), ""),
@@ -268,7 +219,7 @@ def affinity(declared: str, *, strict: bool = False) -> Affinity:
 
 def _indexes(connection: apsw.Connection, table: str) -> Iterator[Index]:
     for name, unique, origin in _valid(connection, _INDEXES, table):
-        sql = _one(connection, "SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?", str(name))
+        sql = _schema_text(connection, "SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?", str(name))
         text = index_text(sql) if sql else None
         terms = tuple(_terms(connection, str(name), text.terms if text else ()))
         yield Index(str(name), bool(unique), str(origin), terms, text.predicate if text else None)
@@ -276,6 +227,7 @@ def _indexes(connection: apsw.Connection, table: str) -> Iterator[Index]:
 
 def _terms(connection: apsw.Connection, index: str, expressions: tuple[str, ...]) -> Iterator[IndexTerm]:
     for at, (cid, column, descending, collation) in enumerate(_valid(connection, _TERMS, index)):
+        # -2 stands for an expression, -1 for the rowid (https://www.sqlite.org/pragma.html#pragma_index_xinfo).
         expression = expressions[at] if cid == -2 else None
         name = None if column is None else str(column)
         yield IndexTerm(name, expression, str(collation).upper(), bool(descending))
@@ -287,6 +239,7 @@ def _foreign_keys(connection: apsw.Connection, table: str) -> Iterator[ForeignKe
         group = [row for row in rows if row[0] == number]
         _, parent, _, to, on_update, on_delete = group[0]
         columns = tuple(str(row[2]) for row in group)
+        # One that names no columns of the parent means its primary key.
         parents = _primary_key(connection, str(parent)) if to is None else tuple(str(row[3]) for row in group)
         yield ForeignKey(columns, str(parent), parents, str(on_delete), str(on_update))
 
@@ -294,68 +247,6 @@ def _foreign_keys(connection: apsw.Connection, table: str) -> Iterator[ForeignKe
 def _primary_key(connection: apsw.Connection, table: str) -> tuple[str, ...]:
     rows = connection.execute("SELECT name FROM pragma_table_xinfo(?) WHERE pk > 0 ORDER BY pk", (table,))
     return tuple(str(row[0]) for row in rows)
-
-
-# --- what identifies a row -------------------------------------------------------------------------------------------
-
-
-def _choose_key(
-    connection: apsw.Connection, table: Table, recorded: Key | None, wanted: str, *, adopted: bool
-) -> Key | None:
-    """The recorded key while it is possible, else the best the table offers; None when nothing identifies a row."""
-    possible = _possible_keys(table, adopted=adopted)
-    # A table that others made has no column for the rowid: whatever else identifies a row is better there.
-    if recorded is not None and not (adopted and recorded.kind is KeyKind.ROWID):
-        for key in possible.values():
-            if (key.kind, key.columns) == (recorded.kind, recorded.columns):
-                return key
-    if KeyKind.INTEGER in possible:
-        return possible[KeyKind.INTEGER]
-    declared, rowid = possible.get(KeyKind.COLUMNS), possible.get(KeyKind.ROWID)
-    if declared is None or rowid is None:
-        return declared or rowid
-    return rowid if wanted == "rowid" or (declared.nullable and _holds_null(connection, table, declared)) else declared
-
-
-def _possible_keys(table: Table, *, adopted: bool) -> Mapping[KeyKind, Key]:
-    declared = [c for c in sorted(table.columns, key=lambda c: c.primary_key) if c.primary_key]
-    possible: dict[KeyKind, Key] = {}
-    alias = rowid_column(table)
-    columns = declared or (_unique_columns(table) if adopted else [])
-    if alias is not None:
-        possible[KeyKind.INTEGER] = Key(KeyKind.INTEGER, (alias.name,))
-    elif columns and not ordered_by_the_application(table, columns):
-        nullable = not all(c.not_null for c in columns) and not (declared and (table.without_rowid or table.strict))
-        possible[KeyKind.COLUMNS] = Key(KeyKind.COLUMNS, tuple(c.name for c in columns), nullable)
-    if table.rowid_alias is not None:
-        possible[KeyKind.ROWID] = Key(KeyKind.ROWID, (table.rowid_alias,))
-    return possible
-
-
-def _unique_columns(table: Table) -> list[Column]:
-    """The columns that the table declares unique together, of its first constraint or index that does; or nothing."""
-    indexes = sorted(table.indexes, key=lambda index: (index.origin != "u", index.name))
-    for index in indexes:
-        names = [term.column for term in index.terms]
-        if index.unique and index.predicate is None and None not in names:
-            return [table.column(name) for name in names if name is not None]
-    return []
-
-
-def rowid_column(table: Table) -> Column | None:
-    """The column that is another name of the rowid, if there is one: then its key has no index of its own.
-
-    `INTEGER PRIMARY KEY DESC` is no alias while `PRIMARY KEY(id DESC)` is, so the words alone do not tell.
-    """
-    declared = [c for c in table.columns if c.primary_key]
-    indexed = table.without_rowid or any(index.origin == "pk" for index in table.indexes)
-    is_alias = len(declared) == 1 and declared[0].declared_type.upper() == "INTEGER" and not indexed
-    return declared[0] if is_alias else None
-
-
-def _holds_null(connection: apsw.Connection, table: Table, key: Key) -> bool:
-    null = " OR ".join(f"{quote(column)} IS NULL" for column in key.columns)
-    return connection.execute(f"SELECT 1 FROM {quote(table.name)} WHERE {null} LIMIT 1").fetchone() is not None
 
 
 class _BrokenText(Exception):
@@ -369,8 +260,8 @@ def _valid(connection: apsw.Connection, sql: str, name: str) -> Sequence[tuple[V
     return rows
 
 
-def _one(connection: apsw.Connection, sql: str, name: str) -> str:
+def _schema_text(connection: apsw.Connection, query: str, name: str) -> str:
     """A text of the schema, empty when there is none; a comment in it may be of any encoding."""
-    rows = fetch_values(connection, sql, (name,))
-    found = rows[0][0] if rows else None
-    return found.data.decode("utf-8", "replace") if isinstance(found, InvalidText) else str(found or "")
+    rows = fetch_values(connection, query, (name,))
+    sql = rows[0][0] if rows else None
+    return sql.data.decode("utf-8", "replace") if isinstance(sql, InvalidText) else str(sql or "")

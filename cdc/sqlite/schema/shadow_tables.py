@@ -10,7 +10,7 @@ import apsw
 
 from cdc.config import Config
 from cdc.facts.source_schema import LeftOut
-from cdc.sqlite.rows.select import fetch_values
+from cdc.sqlite.rows.exact_values import fetch_values
 from cdc.sqlite.schema.create_text import module_of
 
 _GUEST: Final = (
@@ -20,10 +20,13 @@ _GUEST: Final = (
 
 
 def guests_of_virtual_tables(connection: apsw.Connection, tables: Sequence[str], config: Config) -> dict[str, LeftOut]:
-    """Those of some tables, by name: a table that the operator names is one of its own."""
-    known = {str(row[0]).lower() for row in connection.execute("SELECT name FROM pragma_module_list")}
+    """Which of these tables seem to belong to a virtual table of an unknown module, by name, with the reason.
+
+    A table that the configuration names counts as one of its own.
+    """
+    modules = {str(row[0]).lower() for row in connection.execute("SELECT name FROM pragma_module_list")}
     rows = fetch_values(connection, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND rootpage = 0")
-    unknown = {str(name): module for name, sql in rows if (module := module_of(str(sql))) and module not in known}
+    unknown = {str(name): module for name, sql in rows if (module := module_of(str(sql))) and module not in modules}
     named = {name.lower() for name in (*config.tables, *config.replicate.tables)}
     return {
         name: LeftOut(name, "table", _GUEST.format(owner=owner, module=module))

@@ -9,7 +9,7 @@ from cdc.facts.source_schema import LeftOut, View
 from cdc.facts.values import Row
 from cdc.sql_names import quote
 from cdc.sqlite.connection.errors import translated
-from cdc.sqlite.rows.select import exact
+from cdc.sqlite.rows.exact_values import exact
 
 _TEXT = "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?"
 
@@ -32,4 +32,6 @@ def answer(connection: apsw.Connection, name: str, seconds: float) -> Iterator[R
         with translated(f"asking view {name}"):
             yield from exact(connection, f"SELECT * FROM {quote(name)}")
     finally:
+        # If it fires just now, nothing is running on the connection, and interrupting does nothing
+        # (https://www.sqlite.org/c3ref/interrupt.html).
         limit.cancel()

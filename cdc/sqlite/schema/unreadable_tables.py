@@ -29,12 +29,12 @@ def unreadable(connection: apsw.Connection, table: Table, config: Config) -> Wai
         return WaitingTable(table.name, reason, leave_out(table.name))
     skipped = config.options(table.name).skip
     computed = [c.name for c in table.columns if c.generated == "virtual"]
-    wanted = [name for name in computed if not any(same(name, skip) for skip in skipped)]
-    found = {name: why for name in wanted if (why := _why(connection, table, name))}
-    if not found:
+    read = [name for name in computed if not any(same(name, skip) for skip in skipped)]
+    failing = {name: why for name in read if (why := _why(connection, table, name))}
+    if not failing:
         return None
-    listed = ", ".join(map(toml_text, found))
-    reason = f"its column {', '.join(found)} cannot be read: {next(iter(found.values()))}"
+    listed = ", ".join(map(toml_text, failing))
+    reason = f"its column {', '.join(failing)} cannot be read: {next(iter(failing.values()))}"
     remedy = f"leave that out with `skip = [{listed}]` in {heading('tables', table.name)}; or {leave_out(table.name)}"
     return WaitingTable(table.name, reason, remedy)
 

@@ -18,7 +18,7 @@ import apsw
 from cdc.sql_names import quote
 from cdc.sqlite.connection.functions import why
 from cdc.sqlite.connection.open import open_copy
-from cdc.sqlite.rows.select import fetch_values
+from cdc.sqlite.rows.exact_values import fetch_values
 
 OK: Final = "ok"
 _FAILS: Final = (apsw.SQLError, apsw.TooBigError)  # an expression of the schema, here or for a row
@@ -51,11 +51,13 @@ def check_integrity(database: Path) -> Integrity:
     """Look at all of a copy, but for what only the application can, and for what fails for a row of its own."""
     with closing(open_copy(database)) as connection:
         try:
-            return _looked(connection, "integrity_check")
+            return _integrity(connection, "integrity_check")
         except _FAILS:
-            found, unchecked = _table_by_table(connection, "integrity_check", _tables(connection))
+            integrity, unchecked = _table_by_table(connection, "integrity_check", _tables(connection))
+    if integrity.verdict != OK:
+        return integrity
     # Table by table nobody looks at the free pages, nor at what could not be checked.
-    return found if found.verdict != OK else Integrity(_structure(database, unchecked), found.faults, unchecked)
+    return Integrity(_structure(database, unchecked), integrity.faults, unchecked)
 
 
 def _table_by_table(
@@ -65,13 +67,13 @@ def _table_by_table(
     faults, unchecked = Counter[str](), dict[str, str]()
     for table in tables:
         try:
-            found = _looked(connection, pragma, table)
+            integrity = _integrity(connection, pragma, table)
         except _FAILS as error:
             unchecked[table] = _reason(error)
             continue
-        faults.update(found.faults)
-        if found.verdict != OK:
-            return Integrity(found.verdict, dict(faults)), unchecked
+        faults.update(integrity.faults)
+        if integrity.verdict != OK:
+            return Integrity(integrity.verdict, dict(faults)), unchecked
     return Integrity(OK, dict(faults)), unchecked
 
 
@@ -83,11 +85,8 @@ def _reason(error: Exception) -> str:
 def row_counts(database: Path) -> dict[str, int]:
     """The rows of every ordinary table, those of capture included; SQLite's own and virtual tables are left out."""
     with closing(_standing_in(database)) as connection:
-        return {table: _count(connection, table) for table in _tables(connection)}
-
-
-def _count(connection: apsw.Connection, table: str) -> int:
-    return int(connection.execute(f"SELECT count(*) FROM main.{quote(table)}").get)
+        counts = {table: f"SELECT count(*) FROM main.{quote(table)}" for table in _tables(connection)}
+        return {table: int(connection.execute(count).get) for table, count in counts.items()}
 
 
 def _tables(connection: apsw.Connection) -> list[str]:
@@ -100,7 +99,7 @@ def _tables(connection: apsw.Connection) -> list[str]:
     return [row[0] for row in rows if isinstance(row[0], str)]
 
 
-def _looked(connection: apsw.Connection, pragma: str, table: str | None = None) -> Integrity:
+def _integrity(connection: apsw.Connection, pragma: str, table: str | None = None) -> Integrity:
     """The first sign of damage, or else all faults: pages come first, so damage of them is never behind many faults."""
     first = next(_messages(connection, pragma, table or 1), OK)
     if not _FAULT.fullmatch(first):
@@ -128,7 +127,7 @@ def _structure(database: Path, unchecked: Iterable[str]) -> str:
     with closing(_standing_in(database)) as connection:
         for _ in range(_MOST_STAND_INS):
             try:
-                return _looked(connection, "quick_check").verdict
+                return _integrity(connection, "quick_check").verdict
             except _FAILS as error:
                 unknown = _UNKNOWN.fullmatch(str(error))
                 if unknown is None or unknown["function"] is None:
@@ -140,5 +139,5 @@ def _structure(database: Path, unchecked: Iterable[str]) -> str:
 def _standing_in(database: Path) -> apsw.Connection:
     """A connection on which any collation is there: right for counting, never for an index that has another order."""
     connection = open_copy(database)
-    connection.collation_needed(lambda there, name: there.create_collation(name, lambda a, b: (a > b) - (a < b)))
+    connection.collation_needed(lambda asking, name: asking.create_collation(name, lambda a, b: (a > b) - (a < b)))
     return connection

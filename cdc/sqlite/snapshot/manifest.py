@@ -61,6 +61,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
         output.write(text)
     flush(partial)
     partial.rename(path)
+    # A name is durable by the folder that holds it: the manifest's by this one, the snapshot's by the one above.
     flush(folder)
     flush(folder.parent)
 
@@ -109,14 +110,13 @@ def changelog_seq(connection: apsw.Connection, tables: dict[str, int]) -> int | 
         return None
     if not connection.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = 'seq'", (_CHANGELOG,)).get:
         return None  # a table of the application's own under this name
-    found = connection.execute(f"SELECT max(seq) FROM main.{quote(_CHANGELOG)}").get
-    return found if isinstance(found, int) else None
+    newest = connection.execute(f"SELECT max(seq) FROM main.{quote(_CHANGELOG)}").get
+    return newest if isinstance(newest, int) else None
 
 
 def count_foreign_key_violations(connection: apsw.Connection) -> int | None:
     """How many rows miss their parent, for information; None when a foreign key itself is wrong."""
     try:
-        found = connection.execute("SELECT count(*) FROM pragma_foreign_key_check").get
+        return int(connection.execute("SELECT count(*) FROM pragma_foreign_key_check").get)
     except apsw.SQLError:
         return None
-    return int(found)

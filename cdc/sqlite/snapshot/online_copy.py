@@ -57,7 +57,12 @@ class OnlineCopy:
             require_space(self._to.parent, _size(connection))
             mode = journal_mode(connection)
             method = self._copy(connection, mode)
-        self._become_one_file()
+        with closing(apsw.Connection(str(self._to))) as copy, translated(f"copy {self._to}"):
+            # The copy of a file in WAL mode says in its header that it is one, too. In exclusive mode SQLite makes no
+            # -shm beside it (https://www.sqlite.org/wal.html, "Use of WAL Without Shared-Memory").
+            copy.pragma("locking_mode", "exclusive")
+            copy.pragma("journal_mode", "delete")
+        flush(self._to)
         return mode, method
 
     def _copy(self, connection: apsw.Connection, mode: str) -> str:
@@ -91,6 +96,7 @@ class OnlineCopy:
         with own_files(self._to):
             private_files.touch(self._to)
         with own_files(self._to), closing(apsw.Connection(str(self._to))) as copy, _pinned(connection):
+            # A copy that is cut short is thrown away, and a whole one is made durable at the end: it needs neither.
             copy.pragma("journal_mode", "off")
             copy.pragma("synchronous", "off")
             page = int(connection.pragma("page_size"))
@@ -101,12 +107,6 @@ class OnlineCopy:
                         raise self._too_long("was given up because it held up its writer for longer than estimated")
                     backup.step(max(1, _CHUNK_BYTES // page))
                     self._progress((backup.page_count - backup.remaining) * page, backup.page_count * page)
-
-    def _become_one_file(self) -> None:
-        with closing(apsw.Connection(str(self._to))) as copy, translated(f"copy {self._to}"):
-            copy.pragma("locking_mode", "exclusive")
-            copy.pragma("journal_mode", "delete")
-        flush(self._to)
 
     def _too_long(self, what: str) -> SnapshotError:
         return SnapshotError(
@@ -120,6 +120,7 @@ class OnlineCopy:
 @contextmanager
 def _pinned(connection: apsw.Connection) -> Iterator[None]:
     with read_transaction(connection):
+        # A transaction takes its lock, or its snapshot, with the first read.
         connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
         yield
 

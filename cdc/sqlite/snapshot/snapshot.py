@@ -148,9 +148,9 @@ def _of(snapshots: Path, source: Path) -> Iterator[Snapshot]:
     """The newest first. A folder may hold those of other files too, which must not be taken for this one's."""
     for name in sorted((path.name for path in _folders(snapshots)), reverse=True):
         with suppress(SnapshotError):
-            found = open_snapshot(snapshots / name)
-            if found.manifest.source == str(source.resolve()):
-                yield found
+            snapshot = open_snapshot(snapshots / name)
+            if snapshot.manifest.source == str(source.resolve()):
+                yield snapshot
 
 
 def check(snapshot: Snapshot) -> None:
@@ -217,6 +217,7 @@ def restore(snapshot: Snapshot, to: Path, *, trial: bool = False) -> None:
             _set_journal_mode(partial, snapshot.manifest.journal_mode)
             _check_contents(partial, snapshot.manifest, snapshot.folder.name)
             flush(partial)
+            # Once more: copying took its time, and a -wal that came meanwhile would be replayed over the copy.
             _require_nothing_there(to)
             _publish(partial, to)
         finally:
@@ -281,14 +282,15 @@ def _sweep(snapshots: Path) -> None:
     for folder in _folders(snapshots):
         if not (folder / FILE_NAME).exists():
             shutil.rmtree(folder)
-    for left in [*snapshots.glob(f"{_REHEARSAL}*"), *snapshots.glob(f".{_REHEARSAL}*")]:
-        left.unlink()
+    for leftover in [*snapshots.glob(f"{_REHEARSAL}*"), *snapshots.glob(f".{_REHEARSAL}*")]:
+        leftover.unlink()
 
 
 @contextmanager
 def _alone(snapshots: Path) -> Iterator[None]:
     with private_files.create(snapshots / "lock", "ab") as lock:
         try:
+            # The kernel gives it back with the process, however that ends: a crash leaves no lock behind.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SnapshotError(

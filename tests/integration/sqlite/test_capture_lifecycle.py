@@ -12,7 +12,9 @@ import pytest
 from cdc.config import decode_config
 from cdc.errors import SourceBusy, SourceError
 from cdc.facts.source_schema import Table
-from cdc.sqlite.capture.triggers import Installed, damaged, install, read_capture, remove, signature
+from cdc.sqlite.capture.removal import remove
+from cdc.sqlite.capture.schema_signature import signature
+from cdc.sqlite.capture.triggers import Installed, damaged, install, read_capture
 from cdc.sqlite.connection.open import open_source
 from cdc.sqlite.schema.read import read_schema
 

@@ -25,7 +25,8 @@ from cdc.facts.source_schema import Affinity, Column, Key, KeyKind, SourceSchema
 from cdc.facts.target_schema import TargetColumn, TargetTable, TargetUnique
 from cdc.mapping.known import Decisions, KnownTables, remember
 from cdc.mapping.map_tables import map_schema
-from cdc.sqlite.capture.triggers import Capture, Signature
+from cdc.sqlite.capture.schema_signature import Signature
+from cdc.sqlite.capture.triggers import Capture
 from cdc.sqlite.changelog.source_file import Look
 
 VERSION = 7  # SQLite's schema counter when capture was last whole

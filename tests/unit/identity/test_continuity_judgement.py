@@ -8,9 +8,10 @@ import pytest
 from cdc.errors import SourceChanged
 from cdc.facts.changes import Position, Traces
 from cdc.facts.source_schema import SourceSchema
-from cdc.identity.continuity import LOST_SECONDS, Known, judge
+from cdc.identity.continuity import LOST_SECONDS, RememberedFile, judge
 from cdc.postgres.record.sightings import Sighting
-from cdc.sqlite.capture.triggers import Capture, Signature
+from cdc.sqlite.capture.schema_signature import Signature
+from cdc.sqlite.capture.triggers import Capture
 from cdc.sqlite.changelog.position_check import NOTHING, Standing
 from cdc.sqlite.changelog.source_file import Look
 
@@ -22,18 +23,18 @@ BOOT, NEXT_BOOT = "boot 1", "boot 2"
 
 LOOK = Look(SourceSchema(()), Capture("id", {}), (), Signature(1, b""), "wal", LAST, 1, remains=True, traces=TRACES)
 # It has the entry at the position, and all that came after.
-WHOLE = Standing(31, 60, begun=False, there=frozenset((LAST, EARLIER)), taken=False, unbroken=True)
+WHOLE = Standing(31, 60, begun=False, held=frozenset((LAST, EARLIER)), taken=False, unbroken=True)
 # It ends before the position, at an entry that it was given earlier.
-OLDER = replace(WHOLE, newest=40, there=frozenset((EARLIER,)))
+OLDER = replace(WHOLE, newest=40, held=frozenset((EARLIER,)))
 
 
-def known(*, lost_for: float = 1.0, traces: Traces = TRACES) -> Known:
+def known(*, lost_for: float = 1.0, traces: Traces = TRACES) -> RememberedFile:
     """What Postgres remembers: the last position was seen `lost_for` seconds before the last sign of life."""
     seen = Sighting(LAST, BOOT, traces, lost_for), Sighting(EARLIER, BOOT, traces, lost_for + 60)
-    return Known(Path("app.db"), LAST, seen)
+    return RememberedFile(Path("app.db"), LAST, seen)
 
 
-def refused(words: str, standing: Standing, look: Look = LOOK, remembered: Known | None = None) -> None:
+def refused(words: str, standing: Standing, look: Look = LOOK, remembered: RememberedFile | None = None) -> None:
     with pytest.raises(SourceChanged, match=words) as error:
         judge(look, standing, remembered or known(), BOOT)
     assert error.value.remedy
@@ -63,13 +64,13 @@ def test_a_file_without_capture_is_the_same_only_if_something_of_capture_is_left
 
 
 def test_a_changelog_that_was_emptied_and_written_to_since_begins_with_an_entry_that_is_not_ours() -> None:
-    anew = Standing(1, 3, begun=False, there=frozenset(), taken=False, unbroken=True)
+    anew = Standing(1, 3, begun=False, held=frozenset(), taken=False, unbroken=True)
     assert judge(LOOK, anew, known(), BOOT) == "the changelog was emptied, and written to since"
     refused("number 50", anew, replace(LOOK, traces=OTHER_FILE))
 
 
 def test_a_changelog_that_was_begun_anew_behind_the_position_is_ours() -> None:
-    begun = Standing(51, 60, begun=True, there=frozenset(), taken=False, unbroken=True)
+    begun = Standing(51, 60, begun=True, held=frozenset(), taken=False, unbroken=True)
     assert judge(LOOK, begun, known(), BOOT) == "the changelog had to be begun anew"
 
 
@@ -77,18 +78,18 @@ def test_a_changelog_that_was_begun_anew_behind_the_position_is_ours() -> None:
 
 
 def test_a_changelog_that_begins_after_the_position_shows_that_postgres_is_the_older_one() -> None:
-    pruned = Standing(51, 60, begun=False, there=frozenset(), taken=False, unbroken=True)
+    pruned = Standing(51, 60, begun=False, held=frozenset(), taken=False, unbroken=True)
     refused("Postgres is behind", pruned)
 
 
 def test_another_entry_of_the_same_number_is_a_copy_that_went_its_own_way() -> None:
-    refused("went its own way", replace(WHOLE, there=frozenset((EARLIER,)), taken=True))
+    refused("went its own way", replace(WHOLE, held=frozenset((EARLIER,)), taken=True))
 
 
 # --- a power cut, or a backup -----------------------------------------------------------------------------------------
 
 
-def judged(look: Look, remembered: Known, boot: str) -> bool:
+def judged(look: Look, remembered: RememberedFile, boot: str) -> bool:
     """Whether an older state of the file is taken for what a power cut left."""
     try:
         return judge(look, OLDER, remembered, boot) == "SQLite lost its last commits, in a power cut for instance"
@@ -112,7 +113,7 @@ def test_a_power_cut_takes_no_more_than_the_last_minutes() -> None:
 
 
 def test_nothing_of_what_was_seen_is_left_so_nothing_shows_that_it_is_the_same() -> None:
-    strange = replace(OLDER, there=frozenset())
+    strange = replace(OLDER, held=frozenset())
     refused("number 50", strange, remembered=known())
     with pytest.raises(SourceChanged):
         judge(LOOK, strange, known(), NEXT_BOOT)

@@ -1,0 +1,35 @@
+"""Whether the schema of a file is still the one that was looked at: its identity, from one cheap statement."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import apsw
+
+from cdc.sqlite.connection.errors import translated
+
+# As bytes, because names and comments need not be valid texts.
+# rowid shows a trigger that was dropped and created anew with the same text, which leaves a gap in what was logged.
+_SIGNATURE: Final = """
+SELECT (SELECT schema_version FROM pragma_schema_version), CAST(group_concat(entry, char(10)) AS BLOB) FROM (
+    SELECT rowid || ' ' || type || ' ' || quote(name) || ' ' || quote(tbl_name) || ' ' || ifnull(sql, '') AS entry
+    FROM sqlite_schema ORDER BY rowid
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Equal signatures mean the same schema: nothing was added, dropped, altered or created anew in between.
+
+    `schema_version` alone also moves on VACUUM, and does not move when triggers are deleted with writable_schema.
+    """
+
+    schema_version: int
+    objects: bytes
+
+
+def signature(connection: apsw.Connection) -> Signature:
+    """The schema's identity in this snapshot, from one cheap statement."""
+    with translated("reading the schema"):
+        version, objects = connection.execute(_SIGNATURE).fetchall()[0]
+        return Signature(int(str(version)), objects if isinstance(objects, bytes) else b"")
