@@ -240,7 +240,12 @@ def _place_columns(mapped: TableMap) -> list[str]:
     terms = {t.column.lower(): t.collation for t in index.terms if t.column is not None} if index else {}
     columns = [mapped.source.column(name) for name in mapped.source.key.columns]
     own = quote(mapped.source.name)
-    return [f"{own}.{quote(c.name)} COLLATE {quote(terms.get(c.name.lower(), c.collation))}" for c in columns]
+    collations = [terms.get(c.name.lower(), c.collation) for c in columns]
+    # With the word in it, a row value of several columns is no search in the index: only where it says something.
+    return [
+        f"{own}.{quote(c.name)}" + ("" if c.collation.lower() == wanted.lower() else f" COLLATE {quote(wanted)}")
+        for c, wanted in zip(columns, collations, strict=True)
+    ]
 
 
 def _places(mapped: TableMap) -> list[str]:

@@ -26,8 +26,10 @@ def ask(source: SourceSection, name: str, sql: str) -> Value:
         read_transaction(connection),
     ):
         connection.authorizer = _only_reading
-        rows = fetch_values(connection, sql)
-        connection.authorizer = None
+        try:
+            rows = fetch_values(connection, sql)
+        finally:
+            connection.authorizer = None  # it would not let the transaction end either
         return rows[0][0] if rows else None
 
 

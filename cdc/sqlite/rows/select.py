@@ -160,8 +160,14 @@ def _collated(table: TableMap) -> list[str]:
         return _places(table)
     index = next((i for i in table.source.indexes if i.origin == "pk"), None)
     by_column = {t.column.lower(): t.collation for t in index.terms if t.column is not None} if index else {}
-    collations = [by_column.get(name.lower(), table.source.column(name).collation) for name in table.source.key.columns]
-    return [f"{place} COLLATE {quote(c)}" for place, c in zip(_places(table), collations, strict=True)]
+    columns = [table.source.column(name) for name in table.source.key.columns]
+    collations = [by_column.get(column.name.lower(), column.collation) for column in columns]
+    # Only where it is another than the column's own: with the word in them, row values of several columns are no search
+    # in the index, and each page would begin at the start of the table.
+    return [
+        place if collation.lower() == column.collation.lower() else f"{place} COLLATE {quote(collation)}"
+        for place, column, collation in zip(_places(table), columns, collations, strict=True)
+    ]
 
 
 def _order(table: TableMap) -> str:

@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
 
 import apsw
 import pytest
@@ -116,6 +117,36 @@ def test_pages_follow_the_collation_that_makes_the_key_unique(sqlite: apsw.Conne
     found = [row for page in pages(sqlite, table, 1) for row in page]
     assert len(found) == len(set(found)) == 7
     assert found == [row for chunk in select.chunks(sqlite, table, 3, 10**6) for row in chunk]
+
+
+def test_a_page_begins_where_the_one_before_ended_and_not_at_the_start(sqlite: apsw.Connection) -> None:
+    """By SQLite's own plan: a scan would make the whole table's reading quadratic."""
+    sqlite.execute(
+        "CREATE TABLE w(a TEXT COLLATE NOCASE, b, PRIMARY KEY(a, b)) WITHOUT ROWID;"
+        "INSERT INTO w VALUES ('a', 1), ('b', 1), ('c', 1)"
+    ).fetchall()
+    columns = (
+        Column("a", "TEXT", Affinity.TEXT, not_null=True, collation="NOCASE", primary_key=1),
+        Column("b", "", Affinity.BLOB, not_null=True, primary_key=2),
+    )
+    index = Index("pk", True, "pk", (IndexTerm("a", collation="NOCASE"), IndexTerm("b")))
+    key = Key(KeyKind.COLUMNS, ("a", "b"))
+    table = mapped(Table("w", columns, key, (index,), without_rowid=True, rowid_alias=None))
+    seen: list[tuple[str, Any]] = []
+
+    def trace(_: apsw.Cursor, sql: str, bindings: Any) -> bool:
+        seen.append((sql, bindings))
+        return True
+
+    sqlite.exec_trace = trace
+    assert sum(len(page) for page in pages(sqlite, table, 1)) == 3
+    sqlite.exec_trace = None
+    later = [(sql, bindings) for sql, bindings in seen if " > (" in sql]
+    assert later
+    for sql, bindings in later:
+        plan = " ".join(str(row[3]) for row in sqlite.execute(f"EXPLAIN QUERY PLAN {sql}", bindings))
+        assert "SEARCH" in plan
+        assert "SCAN" not in plan
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------

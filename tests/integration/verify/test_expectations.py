@@ -94,6 +94,8 @@ async def test_a_question_that_writes_is_refused_and_nothing_changes(
     await up(config)
     with pytest.raises(SourceError, match="not authorized"):
         await verified(asking(config, Expectation("a trick", sql, 1)))
+    with pytest.raises(SourceError, match="no such function: unheard_of"):
+        await verified(asking(config, Expectation("a slip", "SELECT unheard_of(1)", 1)))
     with pytest.raises(TargetError, match="read-only"):
         await verified(asking(config, Expectation("a trick", "SELECT 1", 1, "DELETE FROM t")))
     assert app.execute("SELECT count(*), (SELECT user_version FROM pragma_user_version) FROM t").get == (3, 0)
