@@ -53,7 +53,7 @@ class SchemaFollower:
         for kind in KINDS:
             await kind.after_rows(replica, targets)
         crash_point("follow.before_finished")
-        await self._record.stream.note_finish_after_resync(wanted=False)
+        await self._record.stream.note_finish_after_resync(due=False)
 
     def _replica(self, maps: Mapping[str, TableMap]) -> Replica:
         return Replica(self._config, self._record, maps)
@@ -62,14 +62,14 @@ class SchemaFollower:
 
     async def _facts(self, look: Look, state: StreamState) -> SchemaFacts:
         await self._record.leftovers.forget_gone(self._config.target.schema)
-        known = await read_known_tables(self._record, self._config, (table.name for table in look.schema.tables))
-        decided = known.still_decided(look.schema, self._config)
-        facts = SchemaFacts(self._config, look, decided, state.schema_version, known.leftovers)
+        known_tables = await read_known_tables(self._record, self._config, (table.name for table in look.schema.tables))
+        decided = known_tables.still_decided(look.schema, self._config)
+        facts = SchemaFacts(self._config, look, decided, state.schema_version, known_tables.leftovers)
         if lost := LostTable.detect(facts):
             lost.refuse()  # first of all: what is configured for other tables may speak of one that is gone
-        now = known.current(look.schema, self._config)
-        there = [m for m in (*now.fed, *now.rekeyed) if m.target in known.targets]
-        await self._record.ownership.claim(self._config, there)
+        now = known_tables.current(look.schema, self._config)
+        existing = [m for m in (*now.fed, *now.rekeyed) if m.target in known_tables.targets]
+        await self._record.ownership.claim(self._config, existing)
         maps = {m.source.name: m for m in now.fed}
         return replace(facts, maps=maps, rekeyed=frozenset(m.source.name for m in now.rekeyed))
 
@@ -96,7 +96,7 @@ class SchemaFollower:
         """Before anything is changed: capture that is whole again does not show that it was not."""
         await self._record.stream.request_resync(tables)
         if tables:
-            await self._record.stream.note_finish_after_resync(wanted=True)
+            await self._record.stream.note_finish_after_resync(due=True)
 
     async def _look_at_quarantine(self, maps: Mapping[str, TableMap]) -> None:
         """What is gone may be what kept rows out, and no change of theirs would tell that they fit now."""
@@ -107,10 +107,10 @@ class SchemaFollower:
         """Keep what is decided now; what is fed again is no leftover any more."""
         maps = facts.maps.values()
         fed = {(m.target, column) for m in maps for column in (None, *m.target_columns)}
-        back = [left for left in facts.leftovers if (left.target, left.column) in fed]
+        back = [leftover for leftover in facts.leftovers if (leftover.target, leftover.column) in fed]
         with translated("keeping the mapping"):
             async with self._record.connection.transaction():
-                for left in back:
-                    await self._record.leftovers.take_up(left)
+                for leftover in back:
+                    await self._record.leftovers.take_up(leftover)
                 await self._record.stream.store_columns(remember(maps))
         crash_point("follow.after_mapping")

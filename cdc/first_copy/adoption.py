@@ -105,7 +105,6 @@ def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
         text = "SQLite knows its rows by rowid only: it declares no key, or one that is NULL in some rows"
         yield _blocks(mapped, "", text, f"make that key whole, or add a column {mapped.key[0]} bigint UNIQUE there")
         return
-    wanted = set(mapped.key)
     columns = ", ".join(mapped.key)
     if not target.is_keyed_by(mapped.key):
         yield _blocks(
@@ -114,7 +113,7 @@ def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
             f"nothing in Postgres makes ({columns}) unique, by which SQLite names rows",
             f"add a unique constraint on ({columns}) there, not deferrable",
         )
-    elif set(target.primary_key) != wanted:
+    elif set(target.primary_key) != set(mapped.key):
         primary = ", ".join(target.primary_key) or "none"
         yield _note(mapped, "", f"rows are found by ({columns}); the primary key there is {primary}", "nothing to do")
     for name in () if mapped.crosswalk else mapped.key:
@@ -197,9 +196,9 @@ def _unfed(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
                 f"{column.name} is NOT NULL without a default there, and nothing feeds it",
                 f"set `expression` in [tables.{mapped.source.name}.columns.{column.name}], or give it a default",
             )
-    left = [c.name for c in extra if not c.not_null or c.has_default or c.identity]
-    if left:
-        text = f"only Postgres has {', '.join(left)}: new rows get the default, replicated changes leave them alone"
+    unfed = [c.name for c in extra if not c.not_null or c.has_default or c.identity]
+    if unfed:
+        text = f"only Postgres has {', '.join(unfed)}: new rows get the default, replicated changes leave them alone"
         yield _note(mapped, "", text, "set `expression` for a column that is to be fed")
 
 

@@ -30,8 +30,8 @@ async def render_schema(config: Config) -> str:
     async with copy_for_plan(config) as database:
         copy = await asyncio.to_thread(read_copy, config, database)
     maps = map_schema(copy.schema, config, copy.profiles)
-    translated = translate_views(copy.schema.views, maps, config.target.schema)
-    return schema_script.script(maps, config.target.schema).sql + "".join(view.script for view in translated.made)
+    views = translate_views(copy.schema.views, maps, config.target.schema)
+    return schema_script.script(maps, config.target.schema).sql + "".join(view.script for view in views.translated)
 
 
 async def create_schema(config: Config) -> list[str]:
@@ -54,10 +54,10 @@ async def create_schema(config: Config) -> list[str]:
             await settle_path(record, config, state.source_path)
         if state is not None and state.position is not None:
             done = await _extend(record, config)
-            made = await views.make_now(record, config)
+            view_names = await views.make_now(record, config)
         else:
-            done, made = await _begin(record, config, copy), []
-    return [f"{statement.kind} {statement.object}" for statement in done] + [f"view {name}" for name in made]
+            done, view_names = await _begin(record, config, copy), []
+    return [f"{statement.kind} {statement.object}" for statement in done] + [f"view {name}" for name in view_names]
 
 
 async def _begin(record: Record, config: Config, copy: Copy) -> list[Statement]:

@@ -81,10 +81,10 @@ def rehearse_load(
         notes = _Notes(KeptOut(connection, maps))
         for mapped in maps:
             target = targets.get(mapped.target) if mapped.adopted else _to_be_made(mapped, unknown)
-            if target and (known := _fed(mapped, target)):
-                converter = compile_converter(known, _without_others(known, target))
-                sizes = Sizes(known, target)
-                for chunk in chunks(connection, known, CHUNK_ROWS, CHUNK_BYTES):
+            if target and (tried := _fed(mapped, target)):
+                converter = compile_converter(tried, _without_others(tried, target))
+                sizes = Sizes(tried, target)
+                for chunk in chunks(connection, tried, CHUNK_ROWS, CHUNK_BYTES):
                     converted = converter.rows(chunk)
                     notes.add(mapped, converted.rejected)
                     altered.update({(mapped.source.name, name): n for name, n in converted.altered.items()})

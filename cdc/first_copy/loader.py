@@ -175,8 +175,8 @@ class _Load:
         targets = {m.target: m.source.name for m in self._maps if m.source.name in held and m.source.name in copied}
         if not targets:
             return copied
-        found = await count_rows(self._connection, self._maps[0].schema, list(targets))
-        return {**copied, **{targets[target]: rows for target, rows in found.items()}}
+        counts = await count_rows(self._connection, self._maps[0].schema, list(targets))
+        return {**copied, **{targets[target]: rows for target, rows in counts.items()}}
 
     async def _table(self, mapped: TableMap, targets: dict[str, TargetTable]) -> int:
         target = targets.get(mapped.target)
@@ -221,8 +221,8 @@ class _Load:
 
     async def _settle_existing(self, mapped: TableMap, target: TargetTable) -> None:
         """Only what an earlier load of ours left may be there; rows of others are saved to a file first, or refused."""
-        known = await self._record.loaded.was_loaded(mapped.source.name)
-        if known or not await has_rows(self._connection, target):
+        loaded_before = await self._record.loaded.was_loaded(mapped.source.name)
+        if loaded_before or not await has_rows(self._connection, target):
             return
         if self._config.target.existing_rows == "refuse":
             raise TargetNotEmpty(
@@ -303,9 +303,9 @@ class _Load:
 
     async def _views(self, config: Config, copy: Copy) -> None:
         """Postgres holds what the snapshot holds, so both must answer alike now."""
-        wanted = translate_views(copy.schema.views, self._maps, config.target.schema).made
-        sums = await asyncio.to_thread(views.sums_of_copy, self._snapshot.database, wanted)
-        await views.make(self._record, wanted, sums)
+        translated = translate_views(copy.schema.views, self._maps, config.target.schema).translated
+        sums = await asyncio.to_thread(views.sums_of_copy, self._snapshot.database, translated)
+        await views.make(self._record, translated, sums)
 
     async def _apply(self, statements: list[Statement], what: str, hold: runner.Hold | None = None) -> None:
         if not statements:
@@ -318,8 +318,8 @@ class _Load:
         self._progress.advance(1)
         if reason is not None and reason != runner.EXISTS:
             logger.bind(object=statement.object, reason=reason).warning("an index was left out")
-            told = {"table": statement.table, "index": statement.object, "why": reason}
-            trail.record(self._config.state.dir, "leave out index", "done", told)
+            details = {"table": statement.table, "index": statement.object, "why": reason}
+            trail.record(self._config.state.dir, "leave out index", "done", details)
 
 
 _Copy = Callable[[TableMap, TargetTable, "_Feed"], Awaitable[int]]

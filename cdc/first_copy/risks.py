@@ -113,8 +113,8 @@ def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count} rows"
 
 
-def _many(count: int, one: str) -> str:
-    noun, _, rest = one.partition(" ")
+def _many(count: int, singular: str) -> str:
+    noun, _, rest = singular.partition(" ")
     noun += "" if count == 1 else "s"
     return f"{count} {noun} {rest}".rstrip()
 

@@ -108,11 +108,11 @@ async def remove_older_snapshots(config: Config) -> list[str]:
     )
     if not older or (needed := await _snapshots_in_use(config)) is None:
         return []
-    removed = [found for found in older if found.manifest.id not in needed]
-    for found in removed:
-        await asyncio.to_thread(discard, found)
-        trail.record(config.state.dir, "remove snapshot", "done", {"snapshot": found.manifest.id})
-    return [found.manifest.id for found in removed]
+    removed = [snapshot for snapshot in older if snapshot.manifest.id not in needed]
+    for snapshot in removed:
+        await asyncio.to_thread(discard, snapshot)
+        trail.record(config.state.dir, "remove snapshot", "done", {"snapshot": snapshot.manifest.id})
+    return [snapshot.manifest.id for snapshot in removed]
 
 
 async def _snapshots_in_use(config: Config) -> frozenset[str] | None:
@@ -157,11 +157,11 @@ class _Absolute:
 
 def verified_snapshot(config: Config) -> Snapshot:
     """The newest snapshot, checked again; raises `SnapshotError` when there is none or it is damaged."""
-    found = latest(snapshots_folder(config), config.source.path)
-    if found is None:
+    snapshot = latest(snapshots_folder(config), config.source.path)
+    if snapshot is None:
         raise SnapshotError("there is no snapshot yet", remedy="run `cdc snapshot` first")
-    check(found)
-    return found
+    check(snapshot)
+    return snapshot
 
 
 def without_capture(snapshot: Snapshot) -> SnapshotError:
@@ -173,10 +173,10 @@ def without_capture(snapshot: Snapshot) -> SnapshotError:
 
 def usable_snapshot(config: Config) -> Snapshot | None:
     """The newest snapshot when it is intact and its position stands in the file's changelog now, else None."""
-    found = latest(snapshots_folder(config), config.source.path)
-    if found is None or not _intact(found):
+    snapshot = latest(snapshots_folder(config), config.source.path)
+    if snapshot is None or not _intact(snapshot):
         return None
-    copy = open_copy(found.database)
+    copy = open_copy(snapshot.database)
     try:
         tables = read_schema(copy, config).tables
         captured = triggers.read_capture(copy, tables)
@@ -186,7 +186,7 @@ def usable_snapshot(config: Config) -> Snapshot | None:
     with sqlite.opened(config) as live, read_transaction(live):
         capture = triggers.read_capture(live, read_schema(live, config).tables)
         same = capture and captured and capture.source_id == captured.source_id
-        return found if same and then and positions.position_at(live, then.seq) == then else None
+        return snapshot if same and then and positions.position_at(live, then.seq) == then else None
 
 
 def _intact(snapshot: Snapshot) -> bool:

@@ -96,10 +96,10 @@ def _is_lost(state: StreamState) -> bool:
 async def _ours(connection: Connection, config: Config, look: Look, *, accepted: bool) -> tuple[TableMap, ...]:
     """The mapped tables that stand in Postgres for this source; empty where that cannot be told."""
     maps = map_schema(look.schema, config)
-    there = await read_tables(connection, config.target.schema, [m.target for m in maps])
+    targets = await read_tables(connection, config.target.schema, [m.target for m in maps])
     marks = {m.target: mark(m) for m in maps}
     ours = await own_schema.ours(connection, config.target.schema, marks)
-    return tuple(m for m in maps if m.target in ours or (accepted and m.adopted and m.target in there))
+    return tuple(m for m in maps if m.target in ours or (accepted and m.adopted and m.target in targets))
 
 
 async def _go_on(record: Record, config: Config, look: Look, tables: Sequence[TableMap]) -> None:
@@ -112,8 +112,8 @@ async def _go_on(record: Record, config: Config, look: Look, tables: Sequence[Ta
 
 async def _decisions(connection: Connection, config: Config, look: Look) -> Decisions:
     """What must have been decided: by the data of the newest snapshot, and by the columns as they are in Postgres."""
-    found = latest(snapshots_folder(config), config.source.path)
-    copy = await asyncio.to_thread(read_copy, config, found.database) if found else None
+    snapshot = latest(snapshots_folder(config), config.source.path)
+    copy = await asyncio.to_thread(read_copy, config, snapshot.database) if snapshot else None
     first = remember(map_schema(copy.schema, config, copy.profiles)) if copy else {}
     maps = recall(map_known(look.schema, config, first), first)
     targets = await read_tables(connection, config.target.schema, [m.target for m in maps])
@@ -126,8 +126,8 @@ def _as_it_is(mapped: TableMap, target: TargetTable) -> TableMap:
 
 
 def _typed(column: ColumnMap, target: TargetTable) -> ColumnMap:
-    found = target.column(column.target)
-    return column if found is None or column.literal else replace(column, type=found.type)
+    target_column = target.column(column.target)
+    return column if target_column is None or column.literal else replace(column, type=target_column.type)
 
 
 async def _tell_disabled(connection: Connection, config: Config, look: Look, tell: Tell) -> None:

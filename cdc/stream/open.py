@@ -144,16 +144,18 @@ class StreamOpener:
         return await catalogue.read_tables(self._connection, self._config.target.schema, targets)
 
     async def _position(self) -> Position:
-        found = (await self._state()).position
-        assert found is not None
-        return found
+        position = (await self._state()).position
+        assert position is not None
+        return position
 
     async def _fit(self, maps: dict[str, TableMap]) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
         """The maps whose targets can take their rows, with these; the other tables wait alone."""
         targets = await self._found([m.target for m in maps.values()])
-        known = await self._record.waiting.targets()
+        noted_targets = await self._record.waiting.targets()
         chosen = [
-            m.target for name, m in maps.items() if m.target not in targets and known.get(name, m.target) != m.target
+            m.target
+            for name, m in maps.items()
+            if m.target not in targets and noted_targets.get(name, m.target) != m.target
         ]
         if chosen:
             raise TargetError(

@@ -111,17 +111,17 @@ async def _compare(record: Record, config: Config, look: Look, progress: Progres
         reader = await asyncio.to_thread(Reader, config, look, maps, look.newest)
         try:
             async with snapshot(record.connection):
-                found = await _begin(record, config, maps, reader, scratch)
-                for compared in found.values():
+                comparisons = await _begin(record, config, maps, reader, scratch)
+                for compared in comparisons.values():
                     progress.start(f"comparing {compared.name}", None)
                     await compared.run(progress.advance)
                     progress.finish()
-            await asyncio.to_thread(reader.news, lambda entries: _note(found, entries))
+            await asyncio.to_thread(reader.news, lambda entries: _note(comparisons, entries))
         finally:
             reader.close()
-        for name in found:
+        for name in comparisons:
             scratch.withdraw_flying(name)
-        return tuple(_change(m.source.name, found.get(m.source.name)) for m in (*maps, *now.rekeyed))
+        return tuple(_change(m.source.name, comparisons.get(m.source.name)) for m in (*maps, *now.rekeyed))
     finally:
         scratch.close()
 
@@ -136,19 +136,19 @@ async def _begin(
     """The comparisons of tables that can be compared."""
     targets = await read_tables(record.connection, config.target.schema, [m.target for m in maps])
     held = await record.quarantine.keys_of(None)
-    found = {}
+    comparisons = {}
     for mapped in maps:
         target = targets.get(mapped.target)
         if target is None or (canonical := Canonical(mapped, target)).missing:
             continue
         rows = TargetRows(record.connection, record.source_id, mapped, target)
-        made = found[mapped.source.name] = Comparison(reader, scratch, mapped, canonical, rows)
-        await asyncio.to_thread(made.know, held.get(mapped.source.name, []))
-    return found
+        comparison = comparisons[mapped.source.name] = Comparison(reader, scratch, mapped, canonical, rows)
+        await asyncio.to_thread(comparison.know, held.get(mapped.source.name, []))
+    return comparisons
 
 
-def _note(found: dict[str, Comparison], entries: list[Logged]) -> None:
-    for name, compared in found.items():
+def _note(comparisons: dict[str, Comparison], entries: list[Logged]) -> None:
+    for name, compared in comparisons.items():
         compared.note(entry for entry in entries if entry.table == name)
 
 
@@ -193,7 +193,7 @@ async def followed(
     """The stream that a file may carry on, by its id, else by its path; raises `TargetError` when there is none."""
     await own_schema.make_whole(connection)
     here = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
-    for record in (Record(connection, known) for known in (source_id, here) if known):
+    for record in (Record(connection, candidate) for candidate in (source_id, here) if candidate):
         if state := await record.stream.read():
             break
     else:

@@ -43,8 +43,7 @@ async def give_way(
     for name in names:
         why = "it has no room for a row"
         logger.bind(object=name, reason=why).warning("an index gave way to a row")
-        told = entry("leave out index", "done", {"table": target.name, "index": name, "why": why})
-        await record.audit.append([told])
+        await record.audit.append([entry("leave out index", "done", {"table": target.name, "index": name, "why": why})])
     return names
 
 
@@ -67,9 +66,9 @@ async def _to_blame(
     # A row that a key has no room for either would not come in, whichever index gave way.
     refused = await send_accepted(conn, [(place,) for place in places], put)
     fit = [place for n, place in enumerate(places) if n not in refused]
-    found = [i["name"] for i in indexes if fit and i["optional"] and await _refuses(conn, i["body"], insert, fit)]
+    tight = [i["name"] for i in indexes if fit and i["optional"] and await _refuses(conn, i["body"], insert, fit)]
     await trial.rollback()
-    return found
+    return tight
 
 
 async def _refuses(conn: Connection, body: str, insert: str, places: Sequence[Place]) -> bool:

@@ -117,10 +117,10 @@ class AppliedTable:
 
     def column(self, name: str) -> TargetColumn:
         """A mapped column of the target; the converter has checked that it exists."""
-        found = self.target.column(name)
-        if found is None:
+        column = self.target.column(name)
+        if column is None:
             raise KeyError(name)
-        return found
+        return column
 
     @property
     def swappable(self) -> tuple[TargetUnique, ...]:
@@ -138,11 +138,11 @@ class AppliedTable:
 
     def count_moves(self) -> str:
         """Count what moving the staged rows will do: rows to be deleted, and rows to be written because they differ."""
-        there = f"t.{quote(self.key[0])} IS NOT NULL"
+        exists = f"t.{quote(self.key[0])} IS NOT NULL"
         changed = " OR ".join(self._differs(c, "s") for c in self.columns if c not in self.key) or "false"
         return (
-            f"SELECT count(*) FILTER (WHERE s._cdc_gone AND {there}) AS deleted, "
-            f"count(*) FILTER (WHERE NOT s._cdc_gone AND (NOT {there} OR {changed})) AS upserted "
+            f"SELECT count(*) FILTER (WHERE s._cdc_gone AND {exists}) AS deleted, "
+            f"count(*) FILTER (WHERE NOT s._cdc_gone AND (NOT {exists} OR {changed})) AS upserted "
             f"FROM {self.stage} AS s LEFT JOIN {self.name} AS t ON {same('s', 't', self.key)}"
         )
 
@@ -164,9 +164,9 @@ class AppliedTable:
         if stand_in is None:
             return None
         column, value = stand_in
-        wanted = unique.columns
-        gives_up = f"(s._cdc_gone OR ({listed(wanted, 's')}) IS DISTINCT FROM ({listed(wanted, 't')}))"
-        other = f"EXISTS (SELECT FROM {self.stage} AS w WHERE NOT w._cdc_gone AND {same('w', 't', wanted)} "
+        columns = unique.columns
+        gives_up = f"(s._cdc_gone OR ({listed(columns, 's')}) IS DISTINCT FROM ({listed(columns, 't')}))"
+        other = f"EXISTS (SELECT FROM {self.stage} AS w WHERE NOT w._cdc_gone AND {same('w', 't', columns)} "
         other += f"AND NOT ({same('w', 't', self.key)}))"
         return (
             f"UPDATE {self.name} AS t SET {quote(column)} = {value} FROM {self.stage} AS s "

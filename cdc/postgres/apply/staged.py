@@ -125,7 +125,7 @@ class Batch:
                 keys.setdefault(name, []).extend(await self._quarantine.retriable(name))
                 self._retried.add(name)
         # A key may wait for several parents, and be read only once.
-        return {name: list({encode_key(k): k for k in found}.values()) for name, found in keys.items() if found}
+        return {name: list({encode_key(k): k for k in waiting}.values()) for name, waiting in keys.items() if waiting}
 
     def ask_again(self, names: Iterable[str]) -> None:
         """Rows of these tables that `releasable` named could not be read: name them once more."""
@@ -213,13 +213,13 @@ class Batch:
     async def _stage_gone(self, table: AppliedTable, keys: Sequence[KeyValues]) -> bool:
         """Stage source keys as gone; False when no row of the target can have any of them."""
         if table.crosswalk is None:
-            made = [key for raw in keys if not isinstance(key := table.converter.key(raw), Rejection)]
+            rows = [key for raw in keys if not isinstance(key := table.converter.key(raw), Rejection)]
             columns: tuple[str, ...] = table.key
         else:
-            made = [(encode_key(raw),) for raw in keys]
+            rows = [(encode_key(raw),) for raw in keys]
             columns = (SOURCE_KEY,)
-        await self._copy(table, [(*key, True) for key in made], (*columns, "_cdc_gone"))
-        return bool(made)
+        await self._copy(table, [(*key, True) for key in rows], (*columns, "_cdc_gone"))
+        return bool(rows)
 
     async def _settle_keys(self, table: AppliedTable, crosswalk: Crosswalk) -> None:
         """Bring the stage of a table with a crosswalk to one row for each key of Postgres."""
@@ -246,8 +246,8 @@ class Batch:
         if reference.parent is None or child not in self._quarantine.tables:
             return
         if reference.parent.source_name in self._staged and (query := fk_sql.find_released(reference)):
-            found = await self._connection.fetch(query, self._record.source_id, reference.waits_table, child)
-            keys.setdefault(child, []).extend(decode_key(record["key"]) for record in found)
+            released = await self._connection.fetch(query, self._record.source_id, reference.waits_table, child)
+            keys.setdefault(child, []).extend(decode_key(record["key"]) for record in released)
 
     async def _settle_orphans(self) -> None:
         """Repeat until no child is without its parent: an orphan that leaves may leave orphans of its own."""
@@ -268,9 +268,9 @@ class Batch:
                 await self._connection.execute(query)
                 self._staged.setdefault(child.source_name, 1)
         if child.source_name in self._staged:
-            found = await self._connection.fetch(fk_sql.find_orphans(reference))
-            await self._hold_orphans(reference, found)
-            if found:
+            orphaned = await self._connection.fetch(fk_sql.find_orphans(reference))
+            await self._hold_orphans(reference, orphaned)
+            if orphaned:
                 self._leaving.add(child.source_name)
                 changed = True
         return changed
@@ -290,8 +290,8 @@ class Batch:
             self._leaving.add(reference.child.source_name)
         return bool(abandoned)
 
-    async def _hold_orphans(self, reference: FamilyLink, found: "list[asyncpg.Record]") -> None:
-        await self._quarantine.put(reference.child.source_name, orphans(reference.key, found))
+    async def _hold_orphans(self, reference: FamilyLink, rows: "list[asyncpg.Record]") -> None:
+        await self._quarantine.put(reference.child.source_name, orphans(reference.key, rows))
 
     async def _move_rows(self) -> None:
         """Parents first for upserts, children first for deletes; a table nobody refers to deletes first."""
@@ -327,11 +327,11 @@ class Batch:
         """Delete or upsert what is staged; in one statement for tables that refer to each other in a circle."""
         if not ring:
             return
-        wanted = [t.delete_from_stage if what == "deleted" else t.upsert_from_stage for t in ring]
+        statements = [t.delete_from_stage if what == "deleted" else t.upsert_from_stage for t in ring]
         if len(ring) == 1:
-            counts = [_rows_of(await self._connection.execute(wanted[0]))]
+            counts = [_rows_of(await self._connection.execute(statements[0]))]
         else:
-            counts = list(await self._connection.fetchrow(at_once(wanted)) or ())
+            counts = list(await self._connection.fetchrow(at_once(statements)) or ())
         for table, count in zip(ring, counts, strict=True):
             self._moved[table.source_name][what] += count
 
@@ -400,10 +400,10 @@ class Batch:
             if table.source_name not in self._families.referenced:
                 await self._connection.execute(table.delete_from_stage)
             places = await self._connection.fetch(f"SELECT ctid FROM {table.stage} WHERE NOT _cdc_gone")
-            found: dict[Place, Rejection] = {}
-            await self._try_rows(table, [record["ctid"] for record in places], found)
-            if found:
-                refused[table] = found
+            rejections: dict[Place, Rejection] = {}
+            await self._try_rows(table, [record["ctid"] for record in places], rejections)
+            if rejections:
+                refused[table] = rejections
         await trial.rollback()
         return refused
 

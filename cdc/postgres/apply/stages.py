@@ -22,8 +22,8 @@ class Stages:
     def __init__(self, connection: Connection, families: Families) -> None:
         self._connection = connection
         self._families = families
-        self._there: set[str] = set()
-        self._made: set[str] = set()
+        self._existing: set[str] = set()
+        self._created: set[str] = set()
         self._used: set[str] = set()
 
     async def prepare(self, names: Iterable[str]) -> None:
@@ -38,31 +38,31 @@ class Stages:
             missing = self._missing(self._families.neighbours(name))
             if missing:
                 await self._create(missing)
-                self._made |= {table.source_name for table in missing}
+                self._created |= {table.source_name for table in missing}
             self._used.add(name)
 
     def _missing(self, names: Iterable[str]) -> list[AppliedTable]:
-        return self._families.in_order(set(names) - self._there)
+        return self._families.in_order(set(names) - self._existing)
 
     async def _create(self, tables: Sequence[AppliedTable]) -> None:
         await self._connection.execute("".join(table.create_stage() for table in tables))
-        self._there |= {table.source_name for table in tables}
+        self._existing |= {table.source_name for table in tables}
 
     async def committed(self) -> None:
         """A batch ended: keep what it made, unless it is much; then only what is used by many batches."""
-        spare = self._there - self._used if len(self._there) > MOST_STAGES else set()
-        if len(self._there) - len(spare) > MOST_STAGES:
-            spare = set(self._there)
+        spare = self._existing - self._used if len(self._existing) > MOST_STAGES else set()
+        if len(self._existing) - len(spare) > MOST_STAGES:
+            spare = set(self._existing)
         await self._drop(spare)
-        self._made, self._used = set(), set()
+        self._created, self._used = set(), set()
 
     def undone(self) -> None:
         """A batch was undone, and with it the stages that it made."""
-        self._there -= self._made
-        self._made, self._used = set(), set()
+        self._existing -= self._created
+        self._created, self._used = set(), set()
 
     async def _drop(self, names: Iterable[str]) -> None:
         stages = [self._families.tables[name].stage for name in names]
         for place in range(0, len(stages), DROPPED_AT_ONCE):
             await self._connection.execute(f"DROP TABLE {', '.join(stages[place : place + DROPPED_AT_ONCE])}")
-        self._there -= set(names)
+        self._existing -= set(names)

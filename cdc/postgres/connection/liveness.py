@@ -84,8 +84,8 @@ class Watched(_Connection):
     def socket(self) -> socket.socket | None:
         """The TCP socket; None for a socket of this machine, whose ends cannot lose each other."""
         transport: Any = getattr(self, "_transport")  # noqa: B009 (the driver's stubs do not tell of it)
-        found = transport.get_extra_info("socket")
-        return found if found is not None and found.family in (socket.AF_INET, socket.AF_INET6) else None
+        tcp = transport.get_extra_info("socket")
+        return tcp if tcp is not None and tcp.family in (socket.AF_INET, socket.AF_INET6) else None
 
 
 Reach = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]

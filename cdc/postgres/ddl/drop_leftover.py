@@ -20,30 +20,32 @@ LOCK_SECONDS: Final = 10.0  # for each table; who waits for a lock holds up ever
 MOST_NAMED: Final = 5  # objects that stand in the way
 
 
-def statement(left: Leftover, schema: str) -> str:
+def statement(leftover: Leftover, schema: str) -> str:
     """What drops it; never more than it."""
-    table = qualified(schema, left.target)
-    return f"DROP TABLE {table}" if left.column is None else f"ALTER TABLE {table} DROP COLUMN {quote(left.column)}"
+    table = qualified(schema, leftover.target)
+    if leftover.column is None:
+        return f"DROP TABLE {table}"
+    return f"ALTER TABLE {table} DROP COLUMN {quote(leftover.column)}"
 
 
-async def drop(record: Record, schema: str, left: Leftover, file: Path) -> int:
+async def drop(record: Record, schema: str, leftover: Leftover, file: Path) -> int:
     """Save it to a new file and drop it; returns how many rows were saved.
 
     Raises `TargetUnavailable` when somebody uses the table for too long, `TargetError` when other objects depend on it.
     """
-    await _lock(record.connection, qualified(schema, left.target))
-    target = (await read_tables(record.connection, schema, [left.target]))[left.target]
-    rows = await save_rows(record.connection, target, file, _columns(target, left))
+    await _lock(record.connection, qualified(schema, leftover.target))
+    target = (await read_tables(record.connection, schema, [leftover.target]))[leftover.target]
+    rows = await save_rows(record.connection, target, file, _columns(target, leftover))
     try:
-        await record.connection.execute(statement(left, schema))
+        await record.connection.execute(statement(leftover, schema))
     except asyncpg.DependentObjectsStillExistError as error:
         raise TargetError(
-            f"{left} cannot be dropped in Postgres, other objects depend on it: {_named(error.detail)}",
+            f"{leftover} cannot be dropped in Postgres, other objects depend on it: {_named(error.detail)}",
             remedy="drop or change them first; nothing was dropped",
         ) from error
-    told = {"table": left.target, "column": left.column, "rows": rows, "file": str(file)}
-    await record.audit.append([entry("drop leftover", "done", told)])
-    await record.leftovers.forget(left)
+    details = {"table": leftover.target, "column": leftover.column, "rows": rows, "file": str(file)}
+    await record.audit.append([entry("drop leftover", "done", details)])
+    await record.leftovers.forget(leftover)
     return rows
 
 
@@ -58,9 +60,11 @@ async def _lock(connection: Connection, table: str) -> None:
         ) from error
 
 
-def _columns(target: TargetTable, left: Leftover) -> Sequence[str] | None:
+def _columns(target: TargetTable, leftover: Leftover) -> Sequence[str] | None:
     """A column is saved with the key that says whose it was, a table as a whole."""
-    return None if left.column is None else (*(c for c in target.primary_key if c != left.column), left.column)
+    if leftover.column is None:
+        return None
+    return (*(c for c in target.primary_key if c != leftover.column), leftover.column)
 
 
 def _named(detail: str | None) -> str:

@@ -31,10 +31,11 @@ def links(maps: Sequence[TableMap]) -> Iterator[Link | Deviation]:
     """
     by_name = {m.source.name.lower(): m for m in maps}
     for child in (m for m in maps if not m.adopted):
-        wanted = [_wanted(child, r, by_name[r.parent.lower()]) for r in child.references if r.parent.lower() in by_name]
-        yield from wanted
+        references = [(r, by_name.get(r.parent.lower())) for r in child.references]
+        configured = [_configured(child, r, parent) for r, parent in references if parent]
+        yield from configured
         for key in child.source.foreign_keys:
-            if any(_same(link, child, key) for link in wanted):
+            if any(_same(link, child, key) for link in configured):
                 continue
             label = f"foreign key ({', '.join(key.columns)}) to {key.parent}"
             try:
@@ -53,15 +54,15 @@ def _link(child: TableMap, key: ForeignKey, parent: TableMap | None) -> Link:
     if parent.adopted:
         raise Untranslatable(f"{parent.target} was made by others, and stays as it is")
     if len(key.columns) != len(key.parent_columns):  # SQLite takes it, and then refuses every write that asks for it
-        wanted = "1 column" if len(key.columns) == 1 else f"{len(key.columns)} columns"
-        raise Untranslatable(f"{key.parent} has no primary key of {wanted}")
+        size = "1 column" if len(key.columns) == 1 else f"{len(key.columns)} columns"
+        raise Untranslatable(f"{key.parent} has no primary key of {size}")
     pairs = [_pair(child, c, parent, p) for c, p in zip(key.columns, key.parent_columns, strict=True)]
     columns, parent_columns = tuple(c.target for c, _ in pairs), tuple(p.target for _, p in pairs)
     _require_unique(parent, parent_columns)
     return Link(child, columns, parent, parent_columns, _action(key.on_delete), _action(key.on_update))
 
 
-def _wanted(child: TableMap, reference: Referring, parent: TableMap) -> Link:
+def _configured(child: TableMap, reference: Referring, parent: TableMap) -> Link:
     """A foreign key of the configuration, whose columns and types are checked there."""
     return Link(child, reference.columns, parent, parent.key, reference.on_delete, "NO ACTION")
 
@@ -134,5 +135,5 @@ def _indexed(mapped: TableMap) -> Iterator[Sequence[str]]:
     yield mapped.key
     for index in mapped.source.indexes:
         if index.predicate is None and all(t.collation == "BINARY" for t in index.terms):
-            found = [plain_column(mapped, t.column) if t.column else None for t in index.terms]
-            yield [c.target if c else "" for c in found]
+            columns = [plain_column(mapped, t.column) if t.column else None for t in index.terms]
+            yield [c.target if c else "" for c in columns]

@@ -154,8 +154,8 @@ def _already(statement: Statement, present: _Present) -> str | None:
             return None
 
 
-def _refuse_foreign(statement: Statement, found: _Relation) -> None:
-    if found.owner_table != statement.table:
+def _refuse_foreign(statement: Statement, relation: _Relation) -> None:
+    if relation.owner_table != statement.table:
         raise TargetNotEmpty(
             f"the name {statement.object} that {statement.kind} of {statement.table} needs is taken in schema "
             f"{statement.schema}",
@@ -184,8 +184,8 @@ async def preflight(conn: Connection, maps: Sequence[TableMap], own: Collection[
         for schema in {m.schema for m in maps}:
             present = await _look(conn, schema)
             for mapped in (m for m in maps if not m.adopted):
-                found = present.relations.get(mapped.target) if mapped.schema == schema else None
-                if found and mapped.target not in own and found.comment != mark(mapped):
+                relation = present.relations.get(mapped.target) if mapped.schema == schema else None
+                if relation and mapped.target not in own and relation.comment != mark(mapped):
                     taken.append(f"{schema}.{mapped.target}")
     if taken:
         raise TargetNotEmpty(
@@ -199,9 +199,9 @@ async def missing_columns(conn: Connection, maps: Sequence[TableMap]) -> tuple[S
     """The statements that add the mapped columns which existing target tables do not have."""
     return tuple(
         add_column(mapped, name)
-        for mapped, found in await _made(conn, maps)
+        for mapped, target in await _own_targets(conn, maps)
         for name in mapped.target_columns
-        if found.column(name) is None
+        if target.column(name) is None
     )
 
 
@@ -209,8 +209,8 @@ async def needless_not_null(conn: Connection, maps: Sequence[TableMap]) -> tuple
     """The statements that let columns be NULL which may be so in SQLite by now: its rows would be refused."""
     return tuple(
         drop_not_null(mapped, column.name)
-        for mapped, found in await _made(conn, maps)
-        for column in found.columns
+        for mapped, target in await _own_targets(conn, maps)
+        for column in target.columns
         if column.not_null and column.name in set(mapped.target_columns) - {*mapped.key, *not_null_columns(mapped)}
     )
 
@@ -219,13 +219,13 @@ async def missing_not_null(conn: Connection, maps: Sequence[TableMap]) -> tuple[
     """The statements, each optional, that make columns NOT NULL which are so in SQLite and were added without it."""
     return tuple(
         set_not_null(mapped, column.name)
-        for mapped, found in await _made(conn, maps)
-        for column in found.columns
+        for mapped, target in await _own_targets(conn, maps)
+        for column in target.columns
         if not column.not_null and column.name in not_null_columns(mapped)
     )
 
 
-async def _made(conn: Connection, maps: Sequence[TableMap]) -> list[tuple[TableMap, TargetTable]]:
+async def _own_targets(conn: Connection, maps: Sequence[TableMap]) -> list[tuple[TableMap, TargetTable]]:
     """The tables of our making that are there, with their maps."""
     pairs: list[tuple[TableMap, TargetTable]] = []
     for schema in sorted({m.schema for m in maps}):

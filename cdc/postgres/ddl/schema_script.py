@@ -140,8 +140,8 @@ def _default(mapped: TableMap, source: Column, column: ColumnMap) -> tuple[str |
 
 def _document_checks(mapped: TableMap) -> list[str]:
     """What a JSON Schema says that Postgres can check; no row that breaks it gets as far as there."""
-    said = (condition(c.schema, quote(c.target)) for c in mapped.columns if c.schema and c.type == JSONB.name)
-    return [f"CHECK ({one})" for one in said if one]
+    clauses = (condition(c.schema, quote(c.target)) for c in mapped.columns if c.schema and c.type == JSONB.name)
+    return [f"CHECK ({clause})" for clause in clauses if clause]
 
 
 # --- later ----------------------------------------------------------------------------------------------------------

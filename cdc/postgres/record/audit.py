@@ -53,11 +53,11 @@ class AuditTrail(RecordPart):
             head, sealed, numbers = Head(end["n"], end["hash"]), [], []
             if beyond is not None and beyond.n > head.n:
                 head = beyond
-            for made in entries:
-                head, one = link(head, made)
-                sealed.append(one)
+            for entry in entries:
+                head, sealed_entry = link(head, entry)
+                sealed.append(sealed_entry)
                 numbers.append(head.n)
-            texts, hashes = [one.text for one in sealed], [one.hash for one in sealed]
+            texts, hashes = [s.text for s in sealed], [s.hash for s in sealed]
             await self._connection.execute(SQL["append"], self._source_id, head.n, head.hash, numbers, texts, hashes)
 
     async def ends(self) -> Ends:

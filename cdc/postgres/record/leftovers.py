@@ -37,8 +37,8 @@ class Leftovers(RecordPart):
     async def take_up(self, leftover: Leftover) -> None:
         """Feed a leftover again, in the caller's transaction."""
         await self.forget(leftover)
-        told = entry("take up again", "done", {"table": leftover.target, "column": leftover.column})
-        await AuditTrail(self._connection, self._source_id).append([told])
+        details = {"table": leftover.target, "column": leftover.column}
+        await AuditTrail(self._connection, self._source_id).append([entry("take up again", "done", details)])
 
     async def forget(self, leftover: Leftover) -> None:
         """Strike one off the list, in the caller's transaction."""

@@ -53,8 +53,8 @@ def expected() -> dict[SchemaPart, str]:
 async def missing(connection: Connection) -> frozenset[SchemaPart]:
     """The parts that are not there."""
     with translated("looking at the schema cdc"):
-        there = {SchemaPart(*record) for record in await connection.fetch(SQL["present"])}
-    return frozenset(expected().keys() - there)
+        present = {SchemaPart(*record) for record in await connection.fetch(SQL["present"])}
+    return frozenset(expected().keys() - present)
 
 
 async def create(connection: Connection) -> None:
@@ -128,12 +128,12 @@ async def _ran(connection: Connection, sql: str) -> bool:
 async def ours(connection: Connection, schema: str, marks: dict[str, str]) -> frozenset[str]:
     """Those of the named tables that are there with the comment that marks them as made by this tool."""
     with translated("looking for the tables of this source"):
-        found = await connection.fetch(SQL["comments"], schema, list(marks))
-    return frozenset(record["name"] for record in found if record["comment"] == marks[record["name"]])
+        tables = await connection.fetch(SQL["comments"], schema, list(marks))
+    return frozenset(record["name"] for record in tables if record["comment"] == marks[record["name"]])
 
 
 async def disabled_triggers(connection: Connection, schema: str, tables: Iterable[str]) -> list[str]:
     """Triggers on these tables that do not fire now, as `trigger of table`."""
     with translated("looking for disabled triggers"):
-        found = await connection.fetch(SQL["disabled"], schema, list(tables))
-    return [f"{record['name']} of {record['table_name']}" for record in found]
+        triggers = await connection.fetch(SQL["disabled"], schema, list(tables))
+    return [f"{record['name']} of {record['table_name']}" for record in triggers]

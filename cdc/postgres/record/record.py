@@ -68,8 +68,7 @@ class Record:
         with translated("setting the position anew"):
             async with self.connection.transaction():
                 before = await self.connection.fetchval(SQL["seq"], self.source_id)
-                told = entry("position", "done", {"before": before, "seq": position.seq})
-                await self.audit.append([told])
+                await self.audit.append([entry("position", "done", {"before": before, "seq": position.seq})])
                 await self.connection.execute(
                     SQL["reposition"], self.source_id, position.seq, position.entry, list(tables)
                 )

@@ -135,8 +135,8 @@ async def find_source_id(connection: Connection, source_id: str | None, path: st
     with translated("looking for the source"):
         if await connection.fetchval("SELECT to_regclass('cdc.stream') IS NULL"):
             return None
-        found = await connection.fetchrow(SQL["stream"], source_id, path)
-    return str(found["source_id"]) if found else None
+        row = await connection.fetchrow(SQL["stream"], source_id, path)
+    return str(row["source_id"]) if row else None
 
 
 async def _read(connection: Connection, facts: TargetFacts, source_id: str | None, path: str) -> TargetFacts:

@@ -91,10 +91,10 @@ class StreamRow(RecordPart):
         with translated("noting which tables to compare"):
             return tuple(await self._connection.fetchval(SQL["keep_resync"], self._source_id, list(tables)))
 
-    async def note_finish_after_resync(self, wanted: bool) -> None:
+    async def note_finish_after_resync(self, due: bool) -> None:
         """Note whether indexes and constraints are to be looked at once no table has to be read as a whole."""
         with translated("noting what is left to do"):
-            await self._connection.execute(SQL["note_finish_after_resync"], self._source_id, wanted)
+            await self._connection.execute(SQL["note_finish_after_resync"], self._source_id, due)
 
     async def store_schema_version(self, version: int) -> None:
         """Note SQLite's schema counter at a moment when capture was known to be whole."""
@@ -132,8 +132,8 @@ async def find_by_path(connection: Connection, path: str, schema: str) -> str | 
     with translated("looking for the stream"):
         if await connection.fetchval("SELECT to_regclass('cdc.stream')") is None:
             return None
-        found: str | None = await connection.fetchval(SQL["find_by_path"], path, schema)
-    return found
+        source_id: str | None = await connection.fetchval(SQL["find_by_path"], path, schema)
+    return source_id
 
 
 async def snapshots_in_use(connection: Connection) -> frozenset[str]:

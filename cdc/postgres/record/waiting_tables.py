@@ -56,16 +56,16 @@ class WaitingTables(RecordPart):
         with translated("noting which tables wait"):
             async with self._connection.transaction():
                 await self._connection.execute(SQL["forget"], self._source_id, [m.source.name for m in maps])
-                known = {
+                noted = {
                     row["source_table"]: tuple(row)
                     for row in await self._connection.fetch(SQL["read"], self._source_id)
                 }
                 shapes = await self._shapes(maps[0].schema, [m.target for m in maps])
                 now = {m.source.name: _facts(m, shapes[m.target], held.get(m.source.name)) for m in maps}
                 for name, facts in now.items():
-                    if known.get(name) != facts:
+                    if noted.get(name) != facts:
                         await self._connection.execute(SQL["note"], self._source_id, *facts)
-                again = [name for name, facts in now.items() if name in known and _returns(known[name], facts)]
+                again = [name for name, facts in now.items() if name in noted and _returns(noted[name], facts)]
                 if again:
                     await self._connection.execute(_STREAM["request_resync"], self._source_id, again)
                     # What was made anew has no foreign keys, as far as rows were missing.

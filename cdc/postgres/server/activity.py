@@ -41,7 +41,7 @@ async def _ask(config: Config, pid: int | None) -> AtWork | None:
     try:
         with translated("asking what Postgres does"):
             names = [application_name(purpose) for purpose in _WORKERS]
-            found = await connection.fetchrow(load("activity")["at_work"], names, pid)
+            row = await connection.fetchrow(load("activity")["at_work"], names, pid)
     finally:
         await hang_up(connection)
-    return AtWork(tuple(found["blockers"] or ())) if found else None
+    return AtWork(tuple(row["blockers"] or ())) if row else None

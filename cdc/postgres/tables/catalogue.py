@@ -19,12 +19,12 @@ async def read_tables(conn: Connection, schema: str, names: Sequence[str] | None
 
     Reads in three statements: call it in one repeatable read transaction where others may alter tables meanwhile.
     """
-    wanted = None if names is None else list(names)
+    chosen = None if names is None else list(names)
     queries = load("catalogue")
     with translated(f"reading the tables of schema {schema}"):
-        columns = await conn.fetch(queries["tables"], schema, wanted)
-        uniques = _grouped(await conn.fetch(queries["uniques"], schema, wanted))
-        foreign_keys = _grouped(await conn.fetch(queries["foreign_keys"], schema, wanted))
+        columns = await conn.fetch(queries["tables"], schema, chosen)
+        uniques = _grouped(await conn.fetch(queries["uniques"], schema, chosen))
+        foreign_keys = _grouped(await conn.fetch(queries["foreign_keys"], schema, chosen))
     return {
         name: TargetTable(
             schema=schema,

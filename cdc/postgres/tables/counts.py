@@ -67,7 +67,7 @@ async def _count_small(
     assert row is not None
     held = json.loads(row[0])
     counted = {name: Counted(rows, held.get(name, 0)) for name, rows in zip(sources, row[1:], strict=True)}
-    return {name: one for name, one in counted.items() if one.rows <= MOST_ROWS}
+    return {name: count for name, count in counted.items() if count.rows <= MOST_ROWS}
 
 
 async def count_rows(connection: Connection, schema: str, tables: Sequence[str]) -> Mapping[str, int]:
@@ -84,10 +84,10 @@ async def count_rows(connection: Connection, schema: str, tables: Sequence[str])
 async def has_row(connection: Connection, schema: str, table: str, column: str, value: str) -> bool:
     """Whether a table has a row with this text in that column."""
     with translated(f"looking into table {table}"):
-        found = await connection.fetchval(
+        exists = await connection.fetchval(
             f"SELECT EXISTS (SELECT FROM {qualified(schema, table)} WHERE {quote(column)} = $1)", value
         )
-    return bool(found)
+    return bool(exists)
 
 
 async def headway(connection: Connection, source_path: str) -> Headway:

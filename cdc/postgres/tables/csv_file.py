@@ -81,12 +81,12 @@ async def save_rows(conn: Connection, target: TargetTable, file: Path, columns: 
     Only some columns when they are named. A file that is there already holds what was found first, and stays. Raises
     `TargetError` when it cannot be written.
     """
-    wanted = listed(columns if columns is not None else [c.name for c in target.columns if not c.generated])
+    selected = listed(columns if columns is not None else [c.name for c in target.columns if not c.generated])
     try:
         if await asyncio.to_thread(file.exists):
             return 0
         with translated(f"saving the rows of {target.schema}.{target.name}"):
-            return await save(conn, f"SELECT {wanted} FROM {qualified(target.schema, target.name)}", file)
+            return await save(conn, f"SELECT {selected} FROM {qualified(target.schema, target.name)}", file)
     except OSError as error:
         raise TargetError(
             f"the rows of {target.schema}.{target.name} cannot be saved to {file}: {error.strerror}",

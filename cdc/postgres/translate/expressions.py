@@ -157,10 +157,10 @@ def render(node: exp.Expr, scope: Naming) -> Term:
     return rule(node, scope)
 
 
-def only(node: exp.Expr, *known: str) -> None:
+def only(node: exp.Expr, *allowed: str) -> None:
     """Raises `Untranslatable` for a part of a node that no rule looks at: a negation, for instance."""
     for name, part in node.args.items():
-        if part and name not in known:
+        if part and name not in allowed:
             raise Untranslatable(f"{type(node).__name__} with {name.strip('_')} may mean something else in Postgres")
 
 

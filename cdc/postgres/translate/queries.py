@@ -109,8 +109,8 @@ class _Select:
     def _aliased(self, node: exp.Expr) -> Term | None:
         if not isinstance(node, exp.Column) or self._from.has(node.text("table"), node.name):
             return None
-        found = [c for c in self._columns if c.alias == node.name.lower() and not aggregates(c.node)]
-        return replace(found[0].term, sql=found[0].sql) if found else None
+        columns = [c for c in self._columns if c.alias == node.name.lower() and not aggregates(c.node)]
+        return replace(columns[0].term, sql=columns[0].sql) if columns else None
 
     def _require_grouped(self, node: exp.Expr | None, sql: str) -> None:
         if self._grouped and sql not in self._groups and (node is None or not self._is_grouped(node)):
@@ -179,14 +179,15 @@ def _union(node: exp.Union, relations: Relations) -> TranslatedQuery:
 
 def _common(left: QueryColumn, right: QueryColumn) -> QueryColumn:
     """One column of two queries."""
-    one, other = left.term, right.term
-    if (one.kind, one.type) != (other.kind, other.type) or (one.kind == "other" and not _read_alike(one, other)):
+    first, second = left.term, right.term
+    as_they_are = first.kind == "other"
+    if (first.kind, first.type) != (second.kind, second.type) or (as_they_are and not _read_alike(first, second)):
         raise Untranslatable("UNION ALL of columns whose types differ")
-    collation = one.collation if one.collation == other.collation else "several"
-    origin = one.origin if one.kind == "other" else None
+    collation = first.collation if first.collation == second.collation else "several"
+    origin = first.origin if as_they_are else None
     alias = left.alias or (left.node.name.lower() if isinstance(left.node, exp.Column) else "")
-    converts = one.converts or other.converts
-    term = replace(one, collation=collation, constant=None, column=False, origin=origin, converts=converts)
+    converts = first.converts or second.converts
+    term = replace(first, collation=collation, constant=None, column=False, origin=origin, converts=converts)
     return QueryColumn(term, "", alias)
 
 
@@ -196,10 +197,10 @@ def _not_selected(_: exp.Expr) -> tuple[Term, str]:
 
 def _read_alike(left: Term, right: Term) -> bool:
     """Whether both columns hold SQLite's values in one and the same form."""
-    one, other = left.origin, right.origin
-    if one is None or other is None:
+    first, second = left.origin, right.origin
+    if first is None or second is None:
         return False
-    facts = [(o.column.type, o.column.literal, o.column.reading, o.mapped.formats) for o in (one, other)]
+    facts = [(o.column.type, o.column.literal, o.column.reading, o.mapped.formats) for o in (first, second)]
     return facts[0] == facts[1]
 
 
