@@ -20,7 +20,8 @@ from cdc.postgres.record.quarantine import Held
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.tables.source_key_sql import read_key, source_key
 from cdc.postgres.tables.statement import Deviation, Made, Names, Statement
-from cdc.postgres.translate.expressions import Scope, Untranslatable, columns_in, translate_condition
+from cdc.postgres.translate.expressions import Scope, columns_in, translate_condition
+from cdc.postgres.translate.terms import Untranslatable
 from cdc.sql_names import qualified
 
 _NOT_COMPUTABLE: Final = (asyncpg.DataError, asyncpg.UndefinedFunctionError, asyncpg.DatatypeMismatchError)

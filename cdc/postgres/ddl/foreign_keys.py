@@ -7,7 +7,7 @@ from cdc.facts.source_schema import ForeignKey
 from cdc.facts.table_map import ColumnMap, Referring, TableMap
 from cdc.postgres.ddl.indexes import COARSER, DEFERRABLE, constraint, ordinary_index, plain_column
 from cdc.postgres.tables.statement import Deviation, Made, Names, Statement
-from cdc.postgres.translate.expressions import Untranslatable
+from cdc.postgres.translate.terms import Untranslatable
 from cdc.sql_names import qualified, quote
 
 

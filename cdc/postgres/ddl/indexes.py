@@ -12,7 +12,8 @@ from cdc.facts.source_schema import Index, IndexTerm, KeyKind
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.mapping.check import MOST_KEY_COLUMNS
 from cdc.postgres.tables.statement import Deviation, Made, Names, Statement
-from cdc.postgres.translate.expressions import Scope, Untranslatable, translate_condition, translate_value
+from cdc.postgres.translate.expressions import Scope, translate_condition, translate_value
+from cdc.postgres.translate.terms import Untranslatable
 from cdc.sql_names import qualified, quote
 from cdc.values.documents import JSON, JSONB
 from cdc.values.registry import TYPES

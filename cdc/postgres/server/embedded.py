@@ -26,14 +26,14 @@ from urllib.parse import quote as quote_url
 from cdc.errors import TargetError, TargetUnavailable
 from cdc.host import private_files
 from cdc.postgres.server.as_root import Runner, environment, runner_for
+from cdc.postgres.server.postmaster import Postmaster, drop_recycled, postmaster_of, read_pid_file
+from cdc.postgres.server.server_log import cannot_start, last_lines, open_log
 
 READY_SECONDS: Final = 120.0  # a server that recovers after a power cut needs longer than one that was shut down
 STOP_SECONDS: Final = 60.0  # then the fast shutdown, which writes a checkpoint, becomes an immediate one
 PORT: Final = 5432  # only names the socket file
 _POLL_SECONDS: Final = 0.02
 _LONGEST_SOCKET: Final = 107  # bytes that a Unix socket's address can hold
-_LONGEST_LOG: Final = 10 * 1024 * 1024  # bytes, then the log is put aside
-_SHOWN_LOG_LINES: Final = 5
 
 # A server beside an application on a small machine. Written once; the operator may edit postgresql.conf afterwards.
 _FIRST_SETTINGS: Final = {
@@ -48,16 +48,6 @@ _FIRST_SETTINGS: Final = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-
-_REMEDIES: Final = (
-    ("No space left on device", "free disk space on that file system and start again"),
-    ("pre-existing shared memory", "wait a moment: processes of the server that was killed have not ended yet"),
-    ("shared memory", "free memory, or lower `shared_buffers` in postgresql.conf of that folder"),
-    ("Cannot allocate memory", "free memory, or lower `shared_buffers` in postgresql.conf of that folder"),
-    ("lock file", "another server uses that folder: stop it first"),
-    ("Permission denied", "give the folder and everything in it to the user who runs cdc"),
-    ("postgresql.conf", "correct that setting in postgresql.conf of that folder"),
-)
 
 
 @dataclass(slots=True)
@@ -105,9 +95,9 @@ class EmbeddedServer:
             return
         data = self.folder / "data"
         deadline = time.monotonic() + STOP_SECONDS
-        if (running := _postmaster(data)) is not None:
+        if (running := postmaster_of(data)) is not None:
             os.kill(running.pid, signal.SIGINT)
-        while (running := _postmaster(data)) is not None:
+        while (running := postmaster_of(data)) is not None:
             if time.monotonic() > deadline:
                 raise _does_not_stop(self.folder, running.pid)
             time.sleep(_POLL_SECONDS)
@@ -157,7 +147,7 @@ def start(
     with _translated(folder):
         private_files.make_folder(folder)
         with _one_start_at_a_time(folder):
-            if _postmaster(folder / "data") is not None:
+            if postmaster_of(folder / "data") is not None:
                 running = _wait_until_ready(folder, None, "", 0, ready_seconds)
                 return EmbeddedServer(folder, running.socket, running.pid, owned=False)
             runner = runner_for(folder, binaries or bundled_binaries())
@@ -166,7 +156,7 @@ def start(
 
 def find(folder: Path) -> str | None:
     """The URI of the server in `folder` if it accepts connections now; never starts one."""
-    running = _postmaster(folder.resolve() / "data")
+    running = postmaster_of(folder.resolve() / "data")
     return _dsn(running.socket, "postgres") if running and running.ready else None
 
 
@@ -183,10 +173,10 @@ def _launch(folder: Path, runner: Runner, settings: Mapping[str, str], ready_sec
     if not data.exists():
         _initialise(folder, runner, settings)
     _check_version(data, runner)
-    stale = _read_pid_file(data)
-    _drop_recycled(data)
+    stale = read_pid_file(data)
+    drop_recycled(data)
     socket = _socket_folder(folder, runner)
-    written_before = _open_log(log)
+    written_before = open_log(log)
     given = {"listen_addresses": "", "unix_socket_directories": str(socket), "port": str(PORT), **settings}
     arguments = [part for name, value in given.items() for part in ("-c", f"{name}={value}")]
     with log.open("ab") as output:
@@ -218,7 +208,7 @@ def _initialise(folder: Path, runner: Runner, settings: Mapping[str, str]) -> No
     )
     if done.returncode != 0:
         shutil.rmtree(partial, ignore_errors=True)
-        raise _failure(folder, "initdb failed", _last_lines(done.stderr))
+        raise cannot_start(folder, "initdb failed", last_lines(done.stderr))
     with (partial / "postgresql.conf").open("a") as configuration:
         configuration.writelines(f"{name} = '{value}'\n" for name, value in _FIRST_SETTINGS.items())
     partial.rename(folder / "data")
@@ -259,6 +249,7 @@ def _socket_folder(folder: Path, runner: Runner) -> Path:
 
 @contextlib.contextmanager
 def _one_start_at_a_time(folder: Path) -> Iterator[None]:
+    # The kernel lets go of the lock with its descriptor, so a start that was killed is in nobody's way.
     with private_files.create(folder / "start.lock", "ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -269,107 +260,24 @@ def _translated(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _failure(folder, str(error)) from None
-
-
-# --- what runs -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Postmaster:
-    pid: int
-    socket: Path
-    ready: bool
-
-
-def _read_pid_file(data: Path) -> str:
-    try:
-        return (data / "postmaster.pid").read_text()
-    except OSError:
-        return ""
-
-
-def _arguments_of(pid: int) -> list[bytes]:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return []
-
-
-def _postmaster(data: Path, stale: str = "") -> _Postmaster | None:
-    """The live server of a data folder, told from any other process that got its number after a crash or reboot."""
-    text = _read_pid_file(data)
-    lines = text.splitlines()
-    if text == stale or not lines or not lines[0].strip().isdigit():
-        return None
-    pid = int(lines[0])
-    if os.fsencode(data) not in _arguments_of(pid):
-        return None
-    ready = len(lines) > 7 and lines[7].strip() == "ready"
-    return _Postmaster(pid, Path(lines[4]) if len(lines) > 4 else Path(), ready)
-
-
-def _drop_recycled(data: Path) -> None:
-    """Remove a dead server's pid file when its number now belongs to something that is no Postgres.
-
-    Postgres clears a pid file of a dead process by itself, but refuses one whose number is taken, which is common
-    after a container restarts: process numbers there are small and come again.
-    """
-    first = _read_pid_file(data).partition("\n")[0].strip()
-    arguments = _arguments_of(int(first)) if first.isdigit() else []
-    if arguments and not any(b"postgres" in argument for argument in arguments):
-        (data / "postmaster.pid").unlink(missing_ok=True)
+        raise cannot_start(folder, str(error)) from None
 
 
 def _wait_until_ready(
     folder: Path, process: "subprocess.Popen[bytes] | None", stale: str, log_from: int, ready_seconds: float
-) -> _Postmaster:
+) -> Postmaster:
     deadline = time.monotonic() + ready_seconds
     while time.monotonic() < deadline:
         ended = process is not None and process.poll() is not None
-        running = _postmaster(folder / "data", stale)
+        running = postmaster_of(folder / "data", stale)
         if running and running.ready:
             return running
         if ended or (process is None and running is None):
-            last_words = _last_lines((folder / "server.log").read_bytes()[log_from:])
-            raise _failure(folder, "it ended at once", last_words)
+            last_words = last_lines((folder / "server.log").read_bytes()[log_from:])
+            raise cannot_start(folder, "it ended at once", last_words)
         time.sleep(_POLL_SECONDS)
     # It is left running: recovery goes on, and the next start finds it.
     raise TargetUnavailable(
         f"the embedded Postgres in {folder} is not ready after {ready_seconds:.0f} seconds",
         remedy=f"wait, if {folder / 'server.log'} shows that it is recovering; it will be found when it is ready",
-    )
-
-
-# --- what went wrong -------------------------------------------------------------------------------------------------
-
-
-def bound_log(folder: Path) -> None:
-    """Put the server's log aside once it is too long, also while the server runs: it appends, wherever the end is."""
-    log = folder / "server.log"
-    with contextlib.suppress(OSError):  # a full disk, or no log yet: the log is not worth an error
-        if log.stat().st_size > _LONGEST_LOG:
-            private_files.touch(log.with_name("server.log.1"))
-            shutil.copyfile(log, log.with_name("server.log.1"))
-            os.truncate(log, 0)
-
-
-def _open_log(log: Path) -> int:
-    """Make sure the log exists and is not too long; returns its size."""
-    bound_log(log.parent)
-    private_files.touch(log)
-    return log.stat().st_size
-
-
-def _last_lines(log: bytes) -> str:
-    lines = [line.strip() for line in log.decode("utf-8", "replace").splitlines() if line.strip()]
-    return " | ".join(lines[-_SHOWN_LOG_LINES:])
-
-
-def _failure(folder: Path, reason: str, last_words: str = "") -> TargetUnavailable:
-    why = f"{reason}; its last words: {last_words}" if last_words else reason
-    advice = next((remedy for sign, remedy in _REMEDIES if sign in why), "see the reason")
-    return TargetUnavailable(
-        f"the embedded Postgres in {folder} cannot be started: {why}",
-        remedy=f"{advice}; server.log in that folder tells more",
     )

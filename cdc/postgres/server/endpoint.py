@@ -11,7 +11,7 @@ from cdc.config import Config
 from cdc.errors import TargetUnavailable
 from cdc.host.private_files import make_folder, opener
 from cdc.postgres.connection.open import Connection, connect, hang_up, password_for
-from cdc.postgres.server import embedded
+from cdc.postgres.server import embedded, server_log
 from cdc.postgres.server.embedded import READY_SECONDS, EmbeddedServer
 
 
@@ -51,7 +51,7 @@ class Endpoint:
     def bound_log(self) -> None:
         """Keep the log of an embedded server from growing for ever."""
         if self._server is not None:
-            embedded.bound_log(self._server.folder)
+            server_log.bound_log(self._server.folder)
 
     async def leave(self) -> None:
         """Nothing more is wanted of the target."""

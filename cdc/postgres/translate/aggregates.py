@@ -5,20 +5,8 @@ from typing import Final
 
 from sqlglot import exp
 
-from cdc.postgres.translate.expressions import (
-    RULES,
-    Naming,
-    Rule,
-    Term,
-    Untranslatable,
-    alike,
-    condition,
-    only,
-    render,
-    same_type,
-    text,
-    value,
-)
+from cdc.postgres.translate.expressions import RULES, alike, same_type
+from cdc.postgres.translate.terms import Naming, Rule, Term, Untranslatable, condition, only, render, text, value
 
 
 def comparable(term: Term) -> Term:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from cdc.postgres.translate.aggregates import aggregates, comparable, without_aggregates
-from cdc.postgres.translate.expressions import Naming, Term, Untranslatable, condition, only, render, value
 from cdc.postgres.translate.relations import From, Relations
+from cdc.postgres.translate.terms import Naming, Term, Untranslatable, condition, only, render, value
 
 
 @dataclass(frozen=True, slots=True)

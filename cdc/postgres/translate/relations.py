@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from cdc.postgres.translate.aggregates import QUERY_RULES, without_aggregates
-from cdc.postgres.translate.expressions import Rule, Term, Untranslatable, condition, only
+from cdc.postgres.translate.terms import Rule, Term, Untranslatable, condition, only
 from cdc.sql_names import quote
 
 

@@ -14,9 +14,10 @@ from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn
 from cdc.mapping.type_names import column_of_type
 from cdc.postgres.tables.statement import LONGEST_NAME_BYTES
-from cdc.postgres.translate.expressions import Origin, Scope, Term, Untranslatable
+from cdc.postgres.translate.expressions import Scope
 from cdc.postgres.translate.queries import QueryColumn, TranslatedQuery, translate_query
 from cdc.postgres.translate.relations import Relation
+from cdc.postgres.translate.terms import Origin, Term, Untranslatable
 from cdc.sql_names import qualified, quote, quote_literal
 
 MARK: Final = "cdc: view of "
