@@ -16,14 +16,13 @@ from cdc.postgres.tables.key_map import SOURCE_KEY, Crosswalk
 from cdc.postgres.tables.source_key_sql import source_key
 from cdc.sql_names import listed, qualified, quote
 from cdc.values.converter import TableConverter
+from cdc.values.registry import TYPES
+from cdc.values.texts import CHAR, TEXT, VARCHAR
 
-# Types whose equality means that nothing a reader could see differs. Others are compared as text: numeric 1.0 equals
-# 1.00, citext and some collations ignore case, json has no equality at all.
-_SAME_WHEN_EQUAL: Final = frozenset(
-    ("int2", "int4", "int8", "float4", "float8", "bool", "bytea", "uuid", "date", "timestamp", "timestamptz", "time")
-)
+# All other types are compared as text: citext and some collations ignore case, json has no equality at all.
+_SAME_WHEN_EQUAL: Final = frozenset(type_.base for type_ in TYPES.values() if type_.same_when_equal)
 TURNS: Final = "cdc_turns"  # the sequence of `_cdc_turn`, one for all stages: each takes a lock
-_TEXT: Final = frozenset(("text", "varchar", "bpchar"))
+_TEXT: Final = frozenset((TEXT.base, VARCHAR.base, CHAR.base))
 
 
 class AppliedTable:
