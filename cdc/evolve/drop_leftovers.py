@@ -37,9 +37,9 @@ class Dropped:
 
 async def render(config: Config) -> str:
     """The statements that `drop` would run, as text that psql runs; empty without leftovers."""
-    look = await _look(config)
+    source_id, source_schema = await _read_source(config)
     async with connected(config, "schema") as connection:
-        leftovers = await _waiting(Record(connection, look.source_id), config, look.schema)
+        leftovers = await _waiting(Record(connection, source_id), config, source_schema)
     return "".join(f"{drop_leftover.statement(leftover, config.target.schema)};\n" for leftover in leftovers)
 
 
@@ -49,34 +49,32 @@ async def drop(config: Config) -> list[Dropped]:
     Raises `AlreadyRunning` while a daemon is at work, `TargetError` when other objects depend on one of them,
     `TargetUnavailable` when somebody uses one of them for too long; then nothing was dropped.
     """
-    look = await _look(config)
+    source_id, source_schema = await _read_source(config)
     async with connected(config, "schema") as connection:
-        await lock_source(connection, look.source_id)
-        record = Record(connection, look.source_id)
-        leftovers = await _waiting(record, config, look.schema)
+        await lock_source(connection, source_id)
+        record = Record(connection, source_id)
+        leftovers = await _waiting(record, config, source_schema)
         with translated("dropping what is left over"):
             async with connection.transaction():
                 # Views of ours are made over what is fed only: whichever reads a leftover is outdated.
-                now = await current_tables(record, config, look.schema)
-                await views.drop_outdated(record, config, look.schema, now.fed)
-                dropped = [await _drop(record, config, leftover) for leftover in leftovers]
+                now = await current_tables(record, config, source_schema)
+                await views.drop_outdated(record, config, source_schema, now.fed)
+                dropped = []
+                for leftover in leftovers:
+                    file = _file(config, leftover)
+                    rows = await drop_leftover.drop(record, config.target.schema, leftover, file)
+                    dropped.append(Dropped(str(leftover), rows, file))
                 await record.leftovers.forget_gone(config.target.schema)
                 crash_point("pending.before_commit")
         crash_point("pending.after_commit")
     return dropped
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    source_id: str
-    schema: SourceSchema
-
-
-async def _look(config: Config) -> _Look:
+async def _read_source(config: Config) -> tuple[str, SourceSchema]:
     look = await asyncio.to_thread(sqlite.look, config)
     if look.capture is None:
         raise not_set_up(config.source.path)
-    return _Look(look.capture.source_id, look.schema)
+    return look.capture.source_id, look.schema
 
 
 async def _waiting(record: Record, config: Config, schema: SourceSchema) -> list[Leftover]:
@@ -99,11 +97,6 @@ async def _waiting(record: Record, config: Config, schema: SourceSchema) -> list
 
 def _stands(leftover: Leftover, target: TargetTable | None) -> bool:
     return target is not None and (leftover.column is None or target.column(leftover.column) is not None)
-
-
-async def _drop(record: Record, config: Config, leftover: Leftover) -> Dropped:
-    file = _file(config, leftover)
-    return Dropped(str(leftover), await drop_leftover.drop(record, config.target.schema, leftover, file), file)
 
 
 def _file(config: Config, leftover: Leftover) -> Path:

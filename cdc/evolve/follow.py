@@ -78,10 +78,16 @@ class SchemaFollower:
     async def _before_rows(self, facts: SchemaFacts, changes: Sequence[SchemaChange]) -> Look:
         """Note what must be read as a whole, let go of what is gone, extend Postgres, make capture whole."""
         await self._audit("follow a change of the file", reasons="; ".join(r for c in changes for r in c.reasons))
-        await self._request_resync(list(dict.fromkeys(name for change in changes for name in change.resync)))
+        # Before anything is changed: capture that is whole again does not show that it was not.
+        resync = list(dict.fromkeys(name for change in changes for name in change.resync))
+        await self._record.stream.request_resync(resync)
+        if resync:
+            await self._record.stream.note_finish_after_resync(due=True)
         replica = self._replica(facts.maps)
         if any([await change.let_go(replica) for change in reversed(changes)]):
-            await self._look_at_quarantine(facts.maps)
+            # What is gone may be what kept rows out, and no change of theirs would tell that they fit now.
+            held = await self._record.quarantine.keys_of(None)
+            await self._record.stream.request_resync([name for name in facts.maps if name in held])
         for change in changes:
             await change.extend(replica)
         crash_point("follow.before_capture")
@@ -91,17 +97,6 @@ class SchemaFollower:
         crash_point("follow.after_capture")
         await self._remember(facts)
         return look
-
-    async def _request_resync(self, tables: Sequence[str]) -> None:
-        """Before anything is changed: capture that is whole again does not show that it was not."""
-        await self._record.stream.request_resync(tables)
-        if tables:
-            await self._record.stream.note_finish_after_resync(due=True)
-
-    async def _look_at_quarantine(self, maps: Mapping[str, TableMap]) -> None:
-        """What is gone may be what kept rows out, and no change of theirs would tell that they fit now."""
-        held = await self._record.quarantine.keys_of(None)
-        await self._record.stream.request_resync([name for name in maps if name in held])
 
     async def _remember(self, facts: SchemaFacts) -> None:
         """Keep what is decided now; what is fed again is no leftover any more."""

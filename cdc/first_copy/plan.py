@@ -6,7 +6,7 @@ A pure function over facts; nothing is read and nothing is printed here.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from cdc.errors import ExitCode
 from cdc.facts.profile import ColumnProfile, TableProfile
@@ -17,6 +17,8 @@ from cdc.mapping.reversible import WayBack, way_back
 from cdc.mapping.type_names import column_of_type
 from cdc.postgres.tables.statement import Deviation, Made, Script, Statement
 from cdc.postgres.translate.views import Views
+
+_WORST_FIRST: Final = ("blocks", "quarantine", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Plan:
     @property
     def counts(self) -> dict[str, int]:
         """How many tables, columns, rows, created objects and risks of each level there are."""
-        levels = {level: sum(r.level == level for r in self.risks) for level in ("blocks", "quarantine", "note")}
+        levels = {level: sum(r.level == level for r in self.risks) for level in _WORST_FIRST}
         return {
             "tables": len(self.tables),
             "columns": sum(len(t.columns) for t in self.tables),
@@ -136,14 +138,9 @@ def make_plan(
         views=tuple(view.name for view in views.translated),
         left_out=tuple(sorted((*schema.left_out, *views.left_out), key=lambda omitted: omitted.name)),
         notes=script.notes,
-        risks=tuple(_worst_first(findings)),
+        risks=tuple(sorted(findings, key=lambda risk: _WORST_FIRST.index(risk.level))),
         waiting=schema.waiting,
     )
-
-
-def _worst_first(findings: Iterable[Risk]) -> list[Risk]:
-    order = ("blocks", "quarantine", "note")
-    return sorted(findings, key=lambda risk: order.index(risk.level))
 
 
 def _table(mapped: TableMap, after_load: Sequence[Statement], profile: TableProfile | None) -> TablePlan:

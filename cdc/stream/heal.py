@@ -15,7 +15,7 @@ from cdc.audit.actions import Tell
 from cdc.config import Config
 from cdc.errors import TargetTaken
 from cdc.facts.phase import Phase
-from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.first_copy.snapshots import read_copy, snapshots_folder
 from cdc.mapping.known import Decisions, map_known, recall, remember
@@ -25,7 +25,6 @@ from cdc.postgres.ddl.schema_script import mark
 from cdc.postgres.record import own_schema
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.status import never_started
-from cdc.postgres.record.stream_row import StreamState
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.sqlite.changelog import source_file as sqlite
@@ -55,7 +54,8 @@ async def heal(record: Record, config: Config, look: Look, tell: Tell, *, accept
     connection = record.connection
     lost = await own_schema.make_whole(connection)
     state = await record.stream.read()
-    if state is None or _is_lost(state):
+    # A stream in this phase had a position.
+    if state is None or (state.position is None and state.phase is Phase.REPLICATE):
         if not (tables := await _ours(connection, config, look, accepted=accepted)):
             return
         try:
@@ -88,11 +88,6 @@ async def heal_now(config: Config, *, accepted: bool = False) -> None:
         await heal(Record(connection, look.capture.source_id), config, look, tell, accepted=accepted)
 
 
-def _is_lost(state: StreamState) -> bool:
-    """Whether a stream that had a position has none."""
-    return state.position is None and state.phase is Phase.REPLICATE
-
-
 async def _ours(connection: Connection, config: Config, look: Look, *, accepted: bool) -> tuple[TableMap, ...]:
     """The mapped tables that stand in Postgres for this source; empty where that cannot be told."""
     maps = map_schema(look.schema, config)
@@ -122,12 +117,9 @@ async def _decisions(connection: Connection, config: Config, look: Look) -> Deci
 
 def _as_it_is(mapped: TableMap, target: TargetTable) -> TableMap:
     """The map with the columns that the target has, of the types that they have there."""
-    return replace(mapped, columns=tuple(_typed(c, target) for c in mapped.columns if target.column(c.target)))
-
-
-def _typed(column: ColumnMap, target: TargetTable) -> ColumnMap:
-    target_column = target.column(column.target)
-    return column if target_column is None or column.literal else replace(column, type=target_column.type)
+    pairs = ((column, target.column(column.target)) for column in mapped.columns)
+    columns = tuple(c if c.literal else replace(c, type=actual.type) for c, actual in pairs if actual)
+    return replace(mapped, columns=columns)
 
 
 async def _tell_disabled(connection: Connection, config: Config, look: Look, tell: Tell) -> None:

@@ -191,16 +191,13 @@ class Stream:
         if reload is not None and reload is self._reload:
             self._reload, self._config = None, config
             reload.answer.set_result(None)
-        self._opened(session)
-        return session
-
-    def _opened(self, session: Session) -> None:
         self.daemon_state.opened(session.position.seq)
         self._began = True
         self._say_ready()
         if self._failed_at is not None:
             logger.bind(away_seconds=round(time.monotonic() - self._failed_at, 1)).info("replication goes on")
             self._failed_at = None
+        return session
 
     async def _close(self) -> None:
         session, self._session = self._session, None

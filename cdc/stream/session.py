@@ -11,7 +11,7 @@ from loguru import logger
 from cdc.audit import trail
 from cdc.config import Config
 from cdc.errors import SourceFull, SourceUnavailable
-from cdc.facts.changes import AppliedBatch, Position
+from cdc.facts.changes import Position
 from cdc.facts.table_map import TableMap
 from cdc.observe.daemon_state import DaemonState
 from cdc.postgres.apply.saved_rows import Replaced
@@ -128,7 +128,9 @@ class Session:
         self._moved_at = time.monotonic()
         self._daemon_state.behind_since = None
         if target is self._postgres:
-            self._tell_of(applied)
+            self._daemon_state.applied(applied)
+            if held := sum(table.quarantined for table in applied.tables.values()):
+                logger.bind(rows=held).warning("rows went to quarantine: see `cdc quarantine list`")
         return True
 
     def _asleep(self) -> bool:
@@ -174,11 +176,6 @@ class Session:
             logger.bind(table=miscount.table, remedy=miscount.remedy).error(miscount.text())
             details = {"table": miscount.table, "rows": miscount.text()}
             trail.record(self._config.state.dir, "count rows", "failed", details)
-
-    def _tell_of(self, applied: AppliedBatch) -> None:
-        self._daemon_state.applied(applied)
-        if held := sum(table.quarantined for table in applied.tables.values()):
-            logger.bind(rows=held).warning("rows went to quarantine: see `cdc quarantine list`")
 
     async def _prune_if_due(self, now: float) -> None:
         # What one target has not got for good, or not got at all, stays in the changelog for it.

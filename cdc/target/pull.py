@@ -105,7 +105,8 @@ class Pull:
             return False
         self._tables = await self._reader.read_keys(keys, self._changes.position)
         if self._tables:
-            self._changes = _nothing_new(self._changes)
+            changes = self._changes  # the snapshot is the same, and all that was new in it is staged
+            self._changes = Round(changes.position, (), complete=True, entries=0, newest=changes.newest)
             return True
         self._stage.ask_again(keys)
         self._asked += 1
@@ -180,10 +181,6 @@ class Hold:
             self._end.cancel()
             self._end = None
             self._reader.let_go()
-
-
-def _nothing_new(changes: Round) -> Round:
-    return Round(changes.position, (), complete=True, entries=0, newest=changes.newest)
 
 
 async def _while_reading(staging: Awaitable[None], reading: Awaitable[Round]) -> Round:

@@ -129,10 +129,13 @@ class Applier:
 
     def _needs_stage(self, read: TableRows) -> bool:
         """Whether moving rows of a table takes more than its own rows: other rows follow, wait, or lend their key."""
-        table, families = self.families.tables[read.table], self.families
-        acts = bool(read.gone) and read.table in families.acting
-        follow = acts or read.table in families.dragging
-        return table.crosswalk is not None or follow or self._touches_quarantine(read.table)
+        families = self.families
+        if families.tables[read.table].crosswalk is not None or read.table in families.dragging:
+            return True
+        if read.gone and read.table in families.acting:
+            return True
+        # Rows of its own that are in quarantine, or children that may wait there for one of these rows.
+        return bool(self.quarantine.tables) and not self.quarantine.tables.isdisjoint(families.household(read.table))
 
     def _direct_work(self, changes: Round) -> "list[_Direct] | None":
         """What to upsert and delete, parents first; None when a value does not fit, which is for the stage to hold."""
@@ -146,10 +149,6 @@ class Applier:
             gone = [key for raw in read.gone if not isinstance(key := table.converter.key(raw), Rejection)]
             work[read.table] = _Direct(table, converted.rows, gone, sum(converted.altered.values()))
         return [work[table.source_name] for table in self.families.in_order(work)]
-
-    def _touches_quarantine(self, name: str) -> bool:
-        """Whether rows of this table, or children that may wait for them, are in quarantine."""
-        return bool(self.quarantine.tables) and not self.quarantine.tables.isdisjoint(self.families.household(name))
 
     async def _run_directly(self, work: "list[_Direct]", changes: Round, begun: Begun) -> AppliedBatch:
         """One statement, and so one transaction and one round trip: foreign keys are checked at its end."""

@@ -48,7 +48,9 @@ class Mover:
         self._moved = {table.source_name: Counter[str]() for table in staged}
         # Where rows are moved twice, what moved them says nothing about how many are different afterwards.
         twice = [table for table in staged if self.making_room or table.source_name in bent]
-        counted = {table.source_name: await self._count_moves(table) for table in twice}
+        counted: dict[str, Counter[str]] = {}
+        for table in twice:
+            counted[table.source_name] = Counter(dict(await self._connection.fetchrow(table.count_moves()) or {}))
         if self.making_room:
             await self._make_room(staged)
         rings = self._families.rings(self._moved.keys())
@@ -63,9 +65,6 @@ class Mover:
         for ring in rings:
             await self._move([table for table in ring if table.source_name in bent], "upserted")
         return self._moved | counted
-
-    async def _count_moves(self, table: AppliedTable) -> Counter[str]:
-        return Counter(dict(await self._connection.fetchrow(table.count_moves()) or {}))
 
     def _referred_to(self, ring: Sequence[AppliedTable]) -> bool:
         return any(table.source_name in self._families.referenced for table in ring)

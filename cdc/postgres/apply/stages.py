@@ -53,16 +53,13 @@ class Stages:
         spare = self._existing - self._used if len(self._existing) > MOST_STAGES else set()
         if len(self._existing) - len(spare) > MOST_STAGES:
             spare = set(self._existing)
-        await self._drop(spare)
+        stages = [self._families.tables[name].stage for name in spare]
+        for place in range(0, len(stages), DROPPED_AT_ONCE):
+            await self._connection.execute(f"DROP TABLE {', '.join(stages[place : place + DROPPED_AT_ONCE])}")
+        self._existing -= spare
         self._created, self._used = set(), set()
 
     def undone(self) -> None:
         """A batch was undone, and with it the stages that it made."""
         self._existing -= self._created
         self._created, self._used = set(), set()
-
-    async def _drop(self, names: Iterable[str]) -> None:
-        stages = [self._families.tables[name].stage for name in names]
-        for place in range(0, len(stages), DROPPED_AT_ONCE):
-            await self._connection.execute(f"DROP TABLE {', '.join(stages[place : place + DROPPED_AT_ONCE])}")
-        self._existing -= set(names)

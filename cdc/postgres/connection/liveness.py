@@ -117,7 +117,8 @@ async def _watch(connection: Watched, tcp: socket.socket, reach: Reach) -> None:
         since = connection.waits_since
         if since is None or time.monotonic() - max(since, moved_at) < _patience():
             continue
-        if await _postgres_waits(connection.backend, reach):
+        # Whether that process of the server has nothing to do, or is gone. No answer says nothing.
+        if await _ask(reach, "at_rest", connection.backend) is True:
             await asyncio.sleep(LOOK_SECONDS)  # its answer may have been on its way
             if (connection.waits_since, _traffic(tcp)) == (since, moved):
                 await _give_up(connection, reach)
@@ -135,12 +136,6 @@ def _traffic(tcp: socket.socket) -> bytes:
     with suppress(OSError, AttributeError):
         return tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)[_TCP_INFO_BYTES]
     return struct.pack("QQ", 0, 0)
-
-
-async def _postgres_waits(backend: int, reach: Reach) -> bool:
-    """Whether Postgres says that this process of it has nothing to do, or is gone. No answer says nothing."""
-    state = await _ask(reach, "at_rest", backend)
-    return state is True
 
 
 async def _give_up(connection: Watched, reach: Reach) -> None:

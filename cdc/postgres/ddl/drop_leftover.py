@@ -1,6 +1,5 @@
 """Dropping a leftover for good, in one transaction of the caller: locked, saved to a file, dropped, struck off."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +8,6 @@ import asyncpg
 from cdc.audit.chain import entry
 from cdc.errors import TargetError, TargetUnavailable
 from cdc.facts.leftover import Leftover
-from cdc.facts.target_schema import TargetTable
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.record.record import Record
 from cdc.postgres.tables.catalogue import read_tables
@@ -35,7 +33,10 @@ async def drop(record: Record, schema: str, leftover: Leftover, file: Path) -> i
     """
     await _lock(record.connection, qualified(schema, leftover.target))
     target = (await read_tables(record.connection, schema, [leftover.target]))[leftover.target]
-    rows = await save_rows(record.connection, target, file, _columns(target, leftover))
+    columns: tuple[str, ...] | None = None
+    if leftover.column is not None:  # saved with the key that says whose it was
+        columns = (*(c for c in target.primary_key if c != leftover.column), leftover.column)
+    rows = await save_rows(record.connection, target, file, columns)
     try:
         await record.connection.execute(statement(leftover, schema))
     except asyncpg.DependentObjectsStillExistError as error:
@@ -58,13 +59,6 @@ async def _lock(connection: Connection, table: str) -> None:
             f"table {table} in Postgres is used by somebody for longer than {LOCK_SECONDS:g} seconds",
             remedy="nothing was dropped; try again, or see in pg_stat_activity who holds it",
         ) from error
-
-
-def _columns(target: TargetTable, leftover: Leftover) -> Sequence[str] | None:
-    """A column is saved with the key that says whose it was, a table as a whole."""
-    if leftover.column is None:
-        return None
-    return (*(c for c in target.primary_key if c != leftover.column), leftover.column)
 
 
 def _named(detail: str | None) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cdc.facts.source_schema import ForeignKey
-from cdc.facts.table_map import ColumnMap, Referring, TableMap
+from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.postgres.ddl.indexes import COARSER, DEFERRABLE, constraint, ordinary_index, plain_column
 from cdc.postgres.tables.statement import Deviation, Made, Names, Statement
 from cdc.postgres.translate.terms import Untranslatable
@@ -31,8 +31,12 @@ def links(maps: Sequence[TableMap]) -> Iterator[Link | Deviation]:
     """
     by_name = {m.source.name.lower(): m for m in maps}
     for child in (m for m in maps if not m.adopted):
-        references = [(r, by_name.get(r.parent.lower())) for r in child.references]
-        configured = [_configured(child, r, parent) for r, parent in references if parent]
+        # Columns and types of those in the configuration are checked there.
+        configured = [
+            Link(child, reference.columns, parent, parent.key, reference.on_delete, "NO ACTION")
+            for reference in child.references
+            if (parent := by_name.get(reference.parent.lower()))
+        ]
         yield from configured
         for key in child.source.foreign_keys:
             if any(_same(link, child, key) for link in configured):
@@ -60,11 +64,6 @@ def _link(child: TableMap, key: ForeignKey, parent: TableMap | None) -> Link:
     columns, parent_columns = tuple(c.target for c, _ in pairs), tuple(p.target for _, p in pairs)
     _require_unique(parent, parent_columns)
     return Link(child, columns, parent, parent_columns, _action(key.on_delete), _action(key.on_update))
-
-
-def _configured(child: TableMap, reference: Referring, parent: TableMap) -> Link:
-    """A foreign key of the configuration, whose columns and types are checked there."""
-    return Link(child, reference.columns, parent, parent.key, reference.on_delete, "NO ACTION")
 
 
 def _same(link: Link, child: TableMap, key: ForeignKey) -> bool:
@@ -120,15 +119,11 @@ def foreign_key(link: Link, names: Names) -> Statement:
 
 def supporting_index(link: Link, names: Names) -> Statement | None:
     """An index over the child's columns where none begins with them; without it every delete of a parent scans."""
-    if any(_begins_with(link, columns) for columns in _indexed(link.child)):
+    if any(set(columns[: len(link.columns)]) == set(link.columns) for columns in _indexed(link.child)):
         return None
     label = "_".join([link.child.target, *link.columns, "idx"])
     name = names.take(label, link.child.target)
     return ordinary_index(link.child, name, f"({', '.join(map(quote, link.columns))})")
-
-
-def _begins_with(link: Link, columns: Sequence[str]) -> bool:
-    return set(columns[: len(link.columns)]) == set(link.columns)
 
 
 def _indexed(mapped: TableMap) -> Iterator[Sequence[str]]:

@@ -149,16 +149,13 @@ def _term(mapped: TableMap, term: IndexTerm) -> _Term:
     if column is None:
         raise Untranslatable(f"column {term.column} is not replicated as it is")
     nullable = not mapped.source.column(term.column).not_null and column.target not in mapped.key
-    collated = _collated(quote(column.target), term.collation) if _is_text(column) else None
+    is_text = column.type.startswith(("text", "varchar", "char"))
+    collated = _collated(quote(column.target), term.collation) if is_text else None
     if collated is None:
         return _Term(quote(column.target), column, term.descending, nullable)
     if column.literal and term.collation == "RTRIM":
         raise Untranslatable("RTRIM over a column of literals")
     return _Term(f"({collated})", None, term.descending, nullable)
-
-
-def _is_text(column: ColumnMap) -> bool:
-    return column.type.startswith(("text", "varchar", "char"))
 
 
 def _collated(sql: str, collation: str) -> str | None:

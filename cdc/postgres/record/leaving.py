@@ -78,16 +78,14 @@ class Leaving:
         with translated("taking names from indexes that are gone"):
             async with self._connection.transaction():
                 for index in await self._connection.fetch(SQL["in_the_way"], self._schema, ours, names):
-                    if (index["table"], index["name"]) not in needed:
-                        await self._connection.execute(self._drop_index(index))
-                        await self._tell_dropped(index, leftover_tables.get(index["table"]))
-
-    async def _tell_dropped(self, index: asyncpg.Record, of: Leftover | None) -> None:
-        words = [f"{index['name']} of {index['table']}: {index['definition']}"]
-        if of is None:
-            await self._tell(index["table"], None, words)
-        else:
-            await self._note(of.source_table, of.target, None, of.decided, words)
+                    if (index["table"], index["name"]) in needed:
+                        continue
+                    await self._connection.execute(self._drop_index(index))
+                    dropped = [f"{index['name']} of {index['table']}: {index['definition']}"]
+                    if of := leftover_tables.get(index["table"]):
+                        await self._note(of.source_table, of.target, None, of.decided, dropped)
+                    else:
+                        await self._tell(index["table"], None, dropped)
 
     def _drop_index(self, index: asyncpg.Record) -> str:
         if index["constraint"] is None:

@@ -97,5 +97,6 @@ def _facts(mapped: TableMap, shape: tuple[str, str], why: Waiting | None) -> tup
 
 def _returns(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
     """Whether a table fits that waited, or whose columns had other types."""
-    _, _, types, _, waited, _ = before
-    return now[4] is None and (waited is not None or types != now[2])
+    _, _, types_before, _, waited, _ = before
+    _, _, types, _, waits, _ = now
+    return waits is None and (waited is not None or types != types_before)
