@@ -95,6 +95,7 @@ class SchemaFollower:
         if any(change.needs_capture for change in changes):
             look = await asyncio.to_thread(sqlite.install, self._config, look)
         crash_point("follow.after_capture")
+        # Last: as long as it is not remembered, the next daemon sees that there is something to follow.
         await self._remember(facts)
         return look
 

@@ -143,6 +143,7 @@ async def _attempt_at(
 ) -> dict[str, str | None] | None:
     """None when Postgres is elsewhere than at that position, or waits for whole tables."""
     with translated("making views"):
+        # One snapshot, while a daemon goes on: the position that is read is that of the rows which answer.
         async with record.connection.transaction(isolation="repeatable_read"):
             state = await record.stream.read()
             if state is None or state.position != at or state.resync or state.finish_after_resync:

@@ -136,6 +136,7 @@ class _Load:
         await self._finish(targets)
         if not for_stream:
             await self._views(copy)
+        # The position comes last: without one no daemon begins, and a load that is given again goes on.
         crash_point("load.before_position")
         async with self._connection.transaction():
             await self._record.begin_at(copy.position, self._snapshot.manifest.id)

@@ -74,7 +74,10 @@ async def heal(record: Record, config: Config, look: Look, tell: Tell, *, accept
 
 
 async def heal_now(config: Config, *, accepted: bool = False) -> None:
-    """The same for a command, before it does its own work; nothing where nothing was set up."""
+    """Heal for a command, before it does its own work, over a connection of its own; nothing where nothing was set up.
+
+    Raises errors of either database.
+    """
     if never_started(config):
         return
     look = await asyncio.to_thread(sqlite.look, config)

@@ -188,6 +188,7 @@ class Stream:
             self._reload = None
             reload.answer.set_exception(error)
             return await self._open()
+        # If another one was asked for meanwhile, that one stays, and the next step begins a session with it.
         if reload is not None and reload is self._reload:
             self._reload, self._config = None, config
             reload.answer.set_result(None)

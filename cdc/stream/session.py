@@ -163,6 +163,7 @@ class Session:
                 await self._count_rows()
             await self._prune_if_due(now)
         if self.source.is_open and now - self._moved_at > self._config.replicate.idle_close_seconds:
+            # In this order: a commit before the question shows in its answer, and one after it to the watch.
             self._watch.changed()
             if not await self.source.has_news(self.position):
                 self.source.close()

@@ -73,6 +73,7 @@ class Applier:
         if not self._may_go_directly(changes):
             return None
         work = self._direct_work(changes)
+        # Tables of very many columns: how many rows they have does not count, a column is one array.
         if work is None or FREE + sum(step.arguments for step in work) > MOST_ARGUMENTS:
             return None
         try:
@@ -96,6 +97,7 @@ class Applier:
             transaction = self.connection.transaction()
             await transaction.start()
             try:
+                # A child may move before its parent. Keys that others made may not be deferrable: see `Families.rings`.
                 await self.connection.execute("SET CONSTRAINTS ALL DEFERRED")
                 batch = Batch(self.record, self.families, self.quarantine, self.stages)
                 batch.converted = self._converted
@@ -108,6 +110,7 @@ class Applier:
                 await transaction.commit()
                 crash_point("apply.after_commit")
                 await self.stages.committed()
+                # The last held row of a table may have been released.
                 if self.quarantine.tables:
                     await self.quarantine.refresh()
             else:
@@ -115,6 +118,7 @@ class Applier:
 
     async def _forget(self, transaction: "asyncpg.transaction.Transaction") -> None:
         self.stages.undone()
+        # A connection that is gone has taken its transaction with it.
         if not self.connection.is_closed():
             await transaction.rollback()
             await self.quarantine.refresh()

@@ -55,6 +55,7 @@ class Mover:
             await self._make_room(staged)
         rings = self._families.rings(self._moved.keys())
         for ring in rings:
+            # Where no child can be in the way, rows that go leave their unique values to those that come.
             if not self._referred_to(ring):
                 await self._move(ring, "deleted")
             await self._move(ring, "upserted")
@@ -123,6 +124,7 @@ class Mover:
             await self._try_rows(table, [record["ctid"] for record in places], rejections)
             if rejections:
                 refused[table] = rejections
+        # Only the words were wanted: rows move in the next attempt, without those that are refused.
         await trial.rollback()
         return refused
 

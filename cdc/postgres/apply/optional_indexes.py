@@ -89,6 +89,7 @@ async def _drop(conn: Connection, target: TargetTable, name: str) -> bool:
         async with conn.transaction():
             await conn.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MILLISECONDS}")
             await conn.execute(f"DROP INDEX {qualified(target.schema, name)}")
+            # SET LOCAL lasts until the transaction ends, beyond a savepoint that is released. One undone takes it back.
             await conn.execute("SET LOCAL lock_timeout = 0")
     except (asyncpg.LockNotAvailableError, asyncpg.DependentObjectsStillExistError):
         return False

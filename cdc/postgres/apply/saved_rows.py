@@ -69,6 +69,7 @@ class Replaced:
         try:
             yield
         except BaseException:
+            # Once recorded it may have been the commit that failed, or only its answer: then the files stay.
             if not self._recorded:
                 self._discard()
             raise

@@ -71,6 +71,7 @@ class AppliedTable:
         Of a domain it has the base: a value that breaks a domain's check must reach the merge, which finds its row.
         """
         own = f"''::text COLLATE \"C\" AS {SOURCE_KEY}, " if self.crosswalk else ""
+        # Made from a query: LIKE would take over NOT NULL, and of a row that is gone only the key is known.
         return (
             f"CREATE TEMP TABLE {self.stage} ON COMMIT DELETE ROWS AS "
             f"SELECT {', '.join(map(self._staged, self.columns))}, {own}false AS _cdc_gone, 0::bigint AS _cdc_turn "
@@ -186,6 +187,7 @@ class AppliedTable:
         action = "NOTHING"
         if others:
             sets = ", ".join(f"{quote(c)} = EXCLUDED.{quote(c)}" for c in others)
+            # A row that is there already as it is costs no write, and is not counted.
             changed = " OR ".join(self._differs(c) for c in others)
             action = f"UPDATE SET {sets} WHERE {changed}"
         overriding = "OVERRIDING SYSTEM VALUE " if any(c.identity == "a" for c in self.target.columns) else ""

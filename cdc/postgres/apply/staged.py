@@ -62,11 +62,11 @@ class Batch:
         self._quarantine = quarantine
         self._stages = stages
         self._mover = Mover(record.connection, families)
-        self._staged: dict[str, int] = {}
-        self._touched: set[str] = set()
-        self._leaving: set[str] = set()
-        self._retried: set[str] = set()
-        self._whole: set[str] = set()
+        self._staged: dict[str, int] = {}  # by source table, how often it was since its stage held one row a key
+        self._touched: set[str] = set()  # have changes: rows that a constraint refused may fit now
+        self._retried: set[str] = set()  # have had their refused rows named by `releasable`
+        self._leaving: set[str] = set()  # have keys staged as gone: children may lose their parent
+        self._whole: set[str] = set()  # were staged as a whole
         self._moved: dict[str, Counter[str]] = {}
         self._altered: Counter[str] = Counter()
         self.careful = False
@@ -131,26 +131,29 @@ class Batch:
     async def merge(self) -> None:
         """Move the targets to the staged state. What Postgres refuses goes to quarantine and the rest goes on."""
         crash_point("apply.before_merge")
-        walks = [(t, t.crosswalk) for t in self._families.in_order(self._staged) if t.crosswalk]
+        crosswalks = [(t, t.crosswalk) for t in self._families.in_order(self._staged) if t.crosswalk]
         for name in self._staged:
             await self._keep_latest(self._families.tables[name])
-        for table, crosswalk in walks:
+        for table, crosswalk in crosswalks:
             await self._settle_keys(table, crosswalk)
+        # This ends: room is made once, and each further attempt has fewer rows staged, or fewer indexes to please.
         while True:
             await self._settle_orphans()
             try:
+                # A savepoint: what an attempt moved is undone with it, and the stages are as they were.
                 async with self._connection.transaction():
                     staged = self._families.in_order(self._staged)
                     if self.replaced:
                         await self.replaced.save(staged)
                     self._moved = await self._mover.move(staged)
+                    # Checks what was deferred now: refused by the commit, nothing could be resolved any more.
                     await self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
                 break
             except (asyncpg.InternalServerError, *REFUSED) as error:
                 if not is_refusal(error):
                     raise
                 await self._resolve(error)
-        for table, crosswalk in walks:
+        for table, crosswalk in crosswalks:
             for statement in crosswalk.remember(whole=table.source_name in self._whole):
                 await self._connection.execute(statement)
         crash_point("apply.after_merge")
@@ -206,12 +209,14 @@ class Batch:
         except (asyncpg.InternalServerError, *REFUSED) as error:
             if not is_refusal(error):
                 raise
+            # Without a savepoint around it, the failed COPY has ended the transaction.
             raise StageRefused(f"staging changes: Postgres refuses: {error.args[0]}") from error
         return []
 
     async def _stage_gone(self, table: AppliedTable, keys: Sequence[KeyValues]) -> bool:
         """Stage source keys as gone; False when no row of the target can have any of them."""
         if table.crosswalk is None:
+            # A key that does not fit the target's types is of a row that never got there.
             rows = [key for raw in keys if not isinstance(key := table.converter.key(raw), Rejection)]
             columns: tuple[str, ...] = table.key
         else:
@@ -241,7 +246,10 @@ class Batch:
             self._staged[table.source_name] = 1
 
     async def _settle_orphans(self) -> None:
-        """Repeat until no child is without its parent: an orphan that leaves may leave orphans of its own."""
+        """Repeat until no child is without its parent: an orphan that leaves may leave orphans of its own.
+
+        This ends, for each round but the last marks further rows as gone.
+        """
         settled = False
         while not settled:
             settled = True

@@ -29,6 +29,7 @@ class Stages:
     async def prepare(self, names: Iterable[str]) -> None:
         """Make the stages of some source tables before a batch begins: inside it, each takes ten locks more."""
         missing = self._missing(set().union(*map(self._families.neighbours, names)))
+        # No transaction is open, so each portion's locks are let go before the next one's are taken.
         for place in range(0, len(missing), MADE_AT_ONCE):
             await self._create(missing[place : place + MADE_AT_ONCE])
 

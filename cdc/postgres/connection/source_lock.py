@@ -30,6 +30,7 @@ async def lock_source(connection: Connection, source_id: str) -> None:
         await _notice_death(connection)
         if await connection.fetchval(sql["take"], key):
             return
+        # None when whoever had it let it go between these two statements.
         holder: Any = await connection.fetchrow(sql["holder"], key)
     if holder and await _was_left_behind(connection, holder["pid"]):
         raise TargetUnavailable(

@@ -19,7 +19,7 @@ MOST_NAMED: Final = 5  # objects that stand in the way
 
 
 def statement(leftover: Leftover, schema: str) -> str:
-    """What drops it; never more than it."""
+    """The statement that drops a leftover. Without CASCADE: other objects that depend on it make it fail."""
     table = qualified(schema, leftover.target)
     if leftover.column is None:
         return f"DROP TABLE {table}"
@@ -27,7 +27,7 @@ def statement(leftover: Leftover, schema: str) -> str:
 
 
 async def drop(record: Record, schema: str, leftover: Leftover, file: Path) -> int:
-    """Save it to a new file and drop it; returns how many rows were saved.
+    """Save a leftover's rows to a new file and drop it; returns how many rows were saved.
 
     Raises `TargetUnavailable` when somebody uses the table for too long, `TargetError` when other objects depend on it.
     """

@@ -110,7 +110,7 @@ async def _apply_all(
 async def _run(conn: Connection, statement: Statement, hold: Hold | None) -> str | None:
     """Run it in a transaction of its own (a savepoint inside another); the reason when an optional one failed."""
     if hold is not None and statement.kind is Made.CONSTRAINT and not statement.optional:
-        with suppress(*REFUSED):
+        with suppress(*REFUSED):  # most often no row breaks it, and nothing has to be looked for
             await _execute(conn, statement)
             return None
         await hold(statement)

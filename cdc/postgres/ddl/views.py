@@ -53,6 +53,7 @@ async def _prove(connection: Connection, view: TargetView, answer: Sum, seconds:
     await connection.execute(f"SET LOCAL statement_timeout = {round(seconds * 1000)}")
     await connection.execute(view.script)
     target_answer = await total(connection, view.schema, view.name, [c.target for c in view.columns])
+    # A savepoint that is released leaves this in force for what follows in the transaction.
     await connection.execute("SET LOCAL statement_timeout = 0")
     if target_answer.rows != answer.rows:
         raise _Differs(f"it answers with {target_answer.rows} rows in Postgres and with {answer.rows} in SQLite")

@@ -118,6 +118,7 @@ class AuditSync:
             # Postgres has it all: it is tried again, and changes flow meanwhile.
             logger.bind(error=error.message).warning("the audit file cannot be written")
             return False
+        # Ended here, the file has copies that Postgres does not know of: the next daemon reads in the file how many.
         crash_point("trail.before_note")
         copies = [replace(step, copy_of=step.n) for step in written.steps]
         await self._record.audit.note_copied(copies, written.copied, written.end)

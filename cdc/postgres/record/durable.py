@@ -1,4 +1,4 @@
-"""Which position can no longer be lost."""
+"""Which position of the changelog no crash of Postgres can take back any more: what is older may be pruned."""
 
 from collections import deque
 
@@ -23,11 +23,13 @@ class Durable:
     """
 
     def __init__(self) -> None:
+        # Of too many, the oldest go: a place further on in the log stands for all that came before it.
         self._marks: deque[tuple[int, int]] = deque(maxlen=64)
         self.seq = 0
 
     async def mark(self, connection: Connection, seq: int) -> None:
         """Remember where the log stands now that `seq` is committed."""
+        # After the commit, so its record lies before this place; what others write in between only moves it further.
         with translated("reading the log position"):
             lsn = await connection.fetchval("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
         self._marks.append((seq, lsn))

@@ -45,6 +45,7 @@ class QuarantineWriter:
         ]
         columns = [list(column) for column in zip(*fields, strict=True)]
         waits = [[h.waits_table for h in once], [h.waits_for for h in once]]
+        # One that is held already leaves with its old reason and comes with the new one.
         self._note_taken_out(table, await self._connection.fetch(SQL["put"], self._source_id, table, *columns, *waits))
         self._put_in.setdefault(table, {}).update({h.key: str(h.rejection.reason) for h in once})
 
@@ -78,6 +79,7 @@ class QuarantineWriter:
     def _note_taken_out(self, table: str, rows: "list[asyncpg.Record]") -> None:
         put_in, taken_out = self._put_in.setdefault(table, {}), self._taken_out.setdefault(table, {})
         for key, reason in rows:
+            # What this transaction itself put in was never there for anybody else.
             if put_in.pop(key, None) is None:
                 taken_out[key] = reason
 

@@ -50,6 +50,7 @@ class StreamRow(RecordPart):
     async def read(self) -> StreamState | None:
         """The stream's state, None when this source is not known here or nothing was ever set up."""
         with translated("reading the stream's position"):
+            # Asked, not tried: an error would end the transaction that a caller may be in.
             if await self._connection.fetchval("SELECT to_regclass('cdc.stream')") is None:
                 return None
             row = await self._connection.fetchrow(SQL["read"], self._source_id)

@@ -96,7 +96,7 @@ def _facts(mapped: TableMap, shape: tuple[str, str], why: Waiting | None) -> tup
 
 
 def _returns(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
-    """Whether a table fits that waited, or whose columns had other types."""
+    """Whether a table fits now that waited before, or whose columns had other types; both as `_facts` has them."""
     _, _, types_before, _, waited, _ = before
     _, _, types, _, waits, _ = now
     return waits is None and (waited is not None or types != types_before)

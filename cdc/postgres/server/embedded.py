@@ -74,6 +74,7 @@ class EmbeddedServer:
         process, self._process = self._process, None
         if process is None:
             return
+        # A fast shutdown and an immediate one, as the manual calls them ("Shutting Down the Server").
         for order in (signal.SIGINT, signal.SIGQUIT):
             process.send_signal(order)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -173,6 +174,7 @@ def _launch(folder: Path, runner: Runner, settings: Mapping[str, str], ready_sec
     if not data.exists():
         _initialise(folder, runner, settings)
     _check_version(data, runner)
+    # A server that died left it. Until the new one has written its own, it must not be taken for that.
     stale = read_pid_file(data)
     drop_recycled(data)
     socket = _socket_folder(folder, runner)

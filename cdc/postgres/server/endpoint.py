@@ -54,12 +54,13 @@ class Endpoint:
             server_log.bound_log(self._server.folder)
 
     async def leave(self) -> None:
-        """Nothing more is wanted of the target."""
+        """Let go of the server: an embedded one is stopped when nobody else uses it."""
         if self._server is not None:
             await asyncio.to_thread(self._stop_if_last, self._server)
             self._server = None
 
     def _start(self, folder: Path) -> EmbeddedServer:
+        # The lock comes first: whoever is leaving now either sees that we are here, or is waited for.
         if self._use is None:
             self._use = _begin_use(folder)
         server = embedded.start(folder, ready_seconds=self._ready_seconds)

@@ -51,6 +51,7 @@ class _Sink:
         self.error: OSError | None = None
 
     async def write(self, data: bytes) -> None:
+        """Write what the server sends, up to the first error, which is kept for the end."""
         if self.error is None:
             try:
                 self._write(data)
@@ -68,6 +69,7 @@ class _Sink:
 
 
 def _flush(folder: Path) -> None:
+    # A new name is on the disk only once its folder is.
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -164,7 +164,7 @@ def _not(node: exp.Expr, scope: Naming) -> Term:
 
 
 def _is(node: exp.Expr, scope: Naming) -> Term:
-    if not isinstance(node.expression, exp.Null):
+    if not isinstance(node.expression, exp.Null):  # SQLite's IS takes any operand, and calls two NULLs equal
         raise Untranslatable("IS compares values here")
     return Term(f"({render(node.this, scope).sql} IS NULL)", "condition")
 
@@ -175,7 +175,7 @@ def _comparison(node: exp.Expr, scope: Naming) -> Term:
 
 
 def _in(node: exp.Expr, scope: Naming) -> Term:
-    if not node.expressions:
+    if not node.expressions:  # an empty list, which Postgres does not take
         raise Untranslatable("IN over nothing")
     left, *rest = alike([node.this, *node.expressions], scope)
     return Term(f"({left} IN ({', '.join(rest)}))", "condition")

@@ -48,7 +48,7 @@ def translate_query(node: exp.Expr | None, relations: Relations) -> TranslatedQu
 
 
 class _Select:
-    """One SELECT on its way."""
+    """One SELECT: what it reads, selects and groups by is translated at once, the rest by `answer`."""
 
     def __init__(self, node: exp.Select, relations: Relations) -> None:
         only(node, "expressions", "from_", "joins", "where", "group", "distinct", "order")

@@ -40,7 +40,7 @@ class From:
         return QUERY_RULES
 
     def has(self, table: str, name: str) -> bool:
-        """Whether a name is one of a column."""
+        """Whether something that is read has a column of that name, the table where one is named."""
         return any(name.lower() in relation.columns for _, relation in self._places(table))
 
     def column(self, table: str, name: str) -> Term:
