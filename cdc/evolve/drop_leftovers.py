@@ -71,6 +71,7 @@ async def drop(config: Config) -> list[Dropped]:
 
 
 async def _read_source(config: Config) -> tuple[str, SourceSchema]:
+    """The id that the file carries, and its schema as it is now."""
     look = await asyncio.to_thread(sqlite.look, config)
     if look.capture is None:
         raise not_set_up(config.source.path)

@@ -46,7 +46,7 @@ _Ask = Callable[[str, float], Iterator[Row]]
 
 
 def sums_of_copy(database: Path, views: Sequence[TargetView]) -> Sums:
-    """What a copy of the file answers."""
+    """What each view answers over a copy of the file, as count and hash of its rows, or why it has no answer."""
     connection = open_copy(database)
     try:
         return _sums(partial(answer, connection), views, PROOF_SECONDS)

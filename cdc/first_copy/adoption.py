@@ -175,6 +175,7 @@ def _narrower(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
 
 
 def _less(mapped: TableMap, column: ColumnMap, fed: TargetColumn) -> str:
+    """The target column with what it does not take of what its source may hold; empty where it takes all."""
     source = mapped.source.column(column.source or column.target)
     may_be_null = not source.not_null and not source.primary_key
     narrow = source.affinity is Affinity.INTEGER and fed.base in _NARROW_INTEGERS

@@ -103,7 +103,7 @@ async def _extend(record: Record, config: Config) -> list[Statement]:
 
 
 async def mapped_for(record: Record, config: Config, copy: Copy) -> tuple[TableMap, ...]:
-    """The mapping of a copy, with decisions taken before standing."""
+    """How the tables of a copy are mapped. What was decided about columns when they were made in Postgres stands."""
     state = await record.stream.read()
     maps = map_schema(copy.schema, config, copy.profiles)
     return recall(maps, state.columns) if state else maps

@@ -94,6 +94,7 @@ def rehearse_load(
         for mapped in (m for m in maps if not m.adopted):
             for check in (c.source for c in checks(mapped) if isinstance(c, CheckConstraint)):
                 notes.add_breaking(mapped, check, *breaking(connection, mapped.source, check))
+        # Last: what stays behind for any other reason leaves orphans.
         notes.add_orphans([*(link for link in links(maps) if isinstance(link, Link)), *_adopted_links(maps, targets)])
     finally:
         connection.close()

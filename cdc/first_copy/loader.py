@@ -103,7 +103,7 @@ async def load(config: Config, progress: Progress) -> LoadReport:
 
 
 class _Load:
-    """One run of the load over one connection."""
+    """One run of the load over one connection, which holds the source's lock."""
 
     def __init__(
         self, config: Config, record: Record, snapshot: Snapshot, maps: tuple[TableMap, ...], progress: Progress

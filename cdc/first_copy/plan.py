@@ -18,7 +18,7 @@ from cdc.mapping.type_names import column_of_type
 from cdc.postgres.tables.statement import Deviation, Made, Script, Statement
 from cdc.postgres.translate.views import Views
 
-_WORST_FIRST: Final = ("blocks", "quarantine", "note")
+_WORST_FIRST: Final = ("blocks", "quarantine", "note")  # levels of risks
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ async def build_plan(config: Config) -> Plan:
 
 @asynccontextmanager
 async def copy_for_plan(config: Config) -> AsyncIterator[Path]:
-    """The newest snapshot, or a copy for the time of the block."""
+    """The newest snapshot; where there is none, a copy of the file for the time of the block."""
     snapshot = latest(snapshots_folder(config), config.source.path)
     if snapshot is not None:
         yield snapshot.database

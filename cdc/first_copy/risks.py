@@ -99,6 +99,10 @@ def _version_risks(table: Table, mapped: TableMap, profile: TableProfile | None)
 
 
 def _may_differ(table: Table, column: Column, profile: TableProfile | None) -> bool:
+    """Whether another version may compute another value: by a function that changed, or in writing reals as texts.
+
+    Where values were looked at, it counts what they are, else what the columns' affinities let them be.
+    """
     expression = column.generated_expression or ""
     if changed_between_versions(expression):
         return True

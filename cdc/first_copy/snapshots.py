@@ -201,7 +201,7 @@ def _intact(snapshot: Snapshot) -> bool:
 
 
 def read_copy(config: Config, database: Path) -> Copy:
-    """What a copy of the file holds."""
+    """What a copy of the file holds; every row is looked at once, to count what its columns hold."""
     connection = open_copy(database)
     try:
         tables = read_schema(connection, config)

@@ -84,7 +84,11 @@ async def _end(connection: Connection, config: Config) -> bool:
 
 
 async def _remove(config: Config, *, had_capture: bool = False) -> bool:
-    """The note first: capture that is gone without one looks like a fault. None where there was nothing to end."""
+    """Take capture out of the file; returns whether there was any.
+
+    A note is left first, for capture that is gone without one looks like a fault. Where there was nothing to end none
+    is left, and where capture could not be taken out it is taken back.
+    """
     had_capture = had_capture or (await asyncio.to_thread(read_source, config.source)).capture_installed is True
     noted = end_note.read(config) is not None
     if had_capture:

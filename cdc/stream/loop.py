@@ -207,7 +207,7 @@ class Stream:
 
 
 async def _open_only(_: Session) -> None:
-    """Nothing beside the session itself."""
+    """Work that only wants a session to be open."""
 
 
 async def _drain_and_tidy(session: Session) -> bool:

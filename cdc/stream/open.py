@@ -88,12 +88,14 @@ class StreamOpener:
         tables = [(m, targets[m.target], compile_converter(m, targets[m.target])) for m in maps.values()]
         applier = Applier(self._record, tables)
         await applier.prepare()
+        # After `prepare`, which lets commits return before they are on the disk.
         if self._config.replicate.durable_commits:
             await commit_durably(self._connection)
         for target in targets.values():
             names = await self._record.disabled_triggers.disable(target)
             if names:
                 await self.audit("disable triggers", table=target.name, triggers=", ".join(names))
+        # Not before capture is whole: by this counter the next session sees whether something changed unseen.
         await self._record.stream.store_schema_version(look.signature.schema_version)
         await self._record.stream.enter(Phase.REPLICATE)
         reached = await self._position()
@@ -136,7 +138,7 @@ class StreamOpener:
         return state
 
     async def _expand_resync(self, state: StreamState, maps: Mapping[str, TableMap]) -> None:
-        """`*` stands for every table."""
+        """`*` stands for every table: whoever made the schema `cdc` whole did not know which there are."""
         if "*" in state.resync:
             await self._record.stream.request_resync(list(maps))
 

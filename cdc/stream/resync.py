@@ -96,7 +96,7 @@ async def foresee(config: Config, progress: Progress) -> ResyncForecast:
 
 
 def withdraw(config: Config, seen: ResyncForecast) -> None:
-    """It is not to be done: the file is left as it was found."""
+    """The resync is not to be: take capture out of the file again if `foresee` put it in."""
     if seen.installed:
         with suppress(CdcError):  # it stays: capture that nobody reads is found by the next command
             source_file.remove_capture(config)
@@ -133,7 +133,7 @@ async def _begin(
     reader: Reader,
     scratch: Scratch,
 ) -> dict[str, Comparison]:
-    """The comparisons of tables that can be compared."""
+    """A comparison for each table whose target has all columns, by source name, told which rows are in quarantine."""
     targets = await read_tables(record.connection, config.target.schema, [m.target for m in maps])
     held = await record.quarantine.keys_of(None)
     comparisons = {}

@@ -81,6 +81,7 @@ class Session:
             daemon_state.backend = await show_life(connection, daemon_state.beat)
             daemon_state.behind_since = None
             record = await identify(connection, config, look)
+            # From here on nobody else moves the position or the tables.
             await lock_source(connection, record.source_id)
             opened = await StreamOpener(config, record).settle(look)
             session = cls(config, watch, daemon_state, opened)
@@ -97,7 +98,7 @@ class Session:
 
     @property
     def position(self) -> Position:
-        """Where Postgres stands."""
+        """The state of the file that Postgres shows."""
         return self._postgres.position
 
     @property

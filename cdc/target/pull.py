@@ -53,6 +53,7 @@ class Pull:
                 self._went_on()
         finally:
             self._hold.end()
+        # Not sooner: a row that was not seen is gone only when everything that changed meanwhile was seen as well.
         for name in self._read:
             await self._stage.end_whole(name)
         return self._changes.position
@@ -65,6 +66,7 @@ class Pull:
             await self._stage_whole(next(iter(self._waiting)))
             await self._read_on()
         elif not self._changes.complete:
+            # One round goes to the target while the next one is read from the file.
             staging = self._stage.stage(self._tables)
             self._took(await _while_reading(staging, self._reader.read(self._changes.position)))
         else:
@@ -134,7 +136,7 @@ class Pace:
         self._rounds = [(first.position.seq, first.newest)]
 
     def note(self, changes: Round) -> None:
-        """A round was read."""
+        """Take account of a round that was read."""
         self._rounds = [*self._rounds[-PACE_ROUNDS:], (changes.position.seq, changes.newest)]
 
     @property
@@ -176,7 +178,7 @@ class Hold:
         self._end = asyncio.get_running_loop().call_later(seconds, self.end)
 
     def end(self) -> None:
-        """Let go."""
+        """Let go of the snapshot where one is held; harmless where none is."""
         if self._end is not None:
             self._end.cancel()
             self._end = None

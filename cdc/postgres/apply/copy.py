@@ -33,7 +33,10 @@ async def copy_rows(conn: Connection, table: TableMap, target: TargetTable, chun
 
 
 async def copy_accepted(conn: Connection, table: TableMap, target: TargetTable, rows: Rows) -> dict[int, Rejection]:
-    """COPY the rows that Postgres takes; returns those it refuses, by place. Part of the caller's transaction."""
+    """COPY the rows that Postgres takes; returns those it refuses, by place. Part of the caller's transaction.
+
+    A COPY that fails says nothing of which row it was, so it is tried with halves, each in a savepoint.
+    """
 
     async def copy(some: Sequence[tuple[object, ...]]) -> None:
         await copy_rows(conn, table, target, _one_chunk(some))

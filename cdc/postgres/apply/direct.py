@@ -193,6 +193,6 @@ class _Direct:
 
     @property
     def tally(self) -> Tally:
-        """What the statements count, in their order."""
+        """For the audit entry: what the batch did to the table. None is what the statement itself is to count."""
         tally: Tally = {"deleted": None if self.gone else 0, "upserted": None if self.rows else 0}
         return {**tally, "altered": self.altered} if self.altered else tally

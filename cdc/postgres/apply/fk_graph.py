@@ -49,7 +49,7 @@ class Families:
         return list(by_ring.values())[::-1]
 
     def in_order(self, names: Iterable[str]) -> list[AppliedTable]:
-        """Some of the tables, parents first."""
+        """The named tables, parents before their children."""
         return [self.tables[name] for name in sorted(names, key=self._places.__getitem__)]
 
     def neighbours(self, name: str) -> set[str]:

@@ -232,7 +232,7 @@ def _require_unique_key(mapped: TableMap, target: TargetTable) -> None:
 
 
 def same(left: str, right: str, columns: Sequence[str], right_columns: Sequence[str] | None = None) -> str:
-    """SQL that two aliases agree in some columns."""
+    """SQL that is true where two aliases agree in all of these columns, which may have other names on the right."""
     pairs = zip(columns, right_columns or columns, strict=True)
     return " AND ".join(f"{left}.{quote(a)} = {right}.{quote(b)}" for a, b in pairs)
 

@@ -171,7 +171,7 @@ class Batch:
         return applied
 
     async def clear_resync(self, names: Sequence[str]) -> None:
-        """These tables, which had to be read as a whole, were."""
+        """Note that these source tables were read as a whole: the next batch need not do so again."""
         await self._record.stream.clear_resync(names)
 
     async def _stage_table(self, table: AppliedTable, read: TableRows) -> None:

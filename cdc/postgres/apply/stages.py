@@ -61,6 +61,6 @@ class Stages:
         self._created, self._used = set(), set()
 
     def undone(self) -> None:
-        """A batch was undone, and with it the stages that it made."""
+        """Forget the stages that a batch made: it was undone, and they with it."""
         self._existing -= self._created
         self._created, self._used = set(), set()

@@ -56,6 +56,7 @@ class PostgresTarget:
         if self.is_settled and (applied := await self._applier.apply_directly(changes, begun)):
             self.position = changes.position
             return applied
+        # The rest has its turn with the next batches: `is_settled` stays False until then.
         portion, rest = self.resync[:RESYNC_TABLES], self.resync[RESYNC_TABLES:]
         try:
             applied = await self._apply_staged(changes, reader, begun, portion, careful=False)

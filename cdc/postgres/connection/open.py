@@ -41,6 +41,7 @@ _SESSION: Final = {
 PROBE: Final = "watchdog"  # the purpose of connections that only ask
 _CREDENTIAL: Final = "cdc-password"
 open_connections: Final["WeakSet[Watched]"] = WeakSet()
+# Read by `source_lock`, to know a connection of our own that was lost by its lock.
 backends: Final[deque[int]] = deque(maxlen=64)  # the server's processes behind the connections of this process
 
 
@@ -177,6 +178,7 @@ async def show_life(connection: Connection, beat: Callable[[], None]) -> int:
 
 async def hang_up(connection: Connection) -> None:
     """Close a connection, with a good-bye if the server takes it soon; what it had not committed is rolled back."""
+    # A server that hangs would never answer the good-bye. Without one it notices by itself, and undoes what was begun.
     try:
         async with asyncio.timeout(HANG_UP_SECONDS):
             await connection.close()

@@ -46,7 +46,7 @@ async def hold_refused(
 
 
 class _Trial:
-    """One constraint over the rows of one table."""
+    """Tries one constraint on the rows of one table, in the transaction of the caller, with a table of its own."""
 
     def __init__(self, conn: Connection, target: TargetTable, statement: Statement) -> None:
         self._conn = conn
@@ -56,7 +56,7 @@ class _Trial:
         self._refused: dict[Place, Rejection] = {}
 
     async def refused(self) -> dict[Place, Rejection]:
-        """Which rows are refused, with the reason."""
+        """The rows that the constraint does not let in, by ctid, with what Postgres says of each."""
         await self._conn.execute(f"CREATE TEMP TABLE {_PROBE} (LIKE {self._rows}) ON COMMIT DROP")
         await self._conn.execute(f"ALTER TABLE {_PROBE} ADD CONSTRAINT cdc_tried {self._statement.body}")
         pages = await self._conn.fetchval(
@@ -82,7 +82,10 @@ class _Trial:
                 self._refused[record["ctid"]] = why
 
     async def _try(self, where: str, *places: Place) -> Rejection | None:
-        """Keep what the constraint lets in; the reason when it refuses any of it."""
+        """Keep what the constraint lets in; the reason when it refuses any of it, and then none of it is kept.
+
+        What was kept before counts too, so of rows that break a constraint only together the first one stays.
+        """
         names = self._columns
         try:
             async with self._conn.transaction():

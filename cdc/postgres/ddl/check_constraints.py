@@ -95,6 +95,7 @@ async def _take_out(
         f"DELETE FROM {qualified(target.schema, target.name)} AS t WHERE NOT ({check.condition}) RETURNING {key} AS key"
     )
     if len(rows) > in_sqlite:
+        # Out of the transaction that deleted them, so that they stay.
         raise _MeansAnother(len(rows))
     return [read_key(row["key"]) for row in rows]
 

@@ -136,7 +136,7 @@ async def _execute(conn: Connection, statement: Statement) -> None:
 
 
 def _already(statement: Statement, present: _Present) -> str | None:
-    """Why a statement need not run, or None."""
+    """Why a statement need not run, None when it has to; raises `TargetNotEmpty` where another table has the name."""
     match statement.kind:
         case Made.SCHEMA:
             return EXISTS if present.exists else None

@@ -55,6 +55,7 @@ def _after_load(maps: Sequence[TableMap], names: Names) -> Iterator[Statement | 
     referenced: dict[int, set[frozenset[str]]] = {id(m): set() for m in maps}
     for key in keys:
         referenced[id(key.parent)].add(frozenset(key.parent_columns))
+    # In an order that works: a foreign key needs the uniqueness that it refers to.
     for mapped in own:
         yield from (check if isinstance(check, Deviation) else check.statement for check in checks(mapped))
     for mapped in own:

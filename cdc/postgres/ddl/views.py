@@ -38,7 +38,7 @@ async def attempt(connection: Connection, view: TargetView, answer: Sum, seconds
 
 
 class _Differs(Exception):
-    """Takes back what was made."""
+    """The view answers otherwise than in SQLite; raised within the savepoint that made it, so it is gone."""
 
 
 _REFUSALS: Final = (

@@ -30,7 +30,7 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The text of an entry with its place in the chain."""
+    """An entry as it is stored: its text, and its number and hash in the chain."""
 
     head: Head
     text: str
@@ -61,7 +61,7 @@ class AuditTrail(RecordPart):
             await self._connection.execute(SQL["append"], self._source_id, head.n, head.hash, numbers, texts, hashes)
 
     async def ends(self) -> Ends:
-        """What the stream's row knows of both chains."""
+        """Where both chains end, as the stream's row remembers it; raises `TargetStateLost` where that row is gone."""
         with translated("reading the end of the audit trail"):
             row = await self._connection.fetchrow(SQL["ends"], self._source_id)
         if row is None:

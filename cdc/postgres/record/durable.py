@@ -28,14 +28,14 @@ class Durable:
         self.seq = 0
 
     async def mark(self, connection: Connection, seq: int) -> None:
-        """Remember where the log stands now that `seq` is committed."""
+        """Remember where the server's log stands now, when everything up to `seq` is committed."""
         # After the commit, so its record lies before this place; what others write in between only moves it further.
         with translated("reading the log position"):
             lsn = await connection.fetchval("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
         self._marks.append((seq, lsn))
 
     async def advance(self, connection: Connection) -> int:
-        """The newest changelog number known to be durable."""
+        """The newest changelog number that the server has on its disk, by the marks set until now; 0 at first."""
         if self._marks:
             with translated("reading the flushed log position"):
                 flushed = await connection.fetchval("SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint")

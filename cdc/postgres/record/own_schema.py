@@ -18,6 +18,7 @@ from cdc.sql_names import qualified, quote
 
 SQL: Final = load("own_schema")
 SCHEMA: Final = "cdc"
+# The script is our own file, so its form is known: one column or key on each line of a CREATE TABLE.
 _SCRIPT: Final = load("state")["create"]
 _TABLE: Final = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?cdc\.(\w+) \(\n(.*?)\n *\);", re.DOTALL)
 _INDEX: Final = re.compile(r"CREATE (?:UNIQUE )?INDEX IF NOT EXISTS (\w+) ON cdc\.(\w+)")
@@ -26,7 +27,10 @@ _OWN_KEY: Final = " PRIMARY KEY"
 
 
 class SchemaPart(NamedTuple):
-    """A column, an index, or a key by its columns."""
+    """A column or an index by its name, or a key by its columns in order: `source_id, seq`.
+
+    `kind` is `column`, `index` or `key`.
+    """
 
     kind: str
     table: str
@@ -51,7 +55,7 @@ def expected() -> dict[SchemaPart, str]:
 
 
 async def missing(connection: Connection) -> frozenset[SchemaPart]:
-    """The parts that are not there."""
+    """The parts of the schema `cdc` that the script makes and this database lacks; all of them where it has none."""
     with translated("looking at the schema cdc"):
         present = {SchemaPart(*record) for record in await connection.fetch(SQL["present"])}
     return frozenset(expected().keys() - present)
@@ -91,6 +95,7 @@ async def go_on_with_audit(connection: Connection) -> None:
 async def _make(connection: Connection, gone: frozenset[SchemaPart]) -> frozenset[str]:
     """The script first: it brings an older version up to date, and what that adds was never lost."""
     lost = {part.table for part in gone} - {part.table for part in expected().keys() - gone}
+    # It fails, for instance, where a table lacks a column that it indexes: then tables are mended one by one.
     if await _ran(connection, _SCRIPT):
         gone = await missing(connection)
     lost |= {part.table for part in gone if part.kind == "column"}

@@ -19,7 +19,7 @@ MOST_NAMED: Final = 5
 
 
 class Ownership(RecordPart):
-    """What one source owns in Postgres."""
+    """The target tables that one source may feed."""
 
     async def claim(self, config: Config, maps: Sequence[TableMap]) -> None:
         """Make the source the owner of the targets of these maps; raises `TargetTaken` when one is another's.

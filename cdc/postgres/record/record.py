@@ -95,6 +95,6 @@ class Record:
         await self.waiting.require_unchanged()
 
     async def daemon_runs(self) -> bool:
-        """Whether a daemon holds the source's lock, so that waiting for it makes sense."""
+        """Whether a daemon, or another command, holds the source's lock, so that waiting makes sense."""
         with translated("looking for the daemon"):
             return await self.connection.fetchval(load("lock")["holder"], lock_key(self.source_id)) is not None

@@ -40,7 +40,7 @@ class StreamState:
 
 
 class StreamRow(RecordPart):
-    """The row of one source."""
+    """The row of one source in `cdc.stream`, read and written in the caller's transaction where there is one."""
 
     async def register(self, path: str, schema: str) -> None:
         """Make the stream's row where it is missing, and note where the file is now."""
@@ -103,7 +103,7 @@ class StreamRow(RecordPart):
             await self._connection.execute(SQL["store_schema_version"], self._source_id, version)
 
     async def store_columns(self, columns: Decisions) -> None:
-        """Keep what was decided about columns."""
+        """Keep what was decided about columns, by source table, in place of what was kept before."""
         with translated("keeping the mapping"):
             await self._connection.execute(SQL["store_columns"], self._source_id, json.dumps(columns))
 

@@ -35,7 +35,7 @@ async def at_work(config: Config, pid: int | None, seconds: float) -> AtWork | N
 
 async def _ask(config: Config, pid: int | None) -> AtWork | None:
     dsn = await asyncio.to_thread(running_dsn, config)
-    if dsn is None:
+    if dsn is None:  # an embedded server that does not run is at no work, and is not started to be asked
         return None
     connection = await connect(dsn, purpose="watchdog", password=password_for(config.target))
     try:

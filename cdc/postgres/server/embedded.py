@@ -274,6 +274,7 @@ def _wait_until_ready(
         running = postmaster_of(folder / "data", stale)
         if running and running.ready:
             return running
+        # One that somebody else started is no child of ours: that it has ended shows in its pid file.
         if ended or (process is None and running is None):
             last_words = last_lines((folder / "server.log").read_bytes()[log_from:])
             raise cannot_start(folder, "it ended at once", last_words)

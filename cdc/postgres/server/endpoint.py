@@ -44,7 +44,10 @@ class Endpoint:
         return server.dsn
 
     async def connect(self, purpose: str) -> Connection:
-        """An open connection to the target."""
+        """An open connection to the target, closed by the caller; an embedded server is started for it where none runs.
+
+        Raises `TargetUnavailable` or `TargetRefused` with the reason.
+        """
         dsn = await self.dsn()
         return await connect(dsn, purpose=purpose, password=password_for(self._config.target))
 
@@ -98,7 +101,7 @@ def _begin_use(folder: Path) -> int:
 
 @asynccontextmanager
 async def reached(config: Config, ready_seconds: float = READY_SECONDS) -> AsyncIterator[Endpoint]:
-    """The target for the time of a block."""
+    """The target for the time of a block, which lets go of an embedded server at its end; nothing is started before."""
     target = Endpoint(config, ready_seconds)
     try:
         yield target

@@ -91,7 +91,7 @@ async def has_row(connection: Connection, schema: str, table: str, column: str, 
 
 
 async def headway(connection: Connection, source_path: str) -> Headway:
-    """How far the stream from a file is."""
+    """How far the stream from a file is, by its path; all zero where Postgres does not know it."""
     with translated("reading the stream"):
         row = await connection.fetchrow(_STREAM, source_path)
     return Headway(row["seq"] or 0, row["changes"], row["lag_seconds"]) if row else Headway(0, 0, None)

@@ -63,11 +63,11 @@ class Scope:
 
     @property
     def rules(self) -> Mapping[type[exp.Expr], Rule]:
-        """Those of expressions alone."""
+        """The rules of expressions alone: a CHECK and an index have no aggregates."""
         return RULES
 
     def column(self, table: str, name: str) -> Term:
-        """A column by the name that the target gives it."""
+        """A column under its name in the target; raises `Untranslatable` where its values may not be SQLite's own."""
         if table and table.lower() != self.mapped.source.name.lower():
             raise Untranslatable(f"it names {table}, which is another table")
         column = self.columns.get(name.lower())

@@ -113,6 +113,7 @@ class _Select:
         return replace(columns[0].term, sql=columns[0].sql) if columns else None
 
     def _require_grouped(self, node: exp.Expr | None, sql: str) -> None:
+        # SQLite takes such a column from some row of the group, without saying from which ("bare columns").
         if self._grouped and sql not in self._groups and (node is None or not self._is_grouped(node)):
             raise Untranslatable("it selects or orders by a column that it does not group by")
 
@@ -138,7 +139,7 @@ def _is_number(node: exp.Expr) -> bool:
 
 
 def _nth(node: exp.Expr, columns: Sequence[QueryColumn]) -> QueryColumn:
-    """The column whose number a term of GROUP BY or ORDER BY is."""
+    """The selected column that GROUP BY or ORDER BY names by its number, from 1."""
     place = int(node.name) if node.name.isdigit() else 0
     if not 1 <= place <= len(columns):
         raise Untranslatable(f"{node.name} is no place of a column")
@@ -178,7 +179,7 @@ def _union(node: exp.Union, relations: Relations) -> TranslatedQuery:
 
 
 def _common(left: QueryColumn, right: QueryColumn) -> QueryColumn:
-    """One column of two queries."""
+    """One column of UNION ALL, of which both queries must have the same type."""
     first, second = left.term, right.term
     as_they_are = first.kind == "other"
     if (first.kind, first.type) != (second.kind, second.type) or (as_they_are and not _read_alike(first, second)):

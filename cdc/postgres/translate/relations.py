@@ -36,7 +36,7 @@ class From:
 
     @property
     def rules(self) -> Mapping[type[exp.Expr], Rule]:
-        """Those of expressions and of queries."""
+        """The rules of expressions and of queries."""
         return QUERY_RULES
 
     def has(self, table: str, name: str) -> bool:
@@ -44,7 +44,7 @@ class From:
         return any(name.lower() in relation.columns for _, relation in self._places(table))
 
     def column(self, table: str, name: str) -> Term:
-        """A column with the name of its relation before it."""
+        """A column under the name of its relation: `"r"."c"`; raises `Untranslatable` when none or several have it."""
         places = self._places(table)
         matches = [(place, r.columns[name.lower()]) for place, r in places if name.lower() in r.columns]
         if len(matches) != 1:

@@ -73,7 +73,7 @@ Rule: TypeAlias = Callable[[exp.Expr, Naming], Term]
 
 
 def render(node: exp.Expr, scope: Naming) -> Term:
-    """One part, by the rule for its kind."""
+    """One part of a statement, by the rule for its kind of node; raises `Untranslatable` where there is none."""
     rule = scope.rules.get(type(node))
     if rule is None:
         raise Untranslatable(f"{type(node).__name__} may mean something else in Postgres")
@@ -89,7 +89,7 @@ def only(node: exp.Expr, *allowed: str) -> None:
 
 
 def condition(node: exp.Expr, scope: Naming) -> str:
-    """A part as a truth value."""
+    """SQL of a part as a truth value, of type boolean in Postgres."""
     term = render(node, scope)
     if term.kind in ("condition", "boolean"):
         return term.sql
@@ -99,7 +99,7 @@ def condition(node: exp.Expr, scope: Naming) -> str:
 
 
 def value(node: exp.Expr, scope: Naming) -> Term:
-    """A part as a number or a text."""
+    """A part as a number or a text: a boolean column becomes 0 and 1, as SQLite has it."""
     term = render(node, scope)
     if term.kind == "boolean":
         return Term(f"({term.sql})::integer", "number", type="bigint")
@@ -109,7 +109,7 @@ def value(node: exp.Expr, scope: Naming) -> Term:
 
 
 def text(node: exp.Expr, scope: Naming) -> Term:
-    """A part as a text."""
+    """A part that yields texts; raises `Untranslatable` for any other."""
     term = value(node, scope)
     if term.kind != "text":
         raise Untranslatable("a text function over something that is no text column")

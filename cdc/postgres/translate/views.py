@@ -67,7 +67,7 @@ def translate_views(views: Sequence[View], maps: Sequence[TableMap], schema: str
 
 
 class _Translation:
-    """Translates a view once those that it reads are."""
+    """Translates views, each once and after those that it reads."""
 
     def __init__(self, views: Sequence[View], maps: Sequence[TableMap], schema: str) -> None:
         self._schema = schema
@@ -166,7 +166,7 @@ def _relation(mapped: TableMap) -> Relation:
 
 
 def _passed_on(name: str, term: Term) -> Term:
-    """A column of a view, to those that read the view."""
+    """A column of a view as the queries see it that read the view: by name, no longer as a literal."""
     return replace(term, sql=quote(name), constant=None, column=True)
 
 
