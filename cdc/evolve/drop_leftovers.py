@@ -57,8 +57,8 @@ async def drop(config: Config) -> list[Dropped]:
         with translated("dropping what is left over"):
             async with connection.transaction():
                 # Views of ours are made over what is fed only: whichever reads a leftover is outdated.
-                now = await current_tables(record, config, source_schema)
-                await views.drop_outdated(record, config, source_schema, now.fed)
+                current = await current_tables(record, config, source_schema)
+                await views.drop_outdated(record, config, source_schema, current.fed)
                 dropped = []
                 for leftover in leftovers:
                     file = _file(config, leftover)
@@ -84,14 +84,14 @@ async def _waiting(record: Record, config: Config, schema: SourceSchema) -> list
         raise stream_row.never_loaded()
     known_tables = await read_known_tables(record, config)
     fed = known_tables.current(schema, config).places
-    whole = {leftover.target for leftover in known_tables.leftovers if leftover.column is None}
-    held = {table.name for table in schema.waiting}
+    whole_tables = {leftover.target for leftover in known_tables.leftovers if leftover.column is None}
+    waiting_tables = {table.name for table in schema.waiting}
     return [
         leftover
         for leftover in known_tables.leftovers
         if (leftover.target, leftover.column) not in fed
-        and leftover.source_table not in held  # it is taken up again when it can be
-        and (leftover.column is None or leftover.target not in whole)
+        and leftover.source_table not in waiting_tables  # it is taken up again when it can be
+        and (leftover.column is None or leftover.target not in whole_tables)
         and _stands(leftover, known_tables.targets.get(leftover.target))
     ]
 

@@ -67,11 +67,11 @@ class SchemaFollower:
         facts = SchemaFacts(self._config, look, decided, state.schema_version, known_tables.leftovers)
         if lost := LostTable.detect(facts):
             lost.refuse()  # first of all: what is configured for other tables may speak of one that is gone
-        now = known_tables.current(look.schema, self._config)
-        existing = [m for m in (*now.fed, *now.rekeyed) if m.target in known_tables.targets]
+        current = known_tables.current(look.schema, self._config)
+        existing = [m for m in (*current.fed, *current.rekeyed) if m.target in known_tables.targets]
         await self._record.ownership.claim(self._config, existing)
-        maps = {m.source.name: m for m in now.fed}
-        return replace(facts, maps=maps, rekeyed=frozenset(m.source.name for m in now.rekeyed))
+        maps = {m.source.name: m for m in current.fed}
+        return replace(facts, maps=maps, rekeyed=frozenset(m.source.name for m in current.rekeyed))
 
     # --- before rows are read again -----------------------------------------------------------------------------------
 
@@ -103,10 +103,10 @@ class SchemaFollower:
         """Keep what is decided now; what is fed again is no leftover any more."""
         maps = facts.maps.values()
         fed = {(m.target, column) for m in maps for column in (None, *m.target_columns)}
-        back = [leftover for leftover in facts.leftovers if (leftover.target, leftover.column) in fed]
+        returned = [leftover for leftover in facts.leftovers if (leftover.target, leftover.column) in fed]
         with translated("keeping the mapping"):
             async with self._record.connection.transaction():
-                for leftover in back:
+                for leftover in returned:
                     await self._record.leftovers.take_up(leftover)
                 await self._record.stream.store_columns(remember(maps))
         crash_point("follow.after_mapping")

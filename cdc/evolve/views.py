@@ -152,10 +152,10 @@ async def _attempt_at(
 
 
 async def _attempt_all(record: Record, views: Sequence[TargetView], sums: Sums) -> dict[str, str | None]:
-    connection, held = record.connection, await record.quarantine.tables()
+    connection, quarantined = record.connection, await record.quarantine.tables()
     outcomes: dict[str, str | None] = {}
     for view in views:
-        reason = _unprovable(view, held, outcomes)
+        reason = _unprovable(view, quarantined, outcomes)
         if reason is None:
             total = sums[view.name]
             reason = total if isinstance(total, str) else await target.attempt(connection, view, total, PROOF_SECONDS)

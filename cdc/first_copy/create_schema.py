@@ -53,11 +53,11 @@ async def create_schema(config: Config) -> list[str]:
             await own_schema.make_whole(connection)
             await settle_path(record, config, state.source_path)
         if state is not None and state.position is not None:
-            done = await _extend(record, config)
+            created = await _extend(record, config)
             view_names = await views.make_now(record, config)
         else:
-            done, view_names = await _begin(record, config, copy), []
-    return [f"{statement.kind} {statement.object}" for statement in done] + [f"view {name}" for name in view_names]
+            created, view_names = await _begin(record, config, copy), []
+    return [f"{statement.kind} {statement.object}" for statement in created] + [f"view {name}" for name in view_names]
 
 
 async def _begin(record: Record, config: Config, copy: Copy) -> list[Statement]:
@@ -71,12 +71,12 @@ async def _begin(record: Record, config: Config, copy: Copy) -> list[Statement]:
     async with connection.transaction():
         await record.stream.register(str(config.source.path), config.target.schema)
         await record.ownership.claim(config, maps)
-    done = await runner.apply(connection, schema_script.script(maps, config.target.schema).before_load)
+    created = await runner.apply(connection, schema_script.script(maps, config.target.schema).before_load)
     async with connection.transaction():
         await record.ownership.claim(config, maps)
         await record.stream.store_columns(remember(maps))
         await record.stream.enter(Phase.SCHEMA)
-    return done
+    return created
 
 
 async def require_free(config: Config) -> None:
@@ -96,10 +96,10 @@ async def _extend(record: Record, config: Config) -> list[Statement]:
     await record.ownership.claim(config, maps)
     await runner.preflight(record.connection, maps)
     script = schema_script.script(maps, config.target.schema)
-    done = await runner.apply(record.connection, script.before_load)
-    done += await runner.apply(record.connection, await runner.missing_columns(record.connection, maps))
-    late = [replace(statement, optional=True) for statement in script.after_load]
-    return done + await runner.apply(record.connection, late, together=False)
+    created = await runner.apply(record.connection, script.before_load)
+    created += await runner.apply(record.connection, await runner.missing_columns(record.connection, maps))
+    optional = [replace(statement, optional=True) for statement in script.after_load]
+    return created + await runner.apply(record.connection, optional, together=False)
 
 
 async def mapped_for(record: Record, config: Config, copy: Copy) -> tuple[TableMap, ...]:

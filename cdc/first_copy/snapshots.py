@@ -180,13 +180,13 @@ def usable_snapshot(config: Config) -> Snapshot | None:
     try:
         tables = read_schema(copy, config).tables
         captured = triggers.read_capture(copy, tables)
-        then = positions.newest(copy) if captured else None
+        taken_at = positions.newest(copy) if captured else None
     finally:
         copy.close()
     with sqlite.opened(config) as live, read_transaction(live):
         capture = triggers.read_capture(live, read_schema(live, config).tables)
         same = capture and captured and capture.source_id == captured.source_id
-        return snapshot if same and then and positions.position_at(live, then.seq) == then else None
+        return snapshot if same and taken_at and positions.position_at(live, taken_at.seq) == taken_at else None
 
 
 def _intact(snapshot: Snapshot) -> bool:

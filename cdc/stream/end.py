@@ -68,9 +68,9 @@ async def release(config: Config, path: str) -> None:
 
 async def _end(connection: Connection, config: Config) -> bool:
     await own_schema.make_whole(connection)
-    carried = (await asyncio.to_thread(read_source, config.source)).source_id
-    here = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
-    for record in (Record(connection, source_id) for source_id in (carried, here) if source_id):
+    carried_id = (await asyncio.to_thread(read_source, config.source)).source_id
+    id_by_path = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
+    for record in (Record(connection, source_id) for source_id in (carried_id, id_by_path) if source_id):
         if state := await record.stream.read():
             break
     else:

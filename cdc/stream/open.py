@@ -166,12 +166,12 @@ class StreamOpener:
             )
         held: dict[str, Waiting] = {}
         for m in maps.values():
-            if why := await fitness.unfit(self._connection, m, targets.get(m.target)):
-                held[m.source.name] = why
-                logger.bind(table=why.source_table, reason=why.reason, remedy=why.remedy).warning("a table waits")
-        again = await self._record.waiting.note(list(maps.values()), held)
-        if again:
-            await self.audit("take up tables", tables=", ".join(again))
+            if waits := await fitness.unfit(self._connection, m, targets.get(m.target)):
+                held[m.source.name] = waits
+                logger.bind(table=waits.source_table, reason=waits.reason, remedy=waits.remedy).warning("a table waits")
+        returning = await self._record.waiting.note(list(maps.values()), held)
+        if returning:
+            await self.audit("take up tables", tables=", ".join(returning))
         fit = {name: m for name, m in maps.items() if name not in held}
         return fit, {m.target: targets[m.target] for m in fit.values()}
 
@@ -183,20 +183,20 @@ async def identify(connection: Connection, config: Config, look: Look) -> Record
     """
     if look.capture is not None and await own_schema.missing(connection):
         return Record(connection, look.capture.source_id)  # by what is left nobody can be found; it is healed first
-    here = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
+    id_by_path = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
     if look.capture is None:
-        if here is None:
+        if id_by_path is None:
             await Record(connection, "").ownership.require_free(config, map_schema(look.schema, config))
             raise not_set_up(config.source.path)
-        before = Record(connection, here)
-        state, note = await before.stream.read(), end_note.read(config)
+        previous = Record(connection, id_by_path)
+        state, note = await previous.stream.read(), end_note.read(config)
         if state and (since := state.ended_at or (note and note.since)):
             raise end_note.ended(config, since)
         if not look.remains:
             raise no_capture(config.source.path)
-        return before
+        return previous
     carried = Record(connection, look.capture.source_id)
-    if here not in (None, carried.source_id) and await carried.stream.read() is None:
+    if id_by_path not in (None, carried.source_id) and await carried.stream.read() is None:
         raise SourceChanged(
             f"{config.source.path} carries the capture of another file than the one that was replicated from here: "
             "it was overwritten, replaced or restored",

@@ -86,26 +86,26 @@ async def foresee(config: Config, progress: Progress) -> ResyncForecast:
         await lock_source(connection, record.source_id)
         installed = await asyncio.to_thread(sqlite.install, config)
         ended = state.ended_at is not None or (before is None and end_note.read(config) is not None)
-        seen = ResyncForecast((), ended, before is None)
+        forecast = ResyncForecast((), ended, before is None)
         try:
             tables = await _compare(record, config, installed, progress)
         except BaseException:
-            await asyncio.to_thread(withdraw, config, seen)
+            await asyncio.to_thread(withdraw, config, forecast)
             raise
-    return ResyncForecast(tables, seen.ended, seen.installed)
+    return ResyncForecast(tables, forecast.ended, forecast.installed)
 
 
-def withdraw(config: Config, seen: ResyncForecast) -> None:
+def withdraw(config: Config, forecast: ResyncForecast) -> None:
     """The resync is not to be: take capture out of the file again if `foresee` put it in."""
-    if seen.installed:
+    if forecast.installed:
         with suppress(CdcError):  # it stays: capture that nobody reads is found by the next command
             source_file.remove_capture(config)
 
 
 async def _compare(record: Record, config: Config, look: Look, progress: Progress) -> tuple[Change, ...]:
     assert look.newest is not None
-    now = await current_tables(record, config, look.schema)
-    maps = now.fed
+    current = await current_tables(record, config, look.schema)
+    maps = current.fed
     scratch = await asyncio.to_thread(Scratch, config.state.dir)
     try:
         reader = await asyncio.to_thread(Reader, config, look, maps, look.newest)
@@ -121,7 +121,7 @@ async def _compare(record: Record, config: Config, look: Look, progress: Progres
             reader.close()
         for name in comparisons:
             scratch.withdraw_flying(name)
-        return tuple(_change(m.source.name, comparisons.get(m.source.name)) for m in (*maps, *now.rekeyed))
+        return tuple(_change(m.source.name, comparisons.get(m.source.name)) for m in (*maps, *current.rekeyed))
     finally:
         scratch.close()
 
@@ -135,7 +135,7 @@ async def _begin(
 ) -> dict[str, Comparison]:
     """A comparison for each table whose target has all columns, by source name, told which rows are in quarantine."""
     targets = await read_tables(record.connection, config.target.schema, [m.target for m in maps])
-    held = await record.quarantine.keys_of(None)
+    quarantined = await record.quarantine.keys_of(None)
     comparisons = {}
     for mapped in maps:
         target = targets.get(mapped.target)
@@ -143,7 +143,7 @@ async def _begin(
             continue
         rows = TargetRows(record.connection, record.source_id, mapped, target)
         comparison = comparisons[mapped.source.name] = Comparison(reader, scratch, mapped, canonical, rows)
-        await asyncio.to_thread(comparison.know, held.get(mapped.source.name, []))
+        await asyncio.to_thread(comparison.know, quarantined.get(mapped.source.name, []))
     return comparisons
 
 
@@ -156,8 +156,8 @@ def _change(name: str, compared: Comparison | None) -> Change:
     if compared is None:
         return Change(name, problem="it is not as it should be in Postgres: the daemon sees to that first")
     report = compared.report()
-    held = report.matched + report.different + report.extra
-    return Change(name, held, report.missing, report.different, report.extra)
+    rows = report.matched + report.different + report.extra
+    return Change(name, rows, report.missing, report.different, report.extra)
 
 
 async def request_resync(config: Config) -> list[str]:
@@ -182,8 +182,8 @@ async def request_resync(config: Config) -> list[str]:
         tables = [t.name for t in look.schema.tables]
         async with connection.transaction():
             await record.reposition(look.newest, tables)
-            now = await current_tables(record, config, look.schema)
-            await record.ownership.claim(config, now.fed)
+            current = await current_tables(record, config, look.schema)
+            await record.ownership.claim(config, current.fed)
     return tables
 
 
@@ -192,8 +192,8 @@ async def followed(
 ) -> tuple[Record, StreamState]:
     """The stream that a file may carry on, by its id, else by its path; raises `TargetError` when there is none."""
     await own_schema.make_whole(connection)
-    here = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
-    for record in (Record(connection, candidate) for candidate in (source_id, here) if candidate):
+    id_by_path = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
+    for record in (Record(connection, candidate) for candidate in (source_id, id_by_path) if candidate):
         if state := await record.stream.read():
             break
     else:
@@ -202,6 +202,6 @@ async def followed(
         await record.ownership.require_free(config, map_schema(schema, config))
         raise stream_row.never_loaded()
     await settle_path(record, config, state.source_path)
-    now = await current_tables(record, config, schema)
-    await record.ownership.require_free(config, now.fed)
+    current = await current_tables(record, config, schema)
+    await record.ownership.require_free(config, current.fed)
     return record, state

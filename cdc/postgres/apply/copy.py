@@ -38,8 +38,8 @@ async def copy_accepted(conn: Connection, table: TableMap, target: TargetTable, 
     A COPY that fails says nothing of which row it was, so it is tried with halves, each in a savepoint.
     """
 
-    async def copy(some: Sequence[tuple[object, ...]]) -> None:
-        await copy_rows(conn, table, target, _one_chunk(some))
+    async def copy(portion: Sequence[tuple[object, ...]]) -> None:
+        await copy_rows(conn, table, target, _one_chunk(portion))
 
     return await send_accepted(conn, rows, copy)
 

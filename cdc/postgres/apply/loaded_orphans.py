@@ -30,10 +30,10 @@ async def remove(
             shrunk: set[str] = set()
             for link in unchecked:
                 async with connection.transaction():
-                    if gone := await _remove(connection, quarantine, link, targets):
+                    if count := await _remove(connection, quarantine, link, targets):
                         await quarantine.tell()
                         shrunk.add(link.child.target)
-                        removed += gone
+                        removed += count
             unchecked = [link for link in unchecked if link.parent.target in shrunk]
     return removed
 
@@ -48,6 +48,6 @@ async def _remove(
 ) -> int:
     target = targets[link.child.target]
     key = TargetForeignKey("", link.columns, link.parent.schema, link.parent.target, link.parent_columns)
-    gone = await connection.fetch(delete_orphans(target, link.child, key))
-    await quarantine.put(link.child.source.name, orphans(key, gone))
-    return len(gone)
+    deleted = await connection.fetch(delete_orphans(target, link.child, key))
+    await quarantine.put(link.child.source.name, orphans(key, deleted))
+    return len(deleted)

@@ -60,8 +60,8 @@ async def _to_blame(
         if not index["optional"]:
             await conn.execute(f"CREATE INDEX ON {_PROBE}{index['body']}")
 
-    async def put(some: Sequence[tuple[object, ...]]) -> None:
-        await conn.execute(insert, [place for (place,) in some])
+    async def put(portion: Sequence[tuple[object, ...]]) -> None:
+        await conn.execute(insert, [place for (place,) in portion])
 
     # A row that a key has no room for either would not come in, whichever index gave way.
     refused = await send_accepted(conn, [(place,) for place in places], put)

@@ -198,8 +198,8 @@ class Batch:
             pairs = zip(rows, converted.keys, strict=True)
             rows, columns = [(*row, encode_key(key)) for row, key in pairs], (*columns, SOURCE_KEY)
 
-        async def copy(some: Sequence[tuple[object, ...]]) -> None:
-            await self._copy(table, some, columns)
+        async def copy(portion: Sequence[tuple[object, ...]]) -> None:
+            await self._copy(table, portion, columns)
 
         if self.careful:
             refused = await send_accepted(self._connection, rows, copy)

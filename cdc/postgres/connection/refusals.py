@@ -43,7 +43,7 @@ def why_refused(error: BaseException) -> Rejection:
     words = " ".join(str(cause.args[0]).split()) if cause and cause.args else str(error)
     if not (isinstance(cause, asyncpg.ProgramLimitExceededError) or _is_too_large(cause)):
         return Rejection("", Reason.CONSTRAINT, words, _CONSTRAINT_REMEDY)
-    remedy = next((said for begins, said in _REMEDIES.items() if words.startswith(begins)), _LIMIT_REMEDY)
+    remedy = next((advice for begins, advice in _REMEDIES.items() if words.startswith(begins)), _LIMIT_REMEDY)
     return Rejection("", Reason.LIMIT, words, remedy)
 
 

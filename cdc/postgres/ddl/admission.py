@@ -34,12 +34,12 @@ async def hold_refused(
         async with conn.transaction():
             refused = await _Trial(conn, target, statement).refused()
             rows = qualified(target.schema, target.name)
-            gone = await conn.fetch(
+            deleted = await conn.fetch(
                 f"DELETE FROM {rows} AS t WHERE ctid = ANY($1::tid[]) "
                 f"RETURNING t.ctid, {source_key(target, mapped, 't')} AS key",
                 list(refused),
             )
-            held = [Held(read_key(record["key"]), refused[record["ctid"]]) for record in gone]
+            held = [Held(read_key(record["key"]), refused[record["ctid"]]) for record in deleted]
             await quarantine.put(mapped.source.name, held)
             await quarantine.tell()
     return len(held)

@@ -76,15 +76,15 @@ async def hold_breaking(
     with translated(f"looking for the rows of {target.name} that break {check.statement.object}"):
         try:
             async with conn.transaction():
-                gone = await _take_out(conn, mapped, target, check, in_sqlite)
+                keys = await _take_out(conn, mapped, target, check, in_sqlite)
                 why = breaks_check(check.source)
-                await quarantine.put(mapped.source.name, [Held(key, why) for key in gone])
+                await quarantine.put(mapped.source.name, [Held(key, why) for key in keys])
                 await quarantine.tell()
         except _NOT_COMPUTABLE as error:
             return f"Postgres cannot compute it: {error.args[0]}"
         except _MeansAnother as error:
             return f"{error.args[0]} rows break it in Postgres, and {in_sqlite} in SQLite"
-    return len(gone)
+    return len(keys)
 
 
 async def _take_out(

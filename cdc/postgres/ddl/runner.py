@@ -66,13 +66,13 @@ async def apply(
         present = {schema: await _look(conn, schema) for schema in {s.schema for s in statements}}
         if not together:
             return await _apply_all(conn, statements, present, outcome, hold)
-        done: list[Statement] = []
-        for some in _portions(statements):
+        applied: list[Statement] = []
+        for portion in _portions(statements):
             async with conn.transaction():
-                done += await _apply_all(conn, some, present, outcome, hold)
+                applied += await _apply_all(conn, portion, present, outcome, hold)
                 crash_point("schema.before_commit")
         crash_point("schema.after_commit")
-        return done
+        return applied
 
 
 def _portions(statements: Sequence[Statement]) -> Iterator[Sequence[Statement]]:
@@ -97,14 +97,14 @@ async def _apply_all(
     outcome: Outcome | None,
     hold: Hold | None,
 ) -> list[Statement]:
-    done: list[Statement] = []
+    applied: list[Statement] = []
     for statement in statements:
         reason = _already(statement, present[statement.schema]) or await _run(conn, statement, hold)
         if reason is None:
-            done.append(statement)
+            applied.append(statement)
         if outcome:
             outcome(statement, reason)
-    return done
+    return applied
 
 
 async def _run(conn: Connection, statement: Statement, hold: Hold | None) -> str | None:
@@ -229,7 +229,7 @@ async def _own_targets(conn: Connection, maps: Sequence[TableMap]) -> list[tuple
     """The tables of our making that are there, with their maps."""
     pairs: list[tuple[TableMap, TargetTable]] = []
     for schema in sorted({m.schema for m in maps}):
-        here = [m for m in maps if m.schema == schema and not m.adopted]
-        tables = await read_tables(conn, schema, [m.target for m in here])
-        pairs += [(m, tables[m.target]) for m in here if m.target in tables]
+        own = [m for m in maps if m.schema == schema and not m.adopted]
+        tables = await read_tables(conn, schema, [m.target for m in own])
+        pairs += [(m, tables[m.target]) for m in own if m.target in tables]
     return pairs

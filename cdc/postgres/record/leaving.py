@@ -62,10 +62,10 @@ class Leaving:
         with translated("dropping constraints that are gone"):
             async with self._connection.transaction():
                 constraints = await self._connection.fetch(SQL["demanded"], self._schema, ours)
-                gone = [record for record in constraints if (record["table"], record["name"]) not in demanded]
-                for record, words in zip(gone, await self._drop(gone), strict=True):
+                needless = [record for record in constraints if (record["table"], record["name"]) not in demanded]
+                for record, words in zip(needless, await self._drop(needless), strict=True):
                     await self._tell(record["table"], None, [words])
-        return bool(gone)
+        return bool(needless)
 
     async def make_way(
         self, maps: Sequence[TableMap], leftovers: Sequence[Leftover], statements: Sequence[Statement]

@@ -72,12 +72,12 @@ async def make_whole(connection: Connection) -> frozenset[str]:
 
     Where there is no such schema, nothing is lost and nothing made. An older version's schema becomes this one's.
     """
-    if not (gone := await missing(connection)) or gone == expected().keys():
+    if not (lacking := await missing(connection)) or lacking == expected().keys():
         return frozenset()
     with translated("making the schema cdc whole"):
         async with connection.transaction():
             await connection.execute(SQL["alone"])
-            lost = await _make(connection, gone)
+            lost = await _make(connection, lacking)
             if "stream" in lost:
                 await connection.execute(SQL["forget_positions"])
                 await connection.execute(SQL["go_on_with_audit"])
@@ -92,24 +92,24 @@ async def go_on_with_audit(connection: Connection) -> None:
         await connection.execute(SQL["go_on_with_audit"])
 
 
-async def _make(connection: Connection, gone: frozenset[SchemaPart]) -> frozenset[str]:
+async def _make(connection: Connection, lacking: frozenset[SchemaPart]) -> frozenset[str]:
     """The script first: it brings an older version up to date, and what that adds was never lost."""
-    lost = {part.table for part in gone} - {part.table for part in expected().keys() - gone}
+    lost = {part.table for part in lacking} - {part.table for part in expected().keys() - lacking}
     # It fails, for instance, where a table lacks a column that it indexes: then tables are mended one by one.
     if await _ran(connection, _SCRIPT):
-        gone = await missing(connection)
-    lost |= {part.table for part in gone if part.kind == "column"}
-    for table in sorted({part.table for part in gone if part.kind != "index"}):
-        if not await _mended(connection, table, [part for part in gone if part.table == table]):
+        lacking = await missing(connection)
+    lost |= {part.table for part in lacking if part.kind == "column"}
+    for table in sorted({part.table for part in lacking if part.kind != "index"}):
+        if not await _mended(connection, table, [part for part in lacking if part.table == table]):
             await connection.execute(f"DROP TABLE {qualified(SCHEMA, table)} CASCADE")
             lost.add(table)
     await connection.execute(_SCRIPT)
     return frozenset(lost)
 
 
-async def _mended(connection: Connection, table: str, gone: Iterable[SchemaPart]) -> bool:
+async def _mended(connection: Connection, table: str, lacking: Iterable[SchemaPart]) -> bool:
     """Add what a table lacks; False where its rows cannot be without it: they mean nothing then."""
-    adds = ", ".join(_added(part) for part in sorted(gone) if part.kind != "index")
+    adds = ", ".join(_added(part) for part in sorted(lacking) if part.kind != "index")
     return await _ran(connection, f"ALTER TABLE IF EXISTS {qualified(SCHEMA, table)} {adds}")
 
 

@@ -106,9 +106,9 @@ def entries_about(action: str, table: str, reasons: Mapping[str, str]) -> list[A
     for key, reason in reasons.items():
         by_reason.setdefault(reason, []).append(_shown(key))
     return [
-        entry(action, "done", {"table": table, "reason": reason, "rows": len(some), "keys": some})
+        entry(action, "done", {"table": table, "reason": reason, "rows": len(portion), "keys": portion})
         for reason, keys in ((reason, sorted(keys)) for reason, keys in by_reason.items())
-        for some in (keys[place : place + KEYS_IN_ENTRY] for place in range(0, len(keys), KEYS_IN_ENTRY))
+        for portion in (keys[place : place + KEYS_IN_ENTRY] for place in range(0, len(keys), KEYS_IN_ENTRY))
     ]
 
 

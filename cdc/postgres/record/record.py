@@ -85,8 +85,8 @@ class Record:
         if row is None or not row["holds"]:
             raise lost_row()
         require_same_session(self.connection, row["process"])
-        if gone := await own_schema.missing(self.connection):
-            names = ", ".join(sorted({f"{own_schema.SCHEMA}.{part.table}" for part in gone}))
+        if lacking := await own_schema.missing(self.connection):
+            names = ", ".join(sorted({f"{own_schema.SCHEMA}.{part.table}" for part in lacking}))
             raise TargetStateLost(
                 f"what this tool keeps in Postgres is not whole any more: {names}",
                 remedy="it is made again by itself, or by `cdc schema`; what is not known then is compared",

@@ -61,16 +61,16 @@ class WaitingTables(RecordPart):
                     for row in await self._connection.fetch(SQL["read"], self._source_id)
                 }
                 shapes = await self._shapes(maps[0].schema, [m.target for m in maps])
-                now = {m.source.name: _facts(m, shapes[m.target], held.get(m.source.name)) for m in maps}
-                for name, facts in now.items():
+                current = {m.source.name: _facts(m, shapes[m.target], held.get(m.source.name)) for m in maps}
+                for name, facts in current.items():
                     if noted.get(name) != facts:
                         await self._connection.execute(SQL["note"], self._source_id, *facts)
-                again = [name for name, facts in now.items() if name in noted and _returns(noted[name], facts)]
-                if again:
-                    await self._connection.execute(_STREAM["request_resync"], self._source_id, again)
+                returning = [name for name, facts in current.items() if name in noted and _returns(noted[name], facts)]
+                if returning:
+                    await self._connection.execute(_STREAM["request_resync"], self._source_id, returning)
                     # What was made anew has no foreign keys, as far as rows were missing.
                     await self._connection.execute(_STREAM["note_finish_after_resync"], self._source_id, True)
-        return again
+        return returning
 
     async def require_unchanged(self) -> None:
         """Raises `TargetHindered`, to settle anew, when the target of a table that waits has changed."""

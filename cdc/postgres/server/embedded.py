@@ -201,16 +201,16 @@ def _initialise(folder: Path, runner: Runner, settings: Mapping[str, str]) -> No
     options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--data-checksums"]
     if settings.get("fsync") == "off":
         options.append("--no-sync")
-    done = subprocess.run(
+    initdb = subprocess.run(
         runner.command("initdb", *options, "-D", str(partial)),
         capture_output=True,
         env=environment(),
         cwd=folder,
         check=False,
     )
-    if done.returncode != 0:
+    if initdb.returncode != 0:
         shutil.rmtree(partial, ignore_errors=True)
-        raise cannot_start(folder, "initdb failed", last_lines(done.stderr))
+        raise cannot_start(folder, "initdb failed", last_lines(initdb.stderr))
     with (partial / "postgresql.conf").open("a") as configuration:
         configuration.writelines(f"{name} = '{value}'\n" for name, value in _FIRST_SETTINGS.items())
     partial.rename(folder / "data")

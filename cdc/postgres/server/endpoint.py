@@ -34,7 +34,7 @@ class Endpoint:
         self._config = config
         self._ready_seconds = ready_seconds
         self._server: EmbeddedServer | None = None
-        self._use: int | None = None
+        self._users_lock: int | None = None
 
     async def dsn(self) -> str:
         """The DSN of the target, whose server runs now if it is ours to run; raises `TargetError`."""
@@ -64,25 +64,25 @@ class Endpoint:
 
     def _start(self, folder: Path) -> EmbeddedServer:
         # The lock comes first: whoever is leaving now either sees that we are here, or is waited for.
-        if self._use is None:
-            self._use = _begin_use(folder)
+        if self._users_lock is None:
+            self._users_lock = _begin_use(folder)
         server = embedded.start(folder, ready_seconds=self._ready_seconds)
         if self._server is None or server.owned:
             self._server = server
         return server
 
     def _stop_if_last(self, server: EmbeddedServer) -> None:
-        use, self._use = self._use, None
-        if use is None:
+        lock, self._users_lock = self._users_lock, None
+        if lock is None:
             return
         try:
             # Whoever comes now waits for the exclusive lock to go, and then finds no server and starts one.
-            fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             server.shut_down()
         except BlockingIOError:
             pass  # somebody else uses the server: the last one stops it
         finally:
-            os.close(use)
+            os.close(lock)
 
 
 def _begin_use(folder: Path) -> int:

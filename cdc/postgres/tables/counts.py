@@ -75,8 +75,8 @@ async def count_rows(connection: Connection, schema: str, tables: Sequence[str])
     counts: list[int] = []
     with translated("counting rows"):
         for place in range(0, len(tables), COUNTED_AT_ONCE):
-            some = tables[place : place + COUNTED_AT_ONCE]
-            parts = [f"(SELECT count(*) FROM {qualified(schema, table)})" for table in some]
+            portion = tables[place : place + COUNTED_AT_ONCE]
+            parts = [f"(SELECT count(*) FROM {qualified(schema, table)})" for table in portion]
             counts += await connection.fetchrow(f"SELECT {', '.join(parts)}") or ()
     return dict(zip(tables, counts, strict=True))
 
