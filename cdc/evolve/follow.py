@@ -68,6 +68,7 @@ class SchemaFollower:
         if lost := LostTable.detect(facts):
             lost.refuse()  # first of all: what is configured for other tables may speak of one that is gone
         current = known_tables.current(look.schema, self._config)
+        # Before anything of them is touched. A claim on a table that is not there yet would not count.
         existing = [m for m in (*current.fed, *current.rekeyed) if m.target in known_tables.targets]
         await self._record.ownership.claim(self._config, existing)
         maps = {m.source.name: m for m in current.fed}

@@ -125,8 +125,9 @@ class _Load:
             done = await self._record.loaded.read(self._snapshot.manifest.id)
         targets = await read_tables(self._connection, self._config.target.schema, [m.target for m in self._maps])
         missing = [m for m in self._maps if m.source.name not in done]
-        # Foreign keys that stand already want rows in their order and take no orphans: that is the stream's trade. So
-        # is what adopted tables hold already, and a key that has to be remembered row by row.
+        # Foreign keys that stand already want rows in their order and take no orphans, and to empty a table would empty
+        # its children: that is the stream's trade. So is what adopted tables hold already, and a key that has to be
+        # remembered row by row.
         needs_order = any(m.adopted or m.crosswalk for m in self._maps) or any(t.foreign_keys for t in targets.values())
         for_stream = missing if needs_order else []
         for mapped in for_stream:

@@ -78,6 +78,7 @@ async def _end(connection: Connection, config: Config) -> bool:
     if await asyncio.to_thread(is_copy, config, record.source_id, state.source_path):
         return await asyncio.to_thread(source_file.remove_capture, config)  # the original goes on
     await lock_source(connection, record.source_id)
+    # Ended between these two, only Postgres was not told: given again, the command does that.
     removed = await _remove(config, had_capture=True)
     await record.stream.ended()
     return removed

@@ -173,6 +173,7 @@ class Stream:
             await self._close()
             raise
         finally:
+            # An attempt that failed shows as well that the loop goes round.
             self.daemon_state.beat()
 
     async def _open(self) -> Session:

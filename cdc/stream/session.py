@@ -109,6 +109,7 @@ class Session:
     async def close(self) -> None:
         """Let go of both ends."""
         self.source.close()
+        # Each target is closed, whatever becomes of another; the trail before them, over the connection of Postgres.
         async with AsyncExitStack() as targets:
             for target in self._targets:
                 targets.push_async_callback(target.close)

@@ -54,6 +54,7 @@ class Applier:
         """Set the session up; call once after connecting."""
         with translated("preparing the session"):
             # Data and position are lost together or not at all, so a commit need not wait for the disk.
+            # A batch's transaction is idle whenever the next round is read.
             await self.connection.execute("SET synchronous_commit = off; SET idle_in_transaction_session_timeout = 0")
             # The stage has no index: what joins it to its target hashes it, in memory where it can.
             # Nor has it statistics, so its cost is overrated: compiling a statement would take longer than to run it.

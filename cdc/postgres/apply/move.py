@@ -90,6 +90,8 @@ class Mover:
             if self._families.may_vacate(table):
                 await self._connection.execute(table.vacate())
                 continue
+            # Values of expression indexes and of parts of a key cannot be parked. A parent that leaves frees them by
+            # leaving first, once no child refers to it: not where Postgres would take children along.
             if repointed and table.source_name not in self._families.cascading:
                 await self._connection.execute(table.delete_from_stage)
             for statement in filter(None, map(table.park, table.swappable)):

@@ -190,6 +190,7 @@ class AppliedTable:
             # A row that is there already as it is costs no write, and is not counted.
             changed = " OR ".join(self._differs(c) for c in others)
             action = f"UPDATE SET {sets} WHERE {changed}"
+        # Else a column GENERATED ALWAYS AS IDENTITY takes no value that is given.
         overriding = "OVERRIDING SYSTEM VALUE " if any(c.identity == "a" for c in self.target.columns) else ""
         return (
             f"INSERT INTO {self.name} AS t ({listed(self.columns)}) {overriding}{rows} "
@@ -237,6 +238,7 @@ def same(left: str, right: str, columns: Sequence[str], right_columns: Sequence[
     return " AND ".join(f"{left}.{quote(a)} = {right}.{quote(b)}" for a, b in pairs)
 
 
+# SQL for values that hardly any row has. Where one is taken after all it is refused, and the value waits for its row.
 _STAND_INS: Final = {
     "text": "'cdc:' || gen_random_uuid()",
     "varchar": "'cdc:' || gen_random_uuid()",

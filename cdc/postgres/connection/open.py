@@ -27,7 +27,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 HANG_UP_SECONDS: Final = 1.0  # for a polite end of a connection; a server that hangs never answers it
 OLDEST_VERSION: Final = 14
-_HAS_TRANSACTION_TIMEOUT: Final = 17
+_HAS_TRANSACTION_TIMEOUT: Final = 17  # the first version that has one
 # What a database or a role may have set otherwise, and what this tool relies on. A long merge is no statement to end.
 _SESSION: Final = {
     "timezone": "UTC",
@@ -36,7 +36,7 @@ _SESSION: Final = {
     "standard_conforming_strings": "on",
     "default_transaction_isolation": "read committed",
     "statement_timeout": "0",
-    "extra_float_digits": "1",
+    "extra_float_digits": "1",  # reals as the shortest text that reads back as the same; 0 rounds them
 }
 PROBE: Final = "watchdog"  # the purpose of connections that only ask
 _CREDENTIAL: Final = "cdc-password"

@@ -93,6 +93,7 @@ def _require_unique(parent: TableMap, columns: tuple[str, ...]) -> None:
         raise Untranslatable(f"it names a column of {parent.source.name} twice")
     if frozenset(columns) == frozenset(parent.key):
         return
+    # Postgres lets a foreign key refer to plain columns only, which are unique in all of the table.
     for index in parent.source.indexes:
         targets = [plain_column(parent, t.column) if t.column else None for t in index.terms]
         plain = [t.target for t in targets if t and t.type not in COARSER]

@@ -107,9 +107,11 @@ class AuditTrail(RecordPart):
         """
         with translated("dropping old entries of the audit trail"):
             newest, oldest = await self._connection.fetchrow(SQL["bounds"], self._source_id) or (0, 0)
+            # Not at every heartbeat, and then many at once.
             slack = min(MOST_DROPPED, most_rows // 10 + 1)
             if oldest is None or newest - oldest < most_rows + slack:
                 return
+            # The entry that was copied last stays: by it the next copying sees that nothing of the chain was changed.
             through = min(newest - most_rows, oldest + MOST_DROPPED, copied - 1)
             async with self._connection.transaction():
                 rows = await self._connection.fetch(SQL["oldest_entries"], self._source_id, through)

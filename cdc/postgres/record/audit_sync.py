@@ -96,6 +96,7 @@ class AuditSync:
 
     async def _begin(self, durable: int) -> bool:
         """Have written what Postgres recorded up to that number; False when neither side has anything new."""
+        # With the one that was copied last: if that is not what it was, the chain in Postgres was changed since.
         recorded = await self._record.audit.read_from(self._copied.n, durable, MOST_AT_ONCE)
         if self._copied.hash and (not recorded or recorded[0].head != self._copied):
             self._tell_broken(f"entry {self._copied.n} in Postgres is gone, or is not the one that was copied")
@@ -134,6 +135,7 @@ class AuditSync:
 
     def _write(self, new: Sequence[Recorded], copied: Head, known_end: Head) -> Written:
         """In a thread: append what is new, look what others appended, and keep the file bounded."""
+        # Not on the event loop, which has changes to move.
         decoded = ((recorded.head.n, decode(recorded.text)) for recorded in new)
         copies = [replace(entry, copy_of=n) for n, entry in decoded if entry and _is_original(entry)]
         reached = new[-1].head if new else copied

@@ -86,7 +86,10 @@ class Endpoint:
 
 
 def _begin_use(folder: Path) -> int:
-    """A shared lock on the server, held for as long as the descriptor is open; the kernel drops it with the process."""
+    """A shared lock on the server, held for as long as the descriptor is open; the kernel drops it with the process.
+
+    Connections would not do to count who uses the server: a command is between two of them at times.
+    """
     try:
         make_folder(folder)
         descriptor = opener(str(folder / "users.lock"), os.O_RDWR | os.O_CREAT)

@@ -63,6 +63,7 @@ async def _count_small(
         return {}
     parts = [f"(SELECT count(*) FROM (SELECT FROM {qualified(m.schema, m.target)} LIMIT $3) AS r)" for m in small]
     sources = [m.source.name for m in small]
+    # One more than is told of: a table that has so many is left out.
     row = await connection.fetchrow(f"SELECT ({_SQL['held']}), {', '.join(parts)}", source_id, sources, MOST_ROWS + 1)
     assert row is not None
     held = json.loads(row[0])
