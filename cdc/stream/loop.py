@@ -58,7 +58,7 @@ class Stream:
         self._watch = Watch(config.source.path)
         self._session: Session | None = None
         self._reload: Reload | None = None
-        self._stirred_at = 0.0
+        self._active_at = 0.0
         self._began = self._ready = False
         self._failed_at: float | None = None
 
@@ -79,7 +79,7 @@ class Stream:
                     continue
                 attempts = None if self._began else FIRST_ATTEMPTS
                 if await retrying(self._step, attempts, give_up=stop):
-                    self._stirred_at = time.monotonic()
+                    self._active_at = time.monotonic()
                     continue
                 if not until_idle:
                     await retrying(self._rest, give_up=stop)
@@ -148,12 +148,12 @@ class Stream:
         await self._in_session(lambda session: session.tidy())
         poll = min(self._config.replicate.poll_seconds, LONGEST_REST_SECONDS)
         if await self._watch.wait(LOOK_AGAIN_EVERY_SECONDS if self._alert() else poll):
-            self._stirred_at = time.monotonic()
+            self._active_at = time.monotonic()
 
     def _alert(self) -> bool:
         """Whether the application wrote, or changes were applied, so recently that more may be seen at any moment."""
         wal = self._session is not None and self._session.source.wal
-        return wal and time.monotonic() - self._stirred_at < LOOK_AGAIN_SECONDS
+        return wal and time.monotonic() - self._active_at < LOOK_AGAIN_SECONDS
 
     async def _in_session(self, work: SessionWork) -> bool | None:
         try:

@@ -50,7 +50,7 @@ class Pull:
         """Stage everything; returns the position whose state the stage holds then."""
         try:
             while await self._step():
-                self._went_on()
+                self._show_headway()
         finally:
             self._hold.end()
         # Not sooner: a row that was not seen is gone only when everything that changed meanwhile was seen as well.
@@ -68,7 +68,7 @@ class Pull:
         elif not self._changes.complete:
             # One round goes to the target while the next one is read from the file.
             staging = self._stage.stage(self._tables)
-            self._took(await _while_reading(staging, self._reader.read(self._changes.position)))
+            self._take(await _while_reading(staging, self._reader.read(self._changes.position)))
         else:
             await self._stage.stage(self._tables)
             return await self._release()
@@ -92,13 +92,13 @@ class Pull:
         while True:
             rows, place = await self._reader.read_page(name, place)
             await self._stage.stage((TableRows(name, rows),))
-            self._went_on()
+            self._show_headway()
             if place is None:
                 return
 
-    def _went_on(self) -> None:
+    def _show_headway(self) -> None:
         self._beat()
-        self._hold.went_on()
+        self._hold.note_headway()
 
     async def _release(self) -> bool:
         """Read rows again that wait in quarantine for what is staged; False when there is none and all is done."""
@@ -118,9 +118,9 @@ class Pull:
         return True
 
     async def _read_on(self) -> None:
-        self._took(await self._reader.read(self._changes.position))
+        self._take(await self._reader.read(self._changes.position))
 
-    def _took(self, changes: Round) -> None:
+    def _take(self, changes: Round) -> None:
         self._changes, self._tables = changes, changes.tables
         self._pace.note(changes)
 
@@ -168,7 +168,7 @@ class Hold:
             self._let_go_after(limit)
             logger.info("the application writes faster than it is read: the rest is read in one snapshot")
 
-    def went_on(self) -> None:
+    def note_headway(self) -> None:
         """Something more was staged: where nobody waits for the snapshot, its limit begins anew."""
         if self._end is not None and self._puts_off:
             self._end.cancel()
