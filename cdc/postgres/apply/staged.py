@@ -24,7 +24,7 @@ from cdc.postgres.apply.saved_rows import Replaced
 from cdc.postgres.apply.stage_sql import AppliedTable
 from cdc.postgres.apply.stages import Stages
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.connection.refusals import REFUSED, is_refusal, send_accepted
+from cdc.postgres.connection.refusals import CONSTRAINT_REMEDY, REFUSED, is_refusal, send_accepted
 from cdc.postgres.record.commit import Begun, store_position
 from cdc.postgres.record.quarantine import Held, orphans
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
@@ -35,7 +35,6 @@ from cdc.sql_names import listed
 from cdc.values.converter import Converted
 
 _TWIN: Final = "another row has the same key in Postgres"
-_CONSTRAINT_REMEDY: Final = "correct the row in SQLite, or the constraint in Postgres, then `cdc quarantine retry`"
 
 
 class StageRefused(TargetError):
@@ -229,7 +228,7 @@ class Batch:
         """Bring the stage of a table with a crosswalk to one row for each key of Postgres."""
         await self._connection.execute(crosswalk.find_gone())
         while twins := await self._connection.fetch(crosswalk.reject_twins()):
-            why = Rejection(", ".join(table.key), Reason.CONSTRAINT, _TWIN, _CONSTRAINT_REMEDY)
+            why = Rejection(", ".join(table.key), Reason.CONSTRAINT, _TWIN, CONSTRAINT_REMEDY)
             await self._quarantine.put(table.source_name, [Held(record[SOURCE_KEY], why) for record in twins])
             await self._connection.execute(crosswalk.find_gone())
             self.refused.add(table.source_name)

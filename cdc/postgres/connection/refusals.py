@@ -14,9 +14,9 @@ from cdc.facts.changes import Reason, Rejection
 from cdc.postgres.connection.open import Connection
 
 REFUSED: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
+CONSTRAINT_REMEDY: Final = "correct the row in SQLite, or the constraint in Postgres, then `cdc quarantine retry`"
 
 _TOO_LARGE: Final = "invalid memory alloc request size"
-_CONSTRAINT_REMEDY: Final = "correct the row in SQLite, or the constraint in Postgres, then `cdc quarantine retry`"
 _LIMIT_REMEDY: Final = "make the row shorter in SQLite"
 _REMEDIES: Final = {
     "index row": "make the value shorter in SQLite; or drop that index or constraint in Postgres, if it is not the "
@@ -42,7 +42,7 @@ def why_refused(error: BaseException) -> Rejection:
     cause = error if isinstance(error, asyncpg.PostgresError) else error.__cause__
     words = " ".join(str(cause.args[0]).split()) if cause and cause.args else str(error)
     if not (isinstance(cause, asyncpg.ProgramLimitExceededError) or _is_too_large(cause)):
-        return Rejection("", Reason.CONSTRAINT, words, _CONSTRAINT_REMEDY)
+        return Rejection("", Reason.CONSTRAINT, words, CONSTRAINT_REMEDY)
     remedy = next((advice for begins, advice in _REMEDIES.items() if words.startswith(begins)), _LIMIT_REMEDY)
     return Rejection("", Reason.LIMIT, words, remedy)
 

@@ -15,9 +15,17 @@ from cdc.postgres.translate.views import MARK, TargetView
 from cdc.sql_names import qualified
 
 SQL: Final = load("views")
-
-
 EXISTS: Final = "it exists"
+_REFUSALS: Final = (
+    asyncpg.SyntaxOrAccessError,
+    asyncpg.DataError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.QueryCanceledError,
+)
+
+
+class _Differs(Exception):
+    """The view answers otherwise than in SQLite; raised within the savepoint that made it, so it is gone."""
 
 
 async def attempt(connection: Connection, view: TargetView, answer: Sum, seconds: float) -> str | None:
@@ -35,18 +43,6 @@ async def attempt(connection: Connection, view: TargetView, answer: Sum, seconds
         except (_Differs, *_REFUSALS) as error:
             return f"Postgres refuses it: {error.args[0]}" if isinstance(error, _REFUSALS) else str(error)
     return None
-
-
-class _Differs(Exception):
-    """The view answers otherwise than in SQLite; raised within the savepoint that made it, so it is gone."""
-
-
-_REFUSALS: Final = (
-    asyncpg.SyntaxOrAccessError,
-    asyncpg.DataError,
-    asyncpg.ProgramLimitExceededError,
-    asyncpg.QueryCanceledError,
-)
 
 
 async def _prove(connection: Connection, view: TargetView, answer: Sum, seconds: float) -> None:

@@ -61,6 +61,11 @@ async def missing(connection: Connection) -> frozenset[SchemaPart]:
     return frozenset(expected().keys() - present)
 
 
+def tables_of(parts: Iterable[SchemaPart]) -> str:
+    """The tables that some parts belong to, for people: `cdc.audit, cdc.stream`."""
+    return ", ".join(sorted({f"{SCHEMA}.{part.table}" for part in parts}))
+
+
 async def create(connection: Connection) -> None:
     """Make the schema where it is missing; idempotent."""
     with translated("creating the schema cdc"):

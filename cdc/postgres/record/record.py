@@ -86,7 +86,7 @@ class Record:
             raise lost_row()
         require_same_session(self.connection, row["process"])
         if lacking := await own_schema.missing(self.connection):
-            names = ", ".join(sorted({f"{own_schema.SCHEMA}.{part.table}" for part in lacking}))
+            names = own_schema.tables_of(lacking)
             raise TargetStateLost(
                 f"what this tool keeps in Postgres is not whole any more: {names}",
                 remedy="it is made again by itself, or by `cdc schema`; what is not known then is compared",

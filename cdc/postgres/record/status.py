@@ -146,9 +146,8 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
     if row is None:
         return facts
     stream = _stream(row)
-    if gone := await own_schema.missing(connection):
-        names = ", ".join(sorted({f"{own_schema.SCHEMA}.{part.table}" for part in gone}))
-        return replace(facts, stream=stream, gone=names)
+    if lacking := await own_schema.missing(connection):
+        return replace(facts, stream=stream, gone=own_schema.tables_of(lacking))
     record = Record(connection, stream.source_id)
     held = await connection.fetch(SQL["quarantine"], stream.source_id)
     return replace(
