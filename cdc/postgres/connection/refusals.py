@@ -51,7 +51,7 @@ _Row = tuple[object, ...]
 
 
 async def send_accepted(
-    conn: Connection, rows: Sequence[_Row], send: Callable[[Sequence[_Row]], Awaitable[None]], first: int = 0
+    connection: Connection, rows: Sequence[_Row], send: Callable[[Sequence[_Row]], Awaitable[None]], first: int = 0
 ) -> dict[int, Rejection]:
     """Send the rows that Postgres takes, by halves until each that it refuses stands alone; returns those, by place.
 
@@ -60,7 +60,7 @@ async def send_accepted(
     if not rows:
         return {}
     try:
-        async with conn.transaction():
+        async with connection.transaction():
             await send(rows)
     except (TargetError, asyncpg.InternalServerError, *REFUSED) as error:
         if not is_refusal(error):
@@ -68,6 +68,6 @@ async def send_accepted(
         if len(rows) == 1:
             return {first: why_refused(error)}
         middle = len(rows) // 2
-        refused = await send_accepted(conn, rows[:middle], send, first)
-        return refused | await send_accepted(conn, rows[middle:], send, first + middle)
+        refused = await send_accepted(connection, rows[:middle], send, first)
+        return refused | await send_accepted(connection, rows[middle:], send, first + middle)
     return {}

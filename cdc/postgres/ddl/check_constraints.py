@@ -62,7 +62,7 @@ def breaks_check(check: str) -> Rejection:
 
 
 async def hold_breaking(
-    conn: Connection,
+    connection: Connection,
     quarantine: QuarantineWriter,
     mapped: TableMap,
     target: TargetTable,
@@ -75,8 +75,8 @@ async def hold_breaking(
     """
     with translated(f"looking for the rows of {target.name} that break {check.statement.object}"):
         try:
-            async with conn.transaction():
-                keys = await _take_out(conn, mapped, target, check, in_sqlite)
+            async with connection.transaction():
+                keys = await _take_out(connection, mapped, target, check, in_sqlite)
                 why = breaks_check(check.source)
                 await quarantine.put(mapped.source.name, [Held(key, why) for key in keys])
                 await quarantine.tell()
@@ -88,10 +88,10 @@ async def hold_breaking(
 
 
 async def _take_out(
-    conn: Connection, mapped: TableMap, target: TargetTable, check: CheckConstraint, in_sqlite: int
+    connection: Connection, mapped: TableMap, target: TargetTable, check: CheckConstraint, in_sqlite: int
 ) -> list[str]:
     key = source_key(target, mapped, "t")
-    rows = await conn.fetch(
+    rows = await connection.fetch(
         f"DELETE FROM {qualified(target.schema, target.name)} AS t WHERE NOT ({check.condition}) RETURNING {key} AS key"
     )
     if len(rows) > in_sqlite:

@@ -77,7 +77,9 @@ def _flush(folder: Path) -> None:
         os.close(handle)
 
 
-async def save_rows(conn: Connection, target: TargetTable, file: Path, columns: Sequence[str] | None = None) -> int:
+async def save_rows(
+    connection: Connection, target: TargetTable, file: Path, columns: Sequence[str] | None = None
+) -> int:
     """Write the target's rows to a CSV file with a heading, which `COPY ... FROM` reads back; returns how many.
 
     Only some columns when they are named. A file that is there already holds what was found first, and stays. Raises
@@ -88,7 +90,7 @@ async def save_rows(conn: Connection, target: TargetTable, file: Path, columns: 
         if await asyncio.to_thread(file.exists):
             return 0
         with translated(f"saving the rows of {target.schema}.{target.name}"):
-            return await save(conn, f"SELECT {selected} FROM {qualified(target.schema, target.name)}", file)
+            return await save(connection, f"SELECT {selected} FROM {qualified(target.schema, target.name)}", file)
     except OSError as error:
         raise TargetError(
             f"the rows of {target.schema}.{target.name} cannot be saved to {file}: {error.strerror}",
