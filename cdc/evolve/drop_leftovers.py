@@ -22,7 +22,7 @@ from cdc.postgres.record import stream_row
 from cdc.postgres.record.known_tables import current_tables, read_known_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import connected
-from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.errors import not_set_up
 
 
@@ -72,7 +72,7 @@ async def drop(config: Config) -> list[Dropped]:
 
 async def _read_source(config: Config) -> tuple[str, SourceSchema]:
     """The id that the file carries, and its schema as it is now."""
-    look = await asyncio.to_thread(sqlite.look, config)
+    look = await asyncio.to_thread(source_file.look, config)
     if look.capture is None:
         raise not_set_up(config.source.path)
     return look.capture.source_id, look.schema

@@ -21,7 +21,7 @@ from cdc.postgres.connection.errors import translated
 from cdc.postgres.record.known_tables import read_known_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.stream_row import StreamState
-from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
 
 
@@ -94,7 +94,7 @@ class SchemaFollower:
         crash_point("follow.before_capture")
         look = facts.look
         if any(change.needs_capture for change in changes):
-            look = await asyncio.to_thread(sqlite.install, self._config, look)
+            look = await asyncio.to_thread(source_file.install, self._config, look)
         crash_point("follow.after_capture")
         # Last: as long as it is not remembered, the next daemon sees that there is something to follow.
         await self._remember(facts)

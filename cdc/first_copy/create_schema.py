@@ -22,7 +22,7 @@ from cdc.postgres.record.status import never_started
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.statement import Statement
 from cdc.postgres.translate.views import translate_views
-from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog import source_file
 
 
 async def render_schema(config: Config) -> str:
@@ -83,7 +83,7 @@ async def require_free(config: Config) -> None:
     """Raises `TargetTaken` when a table that would be filled is another source's, before anything is touched."""
     if never_started(config):
         return
-    look = await asyncio.to_thread(sqlite.look, config)
+    look = await asyncio.to_thread(source_file.look, config)
     source_id = look.capture.source_id if look.capture else ""
     async with connected(config, "up") as connection:
         await Record(connection, source_id).ownership.require_free(config, map_schema(look.schema, config))
@@ -91,7 +91,7 @@ async def require_free(config: Config) -> None:
 
 async def _extend(record: Record, config: Config) -> list[Statement]:
     """What was decided is left to the daemon: by that it knows which tables and columns it has yet to fill."""
-    look = await asyncio.to_thread(sqlite.look, config)
+    look = await asyncio.to_thread(source_file.look, config)
     maps = (await current_tables(record, config, look.schema)).fed
     await record.ownership.claim(config, maps)
     await runner.preflight(record.connection, maps)

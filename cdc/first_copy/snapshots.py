@@ -20,9 +20,7 @@ from cdc.postgres.record import stream_row
 from cdc.postgres.record.status import never_started
 from cdc.postgres.server.endpoint import connected
 from cdc.sqlite.capture import triggers
-from cdc.sqlite.changelog import positions
-from cdc.sqlite.changelog import source_file as sqlite
-from cdc.sqlite.changelog.source_file import remove_capture
+from cdc.sqlite.changelog import positions, source_file
 from cdc.sqlite.connection.errors import no_tables
 from cdc.sqlite.connection.open import open_copy
 from cdc.sqlite.connection.transactions import read_transaction
@@ -59,16 +57,16 @@ async def take_snapshot(config: Config, progress: Progress) -> Snapshot:
         if not had_capture:
             # Else the changelog would grow, and nobody would read it.
             with suppress(CdcError):
-                await asyncio.to_thread(remove_capture, config)
+                await asyncio.to_thread(source_file.remove_capture, config)
         raise
 
 
 def _install(config: Config) -> bool:
     """Make capture whole, for tables that can be mapped; tells whether there was one before."""
-    look = sqlite.look(config)
+    look = source_file.look(config)
     require_tables(look.schema, config)
     map_schema(look.schema, config)
-    sqlite.install(config)
+    source_file.install(config)
     return look.capture is not None
 
 
@@ -183,7 +181,7 @@ def usable_snapshot(config: Config) -> Snapshot | None:
         taken_at = positions.newest(copy) if captured else None
     finally:
         copy.close()
-    with sqlite.opened(config) as live, read_transaction(live):
+    with source_file.opened(config) as live, read_transaction(live):
         capture = triggers.read_capture(live, read_schema(live, config).tables)
         same = capture and captured and capture.source_id == captured.source_id
         return snapshot if same and taken_at and positions.position_at(live, taken_at.seq) == taken_at else None

@@ -27,7 +27,7 @@ from cdc.postgres.record.record import Record
 from cdc.postgres.record.status import never_started
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.catalogue import read_tables
-from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.snapshot.snapshot import latest
 
@@ -80,7 +80,7 @@ async def heal_now(config: Config, *, accepted: bool = False) -> None:
     """
     if never_started(config):
         return
-    look = await asyncio.to_thread(sqlite.look, config)
+    look = await asyncio.to_thread(source_file.look, config)
     if look.capture is None:
         return
 

@@ -84,7 +84,7 @@ class StreamOpener:
         resync = await self._record.stream.keep_resync(list(maps))
         if finish_after_resync and not resync:
             await self._follower.finish(list(maps.values()), targets)
-            targets = await self._found([m.target for m in maps.values()])
+            targets = await self._read_targets([m.target for m in maps.values()])
         tables = [(m, targets[m.target], compile_converter(m, targets[m.target])) for m in maps.values()]
         applier = Applier(self._record, tables)
         await applier.prepare()
@@ -142,7 +142,7 @@ class StreamOpener:
         if "*" in state.resync:
             await self._record.stream.request_resync(list(maps))
 
-    async def _found(self, targets: list[str]) -> dict[str, TargetTable]:
+    async def _read_targets(self, targets: list[str]) -> dict[str, TargetTable]:
         return await catalogue.read_tables(self._connection, self._config.target.schema, targets)
 
     async def _position(self) -> Position:
@@ -152,7 +152,7 @@ class StreamOpener:
 
     async def _fit(self, maps: dict[str, TableMap]) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
         """The maps whose targets can take their rows, with these; the other tables wait alone."""
-        targets = await self._found([m.target for m in maps.values()])
+        targets = await self._read_targets([m.target for m in maps.values()])
         noted_targets = await self._record.waiting.targets()
         chosen = [
             m.target

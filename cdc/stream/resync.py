@@ -29,7 +29,6 @@ from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.hashed_rows import TargetRows, snapshot
 from cdc.sqlite.changelog import source_file
-from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.changelog.verify_reader import Logged, Reader
 from cdc.sqlite.connection.verify_scratch import Scratch
@@ -80,11 +79,11 @@ async def foresee(config: Config, progress: Progress) -> ResyncForecast:
 
     Capture is in the file afterwards, because what is written meanwhile has to be known; `withdraw` takes it out again.
     """
-    before, schema = await asyncio.to_thread(sqlite.whose, config)
+    before, schema = await asyncio.to_thread(source_file.whose, config)
     async with connected(config, "resync") as connection:
         record, state = await followed(connection, config, before, schema)
         await lock_source(connection, record.source_id)
-        installed = await asyncio.to_thread(sqlite.install, config)
+        installed = await asyncio.to_thread(source_file.install, config)
         ended = state.ended_at is not None or (before is None and end_note.read(config) is not None)
         forecast = ResyncForecast((), ended, before is None)
         try:
@@ -166,7 +165,7 @@ async def request_resync(config: Config) -> list[str]:
     For a file that was restored, replaced or overwritten on purpose. Nothing is taken out of Postgres before the
     daemon has read every row of the new file.
     """
-    look = await asyncio.to_thread(sqlite.install, config)
+    look = await asyncio.to_thread(source_file.install, config)
     assert look.capture is not None
     assert look.newest is not None
     new_id = look.capture.source_id
