@@ -107,7 +107,7 @@ class Pull:
             return False
         self._tables = await self._reader.read_keys(keys, self._changes.position)
         if self._tables:
-            changes = self._changes  # the snapshot is the same, and all that was new in it is staged
+            changes = self._changes  # the file has not moved on, and all that was new in it is staged
             self._changes = Round(changes.position, (), complete=True, entries=0, newest=changes.newest)
             return True
         self._stage.ask_again(keys)
