@@ -22,7 +22,7 @@ from cdc.postgres.record import stream_row
 from cdc.postgres.record.known_tables import current_tables, read_known_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import connected
-from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.errors import not_set_up
 
 
@@ -37,10 +37,10 @@ class Dropped:
 
 async def render(config: Config) -> str:
     """The statements that `drop` would run, as text that psql runs; empty without leftovers."""
-    look = await _look(config)
+    source_id, source_schema = await _read_source(config)
     async with connected(config, "schema") as connection:
-        found = await _waiting(Record(connection, look.source_id), config, look.schema)
-    return "".join(f"{drop_leftover.statement(left, config.target.schema)};\n" for left in found)
+        leftovers = await _waiting(Record(connection, source_id), config, source_schema)
+    return "".join(f"{drop_leftover.statement(leftover, config.target.schema)};\n" for leftover in leftovers)
 
 
 async def drop(config: Config) -> list[Dropped]:
@@ -49,64 +49,58 @@ async def drop(config: Config) -> list[Dropped]:
     Raises `AlreadyRunning` while a daemon is at work, `TargetError` when other objects depend on one of them,
     `TargetUnavailable` when somebody uses one of them for too long; then nothing was dropped.
     """
-    look = await _look(config)
+    source_id, source_schema = await _read_source(config)
     async with connected(config, "schema") as connection:
-        await lock_source(connection, look.source_id)
-        record = Record(connection, look.source_id)
-        found = await _waiting(record, config, look.schema)
+        await lock_source(connection, source_id)
+        record = Record(connection, source_id)
+        leftovers = await _waiting(record, config, source_schema)
         with translated("dropping what is left over"):
             async with connection.transaction():
                 # Views of ours are made over what is fed only: whichever reads a leftover is outdated.
-                now = await current_tables(record, config, look.schema)
-                await views.drop_outdated(record, config, look.schema, now.fed)
-                dropped = [await _drop(record, config, left) for left in found]
+                current = await current_tables(record, config, source_schema)
+                await views.drop_outdated(record, config, source_schema, current.fed)
+                dropped = []
+                for leftover in leftovers:
+                    file = _file(config, leftover)
+                    rows = await drop_leftover.drop(record, config.target.schema, leftover, file)
+                    dropped.append(Dropped(str(leftover), rows, file))
                 await record.leftovers.forget_gone(config.target.schema)
                 crash_point("pending.before_commit")
         crash_point("pending.after_commit")
     return dropped
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    source_id: str
-    schema: SourceSchema
-
-
-async def _look(config: Config) -> _Look:
-    look = await asyncio.to_thread(sqlite.look, config)
+async def _read_source(config: Config) -> tuple[str, SourceSchema]:
+    """The id that the file carries, and its schema as it is now."""
+    look = await asyncio.to_thread(source_file.look, config)
     if look.capture is None:
         raise not_set_up(config.source.path)
-    return _Look(look.capture.source_id, look.schema)
+    return look.capture.source_id, look.schema
 
 
 async def _waiting(record: Record, config: Config, schema: SourceSchema) -> list[Leftover]:
     """The leftovers that stand in Postgres and that SQLite does not have again, without the columns of whole tables."""
     if await record.stream.read() is None:
         raise stream_row.never_loaded()
-    known = await read_known_tables(record, config)
-    fed = known.current(schema, config).places
-    whole = {left.target for left in known.leftovers if left.column is None}
-    held = {table.name for table in schema.waiting}
+    known_tables = await read_known_tables(record, config)
+    fed = known_tables.current(schema, config).places
+    whole_tables = {leftover.target for leftover in known_tables.leftovers if leftover.column is None}
+    waiting_tables = {table.name for table in schema.waiting}
     return [
-        left
-        for left in known.leftovers
-        if (left.target, left.column) not in fed
-        and left.source_table not in held  # it is taken up again when it can be
-        and (left.column is None or left.target not in whole)
-        and _stands(left, known.targets.get(left.target))
+        leftover
+        for leftover in known_tables.leftovers
+        if (leftover.target, leftover.column) not in fed
+        and leftover.source_table not in waiting_tables  # it is taken up again when it can be
+        and (leftover.column is None or leftover.target not in whole_tables)
+        and _stands(leftover, known_tables.targets.get(leftover.target))
     ]
 
 
-def _stands(left: Leftover, target: TargetTable | None) -> bool:
-    return target is not None and (left.column is None or target.column(left.column) is not None)
+def _stands(leftover: Leftover, target: TargetTable | None) -> bool:
+    return target is not None and (leftover.column is None or target.column(leftover.column) is not None)
 
 
-async def _drop(record: Record, config: Config, left: Leftover) -> Dropped:
-    file = _file(config, left)
-    return Dropped(str(left), await drop_leftover.drop(record, config.target.schema, left, file), file)
-
-
-def _file(config: Config, left: Leftover) -> Path:
-    parts = [config.target.schema, left.target, *([left.column] if left.column else [])]
+def _file(config: Config, leftover: Leftover) -> Path:
+    parts = [config.target.schema, leftover.target, *([leftover.column] if leftover.column else [])]
     name = ".".join(quote_name(part, safe=" ") for part in parts)
     return config.state.dir / "dropped" / f"{name}.{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.csv"

@@ -21,7 +21,7 @@ from cdc.postgres.connection.errors import translated
 from cdc.postgres.record.known_tables import read_known_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.stream_row import StreamState
-from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
 
 
@@ -53,7 +53,7 @@ class SchemaFollower:
         for kind in KINDS:
             await kind.after_rows(replica, targets)
         crash_point("follow.before_finished")
-        await self._record.stream.note_finish_after_resync(wanted=False)
+        await self._record.stream.note_finish_after_resync(due=False)
 
     def _replica(self, maps: Mapping[str, TableMap]) -> Replica:
         return Replica(self._config, self._record, maps)
@@ -62,55 +62,52 @@ class SchemaFollower:
 
     async def _facts(self, look: Look, state: StreamState) -> SchemaFacts:
         await self._record.leftovers.forget_gone(self._config.target.schema)
-        known = await read_known_tables(self._record, self._config, (table.name for table in look.schema.tables))
-        decided = known.still_decided(look.schema, self._config)
-        facts = SchemaFacts(self._config, look, decided, state.schema_version, known.leftovers)
+        known_tables = await read_known_tables(self._record, self._config, (table.name for table in look.schema.tables))
+        decided = known_tables.still_decided(look.schema, self._config)
+        facts = SchemaFacts(self._config, look, decided, state.schema_version, known_tables.leftovers)
         if lost := LostTable.detect(facts):
             lost.refuse()  # first of all: what is configured for other tables may speak of one that is gone
-        now = known.current(look.schema, self._config)
-        there = [m for m in (*now.fed, *now.rekeyed) if m.target in known.targets]
-        await self._record.ownership.claim(self._config, there)
-        maps = {m.source.name: m for m in now.fed}
-        return replace(facts, maps=maps, rekeyed=frozenset(m.source.name for m in now.rekeyed))
+        current = known_tables.current(look.schema, self._config)
+        # Before anything of them is touched. A claim on a table that is not there yet would not count.
+        existing = [m for m in (*current.fed, *current.rekeyed) if m.target in known_tables.targets]
+        await self._record.ownership.claim(self._config, existing)
+        maps = {m.source.name: m for m in current.fed}
+        return replace(facts, maps=maps, rekeyed=frozenset(m.source.name for m in current.rekeyed))
 
     # --- before rows are read again -----------------------------------------------------------------------------------
 
     async def _before_rows(self, facts: SchemaFacts, changes: Sequence[SchemaChange]) -> Look:
         """Note what must be read as a whole, let go of what is gone, extend Postgres, make capture whole."""
         await self._audit("follow a change of the file", reasons="; ".join(r for c in changes for r in c.reasons))
-        await self._request_resync(list(dict.fromkeys(name for change in changes for name in change.resync)))
+        # Before anything is changed: capture that is whole again does not show that it was not.
+        resync = list(dict.fromkeys(name for change in changes for name in change.resync))
+        await self._record.stream.request_resync(resync)
+        if resync:
+            await self._record.stream.note_finish_after_resync(due=True)
         replica = self._replica(facts.maps)
         if any([await change.let_go(replica) for change in reversed(changes)]):
-            await self._look_at_quarantine(facts.maps)
+            # What is gone may be what kept rows out, and no change of theirs would tell that they fit now.
+            held = await self._record.quarantine.keys_of(None)
+            await self._record.stream.request_resync([name for name in facts.maps if name in held])
         for change in changes:
             await change.extend(replica)
         crash_point("follow.before_capture")
         look = facts.look
         if any(change.needs_capture for change in changes):
-            look = await asyncio.to_thread(sqlite.install, self._config, look)
+            look = await asyncio.to_thread(source_file.install, self._config, look)
         crash_point("follow.after_capture")
+        # Last: as long as it is not remembered, the next daemon sees that there is something to follow.
         await self._remember(facts)
         return look
-
-    async def _request_resync(self, tables: Sequence[str]) -> None:
-        """Before anything is changed: capture that is whole again does not show that it was not."""
-        await self._record.stream.request_resync(tables)
-        if tables:
-            await self._record.stream.note_finish_after_resync(wanted=True)
-
-    async def _look_at_quarantine(self, maps: Mapping[str, TableMap]) -> None:
-        """What is gone may be what kept rows out, and no change of theirs would tell that they fit now."""
-        held = await self._record.quarantine.keys_of(None)
-        await self._record.stream.request_resync([name for name in maps if name in held])
 
     async def _remember(self, facts: SchemaFacts) -> None:
         """Keep what is decided now; what is fed again is no leftover any more."""
         maps = facts.maps.values()
         fed = {(m.target, column) for m in maps for column in (None, *m.target_columns)}
-        back = [left for left in facts.leftovers if (left.target, left.column) in fed]
+        returned = [leftover for leftover in facts.leftovers if (leftover.target, leftover.column) in fed]
         with translated("keeping the mapping"):
             async with self._record.connection.transaction():
-                for left in back:
-                    await self._record.leftovers.take_up(left)
+                for leftover in returned:
+                    await self._record.leftovers.take_up(leftover)
                 await self._record.stream.store_columns(remember(maps))
         crash_point("follow.after_mapping")

@@ -30,7 +30,9 @@ class LostColumn(SchemaChange):
         """Remembered columns without a source among the maps."""
         gone = {name: dropped_columns(mapped, facts.decided) for name, mapped in facts.maps.items()}
         lost = {name: _only(columns, facts.decided[name]) for name, columns in gone.items() if columns}
-        returned = {left.source_table: dict(left.decided) for left in facts.leftovers if left.column is None}
+        returned = {
+            leftover.source_table: dict(leftover.decided) for leftover in facts.leftovers if leftover.column is None
+        }
         of_returned = {
             name: _only(dropped_columns(facts.maps[name], returned), columns)
             for name, columns in returned.items()

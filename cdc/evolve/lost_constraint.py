@@ -17,7 +17,7 @@ class LostConstraint(SchemaChange):
 
     @classmethod
     def detect(cls, facts: SchemaFacts) -> Self | None:
-        """Always, and never a reason by itself."""
+        """A change each time, without a reason by itself: what the file demanded once can only be asked of Postgres."""
         return cls()
 
     async def let_go(self, replica: Replica) -> bool:

@@ -22,12 +22,12 @@ class RenumberedRows(SchemaChange):
         renumbered, vacuumed = facts.look.renumbered, facts.counter_steps == 1 and bool(by_rowid or by_null_key)
         if not (renumbered or vacuumed):
             return None
-        told = {
+        reasons = {
             "the file may have been vacuumed, which renumbers rowids": vacuumed,
             "rows were numbered anew, by VACUUM or by a dump that was read in again": renumbered,
         }
         return cls(
-            reasons=tuple(reason for reason, holds in told.items() if holds),
+            reasons=tuple(reason for reason, holds in reasons.items() if holds),
             resync=tuple(dict.fromkeys((*by_rowid, *(by_null_key if vacuumed else ())))),
             needs_capture=renumbered,
         )

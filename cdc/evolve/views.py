@@ -45,17 +45,17 @@ _Ask = Callable[[str, float], Iterator[Row]]
 # --- what SQLite answers ----------------------------------------------------------------------------------------------
 
 
-def sums_of_copy(database: Path, wanted: Sequence[TargetView]) -> Sums:
-    """What a copy of the file answers."""
+def sums_of_copy(database: Path, views: Sequence[TargetView]) -> Sums:
+    """What each view answers over a copy of the file, as count and hash of its rows, or why it has no answer."""
     connection = open_copy(database)
     try:
-        return _sums(partial(answer, connection), wanted, PROOF_SECONDS)
+        return _sums(partial(answer, connection), views, PROOF_SECONDS)
     finally:
         connection.close()
 
 
-def _sums(ask: _Ask, wanted: Sequence[TargetView], seconds: float) -> Sums:
-    return {view.name: _sum(ask, view, seconds) for view in wanted}
+def _sums(ask: _Ask, views: Sequence[TargetView], seconds: float) -> Sums:
+    return {view.name: _sum(ask, view, seconds) for view in views}
 
 
 def _sum(ask: _Ask, view: TargetView, seconds: float) -> Sum | str:
@@ -69,9 +69,9 @@ def _sum(ask: _Ask, view: TargetView, seconds: float) -> Sum | str:
 
 def _total(rows: Iterable[Row], view: TargetView) -> Sum:
     forms = [
-        reading_form(column.origin.mapped, column.origin.column, column.there)
+        reading_form(column.origin.mapped, column.origin.column, column.target)
         if column.origin
-        else form_of(column.there)
+        else form_of(column.target)
         for column in view.columns
     ]
     count = combined = 0
@@ -84,15 +84,15 @@ def _total(rows: Iterable[Row], view: TargetView) -> Sum:
 # --- making -----------------------------------------------------------------------------------------------------------
 
 
-async def make(record: Record, wanted: Sequence[TargetView], sums: Sums) -> list[str]:
+async def make(record: Record, views: Sequence[TargetView], sums: Sums) -> list[str]:
     """Make the views that Postgres answers as SQLite did, in one transaction; returns their names.
 
     Postgres must hold the state that answered. Why others are left out is told in the log and in the audit trail.
     """
     with translated("making views"):
         async with record.connection.transaction():
-            outcomes = await _attempt_all(record, wanted, sums)
-    return await _told(record, outcomes)
+            outcomes = await _attempt_all(record, views, sums)
+    return await _report(record, outcomes)
 
 
 async def make_now(record: Record, config: Config) -> list[str]:
@@ -102,62 +102,63 @@ async def make_now(record: Record, config: Config) -> list[str]:
     """
     runs = False
     for attempt in range(ATTEMPTS):
-        at, wanted, sums = await _asked_now(record, config)
-        if not wanted:
+        at, views, sums = await _ask_now(record, config)
+        if not views:
             return []
-        outcomes = await _attempt_at(record, at, wanted, sums)
+        outcomes = await _attempt_at(record, at, views, sums)
         if outcomes is not None:
-            return await _told(record, outcomes)
+            return await _report(record, outcomes)
         runs = runs or await record.daemon_runs()
         if not runs and attempt >= GAP_ATTEMPTS:
             break
         await asyncio.sleep(WAIT_SECONDS)
-    names = ", ".join(view.name for view in wanted)
+    names = ", ".join(view.name for view in views)
     logger.bind(object=names).warning("views wait until Postgres has everything: then run `cdc schema` again")
     return []
 
 
-async def _asked_now(record: Record, config: Config) -> tuple[Position, Sequence[TargetView], Sums]:
+async def _ask_now(record: Record, config: Config) -> tuple[Position, Sequence[TargetView], Sums]:
     """The views that are not there, what the file answers, and the newest entry in the same snapshot of it."""
-    known = await read_known_tables(record, config)
-    there = await target.marks(record.connection, config.target.schema, sorted(known.targets))
+    known_tables = await read_known_tables(record, config)
+    marks = await target.marks(record.connection, config.target.schema, sorted(known_tables.targets))
 
     def ask() -> tuple[Position, Sequence[TargetView], Sums]:
         with source_file.opened(config) as live:
             wal = journal_mode(live) == source.WAL
             with read_transaction(live):
                 schema = read_schema(live, config)
-                fed = known.current(schema, config).fed
-                made = translate_views(schema.views, fed, config.target.schema).made
-                wanted = [view for view in made if view.mark != there.get(view.name)]
+                fed = known_tables.current(schema, config).fed
+                views = translate_views(schema.views, fed, config.target.schema).translated
+                missing = [view for view in views if view.mark != marks.get(view.name)]
                 # Without WAL, commits of the application wait for as long as all of these take together.
-                pause = config.snapshot.max_writer_pause_seconds / max(1, len(wanted))
-                sums = _sums(partial(answer, live), wanted, PROOF_SECONDS if wal else pause)
-                return positions.newest(live) or Position(0, ""), wanted, sums
+                pause = config.snapshot.max_writer_pause_seconds / max(1, len(missing))
+                sums = _sums(partial(answer, live), missing, PROOF_SECONDS if wal else pause)
+                return positions.newest(live) or Position(0, ""), missing, sums
 
     return await asyncio.to_thread(ask)
 
 
 async def _attempt_at(
-    record: Record, at: Position, wanted: Sequence[TargetView], sums: Sums
+    record: Record, at: Position, views: Sequence[TargetView], sums: Sums
 ) -> dict[str, str | None] | None:
     """None when Postgres is elsewhere than at that position, or waits for whole tables."""
     with translated("making views"):
+        # One snapshot, while a daemon goes on: the position that is read is that of the rows which answer.
         async with record.connection.transaction(isolation="repeatable_read"):
             state = await record.stream.read()
             if state is None or state.position != at or state.resync or state.finish_after_resync:
                 return None
-            return await _attempt_all(record, wanted, sums)
+            return await _attempt_all(record, views, sums)
 
 
-async def _attempt_all(record: Record, wanted: Sequence[TargetView], sums: Sums) -> dict[str, str | None]:
-    held = await record.quarantine.tables()
+async def _attempt_all(record: Record, views: Sequence[TargetView], sums: Sums) -> dict[str, str | None]:
+    connection, quarantined = record.connection, await record.quarantine.tables()
     outcomes: dict[str, str | None] = {}
-    for view in wanted:
-        found = _unprovable(view, held, outcomes) or sums[view.name]
-        reason = (
-            found if isinstance(found, str) else await target.attempt(record.connection, view, found, PROOF_SECONDS)
-        )
+    for view in views:
+        reason = _unprovable(view, quarantined, outcomes)
+        if reason is None:
+            total = sums[view.name]
+            reason = total if isinstance(total, str) else await target.attempt(connection, view, total, PROOF_SECONDS)
         if reason != EXISTS:
             outcomes[view.name] = reason
     return outcomes
@@ -172,7 +173,7 @@ def _unprovable(view: TargetView, held: frozenset[str], outcomes: Mapping[str, s
     return f"it reads views that are left out: {', '.join(refused)}" if refused else None
 
 
-async def _told(record: Record, outcomes: Mapping[str, str | None]) -> list[str]:
+async def _report(record: Record, outcomes: Mapping[str, str | None]) -> list[str]:
     await target.tell(record, outcomes)
     for name, reason in outcomes.items():
         if reason is None:
@@ -190,9 +191,9 @@ async def drop_outdated(record: Record, config: Config, schema: SourceSchema, ma
     targets = sorted((await read_known_tables(record, config)).targets)
     if not await target.marks(record.connection, config.target.schema, targets):
         return
-    wanted = translate_views(schema.views, maps, config.target.schema).made
-    told = await target.drop_outdated(record, config.target.schema, wanted, targets)
-    for name, reason in told.items():
+    views = translate_views(schema.views, maps, config.target.schema).translated
+    outcomes = await target.drop_outdated(record, config.target.schema, views, targets)
+    for name, reason in outcomes.items():
         if reason is None:
             logger.bind(object=name).warning("dropped an outdated view; `cdc schema` makes the one that SQLite has now")
         else:

@@ -105,7 +105,6 @@ def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
         text = "SQLite knows its rows by rowid only: it declares no key, or one that is NULL in some rows"
         yield _blocks(mapped, "", text, f"make that key whole, or add a column {mapped.key[0]} bigint UNIQUE there")
         return
-    wanted = set(mapped.key)
     columns = ", ".join(mapped.key)
     if not target.is_keyed_by(mapped.key):
         yield _blocks(
@@ -114,7 +113,7 @@ def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
             f"nothing in Postgres makes ({columns}) unique, by which SQLite names rows",
             f"add a unique constraint on ({columns}) there, not deferrable",
         )
-    elif set(target.primary_key) != wanted:
+    elif set(target.primary_key) != set(mapped.key):
         primary = ", ".join(target.primary_key) or "none"
         yield _note(mapped, "", f"rows are found by ({columns}); the primary key there is {primary}", "nothing to do")
     for name in () if mapped.crosswalk else mapped.key:
@@ -176,6 +175,7 @@ def _narrower(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
 
 
 def _less(mapped: TableMap, column: ColumnMap, fed: TargetColumn) -> str:
+    """The target column with what it does not take of what its source may hold; empty where it takes all."""
     source = mapped.source.column(column.source or column.target)
     may_be_null = not source.not_null and not source.primary_key
     narrow = source.affinity is Affinity.INTEGER and fed.base in _NARROW_INTEGERS
@@ -207,9 +207,11 @@ def _unfed(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
                 f"if the application asks for it, set `expression` or `python` in {section}, or give it a default; "
                 'if not, `expression = "NULL"` there says so',
             )
-    left = [c.name for c in extra if c.has_default or c.identity]
-    if left:
-        text = f"only Postgres has {', '.join(left)}: new rows get the default, replicated changes leave them alone"
+    defaulted = [c.name for c in extra if c.has_default or c.identity]
+    if defaulted:
+        text = (
+            f"only Postgres has {', '.join(defaulted)}: new rows get the default, replicated changes leave them alone"
+        )
         yield _note(mapped, "", text, "set `expression` for a column that is to be fed")
 
 

@@ -22,7 +22,7 @@ from cdc.postgres.record.status import never_started
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.statement import Statement
 from cdc.postgres.translate.views import translate_views
-from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog import source_file
 
 
 async def render_schema(config: Config) -> str:
@@ -30,8 +30,8 @@ async def render_schema(config: Config) -> str:
     async with copy_for_plan(config) as database:
         copy = await asyncio.to_thread(read_copy, config, database)
     maps = map_schema(copy.schema, config, copy.profiles)
-    translated = translate_views(copy.schema.views, maps, config.target.schema)
-    return schema_script.script(maps, config.target.schema).sql + "".join(view.script for view in translated.made)
+    views = translate_views(copy.schema.views, maps, config.target.schema)
+    return schema_script.script(maps, config.target.schema).sql + "".join(view.script for view in views.translated)
 
 
 async def create_schema(config: Config) -> list[str]:
@@ -53,11 +53,11 @@ async def create_schema(config: Config) -> list[str]:
             await own_schema.make_whole(connection)
             await settle_path(record, config, state.source_path)
         if state is not None and state.position is not None:
-            done = await _extend(record, config)
-            made = await views.make_now(record, config)
+            created = await _extend(record, config)
+            view_names = await views.make_now(record, config)
         else:
-            done, made = await _begin(record, config, copy), []
-    return [f"{statement.kind} {statement.object}" for statement in done] + [f"view {name}" for name in made]
+            created, view_names = await _begin(record, config, copy), []
+    return [f"{statement.kind} {statement.object}" for statement in created] + [f"view {name}" for name in view_names]
 
 
 async def _begin(record: Record, config: Config, copy: Copy) -> list[Statement]:
@@ -71,19 +71,19 @@ async def _begin(record: Record, config: Config, copy: Copy) -> list[Statement]:
     async with connection.transaction():
         await record.stream.register(str(config.source.path), config.target.schema)
         await record.ownership.claim(config, maps)
-    done = await runner.apply(connection, schema_script.script(maps, config.target.schema).before_load)
+    created = await runner.apply(connection, schema_script.script(maps, config.target.schema).before_load)
     async with connection.transaction():
         await record.ownership.claim(config, maps)
         await record.stream.store_columns(remember(maps))
         await record.stream.enter(Phase.SCHEMA)
-    return done
+    return created
 
 
 async def require_free(config: Config) -> None:
     """Raises `TargetTaken` when a table that would be filled is another source's, before anything is touched."""
     if never_started(config):
         return
-    look = await asyncio.to_thread(sqlite.look, config)
+    look = await asyncio.to_thread(source_file.look, config)
     source_id = look.capture.source_id if look.capture else ""
     async with connected(config, "up") as connection:
         await Record(connection, source_id).ownership.require_free(config, map_schema(look.schema, config))
@@ -91,19 +91,19 @@ async def require_free(config: Config) -> None:
 
 async def _extend(record: Record, config: Config) -> list[Statement]:
     """What was decided is left to the daemon: by that it knows which tables and columns it has yet to fill."""
-    look = await asyncio.to_thread(sqlite.look, config)
+    look = await asyncio.to_thread(source_file.look, config)
     maps = (await current_tables(record, config, look.schema)).fed
     await record.ownership.claim(config, maps)
     await runner.preflight(record.connection, maps)
     script = schema_script.script(maps, config.target.schema)
-    done = await runner.apply(record.connection, script.before_load)
-    done += await runner.apply(record.connection, await runner.missing_columns(record.connection, maps))
-    late = [replace(statement, optional=True) for statement in script.after_load]
-    return done + await runner.apply(record.connection, late, together=False)
+    created = await runner.apply(record.connection, script.before_load)
+    created += await runner.apply(record.connection, await runner.missing_columns(record.connection, maps))
+    optional = [replace(statement, optional=True) for statement in script.after_load]
+    return created + await runner.apply(record.connection, optional, together=False)
 
 
 async def mapped_for(record: Record, config: Config, copy: Copy) -> tuple[TableMap, ...]:
-    """The mapping of a copy, with decisions taken before standing."""
+    """How the tables of a copy are mapped. What was decided about columns when they were made in Postgres stands."""
     state = await record.stream.read()
     maps = map_schema(copy.schema, config, copy.profiles)
     return recall(maps, state.columns) if state else maps

@@ -81,10 +81,11 @@ def rehearse_load(
         notes = _Notes(KeptOut(connection, maps))
         for mapped in maps:
             target = targets.get(mapped.target) if mapped.adopted else _to_be_made(mapped, unknown)
-            if target and (known := _fed(mapped, target)):
-                converter = compile_converter(known, _without_others(known, target))
-                sizes = Sizes(known, target)
-                for chunk in chunks(connection, known, CHUNK_ROWS, CHUNK_BYTES):
+            if target and (tried := _fed(mapped, target)):
+                fed = tuple(c for c in target.columns if c.name in tried.target_columns)
+                converter = compile_converter(tried, replace(target, columns=fed))
+                sizes = Sizes(tried, target)
+                for chunk in chunks(connection, tried, CHUNK_ROWS, CHUNK_BYTES):
                     converted = converter.rows(chunk)
                     notes.add(mapped, converted.rejected)
                     altered.update({(mapped.source.name, name): n for name, n in converted.altered.items()})
@@ -93,6 +94,7 @@ def rehearse_load(
         for mapped in (m for m in maps if not m.adopted):
             for check in (c.source for c in checks(mapped) if isinstance(c, CheckConstraint)):
                 notes.add_breaking(mapped, check, *breaking(connection, mapped.source, check))
+        # Last: what stays behind for any other reason leaves orphans.
         notes.add_orphans([*(link for link in links(maps) if isinstance(link, Link)), *_adopted_links(maps, targets)])
     finally:
         connection.close()
@@ -115,16 +117,14 @@ def _column(mapped: TableMap, column: ColumnMap) -> TargetColumn | None:
 
 def _fed(mapped: TableMap, target: TargetTable) -> TableMap | None:
     """The map with the columns that the target can take; None when it cannot take the key."""
-    columns = tuple(c for c in mapped.columns if (fed := target.column(c.target)) and _takes(mapped, fed, c))
-    return replace(mapped, columns=columns) if set(mapped.key) <= {c.target for c in columns} else None
-
-
-def _takes(mapped: TableMap, fed: TargetColumn, column: ColumnMap) -> bool:
-    return not fed.generated and encoder_for(fed, mapped.reading(column, fed), literal=column.literal) is not None
-
-
-def _without_others(mapped: TableMap, target: TargetTable) -> TargetTable:
-    return replace(target, columns=tuple(c for c in target.columns if c.name in mapped.target_columns))
+    columns: list[ColumnMap] = []
+    for column in mapped.columns:
+        fed = target.column(column.target)
+        if fed is None or fed.generated:
+            continue
+        if encoder_for(fed, mapped.reading(column, fed), literal=column.literal) is not None:
+            columns.append(column)
+    return replace(mapped, columns=tuple(columns)) if set(mapped.key) <= {c.target for c in columns} else None
 
 
 def _adopted_links(maps: Sequence[TableMap], adopted: Mapping[str, TargetTable]) -> Iterator[Link]:
@@ -142,6 +142,8 @@ def _plain(mapped: TableMap, names: Sequence[str]) -> bool:
 
 
 class _Notes:
+    """What stays behind, counted by table and reason, with the keys of some rows of each."""
+
     def __init__(self, kept_out: KeptOut) -> None:
         self._kept_out = kept_out
         self._rows: Counter[tuple[str, Rejection]] = Counter()
@@ -180,7 +182,8 @@ class _Notes:
             settled = True
             for link in foreign_keys:
                 columns = ", ".join(_source_names(link.child, link.columns))
-                why = Rejection(columns, Reason.ORPHAN, _orphan(link), _ORPHAN_REMEDY)
+                detail = f"the parent row in {link.parent.source.name} is missing, or stays behind itself"
+                why = Rejection(columns, Reason.ORPHAN, detail, _ORPHAN_REMEDY)
                 while keys := self._kept_out.orphans(link.child, link.columns, link.parent, link.parent_columns):
                     self.add(link.child, [(key, why) for key in keys])
                     settled = False
@@ -189,10 +192,6 @@ class _Notes:
         for (table, why), rows in self._rows.items():
             keys = tuple(self._keys[table, why])
             yield Finding(table, why.column, why.reason, why.detail, why.remedy, rows, keys)
-
-
-def _orphan(link: Link) -> str:
-    return f"the parent row in {link.parent.source.name} is missing, or stays behind itself"
 
 
 def _source_names(mapped: TableMap, targets: Sequence[str]) -> list[str]:

@@ -102,7 +102,7 @@ class Plan:
         return {
             "tables": [_table_json(t) for t in self.tables],
             "views": list(self.views),
-            "left_out": [asdict(left) for left in self.left_out],
+            "left_out": [asdict(omitted) for omitted in self.left_out],
             "waiting": [asdict(table) for table in self.waiting],
             "notes": [asdict(note) for note in self.notes],
             "risks": [asdict(risk) for risk in self.risks],
@@ -123,26 +123,26 @@ def make_plan(
 
     Where data was looked at, `profiles` are by source name, and `looked` is what that look found beyond them.
     """
-    known = profiles or {}
-    found = [
+    profiles = profiles or {}
+    findings = [
         *looked,
-        *(risk for m in maps for risk in risks(m.source, m, known.get(m.source.name))),
+        *(risk for m in maps for risk in risks(m.source, m, profiles.get(m.source.name))),
     ]
     after_load: defaultdict[str, list[Statement]] = defaultdict(list)
     for statement in script.after_load:
         after_load[statement.table].append(statement)
     return Plan(
-        tables=tuple(_table(m, after_load[m.target], known.get(m.source.name)) for m in maps),
-        views=tuple(view.name for view in views.made),
-        left_out=tuple(sorted((*schema.left_out, *views.left_out), key=lambda left: left.name)),
+        tables=tuple(_table(m, after_load[m.target], profiles.get(m.source.name)) for m in maps),
+        views=tuple(view.name for view in views.translated),
+        left_out=tuple(sorted((*schema.left_out, *views.left_out), key=lambda omitted: omitted.name)),
         notes=script.notes,
-        risks=tuple(sorted(found, key=lambda risk: LEVELS.index(risk.level))),
+        risks=tuple(sorted(findings, key=lambda risk: LEVELS.index(risk.level))),
         waiting=schema.waiting,
     )
 
 
 def _table(mapped: TableMap, after_load: Sequence[Statement], profile: TableProfile | None) -> TablePlan:
-    made = (Made.CONSTRAINT, Made.CHECK, Made.INDEX, Made.FOREIGN_KEY)
+    kinds = (Made.CONSTRAINT, Made.CHECK, Made.INDEX, Made.FOREIGN_KEY)
     return TablePlan(
         source=mapped.source.name,
         schema=mapped.schema,
@@ -150,7 +150,7 @@ def _table(mapped: TableMap, after_load: Sequence[Statement], profile: TableProf
         key=mapped.key,
         key_kind=mapped.source.key.kind.value,
         columns=tuple(_columns(mapped, profile)),
-        creates=tuple((s.kind.value, s.object) for s in after_load if s.kind in made),
+        creates=tuple((s.kind.value, s.object) for s in after_load if s.kind in kinds),
         rows=profile.rows if profile else None,
         way_back=way_back(mapped),
     )
@@ -172,8 +172,8 @@ def _columns(mapped: TableMap, profile: TableProfile | None) -> Iterable[ColumnP
 
 
 def _reading(mapped: TableMap, column: ColumnMap) -> ValueRules:
-    there = column_of_type(column.target, column.type, not_null=False)
-    return mapped.reading(column, there) if there else column.reading
+    target = column_of_type(column.target, column.type, not_null=False)
+    return mapped.reading(column, target) if target else column.reading
 
 
 def _table_json(table: TablePlan) -> dict[str, Any]:

@@ -33,22 +33,22 @@ async def build_plan(config: Config) -> Plan:
         if not copy.schema.waiting:
             require_tables(copy.schema, config)
         maps = map_schema(copy.schema, config, copy.profiles)
-        found = await _look_at_adopted(config, maps)
-        maps = adapt(maps, found)
-        rehearsal = await asyncio.to_thread(rehearse_load, database, maps, found.tables)
+        adopted = await _look_at_adopted(config, maps)
+        maps = adapt(maps, adopted)
+        rehearsal = await asyncio.to_thread(rehearse_load, database, maps, adopted.tables)
     script = schema_script.script(maps, config.target.schema)
     in_vain = (risk for m in maps for risk in skipped_in_vain(m.source, config.options(m.source.name)))
-    found_risks = [*compare(maps, found), *kept_out(rehearsal), *in_vain]
+    risks = [*compare(maps, adopted), *kept_out(rehearsal), *in_vain]
     translated = translate_views(copy.schema.views, maps, config.target.schema)
-    return make_plan(copy.schema, maps, script, translated, copy.profiles, found_risks)
+    return make_plan(copy.schema, maps, script, translated, copy.profiles, risks)
 
 
 @asynccontextmanager
 async def copy_for_plan(config: Config) -> AsyncIterator[Path]:
-    """The newest snapshot, or a copy for the time of the block."""
-    found = latest(snapshots_folder(config), config.source.path)
-    if found is not None:
-        yield found.database
+    """The newest snapshot; where there is none, a copy of the file for the time of the block."""
+    snapshot = latest(snapshots_folder(config), config.source.path)
+    if snapshot is not None:
+        yield snapshot.database
         return
     pause = config.snapshot.max_writer_pause_seconds
     with tempfile.TemporaryDirectory(prefix="cdc-plan-") as folder:

@@ -113,6 +113,10 @@ def _version_risks(table: Table, mapped: TableMap, profile: TableProfile | None)
 
 
 def _may_differ(table: Table, column: Column, profile: TableProfile | None) -> bool:
+    """Whether another version may compute another value: by a function that changed, or in writing reals as texts.
+
+    Where values were looked at, it counts what they are, else what the columns' affinities let them be.
+    """
     expression = column.generated_expression or ""
     if changed_between_versions(expression):
         return True
@@ -127,8 +131,8 @@ def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count} rows"
 
 
-def _many(count: int, one: str) -> str:
-    noun, _, rest = one.partition(" ")
+def _many(count: int, singular: str) -> str:
+    noun, _, rest = singular.partition(" ")
     noun += "" if count == 1 else "s"
     return f"{count} {noun} {rest}".rstrip()
 

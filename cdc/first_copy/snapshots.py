@@ -20,9 +20,7 @@ from cdc.postgres.record import stream_row
 from cdc.postgres.record.status import never_started
 from cdc.postgres.server.endpoint import connected
 from cdc.sqlite.capture import triggers
-from cdc.sqlite.changelog import positions
-from cdc.sqlite.changelog import source_file as sqlite
-from cdc.sqlite.changelog.source_file import remove_capture
+from cdc.sqlite.changelog import positions, source_file
 from cdc.sqlite.connection.errors import no_tables
 from cdc.sqlite.connection.open import open_copy
 from cdc.sqlite.connection.transactions import read_transaction
@@ -59,16 +57,16 @@ async def take_snapshot(config: Config, progress: Progress) -> Snapshot:
         if not had_capture:
             # Else the changelog would grow, and nobody would read it.
             with suppress(CdcError):
-                await asyncio.to_thread(remove_capture, config)
+                await asyncio.to_thread(source_file.remove_capture, config)
         raise
 
 
 def _install(config: Config) -> bool:
     """Make capture whole, for tables that can be mapped; tells whether there was one before."""
-    look = sqlite.look(config)
+    look = source_file.look(config)
     require_tables(look.schema, config)
     map_schema(look.schema, config)
-    sqlite.install(config)
+    source_file.install(config)
     return look.capture is not None
 
 
@@ -108,11 +106,11 @@ async def remove_older_snapshots(config: Config) -> list[str]:
     )
     if not older or (needed := await _snapshots_in_use(config)) is None:
         return []
-    removed = [found for found in older if found.manifest.id not in needed]
-    for found in removed:
-        await asyncio.to_thread(discard, found)
-        trail.record(config.state.dir, "remove snapshot", "done", {"snapshot": found.manifest.id})
-    return [found.manifest.id for found in removed]
+    removed = [snapshot for snapshot in older if snapshot.manifest.id not in needed]
+    for snapshot in removed:
+        await asyncio.to_thread(discard, snapshot)
+        trail.record(config.state.dir, "remove snapshot", "done", {"snapshot": snapshot.manifest.id})
+    return [snapshot.manifest.id for snapshot in removed]
 
 
 async def _snapshots_in_use(config: Config) -> frozenset[str] | None:
@@ -157,11 +155,11 @@ class _Absolute:
 
 def verified_snapshot(config: Config) -> Snapshot:
     """The newest snapshot, checked again; raises `SnapshotError` when there is none or it is damaged."""
-    found = latest(snapshots_folder(config), config.source.path)
-    if found is None:
+    snapshot = latest(snapshots_folder(config), config.source.path)
+    if snapshot is None:
         raise SnapshotError("there is no snapshot yet", remedy="run `cdc snapshot` first")
-    check(found)
-    return found
+    check(snapshot)
+    return snapshot
 
 
 def without_capture(snapshot: Snapshot) -> SnapshotError:
@@ -173,20 +171,20 @@ def without_capture(snapshot: Snapshot) -> SnapshotError:
 
 def usable_snapshot(config: Config) -> Snapshot | None:
     """The newest snapshot when it is intact and its position stands in the file's changelog now, else None."""
-    found = latest(snapshots_folder(config), config.source.path)
-    if found is None or not _intact(found):
+    snapshot = latest(snapshots_folder(config), config.source.path)
+    if snapshot is None or not _intact(snapshot):
         return None
-    copy = open_copy(found.database)
+    copy = open_copy(snapshot.database)
     try:
         tables = read_schema(copy, config).tables
         captured = triggers.read_capture(copy, tables)
-        then = positions.newest(copy) if captured else None
+        taken_at = positions.newest(copy) if captured else None
     finally:
         copy.close()
-    with sqlite.opened(config) as live, read_transaction(live):
+    with source_file.opened(config) as live, read_transaction(live):
         capture = triggers.read_capture(live, read_schema(live, config).tables)
         same = capture and captured and capture.source_id == captured.source_id
-        return found if same and then and positions.position_at(live, then.seq) == then else None
+        return snapshot if same and taken_at and positions.position_at(live, taken_at.seq) == taken_at else None
 
 
 def _intact(snapshot: Snapshot) -> bool:
@@ -201,7 +199,7 @@ def _intact(snapshot: Snapshot) -> bool:
 
 
 def read_copy(config: Config, database: Path) -> Copy:
-    """What a copy of the file holds."""
+    """What a copy of the file holds; every row is looked at once, to count what its columns hold."""
     connection = open_copy(database)
     try:
         tables = read_schema(connection, config)

@@ -56,21 +56,21 @@ async def release(config: Config, path: str) -> None:
     """
     async with connected(config, "cleanup") as connection:
         await own_schema.make_whole(connection)
-        found = await stream_row.find_by_path(connection, path, config.target.schema)
-        if found is None:
+        source_id = await stream_row.find_by_path(connection, path, config.target.schema)
+        if source_id is None:
             raise UsageError(
                 f"nothing was ever replicated from {path} into schema {config.target.schema}",
                 remedy="name the file as the message does that says whose the tables are",
             )
-        await lock_source(connection, found)
-        await Record(connection, found).stream.ended()
+        await lock_source(connection, source_id)
+        await Record(connection, source_id).stream.ended()
 
 
 async def _end(connection: Connection, config: Config) -> bool:
     await own_schema.make_whole(connection)
-    carried = (await asyncio.to_thread(read_source, config.source)).source_id
-    here = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
-    for record in (Record(connection, source_id) for source_id in (carried, here) if source_id):
+    carried_id = (await asyncio.to_thread(read_source, config.source)).source_id
+    id_by_path = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
+    for record in (Record(connection, source_id) for source_id in (carried_id, id_by_path) if source_id):
         if state := await record.stream.read():
             break
     else:
@@ -78,16 +78,21 @@ async def _end(connection: Connection, config: Config) -> bool:
     if await asyncio.to_thread(is_copy, config, record.source_id, state.source_path):
         return await asyncio.to_thread(source_file.remove_capture, config)  # the original goes on
     await lock_source(connection, record.source_id)
-    removed = await _remove(config, known=True)
+    # Ended between these two, only Postgres was not told: given again, the command does that.
+    removed = await _remove(config, had_capture=True)
     await record.stream.ended()
     return removed
 
 
-async def _remove(config: Config, *, known: bool = False) -> bool:
-    """The note first: capture that is gone without one looks like a fault. None where there was nothing to end."""
-    known = known or (await asyncio.to_thread(read_source, config.source)).capture_installed is True
+async def _remove(config: Config, *, had_capture: bool = False) -> bool:
+    """Take capture out of the file; returns whether there was any.
+
+    A note is left first, for capture that is gone without one looks like a fault. Where there was nothing to end none
+    is left, and where capture could not be taken out it is taken back.
+    """
+    had_capture = had_capture or (await asyncio.to_thread(read_source, config.source)).capture_installed is True
     noted = end_note.read(config) is not None
-    if known:
+    if had_capture:
         end_note.leave(config)
     try:
         return await asyncio.to_thread(source_file.remove_capture, config)

@@ -15,7 +15,7 @@ from cdc.audit.actions import Tell
 from cdc.config import Config
 from cdc.errors import TargetTaken
 from cdc.facts.phase import Phase
-from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.first_copy.snapshots import read_copy, snapshots_folder
 from cdc.mapping.known import Decisions, map_known, recall, remember
@@ -25,10 +25,9 @@ from cdc.postgres.ddl.schema_script import mark
 from cdc.postgres.record import own_schema
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.status import never_started
-from cdc.postgres.record.stream_row import StreamState
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.catalogue import read_tables
-from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.snapshot.snapshot import latest
 
@@ -56,7 +55,8 @@ async def heal(record: Record, config: Config, look: Look, tell: Tell, *, accept
     connection = record.connection
     lost = await own_schema.make_whole(connection)
     state = await record.stream.read()
-    if state is None or _is_lost(state):
+    # A stream in this phase had a position.
+    if state is None or (state.position is None and state.phase is Phase.REPLICATE):
         if not (tables := await _ours(connection, config, look, accepted=accepted)):
             return
         try:
@@ -75,10 +75,13 @@ async def heal(record: Record, config: Config, look: Look, tell: Tell, *, accept
 
 
 async def heal_now(config: Config, *, accepted: bool = False) -> None:
-    """The same for a command, before it does its own work; nothing where nothing was set up."""
+    """Heal for a command, before it does its own work, over a connection of its own; nothing where nothing was set up.
+
+    Raises errors of either database.
+    """
     if never_started(config):
         return
-    look = await asyncio.to_thread(sqlite.look, config)
+    look = await asyncio.to_thread(source_file.look, config)
     if look.capture is None:
         return
 
@@ -89,18 +92,13 @@ async def heal_now(config: Config, *, accepted: bool = False) -> None:
         await heal(Record(connection, look.capture.source_id), config, look, tell, accepted=accepted)
 
 
-def _is_lost(state: StreamState) -> bool:
-    """Whether a stream that had a position has none."""
-    return state.position is None and state.phase is Phase.REPLICATE
-
-
 async def _ours(connection: Connection, config: Config, look: Look, *, accepted: bool) -> tuple[TableMap, ...]:
     """The mapped tables that stand in Postgres for this source; empty where that cannot be told."""
     maps = map_schema(look.schema, config)
-    there = await read_tables(connection, config.target.schema, [m.target for m in maps])
+    targets = await read_tables(connection, config.target.schema, [m.target for m in maps])
     marks = {m.target: mark(m) for m in maps}
     ours = await own_schema.ours(connection, config.target.schema, marks)
-    return tuple(m for m in maps if m.target in ours or (accepted and m.adopted and m.target in there))
+    return tuple(m for m in maps if m.target in ours or (accepted and m.adopted and m.target in targets))
 
 
 async def _go_on(record: Record, config: Config, look: Look, tables: Sequence[TableMap]) -> None:
@@ -113,8 +111,8 @@ async def _go_on(record: Record, config: Config, look: Look, tables: Sequence[Ta
 
 async def _decisions(connection: Connection, config: Config, look: Look) -> Decisions:
     """What must have been decided: by the data of the newest snapshot, and by the columns as they are in Postgres."""
-    found = latest(snapshots_folder(config), config.source.path)
-    copy = await asyncio.to_thread(read_copy, config, found.database) if found else None
+    snapshot = latest(snapshots_folder(config), config.source.path)
+    copy = await asyncio.to_thread(read_copy, config, snapshot.database) if snapshot else None
     first = remember(map_schema(copy.schema, config, copy.profiles)) if copy else {}
     maps = recall(map_known(look.schema, config, first), first)
     targets = await read_tables(connection, config.target.schema, [m.target for m in maps])
@@ -123,12 +121,9 @@ async def _decisions(connection: Connection, config: Config, look: Look) -> Deci
 
 def _as_it_is(mapped: TableMap, target: TargetTable) -> TableMap:
     """The map with the columns that the target has, of the types that they have there."""
-    return replace(mapped, columns=tuple(_typed(c, target) for c in mapped.columns if target.column(c.target)))
-
-
-def _typed(column: ColumnMap, target: TargetTable) -> ColumnMap:
-    found = target.column(column.target)
-    return column if found is None or column.literal else replace(column, type=found.type)
+    pairs = ((column, target.column(column.target)) for column in mapped.columns)
+    columns = tuple(c if c.literal else replace(c, type=actual.type) for c, actual in pairs if actual)
+    return replace(mapped, columns=columns)
 
 
 async def _tell_disabled(connection: Connection, config: Config, look: Look, tell: Tell) -> None:

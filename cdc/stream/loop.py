@@ -58,7 +58,7 @@ class Stream:
         self._watch = Watch(config.source.path)
         self._session: Session | None = None
         self._reload: Reload | None = None
-        self._stirred_at = 0.0
+        self._active_at = 0.0
         self._began = self._ready = False
         self._failed_at: float | None = None
 
@@ -79,7 +79,7 @@ class Stream:
                     continue
                 attempts = None if self._began else FIRST_ATTEMPTS
                 if await retrying(self._step, attempts, give_up=stop):
-                    self._stirred_at = time.monotonic()
+                    self._active_at = time.monotonic()
                     continue
                 if not until_idle:
                     await retrying(self._rest, give_up=stop)
@@ -153,12 +153,12 @@ class Stream:
         await self._in_session(lambda session: session.tidy())
         poll = min(self._config.replicate.poll_seconds, LONGEST_REST_SECONDS)
         if await self._watch.wait(LOOK_AGAIN_EVERY_SECONDS if self._alert() else poll):
-            self._stirred_at = time.monotonic()
+            self._active_at = time.monotonic()
 
     def _alert(self) -> bool:
         """Whether the application wrote, or changes were applied, so recently that more may be seen at any moment."""
         wal = self._session is not None and self._session.source.wal
-        return wal and time.monotonic() - self._stirred_at < LOOK_AGAIN_SECONDS
+        return wal and time.monotonic() - self._active_at < LOOK_AGAIN_SECONDS
 
     async def _in_session(self, work: SessionWork) -> bool | None:
         try:
@@ -178,6 +178,7 @@ class Stream:
             await self._close()
             raise
         finally:
+            # An attempt that failed shows as well that the loop goes round.
             self.daemon_state.beat()
 
     async def _open(self) -> Session:
@@ -193,19 +194,17 @@ class Stream:
             self._reload = None
             reload.answer.set_exception(error)
             return await self._open()
+        # If another one was asked for meanwhile, that one stays, and the next step begins a session with it.
         if reload is not None and reload is self._reload:
             self._reload, self._config = None, config
             reload.answer.set_result(None)
-        self._opened(session)
-        return session
-
-    def _opened(self, session: Session) -> None:
         self.daemon_state.opened(session.position.seq)
         self._began = True
         self._say_ready()
         if self._failed_at is not None:
             logger.bind(away_seconds=round(time.monotonic() - self._failed_at, 1)).info("replication goes on")
             self._failed_at = None
+        return session
 
     async def _close(self) -> None:
         session, self._session = self._session, None
@@ -214,7 +213,7 @@ class Stream:
 
 
 async def _open_only(_: Session) -> None:
-    """Nothing beside the session itself."""
+    """Work that only wants a session to be open."""
 
 
 async def _drain_and_tidy(session: Session) -> bool:

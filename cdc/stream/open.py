@@ -84,16 +84,18 @@ class StreamOpener:
         resync = await self._record.stream.keep_resync(list(maps))
         if finish_after_resync and not resync:
             await self._follower.finish(list(maps.values()), targets)
-            targets = await self._found([m.target for m in maps.values()])
+            targets = await self._read_targets([m.target for m in maps.values()])
         tables = [(m, targets[m.target], compile_converter(m, targets[m.target])) for m in maps.values()]
         applier = Applier(self._record, tables)
         await applier.prepare()
+        # After `prepare`, which lets commits return before they are on the disk.
         if self._config.replicate.durable_commits:
             await commit_durably(self._connection)
         for target in targets.values():
             names = await self._record.disabled_triggers.disable(target)
             if names:
                 await self.audit("disable triggers", table=target.name, triggers=", ".join(names))
+        # Not before capture is whole: by this counter the next session sees whether something changed unseen.
         await self._record.stream.store_schema_version(look.signature.schema_version)
         await self._record.stream.enter(Phase.REPLICATE)
         reached = await self._position()
@@ -136,24 +138,26 @@ class StreamOpener:
         return state
 
     async def _expand_resync(self, state: StreamState, maps: Mapping[str, TableMap]) -> None:
-        """`*` stands for every table."""
+        """`*` stands for every table: whoever made the schema `cdc` whole did not know which there are."""
         if "*" in state.resync:
             await self._record.stream.request_resync(list(maps))
 
-    async def _found(self, targets: list[str]) -> dict[str, TargetTable]:
+    async def _read_targets(self, targets: list[str]) -> dict[str, TargetTable]:
         return await catalogue.read_tables(self._connection, self._config.target.schema, targets)
 
     async def _position(self) -> Position:
-        found = (await self._state()).position
-        assert found is not None
-        return found
+        position = (await self._state()).position
+        assert position is not None
+        return position
 
     async def _fit(self, maps: dict[str, TableMap]) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
         """The maps whose targets can take their rows, with these; the other tables wait alone."""
-        targets = await self._found([m.target for m in maps.values()])
-        known = await self._record.waiting.targets()
+        targets = await self._read_targets([m.target for m in maps.values()])
+        noted_targets = await self._record.waiting.targets()
         chosen = [
-            m.target for name, m in maps.items() if m.target not in targets and known.get(name, m.target) != m.target
+            m.target
+            for name, m in maps.items()
+            if m.target not in targets and noted_targets.get(name, m.target) != m.target
         ]
         if chosen:
             raise TargetError(
@@ -162,12 +166,12 @@ class StreamOpener:
             )
         held: dict[str, Waiting] = {}
         for m in maps.values():
-            if why := await fitness.unfit(self._connection, m, targets.get(m.target)):
-                held[m.source.name] = why
-                logger.bind(table=why.source_table, reason=why.reason, remedy=why.remedy).warning("a table waits")
-        again = await self._record.waiting.note(list(maps.values()), held)
-        if again:
-            await self.audit("take up tables", tables=", ".join(again))
+            if waits := await fitness.unfit(self._connection, m, targets.get(m.target)):
+                held[m.source.name] = waits
+                logger.bind(table=waits.source_table, reason=waits.reason, remedy=waits.remedy).warning("a table waits")
+        returning = await self._record.waiting.note(list(maps.values()), held)
+        if returning:
+            await self.audit("take up tables", tables=", ".join(returning))
         fit = {name: m for name, m in maps.items() if name not in held}
         return fit, {m.target: targets[m.target] for m in fit.values()}
 
@@ -179,20 +183,20 @@ async def identify(connection: Connection, config: Config, look: Look) -> Record
     """
     if look.capture is not None and await own_schema.missing(connection):
         return Record(connection, look.capture.source_id)  # by what is left nobody can be found; it is healed first
-    here = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
+    id_by_path = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
     if look.capture is None:
-        if here is None:
+        if id_by_path is None:
             await Record(connection, "").ownership.require_free(config, map_schema(look.schema, config))
             raise not_set_up(config.source.path)
-        before = Record(connection, here)
-        state, note = await before.stream.read(), end_note.read(config)
+        previous = Record(connection, id_by_path)
+        state, note = await previous.stream.read(), end_note.read(config)
         if state and (since := state.ended_at or (note and note.since)):
             raise end_note.ended(config, since)
         if not look.remains:
             raise no_capture(config.source.path)
-        return before
+        return previous
     carried = Record(connection, look.capture.source_id)
-    if here not in (None, carried.source_id) and await carried.stream.read() is None:
+    if id_by_path not in (None, carried.source_id) and await carried.stream.read() is None:
         raise SourceChanged(
             f"{config.source.path} carries the capture of another file than the one that was replicated from here: "
             "it was overwritten, replaced or restored",

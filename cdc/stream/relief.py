@@ -14,7 +14,7 @@ from loguru import logger
 from cdc.audit import trail
 from cdc.config import Config
 from cdc.errors import CdcError
-from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.file_watch import Watch
 
 LOOK_SECONDS: Final = 0.25  # how long writes fail at most while no session looks
@@ -22,7 +22,7 @@ LOOK_SECONDS: Final = 0.25  # how long writes fail at most while no session look
 
 async def relieve(config: Config, *, as_last: bool = False) -> None:
     """Take our triggers out of the file if they make the application's writes fail; see `source_file.relieve`."""
-    if triggers := await asyncio.to_thread(lambda: sqlite.relieve(config, as_last=as_last)):
+    if triggers := await asyncio.to_thread(lambda: source_file.relieve(config, as_last=as_last)):
         logger.bind(triggers=triggers).warning(
             "the changelog was dropped: the triggers that wrote to it were taken out"
         )

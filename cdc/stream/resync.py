@@ -29,7 +29,6 @@ from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.hashed_rows import TargetRows, snapshot
 from cdc.sqlite.changelog import source_file
-from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.changelog.verify_reader import Logged, Reader
 from cdc.sqlite.connection.verify_scratch import Scratch
@@ -80,48 +79,48 @@ async def foresee(config: Config, progress: Progress) -> ResyncForecast:
 
     Capture is in the file afterwards, because what is written meanwhile has to be known; `withdraw` takes it out again.
     """
-    before, schema = await asyncio.to_thread(sqlite.whose, config)
+    before, schema = await asyncio.to_thread(source_file.whose, config)
     async with connected(config, "resync") as connection:
         record, state = await followed(connection, config, before, schema)
         await lock_source(connection, record.source_id)
-        installed = await asyncio.to_thread(sqlite.install, config)
+        installed = await asyncio.to_thread(source_file.install, config)
         ended = state.ended_at is not None or (before is None and end_note.read(config) is not None)
-        seen = ResyncForecast((), ended, before is None)
+        forecast = ResyncForecast((), ended, before is None)
         try:
             tables = await _compare(record, config, installed, progress)
         except BaseException:
-            await asyncio.to_thread(withdraw, config, seen)
+            await asyncio.to_thread(withdraw, config, forecast)
             raise
-    return ResyncForecast(tables, seen.ended, seen.installed)
+    return ResyncForecast(tables, forecast.ended, forecast.installed)
 
 
-def withdraw(config: Config, seen: ResyncForecast) -> None:
-    """It is not to be done: the file is left as it was found."""
-    if seen.installed:
+def withdraw(config: Config, forecast: ResyncForecast) -> None:
+    """The resync is not to be: take capture out of the file again if `foresee` put it in."""
+    if forecast.installed:
         with suppress(CdcError):  # it stays: capture that nobody reads is found by the next command
             source_file.remove_capture(config)
 
 
 async def _compare(record: Record, config: Config, look: Look, progress: Progress) -> tuple[Change, ...]:
     assert look.newest is not None
-    now = await current_tables(record, config, look.schema)
-    maps = now.fed
+    current = await current_tables(record, config, look.schema)
+    maps = current.fed
     scratch = await asyncio.to_thread(Scratch, config.state.dir)
     try:
         reader = await asyncio.to_thread(Reader, config, look, maps, look.newest)
         try:
             async with snapshot(record.connection):
-                found = await _begin(record, config, maps, reader, scratch)
-                for compared in found.values():
+                comparisons = await _begin(record, config, maps, reader, scratch)
+                for compared in comparisons.values():
                     progress.start(f"comparing {compared.name}", None)
                     await compared.run(progress.advance)
                     progress.finish()
-            await asyncio.to_thread(reader.news, lambda entries: _note(found, entries))
+            await asyncio.to_thread(reader.news, lambda entries: _note(comparisons, entries))
         finally:
             reader.close()
-        for name in found:
+        for name in comparisons:
             scratch.withdraw_flying(name)
-        return tuple(_change(m.source.name, found.get(m.source.name)) for m in (*maps, *now.rekeyed))
+        return tuple(_change(m.source.name, comparisons.get(m.source.name)) for m in (*maps, *current.rekeyed))
     finally:
         scratch.close()
 
@@ -133,22 +132,22 @@ async def _begin(
     reader: Reader,
     scratch: Scratch,
 ) -> dict[str, Comparison]:
-    """The comparisons of tables that can be compared."""
+    """A comparison for each table whose target has all columns, by source name, told which rows are in quarantine."""
     targets = await read_tables(record.connection, config.target.schema, [m.target for m in maps])
-    held = await record.quarantine.keys_of(None)
-    found = {}
+    quarantined = await record.quarantine.keys_of(None)
+    comparisons = {}
     for mapped in maps:
         target = targets.get(mapped.target)
         if target is None or (canonical := Canonical(mapped, target)).missing:
             continue
         rows = TargetRows(record.connection, record.source_id, mapped, target)
-        made = found[mapped.source.name] = Comparison(reader, scratch, mapped, canonical, rows)
-        await asyncio.to_thread(made.know, held.get(mapped.source.name, []))
-    return found
+        comparison = comparisons[mapped.source.name] = Comparison(reader, scratch, mapped, canonical, rows)
+        await asyncio.to_thread(comparison.know, quarantined.get(mapped.source.name, []))
+    return comparisons
 
 
-def _note(found: dict[str, Comparison], entries: list[Logged]) -> None:
-    for name, compared in found.items():
+def _note(comparisons: dict[str, Comparison], entries: list[Logged]) -> None:
+    for name, compared in comparisons.items():
         compared.note(entry for entry in entries if entry.table == name)
 
 
@@ -156,8 +155,8 @@ def _change(name: str, compared: Comparison | None) -> Change:
     if compared is None:
         return Change(name, problem="it is not as it should be in Postgres: the daemon sees to that first")
     report = compared.report()
-    held = report.matched + report.different + report.extra
-    return Change(name, held, report.missing, report.different, report.extra)
+    rows = report.matched + report.different + report.extra
+    return Change(name, rows, report.missing, report.different, report.extra)
 
 
 async def request_resync(config: Config) -> list[str]:
@@ -166,7 +165,7 @@ async def request_resync(config: Config) -> list[str]:
     For a file that was restored, replaced or overwritten on purpose. Nothing is taken out of Postgres before the
     daemon has read every row of the new file.
     """
-    look = await asyncio.to_thread(sqlite.install, config)
+    look = await asyncio.to_thread(source_file.install, config)
     assert look.capture is not None
     assert look.newest is not None
     new_id = look.capture.source_id
@@ -182,8 +181,8 @@ async def request_resync(config: Config) -> list[str]:
         tables = [t.name for t in look.schema.tables]
         async with connection.transaction():
             await record.reposition(look.newest, tables)
-            now = await current_tables(record, config, look.schema)
-            await record.ownership.claim(config, now.fed)
+            current = await current_tables(record, config, look.schema)
+            await record.ownership.claim(config, current.fed)
     return tables
 
 
@@ -192,8 +191,8 @@ async def followed(
 ) -> tuple[Record, StreamState]:
     """The stream that a file may carry on, by its id, else by its path; raises `TargetError` when there is none."""
     await own_schema.make_whole(connection)
-    here = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
-    for record in (Record(connection, known) for known in (source_id, here) if known):
+    id_by_path = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
+    for record in (Record(connection, candidate) for candidate in (source_id, id_by_path) if candidate):
         if state := await record.stream.read():
             break
     else:
@@ -202,6 +201,6 @@ async def followed(
         await record.ownership.require_free(config, map_schema(schema, config))
         raise stream_row.never_loaded()
     await settle_path(record, config, state.source_path)
-    now = await current_tables(record, config, schema)
-    await record.ownership.require_free(config, now.fed)
+    current = await current_tables(record, config, schema)
+    await record.ownership.require_free(config, current.fed)
     return record, state

@@ -5,15 +5,15 @@ import asyncio
 from cdc.config import Config
 from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import connected
-from cdc.sqlite.changelog import source_file as sqlite
+from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.errors import not_set_up
 
 
 async def retry_quarantined(config: Config, table: str | None) -> int:
     """Log quarantined keys again, of one source table or all, so that the daemon tries them; returns how many."""
-    look = await asyncio.to_thread(sqlite.look, config)
+    look = await asyncio.to_thread(source_file.look, config)
     if look.capture is None:
         raise not_set_up(config.source.path)
     async with connected(config, "quarantine") as connection:
         keys = await Record(connection, look.capture.source_id).quarantine.keys_of(table)
-    return await asyncio.to_thread(sqlite.log_again, config, keys)
+    return await asyncio.to_thread(source_file.log_again, config, keys)

@@ -11,7 +11,7 @@ from loguru import logger
 from cdc.audit import trail
 from cdc.config import Config
 from cdc.errors import SourceFull, SourceUnavailable
-from cdc.facts.changes import AppliedBatch, Position
+from cdc.facts.changes import Position
 from cdc.facts.table_map import TableMap
 from cdc.observe.daemon_state import DaemonState, difference_in
 from cdc.postgres.apply.saved_rows import Replaced
@@ -84,6 +84,7 @@ class Session:
             daemon_state.backend = await show_life(connection, daemon_state.beat)
             daemon_state.behind_since = None
             record = await identify(connection, config, look)
+            # From here on nobody else moves the position or the tables.
             await lock_source(connection, record.source_id)
             opened = await StreamOpener(config, record).settle(look)
             session = cls(config, watch, daemon_state, opened)
@@ -100,7 +101,7 @@ class Session:
 
     @property
     def position(self) -> Position:
-        """Where Postgres stands."""
+        """The state of the file that Postgres shows."""
         return self._postgres.position
 
     @property
@@ -111,6 +112,7 @@ class Session:
     async def close(self) -> None:
         """Let go of both ends."""
         self.source.close()
+        # Each target is closed, whatever becomes of another; the trail before them, over the connection of Postgres.
         async with AsyncExitStack() as targets:
             for target in self._targets:
                 targets.push_async_callback(target.close)
@@ -131,7 +133,9 @@ class Session:
         self._moved_at = time.monotonic()
         self._daemon_state.behind_since = None
         if target is self._postgres:
-            self._tell_of(applied)
+            self._daemon_state.applied(applied)
+            if held := sum(table.quarantined for table in applied.tables.values()):
+                logger.bind(rows=held).warning("rows went to quarantine: see `cdc quarantine list`")
         return True
 
     def _asleep(self) -> bool:
@@ -164,6 +168,7 @@ class Session:
                 await self._count_rows()
             await self._prune_if_due(now)
         if self.source.is_open and now - self._moved_at > self._config.replicate.idle_close_seconds:
+            # In this order: a commit before the question shows in its answer, and one after it to the watch.
             self._watch.changed()
             if not await self.source.has_news(self.position):
                 self.source.close()
@@ -178,11 +183,6 @@ class Session:
             self._daemon_state.alarm(difference_in(miscount.table), miscount.text(), miscount.remedy)
             details = {"table": miscount.table, "rows": miscount.text()}
             trail.record(self._config.state.dir, "count rows", "failed", details)
-
-    def _tell_of(self, applied: AppliedBatch) -> None:
-        self._daemon_state.applied(applied)
-        if held := sum(table.quarantined for table in applied.tables.values()):
-            logger.bind(rows=held).warning("rows went to quarantine: see `cdc quarantine list`")
 
     async def _prune_if_due(self, now: float) -> None:
         # What one target has not got for good, or not got at all, stays in the changelog for it.

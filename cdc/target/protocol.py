@@ -20,7 +20,7 @@ class ChangeReader(Protocol):
 
     @property
     def wal(self) -> bool:
-        """Whether nobody waits for a snapshot that is held."""
+        """Whether the file is in WAL mode, in which the application writes on while a snapshot of it is held."""
 
     def dependents(self, name: str) -> tuple[str, ...]:
         """The tables whose values are computed from rows of this source table."""

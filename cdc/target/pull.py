@@ -50,9 +50,10 @@ class Pull:
         """Stage everything; returns the position whose state the stage holds then."""
         try:
             while await self._step():
-                self._went_on()
+                self._show_headway()
         finally:
             self._hold.end()
+        # Not sooner: a row that was not seen is gone only when everything that changed meanwhile was seen as well.
         for name in self._read:
             await self._stage.end_whole(name)
         return self._changes.position
@@ -65,8 +66,9 @@ class Pull:
             await self._stage_whole(next(iter(self._waiting)))
             await self._read_on()
         elif not self._changes.complete:
+            # One round goes to the target while the next one is read from the file.
             staging = self._stage.stage(self._tables)
-            self._took(await _while_reading(staging, self._reader.read(self._changes.position)))
+            self._take(await _while_reading(staging, self._reader.read(self._changes.position)))
         else:
             await self._stage.stage(self._tables)
             return await self._release()
@@ -90,13 +92,13 @@ class Pull:
         while True:
             rows, place = await self._reader.read_page(name, place)
             await self._stage.stage((TableRows(name, rows),))
-            self._went_on()
+            self._show_headway()
             if place is None:
                 return
 
-    def _went_on(self) -> None:
+    def _show_headway(self) -> None:
         self._beat()
-        self._hold.went_on()
+        self._hold.note_headway()
 
     async def _release(self) -> bool:
         """Read rows again that wait in quarantine for what is staged; False when there is none and all is done."""
@@ -105,7 +107,8 @@ class Pull:
             return False
         self._tables = await self._reader.read_keys(keys, self._changes.position)
         if self._tables:
-            self._changes = _nothing_new(self._changes)
+            changes = self._changes  # the file has not moved on, and all that was new in it is staged
+            self._changes = Round(changes.position, (), complete=True, entries=0, newest=changes.newest)
             return True
         self._stage.ask_again(keys)
         self._asked += 1
@@ -115,9 +118,9 @@ class Pull:
         return True
 
     async def _read_on(self) -> None:
-        self._took(await self._reader.read(self._changes.position))
+        self._take(await self._reader.read(self._changes.position))
 
-    def _took(self, changes: Round) -> None:
+    def _take(self, changes: Round) -> None:
         self._changes, self._tables = changes, changes.tables
         self._pace.note(changes)
 
@@ -133,7 +136,7 @@ class Pace:
         self._rounds = [(first.position.seq, first.newest)]
 
     def note(self, changes: Round) -> None:
-        """A round was read."""
+        """Take account of a round that was read."""
         self._rounds = [*self._rounds[-PACE_ROUNDS:], (changes.position.seq, changes.newest)]
 
     @property
@@ -165,7 +168,7 @@ class Hold:
             self._let_go_after(limit)
             logger.info("the application writes faster than it is read: the rest is read in one snapshot")
 
-    def went_on(self) -> None:
+    def note_headway(self) -> None:
         """Something more was staged: where nobody waits for the snapshot, its limit begins anew."""
         if self._end is not None and self._puts_off:
             self._end.cancel()
@@ -175,15 +178,11 @@ class Hold:
         self._end = asyncio.get_running_loop().call_later(seconds, self.end)
 
     def end(self) -> None:
-        """Let go."""
+        """Let go of the snapshot where one is held; harmless where none is."""
         if self._end is not None:
             self._end.cancel()
             self._end = None
             self._reader.let_go()
-
-
-def _nothing_new(changes: Round) -> Round:
-    return Round(changes.position, (), complete=True, entries=0, newest=changes.newest)
 
 
 async def _while_reading(staging: Awaitable[None], reading: Awaitable[Round]) -> Round:

@@ -29,7 +29,8 @@ class PostgresType:
     without rounding; it raises `Unfit`.
     `fixed` are the bytes and the alignment of every value (pg_type.typlen, typalign), None where they are the value's.
     `rewrites`: it keeps what a text means, not how it was written. `coarse`: two texts of SQLite may be one value, or
-    the type has no equality at all, so that a unique constraint would refuse rows that SQLite holds.
+    the type has no equality at all, so that a unique constraint would refuse rows that SQLite holds. `same_when_equal`:
+    values that are equal in Postgres look alike to every reader, as numeric 1.0 and 1.00 do not.
     """
 
     base: str
@@ -41,6 +42,7 @@ class PostgresType:
     fixed: tuple[int, int] | None = None
     rewrites: bool = False
     coarse: bool = False
+    same_when_equal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

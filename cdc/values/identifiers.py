@@ -39,7 +39,7 @@ def _loose_uuids(_: TargetColumn) -> Encoder:
     return Encoder("UUIDs as texts in any usual form, or as 16 bytes", singly(scalar), scalar)
 
 
-UUID: Final = PostgresType("uuid", "uuid", _uuids, fixed=(16, 1))
+UUID: Final = PostgresType("uuid", "uuid", _uuids, fixed=(16, 1), same_when_equal=True)
 
 # --- SQL literals -----------------------------------------------------------------------------------------------------
 

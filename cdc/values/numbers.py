@@ -173,20 +173,44 @@ def _at_scale(number: Decimal, scale: int) -> Decimal:
 
 
 SMALLINT: Final = PostgresType(
-    "int2", "smallint", lambda _: _whole_numbers(16), aliases=("int2",), nearest=_nearest, fixed=(2, 2)
+    "int2",
+    "smallint",
+    lambda _: _whole_numbers(16),
+    aliases=("int2",),
+    nearest=_nearest,
+    fixed=(2, 2),
+    same_when_equal=True,
 )
 INTEGER: Final = PostgresType(
-    "int4", "integer", lambda _: _whole_numbers(32), aliases=("int", "int4"), nearest=_nearest, fixed=(4, 4)
+    "int4",
+    "integer",
+    lambda _: _whole_numbers(32),
+    aliases=("int", "int4"),
+    nearest=_nearest,
+    fixed=(4, 4),
+    same_when_equal=True,
 )
 BIGINT: Final = PostgresType(
-    "int8", "bigint", lambda _: _whole_numbers(64), aliases=("int8",), nearest=_nearest, fixed=(8, 8)
+    "int8",
+    "bigint",
+    lambda _: _whole_numbers(64),
+    aliases=("int8",),
+    nearest=_nearest,
+    fixed=(8, 8),
+    same_when_equal=True,
 )
-REAL: Final = PostgresType("float4", "real", _singles, nearest=_nearest, fixed=(4, 4))
+REAL: Final = PostgresType("float4", "real", _singles, nearest=_nearest, fixed=(4, 4), same_when_equal=True)
 DOUBLE: Final = PostgresType(
-    "float8", "double precision", _doubles, aliases=("float8", "float"), nearest=_nearest, fixed=(8, 8)
+    "float8",
+    "double precision",
+    _doubles,
+    aliases=("float8", "float"),
+    nearest=_nearest,
+    fixed=(8, 8),
+    same_when_equal=True,
 )
 NUMERIC: Final = PostgresType("numeric", "numeric", _decimals, aliases=("decimal",), nearest=_nearest)
-BOOLEAN: Final = PostgresType("bool", "boolean", _flags, aliases=("bool",), fixed=(1, 1))
+BOOLEAN: Final = PostgresType("bool", "boolean", _flags, aliases=("bool",), fixed=(1, 1), same_when_equal=True)
 
 WHOLE: Final = (SMALLINT, INTEGER, BIGINT)
 FLOATS: Final = (REAL, DOUBLE)

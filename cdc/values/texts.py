@@ -74,7 +74,7 @@ CHAR: Final = PostgresType("bpchar", "char", lambda target: _characters(target, 
 CITEXT: Final = PostgresType("citext", "citext", _characters)
 TEXT: Final = PostgresType("text", "text", _characters)
 VARCHAR: Final = PostgresType("varchar", "varchar", _characters, synonyms=("character varying",))
-BYTEA: Final = PostgresType("bytea", "bytea", _blobs)
+BYTEA: Final = PostgresType("bytea", "bytea", _blobs, same_when_equal=True)
 
 CHARACTERS: Final = (CHAR, CITEXT, TEXT, VARCHAR)
 ENUMS: Final = "enums"  # what messages call the types that the operator's own migrations made

@@ -102,13 +102,16 @@ def _texts(takes: str, lines: re.Pattern[str], read: Read) -> Callable[[TargetCo
     return lambda target: texts_of_form(takes, lines, read, finer_than(target.precision))
 
 
-DATE: Final = PostgresType("date", "date", _texts("'YYYY-MM-DD' from year 1 to 9999", _DATES, _days), fixed=(4, 4))
+DATE: Final = PostgresType(
+    "date", "date", _texts("'YYYY-MM-DD' from year 1 to 9999", _DATES, _days), fixed=(4, 4), same_when_equal=True
+)
 TIME: Final = PostgresType(
     "time",
     "time",
     _texts("'HH:MM[:SS[.ffffff]]'", _TIMES, _times_of_day),
     synonyms=("time without time zone",),
     fixed=(8, 8),
+    same_when_equal=True,
     rewrites=True,
 )
 TIMESTAMP: Final = PostgresType(
@@ -118,6 +121,7 @@ TIMESTAMP: Final = PostgresType(
     aliases=("timestamp without time zone",),
     nearest=_nearest,
     fixed=(8, 8),
+    same_when_equal=True,
     rewrites=True,
     coarse=True,
 )
@@ -128,6 +132,7 @@ TIMESTAMPTZ: Final = PostgresType(
     aliases=("timestamp with time zone",),
     nearest=_nearest,
     fixed=(8, 8),
+    same_when_equal=True,
     rewrites=True,
     coarse=True,
 )

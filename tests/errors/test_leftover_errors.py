@@ -31,7 +31,7 @@ def test_a_view_of_the_operator_needs_the_column(left: Installation) -> None:
     told = refused(
         left,
         APPLY,
-        "{left} cannot be dropped in Postgres, other objects depend on it: {error}",
+        "{leftover} cannot be dropped in Postgres, other objects depend on it: {error}",
         ExitCode.CRITICAL,
         changes=("state/dropped", ".cdc/dropped"),
     )

@@ -451,7 +451,7 @@ def test_an_embedded_server_of_another_version(own: Installation) -> None:
     refused(
         own,
         ["load"],
-        "the data in {data} was made by Postgres {made_by}, but the installed programs are version {found}",
+        "the data in {data} was made by Postgres {made_by}, but the installed programs are version {version}",
         ExitCode.CRITICAL,
     )
 

@@ -15,7 +15,7 @@ from cdc.sql_names import qualified
 Rows = list[tuple[object, ...]]
 
 
-async def copy_rows(conn: Connection, table: TableMap, target: TargetTable, chunks: AsyncIterator[Rows]) -> int:
+async def copy_rows(connection: Connection, table: TableMap, target: TargetTable, chunks: AsyncIterator[Rows]) -> int:
     """COPY all chunks of rows (values in `table.columns` order) into the target; returns how many rows went in.
 
     One statement: all rows or none. Chunks of about 256 rows, read and converted right here on the loop, are fastest:
@@ -25,39 +25,44 @@ async def copy_rows(conn: Connection, table: TableMap, target: TargetTable, chun
     """
     counted = _Counted(chunks)
     with translated(f"loading {target.schema}.{target.name}"):
-        await use_exact_codecs(conn)
-        await conn.copy_records_to_table(
+        await use_exact_codecs(connection)
+        await connection.copy_records_to_table(
             target.name, schema_name=target.schema, columns=table.target_columns, records=counted.records()
         )
     return counted.count
 
 
-async def copy_accepted(conn: Connection, table: TableMap, target: TargetTable, rows: Rows) -> dict[int, Rejection]:
-    """COPY the rows that Postgres takes; returns those it refuses, by place. Part of the caller's transaction."""
+async def copy_accepted(
+    connection: Connection, table: TableMap, target: TargetTable, rows: Rows
+) -> dict[int, Rejection]:
+    """COPY the rows that Postgres takes; returns those it refuses, by place. Part of the caller's transaction.
 
-    async def copy(some: Sequence[tuple[object, ...]]) -> None:
-        await copy_rows(conn, table, target, _one_chunk(some))
+    A COPY that fails says nothing of which row it was, so it is tried with halves, each in a savepoint.
+    """
 
-    return await send_accepted(conn, rows, copy)
+    async def copy(portion: Sequence[tuple[object, ...]]) -> None:
+        await copy_rows(connection, table, target, _one_chunk(portion))
+
+    return await send_accepted(connection, rows, copy)
 
 
 async def _one_chunk(rows: Sequence[tuple[object, ...]]) -> AsyncIterator[Rows]:
     yield list(rows)
 
 
-async def prepare_for_load(conn: Connection) -> None:
+async def prepare_for_load(connection: Connection) -> None:
     """Set the session up for the load: index builds may use more memory, and commits need not wait for the disk."""
-    await conn.execute("SET maintenance_work_mem = '128MB'; SET synchronous_commit = off")
+    await connection.execute("SET maintenance_work_mem = '128MB'; SET synchronous_commit = off")
 
 
-async def has_rows(conn: Connection, target: TargetTable) -> bool:
+async def has_rows(connection: Connection, target: TargetTable) -> bool:
     """Whether the target holds any row."""
-    return bool(await conn.fetchval(f"SELECT EXISTS (SELECT FROM {qualified(target.schema, target.name)})"))
+    return bool(await connection.fetchval(f"SELECT EXISTS (SELECT FROM {qualified(target.schema, target.name)})"))
 
 
-async def make_empty(conn: Connection, target: TargetTable) -> None:
+async def make_empty(connection: Connection, target: TargetTable) -> None:
     """Empty a target that an earlier load of ours filled; part of the transaction that loads it anew."""
-    await conn.execute(f"TRUNCATE {qualified(target.schema, target.name)}")
+    await connection.execute(f"TRUNCATE {qualified(target.schema, target.name)}")
 
 
 class _Counted:

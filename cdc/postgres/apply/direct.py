@@ -54,6 +54,7 @@ class Applier:
         """Set the session up; call once after connecting."""
         with translated("preparing the session"):
             # Data and position are lost together or not at all, so a commit need not wait for the disk.
+            # A batch's transaction is idle whenever the next round is read.
             await self.connection.execute("SET synchronous_commit = off; SET idle_in_transaction_session_timeout = 0")
             # The stage has no index: what joins it to its target hashes it, in memory where it can.
             # Nor has it statistics, so its cost is overrated: compiling a statement would take longer than to run it.
@@ -73,6 +74,7 @@ class Applier:
         if not self._may_go_directly(changes):
             return None
         work = self._direct_work(changes)
+        # Tables of very many columns: how many rows they have does not count, a column is one array.
         if work is None or FREE + sum(step.arguments for step in work) > MOST_ARGUMENTS:
             return None
         try:
@@ -96,6 +98,7 @@ class Applier:
             transaction = self.connection.transaction()
             await transaction.start()
             try:
+                # A child may move before its parent. Keys that others made may not be deferrable: see `Families.rings`.
                 await self.connection.execute("SET CONSTRAINTS ALL DEFERRED")
                 batch = Batch(self.record, self.families, self.quarantine, self.stages)
                 batch.converted = self._converted
@@ -108,6 +111,7 @@ class Applier:
                 await transaction.commit()
                 crash_point("apply.after_commit")
                 await self.stages.committed()
+                # The last held row of a table may have been released.
                 if self.quarantine.tables:
                     await self.quarantine.refresh()
             else:
@@ -115,6 +119,7 @@ class Applier:
 
     async def _forget(self, transaction: "asyncpg.transaction.Transaction") -> None:
         self.stages.undone()
+        # A connection that is gone has taken its transaction with it.
         if not self.connection.is_closed():
             await transaction.rollback()
             await self.quarantine.refresh()
@@ -129,10 +134,13 @@ class Applier:
 
     def _needs_stage(self, read: TableRows) -> bool:
         """Whether moving rows of a table takes more than its own rows: other rows follow, wait, or lend their key."""
-        table, families = self.families.tables[read.table], self.families
-        acts = bool(read.gone) and read.table in families.acting
-        follow = acts or read.table in families.dragging
-        return table.crosswalk is not None or follow or self._touches_quarantine(read.table)
+        families = self.families
+        if families.tables[read.table].crosswalk is not None or read.table in families.dragging:
+            return True
+        if read.gone and read.table in families.acting:
+            return True
+        # Rows of its own that are in quarantine, or children that may wait there for one of these rows.
+        return bool(self.quarantine.tables) and not self.quarantine.tables.isdisjoint(families.household(read.table))
 
     def _direct_work(self, changes: Round) -> "list[_Direct] | None":
         """What to upsert and delete, parents first; None when a value does not fit, which is for the stage to hold."""
@@ -146,10 +154,6 @@ class Applier:
             gone = [key for raw in read.gone if not isinstance(key := table.converter.key(raw), Rejection)]
             work[read.table] = _Direct(table, converted.rows, gone, sum(converted.altered.values()))
         return [work[table.source_name] for table in self.families.in_order(work)]
-
-    def _touches_quarantine(self, name: str) -> bool:
-        """Whether rows of this table, or children that may wait for them, are in quarantine."""
-        return bool(self.quarantine.tables) and not self.quarantine.tables.isdisjoint(self.families.household(name))
 
     async def _run_directly(self, work: "list[_Direct]", changes: Round, begun: Begun) -> AppliedBatch:
         """One statement, and so one transaction and one round trip: foreign keys are checked at its end."""
@@ -190,6 +194,6 @@ class _Direct:
 
     @property
     def tally(self) -> Tally:
-        """What the statements count, in their order."""
+        """For the audit entry: what the batch did to the table. None is what the statement itself is to count."""
         tally: Tally = {"deleted": None if self.gone else 0, "upserted": None if self.rows else 0}
         return {**tally, "altered": self.altered} if self.altered else tally

@@ -43,13 +43,13 @@ class Families:
         Such rows can only come and go at once: where a foreign key cannot wait for the end of the transaction, it still
         waits for the end of the statement.
         """
-        found: dict[frozenset[str], list[AppliedTable]] = {}
+        by_ring: dict[frozenset[str], list[AppliedTable]] = {}
         for table in reversed(self.in_order(names)):
-            found.setdefault(self._rings[table.source_name], []).insert(0, table)
-        return list(found.values())[::-1]
+            by_ring.setdefault(self._rings[table.source_name], []).insert(0, table)
+        return list(by_ring.values())[::-1]
 
     def in_order(self, names: Iterable[str]) -> list[AppliedTable]:
-        """Some of the tables, parents first."""
+        """The named tables, parents before their children."""
         return [self.tables[name] for name in sorted(names, key=self._places.__getitem__)]
 
     def neighbours(self, name: str) -> set[str]:
@@ -71,15 +71,15 @@ class Families:
 def _references(tables: Sequence[AppliedTable]) -> list[FamilyLink]:
     """Foreign keys of the targets whose columns are all replicated, parents first."""
     by_name = {(t.target.schema, t.target.name): t for t in tables}
-    found: list[FamilyLink] = []
+    references: list[FamilyLink] = []
     for child in tables:
         for key in child.target.foreign_keys:
             parent = by_name.get((key.parent_schema, key.parent))
-            known = parent is None or set(key.parent_columns) <= set(parent.columns)
-            if known and set(key.columns) <= set(child.columns):
-                found.append(FamilyLink(key, child, parent))
-    order = {t.source_name: place for place, t in enumerate(_parents_first(tables, found))}
-    return sorted(found, key=lambda r: order[r.child.source_name])
+            replicated = parent is None or set(key.parent_columns) <= set(parent.columns)
+            if replicated and set(key.columns) <= set(child.columns):
+                references.append(FamilyLink(key, child, parent))
+    order = {t.source_name: place for place, t in enumerate(_parents_first(tables, references))}
+    return sorted(references, key=lambda r: order[r.child.source_name])
 
 
 def _parents_first(tables: Sequence[AppliedTable], references: Sequence[FamilyLink]) -> list[AppliedTable]:

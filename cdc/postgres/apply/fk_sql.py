@@ -30,12 +30,15 @@ class FamilyLink:
 
     @property
     def waits_table(self) -> str:
-        """Names the parent's table and columns; orphans wait under it."""
+        """Parent and referenced columns as one text, under which orphans wait in quarantine: `schema.table(column)`."""
         return waits_table(self.key)
 
 
 def referenced_values(alias: str, columns: Sequence[str]) -> str:
-    """SQL that writes referenced column values as one text, the same from the child's and from the parent's side."""
+    """SQL that writes referenced column values as one text, the same from the child's and from the parent's side.
+
+    concat_ws leaves out NULL: where a parent has one, the text has a part less, and is that of no child.
+    """
     return "concat_ws(E'\\x1f', " + ", ".join(f"{alias}.{quote(c)}::text" for c in columns) + ")"
 
 
@@ -53,9 +56,11 @@ def delete_orphans(target: TargetTable, mapped: TableMap, key: TargetForeignKey)
 def find_orphans(reference: FamilyLink) -> str:
     """Mark staged children whose parent will not exist as gone; returns source key and the values they wait for."""
     child, key = reference.child, reference.key
+    # With a NULL in any of its columns a foreign key refers to nothing, in both databases (Postgres: MATCH SIMPLE).
     present = " AND ".join(f"s.{quote(c)} IS NOT NULL" for c in key.columns)
     staged_parent, survives = "", ""
     if (parent := reference.parent) is not None:
+        # A parent of which anything is staged will be as it is staged; only the others stay as they are.
         staged = same("p", "s", key.parent_columns, key.columns)
         staged_parent = f"AND NOT EXISTS (SELECT FROM {parent.stage} AS p WHERE NOT p._cdc_gone AND {staged}) "
         survives = f" AND NOT EXISTS (SELECT FROM {parent.stage} AS g WHERE {same('g', 'p', parent.key)})"
@@ -76,6 +81,7 @@ def find_abandoned(reference: FamilyLink) -> str | None:
     if parent is None:
         return None
     names, values = child.take(list(dict.fromkeys((*child.key, *key.columns))), "c")
+    # Not where another parent takes the value over, nor children of which something is staged: see `find_orphans`.
     moves = f"(s._cdc_gone OR {_changed('s', 'p', key.parent_columns)})"
     return (
         f"INSERT INTO {child.stage} ({names}, _cdc_gone) "

@@ -20,25 +20,27 @@ async def remove(
     Where a foreign key stands already there are none. Each table counts for itself, so that thousands of them need no
     more locks than a server has; done again, it goes on where it ended.
     """
-    found = [link for link in links(maps) if isinstance(link, Link) and not _stands(link, targets[link.child.target])]
+    unchecked = [
+        link for link in links(maps) if isinstance(link, Link) and not _stands(link, targets[link.child.target])
+    ]
     removed = 0
     with translated("looking for orphans"):
         # An orphan that leaves may have been the parent of others.
-        while found:
-            left: set[str] = set()
-            for link in found:
+        while unchecked:
+            shrunk: set[str] = set()
+            for link in unchecked:
                 async with connection.transaction():
-                    if gone := await _remove(connection, quarantine, link, targets):
+                    if count := await _remove(connection, quarantine, link, targets):
                         await quarantine.tell()
-                        left.add(link.child.target)
-                        removed += gone
-            found = [link for link in found if link.parent.target in left]
+                        shrunk.add(link.child.target)
+                        removed += count
+            unchecked = [link for link in unchecked if link.parent.target in shrunk]
     return removed
 
 
 def _stands(link: Link, child: TargetTable) -> bool:
-    wanted = (link.columns, link.parent.target, link.parent_columns)
-    return any((key.columns, key.parent, key.parent_columns) == wanted for key in child.foreign_keys)
+    reference = (link.columns, link.parent.target, link.parent_columns)
+    return any((key.columns, key.parent, key.parent_columns) == reference for key in child.foreign_keys)
 
 
 async def _remove(
@@ -46,6 +48,6 @@ async def _remove(
 ) -> int:
     target = targets[link.child.target]
     key = TargetForeignKey("", link.columns, link.parent.schema, link.parent.target, link.parent_columns)
-    gone = await connection.fetch(delete_orphans(target, link.child, key))
-    await quarantine.put(link.child.source.name, orphans(key, gone))
-    return len(gone)
+    deleted = await connection.fetch(delete_orphans(target, link.child, key))
+    await quarantine.put(link.child.source.name, orphans(key, deleted))
+    return len(deleted)

@@ -43,41 +43,42 @@ async def give_way(
     for name in names:
         why = "it has no room for a row"
         logger.bind(object=name, reason=why).warning("an index gave way to a row")
-        told = entry("leave out index", "done", {"table": target.name, "index": name, "why": why})
-        await record.audit.append([told])
+        await record.audit.append([entry("leave out index", "done", {"table": target.name, "index": name, "why": why})])
     return names
 
 
 async def _to_blame(
-    conn: Connection, target: TargetTable, columns: Sequence[str], rows: str, places: Sequence[Place]
+    connection: Connection, target: TargetTable, columns: Sequence[str], rows: str, places: Sequence[Place]
 ) -> list[str]:
-    indexes = await conn.fetch(SQL["of_table"], target.schema, target.name)
-    trial = conn.transaction()
+    indexes = await connection.fetch(SQL["of_table"], target.schema, target.name)
+    trial = connection.transaction()
     await trial.start()
     names = ", ".join(map(quote, columns))
     insert = f"INSERT INTO {_PROBE} ({names}) OVERRIDING SYSTEM VALUE {rows}"
-    await conn.execute(f"CREATE TEMP TABLE {_PROBE} (LIKE {qualified(target.schema, target.name)}) ON COMMIT DROP")
+    await connection.execute(
+        f"CREATE TEMP TABLE {_PROBE} (LIKE {qualified(target.schema, target.name)}) ON COMMIT DROP"
+    )
     for index in indexes:
         if not index["optional"]:
-            await conn.execute(f"CREATE INDEX ON {_PROBE}{index['body']}")
+            await connection.execute(f"CREATE INDEX ON {_PROBE}{index['body']}")
 
-    async def put(some: Sequence[tuple[object, ...]]) -> None:
-        await conn.execute(insert, [place for (place,) in some])
+    async def put(portion: Sequence[tuple[object, ...]]) -> None:
+        await connection.execute(insert, [place for (place,) in portion])
 
     # A row that a key has no room for either would not come in, whichever index gave way.
-    refused = await send_accepted(conn, [(place,) for place in places], put)
+    refused = await send_accepted(connection, [(place,) for place in places], put)
     fit = [place for n, place in enumerate(places) if n not in refused]
-    found = [i["name"] for i in indexes if fit and i["optional"] and await _refuses(conn, i["body"], insert, fit)]
+    tight = [i["name"] for i in indexes if fit and i["optional"] and await _refuses(connection, i["body"], insert, fit)]
     await trial.rollback()
-    return found
+    return tight
 
 
-async def _refuses(conn: Connection, body: str, insert: str, places: Sequence[Place]) -> bool:
-    alone = conn.transaction()
+async def _refuses(connection: Connection, body: str, insert: str, places: Sequence[Place]) -> bool:
+    alone = connection.transaction()
     await alone.start()
     try:
-        await conn.execute(f"TRUNCATE {_PROBE}; CREATE INDEX ON {_PROBE}{body}")
-        await conn.execute(insert, places)
+        await connection.execute(f"TRUNCATE {_PROBE}; CREATE INDEX ON {_PROBE}{body}")
+        await connection.execute(insert, places)
     except asyncpg.ProgramLimitExceededError:
         return True
     finally:
@@ -85,12 +86,13 @@ async def _refuses(conn: Connection, body: str, insert: str, places: Sequence[Pl
     return False
 
 
-async def _drop(conn: Connection, target: TargetTable, name: str) -> bool:
+async def _drop(connection: Connection, target: TargetTable, name: str) -> bool:
     try:
-        async with conn.transaction():
-            await conn.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MILLISECONDS}")
-            await conn.execute(f"DROP INDEX {qualified(target.schema, name)}")
-            await conn.execute("SET LOCAL lock_timeout = 0")
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MILLISECONDS}")
+            await connection.execute(f"DROP INDEX {qualified(target.schema, name)}")
+            # SET LOCAL lasts until the transaction ends, beyond a savepoint that is released. One undone takes it back.
+            await connection.execute("SET LOCAL lock_timeout = 0")
     except (asyncpg.LockNotAvailableError, asyncpg.DependentObjectsStillExistError):
         return False
     return True

@@ -35,7 +35,7 @@ class Replaced:
         self._part = 0
         self._at = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
         self._saved: dict[Path, dict[str, str | int | None]] = {}
-        self._told = False
+        self._recorded = False
 
     async def save(self, staged: Iterable[AppliedTable]) -> None:
         """Save the rows that moving these tables to their stages deletes or changes; given again, it begins anew.
@@ -52,9 +52,9 @@ class Replaced:
 
     async def tell(self) -> None:
         """Have the audit trail name the files, in the transaction that replaces the rows, just before it commits."""
-        self._told = True
+        self._recorded = True
         if self._saved:
-            entries = [entry("save rows", "done", told) for told in self._saved.values()]
+            entries = [entry("save rows", "done", details) for details in self._saved.values()]
             await self._record.audit.append(entries)
 
     @contextmanager
@@ -65,11 +65,12 @@ class Replaced:
 
         Where nothing was replaced, they say nothing that Postgres does not hold. When a commit failed, nobody knows.
         """
-        self._part, self._told, self._saved = self._part + 1, False, {}
+        self._part, self._recorded, self._saved = self._part + 1, False, {}
         try:
             yield
         except BaseException:
-            if not self._told:
+            # Once recorded it may have been the commit that failed, or only its answer: then the files stay.
+            if not self._recorded:
                 self._discard()
             raise
         if self._saved:
@@ -104,11 +105,11 @@ class Replaced:
 
 def bound(folder: Path) -> None:
     """Keep the files of the newest comparisons only; what was saved of adopted tables has no time and stays."""
-    found: dict[str, list[Path]] = {}
+    by_time: dict[str, list[Path]] = {}
     for file in folder.glob("*.csv"):
         if named := _NAMED.search(file.name):
-            found.setdefault(named["at"], []).append(file)
-    for at in sorted(found)[:-KEPT]:
-        for file in found[at]:
+            by_time.setdefault(named["at"], []).append(file)
+    for at in sorted(by_time)[:-KEPT]:
+        for file in by_time[at]:
             with suppress(OSError):
                 file.unlink()

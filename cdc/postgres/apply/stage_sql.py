@@ -16,14 +16,13 @@ from cdc.postgres.tables.key_map import SOURCE_KEY, Crosswalk
 from cdc.postgres.tables.source_key_sql import source_key
 from cdc.sql_names import listed, qualified, quote
 from cdc.values.converter import TableConverter
+from cdc.values.registry import TYPES
+from cdc.values.texts import CHAR, TEXT, VARCHAR
 
-# Types whose equality means that nothing a reader could see differs. Others are compared as text: numeric 1.0 equals
-# 1.00, citext and some collations ignore case, json has no equality at all.
-_SAME_WHEN_EQUAL: Final = frozenset(
-    ("int2", "int4", "int8", "float4", "float8", "bool", "bytea", "uuid", "date", "timestamp", "timestamptz", "time")
-)
+# All other types are compared as text: citext and some collations ignore case, json has no equality at all.
+_SAME_WHEN_EQUAL: Final = frozenset(type_.base for type_ in TYPES.values() if type_.same_when_equal)
 TURNS: Final = "cdc_turns"  # the sequence of `_cdc_turn`, one for all stages: each takes a lock
-_TEXT: Final = frozenset(("text", "varchar", "bpchar"))
+_TEXT: Final = frozenset((TEXT.base, VARCHAR.base, CHAR.base))
 
 
 class AppliedTable:
@@ -72,6 +71,7 @@ class AppliedTable:
         Of a domain it has the base: a value that breaks a domain's check must reach the merge, which finds its row.
         """
         own = f"''::text COLLATE \"C\" AS {SOURCE_KEY}, " if self.crosswalk else ""
+        # Made from a query: LIKE would take over NOT NULL, and of a row that is gone only the key is known.
         return (
             f"CREATE TEMP TABLE {self.stage} ON COMMIT DELETE ROWS AS "
             f"SELECT {', '.join(map(self._staged, self.columns))}, {own}false AS _cdc_gone, 0::bigint AS _cdc_turn "
@@ -117,10 +117,10 @@ class AppliedTable:
 
     def column(self, name: str) -> TargetColumn:
         """A mapped column of the target; the converter has checked that it exists."""
-        found = self.target.column(name)
-        if found is None:
+        column = self.target.column(name)
+        if column is None:
             raise KeyError(name)
-        return found
+        return column
 
     @property
     def swappable(self) -> tuple[TargetUnique, ...]:
@@ -138,11 +138,11 @@ class AppliedTable:
 
     def count_moves(self) -> str:
         """Count what moving the staged rows will do: rows to be deleted, and rows to be written because they differ."""
-        there = f"t.{quote(self.key[0])} IS NOT NULL"
+        exists = f"t.{quote(self.key[0])} IS NOT NULL"
         changed = " OR ".join(self._differs(c, "s") for c in self.columns if c not in self.key) or "false"
         return (
-            f"SELECT count(*) FILTER (WHERE s._cdc_gone AND {there}) AS deleted, "
-            f"count(*) FILTER (WHERE NOT s._cdc_gone AND (NOT {there} OR {changed})) AS upserted "
+            f"SELECT count(*) FILTER (WHERE s._cdc_gone AND {exists}) AS deleted, "
+            f"count(*) FILTER (WHERE NOT s._cdc_gone AND (NOT {exists} OR {changed})) AS upserted "
             f"FROM {self.stage} AS s LEFT JOIN {self.name} AS t ON {same('s', 't', self.key)}"
         )
 
@@ -164,9 +164,9 @@ class AppliedTable:
         if stand_in is None:
             return None
         column, value = stand_in
-        wanted = unique.columns
-        gives_up = f"(s._cdc_gone OR ({listed(wanted, 's')}) IS DISTINCT FROM ({listed(wanted, 't')}))"
-        other = f"EXISTS (SELECT FROM {self.stage} AS w WHERE NOT w._cdc_gone AND {same('w', 't', wanted)} "
+        columns = unique.columns
+        gives_up = f"(s._cdc_gone OR ({listed(columns, 's')}) IS DISTINCT FROM ({listed(columns, 't')}))"
+        other = f"EXISTS (SELECT FROM {self.stage} AS w WHERE NOT w._cdc_gone AND {same('w', 't', columns)} "
         other += f"AND NOT ({same('w', 't', self.key)}))"
         return (
             f"UPDATE {self.name} AS t SET {quote(column)} = {value} FROM {self.stage} AS s "
@@ -187,8 +187,10 @@ class AppliedTable:
         action = "NOTHING"
         if others:
             sets = ", ".join(f"{quote(c)} = EXCLUDED.{quote(c)}" for c in others)
+            # A row that is there already as it is costs no write, and is not counted.
             changed = " OR ".join(self._differs(c) for c in others)
             action = f"UPDATE SET {sets} WHERE {changed}"
+        # Else a column GENERATED ALWAYS AS IDENTITY takes no value that is given.
         overriding = "OVERRIDING SYSTEM VALUE " if any(c.identity == "a" for c in self.target.columns) else ""
         return (
             f"INSERT INTO {self.name} AS t ({listed(self.columns)}) {overriding}{rows} "
@@ -231,11 +233,12 @@ def _require_unique_key(mapped: TableMap, target: TargetTable) -> None:
 
 
 def same(left: str, right: str, columns: Sequence[str], right_columns: Sequence[str] | None = None) -> str:
-    """SQL that two aliases agree in some columns."""
+    """SQL that is true where two aliases agree in all of these columns, which may have other names on the right."""
     pairs = zip(columns, right_columns or columns, strict=True)
     return " AND ".join(f"{left}.{quote(a)} = {right}.{quote(b)}" for a, b in pairs)
 
 
+# SQL for values that hardly any row has. Where one is taken after all it is refused, and the value waits for its row.
 _STAND_INS: Final = {
     "text": "'cdc:' || gen_random_uuid()",
     "varchar": "'cdc:' || gen_random_uuid()",

@@ -6,8 +6,7 @@ never has to cascade on its own. Moving rows of each round while the next is rea
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
-from typing import Final, Literal
+from typing import Final
 
 import asyncpg
 
@@ -19,12 +18,13 @@ from cdc.faults import crash_point
 from cdc.postgres.apply import fk_sql
 from cdc.postgres.apply.fk_graph import Families
 from cdc.postgres.apply.fk_sql import FamilyLink
+from cdc.postgres.apply.move import IN_THE_WAY, Mover, Place
 from cdc.postgres.apply.optional_indexes import give_way
 from cdc.postgres.apply.saved_rows import Replaced
-from cdc.postgres.apply.stage_sql import AppliedTable, at_once
+from cdc.postgres.apply.stage_sql import AppliedTable
 from cdc.postgres.apply.stages import Stages
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.connection.refusals import REFUSED, is_refusal, send_accepted, why_refused
+from cdc.postgres.connection.refusals import CONSTRAINT_REMEDY, REFUSED, is_refusal, send_accepted
 from cdc.postgres.record.commit import Begun, store_position
 from cdc.postgres.record.quarantine import Held, orphans
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
@@ -34,16 +34,7 @@ from cdc.postgres.tables.source_key_sql import read_key
 from cdc.sql_names import listed
 from cdc.values.converter import Converted
 
-_IN_THE_WAY: Final = (
-    asyncpg.UniqueViolationError,
-    asyncpg.ExclusionViolationError,
-    asyncpg.ForeignKeyViolationError,
-)
-
-Place = tuple[int, int]  # a ctid: it names a row of a stage for as long as nothing updates that row
-
 _TWIN: Final = "another row has the same key in Postgres"
-_CONSTRAINT_REMEDY: Final = "correct the row in SQLite, or the constraint in Postgres, then `cdc quarantine retry`"
 
 
 class StageRefused(TargetError):
@@ -69,14 +60,14 @@ class Batch:
         self._families = families
         self._quarantine = quarantine
         self._stages = stages
-        self._staged: dict[str, int] = {}
-        self._touched: set[str] = set()
-        self._leaving: set[str] = set()
-        self._retried: set[str] = set()
-        self._whole: set[str] = set()
+        self._mover = Mover(record.connection, families)
+        self._staged: dict[str, int] = {}  # by source table, how often it was since its stage held one row a key
+        self._touched: set[str] = set()  # have changes: rows that a constraint refused may fit now
+        self._retried: set[str] = set()  # have had their refused rows named by `releasable`
+        self._leaving: set[str] = set()  # have keys staged as gone: children may lose their parent
+        self._whole: set[str] = set()  # were staged as a whole
         self._moved: dict[str, Counter[str]] = {}
         self._altered: Counter[str] = Counter()
-        self._making_room = False
         self.careful = False
         self.converted: Sequence[tuple[TableRows, Converted]] = ()
         self.refused: set[str] = set()
@@ -120,12 +111,17 @@ class Batch:
             return keys
         with translated("looking for rows to release"):
             for reference in self._families.references:
-                await self._find_released(reference, keys)
+                child, parent = reference.child.source_name, reference.parent
+                if parent is None or parent.source_name not in self._staged or child not in self._quarantine.tables:
+                    continue
+                if query := fk_sql.find_released(reference):
+                    rows = await self._connection.fetch(query, self._record.source_id, reference.waits_table, child)
+                    keys.setdefault(child, []).extend(decode_key(row["key"]) for row in rows)
             for name in self._touched - self._retried:
                 keys.setdefault(name, []).extend(await self._quarantine.retriable(name))
                 self._retried.add(name)
         # A key may wait for several parents, and be read only once.
-        return {name: list({encode_key(k): k for k in found}.values()) for name, found in keys.items() if found}
+        return {name: list({encode_key(k): k for k in waiting}.values()) for name, waiting in keys.items() if waiting}
 
     def ask_again(self, names: Iterable[str]) -> None:
         """Rows of these tables that `releasable` named could not be read: name them once more."""
@@ -134,23 +130,29 @@ class Batch:
     async def merge(self) -> None:
         """Move the targets to the staged state. What Postgres refuses goes to quarantine and the rest goes on."""
         crash_point("apply.before_merge")
-        walks = [(t, t.crosswalk) for t in self._families.in_order(self._staged) if t.crosswalk]
+        crosswalks = [(t, t.crosswalk) for t in self._families.in_order(self._staged) if t.crosswalk]
         for name in self._staged:
             await self._keep_latest(self._families.tables[name])
-        for table, crosswalk in walks:
+        for table, crosswalk in crosswalks:
             await self._settle_keys(table, crosswalk)
+        # This ends: room is made once, and each further attempt has fewer rows staged, or fewer indexes to please.
         while True:
             await self._settle_orphans()
             try:
+                # A savepoint: what an attempt moved is undone with it, and the stages are as they were.
                 async with self._connection.transaction():
-                    await self._move_rows()
+                    staged = self._families.in_order(self._staged)
+                    if self.replaced:
+                        await self.replaced.save(staged)
+                    self._moved = await self._mover.move(staged)
+                    # Checks what was deferred now: refused by the commit, nothing could be resolved any more.
                     await self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
                 break
             except (asyncpg.InternalServerError, *REFUSED) as error:
                 if not is_refusal(error):
                     raise
                 await self._resolve(error)
-        for table, crosswalk in walks:
+        for table, crosswalk in crosswalks:
             for statement in crosswalk.remember(whole=table.source_name in self._whole):
                 await self._connection.execute(statement)
         crash_point("apply.after_merge")
@@ -168,13 +170,12 @@ class Batch:
         return applied
 
     async def clear_resync(self, names: Sequence[str]) -> None:
-        """These tables, which had to be read as a whole, were."""
+        """Note that these source tables were read as a whole: the next batch need not do so again."""
         await self._record.stream.clear_resync(names)
 
     async def _stage_table(self, table: AppliedTable, read: TableRows) -> None:
         await self._stages.need(read.table)
-        converted = next((made for rows, made in self.converted if rows is read), None)
-        converted = converted or table.converter.rows(read.rows)
+        converted = next((c for rows, c in self.converted if rows is read), None) or table.converter.rows(read.rows)
         if read.table in self._quarantine.tables:
             await self._quarantine.release(read.table, [*converted.keys, *read.gone])
         if converted.altered:
@@ -196,8 +197,8 @@ class Batch:
             pairs = zip(rows, converted.keys, strict=True)
             rows, columns = [(*row, encode_key(key)) for row, key in pairs], (*columns, SOURCE_KEY)
 
-        async def copy(some: Sequence[tuple[object, ...]]) -> None:
-            await self._copy(table, some, columns)
+        async def copy(portion: Sequence[tuple[object, ...]]) -> None:
+            await self._copy(table, portion, columns)
 
         if self.careful:
             refused = await send_accepted(self._connection, rows, copy)
@@ -207,25 +208,27 @@ class Batch:
         except (asyncpg.InternalServerError, *REFUSED) as error:
             if not is_refusal(error):
                 raise
+            # Without a savepoint around it, the failed COPY has ended the transaction.
             raise StageRefused(f"staging changes: Postgres refuses: {error.args[0]}") from error
         return []
 
     async def _stage_gone(self, table: AppliedTable, keys: Sequence[KeyValues]) -> bool:
         """Stage source keys as gone; False when no row of the target can have any of them."""
         if table.crosswalk is None:
-            made = [key for raw in keys if not isinstance(key := table.converter.key(raw), Rejection)]
+            # A key that does not fit the target's types is of a row that never got there.
+            rows = [key for raw in keys if not isinstance(key := table.converter.key(raw), Rejection)]
             columns: tuple[str, ...] = table.key
         else:
-            made = [(encode_key(raw),) for raw in keys]
+            rows = [(encode_key(raw),) for raw in keys]
             columns = (SOURCE_KEY,)
-        await self._copy(table, [(*key, True) for key in made], (*columns, "_cdc_gone"))
-        return bool(made)
+        await self._copy(table, [(*key, True) for key in rows], (*columns, "_cdc_gone"))
+        return bool(rows)
 
     async def _settle_keys(self, table: AppliedTable, crosswalk: Crosswalk) -> None:
         """Bring the stage of a table with a crosswalk to one row for each key of Postgres."""
         await self._connection.execute(crosswalk.find_gone())
         while twins := await self._connection.fetch(crosswalk.reject_twins()):
-            why = Rejection(", ".join(table.key), Reason.CONSTRAINT, _TWIN, _CONSTRAINT_REMEDY)
+            why = Rejection(", ".join(table.key), Reason.CONSTRAINT, _TWIN, CONSTRAINT_REMEDY)
             await self._quarantine.put(table.source_name, [Held(record[SOURCE_KEY], why) for record in twins])
             await self._connection.execute(crosswalk.find_gone())
             self.refused.add(table.source_name)
@@ -241,16 +244,11 @@ class Batch:
             await self._connection.execute(table.keep_latest())
             self._staged[table.source_name] = 1
 
-    async def _find_released(self, reference: FamilyLink, keys: dict[str, list[KeyValues]]) -> None:
-        child = reference.child.source_name
-        if reference.parent is None or child not in self._quarantine.tables:
-            return
-        if reference.parent.source_name in self._staged and (query := fk_sql.find_released(reference)):
-            found = await self._connection.fetch(query, self._record.source_id, reference.waits_table, child)
-            keys.setdefault(child, []).extend(decode_key(record["key"]) for record in found)
-
     async def _settle_orphans(self) -> None:
-        """Repeat until no child is without its parent: an orphan that leaves may leave orphans of its own."""
+        """Repeat until no child is without its parent: an orphan that leaves may leave orphans of its own.
+
+        This ends, for each round but the last marks further rows as gone.
+        """
         settled = False
         while not settled:
             settled = True
@@ -259,21 +257,23 @@ class Batch:
                     settled = False
 
     async def _settle(self, reference: FamilyLink) -> bool:
-        child = reference.child
-        changed = False
+        """Hold the children that lose their parent, and those that come without one; returns whether there were any."""
+        child = reference.child.source_name
+        orphaned: list[asyncpg.Record] = []
         if self._may_abandon(reference) and (query := fk_sql.find_abandoned(reference)):
-            await self._stages.need(child.source_name)
-            changed = await self._abandon(reference, query)
-            if query := fk_sql.stage_dragged(reference):
-                await self._connection.execute(query)
-                self._staged.setdefault(child.source_name, 1)
-        if child.source_name in self._staged:
-            found = await self._connection.fetch(fk_sql.find_orphans(reference))
-            await self._hold_orphans(reference, found)
-            if found:
-                self._leaving.add(child.source_name)
-                changed = True
-        return changed
+            await self._stages.need(child)
+            orphaned += await self._connection.fetch(query)
+            dragging = fk_sql.stage_dragged(reference)
+            if dragging:
+                await self._connection.execute(dragging)
+            if orphaned or dragging:
+                self._staged.setdefault(child, 1)
+        if child in self._staged:
+            orphaned += await self._connection.fetch(fk_sql.find_orphans(reference))
+        if orphaned:
+            await self._quarantine.put(child, orphans(reference.key, orphaned))
+            self._leaving.add(child)
+        return bool(orphaned)
 
     def _may_abandon(self, reference: FamilyLink) -> bool:
         """Whether children can lose their parent: it leaves, or is referred to by columns that can change."""
@@ -282,93 +282,14 @@ class Batch:
             return False
         return parent.source_name in self._leaving or not set(reference.key.parent_columns) <= set(parent.key)
 
-    async def _abandon(self, reference: FamilyLink, query: str) -> bool:
-        abandoned = await self._connection.fetch(query)
-        await self._hold_orphans(reference, abandoned)
-        if abandoned:
-            self._staged.setdefault(reference.child.source_name, 1)
-            self._leaving.add(reference.child.source_name)
-        return bool(abandoned)
-
-    async def _hold_orphans(self, reference: FamilyLink, found: "list[asyncpg.Record]") -> None:
-        await self._quarantine.put(reference.child.source_name, orphans(reference.key, found))
-
-    async def _move_rows(self) -> None:
-        """Parents first for upserts, children first for deletes; a table nobody refers to deletes first."""
-        staged = self._families.in_order(self._staged)
-        bent = {r.child.source_name for r in self._families.references if r.drags}
-        if self.replaced:
-            await self.replaced.save(staged)
-        self._moved = {table.source_name: Counter[str]() for table in staged}
-        # Where rows are moved twice, what moved them says nothing about how many are different afterwards.
-        twice = [table for table in staged if self._making_room or table.source_name in bent]
-        counted = {table.source_name: await self._count_moves(table) for table in twice}
-        if self._making_room:
-            await self._make_room(staged)
-        rings = self._families.rings(self._staged)
-        for ring in rings:
-            if not self._referred_to(ring):
-                await self._move(ring, "deleted")
-            await self._move(ring, "upserted")
-        for ring in reversed(rings):
-            if self._referred_to(ring):
-                await self._move(ring, "deleted")
-        for ring in rings:
-            await self._move([table for table in ring if table.source_name in bent], "upserted")
-        self._moved |= counted
-
-    async def _count_moves(self, table: AppliedTable) -> Counter[str]:
-        return Counter(dict(await self._connection.fetchrow(table.count_moves()) or {}))
-
-    def _referred_to(self, ring: Sequence[AppliedTable]) -> bool:
-        return any(table.source_name in self._families.referenced for table in ring)
-
-    async def _move(self, ring: Sequence[AppliedTable], what: Literal["deleted", "upserted"]) -> None:
-        """Delete or upsert what is staged; in one statement for tables that refer to each other in a circle."""
-        if not ring:
-            return
-        wanted = [t.delete_from_stage if what == "deleted" else t.upsert_from_stage for t in ring]
-        if len(ring) == 1:
-            counts = [_rows_of(await self._connection.execute(wanted[0]))]
-        else:
-            counts = list(await self._connection.fetchrow(at_once(wanted)) or ())
-        for table, count in zip(ring, counts, strict=True):
-            self._moved[table.source_name][what] += count
-
-    async def _make_room(self, staged: Sequence[AppliedTable]) -> None:
-        """Free unique values that change owners; a parent stays, because children hang on it."""
-        repointed = await self._repoint()
-        for table in reversed(staged):
-            if self._families.may_vacate(table):
-                await self._connection.execute(table.vacate())
-                continue
-            if repointed and table.source_name not in self._families.cascading:
-                await self._connection.execute(table.delete_from_stage)
-            for statement in filter(None, map(table.park, table.swappable)):
-                # Where not even a stand-in is taken, the value has to wait for its row.
-                with suppress(*REFUSED):
-                    async with self._connection.transaction():
-                        await self._connection.execute(statement)
-
-    async def _repoint(self) -> bool:
-        """Whether no child that stays refers to a parent that leaves, so that parents can leave first."""
-        try:
-            async with self._connection.transaction():
-                for reference in self._families.references:
-                    if reference.child.source_name in self._staged:
-                        await self._connection.execute(fk_sql.repoint(reference))
-        except REFUSED:
-            return False  # a foreign key or a unique one that cannot wait
-        return True
-
     async def _resolve(self, error: asyncpg.PostgresError) -> None:
         """Make the next attempt different: make room for unique values first, else quarantine what is refused."""
         if isinstance(error, asyncpg.StatementTooComplexError):
             raise error  # that says something of the server, its stack depth, and nothing of a row
-        if isinstance(error, _IN_THE_WAY) and not self._making_room:
-            self._making_room = True
+        if isinstance(error, IN_THE_WAY) and not self._mover.making_room:
+            self._mover.making_room = True
             return
-        refused = await self._find_refused()
+        refused = await self._mover.find_refused(self._families.in_order(self._staged))
         if not refused:
             raise error
         for table, places in refused.items():
@@ -387,46 +308,3 @@ class Batch:
             return False
         rows = f"SELECT {listed(table.columns)} FROM {table.stage} WHERE ctid = ANY($1::tid[])"
         return bool(await give_way(self._record, table.target, table.columns, rows, places))
-
-    async def _find_refused(self) -> dict[AppliedTable, dict[Place, Rejection]]:
-        """Which staged rows Postgres refuses, with its words; tried for real, parents first, and undone."""
-        refused: dict[AppliedTable, dict[Place, Rejection]] = {}
-        trial = self._connection.transaction()
-        await trial.start()
-        # Rows go in one by one here, so a value may be wanted before its owner gave it up.
-        staged = self._families.in_order(self._staged)
-        await self._make_room(staged)
-        for table in staged:
-            if table.source_name not in self._families.referenced:
-                await self._connection.execute(table.delete_from_stage)
-            places = await self._connection.fetch(f"SELECT ctid FROM {table.stage} WHERE NOT _cdc_gone")
-            found: dict[Place, Rejection] = {}
-            await self._try_rows(table, [record["ctid"] for record in places], found)
-            if found:
-                refused[table] = found
-        await trial.rollback()
-        return refused
-
-    async def _try_rows(self, table: AppliedTable, places: list[Place], refused: dict[Place, Rejection]) -> None:
-        """Upsert rows in halves, keeping what Postgres takes, until each refused row stands alone."""
-        if not places:
-            return
-        try:
-            async with self._connection.transaction():
-                await self._connection.execute(table.upsert_subset, places)
-                if table.check_uniques:
-                    await self._connection.execute(table.check_uniques)
-        except (asyncpg.InternalServerError, *REFUSED) as error:
-            if not is_refusal(error):
-                raise
-            if len(places) == 1:
-                refused[places[0]] = why_refused(error)
-                return
-            middle = len(places) // 2
-            await self._try_rows(table, places[:middle], refused)
-            await self._try_rows(table, places[middle:], refused)
-
-
-def _rows_of(done: str) -> int:
-    """How many rows a statement moved, by what Postgres answers: `INSERT 0 5`."""
-    return int(done.rpartition(" ")[2])

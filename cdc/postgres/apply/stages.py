@@ -22,13 +22,14 @@ class Stages:
     def __init__(self, connection: Connection, families: Families) -> None:
         self._connection = connection
         self._families = families
-        self._there: set[str] = set()
-        self._made: set[str] = set()
+        self._existing: set[str] = set()
+        self._created: set[str] = set()
         self._used: set[str] = set()
 
     async def prepare(self, names: Iterable[str]) -> None:
         """Make the stages of some source tables before a batch begins: inside it, each takes ten locks more."""
         missing = self._missing(set().union(*map(self._families.neighbours, names)))
+        # No transaction is open, so each portion's locks are let go before the next one's are taken.
         for place in range(0, len(missing), MADE_AT_ONCE):
             await self._create(missing[place : place + MADE_AT_ONCE])
 
@@ -38,31 +39,28 @@ class Stages:
             missing = self._missing(self._families.neighbours(name))
             if missing:
                 await self._create(missing)
-                self._made |= {table.source_name for table in missing}
+                self._created |= {table.source_name for table in missing}
             self._used.add(name)
 
     def _missing(self, names: Iterable[str]) -> list[AppliedTable]:
-        return self._families.in_order(set(names) - self._there)
+        return self._families.in_order(set(names) - self._existing)
 
     async def _create(self, tables: Sequence[AppliedTable]) -> None:
         await self._connection.execute("".join(table.create_stage() for table in tables))
-        self._there |= {table.source_name for table in tables}
+        self._existing |= {table.source_name for table in tables}
 
     async def committed(self) -> None:
         """A batch ended: keep what it made, unless it is much; then only what is used by many batches."""
-        spare = self._there - self._used if len(self._there) > MOST_STAGES else set()
-        if len(self._there) - len(spare) > MOST_STAGES:
-            spare = set(self._there)
-        await self._drop(spare)
-        self._made, self._used = set(), set()
-
-    def undone(self) -> None:
-        """A batch was undone, and with it the stages that it made."""
-        self._there -= self._made
-        self._made, self._used = set(), set()
-
-    async def _drop(self, names: Iterable[str]) -> None:
-        stages = [self._families.tables[name].stage for name in names]
+        spare = self._existing - self._used if len(self._existing) > MOST_STAGES else set()
+        if len(self._existing) - len(spare) > MOST_STAGES:
+            spare = set(self._existing)
+        stages = [self._families.tables[name].stage for name in spare]
         for place in range(0, len(stages), DROPPED_AT_ONCE):
             await self._connection.execute(f"DROP TABLE {', '.join(stages[place : place + DROPPED_AT_ONCE])}")
-        self._there -= set(names)
+        self._existing -= spare
+        self._created, self._used = set(), set()
+
+    def undone(self) -> None:
+        """Forget the stages that a batch made: it was undone, and they with it."""
+        self._existing -= self._created
+        self._created, self._used = set(), set()

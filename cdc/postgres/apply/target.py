@@ -51,10 +51,12 @@ class PostgresTarget:
 
     async def apply(self, changes: Round, reader: ChangeReader, began: float) -> AppliedBatch:
         """Move on from `position`; see `cdc.target.protocol.Target.apply`."""
-        begun = Begun(self.position.seq, began, _lag(changes))
+        lag = None if changes.oldest_at is None else max(0.0, time.time() - changes.oldest_at)
+        begun = Begun(self.position.seq, began, lag)
         if self.is_settled and (applied := await self._applier.apply_directly(changes, begun)):
             self.position = changes.position
             return applied
+        # The rest has its turn with the next batches: `is_settled` stays False until then.
         portion, rest = self.resync[:RESYNC_TABLES], self.resync[RESYNC_TABLES:]
         try:
             applied = await self._apply_staged(changes, reader, begun, portion, careful=False)
@@ -98,7 +100,3 @@ class PostgresTarget:
     async def close(self) -> None:
         """Hang up: the lock goes with the connection."""
         await hang_up(self._connection)
-
-
-def _lag(changes: Round) -> float | None:
-    return None if changes.oldest_at is None else max(0.0, time.time() - changes.oldest_at)

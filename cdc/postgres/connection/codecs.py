@@ -41,8 +41,8 @@ async def use_exact_codecs(connection: "asyncpg.Connection[asyncpg.Record]") -> 
         return
     for name, encode, decode in _CODECS:
         await connection.set_type_codec(name, schema="pg_catalog", encoder=encode, decoder=decode, format="binary")
-    for found in await connection.fetch(_CITEXT):
-        await connection.set_builtin_type_codec("citext", schema=found["nspname"], codec_name="text")
+    for extension in await connection.fetch(_CITEXT):
+        await connection.set_builtin_type_codec("citext", schema=extension["nspname"], codec_name="text")
     _exact.add(connection)
 
 

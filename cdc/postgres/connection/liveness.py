@@ -84,8 +84,8 @@ class Watched(_Connection):
     def socket(self) -> socket.socket | None:
         """The TCP socket; None for a socket of this machine, whose ends cannot lose each other."""
         transport: Any = getattr(self, "_transport")  # noqa: B009 (the driver's stubs do not tell of it)
-        found = transport.get_extra_info("socket")
-        return found if found is not None and found.family in (socket.AF_INET, socket.AF_INET6) else None
+        tcp = transport.get_extra_info("socket")
+        return tcp if tcp is not None and tcp.family in (socket.AF_INET, socket.AF_INET6) else None
 
 
 Reach = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
@@ -117,7 +117,8 @@ async def _watch(connection: Watched, tcp: socket.socket, reach: Reach) -> None:
         since = connection.waits_since
         if since is None or time.monotonic() - max(since, moved_at) < _patience():
             continue
-        if await _postgres_waits(connection.backend, reach):
+        # Whether that process of the server has nothing to do, or is gone. No answer says nothing.
+        if await _ask(reach, "at_rest", connection.backend) is True:
             await asyncio.sleep(LOOK_SECONDS)  # its answer may have been on its way
             if (connection.waits_since, _traffic(tcp)) == (since, moved):
                 await _give_up(connection, reach)
@@ -135,12 +136,6 @@ def _traffic(tcp: socket.socket) -> bytes:
     with suppress(OSError, AttributeError):
         return tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)[_TCP_INFO_BYTES]
     return struct.pack("QQ", 0, 0)
-
-
-async def _postgres_waits(backend: int, reach: Reach) -> bool:
-    """Whether Postgres says that this process of it has nothing to do, or is gone. No answer says nothing."""
-    state = await _ask(reach, "at_rest", backend)
-    return state is True
 
 
 async def _give_up(connection: Watched, reach: Reach) -> None:

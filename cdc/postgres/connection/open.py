@@ -27,7 +27,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 HANG_UP_SECONDS: Final = 1.0  # for a polite end of a connection; a server that hangs never answers it
 OLDEST_VERSION: Final = 14
-_HAS_TRANSACTION_TIMEOUT: Final = 17
+_HAS_TRANSACTION_TIMEOUT: Final = 17  # the first version that has one
 # What a database or a role may have set otherwise, and what this tool relies on. A long merge is no statement to end.
 _SESSION: Final = {
     "timezone": "UTC",
@@ -36,11 +36,12 @@ _SESSION: Final = {
     "standard_conforming_strings": "on",
     "default_transaction_isolation": "read committed",
     "statement_timeout": "0",
-    "extra_float_digits": "1",
+    "extra_float_digits": "1",  # reals as the shortest text that reads back as the same; 0 rounds them
 }
 PROBE: Final = "watchdog"  # the purpose of connections that only ask
 _CREDENTIAL: Final = "cdc-password"
 open_connections: Final["WeakSet[Watched]"] = WeakSet()
+# Read by `source_lock`, to know a connection of our own that was lost by its lock.
 backends: Final[deque[int]] = deque(maxlen=64)  # the server's processes behind the connections of this process
 
 
@@ -177,6 +178,7 @@ async def show_life(connection: Connection, beat: Callable[[], None]) -> int:
 
 async def hang_up(connection: Connection) -> None:
     """Close a connection, with a good-bye if the server takes it soon; what it had not committed is rolled back."""
+    # A server that hangs would never answer the good-bye. Without one it notices by itself, and undoes what was begun.
     try:
         async with asyncio.timeout(HANG_UP_SECONDS):
             await connection.close()

@@ -14,9 +14,9 @@ from cdc.facts.changes import Reason, Rejection
 from cdc.postgres.connection.open import Connection
 
 REFUSED: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
+CONSTRAINT_REMEDY: Final = "correct the row in SQLite, or the constraint in Postgres, then `cdc quarantine retry`"
 
 _TOO_LARGE: Final = "invalid memory alloc request size"
-_CONSTRAINT_REMEDY: Final = "correct the row in SQLite, or the constraint in Postgres, then `cdc quarantine retry`"
 _LIMIT_REMEDY: Final = "make the row shorter in SQLite"
 _REMEDIES: Final = {
     "index row": "make the value shorter in SQLite; or drop that index or constraint in Postgres, if it is not the "
@@ -42,8 +42,8 @@ def why_refused(error: BaseException) -> Rejection:
     cause = error if isinstance(error, asyncpg.PostgresError) else error.__cause__
     words = " ".join(str(cause.args[0]).split()) if cause and cause.args else str(error)
     if not (isinstance(cause, asyncpg.ProgramLimitExceededError) or _is_too_large(cause)):
-        return Rejection("", Reason.CONSTRAINT, words, _CONSTRAINT_REMEDY)
-    remedy = next((said for begins, said in _REMEDIES.items() if words.startswith(begins)), _LIMIT_REMEDY)
+        return Rejection("", Reason.CONSTRAINT, words, CONSTRAINT_REMEDY)
+    remedy = next((advice for begins, advice in _REMEDIES.items() if words.startswith(begins)), _LIMIT_REMEDY)
     return Rejection("", Reason.LIMIT, words, remedy)
 
 
@@ -51,7 +51,7 @@ _Row = tuple[object, ...]
 
 
 async def send_accepted(
-    conn: Connection, rows: Sequence[_Row], send: Callable[[Sequence[_Row]], Awaitable[None]], first: int = 0
+    connection: Connection, rows: Sequence[_Row], send: Callable[[Sequence[_Row]], Awaitable[None]], first: int = 0
 ) -> dict[int, Rejection]:
     """Send the rows that Postgres takes, by halves until each that it refuses stands alone; returns those, by place.
 
@@ -60,7 +60,7 @@ async def send_accepted(
     if not rows:
         return {}
     try:
-        async with conn.transaction():
+        async with connection.transaction():
             await send(rows)
     except (TargetError, asyncpg.InternalServerError, *REFUSED) as error:
         if not is_refusal(error):
@@ -68,6 +68,6 @@ async def send_accepted(
         if len(rows) == 1:
             return {first: why_refused(error)}
         middle = len(rows) // 2
-        refused = await send_accepted(conn, rows[:middle], send, first)
-        return refused | await send_accepted(conn, rows[middle:], send, first + middle)
+        refused = await send_accepted(connection, rows[:middle], send, first)
+        return refused | await send_accepted(connection, rows[middle:], send, first + middle)
     return {}

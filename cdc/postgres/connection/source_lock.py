@@ -30,6 +30,7 @@ async def lock_source(connection: Connection, source_id: str) -> None:
         await _notice_death(connection)
         if await connection.fetchval(sql["take"], key):
             return
+        # None when whoever had it let it go between these two statements.
         holder: Any = await connection.fetchrow(sql["holder"], key)
     if holder and await _was_left_behind(connection, holder["pid"]):
         raise TargetUnavailable(
@@ -41,6 +42,7 @@ async def lock_source(connection: Connection, source_id: str) -> None:
             f"somebody works on this source in Postgres: {holder['application_name']}",
             remedy="wait until that command is done",
         )
+    # Not `AlreadyRunning`, after which systemd would not start us again.
     if holder and _is_dead(holder["application_name"]):
         raise TargetUnavailable(
             f"the lock of this source is still held for a daemon that was killed: {holder['application_name']}",

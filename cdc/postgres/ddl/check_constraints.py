@@ -20,7 +20,8 @@ from cdc.postgres.record.quarantine import Held
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.tables.source_key_sql import read_key, source_key
 from cdc.postgres.tables.statement import Deviation, Made, Names, Statement
-from cdc.postgres.translate.expressions import Scope, Untranslatable, columns_in, translate_condition
+from cdc.postgres.translate.expressions import Scope, columns_in, translate_condition
+from cdc.postgres.translate.terms import Untranslatable
 from cdc.sql_names import qualified
 
 _NOT_COMPUTABLE: Final = (asyncpg.DataError, asyncpg.UndefinedFunctionError, asyncpg.DatatypeMismatchError)
@@ -61,7 +62,7 @@ def breaks_check(check: str) -> Rejection:
 
 
 async def hold_breaking(
-    conn: Connection,
+    connection: Connection,
     quarantine: QuarantineWriter,
     mapped: TableMap,
     target: TargetTable,
@@ -74,26 +75,27 @@ async def hold_breaking(
     """
     with translated(f"looking for the rows of {target.name} that break {check.statement.object}"):
         try:
-            async with conn.transaction():
-                gone = await _take_out(conn, mapped, target, check, in_sqlite)
+            async with connection.transaction():
+                keys = await _take_out(connection, mapped, target, check, in_sqlite)
                 why = breaks_check(check.source)
-                await quarantine.put(mapped.source.name, [Held(key, why) for key in gone])
+                await quarantine.put(mapped.source.name, [Held(key, why) for key in keys])
                 await quarantine.tell()
         except _NOT_COMPUTABLE as error:
             return f"Postgres cannot compute it: {error.args[0]}"
         except _MeansAnother as error:
             return f"{error.args[0]} rows break it in Postgres, and {in_sqlite} in SQLite"
-    return len(gone)
+    return len(keys)
 
 
 async def _take_out(
-    conn: Connection, mapped: TableMap, target: TargetTable, check: CheckConstraint, in_sqlite: int
+    connection: Connection, mapped: TableMap, target: TargetTable, check: CheckConstraint, in_sqlite: int
 ) -> list[str]:
     key = source_key(target, mapped, "t")
-    rows = await conn.fetch(
+    rows = await connection.fetch(
         f"DELETE FROM {qualified(target.schema, target.name)} AS t WHERE NOT ({check.condition}) RETURNING {key} AS key"
     )
     if len(rows) > in_sqlite:
+        # Out of the transaction that deleted them, so that they stay.
         raise _MeansAnother(len(rows))
     return [read_key(row["key"]) for row in rows]
 

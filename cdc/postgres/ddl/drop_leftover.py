@@ -1,6 +1,5 @@
 """Dropping a leftover for good, in one transaction of the caller: locked, saved to a file, dropped, struck off."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +8,6 @@ import asyncpg
 from cdc.audit.chain import entry
 from cdc.errors import TargetError, TargetUnavailable
 from cdc.facts.leftover import Leftover
-from cdc.facts.target_schema import TargetTable
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.record.record import Record
 from cdc.postgres.tables.catalogue import read_tables
@@ -20,30 +18,35 @@ LOCK_SECONDS: Final = 10.0  # for each table; who waits for a lock holds up ever
 MOST_NAMED: Final = 5  # objects that stand in the way
 
 
-def statement(left: Leftover, schema: str) -> str:
-    """What drops it; never more than it."""
-    table = qualified(schema, left.target)
-    return f"DROP TABLE {table}" if left.column is None else f"ALTER TABLE {table} DROP COLUMN {quote(left.column)}"
+def statement(leftover: Leftover, schema: str) -> str:
+    """The statement that drops a leftover. Without CASCADE: other objects that depend on it make it fail."""
+    table = qualified(schema, leftover.target)
+    if leftover.column is None:
+        return f"DROP TABLE {table}"
+    return f"ALTER TABLE {table} DROP COLUMN {quote(leftover.column)}"
 
 
-async def drop(record: Record, schema: str, left: Leftover, file: Path) -> int:
-    """Save it to a new file and drop it; returns how many rows were saved.
+async def drop(record: Record, schema: str, leftover: Leftover, file: Path) -> int:
+    """Save a leftover's rows to a new file and drop it; returns how many rows were saved.
 
     Raises `TargetUnavailable` when somebody uses the table for too long, `TargetError` when other objects depend on it.
     """
-    await _lock(record.connection, qualified(schema, left.target))
-    target = (await read_tables(record.connection, schema, [left.target]))[left.target]
-    rows = await save_rows(record.connection, target, file, _columns(target, left))
+    await _lock(record.connection, qualified(schema, leftover.target))
+    target = (await read_tables(record.connection, schema, [leftover.target]))[leftover.target]
+    columns: tuple[str, ...] | None = None
+    if leftover.column is not None:  # saved with the key that says whose it was
+        columns = (*(c for c in target.primary_key if c != leftover.column), leftover.column)
+    rows = await save_rows(record.connection, target, file, columns)
     try:
-        await record.connection.execute(statement(left, schema))
+        await record.connection.execute(statement(leftover, schema))
     except asyncpg.DependentObjectsStillExistError as error:
         raise TargetError(
-            f"{left} cannot be dropped in Postgres, other objects depend on it: {_named(error.detail)}",
+            f"{leftover} cannot be dropped in Postgres, other objects depend on it: {_named(error.detail)}",
             remedy="drop or change them first; nothing was dropped",
         ) from error
-    told = {"table": left.target, "column": left.column, "rows": rows, "file": str(file)}
-    await record.audit.append([entry("drop leftover", "done", told)])
-    await record.leftovers.forget(left)
+    details = {"table": leftover.target, "column": leftover.column, "rows": rows, "file": str(file)}
+    await record.audit.append([entry("drop leftover", "done", details)])
+    await record.leftovers.forget(leftover)
     return rows
 
 
@@ -56,11 +59,6 @@ async def _lock(connection: Connection, table: str) -> None:
             f"table {table} in Postgres is used by somebody for longer than {LOCK_SECONDS:g} seconds",
             remedy="nothing was dropped; try again, or see in pg_stat_activity who holds it",
         ) from error
-
-
-def _columns(target: TargetTable, left: Leftover) -> Sequence[str] | None:
-    """A column is saved with the key that says whose it was, a table as a whole."""
-    return None if left.column is None else (*(c for c in target.primary_key if c != left.column), left.column)
 
 
 def _named(detail: str | None) -> str:

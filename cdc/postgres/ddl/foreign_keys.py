@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cdc.facts.source_schema import ForeignKey
-from cdc.facts.table_map import ColumnMap, Referring, TableMap
+from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.postgres.ddl.indexes import COARSER, DEFERRABLE, constraint, ordinary_index, plain_column
 from cdc.postgres.tables.statement import Deviation, Made, Names, Statement
-from cdc.postgres.translate.expressions import Untranslatable
+from cdc.postgres.translate.terms import Untranslatable
 from cdc.sql_names import qualified, quote
 
 
@@ -31,10 +31,15 @@ def links(maps: Sequence[TableMap]) -> Iterator[Link | Deviation]:
     """
     by_name = {m.source.name.lower(): m for m in maps}
     for child in (m for m in maps if not m.adopted):
-        wanted = [_wanted(child, r, by_name[r.parent.lower()]) for r in child.references if r.parent.lower() in by_name]
-        yield from wanted
+        # Columns and types of those in the configuration are checked there.
+        configured = [
+            Link(child, reference.columns, parent, parent.key, reference.on_delete, "NO ACTION")
+            for reference in child.references
+            if (parent := by_name.get(reference.parent.lower()))
+        ]
+        yield from configured
         for key in child.source.foreign_keys:
-            if any(_same(link, child, key) for link in wanted):
+            if any(_same(link, child, key) for link in configured):
                 continue
             label = f"foreign key ({', '.join(key.columns)}) to {key.parent}"
             try:
@@ -53,17 +58,12 @@ def _link(child: TableMap, key: ForeignKey, parent: TableMap | None) -> Link:
     if parent.adopted:
         raise Untranslatable(f"{parent.target} was made by others, and stays as it is")
     if len(key.columns) != len(key.parent_columns):  # SQLite takes it, and then refuses every write that asks for it
-        wanted = "1 column" if len(key.columns) == 1 else f"{len(key.columns)} columns"
-        raise Untranslatable(f"{key.parent} has no primary key of {wanted}")
+        size = "1 column" if len(key.columns) == 1 else f"{len(key.columns)} columns"
+        raise Untranslatable(f"{key.parent} has no primary key of {size}")
     pairs = [_pair(child, c, parent, p) for c, p in zip(key.columns, key.parent_columns, strict=True)]
     columns, parent_columns = tuple(c.target for c, _ in pairs), tuple(p.target for _, p in pairs)
     _require_unique(parent, parent_columns)
     return Link(child, columns, parent, parent_columns, _action(key.on_delete), _action(key.on_update))
-
-
-def _wanted(child: TableMap, reference: Referring, parent: TableMap) -> Link:
-    """A foreign key of the configuration, whose columns and types are checked there."""
-    return Link(child, reference.columns, parent, parent.key, reference.on_delete, "NO ACTION")
 
 
 def _same(link: Link, child: TableMap, key: ForeignKey) -> bool:
@@ -93,6 +93,7 @@ def _require_unique(parent: TableMap, columns: tuple[str, ...]) -> None:
         raise Untranslatable(f"it names a column of {parent.source.name} twice")
     if frozenset(columns) == frozenset(parent.key):
         return
+    # Postgres lets a foreign key refer to plain columns only, which are unique in all of the table.
     for index in parent.source.indexes:
         targets = [plain_column(parent, t.column) if t.column else None for t in index.terms]
         plain = [t.target for t in targets if t and t.type not in COARSER]
@@ -119,20 +120,16 @@ def foreign_key(link: Link, names: Names) -> Statement:
 
 def supporting_index(link: Link, names: Names) -> Statement | None:
     """An index over the child's columns where none begins with them; without it every delete of a parent scans."""
-    if any(_begins_with(link, columns) for columns in _indexed(link.child)):
+    if any(set(columns[: len(link.columns)]) == set(link.columns) for columns in _indexed(link.child)):
         return None
     label = "_".join([link.child.target, *link.columns, "idx"])
     name = names.take(label, link.child.target)
     return ordinary_index(link.child, name, f"({', '.join(map(quote, link.columns))})")
 
 
-def _begins_with(link: Link, columns: Sequence[str]) -> bool:
-    return set(columns[: len(link.columns)]) == set(link.columns)
-
-
 def _indexed(mapped: TableMap) -> Iterator[Sequence[str]]:
     yield mapped.key
     for index in mapped.source.indexes:
         if index.predicate is None and all(t.collation == "BINARY" for t in index.terms):
-            found = [plain_column(mapped, t.column) if t.column else None for t in index.terms]
-            yield [c.target if c else "" for c in found]
+            columns = [plain_column(mapped, t.column) if t.column else None for t in index.terms]
+            yield [c.target if c else "" for c in columns]

@@ -12,7 +12,8 @@ from cdc.facts.source_schema import Index, IndexTerm, KeyKind
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.mapping.check import MOST_KEY_COLUMNS
 from cdc.postgres.tables.statement import Deviation, Made, Names, Statement
-from cdc.postgres.translate.expressions import Scope, Untranslatable, translate_condition, translate_value
+from cdc.postgres.translate.expressions import Scope, translate_condition, translate_value
+from cdc.postgres.translate.terms import Untranslatable
 from cdc.sql_names import qualified, quote
 from cdc.values.documents import JSON, JSONB
 from cdc.values.registry import TYPES
@@ -148,16 +149,13 @@ def _term(mapped: TableMap, term: IndexTerm) -> _Term:
     if column is None:
         raise Untranslatable(f"column {term.column} is not replicated as it is")
     nullable = not mapped.source.column(term.column).not_null and column.target not in mapped.key
-    collated = _collated(quote(column.target), term.collation) if _is_text(column) else None
+    is_text = column.type.startswith(("text", "varchar", "char"))
+    collated = _collated(quote(column.target), term.collation) if is_text else None
     if collated is None:
         return _Term(quote(column.target), column, term.descending, nullable)
     if column.literal and term.collation == "RTRIM":
         raise Untranslatable("RTRIM over a column of literals")
     return _Term(f"({collated})", None, term.descending, nullable)
-
-
-def _is_text(column: ColumnMap) -> bool:
-    return column.type.startswith(("text", "varchar", "char"))
 
 
 def _collated(sql: str, collation: str) -> str | None:

@@ -47,7 +47,7 @@ class _Present:
 
 
 async def apply(
-    conn: Connection,
+    connection: Connection,
     statements: Sequence[Statement],
     outcome: Outcome | None = None,
     hold: Hold | None = None,
@@ -63,16 +63,16 @@ async def apply(
     `TargetError`s otherwise.
     """
     with translated("creating the schema"):
-        present = {schema: await _look(conn, schema) for schema in {s.schema for s in statements}}
+        present = {schema: await _look(connection, schema) for schema in {s.schema for s in statements}}
         if not together:
-            return await _apply_all(conn, statements, present, outcome, hold)
-        done: list[Statement] = []
-        for some in _portions(statements):
-            async with conn.transaction():
-                done += await _apply_all(conn, some, present, outcome, hold)
+            return await _apply_all(connection, statements, present, outcome, hold)
+        applied: list[Statement] = []
+        for portion in _portions(statements):
+            async with connection.transaction():
+                applied += await _apply_all(connection, portion, present, outcome, hold)
                 crash_point("schema.before_commit")
         crash_point("schema.after_commit")
-        return done
+        return applied
 
 
 def _portions(statements: Sequence[Statement]) -> Iterator[Sequence[Statement]]:
@@ -91,31 +91,31 @@ def _portions(statements: Sequence[Statement]) -> Iterator[Sequence[Statement]]:
 
 
 async def _apply_all(
-    conn: Connection,
+    connection: Connection,
     statements: Iterable[Statement],
     present: dict[str, _Present],
     outcome: Outcome | None,
     hold: Hold | None,
 ) -> list[Statement]:
-    done: list[Statement] = []
+    applied: list[Statement] = []
     for statement in statements:
-        reason = _already(statement, present[statement.schema]) or await _run(conn, statement, hold)
+        reason = _already(statement, present[statement.schema]) or await _run(connection, statement, hold)
         if reason is None:
-            done.append(statement)
+            applied.append(statement)
         if outcome:
             outcome(statement, reason)
-    return done
+    return applied
 
 
-async def _run(conn: Connection, statement: Statement, hold: Hold | None) -> str | None:
+async def _run(connection: Connection, statement: Statement, hold: Hold | None) -> str | None:
     """Run it in a transaction of its own (a savepoint inside another); the reason when an optional one failed."""
     if hold is not None and statement.kind is Made.CONSTRAINT and not statement.optional:
-        with suppress(*REFUSED):
-            await _execute(conn, statement)
+        with suppress(*REFUSED):  # most often no row breaks it, and nothing has to be looked for
+            await _execute(connection, statement)
             return None
         await hold(statement)
     try:
-        await _execute(conn, statement)
+        await _execute(connection, statement)
     except asyncpg.IntegrityConstraintViolationError as error:
         if statement.optional:
             return str(error.args[0])
@@ -130,13 +130,13 @@ async def _run(conn: Connection, statement: Statement, hold: Hold | None) -> str
     return None
 
 
-async def _execute(conn: Connection, statement: Statement) -> None:
-    async with conn.transaction():
-        await conn.execute(statement.sql)
+async def _execute(connection: Connection, statement: Statement) -> None:
+    async with connection.transaction():
+        await connection.execute(statement.sql)
 
 
 def _already(statement: Statement, present: _Present) -> str | None:
-    """Why a statement need not run, or None."""
+    """Why a statement need not run, None when it has to; raises `TargetNotEmpty` where another table has the name."""
     match statement.kind:
         case Made.SCHEMA:
             return EXISTS if present.exists else None
@@ -154,8 +154,8 @@ def _already(statement: Statement, present: _Present) -> str | None:
             return None
 
 
-def _refuse_foreign(statement: Statement, found: _Relation) -> None:
-    if found.owner_table != statement.table:
+def _refuse_foreign(statement: Statement, relation: _Relation) -> None:
+    if relation.owner_table != statement.table:
         raise TargetNotEmpty(
             f"the name {statement.object} that {statement.kind} of {statement.table} needs is taken in schema "
             f"{statement.schema}",
@@ -163,18 +163,18 @@ def _refuse_foreign(statement: Statement, found: _Relation) -> None:
         )
 
 
-async def _look(conn: Connection, schema: str) -> _Present:
+async def _look(connection: Connection, schema: str) -> _Present:
     queries = load("schema")
-    exists = bool(await conn.fetchval(queries["schema_exists"], schema))
+    exists = bool(await connection.fetchval(queries["schema_exists"], schema))
     relations = {
         r["name"]: _Relation(r["is_table"], r["owner_table"], r["comment"])
-        for r in await conn.fetch(queries["relations"], schema)
+        for r in await connection.fetch(queries["relations"], schema)
     }
-    constraints = {(r["table_name"], r["name"]) for r in await conn.fetch(queries["constraints"], schema)}
+    constraints = {(r["table_name"], r["name"]) for r in await connection.fetch(queries["constraints"], schema)}
     return _Present(exists, relations, constraints)
 
 
-async def preflight(conn: Connection, maps: Sequence[TableMap], own: Collection[str] = ()) -> None:
+async def preflight(connection: Connection, maps: Sequence[TableMap], own: Collection[str] = ()) -> None:
     """Raises `TargetNotEmpty` when a target's name is taken by what is not this source table's own replica.
 
     A table is our own when its comment says so, or when its name is in `own`.
@@ -182,10 +182,10 @@ async def preflight(conn: Connection, maps: Sequence[TableMap], own: Collection[
     taken: list[str] = []
     with translated("looking at the target schema"):
         for schema in {m.schema for m in maps}:
-            present = await _look(conn, schema)
+            present = await _look(connection, schema)
             for mapped in (m for m in maps if not m.adopted):
-                found = present.relations.get(mapped.target) if mapped.schema == schema else None
-                if found and mapped.target not in own and found.comment != mark(mapped):
+                relation = present.relations.get(mapped.target) if mapped.schema == schema else None
+                if relation and mapped.target not in own and relation.comment != mark(mapped):
                     taken.append(f"{schema}.{mapped.target}")
     if taken:
         raise TargetNotEmpty(
@@ -195,41 +195,41 @@ async def preflight(conn: Connection, maps: Sequence[TableMap], own: Collection[
         )
 
 
-async def missing_columns(conn: Connection, maps: Sequence[TableMap]) -> tuple[Statement, ...]:
+async def missing_columns(connection: Connection, maps: Sequence[TableMap]) -> tuple[Statement, ...]:
     """The statements that add the mapped columns which existing target tables do not have."""
     return tuple(
         add_column(mapped, name)
-        for mapped, found in await _made(conn, maps)
+        for mapped, target in await _own_targets(connection, maps)
         for name in mapped.target_columns
-        if found.column(name) is None
+        if target.column(name) is None
     )
 
 
-async def needless_not_null(conn: Connection, maps: Sequence[TableMap]) -> tuple[Statement, ...]:
+async def needless_not_null(connection: Connection, maps: Sequence[TableMap]) -> tuple[Statement, ...]:
     """The statements that let columns be NULL which may be so in SQLite by now: its rows would be refused."""
     return tuple(
         drop_not_null(mapped, column.name)
-        for mapped, found in await _made(conn, maps)
-        for column in found.columns
+        for mapped, target in await _own_targets(connection, maps)
+        for column in target.columns
         if column.not_null and column.name in set(mapped.target_columns) - {*mapped.key, *not_null_columns(mapped)}
     )
 
 
-async def missing_not_null(conn: Connection, maps: Sequence[TableMap]) -> tuple[Statement, ...]:
+async def missing_not_null(connection: Connection, maps: Sequence[TableMap]) -> tuple[Statement, ...]:
     """The statements, each optional, that make columns NOT NULL which are so in SQLite and were added without it."""
     return tuple(
         set_not_null(mapped, column.name)
-        for mapped, found in await _made(conn, maps)
-        for column in found.columns
+        for mapped, target in await _own_targets(connection, maps)
+        for column in target.columns
         if not column.not_null and column.name in not_null_columns(mapped)
     )
 
 
-async def _made(conn: Connection, maps: Sequence[TableMap]) -> list[tuple[TableMap, TargetTable]]:
+async def _own_targets(connection: Connection, maps: Sequence[TableMap]) -> list[tuple[TableMap, TargetTable]]:
     """The tables of our making that are there, with their maps."""
     pairs: list[tuple[TableMap, TargetTable]] = []
     for schema in sorted({m.schema for m in maps}):
-        here = [m for m in maps if m.schema == schema and not m.adopted]
-        tables = await read_tables(conn, schema, [m.target for m in here])
-        pairs += [(m, tables[m.target]) for m in here if m.target in tables]
+        own = [m for m in maps if m.schema == schema and not m.adopted]
+        tables = await read_tables(connection, schema, [m.target for m in own])
+        pairs += [(m, tables[m.target]) for m in own if m.target in tables]
     return pairs

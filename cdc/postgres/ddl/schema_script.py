@@ -55,6 +55,7 @@ def _after_load(maps: Sequence[TableMap], names: Names) -> Iterator[Statement | 
     referenced: dict[int, set[frozenset[str]]] = {id(m): set() for m in maps}
     for key in keys:
         referenced[id(key.parent)].add(frozenset(key.parent_columns))
+    # In an order that works: a foreign key needs the uniqueness that it refers to.
     for mapped in own:
         yield from (check if isinstance(check, Deviation) else check.statement for check in checks(mapped))
     for mapped in own:
@@ -140,8 +141,8 @@ def _default(mapped: TableMap, source: Column, column: ColumnMap) -> tuple[str |
 
 def _document_checks(mapped: TableMap) -> list[str]:
     """What a JSON Schema says that Postgres can check; no row that breaks it gets as far as there."""
-    said = (condition(c.schema, quote(c.target)) for c in mapped.columns if c.schema and c.type == JSONB.name)
-    return [f"CHECK ({one})" for one in said if one]
+    clauses = (condition(c.schema, quote(c.target)) for c in mapped.columns if c.schema and c.type == JSONB.name)
+    return [f"CHECK ({clause})" for clause in clauses if clause]
 
 
 # --- later ----------------------------------------------------------------------------------------------------------

@@ -15,9 +15,17 @@ from cdc.postgres.translate.views import MARK, TargetView
 from cdc.sql_names import qualified
 
 SQL: Final = load("views")
-
-
 EXISTS: Final = "it exists"
+_REFUSALS: Final = (
+    asyncpg.SyntaxOrAccessError,
+    asyncpg.DataError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.QueryCanceledError,
+)
+
+
+class _Differs(Exception):
+    """The view answers otherwise than in SQLite; raised within the savepoint that made it, so it is gone."""
 
 
 async def attempt(connection: Connection, view: TargetView, answer: Sum, seconds: float) -> str | None:
@@ -37,26 +45,15 @@ async def attempt(connection: Connection, view: TargetView, answer: Sum, seconds
     return None
 
 
-class _Differs(Exception):
-    """Takes back what was made."""
-
-
-_REFUSALS: Final = (
-    asyncpg.SyntaxOrAccessError,
-    asyncpg.DataError,
-    asyncpg.ProgramLimitExceededError,
-    asyncpg.QueryCanceledError,
-)
-
-
 async def _prove(connection: Connection, view: TargetView, answer: Sum, seconds: float) -> None:
     await connection.execute(f"SET LOCAL statement_timeout = {round(seconds * 1000)}")
     await connection.execute(view.script)
-    found = await total(connection, view.schema, view.name, [c.there for c in view.columns])
+    target_answer = await total(connection, view.schema, view.name, [c.target for c in view.columns])
+    # A savepoint that is released leaves this in force for what follows in the transaction.
     await connection.execute("SET LOCAL statement_timeout = 0")
-    if found.rows != answer.rows:
-        raise _Differs(f"it answers with {found.rows} rows in Postgres and with {answer.rows} in SQLite")
-    if found != answer:
+    if target_answer.rows != answer.rows:
+        raise _Differs(f"it answers with {target_answer.rows} rows in Postgres and with {answer.rows} in SQLite")
+    if target_answer != answer:
         raise _Differs("its rows have other values in Postgres than in SQLite")
 
 
@@ -77,20 +74,20 @@ async def tell(record: Record, outcomes: Mapping[str, str | None]) -> None:
 async def marks(connection: Connection, schema: str, targets: Sequence[str]) -> dict[str, str]:
     """The views of ours that read some target tables, with their marks; none before one that reads it."""
     with translated("looking at the views"):
-        found = await connection.fetch(SQL["ours"], schema, list(targets), MARK)
-    return {row["name"]: row["comment"] for row in found}
+        rows = await connection.fetch(SQL["ours"], schema, list(targets), MARK)
+    return {row["name"]: row["comment"] for row in rows}
 
 
 async def drop_outdated(
-    record: Record, schema: str, wanted: Sequence[TargetView], targets: Sequence[str]
+    record: Record, schema: str, views: Sequence[TargetView], targets: Sequence[str]
 ) -> Mapping[str, str | None]:
-    """Drop views of ours over some target tables that are not, or no longer so, among those wanted.
+    """Drop views of ours over some target tables that are not, or no longer so, among `views`.
 
     By name why one could not be dropped, None for those that were. Nobody else's view is dropped, nor dropped along.
     """
-    kept = {view.name: view.mark for view in wanted}
-    found = await marks(record.connection, schema, targets)
-    outdated = [name for name, mark in found.items() if mark != kept.get(name)]
+    kept = {view.name: view.mark for view in views}
+    existing = await marks(record.connection, schema, targets)
+    outdated = [name for name, mark in existing.items() if mark != kept.get(name)]
     return {name: await _drop(record, schema, name) for name in outdated}
 
 

@@ -30,7 +30,7 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The text of an entry with its place in the chain."""
+    """An entry as it is stored: its text, and its number and hash in the chain."""
 
     head: Head
     text: str
@@ -53,15 +53,15 @@ class AuditTrail(RecordPart):
             head, sealed, numbers = Head(end["n"], end["hash"]), [], []
             if beyond is not None and beyond.n > head.n:
                 head = beyond
-            for made in entries:
-                head, one = link(head, made)
-                sealed.append(one)
+            for entry in entries:
+                head, sealed_entry = link(head, entry)
+                sealed.append(sealed_entry)
                 numbers.append(head.n)
-            texts, hashes = [one.text for one in sealed], [one.hash for one in sealed]
+            texts, hashes = [s.text for s in sealed], [s.hash for s in sealed]
             await self._connection.execute(SQL["append"], self._source_id, head.n, head.hash, numbers, texts, hashes)
 
     async def ends(self) -> Ends:
-        """What the stream's row knows of both chains."""
+        """Where both chains end, as the stream's row remembers it; raises `TargetStateLost` where that row is gone."""
         with translated("reading the end of the audit trail"):
             row = await self._connection.fetchrow(SQL["ends"], self._source_id)
         if row is None:
@@ -107,9 +107,11 @@ class AuditTrail(RecordPart):
         """
         with translated("dropping old entries of the audit trail"):
             newest, oldest = await self._connection.fetchrow(SQL["bounds"], self._source_id) or (0, 0)
+            # Not at every heartbeat, and then many at once.
             slack = min(MOST_DROPPED, most_rows // 10 + 1)
             if oldest is None or newest - oldest < most_rows + slack:
                 return
+            # The entry that was copied last stays: by it the next copying sees that nothing of the chain was changed.
             through = min(newest - most_rows, oldest + MOST_DROPPED, copied - 1)
             async with self._connection.transaction():
                 rows = await self._connection.fetch(SQL["oldest_entries"], self._source_id, through)

@@ -58,10 +58,10 @@ class AuditSync:
 
     async def open(self) -> None:
         """Find out how far either has the other's entries, and copy what is missing."""
-        known = await self._record.audit.ends()
+        ends = await self._record.audit.ends()
         _, noted = await asyncio.to_thread(trail.ends, self._folder)
-        self._file = known.file
-        self._copied = noted if noted.n >= known.copied else Head(known.copied)
+        self._file = ends.file
+        self._copied = noted if noted.n >= ends.copied else Head(ends.copied)
         await self.catch_up()
 
     async def catch_up(self) -> None:
@@ -96,11 +96,12 @@ class AuditSync:
 
     async def _begin(self, durable: int) -> bool:
         """Have written what Postgres recorded up to that number; False when neither side has anything new."""
-        found = await self._record.audit.read_from(self._copied.n, durable, MOST_AT_ONCE)
-        if self._copied.hash and (not found or found[0].head != self._copied):
+        # With the one that was copied last: if that is not what it was, the chain in Postgres was changed since.
+        recorded = await self._record.audit.read_from(self._copied.n, durable, MOST_AT_ONCE)
+        if self._copied.hash and (not recorded or recorded[0].head != self._copied):
             self._tell_broken(f"entry {self._copied.n} in Postgres is gone, or is not the one that was copied")
             self._copied = Head(min(self._copied.n, durable))
-        new = [one for one in found if one.head.n > self._copied.n]
+        new = [entry for entry in recorded if entry.head.n > self._copied.n]
         end, _ = await asyncio.to_thread(trail.ends, self._folder)
         if not new and end == self._file:
             return False
@@ -118,6 +119,7 @@ class AuditSync:
             # Postgres has it all: it is tried again, and changes flow meanwhile.
             logger.bind(error=error.message).warning("the audit file cannot be written")
             return False
+        # Ended here, the file has copies that Postgres does not know of: the next daemon reads in the file how many.
         crash_point("trail.before_note")
         copies = [replace(step, copy_of=step.n) for step in written.steps]
         await self._record.audit.note_copied(copies, written.copied, written.end)
@@ -131,35 +133,38 @@ class AuditSync:
         with suppress(ConfigError):
             trail.record(self._folder, BROKEN, "done", {"words": words})
 
-    def _write(self, new: Sequence[Recorded], copied: Head, known: Head) -> Written:
+    def _write(self, new: Sequence[Recorded], copied: Head, known_end: Head) -> Written:
         """In a thread: append what is new, look what others appended, and keep the file bounded."""
-        decoded = ((one.head.n, decode(one.text)) for one in new)
-        copies = [replace(found, copy_of=n) for n, found in decoded if found and _is_original(found)]
+        # Not on the event loop, which has changes to move.
+        decoded = ((recorded.head.n, decode(recorded.text)) for recorded in new)
+        copies = [replace(entry, copy_of=n) for n, entry in decoded if entry and _is_original(entry)]
         reached = new[-1].head if new else copied
         with trail.opened(self._folder) as file:
-            broken = _missing(file, known)
-            file.go_on_after(known)
+            broken = _missing(file, known_end)
+            file.go_on_after(known_end)
             file.append(copies, reached)
-            lines = (decode(line.text) for line in file.newest(min(file.end.n - known.n, MOST_LINES)))
-            steps = tuple(e for e in lines if e and (e.n or 0) > known.n and _is_original(e))
+            lines = (decode(line.text) for line in file.newest(min(file.end.n - known_end.n, MOST_LINES)))
+            steps = tuple(e for e in lines if e and (e.n or 0) > known_end.n and _is_original(e))
             if self._most_bytes:
                 file.bound(self._most_bytes)
             return Written(file.end, reached, steps, broken)
 
 
-def _is_original(made: AuditEntry) -> bool:
+def _is_original(entry: AuditEntry) -> bool:
     """Whether an entry belongs into the other place too: it is no copy itself, and not about this chain only."""
-    known = ACTIONS.get(made.action)
+    action = ACTIONS.get(entry.action)
     return (
-        made.copy_of is None and "again" not in made.details and (known is None or known.kind is not ActionKind.TRAIL)
+        entry.copy_of is None
+        and "again" not in entry.details
+        and (action is None or action.kind is not ActionKind.TRAIL)
     )
 
 
-def _missing(file: AuditFile, known: Head) -> str | None:
+def _missing(file: AuditFile, known_end: Head) -> str | None:
     """In words, why the file is not the one whose end is known; None when it is."""
-    if file.end.n < known.n:
-        return f"the file ended with line {file.end.n}, but Postgres remembers line {known.n}"
-    since = file.end.n - known.n + 1
-    if known.n and since < MOST_LINES and all(trail.head_of(line) != known for line in file.newest(since)):
-        return f"line {known.n} of the file is gone, or is not the one that Postgres remembers"
+    if file.end.n < known_end.n:
+        return f"the file ended with line {file.end.n}, but Postgres remembers line {known_end.n}"
+    since = file.end.n - known_end.n + 1
+    if known_end.n and since < MOST_LINES and all(trail.head_of(line) != known_end for line in file.newest(since)):
+        return f"line {known_end.n} of the file is gone, or is not the one that Postgres remembers"
     return None

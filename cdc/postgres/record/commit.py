@@ -55,9 +55,9 @@ async def store_position(
     `parts` move rows in the same statement; what is None in `tables` are their counts, in the same order. Lets the
     driver's errors through.
     """
-    told = _template(begun, position, changes, tables)
+    template = _template(begun, position, changes, tables)
     elapsed = time.monotonic() - begun.at
-    own = (record.source_id, position.seq, position.entry, changes, begun.lag_seconds, told, elapsed)
+    own = (record.source_id, position.seq, position.entry, changes, begun.lag_seconds, template, elapsed)
     arguments = [argument for part in parts for argument in part.arguments]
     stored = await record.connection.fetchval(_statement(tuple(part.sql for part in parts)), *own, *arguments)
     if stored is None:
@@ -71,15 +71,15 @@ def _statement(parts: tuple[str, ...]) -> str:
     moves = "".join(f"part_{place} AS ({sql} RETURNING 1), " for place, sql in numbered)
     # Not joined: Postgres would look for the best order of all the parts, which takes minutes for a hundred of them.
     counts = "".join(f"(SELECT count(*) FROM part_{place})::text, " for place, _ in numbered)
-    told = _STORE_POSITION.replace("{counts}", counts)
-    return f"WITH {moves}{told}"
+    storing = _STORE_POSITION.replace("{counts}", counts)
+    return f"WITH {moves}{storing}"
 
 
 def _template(begun: Begun, position: Position, changes: int, tables: Mapping[str, Tally]) -> str:
     """The entry of a batch for SQL's format(): %s stands for what the statement counts, the last one for its time."""
     lag = "null" if begun.lag_seconds is None else round(begun.lag_seconds, 6)
-    told = (f'"{entry_time()}"', begun.after_seq, position.seq, changes, lag)
-    return _frame(tuple((name, tuple(tally.items())) for name, tally in tables.items())) % told
+    facts = (f'"{entry_time()}"', begun.after_seq, position.seq, changes, lag)
+    return _frame(tuple((name, tuple(tally.items())) for name, tally in tables.items())) % facts
 
 
 @functools.lru_cache(maxsize=1_000)
@@ -90,8 +90,8 @@ def _frame(tables: tuple[tuple[str, tuple[tuple[str, int | None], ...]], ...]) -
     counted = {name: {what: _LATER if rows is None else rows for what, rows in tally} for name, tally in tables}
     details: dict[str, Any] = dict.fromkeys(("after_seq", "last_seq", "changes", "lag_seconds"), _NOW)
     details |= {"tables": counted, "seconds": _LATER}
-    made = AuditEntry(_NOW, actor(), "batch", "done", details)
-    return made.body.replace("%", "%%%%").replace(json.dumps(_NOW), "%s").replace(json.dumps(_LATER), "%%s")
+    entry = AuditEntry(_NOW, actor(), "batch", "done", details)
+    return entry.body.replace("%", "%%%%").replace(json.dumps(_NOW), "%s").replace(json.dumps(_LATER), "%%s")
 
 
 def _applied(details: Mapping[str, Any]) -> AppliedBatch:

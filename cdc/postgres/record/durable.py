@@ -1,4 +1,4 @@
-"""Which position can no longer be lost."""
+"""Which position of the changelog no crash of Postgres can take back any more: what is older may be pruned."""
 
 from collections import deque
 
@@ -23,17 +23,19 @@ class Durable:
     """
 
     def __init__(self) -> None:
+        # Of too many, the oldest go: a place further on in the log stands for all that came before it.
         self._marks: deque[tuple[int, int]] = deque(maxlen=64)
         self.seq = 0
 
     async def mark(self, connection: Connection, seq: int) -> None:
-        """Remember where the log stands now that `seq` is committed."""
+        """Remember where the server's log stands now, when everything up to `seq` is committed."""
+        # After the commit, so its record lies before this place; what others write in between only moves it further.
         with translated("reading the log position"):
             lsn = await connection.fetchval("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
         self._marks.append((seq, lsn))
 
     async def advance(self, connection: Connection) -> int:
-        """The newest changelog number known to be durable."""
+        """The newest changelog number that the server has on its disk, by the marks set until now; 0 at first."""
         if self._marks:
             with translated("reading the flushed log position"):
                 flushed = await connection.fetchval("SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint")

@@ -14,12 +14,12 @@ async def read_known_tables(record: Record, config: Config, also: Iterable[str] 
     state = await record.stream.read()
     leftovers = await record.leftovers.read()
     columns = state.columns if state else {}
-    names = {*columns, *(left.source_table for left in leftovers), *also}
-    targets = {target_name(config, name) for name in names} | {left.target for left in leftovers}
+    names = {*columns, *(leftover.source_table for leftover in leftovers), *also}
+    targets = {target_name(config, name) for name in names} | {leftover.target for leftover in leftovers}
     return KnownTables(columns, leftovers, await read_tables(record.connection, config.target.schema, sorted(targets)))
 
 
 async def current_tables(record: Record, config: Config, schema: SourceSchema) -> CurrentTables:
     """Which tables of a file are fed now, with which types; see `KnownTables.current`."""
-    known = await read_known_tables(record, config, (table.name for table in schema.tables))
-    return known.current(schema, config)
+    known_tables = await read_known_tables(record, config, (table.name for table in schema.tables))
+    return known_tables.current(schema, config)

@@ -57,48 +57,46 @@ class Leaving:
 
         They would refuse rows that the application holds. `statements` make those that it has.
         """
-        wanted = {(s.table, s.object) for s in statements}
+        demanded = {(s.table, s.object) for s in statements}
         ours = [m.target for m in maps if not m.adopted]
         with translated("dropping constraints that are gone"):
             async with self._connection.transaction():
-                found = await self._connection.fetch(SQL["demanded"], self._schema, ours)
-                gone = [record for record in found if (record["table"], record["name"]) not in wanted]
-                for record, words in zip(gone, await self._drop(gone), strict=True):
+                constraints = await self._connection.fetch(SQL["demanded"], self._schema, ours)
+                needless = [record for record in constraints if (record["table"], record["name"]) not in demanded]
+                for record, words in zip(needless, await self._drop(needless), strict=True):
                     await self._tell(record["table"], None, [words])
-        return bool(gone)
+        return bool(needless)
 
     async def make_way(
         self, maps: Sequence[TableMap], leftovers: Sequence[Leftover], statements: Sequence[Statement]
     ) -> None:
         """Take names that are needed now from indexes that tables of ours have no longer, or as leftovers."""
-        left = {leftover.target: leftover for leftover in leftovers if leftover.column is None}
-        ours = [*left, *(m.target for m in maps if not m.adopted)]
-        wanted = {(s.table, s.object) for s in statements}
-        names = [name for _, name in wanted]
+        leftover_tables = {leftover.target: leftover for leftover in leftovers if leftover.column is None}
+        ours = [*leftover_tables, *(m.target for m in maps if not m.adopted)]
+        needed = {(s.table, s.object) for s in statements}
+        names = [name for _, name in needed]
         with translated("taking names from indexes that are gone"):
             async with self._connection.transaction():
-                for found in await self._connection.fetch(SQL["in_the_way"], self._schema, ours, names):
-                    if (found["table"], found["name"]) not in wanted:
-                        await self._connection.execute(self._drop_index(found))
-                        await self._tell_dropped(found, left.get(found["table"]))
+                for index in await self._connection.fetch(SQL["in_the_way"], self._schema, ours, names):
+                    if (index["table"], index["name"]) in needed:
+                        continue
+                    await self._connection.execute(self._drop_index(index))
+                    dropped = [f"{index['name']} of {index['table']}: {index['definition']}"]
+                    if of := leftover_tables.get(index["table"]):
+                        await self._note(of.source_table, of.target, None, of.decided, dropped)
+                    else:
+                        await self._tell(index["table"], None, dropped)
 
-    async def _tell_dropped(self, index: asyncpg.Record, of: Leftover | None) -> None:
-        words = [f"{index['name']} of {index['table']}: {index['definition']}"]
-        if of is None:
-            await self._tell(index["table"], None, words)
-        else:
-            await self._note(of.source_table, of.target, None, of.decided, words)
-
-    def _drop_index(self, found: asyncpg.Record) -> str:
-        if found["constraint"] is None:
-            return f"DROP INDEX {qualified(self._schema, found['name'])}"
-        return f"ALTER TABLE {qualified(self._schema, found['table'])} DROP CONSTRAINT {quote(found['constraint'])}"
+    def _drop_index(self, index: asyncpg.Record) -> str:
+        if index["constraint"] is None:
+            return f"DROP INDEX {qualified(self._schema, index['name'])}"
+        return f"ALTER TABLE {qualified(self._schema, index['table'])} DROP CONSTRAINT {quote(index['constraint'])}"
 
     async def _drop(self, constraints: Sequence[asyncpg.Record]) -> list[str]:
-        for found in constraints:
-            table = qualified(found["schema"], found["table"])
-            await self._connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {quote(found['name'])}")
-        return [f"{found['name']} of {found['table']}: {found['definition']}" for found in constraints]
+        for constraint in constraints:
+            table = qualified(constraint["schema"], constraint["table"])
+            await self._connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {quote(constraint['name'])}")
+        return [f"{c['name']} of {c['table']}: {c['definition']}" for c in constraints]
 
     async def _note(
         self, source_table: str, target: str, column: str | None, decided: Mapping[str, Any], dropped: list[str]
@@ -108,5 +106,5 @@ class Leaving:
         await self._tell(target, column, dropped)
 
     async def _tell(self, target: str, column: str | None, dropped: list[str]) -> None:
-        told = entry("leave over", "done", {"table": target, "column": column, "dropped": dropped})
-        await self._record.audit.append([told])
+        details = {"table": target, "column": column, "dropped": dropped}
+        await self._record.audit.append([entry("leave over", "done", details)])

@@ -30,18 +30,18 @@ class Leftovers(RecordPart):
         return tuple(_leftover(row) for row in rows)
 
     async def forget_gone(self, schema: str) -> None:
-        """Forget leftovers that are not there any more."""
+        """Strike off leftovers whose table or column somebody dropped from the schema."""
         with translated("looking at the leftovers"):
             await self._connection.execute(SQL["forget_gone"], self._source_id, schema)
 
     async def take_up(self, leftover: Leftover) -> None:
-        """Feed a leftover again, in the caller's transaction."""
+        """Strike off a leftover that is fed again, and tell of it; in the caller's transaction."""
         await self.forget(leftover)
-        told = entry("take up again", "done", {"table": leftover.target, "column": leftover.column})
-        await AuditTrail(self._connection, self._source_id).append([told])
+        details = {"table": leftover.target, "column": leftover.column}
+        await AuditTrail(self._connection, self._source_id).append([entry("take up again", "done", details)])
 
     async def forget(self, leftover: Leftover) -> None:
-        """Strike one off the list, in the caller's transaction."""
+        """Strike a leftover off the list; in the caller's transaction."""
         await self._connection.execute(SQL["forget"], self._source_id, leftover.target, leftover.column)
 
 

@@ -18,6 +18,7 @@ from cdc.sql_names import qualified, quote
 
 SQL: Final = load("own_schema")
 SCHEMA: Final = "cdc"
+# The script is our own file, so its form is known: one column or key on each line of a CREATE TABLE.
 _SCRIPT: Final = load("state")["create"]
 _TABLE: Final = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?cdc\.(\w+) \(\n(.*?)\n *\);", re.DOTALL)
 _INDEX: Final = re.compile(r"CREATE (?:UNIQUE )?INDEX IF NOT EXISTS (\w+) ON cdc\.(\w+)")
@@ -26,7 +27,10 @@ _OWN_KEY: Final = " PRIMARY KEY"
 
 
 class SchemaPart(NamedTuple):
-    """A column, an index, or a key by its columns."""
+    """A column or an index by its name, or a key by its columns in order: `source_id, seq`.
+
+    `kind` is `column`, `index` or `key`.
+    """
 
     kind: str
     table: str
@@ -51,10 +55,15 @@ def expected() -> dict[SchemaPart, str]:
 
 
 async def missing(connection: Connection) -> frozenset[SchemaPart]:
-    """The parts that are not there."""
+    """The parts of the schema `cdc` that the script makes and this database lacks; all of them where it has none."""
     with translated("looking at the schema cdc"):
-        there = {SchemaPart(*record) for record in await connection.fetch(SQL["present"])}
-    return frozenset(expected().keys() - there)
+        present = {SchemaPart(*record) for record in await connection.fetch(SQL["present"])}
+    return frozenset(expected().keys() - present)
+
+
+def tables_of(parts: Iterable[SchemaPart]) -> str:
+    """The tables that some parts belong to, for people: `cdc.audit, cdc.stream`."""
+    return ", ".join(sorted({f"{SCHEMA}.{part.table}" for part in parts}))
 
 
 async def create(connection: Connection) -> None:
@@ -68,12 +77,12 @@ async def make_whole(connection: Connection) -> frozenset[str]:
 
     Where there is no such schema, nothing is lost and nothing made. An older version's schema becomes this one's.
     """
-    if not (gone := await missing(connection)) or gone == expected().keys():
+    if not (lacking := await missing(connection)) or lacking == expected().keys():
         return frozenset()
     with translated("making the schema cdc whole"):
         async with connection.transaction():
             await connection.execute(SQL["alone"])
-            lost = await _make(connection, gone)
+            lost = await _make(connection, lacking)
             if "stream" in lost:
                 await connection.execute(SQL["forget_positions"])
                 await connection.execute(SQL["go_on_with_audit"])
@@ -88,23 +97,24 @@ async def go_on_with_audit(connection: Connection) -> None:
         await connection.execute(SQL["go_on_with_audit"])
 
 
-async def _make(connection: Connection, gone: frozenset[SchemaPart]) -> frozenset[str]:
+async def _make(connection: Connection, lacking: frozenset[SchemaPart]) -> frozenset[str]:
     """The script first: it brings an older version up to date, and what that adds was never lost."""
-    lost = {part.table for part in gone} - {part.table for part in expected().keys() - gone}
+    lost = {part.table for part in lacking} - {part.table for part in expected().keys() - lacking}
+    # It fails, for instance, where a table lacks a column that it indexes: then tables are mended one by one.
     if await _ran(connection, _SCRIPT):
-        gone = await missing(connection)
-    lost |= {part.table for part in gone if part.kind == "column"}
-    for table in sorted({part.table for part in gone if part.kind != "index"}):
-        if not await _mended(connection, table, [part for part in gone if part.table == table]):
+        lacking = await missing(connection)
+    lost |= {part.table for part in lacking if part.kind == "column"}
+    for table in sorted({part.table for part in lacking if part.kind != "index"}):
+        if not await _mended(connection, table, [part for part in lacking if part.table == table]):
             await connection.execute(f"DROP TABLE {qualified(SCHEMA, table)} CASCADE")
             lost.add(table)
     await connection.execute(_SCRIPT)
     return frozenset(lost)
 
 
-async def _mended(connection: Connection, table: str, gone: Iterable[SchemaPart]) -> bool:
+async def _mended(connection: Connection, table: str, lacking: Iterable[SchemaPart]) -> bool:
     """Add what a table lacks; False where its rows cannot be without it: they mean nothing then."""
-    adds = ", ".join(_added(part) for part in sorted(gone) if part.kind != "index")
+    adds = ", ".join(_added(part) for part in sorted(lacking) if part.kind != "index")
     return await _ran(connection, f"ALTER TABLE IF EXISTS {qualified(SCHEMA, table)} {adds}")
 
 
@@ -128,12 +138,12 @@ async def _ran(connection: Connection, sql: str) -> bool:
 async def ours(connection: Connection, schema: str, marks: dict[str, str]) -> frozenset[str]:
     """Those of the named tables that are there with the comment that marks them as made by this tool."""
     with translated("looking for the tables of this source"):
-        found = await connection.fetch(SQL["comments"], schema, list(marks))
-    return frozenset(record["name"] for record in found if record["comment"] == marks[record["name"]])
+        tables = await connection.fetch(SQL["comments"], schema, list(marks))
+    return frozenset(record["name"] for record in tables if record["comment"] == marks[record["name"]])
 
 
 async def disabled_triggers(connection: Connection, schema: str, tables: Iterable[str]) -> list[str]:
     """Triggers on these tables that do not fire now, as `trigger of table`."""
     with translated("looking for disabled triggers"):
-        found = await connection.fetch(SQL["disabled"], schema, list(tables))
-    return [f"{record['name']} of {record['table_name']}" for record in found]
+        triggers = await connection.fetch(SQL["disabled"], schema, list(tables))
+    return [f"{record['name']} of {record['table_name']}" for record in triggers]

@@ -19,7 +19,7 @@ MOST_NAMED: Final = 5
 
 
 class Ownership(RecordPart):
-    """What one source owns in Postgres."""
+    """The target tables that one source may feed."""
 
     async def claim(self, config: Config, maps: Sequence[TableMap]) -> None:
         """Make the source the owner of the targets of these maps; raises `TargetTaken` when one is another's.
@@ -48,7 +48,7 @@ def _refuse(taken: Sequence[asyncpg.Record], config: Config) -> None:
     if not taken:
         return
     owner, since = taken[0]["source_path"], f"{taken[0]['since']:%Y-%m-%d %H:%M} UTC"
-    names = [f"{config.target.schema}.{found['target_table']}" for found in taken if found["source_path"] == owner]
+    names = [f"{config.target.schema}.{row['target_table']}" for row in taken if row["source_path"] == owner]
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     tables = f"{', '.join(names[:MOST_NAMED])}{more}"
     if owner == str(config.source.path):

@@ -95,20 +95,20 @@ class Quarantine(RecordPart):
                 reasons: dict[str, dict[str, str]] = {}
                 for name, reason, encoded in marked:
                     reasons.setdefault(name, {})[encoded] = reason
-                entries = [one for name in reasons for one in told("acknowledge", name, reasons[name])]
+                entries = [e for name in reasons for e in entries_about("acknowledge", name, reasons[name])]
                 await AuditTrail(self._connection, self._source_id).append(entries)
         return len(marked)
 
 
-def told(action: str, table: str, reasons: Mapping[str, str]) -> list[AuditEntry]:
+def entries_about(action: str, table: str, reasons: Mapping[str, str]) -> list[AuditEntry]:
     """Entries of the audit trail about rows of a table, by reason and with a bounded number of keys each."""
     by_reason: dict[str, list[str]] = {}
     for key, reason in reasons.items():
         by_reason.setdefault(reason, []).append(_shown(key))
     return [
-        entry(action, "done", {"table": table, "reason": reason, "rows": len(some), "keys": some})
+        entry(action, "done", {"table": table, "reason": reason, "rows": len(portion), "keys": portion})
         for reason, keys in ((reason, sorted(keys)) for reason, keys in by_reason.items())
-        for some in (keys[place : place + KEYS_IN_ENTRY] for place in range(0, len(keys), KEYS_IN_ENTRY))
+        for portion in (keys[place : place + KEYS_IN_ENTRY] for place in range(0, len(keys), KEYS_IN_ENTRY))
     ]
 
 
@@ -117,12 +117,12 @@ def _shown(key: str) -> str:
     return shown if len(shown) <= LONGEST_KEY else f"{shown[:LONGEST_KEY]}..."
 
 
-def orphans(key: TargetForeignKey, found: Sequence[asyncpg.Record]) -> list[Held]:
+def orphans(key: TargetForeignKey, rows: Sequence[asyncpg.Record]) -> list[Held]:
     """Rows without a parent, ready for quarantine; they wait under `waits_table` for the values they refer to."""
     why = Rejection(
         ", ".join(key.columns), Reason.ORPHAN, f"its parent row in {key.parent} is not in Postgres", _ORPHAN_REMEDY
     )
-    return [Held(read_key(row["key"]), why, waits_table(key), row["waits_for"]) for row in found]
+    return [Held(read_key(row["key"]), why, waits_table(key), row["waits_for"]) for row in rows]
 
 
 def waits_table(key: TargetForeignKey) -> str:

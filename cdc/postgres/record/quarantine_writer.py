@@ -8,7 +8,7 @@ from cdc.audit.chain import AuditEntry
 from cdc.facts.changes import Tally
 from cdc.facts.row_key import decode_key, encode_key
 from cdc.facts.values import KeyValues
-from cdc.postgres.record.quarantine import SQL, Held, told
+from cdc.postgres.record.quarantine import SQL, Held, entries_about
 from cdc.postgres.record.record import Record
 
 
@@ -24,12 +24,12 @@ class QuarantineWriter:
         self._source_id = record.source_id
         self._audit = record.audit
         self.tables: set[str] = set()
-        self._came: dict[str, dict[str, str]] = {}  # by table, the reason by key
-        self._left: dict[str, dict[str, str]] = {}
+        self._put_in: dict[str, dict[str, str]] = {}  # by table, the reason by key
+        self._taken_out: dict[str, dict[str, str]] = {}
 
     async def refresh(self) -> None:
         """Read again which tables have rows in quarantine, and forget what a transaction did that was given up."""
-        self._came, self._left = {}, {}
+        self._put_in, self._taken_out = {}, {}
         records = await self._connection.fetch(SQL["tables"], self._source_id)
         self.tables = {record["source_table"] for record in records}
 
@@ -45,18 +45,19 @@ class QuarantineWriter:
         ]
         columns = [list(column) for column in zip(*fields, strict=True)]
         waits = [[h.waits_table for h in once], [h.waits_for for h in once]]
-        self._went(table, await self._connection.fetch(SQL["put"], self._source_id, table, *columns, *waits))
-        self._came.setdefault(table, {}).update({h.key: str(h.rejection.reason) for h in once})
+        # One that is held already leaves with its old reason and comes with the new one.
+        self._note_taken_out(table, await self._connection.fetch(SQL["put"], self._source_id, table, *columns, *waits))
+        self._put_in.setdefault(table, {}).update({h.key: str(h.rejection.reason) for h in once})
 
     async def release(self, table: str, keys: Sequence[KeyValues]) -> None:
         """Take keys out whose row was read again."""
         if keys:
             encoded = [encode_key(key) for key in keys]
-            self._went(table, await self._connection.fetch(SQL["release"], self._source_id, table, encoded))
+            self._note_taken_out(table, await self._connection.fetch(SQL["release"], self._source_id, table, encoded))
 
     async def release_table(self, table: str) -> None:
         """Take all keys of a table out, because the whole table is read again."""
-        self._went(table, await self._connection.fetch(SQL["release_table"], self._source_id, table))
+        self._note_taken_out(table, await self._connection.fetch(SQL["release_table"], self._source_id, table))
 
     async def tell(self) -> dict[str, Tally]:
         """Record in the audit trail what came and went since the last time, in the caller's transaction.
@@ -65,21 +66,22 @@ class QuarantineWriter:
         """
         tallies: dict[str, Tally] = {}
         entries: list[AuditEntry] = []
-        for table in self._came.keys() | self._left.keys():
-            came, left = self._came.get(table, {}), self._left.get(table, {})
-            held = {key: reason for key, reason in came.items() if left.get(key) != reason}
-            released = {key: reason for key, reason in left.items() if key not in came}
-            entries += [*told("release", table, released), *told("quarantine", table, held)]
+        for table in self._put_in.keys() | self._taken_out.keys():
+            put_in, taken_out = self._put_in.get(table, {}), self._taken_out.get(table, {})
+            held = {key: reason for key, reason in put_in.items() if taken_out.get(key) != reason}
+            released = {key: reason for key, reason in taken_out.items() if key not in put_in}
+            entries += [*entries_about("release", table, released), *entries_about("quarantine", table, held)]
             tallies[table] = {"quarantined": len(held), "released": len(released)}
         await self._audit.append(entries)
-        self._came, self._left = {}, {}
+        self._put_in, self._taken_out = {}, {}
         return tallies
 
-    def _went(self, table: str, gone: "list[asyncpg.Record]") -> None:
-        came, left = self._came.setdefault(table, {}), self._left.setdefault(table, {})
-        for key, reason in gone:
-            if came.pop(key, None) is None:
-                left[key] = reason
+    def _note_taken_out(self, table: str, rows: "list[asyncpg.Record]") -> None:
+        put_in, taken_out = self._put_in.setdefault(table, {}), self._taken_out.setdefault(table, {})
+        for key, reason in rows:
+            # What this transaction itself put in was never there for anybody else.
+            if put_in.pop(key, None) is None:
+                taken_out[key] = reason
 
     async def retriable(self, table: str) -> list[KeyValues]:
         """Keys held for a violated constraint: any change of their table may have removed the cause."""

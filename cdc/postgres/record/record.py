@@ -70,8 +70,7 @@ class Record:
         with translated("setting the position anew"):
             async with self.connection.transaction():
                 before = await self.connection.fetchval(SQL["seq"], self.source_id)
-                told = entry("position", "done", {"before": before, "seq": position.seq})
-                await self.audit.append([told])
+                await self.audit.append([entry("position", "done", {"before": before, "seq": position.seq})])
                 await self.connection.execute(
                     SQL["reposition"], self.source_id, position.seq, position.entry, list(tables)
                 )
@@ -88,8 +87,8 @@ class Record:
         if row is None or not row["holds"]:
             raise lost_row()
         require_same_session(self.connection, row["process"])
-        if gone := await own_schema.missing(self.connection):
-            names = ", ".join(sorted({f"{own_schema.SCHEMA}.{part.table}" for part in gone}))
+        if lacking := await own_schema.missing(self.connection):
+            names = own_schema.tables_of(lacking)
             raise TargetStateLost(
                 f"what this tool keeps in Postgres is not whole any more: {names}",
                 remedy="it is made again by itself, or by `cdc schema`; what is not known then is compared",
@@ -98,6 +97,6 @@ class Record:
         await self.waiting.require_unchanged()
 
     async def daemon_runs(self) -> bool:
-        """Whether a daemon holds the source's lock, so that waiting for it makes sense."""
+        """Whether a daemon, or another command, holds the source's lock, so that waiting makes sense."""
         with translated("looking for the daemon"):
             return await self.connection.fetchval(load("lock")["holder"], lock_key(self.source_id)) is not None

@@ -37,11 +37,11 @@ class Sightings(RecordPart):
             await self._connection.execute(SQL["forget_older"], self._source_id, KEPT_SECONDS)
 
     async def forget(self) -> None:
-        """Let go of all: the stream goes on from another place."""
+        """Forget every sighting: the stream goes on from a position that it did not reach by itself."""
         await self._connection.execute(SQL["forget"], self._source_id)
 
     async def read(self) -> tuple[Sighting, ...]:
-        """What was noted, newest first."""
+        """The sightings of about the last 15 minutes, newest first, and one that is older where there is one."""
         with translated("reading where the stream stood"):
             rows = await self._connection.fetch(SQL["read"], self._source_id)
         return tuple(

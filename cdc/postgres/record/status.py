@@ -139,8 +139,8 @@ async def find_source_id(connection: Connection, source_id: str | None, path: st
     with translated("looking for the source"):
         if await connection.fetchval("SELECT to_regclass('cdc.stream') IS NULL"):
             return None
-        found = await connection.fetchrow(SQL["stream"], source_id, path)
-    return str(found["source_id"]) if found else None
+        row = await connection.fetchrow(SQL["stream"], source_id, path)
+    return str(row["source_id"]) if row else None
 
 
 async def _read(connection: Connection, facts: TargetFacts, source_id: str | None, path: str) -> TargetFacts:
@@ -150,9 +150,8 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
     if row is None:
         return facts
     stream = _stream(row)
-    if gone := await own_schema.missing(connection):
-        names = ", ".join(sorted({f"{own_schema.SCHEMA}.{part.table}" for part in gone}))
-        return replace(facts, stream=stream, gone=names)
+    if lacking := await own_schema.missing(connection):
+        return replace(facts, stream=stream, gone=own_schema.tables_of(lacking))
     record = Record(connection, stream.source_id)
     held = await connection.fetch(SQL["quarantine"], stream.source_id)
     return replace(

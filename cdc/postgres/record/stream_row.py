@@ -40,7 +40,7 @@ class StreamState:
 
 
 class StreamRow(RecordPart):
-    """The row of one source."""
+    """The row of one source in `cdc.stream`, read and written in the caller's transaction where there is one."""
 
     async def register(self, path: str, schema: str) -> None:
         """Make the stream's row where it is missing, and note where the file is now."""
@@ -50,6 +50,7 @@ class StreamRow(RecordPart):
     async def read(self) -> StreamState | None:
         """The stream's state, None when this source is not known here or nothing was ever set up."""
         with translated("reading the stream's position"):
+            # Asked, not tried: an error would end the transaction that a caller may be in.
             if await self._connection.fetchval("SELECT to_regclass('cdc.stream')") is None:
                 return None
             row = await self._connection.fetchrow(SQL["read"], self._source_id)
@@ -91,10 +92,10 @@ class StreamRow(RecordPart):
         with translated("noting which tables to compare"):
             return tuple(await self._connection.fetchval(SQL["keep_resync"], self._source_id, list(tables)))
 
-    async def note_finish_after_resync(self, wanted: bool) -> None:
+    async def note_finish_after_resync(self, due: bool) -> None:
         """Note whether indexes and constraints are to be looked at once no table has to be read as a whole."""
         with translated("noting what is left to do"):
-            await self._connection.execute(SQL["note_finish_after_resync"], self._source_id, wanted)
+            await self._connection.execute(SQL["note_finish_after_resync"], self._source_id, due)
 
     async def store_schema_version(self, version: int) -> None:
         """Note SQLite's schema counter at a moment when capture was known to be whole."""
@@ -102,7 +103,7 @@ class StreamRow(RecordPart):
             await self._connection.execute(SQL["store_schema_version"], self._source_id, version)
 
     async def store_columns(self, columns: Decisions) -> None:
-        """Keep what was decided about columns."""
+        """Keep what was decided about columns, by source table, in place of what was kept before."""
         with translated("keeping the mapping"):
             await self._connection.execute(SQL["store_columns"], self._source_id, json.dumps(columns))
 
@@ -132,8 +133,8 @@ async def find_by_path(connection: Connection, path: str, schema: str) -> str | 
     with translated("looking for the stream"):
         if await connection.fetchval("SELECT to_regclass('cdc.stream')") is None:
             return None
-        found: str | None = await connection.fetchval(SQL["find_by_path"], path, schema)
-    return found
+        source_id: str | None = await connection.fetchval(SQL["find_by_path"], path, schema)
+    return source_id
 
 
 async def snapshots_in_use(connection: Connection) -> frozenset[str]:

@@ -56,21 +56,21 @@ class WaitingTables(RecordPart):
         with translated("noting which tables wait"):
             async with self._connection.transaction():
                 await self._connection.execute(SQL["forget"], self._source_id, [m.source.name for m in maps])
-                known = {
+                noted = {
                     row["source_table"]: tuple(row)
                     for row in await self._connection.fetch(SQL["read"], self._source_id)
                 }
                 shapes = await self._shapes(maps[0].schema, [m.target for m in maps])
-                now = {m.source.name: _facts(m, shapes[m.target], held.get(m.source.name)) for m in maps}
-                for name, facts in now.items():
-                    if known.get(name) != facts:
+                current = {m.source.name: _facts(m, shapes[m.target], held.get(m.source.name)) for m in maps}
+                for name, facts in current.items():
+                    if noted.get(name) != facts:
                         await self._connection.execute(SQL["note"], self._source_id, *facts)
-                again = [name for name, facts in now.items() if name in known and _returns(known[name], facts)]
-                if again:
-                    await self._connection.execute(_STREAM["request_resync"], self._source_id, again)
+                returning = [name for name, facts in current.items() if name in noted and _returns(noted[name], facts)]
+                if returning:
+                    await self._connection.execute(_STREAM["request_resync"], self._source_id, returning)
                     # What was made anew has no foreign keys, as far as rows were missing.
                     await self._connection.execute(_STREAM["note_finish_after_resync"], self._source_id, True)
-        return again
+        return returning
 
     async def require_unchanged(self) -> None:
         """Raises `TargetHindered`, to settle anew, when the target of a table that waits has changed."""
@@ -96,6 +96,7 @@ def _facts(mapped: TableMap, shape: tuple[str, str], why: Waiting | None) -> tup
 
 
 def _returns(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
-    """Whether a table fits that waited, or whose columns had other types."""
-    _, _, types, _, waited, _ = before
-    return now[4] is None and (waited is not None or types != now[2])
+    """Whether a table fits now that waited before, or whose columns had other types; both as `_facts` has them."""
+    _, _, types_before, _, waited, _ = before
+    _, _, types, _, waits, _ = now
+    return waits is None and (waited is not None or types != types_before)

@@ -35,13 +35,13 @@ async def at_work(config: Config, pid: int | None, seconds: float) -> AtWork | N
 
 async def _ask(config: Config, pid: int | None) -> AtWork | None:
     dsn = await asyncio.to_thread(running_dsn, config)
-    if dsn is None:
+    if dsn is None:  # an embedded server that does not run is at no work, and is not started to be asked
         return None
     connection = await connect(dsn, purpose="watchdog", password=password_for(config.target))
     try:
         with translated("asking what Postgres does"):
             names = [application_name(purpose) for purpose in _WORKERS]
-            found = await connection.fetchrow(load("activity")["at_work"], names, pid)
+            row = await connection.fetchrow(load("activity")["at_work"], names, pid)
     finally:
         await hang_up(connection)
-    return AtWork(tuple(found["blockers"] or ())) if found else None
+    return AtWork(tuple(row["blockers"] or ())) if row else None

@@ -74,8 +74,8 @@ def _reachable(binaries: Path) -> Path:
     if _nobody_runs(binaries):
         return binaries
     command = [str(binaries / "postgres"), "--version"]
-    told = subprocess.run(command, capture_output=True, text=True, check=False, env=environment()).stdout
-    copy = Path(tempfile.gettempdir()) / ("cdc-" + "-".join(re.findall(r"[\w.]+", told)).lower())
+    version = subprocess.run(command, capture_output=True, text=True, check=False, env=environment()).stdout
+    copy = Path(tempfile.gettempdir()) / ("cdc-" + "-".join(re.findall(r"[\w.]+", version)).lower())
     if not copy.exists():
         _copy(binaries.parent, copy)
     copied = copy.joinpath(*binaries.parts[-3:])
@@ -115,5 +115,5 @@ def _copy(programs: Path, to: Path) -> None:
 
 
 def _only_root_writes(folder: Path) -> bool:
-    found = folder.lstat()
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    status = folder.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == 0 and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

@@ -11,7 +11,7 @@ from cdc.config import Config
 from cdc.errors import TargetUnavailable
 from cdc.host.private_files import make_folder, opener
 from cdc.postgres.connection.open import Connection, connect, hang_up, password_for
-from cdc.postgres.server import embedded
+from cdc.postgres.server import embedded, server_log
 from cdc.postgres.server.embedded import READY_SECONDS, EmbeddedServer
 
 
@@ -34,7 +34,7 @@ class Endpoint:
         self._config = config
         self._ready_seconds = ready_seconds
         self._server: EmbeddedServer | None = None
-        self._use: int | None = None
+        self._users_lock: int | None = None
 
     async def dsn(self) -> str:
         """The DSN of the target, whose server runs now if it is ours to run; raises `TargetError`."""
@@ -44,45 +44,52 @@ class Endpoint:
         return server.dsn
 
     async def connect(self, purpose: str) -> Connection:
-        """An open connection to the target."""
+        """An open connection to the target, closed by the caller; an embedded server is started for it where none runs.
+
+        Raises `TargetUnavailable` or `TargetRefused` with the reason.
+        """
         dsn = await self.dsn()
         return await connect(dsn, purpose=purpose, password=password_for(self._config.target))
 
     def bound_log(self) -> None:
         """Keep the log of an embedded server from growing for ever."""
         if self._server is not None:
-            embedded.bound_log(self._server.folder)
+            server_log.bound_log(self._server.folder)
 
     async def leave(self) -> None:
-        """Nothing more is wanted of the target."""
+        """Let go of the server: an embedded one is stopped when nobody else uses it."""
         if self._server is not None:
             await asyncio.to_thread(self._stop_if_last, self._server)
             self._server = None
 
     def _start(self, folder: Path) -> EmbeddedServer:
-        if self._use is None:
-            self._use = _begin_use(folder)
+        # The lock comes first: whoever is leaving now either sees that we are here, or is waited for.
+        if self._users_lock is None:
+            self._users_lock = _begin_use(folder)
         server = embedded.start(folder, ready_seconds=self._ready_seconds)
         if self._server is None or server.owned:
             self._server = server
         return server
 
     def _stop_if_last(self, server: EmbeddedServer) -> None:
-        use, self._use = self._use, None
-        if use is None:
+        lock, self._users_lock = self._users_lock, None
+        if lock is None:
             return
         try:
             # Whoever comes now waits for the exclusive lock to go, and then finds no server and starts one.
-            fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             server.shut_down()
         except BlockingIOError:
             pass  # somebody else uses the server: the last one stops it
         finally:
-            os.close(use)
+            os.close(lock)
 
 
 def _begin_use(folder: Path) -> int:
-    """A shared lock on the server, held for as long as the descriptor is open; the kernel drops it with the process."""
+    """A shared lock on the server, held for as long as the descriptor is open; the kernel drops it with the process.
+
+    Connections would not do to count who uses the server: a command is between two of them at times.
+    """
     try:
         make_folder(folder)
         descriptor = opener(str(folder / "users.lock"), os.O_RDWR | os.O_CREAT)
@@ -97,7 +104,7 @@ def _begin_use(folder: Path) -> int:
 
 @asynccontextmanager
 async def reached(config: Config, ready_seconds: float = READY_SECONDS) -> AsyncIterator[Endpoint]:
-    """The target for the time of a block."""
+    """The target for the time of a block, which lets go of an embedded server at its end; nothing is started before."""
     target = Endpoint(config, ready_seconds)
     try:
         yield target

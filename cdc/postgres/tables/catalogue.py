@@ -14,17 +14,19 @@ _ACTIONS: Final = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET 
 _Record = Any  # asyncpg.Record; its stubs make every value Any
 
 
-async def read_tables(conn: Connection, schema: str, names: Sequence[str] | None = None) -> dict[str, TargetTable]:
+async def read_tables(
+    connection: Connection, schema: str, names: Sequence[str] | None = None
+) -> dict[str, TargetTable]:
     """The tables of a schema by name, all of them or only `names`; a name that is no table there is left out.
 
     Reads in three statements: call it in one repeatable read transaction where others may alter tables meanwhile.
     """
-    wanted = None if names is None else list(names)
+    chosen = None if names is None else list(names)
     queries = load("catalogue")
     with translated(f"reading the tables of schema {schema}"):
-        columns = await conn.fetch(queries["tables"], schema, wanted)
-        uniques = _grouped(await conn.fetch(queries["uniques"], schema, wanted))
-        foreign_keys = _grouped(await conn.fetch(queries["foreign_keys"], schema, wanted))
+        columns = await connection.fetch(queries["tables"], schema, chosen)
+        uniques = _grouped(await connection.fetch(queries["uniques"], schema, chosen))
+        foreign_keys = _grouped(await connection.fetch(queries["foreign_keys"], schema, chosen))
     return {
         name: TargetTable(
             schema=schema,

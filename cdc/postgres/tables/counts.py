@@ -63,11 +63,12 @@ async def _count_small(
         return {}
     parts = [f"(SELECT count(*) FROM (SELECT FROM {qualified(m.schema, m.target)} LIMIT $3) AS r)" for m in small]
     sources = [m.source.name for m in small]
+    # One more than is told of: a table that has so many is left out.
     row = await connection.fetchrow(f"SELECT ({_SQL['held']}), {', '.join(parts)}", source_id, sources, MOST_ROWS + 1)
     assert row is not None
     held = json.loads(row[0])
     counted = {name: Counted(rows, held.get(name, 0)) for name, rows in zip(sources, row[1:], strict=True)}
-    return {name: one for name, one in counted.items() if one.rows <= MOST_ROWS}
+    return {name: count for name, count in counted.items() if count.rows <= MOST_ROWS}
 
 
 async def count_rows(connection: Connection, schema: str, tables: Sequence[str]) -> Mapping[str, int]:
@@ -75,8 +76,8 @@ async def count_rows(connection: Connection, schema: str, tables: Sequence[str])
     counts: list[int] = []
     with translated("counting rows"):
         for place in range(0, len(tables), COUNTED_AT_ONCE):
-            some = tables[place : place + COUNTED_AT_ONCE]
-            parts = [f"(SELECT count(*) FROM {qualified(schema, table)})" for table in some]
+            portion = tables[place : place + COUNTED_AT_ONCE]
+            parts = [f"(SELECT count(*) FROM {qualified(schema, table)})" for table in portion]
             counts += await connection.fetchrow(f"SELECT {', '.join(parts)}") or ()
     return dict(zip(tables, counts, strict=True))
 
@@ -84,14 +85,14 @@ async def count_rows(connection: Connection, schema: str, tables: Sequence[str])
 async def has_row(connection: Connection, schema: str, table: str, column: str, value: str) -> bool:
     """Whether a table has a row with this text in that column."""
     with translated(f"looking into table {table}"):
-        found = await connection.fetchval(
+        exists = await connection.fetchval(
             f"SELECT EXISTS (SELECT FROM {qualified(schema, table)} WHERE {quote(column)} = $1)", value
         )
-    return bool(found)
+    return bool(exists)
 
 
 async def headway(connection: Connection, source_path: str) -> Headway:
-    """How far the stream from a file is."""
+    """How far the stream from a file is, by its path; all zero where Postgres does not know it."""
     with translated("reading the stream"):
         row = await connection.fetchrow(_STREAM, source_path)
     return Headway(row["seq"] or 0, row["changes"], row["lag_seconds"]) if row else Headway(0, 0, None)

@@ -51,6 +51,7 @@ class _Sink:
         self.error: OSError | None = None
 
     async def write(self, data: bytes) -> None:
+        """Write what the server sends, up to the first error, which is kept for the end."""
         if self.error is None:
             try:
                 self._write(data)
@@ -68,6 +69,7 @@ class _Sink:
 
 
 def _flush(folder: Path) -> None:
+    # A new name is on the disk only once its folder is.
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -75,18 +77,20 @@ def _flush(folder: Path) -> None:
         os.close(handle)
 
 
-async def save_rows(conn: Connection, target: TargetTable, file: Path, columns: Sequence[str] | None = None) -> int:
+async def save_rows(
+    connection: Connection, target: TargetTable, file: Path, columns: Sequence[str] | None = None
+) -> int:
     """Write the target's rows to a CSV file with a heading, which `COPY ... FROM` reads back; returns how many.
 
     Only some columns when they are named. A file that is there already holds what was found first, and stays. Raises
     `TargetError` when it cannot be written.
     """
-    wanted = listed(columns if columns is not None else [c.name for c in target.columns if not c.generated])
+    selected = listed(columns if columns is not None else [c.name for c in target.columns if not c.generated])
     try:
         if await asyncio.to_thread(file.exists):
             return 0
         with translated(f"saving the rows of {target.schema}.{target.name}"):
-            return await save(conn, f"SELECT {wanted} FROM {qualified(target.schema, target.name)}", file)
+            return await save(connection, f"SELECT {selected} FROM {qualified(target.schema, target.name)}", file)
     except OSError as error:
         raise TargetError(
             f"the rows of {target.schema}.{target.name} cannot be saved to {file}: {error.strerror}",

@@ -66,7 +66,7 @@ class Crosswalk:
         )
 
     def keep_taken(self) -> str:
-        """A key that one row leaves and another one takes is not gone."""
+        """Take back that a key is gone which one row leaves and another one takes."""
         return (
             f"UPDATE {self.stage} AS g SET {self._no_key} FROM {self.stage} AS o "
             f"WHERE g._cdc_gone AND NOT o._cdc_gone AND {self._same('o', 'g')}"

@@ -19,12 +19,12 @@ async def advance(connection: Connection, maps: Iterable[TableMap], marks: Mappi
 
     Tables that others made are served too; a sequence that our role may not move is named in the log.
     """
-    wanted = [(qualified(m.schema, m.target), m.key[0], marks[m.source.name]) for m in maps if m.source.name in marks]
-    if not wanted:
+    moves = [(qualified(m.schema, m.target), m.key[0], marks[m.source.name]) for m in maps if m.source.name in marks]
+    if not moves:
         return
     with translated("moving sequences"):
-        found = await connection.fetch(_SQL["advance"], *map(list, zip(*wanted, strict=True)))
-    refused = sorted(row["name"] for row in found if not row["allowed"])
+        rows = await connection.fetch(_SQL["advance"], *map(list, zip(*moves, strict=True)))
+    refused = sorted(row["name"] for row in rows if not row["allowed"])
     if refused:
         remedy = (
             "GRANT USAGE, UPDATE ON SEQUENCE to the role of `dsn`, or move them before the application goes on there"

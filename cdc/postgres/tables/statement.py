@@ -70,21 +70,21 @@ class Names:
 
     taken: set[str] = field(default_factory=set)
 
-    def take(self, wanted: str, *identity: str) -> str:
-        """`wanted`, or its beginning with a hash where it is too long or taken; `identity` feeds the hash."""
-        name = shorten(wanted, *identity)
+    def take(self, label: str, *identity: str) -> str:
+        """`label`, or its beginning with a hash where it is too long or taken; `identity` feeds the hash."""
+        name = shorten(label, *identity)
         if name in self.taken:
-            name = _hashed(wanted, *identity)
+            name = _hashed(label, *identity)
         self.taken.add(name)
         return name
 
 
-def shorten(wanted: str, *identity: str) -> str:
+def shorten(label: str, *identity: str) -> str:
     """A name of at most 63 bytes, cut at a character and ended by a hash of the whole where it was longer."""
-    return wanted if len(wanted.encode()) <= LONGEST_NAME_BYTES else _hashed(wanted, *identity)
+    return label if len(label.encode()) <= LONGEST_NAME_BYTES else _hashed(label, *identity)
 
 
-def _hashed(wanted: str, *identity: str) -> str:
-    digest = hashlib.sha256("\x1f".join((wanted, *identity)).encode()).hexdigest()[:_HASH_LENGTH]
-    kept = wanted.encode()[: LONGEST_NAME_BYTES - _HASH_LENGTH - 1].decode(errors="ignore")
+def _hashed(label: str, *identity: str) -> str:
+    digest = hashlib.sha256("\x1f".join((label, *identity)).encode()).hexdigest()[:_HASH_LENGTH]
+    kept = label.encode()[: LONGEST_NAME_BYTES - _HASH_LENGTH - 1].decode(errors="ignore")
     return f"{kept}_{digest}"

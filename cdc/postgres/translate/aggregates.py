@@ -5,20 +5,8 @@ from typing import Final
 
 from sqlglot import exp
 
-from cdc.postgres.translate.expressions import (
-    RULES,
-    Naming,
-    Rule,
-    Term,
-    Untranslatable,
-    alike,
-    condition,
-    only,
-    render,
-    same_type,
-    text,
-    value,
-)
+from cdc.postgres.translate.expressions import RULES, alike, same_type
+from cdc.postgres.translate.terms import Naming, Rule, Term, Untranslatable, condition, only, render, text, value
 
 
 def comparable(term: Term) -> Term:
@@ -31,12 +19,12 @@ def comparable(term: Term) -> Term:
 
 
 def aggregates(node: exp.Expr | None) -> bool:
-    """Whether a part counts, sums or the like."""
+    """Whether a part, or anything in it, is an aggregate such as count() or sum()."""
     return node is not None and node.find(exp.AggFunc) is not None
 
 
 def without_aggregates(node: exp.Expr) -> exp.Expr:
-    """The same part, where it may not count or sum."""
+    """The same part; raises `Untranslatable` when it has an aggregate, which may not stand there."""
     if aggregates(node):
         raise Untranslatable("it counts or sums outside of the columns that it selects")
     return node
@@ -77,7 +65,7 @@ def _like(node: exp.Expr, scope: Naming) -> Term:
 
 
 def _choice(node: exp.Expr, scope: Naming) -> Term:
-    """CASE, and iif()."""
+    """CASE, and iif(): the kind and the type of its results have to be the same in every branch."""
     branches = node.args.get("ifs") or [node]
     otherwise = node.args.get("default" if isinstance(node, exp.Case) else "false")
     results = [b.args["true"] for b in branches] + ([otherwise] if otherwise is not None else [])

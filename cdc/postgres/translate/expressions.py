@@ -4,9 +4,9 @@ Only what is listed here is translated; anything else raises `Untranslatable`. A
 would refuse rows that the application holds, and an index over another expression would guard something else.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final
 
 import sqlglot
 from sqlglot import exp
@@ -15,11 +15,22 @@ from sqlglot.errors import SqlglotError
 from cdc.facts.source_schema import Affinity
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.mapping.type_names import column_of_type
+from cdc.postgres.translate.terms import (
+    Kind,
+    Naming,
+    Origin,
+    Rule,
+    Term,
+    Untranslatable,
+    condition,
+    render,
+    text,
+    value,
+)
 from cdc.sql_names import quote, quote_literal
 from cdc.values.numbers import BIGINT, BOOLEAN, DOUBLE, INTEGER, NUMERIC
 from cdc.values.texts import TEXT
 
-Kind = Literal["number", "text", "boolean", "condition", "other"]
 KINDS: Final[dict[str, Kind]] = {
     BIGINT.name: "number",
     INTEGER.name: "number",
@@ -38,50 +49,6 @@ _COMPARISONS: Final[dict[type[exp.Expr], str]] = {
 }
 
 
-class Untranslatable(Exception):
-    """An expression that may mean something else in Postgres; the text says which part and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The replicated column whose values a term passes on as they are."""
-
-    mapped: TableMap
-    column: ColumnMap
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A translated part: its SQL, what it yields, and the collation that SQLite would compare it with.
-
-    `type` is its Postgres type, "" where that depends on the row. `constant` is the value of a literal; `column` marks
-    a plain column. `converts` says that a text compared with it is a number to SQLite, if it looks like one.
-    """
-
-    sql: str
-    kind: Kind
-    collation: str = "BINARY"
-    constant: str | None = None
-    column: bool = False
-    type: str = ""
-    origin: Origin | None = None
-    converts: bool = False
-
-
-class Naming(Protocol):
-    """What an expression may be made of: columns by their names in SQLite, and parts for which there is a rule."""
-
-    @property
-    def rules(self) -> "Mapping[type[exp.Expr], Rule]":
-        """How each kind of part is translated."""
-
-    def column(self, table: str, name: str) -> Term:
-        """The column of that name, of the table where one is named; raises `Untranslatable`."""
-
-
-Rule: TypeAlias = Callable[[exp.Expr, Naming], Term]
-
-
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The names an expression over one table may use: its own, and its columns by lower-case source name."""
@@ -96,11 +63,11 @@ class Scope:
 
     @property
     def rules(self) -> Mapping[type[exp.Expr], Rule]:
-        """Those of expressions alone."""
+        """The rules of expressions alone: a CHECK and an index have no aggregates."""
         return RULES
 
     def column(self, table: str, name: str) -> Term:
-        """A column by the name that the target gives it."""
+        """A column under its name in the target; raises `Untranslatable` where its values may not be SQLite's own."""
         if table and table.lower() != self.mapped.source.name.lower():
             raise Untranslatable(f"it names {table}, which is another table")
         column = self.columns.get(name.lower())
@@ -146,50 +113,6 @@ def _parse(sql: str) -> exp.Expr:
         raise Untranslatable("it is not one expression")
     inner: exp.Expr = query.expressions[0].this
     return inner
-
-
-def render(node: exp.Expr, scope: Naming) -> Term:
-    """One part, by the rule for its kind."""
-    rule = scope.rules.get(type(node))
-    if rule is None:
-        raise Untranslatable(f"{type(node).__name__} may mean something else in Postgres")
-    only(node, "this", "expression", "expressions", *_PARTS.get(type(node), ()))
-    return rule(node, scope)
-
-
-def only(node: exp.Expr, *known: str) -> None:
-    """Raises `Untranslatable` for a part of a node that no rule looks at: a negation, for instance."""
-    for name, part in node.args.items():
-        if part and name not in known:
-            raise Untranslatable(f"{type(node).__name__} with {name.strip('_')} may mean something else in Postgres")
-
-
-def condition(node: exp.Expr, scope: Naming) -> str:
-    """A part as a truth value."""
-    term = render(node, scope)
-    if term.kind in ("condition", "boolean"):
-        return term.sql
-    if term.kind == "number":
-        return f"({term.sql} <> 0)"
-    raise Untranslatable("a text as a condition means its leading number in SQLite")
-
-
-def value(node: exp.Expr, scope: Naming) -> Term:
-    """A part as a number or a text."""
-    term = render(node, scope)
-    if term.kind == "boolean":
-        return Term(f"({term.sql})::integer", "number", type="bigint")
-    if term.kind in ("condition", "other"):
-        raise Untranslatable("it compares or transforms a value whose type differs between the two databases")
-    return term
-
-
-def text(node: exp.Expr, scope: Naming) -> Term:
-    """A part as a text."""
-    term = value(node, scope)
-    if term.kind != "text":
-        raise Untranslatable("a text function over something that is no text column")
-    return term
 
 
 # --- one rule for each kind of node ---------------------------------------------------------------------------------
@@ -241,7 +164,7 @@ def _not(node: exp.Expr, scope: Naming) -> Term:
 
 
 def _is(node: exp.Expr, scope: Naming) -> Term:
-    if not isinstance(node.expression, exp.Null):
+    if not isinstance(node.expression, exp.Null):  # SQLite's IS takes any operand, and calls two NULLs equal
         raise Untranslatable("IS compares values here")
     return Term(f"({render(node.this, scope).sql} IS NULL)", "condition")
 
@@ -252,7 +175,7 @@ def _comparison(node: exp.Expr, scope: Naming) -> Term:
 
 
 def _in(node: exp.Expr, scope: Naming) -> Term:
-    if not node.expressions:
+    if not node.expressions:  # an empty list, which Postgres does not take
         raise Untranslatable("IN over nothing")
     left, *rest = alike([node.this, *node.expressions], scope)
     return Term(f"({left} IN ({', '.join(rest)}))", "condition")
@@ -347,21 +270,6 @@ def _coalesce(node: exp.Expr, scope: Naming) -> Term:
 def _concatenation(node: exp.Expr, scope: Naming) -> Term:
     return Term(f"({text(node.this, scope).sql} || {text(node.expression, scope).sql})", "text")
 
-
-# What a node may have beside its operands.
-_PARTS: Final[Mapping[type[exp.Expr], tuple[str, ...]]] = {
-    exp.Column: ("table",),
-    exp.Literal: ("is_string",),
-    exp.Between: ("low", "high"),
-    exp.Trim: ("position",),
-    exp.Substring: ("start", "length"),
-    exp.Coalesce: ("is_nvl", "is_null"),
-    exp.DPipe: ("safe",),
-    exp.Count: ("big_int",),
-    exp.Like: ("negate",),
-    exp.Case: ("ifs", "default"),
-    exp.If: ("true", "false"),
-}
 
 RULES: Final[Mapping[type[exp.Expr], Rule]] = {
     exp.Column: _column,

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from cdc.postgres.translate.aggregates import aggregates, comparable, without_aggregates
-from cdc.postgres.translate.expressions import Naming, Term, Untranslatable, condition, only, render, value
 from cdc.postgres.translate.relations import From, Relations
+from cdc.postgres.translate.terms import Naming, Term, Untranslatable, condition, only, render, value
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def translate_query(node: exp.Expr | None, relations: Relations) -> TranslatedQu
 
 
 class _Select:
-    """One SELECT on its way."""
+    """One SELECT: what it reads, selects and groups by is translated at once, the rest by `answer`."""
 
     def __init__(self, node: exp.Select, relations: Relations) -> None:
         only(node, "expressions", "from_", "joins", "where", "group", "distinct", "order")
@@ -109,10 +109,11 @@ class _Select:
     def _aliased(self, node: exp.Expr) -> Term | None:
         if not isinstance(node, exp.Column) or self._from.has(node.text("table"), node.name):
             return None
-        found = [c for c in self._columns if c.alias == node.name.lower() and not aggregates(c.node)]
-        return replace(found[0].term, sql=found[0].sql) if found else None
+        columns = [c for c in self._columns if c.alias == node.name.lower() and not aggregates(c.node)]
+        return replace(columns[0].term, sql=columns[0].sql) if columns else None
 
     def _require_grouped(self, node: exp.Expr | None, sql: str) -> None:
+        # SQLite takes such a column from some row of the group, without saying from which ("bare columns").
         if self._grouped and sql not in self._groups and (node is None or not self._is_grouped(node)):
             raise Untranslatable("it selects or orders by a column that it does not group by")
 
@@ -138,7 +139,7 @@ def _is_number(node: exp.Expr) -> bool:
 
 
 def _nth(node: exp.Expr, columns: Sequence[QueryColumn]) -> QueryColumn:
-    """The column whose number a term of GROUP BY or ORDER BY is."""
+    """The selected column that GROUP BY or ORDER BY names by its number, from 1."""
     place = int(node.name) if node.name.isdigit() else 0
     if not 1 <= place <= len(columns):
         raise Untranslatable(f"{node.name} is no place of a column")
@@ -178,15 +179,16 @@ def _union(node: exp.Union, relations: Relations) -> TranslatedQuery:
 
 
 def _common(left: QueryColumn, right: QueryColumn) -> QueryColumn:
-    """One column of two queries."""
-    one, other = left.term, right.term
-    if (one.kind, one.type) != (other.kind, other.type) or (one.kind == "other" and not _read_alike(one, other)):
+    """One column of UNION ALL, of which both queries must have the same type."""
+    first, second = left.term, right.term
+    as_they_are = first.kind == "other"
+    if (first.kind, first.type) != (second.kind, second.type) or (as_they_are and not _read_alike(first, second)):
         raise Untranslatable("UNION ALL of columns whose types differ")
-    collation = one.collation if one.collation == other.collation else "several"
-    origin = one.origin if one.kind == "other" else None
+    collation = first.collation if first.collation == second.collation else "several"
+    origin = first.origin if as_they_are else None
     alias = left.alias or (left.node.name.lower() if isinstance(left.node, exp.Column) else "")
-    converts = one.converts or other.converts
-    term = replace(one, collation=collation, constant=None, column=False, origin=origin, converts=converts)
+    converts = first.converts or second.converts
+    term = replace(first, collation=collation, constant=None, column=False, origin=origin, converts=converts)
     return QueryColumn(term, "", alias)
 
 
@@ -196,10 +198,10 @@ def _not_selected(_: exp.Expr) -> tuple[Term, str]:
 
 def _read_alike(left: Term, right: Term) -> bool:
     """Whether both columns hold SQLite's values in one and the same form."""
-    one, other = left.origin, right.origin
-    if one is None or other is None:
+    first, second = left.origin, right.origin
+    if first is None or second is None:
         return False
-    facts = [(o.column.type, o.column.literal, o.column.reading, o.mapped.formats) for o in (one, other)]
+    facts = [(o.column.type, o.column.literal, o.column.reading, o.mapped.formats) for o in (first, second)]
     return facts[0] == facts[1]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from cdc.postgres.translate.aggregates import QUERY_RULES, without_aggregates
-from cdc.postgres.translate.expressions import Rule, Term, Untranslatable, condition, only
+from cdc.postgres.translate.terms import Rule, Term, Untranslatable, condition, only
 from cdc.sql_names import quote
 
 
@@ -36,20 +36,20 @@ class From:
 
     @property
     def rules(self) -> Mapping[type[exp.Expr], Rule]:
-        """Those of expressions and of queries."""
+        """The rules of expressions and of queries."""
         return QUERY_RULES
 
     def has(self, table: str, name: str) -> bool:
-        """Whether a name is one of a column."""
+        """Whether something that is read has a column of that name, the table where one is named."""
         return any(name.lower() in relation.columns for _, relation in self._places(table))
 
     def column(self, table: str, name: str) -> Term:
-        """A column with the name of its relation before it."""
+        """A column under the name of its relation: `"r"."c"`; raises `Untranslatable` when none or several have it."""
         places = self._places(table)
-        found = [(place, r.columns[name.lower()]) for place, r in places if name.lower() in r.columns]
-        if len(found) != 1:
-            raise Untranslatable(f"{name} is {'no' if not found else 'more than one'} column of what it reads")
-        return _qualified(*found[0])
+        matches = [(place, r.columns[name.lower()]) for place, r in places if name.lower() in r.columns]
+        if len(matches) != 1:
+            raise Untranslatable(f"{name} is {'no' if not matches else 'more than one'} column of what it reads")
+        return _qualified(*matches[0])
 
     def all_columns(self, table: str) -> list[Term]:
         """What a star stands for, of one relation or of all."""
@@ -64,12 +64,12 @@ class From:
         only(node, "this", "db", "alias")
         if node.text("db").lower() not in ("", "main"):
             raise Untranslatable("it reads another database")
-        found = self._relations(node.name)
+        relation = self._relations(node.name)
         name = (node.alias or node.name).lower()
         if name in self._named:
             raise Untranslatable(f"it reads two relations as {name}")
-        self._named[name] = found
-        return f"{found.sql} AS {quote(name)}"
+        self._named[name] = relation
+        return f"{relation.sql} AS {quote(name)}"
 
     def _join(self, node: exp.Expr) -> str:
         only(node, "this", "side", "kind", "on")

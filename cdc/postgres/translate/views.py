@@ -14,9 +14,10 @@ from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn
 from cdc.mapping.type_names import column_of_type
 from cdc.postgres.tables.statement import LONGEST_NAME_BYTES
-from cdc.postgres.translate.expressions import Origin, Scope, Term, Untranslatable
+from cdc.postgres.translate.expressions import Scope
 from cdc.postgres.translate.queries import QueryColumn, TranslatedQuery, translate_query
 from cdc.postgres.translate.relations import Relation
+from cdc.postgres.translate.terms import Origin, Term, Untranslatable
 from cdc.sql_names import qualified, quote, quote_literal
 
 MARK: Final = "cdc: view of "
@@ -26,7 +27,7 @@ MARK: Final = "cdc: view of "
 class ViewColumn:
     """A column of a view as the target has it, and the replicated column whose values it passes on, if it does."""
 
-    there: TargetColumn
+    target: TargetColumn
     origin: Origin | None
 
 
@@ -56,7 +57,7 @@ class TargetView:
 class Views:
     """The views that can be made, each after those that it reads, and those that cannot, with the reason."""
 
-    made: tuple[TargetView, ...]
+    translated: tuple[TargetView, ...]
     left_out: tuple[LeftOut, ...]
 
 
@@ -66,29 +67,29 @@ def translate_views(views: Sequence[View], maps: Sequence[TableMap], schema: str
 
 
 class _Translation:
-    """Translates a view once those that it reads are."""
+    """Translates views, each once and after those that it reads."""
 
     def __init__(self, views: Sequence[View], maps: Sequence[TableMap], schema: str) -> None:
         self._schema = schema
         self._maps = {m.source.name.lower(): m for m in maps}
         self._targets = {m.target for m in maps}
         self._views = {view.name.lower(): view for view in views}
-        self._made: dict[str, tuple[TargetView, Relation]] = {}
+        self._results: dict[str, tuple[TargetView, Relation]] = {}
         self._refused: dict[str, str] = {}
 
     def all(self) -> Views:
         for name in self._views:
             self._translated(name)
         refused = tuple(LeftOut(self._views[name].name, "view", why) for name, why in sorted(self._refused.items()))
-        return Views(tuple(view for view, _ in self._made.values()), refused)
+        return Views(tuple(view for view, _ in self._results.values()), refused)
 
     def _translated(self, name: str) -> tuple[TargetView, Relation] | None:
-        if name not in self._made and name not in self._refused:
+        if name not in self._results and name not in self._refused:
             try:
-                self._made[name] = self._translate(self._views[name])
+                self._results[name] = self._translate(self._views[name])
             except Untranslatable as reason:
                 self._refused[name] = str(reason)
-        return self._made.get(name)
+        return self._results.get(name)
 
     def _translate(self, view: View) -> tuple[TargetView, Relation]:
         self._refuse_name(view)
@@ -96,16 +97,16 @@ class _Translation:
         answer = translate_query(_query(view.sql), self._reader(read))
         if len(answer.columns) != len(view.columns):
             raise Untranslatable("SQLite tells other columns of it")
-        within = [found for found in read.values() if isinstance(found, TargetView)]
-        tables = {found.source.name for found in read.values() if isinstance(found, TableMap)}
+        within = [relation for relation in read.values() if isinstance(relation, TargetView)]
+        tables = {relation.source.name for relation in read.values() if isinstance(relation, TableMap)}
         return TargetView(
             name=view.name,
             schema=self._schema,
             sql=self._sql(view, answer),
-            mark=_mark(view, sorted(found.mark for found in within)),
+            mark=_mark(view, sorted(relation.mark for relation in within)),
             columns=tuple(_column(*pair) for pair in zip(view.columns, answer.columns, strict=True)),
-            tables=frozenset(tables).union(*(found.tables for found in within)),
-            views=frozenset(found.name for found in within),
+            tables=frozenset(tables).union(*(relation.tables for relation in within)),
+            views=frozenset(relation.name for relation in within),
         ), Relation(
             qualified(self._schema, view.name),
             {name.lower(): _passed_on(name, c.term) for name, c in zip(view.columns, answer.columns, strict=True)},
@@ -133,21 +134,21 @@ class _Translation:
                 return _relation(mapped)
             if lower not in self._views:
                 raise Untranslatable(f"it reads {name}, which is not replicated")
-            found = self._translated(lower)
-            if found is None:
+            view = self._translated(lower)
+            if view is None:
                 raise Untranslatable(f"it reads view {name}, which is left out")
-            read[lower] = found[0]
-            return found[1]
+            read[lower] = view[0]
+            return view[1]
 
         return relation
 
 
 def _query(sql: str) -> exp.Expr | None:
     try:
-        made = sqlglot.parse_one(sql, read="sqlite")
+        statement = sqlglot.parse_one(sql, read="sqlite")
     except (SqlglotError, RecursionError):
         raise Untranslatable("it cannot be parsed") from None
-    query = made.expression if isinstance(made, exp.Create) else None
+    query = statement.expression if isinstance(statement, exp.Create) else None
     return query if isinstance(query, exp.Expr) else None
 
 
@@ -165,17 +166,17 @@ def _relation(mapped: TableMap) -> Relation:
 
 
 def _passed_on(name: str, term: Term) -> Term:
-    """A column of a view, to those that read the view."""
+    """A column of a view as the queries see it that read the view: by name, no longer as a literal."""
     return replace(term, sql=quote(name), constant=None, column=True)
 
 
 def _column(name: str, column: QueryColumn) -> ViewColumn:
     term = column.term
     type_ = term.origin.column.type if term.origin else term.type
-    there = column_of_type(name, type_, not_null=False)
-    if there is None:
+    target = column_of_type(name, type_, not_null=False)
+    if target is None:
         raise Untranslatable(f"its column {name} has type {type_}, which only Postgres knows")
-    return ViewColumn(there, term.origin)
+    return ViewColumn(target, term.origin)
 
 
 def _mark(view: View, within: Sequence[str]) -> str:

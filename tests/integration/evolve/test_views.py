@@ -14,7 +14,7 @@ from cdc.evolve import drop_leftovers, views
 from cdc.first_copy.create_schema import create_schema, render_schema
 from cdc.first_copy.preflight import build_plan
 from cdc.postgres.translate import aggregates
-from cdc.postgres.translate.expressions import Naming, Term, text
+from cdc.postgres.translate.terms import Naming, Term, text
 from cdc.stream.resync import request_resync
 
 TABLES = """

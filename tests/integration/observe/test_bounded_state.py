@@ -9,7 +9,7 @@ from installation import Installation
 from cdc.audit import trail
 from cdc.cli import main
 from cdc.errors import ExitCode
-from cdc.postgres.server import embedded
+from cdc.postgres.server import embedded, server_log
 
 
 def snapshots(site: Installation) -> list[str]:
@@ -65,16 +65,16 @@ def test_what_is_removed_is_told(site: Installation, capsys: pytest.CaptureFixtu
 async def test_the_log_of_a_running_server_is_put_aside_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "_LONGEST_LOG", 500)
+    monkeypatch.setattr(server_log, "_LONGEST", 500)
     log = tmp_path / "server.log"
     with embedded.start(tmp_path, settings={"fsync": "off", "log_statement": "all"}) as server:
         for words in ("the first words", "and more of them"):
             await execute(server.dsn, f"SELECT '{words}', '{'x' * 500}'")
-        embedded.bound_log(tmp_path)
+        server_log.bound_log(tmp_path)
         assert log.read_bytes() == b""
         await execute(server.dsn, "SELECT 'the words after'")
         assert "the first words" in log.with_name("server.log.1").read_text()
         assert log.read_text().startswith("20"), "written at the beginning, not behind a hole"
         assert "the words after" in log.read_text()
-        embedded.bound_log(tmp_path)
+        server_log.bound_log(tmp_path)
         assert "the words after" in log.read_text(), "short enough to stay"

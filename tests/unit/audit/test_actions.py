@@ -19,7 +19,7 @@ RECORDING: Final = {
     "audit": 0,
     "_audit": 0,
     "entry": 0,
-    "told": 0,
+    "entries_about": 0,
     "tell": 0,
     "AuditEntry": 2,
 }

@@ -6,7 +6,8 @@ from cdc.facts.source_schema import Affinity, Column, Key, KeyKind, Table
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.postgres.tables.statement import Names, shorten
 from cdc.postgres.translate.defaults import translate_default
-from cdc.postgres.translate.expressions import Scope, Untranslatable, translate_condition, translate_value
+from cdc.postgres.translate.expressions import Scope, translate_condition, translate_value
+from cdc.postgres.translate.terms import Untranslatable
 
 TABLE = Table("t", (Column("n", "INT", Affinity.INTEGER), Column("s", "TEXT", Affinity.TEXT)), Key(KeyKind.ROWID, ()))
 MAPPED = TableMap(

@@ -33,12 +33,12 @@ def views(*statements: str, tables: dict[str, Any] | None = None, **sections: An
 def view(query: str, **options: Any) -> TargetView:
     found = views(f"CREATE VIEW v AS {query}", **options)
     assert not found.left_out, found.left_out
-    return found.made[0]
+    return found.translated[0]
 
 
 def reason(query: str, **options: Any) -> str:
     found = views(f"CREATE VIEW v AS {query}", **options)
-    assert not found.made, found.made
+    assert not found.translated, found.translated
     return found.left_out[0].reason
 
 
@@ -54,7 +54,7 @@ def test_names_are_those_of_the_target_and_columns_those_of_the_view() -> None:
 
 def test_a_star_is_every_column_of_sqlite_and_no_other() -> None:
     made = view("SELECT u.*, t.id FROM t JOIN u ON u.t = t.id")
-    assert [column.there.name for column in made.columns][:3] == ["id", "t", "n"]
+    assert [column.target.name for column in made.columns][:3] == ["id", "t", "n"]
     assert '"u"."id", "u"."t", "u"."n", "u"."s", "u"."x", "t"."id" FROM' in made.sql
     assert "expression" not in view("SELECT * FROM t", tables={"t": {"columns": {"extra": {"expression": "1"}}}}).sql
 
@@ -78,7 +78,7 @@ def test_null_is_ordered_where_sqlite_has_it(order: str, expected: str) -> None:
 
 def test_every_computed_column_has_the_type_that_its_values_have_in_sqlite() -> None:
     columns = "count(*), sum(n), max(r), min(s), length(max(s)), n > 1, 'x', 1, 0.5, coalesce(r, 0), b"
-    types = [column.there.type for column in view(f"SELECT {columns} FROM t GROUP BY n, r, b").columns]
+    types = [column.target.type for column in view(f"SELECT {columns} FROM t GROUP BY n, r, b").columns]
     number, real, text = "bigint", "double precision", "text"
     assert types == [number, number, real, text, number, number, text, number, real, real, "boolean"]
 
@@ -93,9 +93,9 @@ def test_views_come_after_those_they_read_whatever_their_names() -> None:
         "CREATE VIEW b AS SELECT c AS x FROM z",
         "CREATE VIEW z(c) AS SELECT n FROM t",
     )
-    assert [made.name for made in found.made] == ["z", "b", "a"]
-    assert [set(made.tables) for made in found.made] == [{"t"}] * 3
-    assert [set(made.views) for made in found.made] == [set(), {"z"}, {"b"}]
+    assert [made.name for made in found.translated] == ["z", "b", "a"]
+    assert [set(made.tables) for made in found.translated] == [{"t"}] * 3
+    assert [set(made.views) for made in found.translated] == [set(), {"z"}, {"b"}]
 
 
 def test_a_view_over_one_that_is_left_out_is_left_out() -> None:
@@ -109,13 +109,13 @@ def test_a_view_gets_another_mark_when_it_or_what_it_reads_is_another() -> None:
         made = views(
             f"ALTER TABLE t ADD COLUMN y {columns}", f"CREATE VIEW a AS {first}", "CREATE VIEW b AS SELECT * FROM a"
         )
-        return [one.mark for one in made.made]
+        return [one.mark for one in made.translated]
 
     same = marks("SELECT n FROM t")
     assert same == marks("SELECT n FROM t")
     assert not set(same) & set(marks("SELECT n FROM t WHERE n > 1"))
     before = view("SELECT * FROM t").mark
-    assert before != views("ALTER TABLE t ADD COLUMN y", "CREATE VIEW v AS SELECT * FROM t").made[0].mark
+    assert before != views("ALTER TABLE t ADD COLUMN y", "CREATE VIEW v AS SELECT * FROM t").translated[0].mark
 
 
 @pytest.mark.parametrize(
@@ -200,14 +200,14 @@ def test_a_column_whose_values_become_others_is_not_computed_with(
 def test_a_column_with_a_format_of_its_own_may_be_passed_on() -> None:
     options = {"t": {"columns": {"n": {"format": "epoch s"}, "s": {"type": "literal"}}}}
     made = view("SELECT n, s FROM t WHERE n IS NOT NULL", tables=options)
-    assert [column.there.type for column in made.columns] == ["timestamptz", "text"]
+    assert [column.target.type for column in made.columns] == ["timestamptz", "text"]
 
 
 def test_what_the_configuration_leaves_out_is_not_read() -> None:
     assert "no replicated column" in reason("SELECT * FROM t", tables={"t": {"skip": ["s"]}})
     assert "not replicated" in reason("SELECT n FROM u", replicate={"exclude": ["u"]})
     assert "others made" in reason("SELECT n FROM u", tables={"u": {"adopt": True}})
-    assert not views("CREATE VIEW v AS SELECT n FROM u", replicate={"exclude": ["v"]}).made
+    assert not views("CREATE VIEW v AS SELECT n FROM u", replicate={"exclude": ["v"]}).translated
 
 
 def test_a_name_that_postgres_would_cut_or_that_is_taken_is_refused() -> None:
