@@ -32,6 +32,8 @@ from cdc.target.protocol import Target
 QUIET_SECONDS: Final = 0.5  # pruning and sequences wait for a pause of the application this long
 BUSY_FACTOR: Final = 10  # unless so many times the usual number of entries wait to be pruned
 
+UNTOUCHED_SECONDS: Final = 1.0  # much longer than a commit takes to be seen once it is written: 9 ms were measured
+LOOK_ANYWAY_SECONDS: Final = 60.0  # an idle file is looked into for a moment although nobody seems to have touched it
 KEPT_ENTRIES: Final = 2_000_000  # as many are pruned even while somebody compares: it may hang, or be frozen
 
 # Opens a further target, where it stood before; or, when it begins now, where Postgres stands.
@@ -64,7 +66,8 @@ class Session:
         self._moved_at = self._pruned_at = time.monotonic()
         self._beat_at = 0.0
         self._numbered_at: Position | None = None
-        self._let_go = False
+        self._touched_at = 0.0
+        self._let_go_at: float | None = None
 
     @classmethod
     async def open(
@@ -143,7 +146,10 @@ class Session:
 
         A new session knows nothing yet: what the one before failed to apply may still wait in an untouched file.
         """
-        return self._let_go and not self.source.is_open and not self._watch.changed()
+        if self._let_go_at is None or self.source.is_open or self._is_touched():
+            return False
+        # An application can stand still for any time between writing a commit and letting it be seen.
+        return time.monotonic() - self._let_go_at < LOOK_ANYWAY_SECONDS
 
     async def move_sequences(self) -> None:
         """Let numbers for new rows in Postgres go on after SQLite's: whoever ends here could go on there."""
@@ -168,11 +174,27 @@ class Session:
                 await self._count_rows()
             await self._prune_if_due(now)
         if self.source.is_open and now - self._moved_at > self._config.replicate.idle_close_seconds:
-            # In this order: a commit before the question shows in its answer, and one after it to the watch.
-            self._watch.changed()
-            if not await self.source.has_news(self.position):
-                self.source.close()
-                self._let_go = True
+            await self._let_go_untouched()
+
+    async def _let_go_untouched(self) -> None:
+        """Close a file that nobody has touched for a while.
+
+        In WAL a commit writes its pages first, which is what can be noticed, and is seen by readers only afterwards,
+        which nothing tells of. So a file that was touched just now may have news that cannot be seen yet.
+        """
+        # In this order: a commit before the question shows in its answer, and one after it to the watch.
+        if self._is_touched() or time.monotonic() - self._touched_at < UNTOUCHED_SECONDS:
+            return
+        if not await self.source.has_news(self.position):
+            self.source.close()
+            self._let_go_at = time.monotonic()
+
+    def _is_touched(self) -> bool:
+        """Whether somebody wrote to one of the files since this was asked last."""
+        if not self._watch.changed():
+            return False
+        self._touched_at = time.monotonic()
+        return True
 
     async def _count_rows(self) -> None:
         """Say at once where rows do not add up; not while tables wait to be read as a whole."""
