@@ -90,6 +90,8 @@ class Alerts(Listener):
 
     def alarmed(self, alarm: Alarm) -> None:
         """Tell it, unless it was told already, by a daemon before perhaps."""
+        if not self._channels:
+            return
         known = self._told.get(alarm.name)
         if known is None:
             self._note("alarm", alarm)
@@ -183,7 +185,7 @@ class Alerts(Listener):
             return
         state = self._daemon_state
         well = state.doing in {Activity.STREAMING, Activity.PAUSED} and state.silent_seconds < WELL_SECONDS
-        if not well or self._told:
+        if not well or self._daemon_state.alarms:
             return
         self._pinged_at = time.monotonic()
         try:
