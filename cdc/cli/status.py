@@ -157,12 +157,12 @@ def _verification(told: dict[str, Any]) -> str:
     verification = told["verification"]
     if not told["target"]["reachable"]:
         return "unknown"
-    whole = "never by `cdc verify`"
+    parts = []
     if verification["result"] is not None:
-        whole = f"{verification['result']}, {seconds_text(verification['age_seconds'])} ago"
-    if verification["compared_since"] in {None, verification["finished_at"]}:
-        return whole
-    return f"{whole}; every row in the last {seconds_text(verification['compared_age_seconds'])}"
+        parts.append(f"{verification['result']}, {seconds_text(verification['age_seconds'])} ago")
+    if verification["compared_since"] not in {None, verification["finished_at"]}:
+        parts.append(f"every row within the last {seconds_text(verification['compared_age_seconds'])}, by the daemon")
+    return "; ".join(parts) or "never; `cdc verify` compares every row"
 
 
 def _state(state: dict[str, Any]) -> str:

@@ -161,6 +161,10 @@ class RollingVerifier(Listener):
             passing = error.policy is not Policy.NEEDS_A_PERSON
             logger.bind(error=error.message).log("DEBUG" if passing else "WARNING", "a comparison was given up")
             return LOOK_SECONDS if passing else PUT_OFF_SECONDS
+        except Exception as error:  # noqa: BLE001 (a fault nobody foresaw must not end all comparisons to come)
+            await self._let_go()
+            logger.bind(kind=type(error).__name__).error("a comparison ended that should not")
+            return PUT_OFF_SECONDS
         if idle is None:
             return (time.monotonic() - began) * (1 / min(share, 1.0) - 1)
         await self._let_go()
