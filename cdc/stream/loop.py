@@ -21,6 +21,8 @@ LOOK_AGAIN_SECONDS: Final = 0.02  # in WAL a file event comes before the commit 
 LOOK_AGAIN_EVERY_SECONDS: Final = 0.001  # uvloop takes less for nothing, and would spin
 LONGEST_REST_SECONDS: Final = 10.0  # whatever `poll_seconds` is: a heartbeat is due, and a sign of life
 PAUSE_LOOK_SECONDS: Final = 0.25  # how long the end of a pause can go unseen
+LOST_IN_A_ROW: Final = 5  # times that capture has to be looked at anew, with nothing done between
+LONGEST_SLOWING_SECONDS: Final = 1.0
 FIRST_ATTEMPTS: Final = 3  # a daemon that never got going says why and ends; one that did tries for ever
 
 SessionWork = Callable[[Session], Awaitable[bool | None]]
@@ -61,6 +63,7 @@ class Stream:
         self._active_at = 0.0
         self._began = self._ready = False
         self._failed_at: float | None = None
+        self._lost_in_a_row = 0
 
     async def run(self, stop: asyncio.Event, *, until_idle: bool = False) -> None:
         """Follow the source until `stop` is set, or with `until_idle` until Postgres has everything."""
@@ -165,10 +168,11 @@ class Stream:
             if self._reload:
                 await self._close()
             self._session = self._session or await self._open()
-            return await work(self._session)
-        except CaptureLost:
+            moved = await work(self._session)
+        except CaptureLost as error:
             # A new session looks at the schema, mends what can be mended and refuses what cannot.
             await self._close()
+            await self._slow_down(error)
             return True
         except BaseException as error:
             # Whatever we believed about either database is void: read it again before the next attempt.
@@ -177,9 +181,19 @@ class Stream:
                 self.daemon_state.failed(error)
             await self._close()
             raise
+        else:
+            self._lost_in_a_row = 0
+            return moved
         finally:
             # An attempt that failed shows as well that the loop goes round.
             self.daemon_state.beat()
+
+    async def _slow_down(self, error: CaptureLost) -> None:
+        """A file that changes its schema each time that it was settled: say so, and do not spin."""
+        self._lost_in_a_row += 1
+        if self._lost_in_a_row > LOST_IN_A_ROW:
+            logger.bind(error=error.message, attempt=self._lost_in_a_row).warning("the file keeps changing")
+            await asyncio.sleep(min(LONGEST_SLOWING_SECONDS, LOOK_AGAIN_SECONDS * self._lost_in_a_row))
 
     async def _open(self) -> Session:
         """A session of the configuration asked for last; of the one before while that one is refused."""
