@@ -84,7 +84,9 @@ class Daemon:
         """Do the work until it ends, or until a signal ends it; returns whether one did."""
         beside = [Watchdog(self._config, self._daemon_state, self._manager).beat()]
         beside += [self._reloading.run()] if self._reloading else []
-        beside.append(RollingVerifier(lambda: self._stream.config, self._target, self._daemon_state).run())
+        rolling = RollingVerifier(lambda: self._stream.config, self._target, self._daemon_state)
+        self._stream.on_pause = rolling.stand_by
+        beside.append(rolling.run())
         beside.append(stand_by(self._config, lambda: not self._stream.looks))
         beside.append(self._alerts.run())
         with self._signals(), showing_life(self._daemon_state.beat), _beside(*beside):

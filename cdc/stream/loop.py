@@ -53,6 +53,7 @@ class Stream:
         further: Sequence[OpenTarget] = (),
     ) -> None:
         self.daemon_state = daemon_state or DaemonState()
+        self.on_pause: Callable[[], Awaitable[None]] = _nothing_else  # whoever else holds the databases lets go of them
         self._on_began = on_began
         self._further = further
         self._config = config
@@ -130,6 +131,7 @@ class Stream:
             raise note.error()
         await self._close()
         if self.daemon_state.doing is not Activity.PAUSED:
+            await self.on_pause()
             logger.info("paused; `cdc resume` lets it go on")
         self.daemon_state.paused()
         self._say_ready()
@@ -224,6 +226,10 @@ class Stream:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+
+async def _nothing_else() -> None:
+    """Nobody else does."""
 
 
 async def _open_only(_: Session) -> None:

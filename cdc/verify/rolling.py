@@ -116,6 +116,7 @@ class RollingVerifier(Listener):
         self._told: dict[str, int] = {}  # how many rows were said to differ, by table, while they do
         self._written: set[str] = set()  # tables that batches wrote to since their last pass began
         self._took_over = False
+        self._working: asyncio.Task[float | None] | None = None
         self._stirred = asyncio.Event()
         daemon_state.listeners = (*daemon_state.listeners, self)
 
@@ -152,10 +153,16 @@ class RollingVerifier(Listener):
         config = self._config()
         share = config.verify.rolling_share
         if not share or self._daemon_state.doing is not Activity.STREAMING:
+            await self._let_go()  # a daemon that is paused has no connection to either database
             return LOOK_SECONDS
         began = time.monotonic()
+        self._working = asyncio.create_task(self._slice(config))
         try:
-            idle = await self._slice(config)
+            idle = await self._working
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            return LOOK_SECONDS  # by `stand_by`
         except CdcError as error:
             await self._let_go()
             passing = error.policy is not Policy.NEEDS_A_PERSON
@@ -169,6 +176,13 @@ class RollingVerifier(Listener):
             return (time.monotonic() - began) * (1 / min(share, 1.0) - 1)
         await self._let_go()
         return idle
+
+    async def stand_by(self) -> None:
+        """Give up what is under way and let go of both databases, because the daemon is held."""
+        if self._working is not None and not self._working.done():
+            self._working.cancel()
+            await asyncio.wait({self._working})
+        await self._let_go()
 
     async def _slice(self, config: Config) -> float | None:
         """Compare what is due; when nothing is, how many seconds nobody needs to look."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 from harness import Daemon, fetch, open_files, wait_for, wait_until_caught_up, wait_until_follows
 from replicated_pair import Pair, replicated
@@ -56,6 +57,26 @@ async def test_a_paused_daemon_applies_nothing_and_holds_neither_database(pair: 
         await started(pair, daemon)
         assert await pair.differences() == []
         assert daemon.terminate() == 0, daemon.words()
+
+
+async def test_a_daemon_that_compares_all_the_time_lets_go_of_both_databases_as_well(pair: Pair) -> None:
+    always = msgspec.structs.replace(pair.config.verify, rolling_share=1.0, rolling_hours=0.01 / 3600)
+    with Daemon(msgspec.structs.replace(pair.config, verify=always)) as daemon:
+        await started(pair, daemon)
+        for _ in range(5):
+            await wait_for(lambda: _compares(pair), "a comparison", daemon=daemon)
+            assert await command(daemon, "pause") == ExitCode.OK
+            assert descriptors(daemon, pair.config.source.path) == []
+            assert [row for row in await fetch(pair.dsn, OURS) if f"/{daemon.process.pid}" in row[0]] == []
+            assert await command(daemon, "resume") == ExitCode.OK
+            await started(pair, daemon)
+        assert daemon.terminate() == 0, daemon.words()
+
+
+async def _compares(pair: Pair) -> bool:
+    """Whether the daemon has compared within the last moment."""
+    sql = "SELECT 1 FROM cdc.verified_table WHERE since > now() - interval '0.5 seconds'"
+    return bool(await fetch(pair.dsn, sql))
 
 
 async def test_a_pause_lasts_over_a_restart_of_the_daemon(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
