@@ -63,10 +63,10 @@ def _pages(mark: str) -> None:
     """Pages that are written, published, scheduled, moved, copied, translated, commented and deleted."""
     from django.contrib.auth import get_user_model
     from django.utils import timezone
-    from wagtail.models import Comment, Installation, Locale, Page, PageLogEntry, Workflow, WorkflowPage
+    from wagtail.models import Comment, Locale, Page, PageLogEntry, Site, Workflow, WorkflowPage
     from wagtail.test.testapp.models import EventPage, EventPageSpeaker, SimplePage, StreamPage
 
-    home, user = Installation.objects.get(is_default_site=True).root_page, get_user_model().objects.first()
+    home, user = Site.objects.get(is_default_site=True).root_page, get_user_model().objects.first()
     section = home.add_child(instance=SimplePage(title=f"Section {mark} 🎉", slug=f"section-{mark}", content="Zoë"))
     pages = [
         section.add_child(instance=SimplePage(title=f"Page {n}", slug=f"page-{n}", content="it's\n" * 20))
@@ -146,12 +146,12 @@ def _files(mark: str) -> None:
 
 def _forms(mark: str) -> None:
     from wagtail.contrib.forms.models import FormSubmission
-    from wagtail.models import Installation
+    from wagtail.models import Site
     from wagtail.test.testapp.models import FormField, FormPage
 
     page = FormPage(title="A form", slug=f"form-{mark}", to_address="a@example.org", from_address="", subject="")
     page.form_fields = [FormField(label="Your name", field_type="singleline", sort_order=1)]
-    Installation.objects.get(is_default_site=True).root_page.add_child(instance=page)
+    Site.objects.get(is_default_site=True).root_page.add_child(instance=page)
     for number in range(3):
         FormSubmission.objects.create(page=page, form_data={"your_name": f"Zoë {number}", "half": number / 2})
 
