@@ -156,10 +156,10 @@ class Daemon:
             self._manager.status(f"ended: {redact(error.message)}; {redact(error.remedy)}")
             if not isinstance(error, AlreadyRunning):  # then another daemon is at work, and all may be well
                 self._daemon_state.alarm(ENDED, f"the daemon ended: {error.message}", error.remedy)
-        await self._alerts.flush()
         with suppress(CdcError, OSError, TimeoutError):
             async with asyncio.timeout(LAST_WORD_SECONDS):
                 await _last_word(self._config, self._target, error)
+        await self._alerts.flush()
 
 
 @contextmanager

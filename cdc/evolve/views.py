@@ -23,7 +23,7 @@ from cdc.facts.values import Row
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.ddl import views as target
 from cdc.postgres.ddl.views import EXISTS
-from cdc.postgres.record.known_tables import read_known_tables
+from cdc.postgres.record.known_tables import known_targets, read_known_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.tables.hashed_rows import Sum
 from cdc.postgres.translate.views import TargetView, translate_views
@@ -188,7 +188,7 @@ async def _report(record: Record, outcomes: Mapping[str, str | None]) -> list[st
 
 async def drop_outdated(record: Record, config: Config, schema: SourceSchema, maps: Sequence[TableMap]) -> None:
     """Drop views of ours that are not those which the file has now; one that others need stays, and is told."""
-    targets = sorted((await read_known_tables(record, config)).targets)
+    targets = await known_targets(record, config)
     if not await target.marks(record.connection, config.target.schema, targets):
         return
     views = translate_views(schema.views, maps, config.target.schema).translated

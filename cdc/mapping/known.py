@@ -33,11 +33,6 @@ class CurrentTables:
     decided: Decisions
 
     @property
-    def targets(self) -> frozenset[str]:
-        """The names in Postgres of what is fed."""
-        return frozenset(mapped.target for mapped in self.fed)
-
-    @property
     def places(self) -> frozenset[tuple[str, str | None]]:
         """Targets and their columns that are fed, `(table, None)` and `(table, column)`: these are no leftovers."""
         return frozenset((m.target, column) for m in self.fed for column in (None, *m.target_columns))

@@ -11,7 +11,6 @@ import os
 import socket
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -137,8 +136,8 @@ class Alerts(Listener):
     # --- sending ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Send what there is, for as long as the daemon runs."""
-        while True:
+        """Send what there is, for as long as the daemon runs; over at once where nobody is to be told."""
+        while self._channels or self._section.ping:
             self._remind()
             await self._send_due()
             await self._ping_if_well()
@@ -239,6 +238,8 @@ def _get(url: str) -> None:
 def _request(url: str, body: bytes | None, headers: dict[str, str]) -> None:
     if urlsplit(url).scheme not in {"http", "https"}:
         raise ValueError(url)  # `urllib` would also open files
+    import urllib.request  # noqa: PLC0415 (memory and a start that only who wants alerts shall pay)
+
     request = urllib.request.Request(url, data=body, headers={"User-Agent": "cdc", **headers})
     with urllib.request.urlopen(request, timeout=SEND_SECONDS) as answer:
         answer.read(1_000)

@@ -8,7 +8,7 @@ from cdc.errors import ExitCode
 from cdc.facts.changes import Position
 from cdc.facts.row_key import show_key
 from cdc.facts.values import Failed, InvalidText, NullKey, Value
-from cdc.postgres.record.verification import CRITICAL, DIFFERENT, EQUAL
+from cdc.postgres.record.verification import CRITICAL, DIFFERENT, EQUAL, Verification
 from cdc.verify.expectations import Answered, unmet
 
 SAMPLE_KEYS: Final = 20
@@ -111,6 +111,25 @@ class VerifyReport:
     def exit_code(self) -> ExitCode:
         """0 equal, 1 differences, 2 a table could not be compared or capture is not whole."""
         return {EQUAL: ExitCode.OK, DIFFERENT: ExitCode.DIFFERENCE, CRITICAL: ExitCode.CRITICAL}[self.result]
+
+    def as_verification(self, *, complete: bool) -> Verification:
+        """The comparison as it is kept; `complete` says that it was of all tables."""
+        return Verification(
+            started_at=self.started_at,
+            finished_at=self.finished_at,
+            seq=self.position.seq,
+            tables=len(self.tables),
+            complete=complete,
+            matched=sum(t.matched for t in self.tables),
+            different=sum(t.different for t in self.tables),
+            missing=sum(t.missing for t in self.tables),
+            extra=sum(t.extra for t in self.tables),
+            pending=self.pending,
+            quarantined=self.quarantined,
+            repaired=self.repaired,
+            result=self.result,
+            names=tuple(t.table for t in self.tables),
+        )
 
     def to_json(self, *, values: bool = False) -> dict[str, Any]:
         """The stable form for programs; `values` as in `TableReport.to_json`."""

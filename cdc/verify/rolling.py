@@ -28,13 +28,13 @@ from cdc.observe.daemon_state import Activity, Alarm, DaemonState, Listener, dif
 from cdc.postgres.connection.open import Connection, hang_up
 from cdc.postgres.record.known_tables import current_tables
 from cdc.postgres.record.record import Record
-from cdc.postgres.record.verification import DIFFERENT, EQUAL, Verification
+from cdc.postgres.record.verification import Verification
 from cdc.postgres.record.verified_tables import VerifiedTable
 from cdc.postgres.server.endpoint import Endpoint
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.verify_scratch import Scratch
 from cdc.verify.compare_tables import JointComparison, Slice
-from cdc.verify.report import TableReport
+from cdc.verify.report import TableReport, VerifyReport
 
 SLICE_ROWS: Final = 20_000  # a tenth of a second of one core
 SLICE_TABLES: Final = 50
@@ -94,6 +94,15 @@ def choose(
     return chosen
 
 
+def nothing_due(
+    known: Mapping[str, VerifiedTable], now: datetime, within: timedelta, *, sooner: Set[str], put_off: Set[str]
+) -> float:
+    """How many seconds nobody needs to look: until the first table is due that is not put off, but not for ever."""
+    dues = [due_at(table, within, sooner=sooner) for table in known.values() if table.name not in put_off]
+    longest = PUT_OFF_SECONDS if put_off else IDLE_SECONDS
+    return min([longest, *(max(SHORTEST_SECONDS, (due - now).total_seconds()) for due in dues)])
+
+
 def advanced(before: VerifiedTable, report: TableReport, keys: KeyRange | None, began: datetime) -> VerifiedTable:
     """How far a table is after a slice of it, the whole of it where it has no ranges (`keys` is None)."""
     rows = before.rows_so_far + report.matched + report.different + report.missing + report.pending
@@ -125,13 +134,12 @@ class RollingVerifier(Listener):
         await asyncio.sleep(min(FIRST_SECONDS, 0.1 * 3600 * self._config().verify.rolling_hours))
         try:
             while True:
-                await self._rest(await self._turn())
+                await self._turn()
         finally:
             await self._let_go()
 
-    async def _rest(self, seconds: float) -> None:
-        """Rest so long, or until there is an alarm more or less: that changes what is due."""
-        self._stirred.clear()
+    async def _rest_undue(self, seconds: float) -> None:
+        """While nothing is due, rest so long, or until an alarm or a write changes that."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stirred.wait()
@@ -148,34 +156,40 @@ class RollingVerifier(Listener):
             self._written |= new
             self._stirred.set()
 
-    async def _turn(self) -> float:
-        """Compare a slice if one is due; returns how long to rest, so that the work stays within its share."""
+    async def _turn(self) -> None:
+        """Compare a slice if one is due, then rest: the work stays within its share, whatever happens meanwhile."""
         config = self._config()
         share = config.verify.rolling_share
         if not share or self._daemon_state.doing is not Activity.STREAMING:
             await self._let_go()  # a daemon that is paused has no connection to either database
-            return LOOK_SECONDS
+            await asyncio.sleep(LOOK_SECONDS)
+            return
+        self._stirred.clear()  # before it is asked what is due: what stirs after that counts
         began = time.monotonic()
         self._working = asyncio.create_task(self._slice(config))
         try:
-            idle = await self._working
+            undue = await self._working
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
-            return LOOK_SECONDS  # by `stand_by`
+            await asyncio.sleep(LOOK_SECONDS)  # by `stand_by`
+            return
         except CdcError as error:
             await self._let_go()
             passing = error.policy is not Policy.NEEDS_A_PERSON
             logger.bind(error=error.message).log("DEBUG" if passing else "WARNING", "a comparison was given up")
-            return LOOK_SECONDS if passing else PUT_OFF_SECONDS
+            await asyncio.sleep(LOOK_SECONDS if passing else PUT_OFF_SECONDS)
+            return
         except Exception as error:  # noqa: BLE001 (a fault nobody foresaw must not end all comparisons to come)
             await self._let_go()
             logger.bind(kind=type(error).__name__).error("a comparison ended that should not")
-            return PUT_OFF_SECONDS
-        if idle is None:
-            return (time.monotonic() - began) * (1 / min(share, 1.0) - 1)
+            await asyncio.sleep(PUT_OFF_SECONDS)
+            return
+        if undue is None:
+            await asyncio.sleep((time.monotonic() - began) * (1 / min(share, 1.0) - 1))
+            return
         await self._let_go()
-        return idle
+        await self._rest_undue(undue)
 
     async def stand_by(self) -> None:
         """Give up what is under way and let go of both databases, because the daemon is held."""
@@ -202,9 +216,7 @@ class RollingVerifier(Listener):
         known, sooner = await record.verified.read(), self._alarmed(now.fed) | self._written
         parts = choose(now.fed, known, began, within, sooner=sooner, put_off=waiting)
         if not parts:
-            next_due = min((due_at(table, within, sooner=sooner) for table in known.values()), default=began)
-            longest = PUT_OFF_SECONDS if waiting else IDLE_SECONDS
-            return min(longest, max(SHORTEST_SECONDS, (next_due - began).total_seconds()))
+            return nothing_due(known, began, within, sooner=sooner, put_off=waiting)
         self._written -= {part.before.name for part in parts if part.before.began_at is None}
         slices = {part.before.name: Slice(part.before.after_key, SLICE_ROWS) for part in parts}
         scratch = await asyncio.to_thread(Scratch, config.state.dir)
@@ -221,7 +233,10 @@ class RollingVerifier(Listener):
                 continue
             after = advanced(part.before, report, joint.ranges.get(report.table), began)
             await record.verified.store([after])
-            await self._tell(record, config, report, after, _verification(report, began, joint.position.seq))
+            verification = VerifyReport(began, datetime.now(UTC), joint.position, (report,)).as_verification(
+                complete=False
+            )
+            await self._tell(record, config, report, after, verification)
         await record.verified.keep([mapped.source.name for mapped in now.fed])
         return None
 
@@ -263,22 +278,3 @@ class RollingVerifier(Listener):
         connection, self._connection = self._connection, None
         if connection is not None:
             await hang_up(connection)
-
-
-def _verification(report: TableReport, began: datetime, seq: int) -> Verification:
-    return Verification(
-        started_at=began,
-        finished_at=datetime.now(UTC),
-        seq=seq,
-        tables=1,
-        complete=False,
-        matched=report.matched,
-        different=report.different,
-        missing=report.missing,
-        extra=report.extra,
-        pending=report.pending,
-        quarantined=report.quarantined,
-        repaired=0,
-        result=DIFFERENT if report.differences else EQUAL,
-        names=(report.table,),
-    )

@@ -15,7 +15,6 @@ from cdc.notes import end_note
 from cdc.postgres.record import stream_row
 from cdc.postgres.record.known_tables import current_tables
 from cdc.postgres.record.record import Record
-from cdc.postgres.record.verification import Verification
 from cdc.postgres.server.endpoint import connected
 from cdc.retry import retrying
 from cdc.sqlite.changelog import source_file as sqlite
@@ -70,7 +69,7 @@ async def _verify(config: Config, tables: Sequence[str] | None, repair: bool, pr
         ended = datetime.now(UTC)
         seen = run.position or state.position
         report = VerifyReport(started, ended, seen, found, repaired, _problems(look), answers, _skipped(config, chosen))
-        await record.verifications.record(_row(report, complete=len(chosen) == len(now.fed)))
+        await record.verifications.record(report.as_verification(complete=len(chosen) == len(now.fed)))
     return report
 
 
@@ -117,22 +116,3 @@ def _skipped(config: Config, maps: Sequence[TableMap]) -> tuple[str, ...]:
 def _problems(look: Look) -> tuple[str, ...]:
     told = "capture of table {} is not whole: changes may go unseen until `cdc run` mends it"
     return tuple(told.format(name) for name in look.damaged)
-
-
-def _row(report: VerifyReport, *, complete: bool) -> Verification:
-    return Verification(
-        started_at=report.started_at,
-        finished_at=report.finished_at,
-        seq=report.position.seq,
-        tables=len(report.tables),
-        complete=complete,
-        matched=sum(t.matched for t in report.tables),
-        different=sum(t.different for t in report.tables),
-        missing=sum(t.missing for t in report.tables),
-        extra=sum(t.extra for t in report.tables),
-        pending=report.pending,
-        quarantined=report.quarantined,
-        repaired=report.repaired,
-        result=report.result,
-        names=tuple(t.table for t in report.tables),
-    )

@@ -1,14 +1,32 @@
 """What the comparison that never ends does next, and how far a table is after it: decided without a database."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from small_tables import mapped, table, text
+from small_tables import config, mapped, table, text
 
+from cdc.config import Config
+from cdc.facts.changes import AppliedBatch, TableTally
 from cdc.facts.key_range import KeyRange
 from cdc.facts.table_map import TableMap
+from cdc.observe.daemon_state import Activity, DaemonState
 from cdc.postgres.record.verified_tables import VerifiedTable
+from cdc.postgres.server.endpoint import Endpoint
 from cdc.verify.report import TableReport
-from cdc.verify.rolling import AGAIN, SLICE_ROWS, SLICE_TABLES, advanced, choose, due_at
+from cdc.verify.rolling import (
+    AGAIN,
+    IDLE_SECONDS,
+    PUT_OFF_SECONDS,
+    SLICE_ROWS,
+    SLICE_TABLES,
+    RollingVerifier,
+    advanced,
+    choose,
+    due_at,
+    nothing_due,
+)
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -82,3 +100,83 @@ def test_a_range_holds_the_keys_after_its_beginning_up_to_its_end() -> None:
     assert [n for n in range(6) if KeyRange(1, 4).holds((n,))] == [2, 3, 4]
     assert KeyRange().holds(("any kind",))
     assert not KeyRange(1, None).holds(("a text",))
+
+
+# --- how long it rests ------------------------------------------------------------------------------------------------
+
+
+def undue(*known: VerifiedTable, **more: frozenset[str]) -> float:
+    names = {"sooner": frozenset[str](), "put_off": frozenset[str](), **more}
+    return nothing_due({t.name: t for t in known}, NOW, HOUR, **names)
+
+
+def test_it_rests_until_the_first_table_is_due() -> None:
+    assert undue(compared("a", minutes_ago=20), compared("b", minutes_ago=59)) == 60
+    assert undue(compared("a", minutes_ago=0)) == IDLE_SECONDS
+
+
+def test_a_table_that_cannot_be_compared_now_is_no_reason_to_look_all_the_time() -> None:
+    put_off = frozenset({"a"})
+    assert undue(compared("a", minutes_ago=90), put_off=put_off) == PUT_OFF_SECONDS
+    assert undue(VerifiedTable("a"), put_off=put_off) == PUT_OFF_SECONDS
+    assert undue(put_off=put_off) == PUT_OFF_SECONDS
+
+
+def test_where_nothing_is_fed_it_hardly_looks() -> None:
+    assert undue() == IDLE_SECONDS
+
+
+class Verifier(RollingVerifier):
+    """Its slices answer what they are told to, and say that they began."""
+
+    def __init__(self, answer: float | None) -> None:
+        self.state = DaemonState()
+        given = config(verify={"rolling_share": 0.0001})
+        super().__init__(lambda: given, Endpoint(given), self.state)
+        self.state.doing = Activity.STREAMING
+        self.answer = answer
+        self.slices: asyncio.Queue[None] = asyncio.Queue()
+
+    async def _slice(self, config: Config) -> float | None:
+        self.slices.put_nowait(None)
+        await asyncio.sleep(0.01)
+        return self.answer
+
+    async def follow(self) -> None:
+        """What `run` does after its first rest."""
+        while True:
+            await self._turn()
+
+    def write(self, name: str) -> None:
+        self.state.applied(AppliedBatch(1, 2, 1, {name: TableTally(upserted=1)}, 0.0, 0.0))
+
+
+@asynccontextmanager
+async def following(verifier: Verifier) -> AsyncIterator[None]:
+    """While its loop runs, from its first slice on."""
+    task = asyncio.create_task(verifier.follow())
+    try:
+        async with asyncio.timeout(30):
+            await verifier.slices.get()
+        yield
+    finally:
+        task.cancel()
+
+
+async def test_writes_do_not_shorten_the_rest_that_keeps_the_work_within_its_share() -> None:
+    verifier = Verifier(None)
+    async with following(verifier):
+        for name in ("a", "b", "c"):
+            await asyncio.sleep(0.05)  # the slice has ended by then, and rests for a minute or more
+            verifier.write(name)
+            verifier.state.alarm(name, "words", "remedy")
+        await asyncio.sleep(0.05)
+        assert verifier.slices.empty()
+
+
+async def test_a_write_ends_the_rest_in_which_nothing_was_due() -> None:
+    verifier = Verifier(600.0)
+    async with following(verifier):
+        verifier.write("a")
+        async with asyncio.timeout(30):
+            await verifier.slices.get()
