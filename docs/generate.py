@@ -19,11 +19,13 @@ from cdc.config import (
     AlertsSection,
     ColumnOptions,
     Expectation,
-    Format,
+    ExpectedDifference,
     Formats,
     MetricsSection,
     ReferenceOptions,
     ReplicateSection,
+    ShadowRule,
+    ShadowSection,
     SnapshotSection,
     SourceSection,
     StateSection,
@@ -31,6 +33,7 @@ from cdc.config import (
     TargetSection,
     VerifySection,
 )
+from cdc.config.sections import Format
 from cdc.errors import CdcError, ExitCode, Policy
 from cdc.observe.metric_catalogue import CATALOGUE as METRICS
 from cdc.values.family import Format as ValueFormat
@@ -50,6 +53,9 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
     ("[alerts]", AlertsSection),
     ("[verify]", VerifySection),
     ("[[verify.expect]]", Expectation),
+    ("[shadow]", ShadowSection),
+    ("[[shadow.rules]]", ShadowRule),
+    ("[[shadow.expect]]", ExpectedDifference),
     ("[formats]", Formats),
     ("[tables.NAME]", TableOptions),
     ("[tables.NAME.columns.COLUMN]", ColumnOptions),
@@ -57,7 +63,13 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
 ]
 
 # Keys that are sections of their own.
-OWN_SECTIONS: Final = ("tables.NAME.columns", "tables.NAME.references", "verify.expect")
+OWN_SECTIONS: Final = (
+    "tables.NAME.columns",
+    "tables.NAME.references",
+    "verify.expect",
+    "shadow.rules",
+    "shadow.expect",
+)
 
 # Said beside the struct's own docstrings: what each key means to the operator, with its unit.
 KEYS: Final = {
@@ -106,6 +118,36 @@ KEYS: Final = {
     "verify.expect.sql": "A query that only reads; its first value is the answer. `cdc verify` asks both databases.",
     "verify.expect.answer": "What both must answer; `cdc verify` exits with 1 when one of them does not.",
     "verify.expect.target_sql": "The query in Postgres' words, where `sql` is not understood there.",
+    "shadow.baseline": "The address of the application on SQLite. Every request goes to it; `cdc shadow proxy` serves "
+    "its answers.",
+    "shadow.candidate": "The address of an instance of the application on Postgres, which must not write.",
+    "shadow.reference": "The address of a third instance, on a database that `cdc load` filled from a snapshot: what "
+    "differs there too is of the application, not of the data.",
+    "shadow.baseline_headers": "Headers for each request to the baseline; `env:NAME` is taken from the environment.",
+    "shadow.candidate_headers": "The same for the candidate,",
+    "shadow.reference_headers": "and for the reference.",
+    "shadow.allow": "Shell patterns of the paths that may be asked.",
+    "shadow.deny": "Shell patterns of paths that are never asked, whatever `allow` says.",
+    "shadow.methods": "The methods that may be asked.",
+    "shadow.compared_headers": "The headers of answers that are compared.",
+    "shadow.requests_per_second": "How many questions are put at most.",
+    "shadow.attempts": "A pair that a write came between is asked so many times, then counted as moved.",
+    "shadow.patience_seconds": "How long Postgres gets to apply what the baseline's answer shows.",
+    "shadow.timeout_seconds": "How long one answer may take.",
+    "shadow.slower_percent": "An endpoint that is slower than this at p95 on Postgres fails the check.",
+    "shadow.least_samples": "With fewer answers, nothing is said about the speed of an endpoint.",
+    "shadow.clean_days": "How long every endpoint has to be without a difference before reads move.",
+    "shadow.examples": "How many examples of each endpoint, cause and place are kept.",
+    "shadow.rules.read": "How values at that place are compared, see [rules](shadow.md#rules).",
+    "shadow.rules.endpoint": "A shell pattern of endpoints, such as `GET /api/reports*`, or of names of queries.",
+    "shadow.rules.path": "A place in JSON (RFC 9535), a header, or a column of a query.",
+    "shadow.rules.key": "The member that identifies an element of a list that is read as a set.",
+    "shadow.rules.tolerance": "How far apart numbers may be, as a share of the larger one.",
+    "shadow.rules.reason": "Why; shown wherever the rule was used.",
+    "shadow.expect.endpoint": "A shell pattern of endpoints.",
+    "shadow.expect.sql": "A query on SQLite whose first column names the parameters that must differ: so many, no more "
+    "and no fewer.",
+    "shadow.expect.reason": "Why they do.",
     "tables.NAME.target": "The table's name in Postgres.",
     "tables.NAME.adopt": "Whether this table is adopted, where it differs from `adopt` in [target].",
     "tables.NAME.skip": "Columns that are not replicated. One that this file does not have is noted by `cdc plan`, "

@@ -6,7 +6,18 @@ from typing import get_args, get_origin
 import msgspec
 import pytest
 
-from cdc.config import KINDS, Config, Expectation, ReferenceOptions, config_path, decode_config, load_config, plain_type
+from cdc.config import (
+    KINDS,
+    Config,
+    Expectation,
+    ExpectedDifference,
+    ReferenceOptions,
+    ShadowRule,
+    config_path,
+    decode_config,
+    load_config,
+    plain_type,
+)
 from cdc.errors import ConfigError, ExitCode
 
 SMALLEST = '[source]\npath = "app.db"\n[target]\ndsn = "embedded"\n'
@@ -115,7 +126,12 @@ def test_options_of_a_table_are_found_without_regard_to_case(tmp_path: Path) -> 
     assert config.options("other").target is None
 
 
-LISTED = (list[Expectation], list[ReferenceOptions])  # sections that may stand there several times
+LISTED = (
+    list[Expectation],
+    list[ExpectedDifference],
+    list[ReferenceOptions],
+    list[ShadowRule],
+)  # sections that may stand there several times
 
 
 def test_every_type_of_a_key_can_be_told_in_words() -> None:
@@ -123,7 +139,7 @@ def test_every_type_of_a_key_can_be_told_in_words() -> None:
     for struct in waiting:
         for field in msgspec.structs.fields(struct):
             kind = plain_type(field.type)
-            inner = get_args(kind)[-1] if get_origin(kind) is dict or kind in LISTED else kind
+            inner = get_args(kind)[-1] if (get_origin(kind) is dict and kind not in KINDS) or kind in LISTED else kind
             if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
                 waiting.append(inner)
             else:

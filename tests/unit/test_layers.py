@@ -27,6 +27,7 @@ identity
 evolve observe
 first_copy verify
 stream
+shadow
 daemon
 demo
 cli

@@ -53,13 +53,13 @@ def _lost(what: str, error: BaseException) -> TargetUnavailable:
 
 def _by_code(what: str, error: asyncpg.PostgresError) -> TargetError:
     """Our error for what the server said. Its primary message names objects; its DETAIL may hold row values."""
-    verdict, words = judge(error.sqlstate), error.args[0]
-    match verdict.answer:
+    treatment, words = judge(error.sqlstate), error.args[0]
+    match treatment.answer:
         case Answer.RECONNECT:
             return _lost(what, error)
         case Answer.WAIT:
             return TargetHindered(
-                f"{what}: Postgres cannot do this now: {words}", remedy=f"it is tried again by itself{verdict.help}"
+                f"{what}: Postgres cannot do this now: {words}", remedy=f"it is tried again by itself{treatment.help}"
             )
         case Answer.REFUSED:
             return TargetRefused(

@@ -27,7 +27,7 @@ class Answer(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Treatment:
     """What to do, and how "it is tried again by itself" goes on for a person who could help."""
 
     answer: Answer
@@ -44,38 +44,38 @@ _LOCK: Final = "; `pg_stat_activity` shows who holds the lock"
 _CANCEL: Final = "; if something ends long statements or transactions, except this role from it"
 _CORRUPT: Final = "; the server's log says which file is damaged: restore it from a backup, or rebuild the index"
 
-_VERDICTS: Final[Mapping[str, Verdict]] = {
-    "08": Verdict(Answer.RECONNECT),  # connection exception
-    "0A": Verdict(Answer.ANEW),  # feature not supported: `cached plan must not change result type` is one
-    "25": Verdict(Answer.WAIT),  # invalid transaction state
-    "25006": Verdict(Answer.WAIT, _WRITABLE),  # read-only transaction
-    "25P03": Verdict(Answer.WAIT, _CANCEL),  # idle in transaction for too long
-    "25P04": Verdict(Answer.WAIT, _CANCEL),  # transaction took too long
-    "26": Verdict(Answer.POOLER),  # invalid statement name: another session of the server has it
-    "28": Verdict(Answer.REFUSED),  # invalid authorization
-    "34": Verdict(Answer.POOLER),  # invalid cursor name
-    "3D": Verdict(Answer.REFUSED),  # invalid catalogue name
-    "40": Verdict(Answer.WAIT),  # transaction rollback: deadlock, serialization failure
-    "42P05": Verdict(Answer.POOLER),  # a prepared statement of that name is there already
-    "42501": Verdict(Answer.REFUSED),  # insufficient privilege
-    "53": Verdict(Answer.WAIT, _ROOM),  # insufficient resources: disk, memory, connections
-    "53300": Verdict(Answer.RECONNECT),  # too many connections
-    "54001": Verdict(Answer.WAIT, _ROOM),  # statement too complex: the stack of the server is at its limit
-    "55": Verdict(Answer.WAIT),  # object not in prerequisite state: in use, or during recovery
-    "55000": Verdict(Answer.WAIT, _WRITABLE),  # `recovery is in progress`: no log is written on a standby
-    "55P03": Verdict(Answer.WAIT, _LOCK),  # lock not available
-    "57": Verdict(
+_TREATMENTS: Final[Mapping[str, Treatment]] = {
+    "08": Treatment(Answer.RECONNECT),  # connection exception
+    "0A": Treatment(Answer.ANEW),  # feature not supported: `cached plan must not change result type` is one
+    "25": Treatment(Answer.WAIT),  # invalid transaction state
+    "25006": Treatment(Answer.WAIT, _WRITABLE),  # read-only transaction
+    "25P03": Treatment(Answer.WAIT, _CANCEL),  # idle in transaction for too long
+    "25P04": Treatment(Answer.WAIT, _CANCEL),  # transaction took too long
+    "26": Treatment(Answer.POOLER),  # invalid statement name: another session of the server has it
+    "28": Treatment(Answer.REFUSED),  # invalid authorization
+    "34": Treatment(Answer.POOLER),  # invalid cursor name
+    "3D": Treatment(Answer.REFUSED),  # invalid catalogue name
+    "40": Treatment(Answer.WAIT),  # transaction rollback: deadlock, serialization failure
+    "42P05": Treatment(Answer.POOLER),  # a prepared statement of that name is there already
+    "42501": Treatment(Answer.REFUSED),  # insufficient privilege
+    "53": Treatment(Answer.WAIT, _ROOM),  # insufficient resources: disk, memory, connections
+    "53300": Treatment(Answer.RECONNECT),  # too many connections
+    "54001": Treatment(Answer.WAIT, _ROOM),  # statement too complex: the stack of the server is at its limit
+    "55": Treatment(Answer.WAIT),  # object not in prerequisite state: in use, or during recovery
+    "55000": Treatment(Answer.WAIT, _WRITABLE),  # `recovery is in progress`: no log is written on a standby
+    "55P03": Treatment(Answer.WAIT, _LOCK),  # lock not available
+    "57": Treatment(
         Answer.RECONNECT
     ),  # operator intervention: shutdown, crash, starting up, idle session, dropped database
-    "57014": Verdict(Answer.WAIT, _CANCEL),  # query cancelled
-    "58": Verdict(Answer.WAIT, _DISK),  # system error
-    "XX001": Verdict(Answer.WAIT, _CORRUPT),  # data corrupted
-    "XX002": Verdict(Answer.WAIT, _CORRUPT),  # index corrupted
+    "57014": Treatment(Answer.WAIT, _CANCEL),  # query cancelled
+    "58": Treatment(Answer.WAIT, _DISK),  # system error
+    "XX001": Treatment(Answer.WAIT, _CORRUPT),  # data corrupted
+    "XX002": Treatment(Answer.WAIT, _CORRUPT),  # index corrupted
 }
-_OTHER: Final = Verdict(Answer.ANEW)
+_OTHER: Final = Treatment(Answer.ANEW)
 
 
-def judge(sqlstate: str | None) -> Verdict:
+def judge(sqlstate: str | None) -> Treatment:
     """What to do about an error with this code; one that stands nowhere says that a statement does not fit."""
     code = sqlstate or ""
-    return _VERDICTS.get(code) or _VERDICTS.get(code[:2]) or _OTHER
+    return _TREATMENTS.get(code) or _TREATMENTS.get(code[:2]) or _OTHER

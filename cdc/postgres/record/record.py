@@ -18,6 +18,7 @@ from cdc.postgres.record.leftovers import Leftovers
 from cdc.postgres.record.loaded_tables import LoadedTables
 from cdc.postgres.record.ownership import Ownership
 from cdc.postgres.record.quarantine import Quarantine
+from cdc.postgres.record.shadow import ShadowReads
 from cdc.postgres.record.sightings import Sightings
 from cdc.postgres.record.stream_row import SQL, StreamRow, lost_row
 from cdc.postgres.record.verification import Verifications
@@ -47,6 +48,7 @@ class Record:
         self.loaded = LoadedTables(*part)
         self.verifications = Verifications(*part)
         self.verified = VerifiedTables(*part)
+        self.shadow = ShadowReads(*part)
         self.disabled_triggers = DisabledTriggers(*part)
 
     async def adopt(self, old_id: str) -> None:

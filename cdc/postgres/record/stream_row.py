@@ -71,6 +71,12 @@ class StreamRow(RecordPart):
             ended_at=row["ended_at"],
         )
 
+    async def applied_seq(self) -> int:
+        """Up to which entry changes are applied; -1 while Postgres shows no position."""
+        with translated("reading the stream's position"):
+            seq = await self._connection.fetchval(SQL["applied_seq"], self._source_id)
+        return -1 if seq is None else int(seq)
+
     async def clear_resync(self, tables: Sequence[str]) -> None:
         """These tables, which had to be read as a whole, were; part of the transaction that moved their rows."""
         await self._connection.execute(SQL["clear_resync"], self._source_id, list(tables))

@@ -263,6 +263,37 @@ CREATE TABLE IF NOT EXISTS cdc.verified_table (
     PRIMARY KEY (source_id, source_table)
 );
 
+-- What shadow reads came to, by endpoint: how many ended with which verdict, how long both sides took (counts by steps of
+-- `cdc.facts.timings`), which tables were read. `clean_since` is when the first answer was alike after the last difference,
+-- NULL before there was one.
+CREATE TABLE IF NOT EXISTS cdc.shadow_endpoint (
+    source_id   text NOT NULL,
+    kind        text NOT NULL,
+    endpoint    text NOT NULL,
+    first_at    timestamptz NOT NULL DEFAULT now(),
+    last_at     timestamptz NOT NULL DEFAULT now(),
+    clean_since timestamptz,
+    verdicts    jsonb NOT NULL DEFAULT '{}',
+    baseline    jsonb NOT NULL DEFAULT '{}',
+    candidate   jsonb NOT NULL DEFAULT '{}',
+    tables      text[] NOT NULL DEFAULT '{}',
+    PRIMARY KEY (source_id, kind, endpoint)
+);
+
+-- Where answers differed, with a few examples of each place and cause: they hold what users see.
+CREATE TABLE IF NOT EXISTS cdc.shadow_difference (
+    source_id text NOT NULL,
+    kind      text NOT NULL,
+    endpoint  text NOT NULL,
+    cause     text NOT NULL,
+    path      text NOT NULL,
+    first_at  timestamptz NOT NULL DEFAULT now(),
+    last_at   timestamptz NOT NULL DEFAULT now(),
+    times     bigint NOT NULL,
+    examples  jsonb NOT NULL DEFAULT '[]',
+    PRIMARY KEY (source_id, kind, endpoint, cause, path)
+);
+
 -- Which source feeds a target table: one only. It counts while the table is there and its source has not ended.
 -- An earlier version kept no such list: what one source alone can have made or filled is its own. What two may have
 -- belongs to the one that comes first.

@@ -47,6 +47,10 @@ UPDATE cdc.stream SET unfinished = $2 WHERE source_id = $1
 SELECT snapshot_id FROM cdc.stream WHERE snapshot_id IS NOT NULL
 UNION SELECT snapshot_id FROM cdc.loaded
 
+-- What Postgres shows is of no position while tables are to be read as a whole.
+-- name: applied_seq
+SELECT CASE WHEN resync = '{}' THEN seq END FROM cdc.stream WHERE source_id = $1
+
 -- name: store_schema_version
 UPDATE cdc.stream SET schema_version = $2 WHERE source_id = $1
 

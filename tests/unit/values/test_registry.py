@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
-from cdc import config
 from cdc.canonical import chosen, rules
+from cdc.config import sections as config
 from cdc.facts.profile import TextForms
 from cdc.facts.table_map import ValueRules
 from cdc.facts.target_schema import TargetColumn

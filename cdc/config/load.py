@@ -1,0 +1,214 @@
+"""The configuration read from TOML: each section decoded by itself, so that an error names the place in the file."""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import NoneType
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+
+from cdc.config.sections import ColumnOptions, Config, Format, MetricsSection, OnInvalid, TableOptions
+from cdc.config.shadow import Reading
+from cdc.errors import ConfigError, did_you_mean
+
+DEFAULT_FILE: Final = "cdc.toml"
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def config_path(given: Path | None) -> Path:
+    """The configuration file: the one given, else `$CDC_CONFIG`, else `cdc.toml` in the working directory."""
+    return given or Path(os.environ.get("CDC_CONFIG") or DEFAULT_FILE)
+
+
+def load_config(path: Path) -> Config:
+    """The configuration in a TOML file; raises `ConfigError` naming the file, the key, the reason and the remedy."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin a file with a mark
+    except FileNotFoundError:
+        raise ConfigError(
+            f"configuration file {path} does not exist",
+            remedy="create one with `cdc init SQLITE-FILE`, or name it with `-c FILE` or $CDC_CONFIG",
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"configuration file {path} cannot be read: {error.strerror}",
+            remedy="make it a file that the user who runs this tool may read, in a folder that this user may enter",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"configuration file {path} is not UTF-8 text: byte {error.start + 1} is not",
+            remedy="save it in UTF-8, as TOML has to be",
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"configuration file {path} is not valid TOML: {error}",
+            remedy="correct that line; texts stand in quotes, and a section's name in brackets on a line of its own",
+        ) from None
+    return _beside(decode_config(raw, str(path)), path.resolve().parent)
+
+
+def decode_config(raw: dict[str, Any], file: str = "configuration") -> Config:
+    """The configuration in a decoded TOML document; raises `ConfigError`."""
+    config = _section(raw, Config, "", file)
+    schema = config.target.schema
+    if not schema or schema.startswith("pg_") or schema == "cdc":
+        raise ConfigError(
+            f"{file}: `schema` in [target] cannot be `{schema}`",
+            remedy="choose another schema; `cdc` holds this tool's own state and `pg_` names belong to Postgres",
+        )
+    if config.metrics.listen is not None:
+        _check_address(config.metrics, file)
+    for key in ("webhook", "ntfy", "ping"):
+        _check_url(getattr(config.alerts, key), key, "alerts", file)
+    for key in ("baseline", "candidate", "reference"):
+        _check_url(getattr(config.shadow, key), key, "shadow", file)
+    return config
+
+
+def _check_url(url: str | None, key: str, section: str, file: str) -> None:
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"{file}: `{key}` in [{section}] is no address of the web",
+            remedy='write it as "https://HOST/PATH", or "http://..." on this machine',
+        )
+
+
+def _check_address(metrics: MetricsSection, file: str) -> None:
+    try:
+        local = metrics.local
+    except ValueError:
+        raise ConfigError(
+            f"{file}: `listen` in [metrics] is no address: {metrics.listen}",
+            remedy='write it as HOST:PORT, such as "127.0.0.1:9464" or "[::1]:9464"',
+        ) from None
+    if not local and not metrics.allow_remote:
+        raise ConfigError(
+            f"{file}: other machines could reach `listen` in [metrics]: {metrics.listen}",
+            remedy='listen on "127.0.0.1:9464", or write `allow_remote = true`: the pages have no login, '
+            "and tell the names of tables, not what is in them",
+        )
+
+
+def _beside(config: Config, base: Path) -> Config:
+    """The same configuration with its relative paths made absolute."""
+    password = config.target.password_file
+    return msgspec.structs.replace(
+        config,
+        source=msgspec.structs.replace(config.source, path=base / config.source.path),
+        target=msgspec.structs.replace(config.target, password_file=base / password if password else None),
+        state=msgspec.structs.replace(config.state, dir=base / config.state.dir),
+        tables={name: _columns_beside(table, base) for name, table in config.tables.items()},
+    )
+
+
+def _columns_beside(table: TableOptions, base: Path) -> TableOptions:
+    return msgspec.structs.replace(table, columns={name: _column_beside(c, base) for name, c in table.columns.items()})
+
+
+def _column_beside(column: ColumnOptions, base: Path) -> ColumnOptions:
+    schema, python = (base / path if path else None for path in (column.schema, column.python))
+    return msgspec.structs.replace(column, schema=schema, python=python)
+
+
+def _listed(kind: Any) -> str:
+    return ", ".join(f"`{choice}`" for choice in get_args(kind))
+
+
+# What may stand in a key of each type: in words, and as an example for keys without a default.
+KINDS: Final[Mapping[object, tuple[str, object]]] = {
+    bool: ("true or false", True),
+    int: ("a whole number greater than zero", 1000),
+    float: ("a number greater than zero", 2.5),
+    str: ("a text in quotes", "text"),
+    Path: ("a path in quotes", "folder/file"),
+    list[str]: ("a list of texts", ["one", "two"]),
+    int | str: ("a whole number or a text", 67),
+    Literal["declared", "rowid"]: ("`declared` or `rowid`", "rowid"),
+    Format: (f"one of {_listed(Format)}", "epoch ms"),
+    OnInvalid: (f"one of {_listed(OnInvalid)}", "null"),
+    Reading: (f"one of {_listed(Reading)}", "instant"),
+    dict[str, str]: ("a section of texts", {"name": "text"}),
+    Literal["keep", "null"]: ("`keep` or `null`", "null"),
+    Literal["no action", "cascade", "set null"]: ("`no action`, `cascade` or `set null`", "cascade"),
+    Literal["refuse", "replace"]: ("`refuse` or `replace`", "replace"),
+}
+_LARGEST: Final = 10**15  # of any number: far beyond sense, and SQLite can still compute with it
+_MAY_BE_ZERO: Final = (
+    "audit_megabytes",
+    "audit_rows",
+    "busy_timeout_seconds",
+    "idle_close_seconds",
+    "keep",
+    "max_writer_pause_seconds",
+    "prune_seconds",
+    "rolling_share",
+    "stale_after_hours",
+)
+
+
+def _section(raw: object, kind: type[S], place: str, file: str) -> S:
+    """One section as its struct, decoded by itself so that an error can name the place as it stands in the file."""
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{file}: `{place}` must be a section", remedy=f"write its keys below a line `[{place}]`")
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    where = f"in [{place}]" if place else "at the top level"
+    for key in raw:
+        if key not in fields:
+            raise ConfigError(
+                f"{file}: unknown key `{key}` {where}",
+                remedy=f"{did_you_mean(key, fields)}correct or remove it; what may stand there: {', '.join(fields)}",
+            )
+    for key, field in fields.items():
+        if field.required and key not in raw:
+            raise ConfigError(
+                f"{file}: `{key}` is missing {where}",
+                remedy="add it; `cdc -c NEW.toml init SQLITE-FILE` writes a file with all that is needed",
+            )
+    return kind(**{key: _value(value, fields[key], f"{place}.{key}".strip("."), file) for key, value in raw.items()})
+
+
+def _value(raw: object, field: msgspec.structs.FieldInfo, place: str, file: str) -> Any:
+    kind = plain_type(field.type)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return _section(raw, kind, place, file)
+    if get_origin(kind) is dict and get_args(kind)[1] is not str:
+        inner = get_args(kind)[1]
+        named = raw.items() if isinstance(raw, dict) else [(place, raw)]
+        return {name: _section(value, inner, f"{place}.{name}", file) for name, value in named}
+    if get_origin(kind) is list and issubclass(item := get_args(kind)[0], msgspec.Struct):
+        found = raw if isinstance(raw, list) else [raw]
+        return [_section(value, item, f"{place} {number}", file) for number, value in enumerate(found, 1)]
+    try:
+        value = msgspec.convert(raw, kind, strict=True, dec_hook=_path_from_text)
+    except msgspec.ValidationError:
+        value = None
+    if value is None or (kind in (int, float) and not _in_range(field.name, value)):
+        words, example = KINDS[kind]
+        words = "zero or a number greater than zero" if field.name in _MAY_BE_ZERO else words
+        default = field.default if isinstance(field.default, int | float | str) else example
+        section, _, key = place.rpartition(".")
+        raise ConfigError(
+            f"{file}: `{key}` in [{section}] must be {words}",
+            remedy=f"write it as `{key} = {json.dumps(default)}`, for example",
+        )
+    return value
+
+
+def plain_type(kind: Any) -> Any:
+    """The type of a key without the None that stands for a missing one."""
+    inner = get_args(kind)
+    return next(k for k in inner if k is not NoneType) if NoneType in inner else kind
+
+
+def _in_range(key: str, value: float) -> bool:
+    return 0 < value <= _LARGEST or (value == 0 and key in _MAY_BE_ZERO)
+
+
+def _path_from_text(wanted: type[Any], value: object) -> Path:
+    if wanted is Path and isinstance(value, str) and value:
+        return Path(value)
+    raise ValueError("expected a path")

@@ -1,0 +1,208 @@
+"""What the operator decides, section by section, with what holds where nothing is said."""
+
+import fnmatch
+import ipaddress
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from cdc.config.shadow import ShadowSection
+
+EMBEDDED: Final = "embedded"
+
+
+class SourceSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the application's SQLite file is."""
+
+    path: Path
+    busy_timeout_seconds: float = 5.0
+
+
+class TargetSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where Postgres is. A password is best kept in PGPASSWORD, PGPASSFILE or `password_file`."""
+
+    dsn: str
+    schema: str = "public"
+    password_file: Path | None = None
+    adopt: bool = False  # the tables are there already, made by the application's own migrations
+    existing_rows: Literal["refuse", "replace"] = "refuse"  # what adopted tables hold before the first copy
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the target is the Postgres server this tool brings itself."""
+        return self.dsn == EMBEDDED
+
+
+class StateSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where snapshots, the embedded server and the audit file are kept."""
+
+    dir: Path = Path(".cdc")
+    audit_megabytes: float = 64.0  # how much of the audit file is kept
+
+
+class ReplicateSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which tables are replicated (shell patterns), and how."""
+
+    tables: list[str] = msgspec.field(default_factory=lambda: ["*"])
+    exclude: list[str] = msgspec.field(default_factory=list)
+    poll_seconds: float = 0.25  # how long a change can go unseen when no file event arrives
+    idle_close_seconds: float = 5.0  # an idle file is left without any connection of ours
+    round_entries: int = 20_000  # changelog entries read in one snapshot (WAL)
+    round_entries_journal: int = 1_000  # the same where a reader blocks the writer's commit
+    round_bytes: int = 16 * 1024 * 1024  # bytes of rows read in one snapshot
+    prune_entries: int = 10_000  # prune when this many applied entries lie in the changelog
+    prune_seconds: float = 600.0  # or when the oldest of them is this old
+    heartbeat_seconds: float = 5.0
+    audit_rows: int = 200_000  # how many entries of the audit trail are kept in Postgres
+    durable_commits: bool = False  # whether a batch is on Postgres' disk before readers see it
+
+    def wants(self, table: str) -> bool:
+        """Whether a source table of this name is to be replicated."""
+        included = any(fnmatch.fnmatchcase(table.lower(), p.lower()) for p in self.tables)
+        return included and not any(fnmatch.fnmatchcase(table.lower(), p.lower()) for p in self.exclude)
+
+
+class SnapshotSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How snapshots are taken. The pause is what a rollback-journal writer may have to wait at most."""
+
+    max_writer_pause_seconds: float = 3.0
+    keep: int = 5  # newest ones; 0 keeps all
+
+
+class MetricsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether and where `/metrics` and `/healthz` are served; not at all without `listen`."""
+
+    listen: str | None = None
+    allow_remote: bool = False
+    max_lag_seconds: float | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `listen`; raises `ValueError` when it is not written as HOST:PORT."""
+        host, _, port = (self.listen or "").rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            raise ValueError(self.listen)
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+    @property
+    def local(self) -> bool:
+        """Whether only programs on this machine can reach the address; a name other than `localhost` may be any."""
+        host, _ = self.address
+        try:
+            return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
+
+
+class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A query and its answer, which both databases must give; `target_sql` where Postgres needs other words."""
+
+    name: str
+    sql: str
+    answer: int | str
+    target_sql: str | None = None
+
+
+class VerifySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a comparison looks at beside the rows themselves, and when it is too old to be relied upon; 0 is never."""
+
+    stale_after_hours: float = 168.0
+    rolling_share: float = 0.03  # of the time that a daemon compares in the background; 0 is never
+    rolling_hours: float = 1.0  # within which every table is compared, as far as the share allows
+    expect: list[Expectation] = msgspec.field(default_factory=list)
+
+
+class AlertsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom the daemon tells when something is wrong, and when it is over; nobody without a channel."""
+
+    webhook: str | None = None
+    ntfy: str | None = None
+    command: list[str] = msgspec.field(default_factory=list)
+    ping: str | None = None
+    repeat_hours: float = 24.0
+    ping_seconds: float = 60.0
+
+
+Format = Literal["iso utc", "epoch s", "epoch ms", "epoch us", "julian day", "words", "number", "uuid", "utf-8"]
+OnInvalid = Literal["quarantine", "null", "text", "replace", "cut", "round"]
+
+
+class Formats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the values of all columns of a type are read, unless a column has a `format` of its own."""
+
+    timestamp: Format | None = None
+    timestamptz: Format | None = None
+    boolean: Format | None = None
+    uuid: Format | None = None
+
+    def by_base(self) -> dict[str, str]:
+        """Those that are set, by the type's name in Postgres' catalogue."""
+        named = {"timestamp": self.timestamp, "timestamptz": self.timestamptz, "bool": self.boolean, "uuid": self.uuid}
+        return {base: chosen for base, chosen in named.items() if chosen is not None}
+
+
+class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the operator chose for one column; `expression` and `python` compute a value that SQLite does not have."""
+
+    target: str | None = None
+    type: str | None = None
+    expression: str | None = None
+    python: Path | None = None  # FOLDER/MODULE:FUNCTION, the folder being the configuration's where none is given
+    format: Format | None = None  # how the values are written, where the type alone does not tell
+    on_invalid: OnInvalid = "quarantine"  # what becomes of a value that does not fit
+    empty: Literal["keep", "null"] = "keep"  # what becomes of an empty text
+    schema: Path | None = None  # a file with the JSON Schema of its documents
+
+    @property
+    def computed(self) -> bool:
+        """Whether the value is made from the row, rather than one of its columns."""
+        return self.expression is not None or self.python is not None
+
+
+class ReferenceOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A foreign key that the target is to have although SQLite declares none, or another one."""
+
+    columns: list[str]
+    table: str
+    on_delete: Literal["no action", "cascade", "set null"] = "no action"
+
+
+class TableOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the operator chose for one table. `key = "rowid"` keys it by rowid although it declares a primary key."""
+
+    target: str | None = None
+    adopt: bool | None = None
+    skip: list[str] = msgspec.field(default_factory=list)
+    key: Literal["declared", "rowid"] = "declared"
+    target_key: list[str] = msgspec.field(default_factory=list)  # columns of the target that identify its rows
+    columns: dict[str, ColumnOptions] = msgspec.field(default_factory=dict)
+    references: list[ReferenceOptions] = msgspec.field(default_factory=list)
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything the operator decides."""
+
+    source: SourceSection
+    target: TargetSection
+    state: StateSection = msgspec.field(default_factory=StateSection)
+    replicate: ReplicateSection = msgspec.field(default_factory=ReplicateSection)
+    snapshot: SnapshotSection = msgspec.field(default_factory=SnapshotSection)
+    metrics: MetricsSection = msgspec.field(default_factory=MetricsSection)
+    alerts: AlertsSection = msgspec.field(default_factory=AlertsSection)
+    verify: VerifySection = msgspec.field(default_factory=VerifySection)
+    shadow: ShadowSection = msgspec.field(default_factory=ShadowSection)
+    formats: Formats = msgspec.field(default_factory=Formats)
+    tables: dict[str, TableOptions] = msgspec.field(default_factory=dict)
+
+    def options(self, table: str) -> TableOptions:
+        """The operator's choices for a source table, compared without case; empty when there are none."""
+        return next((o for name, o in self.tables.items() if name.lower() == table.lower()), _NO_OPTIONS)
+
+    def adopts(self, table: str) -> bool:
+        """Whether the target of a source table was made by others and is used as it is."""
+        chosen = self.options(table).adopt
+        return self.target.adopt if chosen is None else chosen
+
+
+_NO_OPTIONS: Final = TableOptions()
