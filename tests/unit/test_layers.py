@@ -47,6 +47,7 @@ KEPT_IN = {
     "prometheus_client": {"observe"},
     "jsonschema_rs": {"values", "canonical"},
     "tenacity": {"retry"},
+    "jinja2": {"shadow"},
     "click": {"cli"},
     "rich": {"cli"},
 }
