@@ -20,7 +20,7 @@ from cdc.postgres.record.known_tables import current_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.hashed_rows import letting_go, snapshot
-from cdc.postgres.tables.select import Answered, ask
+from cdc.postgres.tables.select import QueryAnswer, ask
 from cdc.postgres.translate.ported import PortedQuery, habits, port, source_without_limit, without_limit
 from cdc.postgres.translate.terms import Untranslatable
 from cdc.shadow.compare_rows import AnswerColumn, compare_rows, only_order
@@ -172,7 +172,7 @@ class _Run:
             seq=seq,
         )
 
-    async def _both(self, asked: Asked) -> tuple[list[Row], Answered, tuple[float, float]]:
+    async def _both(self, asked: Asked) -> tuple[list[Row], QueryAnswer, tuple[float, float]]:
         """Both answers and how long each took; who is asked first changes with each question."""
         if self._turn % 2:
             ours, our_seconds = await self._ours(asked)
@@ -190,7 +190,7 @@ class _Run:
 
         return await asyncio.to_thread(answer)
 
-    async def _theirs(self, asked: Asked, ported: PortedQuery) -> Answered:
+    async def _theirs(self, asked: Asked, ported: PortedQuery) -> QueryAnswer:
         async with letting_go(self._connection):
             sql = ported.sql(asked.parameters)
             return await ask(self._connection, asked.query.name, sql, self._options.timeout_seconds)
@@ -235,7 +235,7 @@ class _Run:
         return await self._is_same(asked, ours, whole, as_list=False)
 
 
-def _columns(asked: Asked, theirs: Answered, rules: Sequence[ShadowRule]) -> list[AnswerColumn]:
+def _columns(asked: Asked, theirs: QueryAnswer, rules: Sequence[ShadowRule]) -> list[AnswerColumn]:
     by_path = {rule.path: rule for rule in reversed(rules)}  # the first one counts
     origins = asked.ported.origins
     known = origins if len(origins) == len(theirs.columns) else (None,) * len(theirs.columns)

@@ -28,7 +28,7 @@ class EndpointCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ShadowExample:
     """One question whose answers differed at a place; sides are short texts, None where one has nothing there."""
 
     request: str
@@ -45,7 +45,7 @@ class PlaceCounts:
     cause: str
     path: str
     times: int
-    examples: Sequence[Example]
+    examples: Sequence[ShadowExample]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class ShadowPlace:
     first_at: datetime
     last_at: datetime
     times: int
-    examples: Sequence[Example]
+    examples: Sequence[ShadowExample]
 
 
 class ShadowReads(RecordPart):
@@ -128,7 +128,7 @@ class ShadowReads(RecordPart):
                 row["first_at"],
                 row["last_at"],
                 row["times"],
-                tuple(Example(**example) for example in json.loads(row["examples"])),
+                tuple(ShadowExample(**example) for example in json.loads(row["examples"])),
             )
             for row in rows
         )
@@ -139,7 +139,7 @@ class ShadowReads(RecordPart):
             await self._connection.execute(SQL["forget"], self._source_id)
 
 
-def _as_json(example: Example) -> dict[str, str | int | None]:
+def _as_json(example: ShadowExample) -> dict[str, str | int | None]:
     return {
         "request": _storable(example.request),
         "baseline": None if example.baseline is None else _storable(example.baseline),

@@ -152,3 +152,29 @@ async def test_a_change_that_postgres_has_not_is_moved_and_not_different(pair: P
     assert (await verdict(pair, "SELECT title FROM item"))[0] is Verdict.MOVED
     await pair.replica.sync()
     assert (await verdict(pair, "SELECT title FROM item"))[0] is Verdict.EQUAL
+
+
+async def test_a_query_without_end_is_given_up(pair: Pair) -> None:
+    endless = "WITH RECURSIVE n(v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM n) SELECT count(*) AS c FROM n"
+    shadow = msgspec.structs.replace(pair.config.shadow, timeout_seconds=0.1)
+    config = msgspec.structs.replace(pair.config, shadow=shadow)
+    query = Query(name="endless", sql=endless, target_sql="SELECT 1 AS c")
+    (outcome,) = await shadow_sql(config, [query], Ledger("sql", 3), Silent())
+    assert outcome.verdict is Verdict.FAILED
+    assert "it took longer than 0.1 s" in outcome.reason
+
+
+async def test_nothing_is_written_on_either_side(pair: Pair) -> None:
+    before = pair.app.execute("SELECT total_changes(), (SELECT max(seq) FROM _cdc_changelog)").fetchall()
+    counts = "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables WHERE schemaname = 'public'"
+    rows = await pair.rows(counts)
+    writing = "WITH gone AS (DELETE FROM item RETURNING id) SELECT id FROM gone"
+    outcomes = await asked(
+        pair,
+        Query(name="all", sql="SELECT * FROM item"),
+        Query(name="odd", sql="SELECT id FROM item", target_sql=writing),
+    )
+    assert [o.verdict for o in outcomes] == [Verdict.EQUAL, Verdict.FAILED]
+    assert await pair.rows(counts) == rows
+    assert pair.app.execute("SELECT total_changes(), (SELECT max(seq) FROM _cdc_changelog)").fetchall() == before
+    assert await pair.differences() == []

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from cdc.config import ShadowSection
 from cdc.errors import ExitCode
 from cdc.facts.timings import Timings
-from cdc.postgres.record.shadow import Example, ShadowEndpoint, ShadowPlace
+from cdc.postgres.record.shadow import ShadowEndpoint, ShadowExample, ShadowPlace
 from cdc.shadow.page import page_of
 from cdc.shadow.report import ShadowReport, make_report, speed_of
 
@@ -67,7 +67,7 @@ def test_too_slow_is_said_only_when_it_is_certain() -> None:
 
 def test_texts_of_users_are_escaped_on_the_page() -> None:
     nasty = "<script>alert(1)</script>"
-    place = ShadowPlace("http", "GET /a", "letter case", nasty, NOW, NOW, 2, (Example(nasty, nasty, None, 7),))
+    place = ShadowPlace("http", "GET /a", "letter case", nasty, NOW, NOW, 2, (ShadowExample(nasty, nasty, None, 7),))
     page = page_of(report(endpoint("GET /a", None, different=2), places=(place,)))
     assert nasty not in page
     assert "&lt;script&gt;" in page
