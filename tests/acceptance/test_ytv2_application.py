@@ -18,7 +18,6 @@ from urllib.parse import parse_qs
 import apsw
 import msgspec
 import pytest
-from conftest import fresh_database
 from dashboard import Answer, Dashboard, cards, on_postgres, on_sqlite, requests_for
 from harness import (
     Daemon,
@@ -34,7 +33,6 @@ from harness import (
 from installation import CLOSED_PORT
 
 from cdc.config import Config, VerifySection, load_config
-from cdc.postgres.server.embedded import EmbeddedServer
 from cdc.resources import folder
 
 VIDEO: Final = {
@@ -200,10 +198,12 @@ async def test_what_is_written_on_sqlite_shows_on_postgres(copied: Config) -> No
             assert await _counts(dsn) == (82, 60, 173, 68)
             assert b"<script>alert" not in (await there.ask(f"/{key}.html")).body
 
-            again = {"video_id": VIDEO["video_id"], "title": "Another title", "summary": {"text": "Shorter."}}
+            again = {"video_id": VIDEO["video_id"], "title": "Another title", "duration_seconds": 60}
+            again["summary"] = {"text": "Shorter."}
             await here.document("/api/content", "POST", again)
             report = await shown(f"/api/reports/{VIDEO['video_id']}")
-            assert (report["title"], report["summary"]["text"]) == ("Another title", "Shorter.")
+            assert (report["title"], report["duration_seconds"]) == ("Another title", 60)
+            assert report["summary"]["text"] == "Shorter."
             assert report["analysis"]["categories"] == VIDEO["categories"]  # what is left out stays
             await here.document(f"/api/content/{key}", "POST", {"view_count": 7, "has_audio": False})
             assert (await shown(f"/api/reports/{key}"))["view_count"] == 7
@@ -287,7 +287,7 @@ async def test_a_trigger_that_refuses_is_heard_in_its_own_words_from_both(copied
             assert not side.recent.exists()
 
 
-async def test_a_database_that_is_away_is_told_and_comes_back(tmp_path: Path, server: EmbeddedServer) -> None:
+async def test_a_database_that_is_away_is_told_and_comes_back(tmp_path: Path, database: str) -> None:
     file = tmp_path / "app.db"
     async with on_sqlite(tmp_path / "here", file) as here:
         for request in ("/", "/api/reports", "/health"):
@@ -300,12 +300,11 @@ async def test_a_database_that_is_away_is_told_and_comes_back(tmp_path: Path, se
     async with on_postgres(tmp_path / "there", CLOSED_PORT) as there:
         assert (await there.ask("/health")).status == 503
         assert "GET /health: Unavailable by postgres: " in there.words()
-    with fresh_database(server) as dsn:
-        async with on_postgres(tmp_path / "there", dsn) as there:
-            assert (await there.ask("/api/reports")).status == 503  # no tables
-            assert 'relation "content" does not exist' in there.words()
-            await up(configured(tmp_path / "ytv2", dsn))
-            assert (await there.document("/api/reports"))["pagination"]["total"] == 81
+    async with on_postgres(tmp_path / "there", database) as there:
+        assert (await there.ask("/api/reports")).status == 503  # no tables
+        assert 'relation "content" does not exist' in there.words()
+        await up(configured(tmp_path / "ytv2", database))
+        assert (await there.document("/api/reports"))["pagination"]["total"] == 81
 
 
 @pytest.mark.parametrize(
