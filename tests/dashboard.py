@@ -2,21 +2,38 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlencode
 
 import aiohttp
 import apsw
+import msgspec
 from harness import DEADLINE_SECONDS
 
+from cdc.config import Config, VerifySection, load_config
 from cdc.resources import folder
+
+# A video with all that may go wrong on the way.
+VIDEO: Final = {
+    "video_id": "Brand-New_1",
+    "title": "Curly \u201cquotes\u201d, <b>tags</b> & a\nnew line \U0001f3ac",
+    "channel": "Qwen's",
+    "published_at": "2025-10-01T00:00:00+02:00",
+    "duration_seconds": 12.1,
+    "has_audio": True,
+    "categories": [{"category": "Technology", "subcategories": ["Web Development", "\u00c9tudes"]}],
+    "key_topics": ["one", "two, three"],
+    "summary": {"text": "First.\n\nSecond <script>alert(1)</script>.", "type": "audio"},
+}
 
 _LISTENS = re.compile(r"listening on (http://\S+),")
 _POLL_SECONDS = 0.01
@@ -105,6 +122,24 @@ def on_sqlite(place: Path, database: Path) -> Dashboard:
 def on_postgres(place: Path, dsn: str, plants: str = "") -> Dashboard:
     """The dashboard as it is afterwards, if need be with mistakes in it."""
     return Dashboard(place, READ_FROM_POSTGRES="true", DATABASE_URL=dsn, YTV2_PLANT=plants)
+
+
+@asynccontextmanager
+async def both(config: Config, plants: str = "") -> AsyncIterator[tuple[Dashboard, Dashboard]]:
+    """The dashboard twice: on the file, and on what was made of it, with these mistakes."""
+    place = config.source.path.parent
+    here, there = on_sqlite(place / "here", config.source.path), on_postgres(place / "there", config.target.dsn, plants)
+    async with here, there:
+        yield here, there
+
+
+def configured(place: Path, dsn: str) -> Config:
+    """The example as it is shipped, copied to `place`, with a database of its own."""
+    shutil.copytree(folder("ytv2"), place, ignore=shutil.ignore_patterns("__pycache__"))
+    config = load_config(place / "cdc.toml")
+    target = msgspec.structs.replace(config.target, dsn=dsn)
+    # What is expected of the shipped rows is asked elsewhere.
+    return msgspec.structs.replace(config, target=target, verify=VerifySection())
 
 
 class _Cards(HTMLParser):

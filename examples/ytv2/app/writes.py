@@ -78,18 +78,17 @@ def decoded(body: bytes, kind: type[Body]) -> Body:
 def ingest(video: Video) -> list[Statement]:
     """Insert a video or change it, and its summary. The first statement returns its `id`."""
     now = _now()
-    columns = {"video_id": video.video_id, **_columns(video), "processing_status": "completed", "updated_at": now}
+    columns = {**_columns(video), "processing_status": "completed", "updated_at": now}
     new = {"key_topics": "[]", "named_entities": "[]", "indexed_at": now, "created_at": now}
-    values = {**new, **columns}
-    places = ", ".join(f"${number}" for number in range(2, len(values) + 1))
+    # `video_id` is the first for `KEY`: an older version made other ids of it, and a video keeps the one it has.
+    values = {"video_id": video.video_id, **new, **columns}
+    places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
     changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
-    # `video_id` stands first for `KEY`: an older version made other ids of it, and a video keeps the one it has.
-    names = ["video_id", *(name for name in values if name != "video_id")]
     upsert = (
-        f"INSERT INTO content ({', '.join(names)}, id) VALUES ($1, {places}, coalesce({KEY}, ${len(values) + 1}))"
+        f"INSERT INTO content ({', '.join(values)}, id) VALUES ({places}, coalesce({KEY}, ${len(values) + 1}))"
         f" ON CONFLICT (id) DO UPDATE SET {changes} RETURNING id"
     )
-    arguments = (*(values[name] for name in names), f"yt:{video.video_id}")
+    arguments = (*values.values(), f"yt:{video.video_id}")
     return [Statement(upsert, arguments), *_summary(video.video_id, video.summary, now)]
 
 
