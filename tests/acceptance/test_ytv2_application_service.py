@@ -13,7 +13,7 @@ from typing import Any
 import apsw
 import pytest
 from dashboard import VIDEO, Dashboard, both, configured, on_postgres, on_sqlite
-from harness import Daemon, execute, open_files, up, wait_for, wait_until_caught_up, wait_until_follows
+from harness import Daemon, execute, fetch, open_files, up, wait_for, wait_until_caught_up, wait_until_follows
 from installation import CLOSED_PORT
 
 from cdc.resources import folder
@@ -58,6 +58,12 @@ async def test_a_database_that_is_away_is_told_and_comes_back(tmp_path: Path, da
         assert 'relation "content" does not exist' in there.words()
         await up(configured(tmp_path / "ytv2", database))
         assert (await there.document("/api/reports"))["pagination"]["total"] == 81
+        await execute(database, "ALTER TABLE content ALTER COLUMN view_count TYPE numeric")
+        assert (await there.document("/api/reports"))["pagination"]["total"] == 81
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ytv2'"
+        assert [row[0] for row in await fetch(database, ended)] == [True]
+        assert (await there.ask("/health")).status in (200, 503)
+        assert (await there.ask("/health")).status == 200
 
 
 @pytest.mark.parametrize(

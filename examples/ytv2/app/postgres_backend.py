@@ -13,6 +13,8 @@ from .dialect import POSTGRES, Dialect
 
 CONNECTIONS = 5
 PATIENCE_SECONDS = 10.0  # for a connection, and for a statement
+# `InternalClientError` is what the driver may say of a connection that the server has just ended.
+_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 
 class PostgresBackend:
@@ -49,7 +51,7 @@ class PostgresBackend:
                 yield connection
         except (asyncpg.IntegrityConstraintViolationError, asyncpg.RaiseError) as error:
             raise Refused(str(error)) from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except _AWAY as error:
             raise Unavailable(str(error) or type(error).__name__) from error
 
     async def _connected(self) -> Any:
@@ -58,6 +60,7 @@ class PostgresBackend:
                 self._dsn,
                 min_size=0,
                 max_size=CONNECTIONS,
+                statement_cache_size=0,  # columns come and go beneath it while the file is followed
                 timeout=PATIENCE_SECONDS,
                 command_timeout=PATIENCE_SECONDS,
                 server_settings={"application_name": "ytv2"},
