@@ -360,11 +360,21 @@ class Status:
                 "oldest_table": target.oldest.table if target.oldest else None,
                 "differing": list(target.differing.names) if target.differing else [],
             },
+            "shadow": {
+                "endpoints": target.shadow.endpoints if target.shadow else 0,
+                "differing": target.shadow.differing if target.shadow else 0,
+                "clean_since": _iso(target.shadow.clean_since if target.shadow else None),
+                "last_at": _iso(target.shadow.last_at if target.shadow else None),
+            },
             "stopped": {
                 "reason": stream.stopped_reason if stream else None,
                 "remedy": stream.stopped_remedy if stream else None,
             },
         }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
 
 
 def _named(names: Sequence[str]) -> str:

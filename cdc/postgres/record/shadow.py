@@ -77,6 +77,16 @@ class ShadowPlace:
     examples: Sequence[ShadowExample]
 
 
+@dataclass(frozen=True, slots=True)
+class ShadowSummary:
+    """How many endpoints were asked, how many are not alike now, and since when all are; None while one is not."""
+
+    endpoints: int
+    differing: int
+    clean_since: datetime | None
+    last_at: datetime
+
+
 class ShadowReads(RecordPart):
     """The shadow reads of one source; `kind` is who asked: `sql`, `http`, `proxy`."""
 
@@ -95,6 +105,15 @@ class ShadowReads(RecordPart):
                     examples = json.dumps([_as_json(example) for example in place.examples])
                     key = (self._source_id, kind, place.endpoint, place.cause, place.path)
                     await self._connection.execute(SQL["difference"], *key, place.times, examples, most_examples)
+
+    async def summary(self) -> ShadowSummary | None:
+        """What the status tells, None where nothing was asked."""
+        with translated("reading shadow reads"):
+            row = await self._connection.fetchrow(SQL["summary"], self._source_id)
+        if row is None or not row["endpoints"]:
+            return None
+        clean = None if row["differing"] else row["clean_since"]
+        return ShadowSummary(row["endpoints"], row["differing"], clean, row["last_at"])
 
     async def endpoints(self) -> tuple[ShadowEndpoint, ...]:
         """Every endpoint that was ever asked."""

@@ -20,6 +20,7 @@ from cdc.postgres.connection.source_lock import lock_key
 from cdc.postgres.connection.statements import load
 from cdc.postgres.record import own_schema
 from cdc.postgres.record.record import Record
+from cdc.postgres.record.shadow import ShadowSummary
 from cdc.postgres.record.verification import Verification
 from cdc.postgres.record.verified_tables import OldestVerified
 from cdc.postgres.record.waiting_tables import Waiting
@@ -70,6 +71,7 @@ class TargetFacts:
     verification: Verification | None = None
     differing: Verification | None = None  # of some tables, and not equal
     oldest: OldestVerified | None = None  # the table that was compared longest ago
+    shadow: ShadowSummary | None = None  # None where nothing was asked
     leftovers: tuple[Leftover, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     gone: str = ""  # of the schema `cdc`: what is not whole
@@ -162,6 +164,7 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
         verification=await record.verifications.latest(),
         differing=await record.verifications.differing(),
         oldest=await record.verified.oldest(),
+        shadow=await record.shadow.summary(),
         leftovers=await record.leftovers.read(),
         waiting=await record.waiting.read(),
     )
