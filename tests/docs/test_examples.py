@@ -30,6 +30,7 @@ RUN_ELSEWHERE = {
     "cdc -c /etc/cdc/bot.toml unit --name bot --user bot",
     "cdc shadow sql queries.toml",
     "cdc shadow sql queries.sql --repeat 100",
+    "cdc shadow sql --explore 200",
     "cdc demo",
     "cdc demo --keep /tmp/story",
     'eval "$(cdc completion bash)"',

@@ -70,3 +70,7 @@ def test_a_report_that_cannot_be_written(site: Installation, tmp_path: Path) -> 
         "the report cannot be written to {file}: {error}",
         ExitCode.USAGE,
     )
+
+
+def test_neither_a_file_nor_made_up_queries(cut_off: Installation) -> None:
+    refused(cut_off, ["shadow", "sql"], "say what is to be asked", ExitCode.USAGE)
