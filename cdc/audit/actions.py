@@ -88,6 +88,13 @@ ACTIONS: Final[Mapping[str, Action]] = {
         missing="rows that Postgres lacks",
         extra="rows that only Postgres has",
         keys="some of their keys, as `cdc verify` shows them",
+        again="how many of them were repaired before, null for none",
+    ),
+    "check a batch": _step(
+        "a batch was committed, and rows of a table are not in Postgres as it wrote them",
+        table=_TABLE,
+        rows="how many",
+        reactions="triggers and rules on the table, which may be the reason",
     ),
     "end of a difference": _step("a table whose rows were not alike was compared again, and is equal", table=_TABLE),
     "restore": _step("`cdc restore`", snapshot="its folder", to="the file that was written"),

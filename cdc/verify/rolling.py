@@ -271,9 +271,15 @@ class RollingVerifier(Listener):
             remedy = f"see all of them with `cdc verify --table {shlex.quote(name)}`; `--repair` moves them again"
             counts = {"different": report.different, "missing": report.missing, "extra": report.extra}
             logger.bind(table=name, **counts, keys=keys, remedy=remedy).error("rows are not alike in both databases")
-            trail.record(config.state.dir, "find a difference", "failed", {"table": name, **counts, "keys": keys})
-            again = "; ".join(["", came_back.words(), *came_back.writers.lines()]) if came_back else ""
-            self._daemon_state.alarm(difference_in(name), f"{differences:,} rows of {name} differ{again}", remedy)
+            again = "; ".join([came_back.words(), *came_back.writers.lines()]) if came_back else ""
+            if came_back:
+                logger.bind(table=name, reason=again).error("rows that were repaired differ again")
+            rows_again = came_back.rows if came_back else None
+            details: dict[str, trail.Detail] = {"table": name, **counts, "keys": keys, "again": rows_again}
+            trail.record(config.state.dir, "find a difference", "failed", details)
+            self._daemon_state.alarm(
+                difference_in(name), f"{differences:,} rows of {name} differ{again and f'; {again}'}", remedy
+            )
         elif after.began_at is None and not after.differences:
             if difference_in(name) in self._daemon_state.alarms:
                 await record.verifications.record(found)

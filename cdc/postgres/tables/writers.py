@@ -71,13 +71,13 @@ async def writers_of(connection: Connection, target: TargetTable) -> Writers:
     return Writers(
         tuple(OtherSession(*row) for row in sessions),
         tuple(f"{row['role']} (superuser)" if row["superuser"] else row["role"] for row in roles),
-        await reactions_of(connection, target),
+        await reactions_of(connection, target.schema, target.name),
     )
 
 
-async def reactions_of(connection: Connection, target: TargetTable) -> tuple[str, ...]:
+async def reactions_of(connection: Connection, schema: str, table: str) -> tuple[str, ...]:
     """The triggers and rules that react when the table is written to."""
-    name = qualified(target.schema, target.name)
+    name = qualified(schema, table)
     with translated(f"asking what reacts to writes to {name}"):
         rows = await connection.fetch(_SQL["reactions"], name)
     return tuple(f"{row['kind']} {row['name']}{' (always)' if row['always'] else ''}" for row in rows)
