@@ -1,10 +1,14 @@
 """What is done about rows that are not in Postgres as a batch wrote them: it is told, and the table is compared next.
 
-The stream goes on: SQLite has the rows, and a repair moves them once what is in their way is gone.
+The stream goes on: SQLite has the rows, and a repair moves them once what is in their way is gone. Where triggers,
+rules or row level security came into force while it ran, it is settled anew: triggers are disabled as at every start,
+and a table that rules or policies guard waits alone.
 """
 
 import shlex
+import time
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from loguru import logger
 
@@ -15,7 +19,9 @@ from cdc.facts.table_map import TableMap
 from cdc.observe.daemon_state import DaemonState, difference_in
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.verification import Verification
-from cdc.postgres.tables.writers import reactions_of
+from cdc.postgres.tables.writers import guarded, reactions_of
+
+ASK_SECONDS: Final = 1.0
 
 
 class BatchCheck:
@@ -27,9 +33,16 @@ class BatchCheck:
         self._daemon_state = daemon_state
         self._maps: Mapping[str, TableMap] = {mapped.source.name: mapped for mapped in maps}
         self._told: set[str] = set()
+        self._asked_at = -ASK_SECONDS
+        self.settles = False  # what makes writes come to nothing can be seen to by settling anew
 
     async def look(self, applied: AppliedBatch) -> None:
         """Tell of what a batch left undone."""
+        now = time.monotonic()
+        if applied.reacts and now - self._asked_at >= ASK_SECONDS:
+            self._asked_at = now
+            targets = [mapped.target for mapped in self._maps.values()]
+            self.settles = bool(await guarded(self._record.connection, self._config.target.schema, targets))
         for table, rows in applied.unmoved.items():
             if table not in self._told or difference_in(table) not in self._daemon_state.alarms:
                 await self._tell(table, rows, applied.last_seq)

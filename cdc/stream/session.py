@@ -111,8 +111,11 @@ class Session:
 
     @property
     def finish_due(self) -> bool:
-        """Whether indexes and constraints can be looked at now, because no table waits any more: by settling anew."""
-        return self._finish_after_resync and not self._postgres.resync
+        """Whether this is to be settled anew: no table waits any more, so indexes and constraints can be looked at now.
+
+        Or something in Postgres reacts to writes that did not when this began.
+        """
+        return (self._finish_after_resync and not self._postgres.resync) or self._check.settles
 
     async def close(self) -> None:
         """Let go of both ends."""

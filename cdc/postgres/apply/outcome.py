@@ -19,19 +19,21 @@ async def unmoved(
     staged: Sequence[AppliedTable],
     moved: Mapping[str, Mapping[str, int]],
     doubtful: Collection[str],
-) -> dict[str, int]:
+) -> tuple[dict[str, int], bool]:
     """After stages were moved, in the same transaction: rows by source table that are not as they were staged.
 
     `moved` is what `Mover.move` returned, which says nothing about tables in `doubtful`. Tables without such rows are
-    left out. Lets the driver's errors through.
+    left out. Returns as well whether something on one of the tables reacts to writes. Lets the driver's errors through.
     """
     wrong: dict[str, int] = {}
+    reacts = False
     for first in range(0, len(staged), COUNTED_AT_ONCE):
         portion = staged[first : first + COUNTED_AT_ONCE]
         counts = {row["place"]: row for row in await connection.fetch(_count(portion))}
         for place, table in enumerate(portion):
             done, there = moved.get(table.source_name, {}), counts[place]
             wanted = {"deleted": there["gone"], "upserted": there["live"]}
+            reacts |= there["reacts"]
             all_of_it = there["reacts"] or table.source_name in doubtful
             rows = 0
             for what, expected in wanted.items():
@@ -39,7 +41,7 @@ async def unmoved(
                     rows += await connection.fetchval(table.unmoved_from_stage(gone=what == "deleted"))
             if rows:
                 wrong[table.source_name] = rows
-    return wrong
+    return wrong, reacts
 
 
 def _count(tables: Sequence[AppliedTable]) -> str:

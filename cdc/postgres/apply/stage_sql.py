@@ -180,12 +180,16 @@ class AppliedTable:
 
     @property
     def reacts(self) -> str:
-        """SQL that is true when something on the target reacts to our writes: triggers that fire, or rules."""
+        """SQL that is true when something on the target may change our writes or hide rows.
+
+        That are triggers that fire, rules, and row level security.
+        """
         place = f"{quote_literal(self.name)}::regclass"
         # A row that goes to a partition fires the partition's own triggers too.
         tables = f"IN (SELECT relid FROM pg_partition_tree({place}))" if self.target.partitioned else f"= {place}"
         trigger = f"SELECT FROM pg_trigger WHERE tgrelid {tables} AND NOT tgisinternal AND tgenabled IN ('O', 'A')"
-        return f"(EXISTS ({trigger}) OR (SELECT relhasrules FROM pg_class WHERE oid = {place}))"
+        rules = f"SELECT relhasrules FROM pg_class WHERE oid = {place}"
+        return f"(EXISTS ({trigger}) OR ({rules}) OR row_security_active({place}::oid))"
 
     def park(self, unique: TargetUnique) -> str | None:
         """Take a unique value from a staged row that gives it up, when another staged row wants it.

@@ -70,6 +70,7 @@ class Batch:
         self._whole: set[str] = set()  # were staged as a whole
         self._moved: dict[str, Counter[str]] = {}
         self._unmoved: dict[str, int] = {}
+        self._reacts = False
         self._altered: Counter[str] = Counter()
         self.careful = False
         self.converted: Sequence[tuple[TableRows, Converted]] = ()
@@ -155,7 +156,7 @@ class Batch:
                 if not is_refusal(error):
                     raise
                 await self._resolve(error)
-        self._unmoved = await unmoved(self._connection, staged, self._moved, self._mover.twice)
+        self._unmoved, self._reacts = await unmoved(self._connection, staged, self._moved, self._mover.twice)
         for table, crosswalk in crosswalks:
             for statement in crosswalk.remember(whole=table.source_name in self._whole):
                 await self._connection.execute(statement)
@@ -171,7 +172,7 @@ class Batch:
         applied = await store_position(self._record, begun, position, changes, tables)
         crash_point("apply.before_commit")
         self.finished = True
-        return replace(applied, unmoved=self._unmoved)
+        return replace(applied, unmoved=self._unmoved, reacts=self._reacts)
 
     async def clear_resync(self, names: Sequence[str]) -> None:
         """Note that these source tables were read as a whole: the next batch need not do so again."""

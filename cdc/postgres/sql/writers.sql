@@ -23,3 +23,15 @@ SELECT 'trigger' AS kind, g.tgname::text AS name, g.tgenabled = 'A' AS always FR
 WHERE g.tgrelid = to_regclass($1) AND NOT g.tgisinternal AND g.tgenabled <> 'D'
 UNION ALL SELECT 'rule', w.rulename::text, w.ev_enabled = 'A' FROM pg_rewrite AS w
 WHERE w.ev_class = to_regclass($1) AND w.rulename <> '_RETURN' AND w.ev_enabled <> 'D' ORDER BY 1, 2
+
+-- Tables on which triggers fire that this role may disable, that have rules, or whose rows may be hidden from it.
+-- name: guarded
+SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) AND c.relkind IN ('r', 'p') AND (
+    row_security_active(c.oid) OR EXISTS (SELECT FROM pg_rewrite AS w WHERE w.ev_class = c.oid)
+    OR (pg_has_role(c.relowner, 'USAGE') AND EXISTS (
+        SELECT FROM pg_trigger AS g
+        WHERE (g.tgrelid = c.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))
+            AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+    ))
+)

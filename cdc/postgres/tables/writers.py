@@ -1,5 +1,6 @@
 """Who else may write to a table, as far as Postgres knows: sessions of others, roles, triggers and rules."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -81,3 +82,9 @@ async def reactions_of(connection: Connection, schema: str, table: str) -> tuple
     with translated(f"asking what reacts to writes to {name}"):
         rows = await connection.fetch(_SQL["reactions"], name)
     return tuple(f"{row['kind']} {row['name']}{' (always)' if row['always'] else ''}" for row in rows)
+
+
+async def guarded(connection: Connection, schema: str, tables: Sequence[str]) -> list[str]:
+    """Those of the tables that are to be settled anew: by triggers that we may disable, rules, or hidden rows."""
+    with translated("asking what reacts to writes"):
+        return [row[0] for row in await connection.fetch(_SQL["guarded"], schema, list(tables))]
