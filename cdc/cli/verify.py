@@ -1,5 +1,6 @@
 """`cdc verify`: whether both databases hold the same, and repair where they do not."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -9,7 +10,7 @@ import click
 
 from cdc.cli.completion import complete_table
 from cdc.cli.help import Command
-from cdc.cli.options import Options, audited, pass_session, run_async
+from cdc.cli.options import Options, audited, pass_session, run_async, terminable
 from cdc.cli.output import counted, print_json, print_table, say
 from cdc.facts.row_key import show_key
 
@@ -78,7 +79,14 @@ def _may_delete(extra: "Sequence[ExtraRows]", *, yes: bool, asks: bool) -> bool:
         f"{found.table}: {', '.join(found.keys)}{' ...' if found.rows > len(found.keys) else ''}" for found in extra
     )
     say(f"{counted(rows, 'row')} {'is' if rows == 1 else 'are'} only in Postgres and would be deleted there: {named}")
-    return click.confirm("They are saved to files first. Delete them?", default=False)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the event loop's own waits for the answer
+    try:
+        with terminable():
+            return click.confirm("They are saved to files first. Delete them?", default=False)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def print_report(report: "VerifyReport", *, values: bool = False) -> None:

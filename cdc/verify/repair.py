@@ -81,7 +81,8 @@ class Repair:
         Raises `TargetError` when something cannot be saved: then nothing was repaired.
         """
         extra = [found for name in self._compared if (found := self._extra(name)).rows]
-        agreed = bool(extra) and await asyncio.to_thread(consent, extra)
+        # Not in a thread, which Ctrl-C could not end while it waits for an answer; nothing else is to be done.
+        agreed = bool(extra) and consent(extra)
         if agreed:
             self._kinds.append(EXTRA)
         files = {name: await self._save(name) for name in self._compared}

@@ -139,19 +139,26 @@ async def test_what_goes_with_its_parent_raises_nothing(
 
 def test_the_daemon_tells_it_at_once_and_goes_on(site: Installation) -> None:
     site.sql(TABLES)
-    site.configure("[verify]\nrolling_share = 1.0\nrolling_hours = 1.0")
+    alarms = site.folder / "alarms.txt"
+    tell = json.dumps(["sh", "-c", f'echo "$CDC_ALERT_TEXT" >> {alarms}'])
+    site.configure("[verify]\nrolling_share = 1.0\nrolling_hours = 1.0", f"[alerts]\ncommand = {tell}")
     site.followed()
     config = load_config(site.config_file)
+    wanted = "1 rows of item are not in Postgres as they were written there; triggers and rules on it: trigger swallows"
 
     async def story(daemon: Daemon) -> None:
         async def said() -> bool:
             return "rows of a batch are not in Postgres as they were written there" in daemon.words()
+
+        async def alarmed() -> bool:
+            return await asyncio.to_thread(alarms.exists) and wanted in await asyncio.to_thread(alarms.read_text)
 
         await wait_until_follows(config, daemon)
         await execute(site.dsn, SWALLOWS.format("INSERT"))
         site.sql("INSERT INTO item VALUES (10, 'ten', 'z')")
         await wait_for(said, "the daemon to say so", daemon=daemon)
         assert 'reason="trigger swallows (always)"' in daemon.words()
+        await wait_for(alarmed, "the alarm", daemon=daemon)
         site.sql("INSERT INTO item VALUES (11, 'eleven', 'y'); UPDATE other SET v = 'goes on'")
         moved = "SELECT count(*) FROM other WHERE v = 'goes on'"
         await wait_for(lambda: _is(site.dsn, moved, 1), "what comes after it", daemon=daemon)

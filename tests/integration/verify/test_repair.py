@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import pty
+import signal
 import stat
 import subprocess
 import sys
@@ -91,12 +92,21 @@ def test_with_yes_everything_is_as_sqlite_has_it(followed: Installation) -> None
     assert followed.run("verify")[0] == ExitCode.OK
 
 
-@pytest.mark.parametrize(("answer", "left"), [(b"n\n", 1), (b"\n", 1), (b"y\n", 0)], ids=["no", "nothing", "yes"])
-def test_at_a_terminal_somebody_is_asked(followed: Installation, answer: bytes, left: int) -> None:
+ANSWERS = {
+    "no": (b"n\n", ExitCode.DIFFERENCE, (1, 1)),
+    "nothing": (b"\n", ExitCode.DIFFERENCE, (1, 1)),
+    "yes": (b"y\n", ExitCode.DIFFERENCE, (0, 1)),
+    "Ctrl-C": (b"\x03", 128 + signal.SIGINT, (1, 0)),
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_at_a_terminal_somebody_is_asked(followed: Installation, what: str) -> None:
+    answer, code, left = ANSWERS[what]
     followed.target_sql("INSERT INTO item VALUES (100, 'only here', 1); DELETE FROM item WHERE id = 5")
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "cdc", "-q", "verify", "--repair"],
+        ["setsid", "--ctty", sys.executable, "-m", "cdc", "-q", "verify", "--repair"],  # Ctrl-C comes from a terminal
         cwd=followed.folder,
         stdin=theirs,
         stdout=theirs,
@@ -109,12 +119,11 @@ def test_at_a_terminal_somebody_is_asked(followed: Installation, answer: bytes, 
         said += os.read(ours, 4096)
     assert b"1 row is only in Postgres and would be deleted there: item: 100" in said
     os.write(ours, answer)
-    assert process.wait(30) == ExitCode.DIFFERENCE, said
+    assert process.wait(30) == code, said
     os.close(ours)
     assert followed.run("-q", "run", "--until-idle")[0] == ExitCode.OK
-    assert rows(followed, "SELECT count(*) FILTER (WHERE id = 100), count(*) FILTER (WHERE id = 5) FROM item") == [
-        (left, 1)
-    ]
+    there = "SELECT count(*) FILTER (WHERE id = 100), count(*) FILTER (WHERE id = 5) FROM item"
+    assert rows(followed, there) == [left]
 
 
 def test_every_row_that_it_touches_can_be_put_back(followed: Installation) -> None:
@@ -222,14 +231,13 @@ def test_who_writes_again_after_a_repair_is_named(followed: Installation) -> Non
 
 
 def test_the_alarm_of_the_daemon_names_them_as_well(followed: Installation) -> None:
-    followed.configure("[verify]\nrolling_share = 1.0\nrolling_hours = 0.0002")
+    alarms = followed.folder / "alarms.txt"
+    tell = json.dumps(["sh", "-c", f'echo "$CDC_ALERT_TEXT" >> {alarms}'])
+    followed.configure("[verify]\nrolling_share = 1.0\nrolling_hours = 0.0002", f"[alerts]\ncommand = {tell}")
     with Daemon(load_config(followed.config_file)) as daemon:
 
-        async def differs_in_words(words: str) -> None:
-            async def told() -> bool:
-                return words in daemon.words()
-
-            await wait_for(told, words, daemon=daemon)
+        async def told() -> bool:
+            return alarms.exists() and "legacy-sync (role" in alarms.read_text()
 
         followed.target_sql("UPDATE item SET name = 'first' WHERE id = 7")
         code, out, _ = followed.run("verify", "--repair")
@@ -240,5 +248,7 @@ def test_the_alarm_of_the_daemon_names_them_as_well(followed: Installation) -> N
 
         asyncio.run(wait_for(repaired, "the repair", daemon=daemon))
         with legacy_sync(followed.dsn):
-            asyncio.run(differs_in_words("1 of them were repaired at"))
-            asyncio.run(differs_in_words("legacy-sync (role"))
+            asyncio.run(wait_for(told, "an alarm that names the program", daemon=daemon))
+    words = next(line for line in alarms.read_text().splitlines() if "legacy-sync" in line)
+    assert "2 rows of item differ; 1 of them were repaired at 20" in words
+    assert "rows that were repaired differ again" in daemon.words()
