@@ -88,7 +88,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
         missing="rows that Postgres lacks",
         extra="rows that only Postgres has",
         keys="some of their keys, as `cdc verify` shows them",
-        again="how many of them were repaired before, null for none",
+        came_back="how many of them were repaired before, null for none",
     ),
     "check a batch": _step(
         "a batch was committed, and rows of a table are not in Postgres as it wrote them",

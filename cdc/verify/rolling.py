@@ -275,7 +275,7 @@ class RollingVerifier(Listener):
             if came_back:
                 logger.bind(table=name, reason=again).error("rows that were repaired differ again")
             rows_again = came_back.rows if came_back else None
-            details: dict[str, trail.Detail] = {"table": name, **counts, "keys": keys, "again": rows_again}
+            details: dict[str, trail.Detail] = {"table": name, **counts, "keys": keys, "came_back": rows_again}
             trail.record(config.state.dir, "find a difference", "failed", details)
             self._daemon_state.alarm(
                 difference_in(name), f"{differences:,} rows of {name} differ{again and f'; {again}'}", remedy
