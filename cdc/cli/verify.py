@@ -83,8 +83,6 @@ def _may_delete(extra: "Sequence[ExtraRows]", *, yes: bool, asks: bool) -> bool:
     try:
         with terminable():
             return click.confirm("They are saved to files first. Delete them?", default=False)
-    except click.Abort:
-        raise KeyboardInterrupt from None
     finally:
         signal.signal(signal.SIGINT, before)
 
