@@ -1,5 +1,6 @@
 """What a comparison found: counts and keys, never values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -10,6 +11,8 @@ from cdc.facts.row_key import show_key
 from cdc.facts.values import Failed, InvalidText, NullKey, Value
 from cdc.postgres.record.verification import CRITICAL, DIFFERENT, EQUAL, Verification
 from cdc.verify.expectations import Answered, unmet
+from cdc.verify.recurrence import Recurrence
+from cdc.verify.repair import NOTHING, Repaired
 
 SAMPLE_KEYS: Final = 20
 
@@ -70,20 +73,27 @@ class TableReport:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """Both databases compared at one position. `repaired` counts the keys that were logged again.
+    """Both databases compared at one position. `repair` says which keys were logged again.
 
     `answers` are those to the operator's own questions, asked when all tables are compared. `skipped` are columns
-    (`table.column`) that Postgres does not get because the configuration says so.
+    (`table.column`) that Postgres does not get because the configuration says so. `again` tells by table of rows that
+    were repaired before and differ again.
     """
 
     started_at: datetime
     finished_at: datetime
     position: Position
     tables: tuple[TableReport, ...]
-    repaired: int = 0
+    repair: Repaired = NOTHING
     problems: tuple[str, ...] = ()
     answers: tuple[Answered, ...] = ()
     skipped: tuple[str, ...] = ()
+    again: Mapping[str, Recurrence] = field(default_factory=dict)
+
+    @property
+    def repaired(self) -> int:
+        """Keys that were logged again."""
+        return self.repair.keys
 
     @property
     def differences(self) -> int:
@@ -144,6 +154,9 @@ class VerifyReport:
             "quarantined": self.quarantined,
             "skipped_columns": list(self.skipped),
             "repaired": self.repaired,
+            "left": self.repair.left,
+            "saved_to": list(self.repair.files),
+            "repaired_before": {name: again.to_json() for name, again in self.again.items()},
             "problems": list(self.problems),
             "tables": [t.to_json(values=values) for t in self.tables],
             "expectations": [a.to_json() for a in self.answers],

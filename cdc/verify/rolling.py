@@ -34,6 +34,7 @@ from cdc.postgres.server.endpoint import Endpoint
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.verify_scratch import Scratch
 from cdc.verify.compare_tables import JointComparison, Slice
+from cdc.verify.recurrence import Recurrence
 from cdc.verify.report import TableReport, VerifyReport
 
 SLICE_ROWS: Final = 20_000  # a tenth of a second of one core
@@ -236,7 +237,7 @@ class RollingVerifier(Listener):
             verification = VerifyReport(began, datetime.now(UTC), joint.position, (report,)).as_verification(
                 complete=False
             )
-            await self._tell(record, config, report, after, verification)
+            await self._tell(record, config, report, after, verification, joint.again.get(report.table))
         await record.verified.keep([mapped.source.name for mapped in now.fed])
         return None
 
@@ -252,7 +253,13 @@ class RollingVerifier(Listener):
             self._took_over = True
 
     async def _tell(
-        self, record: Record, config: Config, report: TableReport, after: VerifiedTable, found: Verification
+        self,
+        record: Record,
+        config: Config,
+        report: TableReport,
+        after: VerifiedTable,
+        found: Verification,
+        came_back: Recurrence | None,
     ) -> None:
         """An alarm with each difference of a table that is new, and its end once a whole pass found none."""
         name = report.table
@@ -264,8 +271,15 @@ class RollingVerifier(Listener):
             remedy = f"see all of them with `cdc verify --table {shlex.quote(name)}`; `--repair` moves them again"
             counts = {"different": report.different, "missing": report.missing, "extra": report.extra}
             logger.bind(table=name, **counts, keys=keys, remedy=remedy).error("rows are not alike in both databases")
-            trail.record(config.state.dir, "find a difference", "failed", {"table": name, **counts, "keys": keys})
-            self._daemon_state.alarm(difference_in(name), f"{differences:,} rows of {name} differ", remedy)
+            again = "; ".join([came_back.words(), *came_back.writers.lines()]) if came_back else ""
+            if came_back:
+                logger.bind(table=name, reason=again).error("rows that were repaired differ again")
+            rows_again = came_back.rows if came_back else None
+            details: dict[str, trail.Detail] = {"table": name, **counts, "keys": keys, "came_back": rows_again}
+            trail.record(config.state.dir, "find a difference", "failed", details)
+            self._daemon_state.alarm(
+                difference_in(name), f"{differences:,} rows of {name} differ{again and f'; {again}'}", remedy
+            )
         elif after.began_at is None and not after.differences:
             if difference_in(name) in self._daemon_state.alarms:
                 await record.verifications.record(found)

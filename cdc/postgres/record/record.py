@@ -18,6 +18,7 @@ from cdc.postgres.record.leftovers import Leftovers
 from cdc.postgres.record.loaded_tables import LoadedTables
 from cdc.postgres.record.ownership import Ownership
 from cdc.postgres.record.quarantine import Quarantine
+from cdc.postgres.record.repaired_rows import RepairedRows
 from cdc.postgres.record.shadow import ShadowReads
 from cdc.postgres.record.sightings import Sightings
 from cdc.postgres.record.stream_row import SQL, StreamRow, lost_row
@@ -25,7 +26,7 @@ from cdc.postgres.record.verification import Verifications
 from cdc.postgres.record.verified_tables import VerifiedTables
 from cdc.postgres.record.waiting_tables import WaitingTables
 
-_ADOPTED: Final = "stream mapping quarantine crosswalk loaded audit triggers owned pending waiting"
+_ADOPTED: Final = "stream mapping quarantine crosswalk loaded audit triggers owned pending waiting repaired"
 
 
 class Record:
@@ -49,6 +50,7 @@ class Record:
         self.verifications = Verifications(*part)
         self.verified = VerifiedTables(*part)
         self.shadow = ShadowReads(*part)
+        self.repaired = RepairedRows(*part)
         self.disabled_triggers = DisabledTriggers(*part)
 
     async def adopt(self, old_id: str) -> None:

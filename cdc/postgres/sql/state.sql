@@ -294,6 +294,15 @@ CREATE TABLE IF NOT EXISTS cdc.shadow_difference (
     PRIMARY KEY (source_id, kind, endpoint, cause, path)
 );
 
+-- Which rows were repaired lately, by the SHA-256 of their source keys: one that differs again was written again.
+CREATE TABLE IF NOT EXISTS cdc.repaired_row (
+    source_id    text NOT NULL,
+    source_table text NOT NULL,
+    key_digest   bytea NOT NULL,
+    repaired_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source_id, source_table, key_digest)
+);
+
 -- Which source feeds a target table: one only. It counts while the table is there and its source has not ended.
 -- An earlier version kept no such list: what one source alone can have made or filled is its own. What two may have
 -- belongs to the one that comes first.

@@ -94,6 +94,9 @@ UPDATE cdc.owned_table SET source_id = $2 WHERE source_id = $1
 -- name: adopt_pending
 UPDATE cdc.pending SET source_id = $2 WHERE source_id = $1
 
+-- name: adopt_repaired
+UPDATE cdc.repaired_row SET source_id = $2 WHERE source_id = $1
+
 -- name: seq
 SELECT seq FROM cdc.stream WHERE source_id = $1
 
