@@ -7,7 +7,7 @@ import click
 from cdc.cli.completion import complete_table
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async
-from cdc.cli.output import print_json, print_table, say
+from cdc.cli.output import counted, print_json, print_table, say
 from cdc.facts.row_key import show_key
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _LONGEST_VALUE = 200
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
 def verify(session: Options, tables: tuple[str, ...], repair: bool, show_values: bool, as_json: bool) -> int:
-    """Compare every row of both databases.
+    """Compare every row of both databases, and the schema in Postgres with what it should be.
 
     It may run at any time, also while the application writes: rows that change meanwhile are looked at again. Exit
     code 1 says that rows differ, 2 that a table could not be compared. What was found is recorded for `cdc status`.
@@ -75,6 +75,10 @@ def print_report(report: "VerifyReport", *, values: bool = False) -> None:
             _print_values(table)
     for problem in report.problems:
         say(f"! {problem}")
+    for finding in report.schema:
+        say(f"! {finding.words}; {finding.remedy}")
+    for note in report.notes:
+        say(note)
     for found in report.answers:
         said = f"SQLite says {found.source!r}, Postgres {found.target!r}"
         say(f"as expected: {found.name}" if found.met else f"! {found.name}: {said}; expected {found.expected!r}")
@@ -114,6 +118,11 @@ def _verdict(report: "VerifyReport") -> str:
         return f"{said}, compared in {seconds:.1f} s{''.join(left)}"
     if report.result == DIFFERENT and report.repaired:
         return f"{report.repaired:,} keys were logged again: the daemon moves them, then run `cdc verify` again"
+    if report.result == DIFFERENT and report.schema and not report.differences:
+        found = counted(len(report.schema), "part")
+        return (
+            f"the rows are the same in both, but {found} of the schema in Postgres are not as they should be: see above"
+        )
     if report.result == DIFFERENT and not report.differences:
         return "the rows are the same in both, but an answer is not the expected one: see above"
     if report.result == DIFFERENT:

@@ -14,7 +14,7 @@ from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl import runner, schema_script
 from cdc.postgres.record.leaving import Leaving
 from cdc.postgres.record.record import Record
-from cdc.postgres.tables.statement import Statement
+from cdc.postgres.tables.statement import EXISTS, Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,20 @@ class Replica:
             await self.leaving.table(name, target_name(self.config, name), columns)
 
     async def make(self, statements: Sequence[Statement]) -> None:
-        """Make each object that is missing, for itself; one that cannot be made is left out, which the log tells."""
+        """Make each object that is missing, for itself; one that cannot be made is left out, which is remembered."""
+        outcomes: dict[Statement, str | None] = {}
         for statement in statements:
             try:
-                await runner.apply(self.connection, [statement], _tell, together=False)
+                await runner.apply(self.connection, [statement], outcomes.__setitem__, together=False)
             except TargetNotEmpty as error:
-                _tell(statement, error.message)
+                outcomes[statement] = error.message
+        for statement, reason in outcomes.items():
+            _tell(statement, reason)
+        await self.record.left_out.note(outcomes)
 
 
 def _tell(statement: Statement, reason: str | None) -> None:
     if reason is None:
         logger.bind(object=statement.object).info("made in Postgres what SQLite has")
-    elif reason != runner.EXISTS:
+    elif reason != EXISTS:
         logger.bind(object=statement.object, reason=reason).warning("an index or constraint was left out")

@@ -43,6 +43,9 @@ _UNKNOWN: Final = {
     "audit": "entries of the audit trail: the audit file may have them",
     "disabled_trigger": "which triggers to enable again at cutover",
     "verified_table": "how far the comparison in the background was: it begins anew",
+    "left_out": "which indexes and constraints could not be made: `cdc schema` tries them again",
+    "made_view": "which views were made",
+    "schema_finding": "what was found of the schema: it is looked at again",
     "verification": "the results of earlier comparisons",
 }
 

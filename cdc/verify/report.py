@@ -7,6 +7,7 @@ from typing import Any, Final
 from cdc.errors import ExitCode
 from cdc.facts.changes import Position
 from cdc.facts.row_key import show_key
+from cdc.facts.schema_finding import SchemaFinding
 from cdc.facts.values import Failed, InvalidText, NullKey, Value
 from cdc.postgres.record.verification import CRITICAL, DIFFERENT, EQUAL, Verification
 from cdc.verify.expectations import Answered, unmet
@@ -72,6 +73,7 @@ class TableReport:
 class VerifyReport:
     """Both databases compared at one position. `repaired` counts the keys that were logged again.
 
+    `schema` is what the targets have otherwise than they should, `notes` what is worth knowing of them.
     `answers` are those to the operator's own questions, asked when all tables are compared. `skipped` are columns
     (`table.column`) that Postgres does not get because the configuration says so.
     """
@@ -84,6 +86,8 @@ class VerifyReport:
     problems: tuple[str, ...] = ()
     answers: tuple[Answered, ...] = ()
     skipped: tuple[str, ...] = ()
+    schema: tuple[SchemaFinding, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def differences(self) -> int:
@@ -103,6 +107,11 @@ class VerifyReport:
     @property
     def result(self) -> str:
         """`equal`, `different` or `critical`; keys that are still on their way make no difference."""
+        return DIFFERENT if self.schema and self.rows_result == EQUAL else self.rows_result
+
+    @property
+    def rows_result(self) -> str:
+        """The same without the schema, whose findings are kept by themselves."""
         if self.problems or any(t.problem for t in self.tables):
             return CRITICAL
         return DIFFERENT if self.differences or unmet(self.answers) else EQUAL
@@ -127,7 +136,7 @@ class VerifyReport:
             pending=self.pending,
             quarantined=self.quarantined,
             repaired=self.repaired,
-            result=self.result,
+            result=self.rows_result,
             names=tuple(t.table for t in self.tables),
         )
 
@@ -146,6 +155,8 @@ class VerifyReport:
             "repaired": self.repaired,
             "problems": list(self.problems),
             "tables": [t.to_json(values=values) for t in self.tables],
+            "schema": [finding.to_json() for finding in self.schema],
+            "notes": list(self.notes),
             "expectations": [a.to_json() for a in self.answers],
         }
 

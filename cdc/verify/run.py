@@ -23,6 +23,7 @@ from cdc.sqlite.connection.verify_scratch import Scratch
 from cdc.verify.compare_tables import JointComparison
 from cdc.verify.expectations import ask_both
 from cdc.verify.report import TableReport, VerifyReport
+from cdc.verify.schema_check import compare_schema
 
 ATTEMPTS: Final = 3  # a comparison that pruning overtook begins again
 
@@ -66,9 +67,11 @@ async def _verify(config: Config, tables: Sequence[str] | None, repair: bool, pr
         finally:
             scratch.close()
         answers = await ask_both(record, config) if tables is None else ()
+        schema, notes = await compare_schema(record, config, [m.source.name for m in chosen])
         ended = datetime.now(UTC)
         seen = run.position or state.position
-        report = VerifyReport(started, ended, seen, found, repaired, _problems(look), answers, _skipped(config, chosen))
+        problems, skipped = _problems(look), _skipped(config, chosen)
+        report = VerifyReport(started, ended, seen, found, repaired, problems, answers, skipped, schema, notes)
         await record.verifications.record(report.as_verification(complete=len(chosen) == len(now.fed)))
     return report
 
