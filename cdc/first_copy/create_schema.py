@@ -101,14 +101,17 @@ async def _extend(record: Record, config: Config) -> list[Statement]:
     created = await runner.apply(record.connection, script.before_load)
     created += await runner.apply(record.connection, await runner.missing_columns(record.connection, maps))
     optional = [replace(statement, optional=True) for statement in script.after_load]
-    optional += await runner.missing_not_null(record.connection, maps)
     outcomes: dict[Statement, str | None] = {}
     created += await runner.apply(record.connection, optional, outcomes.__setitem__, together=False)
-    await record.left_out.note(outcomes)
+    # A column that was added just now has NULLs until it is filled: that it is not NOT NULL yet is nothing to remember.
+    filled = await runner.apply(
+        record.connection, await runner.missing_not_null(record.connection, maps), together=False
+    )
+    await record.left_out.note({**outcomes, **dict.fromkeys(filled)})
     for statement, reason in outcomes.items():
         if reason not in (None, EXISTS):
             logger.bind(object=statement.object, reason=reason).warning("an index or constraint was left out")
-    return created
+    return created + filled
 
 
 async def mapped_for(record: Record, config: Config, copy: Copy) -> tuple[TableMap, ...]:

@@ -149,9 +149,9 @@ class SchemaCheck:
 async def compare_schema(
     record: Record, config: Config, tables: Sequence[str]
 ) -> tuple[tuple[SchemaFinding, ...], tuple[str, ...]]:
-    """What the targets of some source tables have otherwise than they should, kept in Postgres, and what is worth knowing.
+    """What the targets of some source tables have otherwise than they should, and what is worth knowing.
 
-    While the daemon has something to follow, nothing is found; a note says so.
+    It is kept for the status. While the daemon has something to follow, nothing is found; a note says so.
     """
     await own_schema.create(record.connection)
     report = await SchemaCheck(config).settled(record)

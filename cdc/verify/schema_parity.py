@@ -21,6 +21,7 @@ Objects = Mapping[ObjectPlace, SchemaObject]
 
 NOTHING: Final = "nothing"
 MAKE: Final = "`cdc schema` makes it"
+FILL: Final = "`cdc verify --repair` has it filled, where the daemon has not done so by itself"
 _CONSTRAINTS: Final = (ObjectKind.PRIMARY_KEY, ObjectKind.UNIQUE, ObjectKind.CHECK, ObjectKind.FOREIGN_KEY)
 # What the statement would have made that was left out, as it is remembered.
 _MADE: Final = {
@@ -64,7 +65,7 @@ class _Table:
     def findings(self) -> Iterator[SchemaFinding]:
         if not self.actual:
             place = ObjectPlace(self.mapped.target, ObjectKind.TABLE, "")
-            yield self._finding(place, "a table", NOTHING, f"{MAKE}, and the daemon then fills it")
+            yield self._finding(place, "a table", NOTHING, f"{MAKE}, and {FILL}")
             return
         for place, part in self.expected.items():
             yield from self._judge(place, part)
@@ -136,7 +137,7 @@ class _Table:
     def _to_make(self, place: ObjectPlace, part: SchemaObject) -> str:
         match place.kind:
             case ObjectKind.COLUMN:
-                return f"{MAKE}, and the daemon then fills it"
+                return f"{MAKE}, and {FILL}"
             case ObjectKind.NOT_NULL:
                 return self._alter(place, "SET NOT NULL")
             case ObjectKind.DEFAULT:

@@ -1,0 +1,164 @@
+"""Whatever somebody alters of a target is found, named, and put right by what is said to put it right."""
+
+from pathlib import Path
+
+import pytest
+from harness import application, drain, execute, make_config, up
+
+from cdc.config import Config
+from cdc.errors import ExitCode
+from cdc.facts.progress import Silent
+from cdc.facts.schema_finding import SchemaFinding
+from cdc.first_copy import create_schema
+from cdc.verify import VerifyReport, verify
+
+TABLES = """
+CREATE TABLE author(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, mail TEXT UNIQUE, age INTEGER DEFAULT 7
+    CHECK (age >= 0));
+CREATE TABLE book(id INTEGER PRIMARY KEY, author INTEGER NOT NULL REFERENCES author(id) ON DELETE CASCADE,
+    title TEXT NOT NULL, year INTEGER, UNIQUE(author, title));
+CREATE INDEX book_year ON book(year DESC) WHERE year IS NOT NULL;
+CREATE TABLE word(w TEXT PRIMARY KEY COLLATE NOCASE, n INTEGER);
+CREATE VIEW titles AS SELECT id, title FROM book;
+INSERT INTO author(name, mail) VALUES ('a', 'a@x'), ('b', NULL), ('c', 'c@x');
+INSERT INTO book VALUES (1, 1, 'one', 1999), (5, 2, 'two', NULL);
+INSERT INTO word VALUES ('x', 1);
+"""
+
+
+@pytest.fixture
+async def config(tmp_path: Path, database: str) -> Config:
+    app = application(tmp_path / "app.db")
+    app.execute(TABLES).fetchall()
+    app.close()
+    config = make_config(tmp_path, tmp_path / "app.db", database)
+    await up(config)
+    return config
+
+
+async def compared(config: Config, *tables: str) -> VerifyReport:
+    return await verify(config, tables or None, False, Silent())
+
+
+async def test_an_untouched_target_has_no_findings(config: Config) -> None:
+    report = await compared(config)
+    assert report.schema == ()
+    assert report.notes == ()
+    assert report.exit_code is ExitCode.OK
+
+
+DAMAGES: dict[str, tuple[str, tuple[str, str, str]]] = {
+    "a table": ("DROP TABLE word", ("word", "table", "")),
+    "a column": ("ALTER TABLE book DROP COLUMN title CASCADE", ("book", "column", "title")),
+    "a type": ("ALTER TABLE book ALTER year TYPE numeric", ("book", "column", "year")),
+    "a collation": ('ALTER TABLE author ALTER name TYPE text COLLATE "default"', ("author", "column", "name")),
+    "NOT NULL lost": ("ALTER TABLE author ALTER name DROP NOT NULL", ("author", "not null", "name")),
+    "NOT NULL added": ("ALTER TABLE word ALTER n SET NOT NULL", ("word", "not null", "n")),
+    "NOT NULL of a column that nothing feeds": (
+        "ALTER TABLE word ADD own integer NOT NULL DEFAULT 1; ALTER TABLE word ALTER own DROP DEFAULT",
+        ("word", "not null", "own"),
+    ),
+    "a default": ("ALTER TABLE author ALTER age SET DEFAULT 8", ("author", "default", "age")),
+    "a default lost": ("ALTER TABLE author ALTER age DROP DEFAULT", ("author", "default", "age")),
+    "an identity": ("ALTER TABLE author ALTER id DROP IDENTITY", ("author", "identity", "id")),
+    "an identity of another kind": ("ALTER TABLE author ALTER id SET GENERATED ALWAYS", ("author", "identity", "id")),
+    "a primary key": ("ALTER TABLE book DROP CONSTRAINT book_pkey", ("book", "primary key", "book_pkey")),
+    "a unique constraint": (
+        "ALTER TABLE author DROP CONSTRAINT author_mail_key",
+        ("author", "unique", "author_mail_key"),
+    ),
+    "a unique constraint that is another": (
+        "ALTER TABLE author DROP CONSTRAINT author_mail_key, ADD CONSTRAINT author_mail_key UNIQUE (mail, name)",
+        ("author", "unique", "author_mail_key"),
+    ),
+    "a unique constraint too many": (
+        "ALTER TABLE word ADD CONSTRAINT mine UNIQUE (n)",
+        ("word", "unique", "mine"),
+    ),
+    "a unique index too many": ("CREATE UNIQUE INDEX mine ON word (n)", ("word", "index", "mine")),
+    "a check": ("ALTER TABLE author DROP CONSTRAINT author_age_check", ("author", "check", "author_age_check")),
+    "a check that is another": (
+        "ALTER TABLE author DROP CONSTRAINT author_age_check, ADD CONSTRAINT author_age_check CHECK (age > 1)",
+        ("author", "check", "author_age_check"),
+    ),
+    "a check that is not validated": (
+        (
+            "ALTER TABLE author DROP CONSTRAINT author_age_check, "
+            "ADD CONSTRAINT author_age_check CHECK (age >= 0) NOT VALID"
+        ),
+        ("author", "check", "author_age_check"),
+    ),
+    "a check too many": ("ALTER TABLE word ADD CONSTRAINT mine CHECK (n < 9)", ("word", "check", "mine")),
+    "a foreign key": ("ALTER TABLE book DROP CONSTRAINT book_author_fkey", ("book", "foreign key", "book_author_fkey")),
+    "a foreign key with another action": (
+        (
+            "ALTER TABLE book DROP CONSTRAINT book_author_fkey, ADD CONSTRAINT book_author_fkey FOREIGN KEY (author) "
+            "REFERENCES author (id) ON DELETE SET NULL DEFERRABLE"
+        ),
+        ("book", "foreign key", "book_author_fkey"),
+    ),
+    "a foreign key that is not validated": (
+        (
+            "ALTER TABLE book DROP CONSTRAINT book_author_fkey, ADD CONSTRAINT book_author_fkey FOREIGN KEY (author) "
+            "REFERENCES author (id) ON DELETE CASCADE DEFERRABLE NOT VALID"
+        ),
+        ("book", "foreign key", "book_author_fkey"),
+    ),
+    "an index": ("DROP INDEX book_year", ("book", "index", "book_year")),
+    "an index that is another": (
+        "DROP INDEX book_year; CREATE INDEX book_year ON book (year)",
+        ("book", "index", "book_year"),
+    ),
+    "an index that is not valid": (
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'book_year'::regclass",
+        ("book", "index", "book_year"),
+    ),
+    "a sequence": ("SELECT setval('author_id_seq', 2)", ("author", "sequence", "public.author_id_seq")),
+    "a view": ("DROP VIEW titles", ("book", "view", "titles")),
+    "a view that fails": (
+        "CREATE OR REPLACE VIEW titles AS SELECT id / 0 AS id, title FROM book WHERE 1 / 0 = 1",
+        ("book", "view", "titles"),
+    ),
+    "a trigger": (
+        (
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; "
+            "CREATE TRIGGER mine BEFORE INSERT ON word FOR EACH ROW EXECUTE FUNCTION f()"
+        ),
+        ("word", "trigger", "mine"),
+    ),
+    "a rule": ("CREATE RULE mine AS ON INSERT TO word DO INSTEAD NOTHING", ("word", "rule", "mine")),
+}
+
+
+# What goes with a column.
+WITH_IT = {
+    "a column": [("book", "unique", "book_author_title_key"), ("book", "view", "titles")],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_what_somebody_altered_is_found_alone_and_its_remedy_mends_it(config: Config, damage: str) -> None:
+    sql, place = DAMAGES[damage]
+    await execute(config.target.dsn, sql)
+    found = (await compared(config)).schema
+    assert [(f.table, f.kind, f.name) for f in found] == [place, *WITH_IT.get(damage, [])]
+    for _ in range(4):
+        if not found:
+            break
+        for finding in found:
+            await follow(config, finding)
+        await drain(config)
+        found = (await compared(config)).schema
+    report = await compared(config)
+    assert (report.schema, report.exit_code) == ((), ExitCode.OK)
+
+
+async def follow(config: Config, finding: SchemaFinding) -> None:
+    """Do what a remedy says: the SQL in it, then `cdc schema`. The daemon is started by the caller."""
+    for part in finding.remedy.split("; "):
+        if part.split()[0].isupper():
+            await execute(config.target.dsn, part)
+        if "`cdc schema`" in part:
+            await create_schema.create_schema(config)
+        if "`cdc verify --repair`" in part:
+            await verify(config, None, True, Silent())
