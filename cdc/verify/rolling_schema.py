@@ -60,25 +60,24 @@ class RollingSchema:
 
     async def _look(self, record: Record, config: Config) -> float:
         """How long nothing is due after it."""
-        told = self._told = self._told if self._told is not None else await self._take_over(record)
+        stored = await record.schema_findings.read()
+        if self._told is None:
+            self._told = self._take_over(stored)
+        told = self._told
         report = await self._check.look(record)
         if report is None:
             return FOLLOWED_SECONDS
-        found: dict[str, list[SchemaFinding]] = {}
-        for finding in report.findings:
-            found.setdefault(finding.table, []).append(finding)
-        if found != told:
+        found = _by_table(report.findings)
+        if set(stored) != set(report.findings):  # by `cdc verify` too
             await record.schema_findings.store(report.findings, report.tables, report.tables)
         for name in (*report.tables, *(told.keys() - set(report.tables))):
             self._tell(config, name, found.get(name, []), told.get(name, []))
         self._told = found
         return AGAIN_SECONDS if found else LOOK_SECONDS
 
-    async def _take_over(self, record: Record) -> dict[str, list[SchemaFinding]]:
+    def _take_over(self, stored: Sequence[SchemaFinding]) -> dict[str, list[SchemaFinding]]:
         """What a daemon before, or `cdc verify`, found lasts until it is looked at again."""
-        kept: dict[str, list[SchemaFinding]] = {}
-        for finding in await record.schema_findings.read():
-            kept.setdefault(finding.table, []).append(finding)
+        kept = _by_table(stored)
         for name, findings in kept.items():
             self._alarm(name, findings)
         return kept
@@ -105,3 +104,10 @@ class RollingSchema:
         more = f", and {len(findings) - 1} more" if len(findings) > 1 else ""
         remedy = f"see all of them with `cdc verify --table {shlex.quote(name)}`" if more else findings[0].remedy
         self._daemon_state.alarm(schema_of(name), f"the schema in Postgres: {findings[0].words}{more}", remedy)
+
+
+def _by_table(findings: Sequence[SchemaFinding]) -> dict[str, list[SchemaFinding]]:
+    tables: dict[str, list[SchemaFinding]] = {}
+    for finding in findings:
+        tables.setdefault(finding.table, []).append(finding)
+    return tables

@@ -27,7 +27,7 @@ from cdc.postgres.translate.views import TargetView, translate_views
 from cdc.sql_names import qualified, quote, quote_literal
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
-from cdc.verify.schema_parity import MAKE, NOTHING, compare
+from cdc.verify.schema_parity import MAKE, NOTHING, added, compare
 
 QUIET_SECONDS: Final = 5.0  # the daemon moves sequences in pauses; ten times as long as it waits for one
 ATTEMPTS: Final = 50  # for the daemon to follow what the application changed
@@ -107,7 +107,10 @@ class SchemaCheck:
         ]
         order = {m.source.name: n for n, m in enumerate(maps)}
         findings.sort(key=lambda finding: order.get(finding.table, len(order)))
+        theirs = added(maps, expected, actual)
         notes = await self._notes(record, names)
+        if theirs:
+            notes = (*notes, f"constraints that somebody added, which may keep rows out: {', '.join(theirs)}")
         return SchemaReport(tuple(m.source.name for m in maps), tuple(findings), notes)
 
     async def _views(self, record: Record, look: Look, maps: Sequence[TableMap]) -> list[SchemaFinding]:

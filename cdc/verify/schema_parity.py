@@ -1,8 +1,7 @@
 """What the parts of the targets are against what they should be, decided without a database.
 
 Both sides come as Postgres writes them: what stands there, and what the statements of today make of empty tables. So a
-definition that is another text is another definition. An index that somebody added serves queries and is no finding; a
-constraint that somebody added refuses rows, and is one.
+definition that is another text is another definition. What somebody added by hand is theirs, and only worth a note.
 """
 
 from collections import defaultdict
@@ -37,13 +36,20 @@ _DEFERRABLE: Final = " DEFERRABLE"
 def compare(
     maps: Sequence[TableMap], expected: Objects, actual: Objects, left_out: Set[LeftOutPlace]
 ) -> Iterator[SchemaFinding]:
-    """Every part of the targets of our making that is missing, is another one, or refuses rows, table by table.
+    """Every part of the targets of our making that is missing or another one, table by table.
 
     `left_out` is what is missing because rows stood in its way.
     """
     wanted, there = _by_table(expected), _by_table(actual)
     for mapped in (m for m in maps if not m.adopted):
         yield from _Table(mapped, wanted[mapped.target], there[mapped.target], left_out).findings()
+
+
+def added(maps: Sequence[TableMap], expected: Objects, actual: Objects) -> list[str]:
+    """Constraints and uniqueness of the targets of our making that somebody added, as `name of table`."""
+    wanted, there = _by_table(expected), _by_table(actual)
+    tables = [_Table(m, wanted[m.target], there[m.target], frozenset()) for m in maps if not m.adopted]
+    return [f"{place.name} of {place.table}" for table in tables for place in table.added()]
 
 
 def _by_table(objects: Objects) -> Mapping[str, Objects]:
@@ -71,7 +77,15 @@ class _Table:
             yield from self._judge(place, part)
         for place, part in self.actual.items():
             if place not in self.expected:
-                yield from self._added(place, part)
+                yield from self._hindering(place, part)
+
+    def added(self) -> Iterator[ObjectPlace]:
+        """What refuses rows and has no counterpart under any name."""
+        for place, part in self.actual.items():
+            is_unique = place.kind is ObjectKind.INDEX and part.definition.startswith("UNIQUE")
+            if place not in self.expected and (place.kind in _CONSTRAINTS or is_unique):
+                if not self._has_a_double(place, part, self.actual, self.expected):
+                    yield place
 
     def _judge(self, place: ObjectPlace, part: SchemaObject) -> Iterator[SchemaFinding]:
         there = self.actual.get(place)
@@ -101,14 +115,9 @@ class _Table:
             for other, there in others.items()
         )
 
-    def _added(self, place: ObjectPlace, part: SchemaObject) -> Iterator[SchemaFinding]:
-        """What nobody asked for, as far as it refuses rows that SQLite holds."""
-        refuses = place.kind in _CONSTRAINTS or (
-            place.kind is ObjectKind.INDEX and part.definition.startswith("UNIQUE")
-        )
-        if refuses and not self._has_a_double(place, part, self.actual, self.expected):
-            yield self._finding(place, NOTHING, part.definition, self._to_drop(place))
-        elif place.kind is ObjectKind.NOT_NULL and not self._is_filled(place.name):
+    def _hindering(self, place: ObjectPlace, part: SchemaObject) -> Iterator[SchemaFinding]:
+        """What of a column keeps every row out that we write."""
+        if place.kind is ObjectKind.NOT_NULL and not self._is_filled(place.name):
             yield self._finding(place, "NULL allowed", part.definition, self._alter(place, "DROP NOT NULL"))
         elif (
             place.kind is ObjectKind.GENERATED

@@ -14,6 +14,7 @@ from cdc.postgres.tables.hashed_rows import letting_go
 from cdc.sql_names import qualified, quote
 
 _SQL: Final = load("sequences")
+TABLES_AT_ONCE: Final = 50  # asked for their largest keys: each is locked meanwhile
 
 
 async def advance(connection: Connection, maps: Iterable[TableMap], marks: Mapping[str, int]) -> None:
@@ -51,13 +52,16 @@ async def next_numbers(connection: Connection, maps: Sequence[TableMap]) -> list
     with translated("reading the sequences"):
         rows = await connection.fetch(_SQL["next"], targets, [m.key[0] for m in maps])
         chosen = [maps[row["place"] - 1] for row in rows]
-        largest = [await _largest(connection, mapped) for mapped in chosen]
+        largest: list[int] = []
+        for first in range(0, len(chosen), TABLES_AT_ONCE):
+            largest += await _largest(connection, chosen[first : first + TABLES_AT_ONCE])
     facts = zip(chosen, rows, largest, strict=True)
     return [NextNumber(m, row["name"], row["next"], most, row["most"]) for m, row, most in facts]
 
 
-async def _largest(connection: Connection, mapped: TableMap) -> int:
-    """By the key's index, so it costs little; each table alone, so that few are locked at a time."""
-    key, table = quote(mapped.key[0]), qualified(mapped.schema, mapped.target)
+async def _largest(connection: Connection, maps: Sequence[TableMap]) -> list[int]:
+    """By the keys' indexes, so it costs little; the locks of these tables are let go."""
+    one = "(SELECT coalesce(max({key}), 0)::bigint FROM {table})"
+    each = [one.format(key=quote(m.key[0]), table=qualified(m.schema, m.target)) for m in maps]
     async with letting_go(connection):
-        return int(await connection.fetchval(f"SELECT coalesce(max({key}), 0) FROM {table}"))
+        return list(await connection.fetchval(f"SELECT ARRAY[{', '.join(each)}]"))
