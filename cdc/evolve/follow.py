@@ -47,7 +47,7 @@ class SchemaFollower:
             for change in changes:
                 change.refuse()
             look = await self._before_rows(facts, changes)
-        elif facts.counter_steps:
+        elif facts.is_other_schema:
             await self._loosen(facts)
         return look, dict(facts.maps)
 
@@ -86,7 +86,7 @@ class SchemaFollower:
         # Before anything is changed: capture that is whole again does not show that it was not.
         resync = list(dict.fromkeys(name for change in changes for name in change.resync))
         await self._record.stream.request_resync(resync)
-        if resync or facts.counter_steps:
+        if resync or facts.is_other_schema:
             await self._record.stream.note_finish_after_resync(due=True)
         replica = self._replica(facts.maps)
         await self._let_go(facts, changes, replica)

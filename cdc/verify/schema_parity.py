@@ -83,9 +83,9 @@ class _Table:
         """What refuses rows and has no counterpart under any name."""
         for place, part in self.actual.items():
             is_unique = place.kind is ObjectKind.INDEX and part.definition.startswith("UNIQUE")
-            if place not in self.expected and (place.kind in _CONSTRAINTS or is_unique):
-                if not self._has_a_double(place, part, self.actual, self.expected):
-                    yield place
+            refuses = place not in self.expected and (place.kind in _CONSTRAINTS or is_unique)
+            if refuses and not self._has_a_double(place, part, self.actual, self.expected):
+                yield place
 
     def _judge(self, place: ObjectPlace, part: SchemaObject) -> Iterator[SchemaFinding]:
         there = self.actual.get(place)
