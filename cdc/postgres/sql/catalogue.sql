@@ -217,7 +217,7 @@ UNION ALL SELECT table_name,
     CASE type WHEN 'p' THEN 'primary key' WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign key' ELSE 'unique' END,
     name, definition, usable
 FROM constraints WHERE definition IS NOT NULL
-UNION ALL SELECT table_name, 'index', name, CASE WHEN is_unique THEN 'UNIQUE' ELSE '' END
-    || substr(whole, 1 + length(head || CASE WHEN starts_with(whole, head || place) THEN place ELSE temporary END)),
+UNION ALL SELECT table_name, 'index', name, CASE WHEN is_unique THEN 'UNIQUE ' ELSE '' END
+    || substr(whole, 2 + length(head || CASE WHEN starts_with(whole, head || place) THEN place ELSE temporary END)),
     usable
 FROM indexes WHERE whole IS NOT NULL

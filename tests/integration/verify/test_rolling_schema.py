@@ -75,7 +75,8 @@ MIGRATIONS = (
     "DROP INDEX item_name; CREATE INDEX item_name ON item(name DESC, price)",
     "CREATE TABLE tag(id INTEGER PRIMARY KEY, item INTEGER REFERENCES item(id) ON DELETE CASCADE, word TEXT UNIQUE)",
     "CREATE VIEW names AS SELECT id, name FROM item",
-    """DROP VIEW names; CREATE TABLE item_new(id INTEGER PRIMARY KEY, owner INTEGER REFERENCES owner(id) ON DELETE SET NULL,
+    """DROP VIEW names;
+    CREATE TABLE item_new(id INTEGER PRIMARY KEY, owner INTEGER REFERENCES owner(id) ON DELETE SET NULL,
         name TEXT NOT NULL DEFAULT 'n', price INTEGER CHECK (price > -5), note TEXT);
     INSERT INTO item_new SELECT * FROM item; DROP TABLE item; ALTER TABLE item_new RENAME TO item;
     CREATE INDEX item_name ON item(name); CREATE VIEW names AS SELECT id, name FROM item""",

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
-from harness import application, drain, execute, make_config, up
+from harness import Daemon, application, drain, execute, make_config, up, value, wait_until_caught_up
+from installation import Installation
 
 from cdc.config import Config
 from cdc.errors import ExitCode
@@ -156,3 +158,101 @@ async def follow(config: Config, finding: SchemaFinding) -> None:
             await create_schema.create_schema(config)
         if "`cdc verify --repair`" in part:
             await verify(config, None, True, Silent())
+
+
+def test_what_is_found_is_printed_and_told_by_the_status(site: Installation) -> None:
+    site.sql(TABLES)
+    site.run("up", "--until-idle")
+    site.target_sql("DROP INDEX book_year")
+    site.target_sql("ALTER TABLE word ADD CONSTRAINT mine UNIQUE (n)")
+    code, verified, _ = site.run("verify")
+    assert code == ExitCode.DIFFERENCE
+    words = "book: index book_year: expected USING btree (year DESC) WHERE (year IS NOT NULL), found nothing"
+    assert f"! {words}; `cdc schema` makes it" in verified
+    assert "constraints that somebody added, which may keep rows out: mine of word" in verified
+    assert "the rows are the same in both, but 1 part of the schema" in verified
+    code, status, _ = site.run("status")
+    assert code == ExitCode.DIFFERENCE
+    assert "the schema in Postgres is not as it should be: book: " in status
+    site.run("schema")
+    assert site.run("verify")[0] == ExitCode.OK
+    assert site.run("status")[0] == ExitCode.OK
+
+
+async def test_only_the_tables_that_were_asked_for_are_judged(config: Config) -> None:
+    await execute(config.target.dsn, "DROP INDEX book_year")
+    assert (await compared(config, "author")).schema == ()
+    assert [f.name for f in (await compared(config, "book")).schema] == ["book_year"]
+
+
+async def test_a_sequence_that_waits_for_a_pause_is_no_finding(config: Config) -> None:
+    """Who wrote just now did not give the daemon time to move it; it does so when it ends at the latest."""
+    app = application(config.source.path)
+    with Daemon(config) as daemon:
+        app.execute("INSERT INTO author(id, name) VALUES (500, 'z')").fetchall()
+        await wait_until_caught_up(config, config.target.dsn, daemon=daemon)
+        await execute(config.target.dsn, "SELECT setval('author_id_seq', 3)")
+        assert (await compared(config)).schema == ()
+        daemon.kill()
+    assert [f.kind for f in (await compared(config)).schema] == ["sequence"]
+    app.close()
+
+
+async def test_what_gave_way_to_a_row_is_no_finding_until_it_is_made_again(config: Config) -> None:
+    app = application(config.source.path)
+    app.execute("CREATE INDEX by_name ON author(name)")
+    await drain(config)
+    assert (await compared(config)).schema == ()
+    app.execute("INSERT INTO author(id, name) VALUES (9, ?)", ("".join(map(chr, range(200, 9200))),)).fetchall()
+    await drain(config)
+    assert await value(config.target.dsn, "SELECT to_regclass('by_name')") is None
+    assert (await compared(config)).exit_code is ExitCode.OK
+    app.execute("UPDATE author SET name = 'short' WHERE id = 9").fetchall()
+    await drain(config)
+    await create_schema.create_schema(config)
+    assert await value(config.target.dsn, "SELECT to_regclass('by_name')") is not None
+    await execute(config.target.dsn, "DROP INDEX by_name")
+    assert [f.name for f in (await compared(config)).schema] == ["by_name"]
+    app.close()
+
+
+ADOPTED: dict[str, tuple[str, str, tuple[str, str, str]]] = {
+    "a column": (
+        "ALTER TABLE word DROP COLUMN n",
+        "ALTER TABLE word ADD n bigint",
+        ("word", "column", "n"),
+    ),
+    "a type": (
+        "ALTER TABLE word ALTER n TYPE point USING NULL",
+        "ALTER TABLE word ALTER n TYPE bigint USING NULL",
+        ("word", "column", "n"),
+    ),
+    "the key": (
+        "ALTER TABLE word DROP CONSTRAINT word_pkey",
+        "ALTER TABLE word ADD PRIMARY KEY (w)",
+        ("word", "table", ""),
+    ),
+    "a column that nothing feeds": (
+        "ALTER TABLE word ADD own integer NOT NULL DEFAULT 1; ALTER TABLE word ALTER own DROP DEFAULT",
+        "ALTER TABLE word ALTER own SET DEFAULT 1",
+        ("word", "column", "own"),
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", ADOPTED)
+async def test_tables_of_others_are_held_to_what_the_mapping_needs(tmp_path: Path, database: str, damage: str) -> None:
+    sql, mended, place = ADOPTED[damage]
+    app = application(tmp_path / "app.db")
+    app.execute("CREATE TABLE word(w TEXT PRIMARY KEY, n INTEGER)")
+    app.close()
+    await execute(database, "CREATE TABLE word(w text PRIMARY KEY, n bigint UNIQUE, own_too integer DEFAULT 3)")
+    made = make_config(tmp_path, tmp_path / "app.db", database)
+    config = msgspec.structs.replace(made, target=msgspec.structs.replace(made.target, adopt=True))
+    await up(config)
+    assert (await compared(config)).schema == ()
+    await execute(database, sql)
+    (finding,) = (await compared(config)).schema
+    assert (finding.table, finding.kind, finding.name) == place
+    await execute(database, mended)
+    assert (await compared(config)).schema == ()
