@@ -339,8 +339,8 @@ application's writes fail), `remains` (something of capture is there), `source_i
 | `waiting` | tables that are not replicated while something about them stands in the way: `name`, `reason`, `remedy` |
 | `snapshot` | `id` and `taken_at` of the newest one in the state folder |
 | `verification` | `result` (`equal`, `different`, `critical`), `finished_at` and `age_seconds` of the last \
-whole `cdc verify`, null before the first; `schema`: what Postgres has otherwise than it should, as `cdc verify --json` \
-has it |
+whole `cdc verify`, null before the first; `schema`: what \
+Postgres has otherwise than it should, as `cdc verify --json` has it |
 | `stopped` | `reason` and `remedy` when the daemon stopped with an error |
 | `activity` | what a daemon on this machine is doing: `doing` (`starting`, `loading`, `streaming`, `waiting` for a \
 database, `stopping`), `since`, and after failed attempts `error` (of the last one) and `attempts` |

@@ -34,6 +34,7 @@ ATTEMPTS: Final = 50  # for the daemon to follow what the application changed
 WAIT_SECONDS: Final = 0.2
 
 _Expected = dict[ObjectPlace, SchemaObject]
+_Judged = tuple[list[SchemaFinding], list[str]]  # with notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +99,20 @@ class SchemaCheck:
         names = [m.target for m in maps]
         actual = await read_objects(record.connection, self._schema, names)
         targets = await read_tables(record.connection, self._schema, names)
+        behind, notes = await self._sequences(record, [m for m in maps if m.target in targets], marks)
         findings = [
             *compare(maps, expected, actual, await record.left_out.read()),
             *_unfit(maps, targets),
             *(finding for m in maps if (there := targets.get(m.target)) for finding in _bending(m, there)),
             *await self._views(record, look, maps),
-            *await self._sequences(record, [m for m in maps if m.target in targets], marks),
+            *behind,
         ]
         order = {m.source.name: n for n, m in enumerate(maps)}
         findings.sort(key=lambda finding: order.get(finding.table, len(order)))
-        theirs = added(maps, expected, actual)
-        notes = await self._notes(record, names)
-        if theirs:
-            notes = (*notes, f"constraints that somebody added, which may keep rows out: {', '.join(theirs)}")
-        return SchemaReport(tuple(m.source.name for m in maps), tuple(findings), notes)
+        notes += await self._notes(record, names)
+        if theirs := added(maps, expected, actual):
+            notes.append(f"constraints that somebody added, which may keep rows out: {', '.join(theirs)}")
+        return SchemaReport(tuple(m.source.name for m in maps), tuple(findings), tuple(notes))
 
     async def _views(self, record: Record, look: Look, maps: Sequence[TableMap]) -> list[SchemaFinding]:
         made = await record.made_views.read()
@@ -130,23 +131,26 @@ class SchemaCheck:
             if error
         ]
 
-    async def _sequences(
-        self, record: Record, maps: Sequence[TableMap], marks: Mapping[str, int]
-    ) -> list[SchemaFinding]:
-        """Only when both hold the same, and the daemon had a pause in which it moves them: until then they lag."""
+    async def _sequences(self, record: Record, maps: Sequence[TableMap], marks: Mapping[str, int]) -> _Judged:
+        """Only when both hold the same. The daemon moves them in its pauses: until it had one, or runs, they lag."""
         keyed = [m for m in maps if m.source.name in marks]
-        if not keyed or (not await record.stream.is_quiet(QUIET_SECONDS) and await record.daemon_runs()):
-            return []
+        runs = await record.daemon_runs()
+        if not keyed or (runs and not await record.stream.is_quiet(QUIET_SECONDS)):
+            return [], []
         numbers = await next_numbers(record.connection, keyed)
-        return [finding for number in numbers for finding in _behind(number, marks[number.mapped.source.name])]
+        behind = [finding for number in numbers for finding in _behind(number, marks[number.mapped.source.name])]
+        if runs or not behind:
+            return behind, []
+        names = ", ".join(finding.name for finding in behind)
+        return [], [f"sequences that stay behind until a daemon moves them, as `cdc run --until-idle` does: {names}"]
 
-    async def _notes(self, record: Record, names: Sequence[str]) -> tuple[str, ...]:
+    async def _notes(self, record: Record, names: Sequence[str]) -> list[str]:
         ours = await record.disabled_triggers.recorded(self._schema)
         still = await own_schema.disabled_triggers(record.connection, self._schema, names)
         by_us = sorted(set(still) & {f"{trigger} of {table}" for table, trigger in ours})
         by_others = sorted(set(still) - set(by_us))
         notes = [f"triggers that do not fire while rows are replicated: {', '.join(by_us)}"] if by_us else []
-        return (*notes, *([f"triggers that somebody else disabled: {', '.join(by_others)}"] if by_others else []))
+        return notes + ([f"triggers that somebody else disabled: {', '.join(by_others)}"] if by_others else [])
 
 
 async def compare_schema(

@@ -1,7 +1,5 @@
 """What is a finding about a target and what is not, decided without a database."""
 
-from collections.abc import Mapping
-
 from small_tables import mapped, table, text
 
 from cdc.facts.target_schema import ObjectKind, ObjectPlace, SchemaObject
@@ -10,7 +8,7 @@ from cdc.verify.schema_parity import added, compare
 
 MAPS = [mapped(table("t", text("v")))]
 KIND = ObjectKind
-Parts = Mapping[tuple[ObjectKind, str], str]
+Parts = dict[tuple[ObjectKind, str], str]
 WHOLE: Parts = {
     (KIND.TABLE, ""): "",
     (KIND.COLUMN, "v"): "text",
