@@ -39,7 +39,9 @@ _LONGEST_VALUE = 200
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
 def verify(session: Options, tables: tuple[str, ...], repair: bool, show_values: bool, as_json: bool) -> int:
-    """Compare every row of both databases, and the schema in Postgres with what it should be.
+    """Compare every row of both databases, and the schema in Postgres.
+
+    The schema is compared with what the DDL of today would make.
 
     It may run at any time, also while the application writes: rows that change meanwhile are looked at again. Exit
     code 1 says that rows differ, 2 that a table could not be compared. What was found is recorded for `cdc status`.

@@ -31,7 +31,7 @@ async def expected_objects(connection: Connection, maps: Sequence[TableMap]) -> 
 
     What Postgres refuses even on an empty table is left out, as it is when the script runs.
     """
-    trial = _Trial(connection, maps)
+    trial = _SchemaTrial(connection, maps)
     objects: dict[ObjectPlace, SchemaObject] = {}
     with translated("trying the schema on empty tables"):
         for portion in trial.portions():
@@ -39,7 +39,7 @@ async def expected_objects(connection: Connection, maps: Sequence[TableMap]) -> 
     return objects
 
 
-class _Trial:
+class _SchemaTrial:
     """The script of some maps, with its statements by the table that each belongs to."""
 
     def __init__(self, connection: Connection, maps: Sequence[TableMap]) -> None:

@@ -22,7 +22,7 @@ class LeftOutPlace(NamedTuple):
     name: str
 
 
-class LeftOut(RecordPart):
+class LeftOutParts(RecordPart):
     """What one source's targets do without."""
 
     async def read(self) -> frozenset[LeftOutPlace]:

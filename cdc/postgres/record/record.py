@@ -14,7 +14,7 @@ from cdc.postgres.connection.statements import load
 from cdc.postgres.record import own_schema
 from cdc.postgres.record.audit import AuditTrail
 from cdc.postgres.record.disabled_triggers import DisabledTriggers
-from cdc.postgres.record.left_out import LeftOut, MadeViews
+from cdc.postgres.record.left_out import LeftOutParts, MadeViews
 from cdc.postgres.record.leftovers import Leftovers
 from cdc.postgres.record.loaded_tables import LoadedTables
 from cdc.postgres.record.ownership import Ownership
@@ -50,7 +50,7 @@ class Record:
         self.verifications = Verifications(*part)
         self.verified = VerifiedTables(*part)
         self.disabled_triggers = DisabledTriggers(*part)
-        self.left_out = LeftOut(*part)
+        self.left_out = LeftOutParts(*part)
         self.made_views = MadeViews(*part)
         self.schema_findings = SchemaFindings(*part)
 
