@@ -383,7 +383,8 @@ application's writes fail), `remains` (something of capture is there), `source_i
 | `waiting` | tables that are not replicated while something about them stands in the way: `name`, `reason`, `remedy` |
 | `snapshot` | `id` and `taken_at` of the newest one in the state folder |
 | `verification` | `result` (`equal`, `different`, `critical`), `finished_at` and `age_seconds` of the last \
-whole `cdc verify`, null before the first |
+whole `cdc verify`, null before the first; `schema`: what \
+Postgres has otherwise than it should, as `cdc verify --json` has it |
 | `shadow` | `endpoints` that shadow reads asked, `differing` of them that are not alike now, `clean_since` when all \
 are (null while one is not), `last_at` |
 | `stopped` | `reason` and `remedy` when the daemon stopped with an error |

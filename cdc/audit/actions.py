@@ -111,6 +111,12 @@ ACTIONS: Final[Mapping[str, Action]] = {
         slow="too late",
     ),
     "shadow forget": _step("`cdc shadow report --forget`"),
+    "find an altered schema": _step(
+        "the daemon found that the target of a table is not as it was made",
+        table=_TABLE,
+        findings="what it should be and what it is, as `cdc verify` tells it",
+    ),
+    "end of an altered schema": _step("a target that was altered is as it was made again", table=_TABLE),
     "restore": _step("`cdc restore`", snapshot="its folder", to="the file that was written"),
     "cleanup": _step("`cdc cleanup`", removed="whether there was something to remove"),
     "free tables": _step(

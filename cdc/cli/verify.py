@@ -15,6 +15,7 @@ from cdc.cli.output import counted, print_json, print_table, say
 from cdc.facts.row_key import show_key
 
 if TYPE_CHECKING:
+    from cdc.verify.recurrence import Recurrence
     from cdc.verify.repair import ExtraRows
     from cdc.verify.report import TableReport, VerifyReport
 
@@ -46,7 +47,9 @@ _LONGEST_VALUE = 200
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
 def verify(session: Options, tables: tuple[str, ...], repair: bool, yes: bool, show_values: bool, as_json: bool) -> int:
-    """Compare every row of both databases.
+    """Compare every row of both databases, and the schema in Postgres.
+
+    The schema is compared with what the DDL of today would make.
 
     It may run at any time, also while the application writes: rows that change meanwhile are looked at again. Exit
     code 1 says that rows differ, 2 that a table could not be compared. What was found is recorded for `cdc status`.
@@ -94,26 +97,34 @@ def print_report(report: "VerifyReport", *, values: bool = False) -> None:
     print_table(columns, rows, numbers=columns[1:])
     say()
     for table in report.tables:
-        if table.problem:
-            say(f"! {table.table}: {table.problem}")
-        for kind, keys in table.samples.items():
-            more = " ..." if len(keys) > _SHOWN_KEYS else ""
-            named = ", ".join(_with_columns(table, key) for key in keys[:_SHOWN_KEYS])
-            say(f"! {table.table}: {kind}: {named}{more}")
-        if again := report.again.get(table.table):
-            say(f"! {table.table}: {again.words()}")
-            for line in again.writers.lines():
-                say(f"    {line}")
+        _print_differences(table, report.again.get(table.table))
         if values:
             _print_values(table)
     for problem in report.problems:
         say(f"! {problem}")
+    for finding in report.schema:
+        say(f"! {finding.words}; {finding.remedy}")
+    for note in report.notes:
+        say(note)
     for found in report.answers:
         said = f"SQLite says {found.source!r}, Postgres {found.target!r}"
         say(f"as expected: {found.name}" if found.met else f"! {found.name}: {said}; expected {found.expected!r}")
     for file in report.repair.files:
         say(f"saved before the repair: {file}")
     say(_verdict(report))
+
+
+def _print_differences(table: "TableReport", again: "Recurrence | None") -> None:
+    if table.problem:
+        say(f"! {table.table}: {table.problem}")
+    for kind, keys in table.samples.items():
+        more = " ..." if len(keys) > _SHOWN_KEYS else ""
+        named = ", ".join(_with_columns(table, key) for key in keys[:_SHOWN_KEYS])
+        say(f"! {table.table}: {kind}: {named}{more}")
+    if again is not None:
+        say(f"! {table.table}: {again.words()}")
+        for line in again.writers.lines():
+            say(f"    {line}")
 
 
 def _with_columns(table: "TableReport", key: str) -> str:
@@ -149,6 +160,11 @@ def _verdict(report: "VerifyReport") -> str:
         return f"{said}, compared in {seconds:.1f} s{''.join(left)}"
     if report.result == DIFFERENT and (report.repaired or report.repair.left):
         return "; ".join(_repaired(report))
+    if report.result == DIFFERENT and report.schema and not report.differences:
+        found = counted(len(report.schema), "part")
+        return (
+            f"the rows are the same in both, but {found} of the schema in Postgres are not as they should be: see above"
+        )
     if report.result == DIFFERENT and not report.differences:
         return "the rows are the same in both, but an answer is not the expected one: see above"
     if report.result == DIFFERENT:

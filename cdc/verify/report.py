@@ -8,6 +8,7 @@ from typing import Any, Final
 from cdc.errors import ExitCode
 from cdc.facts.changes import Position
 from cdc.facts.row_key import show_key
+from cdc.facts.schema_finding import SchemaFinding
 from cdc.facts.values import Failed, InvalidText, NullKey, Value
 from cdc.postgres.record.verification import CRITICAL, DIFFERENT, EQUAL, Verification
 from cdc.verify.expectations import Answered, unmet
@@ -75,6 +76,7 @@ class TableReport:
 class VerifyReport:
     """Both databases compared at one position. `repair` says which keys were logged again.
 
+    `schema` is what the targets have otherwise than they should, `notes` what is worth knowing of them.
     `answers` are those to the operator's own questions, asked when all tables are compared. `skipped` are columns
     (`table.column`) that Postgres does not get because the configuration says so. `again` tells by table of rows that
     were repaired before and differ again.
@@ -89,6 +91,8 @@ class VerifyReport:
     answers: tuple[Answered, ...] = ()
     skipped: tuple[str, ...] = ()
     again: Mapping[str, Recurrence] = field(default_factory=dict)
+    schema: tuple[SchemaFinding, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def repaired(self) -> int:
@@ -113,6 +117,11 @@ class VerifyReport:
     @property
     def result(self) -> str:
         """`equal`, `different` or `critical`; keys that are still on their way make no difference."""
+        return DIFFERENT if self.schema and self.rows_result == EQUAL else self.rows_result
+
+    @property
+    def rows_result(self) -> str:
+        """The same without the schema, whose findings are kept by themselves."""
         if self.problems or any(t.problem for t in self.tables):
             return CRITICAL
         return DIFFERENT if self.differences or unmet(self.answers) else EQUAL
@@ -137,7 +146,7 @@ class VerifyReport:
             pending=self.pending,
             quarantined=self.quarantined,
             repaired=self.repaired,
-            result=self.result,
+            result=self.rows_result,
             names=tuple(t.table for t in self.tables),
         )
 
@@ -159,6 +168,8 @@ class VerifyReport:
             "repaired_before": {name: again.to_json() for name, again in self.again.items()},
             "problems": list(self.problems),
             "tables": [t.to_json(values=values) for t in self.tables],
+            "schema": [finding.to_json() for finding in self.schema],
+            "notes": list(self.notes),
             "expectations": [a.to_json() for a in self.answers],
         }
 

@@ -36,6 +36,7 @@ from cdc.sqlite.connection.verify_scratch import Scratch
 from cdc.verify.compare_tables import JointComparison, Slice
 from cdc.verify.recurrence import Recurrence
 from cdc.verify.report import TableReport, VerifyReport
+from cdc.verify.rolling_schema import RollingSchema
 
 SLICE_ROWS: Final = 20_000  # a tenth of a second of one core
 SLICE_TABLES: Final = 50
@@ -125,6 +126,7 @@ class RollingVerifier(Listener):
         self._put_off: dict[str, float] = {}  # tables, until a moment of the monotonic clock
         self._told: dict[str, int] = {}  # how many rows were said to differ, by table, while they do
         self._written: set[str] = set()  # tables that batches wrote to since their last pass began
+        self._schema = RollingSchema(daemon_state)
         self._took_over = False
         self._working: asyncio.Task[float | None] | None = None
         self._stirred = asyncio.Event()
@@ -213,11 +215,13 @@ class RollingVerifier(Listener):
         within = timedelta(hours=config.verify.rolling_hours)
         began = datetime.now(UTC)
         await self._take_over(record)
+        await self._schema.look_if_due(record, config)
         waiting = {name for name, until in self._put_off.items() if until > time.monotonic()}
         known, sooner = await record.verified.read(), self._alarmed(now.fed) | self._written
         parts = choose(now.fed, known, began, within, sooner=sooner, put_off=waiting)
         if not parts:
-            return nothing_due(known, began, within, sooner=sooner, put_off=waiting)
+            undue = nothing_due(known, began, within, sooner=sooner, put_off=waiting)
+            return max(SHORTEST_SECONDS, min(undue, self._schema.seconds))
         self._written -= {part.before.name for part in parts if part.before.began_at is None}
         slices = {part.before.name: Slice(part.before.after_key, SLICE_ROWS) for part in parts}
         scratch = await asyncio.to_thread(Scratch, config.state.dir)

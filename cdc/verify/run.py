@@ -24,6 +24,7 @@ from cdc.verify.compare_tables import JointComparison
 from cdc.verify.expectations import ask_both
 from cdc.verify.repair import NOTHING, Consent, ExtraRows, Repair
 from cdc.verify.report import TableReport, VerifyReport
+from cdc.verify.schema_check import compare_schema
 
 ATTEMPTS: Final = 3  # a comparison that pruning overtook begins again
 
@@ -77,10 +78,22 @@ async def _verify(
         finally:
             scratch.close()
         answers = await ask_both(record, config) if tables is None else ()
+        schema, notes = await compare_schema(record, config, [m.source.name for m in chosen])
         ended = datetime.now(UTC)
         seen = run.position or state.position
-        skipped = _skipped(config, chosen)
-        report = VerifyReport(started, ended, seen, found, repaired, _problems(look), answers, skipped, run.again)
+        report = VerifyReport(
+            started_at=started,
+            finished_at=ended,
+            position=seen,
+            tables=found,
+            repair=repaired,
+            problems=_problems(look),
+            answers=answers,
+            skipped=_skipped(config, chosen),
+            again=run.again,
+            schema=schema,
+            notes=notes,
+        )
         await record.verifications.record(report.as_verification(complete=len(chosen) == len(now.fed)))
     return report
 

@@ -13,6 +13,7 @@ from cdc.config import EMBEDDED, Config
 from cdc.errors import TargetError
 from cdc.facts.leftover import Leftover
 from cdc.facts.phase import Phase
+from cdc.facts.schema_finding import SchemaFinding
 from cdc.postgres.connection.dsn import where
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection, hang_up
@@ -74,6 +75,7 @@ class TargetFacts:
     shadow: ShadowSummary | None = None  # None where nothing was asked
     leftovers: tuple[Leftover, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    schema_findings: tuple[SchemaFinding, ...] = ()
     gone: str = ""  # of the schema `cdc`: what is not whole
 
 
@@ -167,6 +169,7 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
         shadow=await record.shadow.summary(),
         leftovers=await record.leftovers.read(),
         waiting=await record.waiting.read(),
+        schema_findings=await record.schema_findings.read(),
     )
 
 
