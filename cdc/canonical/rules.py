@@ -20,11 +20,16 @@ rule is chosen by the type in the Postgres catalogue; `cdc.postgres.tables.hashe
 
 A row is the JSON array of its texts, NULL being `null`, and is compared by its SHA-256. A value that its column cannot
 hold becomes a text that Postgres never has, so that the row shows as missing or different and never as equal.
+
+Of many rows whose order is known each column is hashed apart: its texts in UTF-8, with a NUL between two of them, which
+no text of Postgres has, and the byte FF for NULL, which no UTF-8 has. So two columns of as many rows have one hash only
+if they are the same. The rows' hash is that of the columns' hashes.
 """
 
 import json
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -44,6 +49,8 @@ BUCKETS: Final = 4096
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NULL: Final = b"\xff"
+_BETWEEN: Final = "\x00"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -59,6 +66,14 @@ def key_text(texts: Sequence[Text]) -> str:
 def texts_of(key: str) -> list[Text]:
     """The texts that a key's one text was made from."""
     return msgspec.json.decode(key, type=list[Text])
+
+
+def _joined(texts: Sequence[Text]) -> bytes:
+    """The texts of one column as bytes from which nothing else can be read."""
+    try:
+        return _BETWEEN.join(texts).encode()  # type: ignore[arg-type]
+    except TypeError:
+        return _BETWEEN.encode().join([_NULL if text is None else text.encode() for text in texts])
 
 
 def bucket(key_digest: bytes) -> int:
@@ -91,6 +106,18 @@ class Canonical:
         keys = list(map(_encode, self._keys(raw, made)))
         rows = map(_encode, zip(*made, strict=True))
         return zip(keys, map(_digest, keys), map(_digest, rows), strict=True)
+
+    def hash_of(self, raw: Sequence[Row]) -> tuple[bytes | None, int]:
+        """One hash for the same rows in their order, None where there are none, and of how many bytes it is."""
+        if not raw:
+            return None, 0
+        values = list(zip(*raw, strict=True))[self._width :]
+        digests, size = [], 0
+        for form, column in zip(self._columns, values, strict=True):
+            joined = _joined(form(column))
+            digests.append(_digest(joined))
+            size += len(joined)
+        return _digest(b"".join(digests)), size
 
     def texts(self, raw: Sequence[Row]) -> Iterator[tuple[str, tuple[Text, ...]]]:
         """The key's text and the texts of the columns in `names`, for the same rows as `hashed` takes."""
@@ -151,11 +178,28 @@ def _column_form(form: Form, kind: str) -> Callable[[Sequence[Value]], Sequence[
 
     def column(values: Sequence[Value]) -> Sequence[Text]:
         kinds = set(map(type, values))
-        if whole is not None and kinds == {usual}:
-            return whole(values)
         if kinds <= {str, NoneType} and kind in _CHARACTERS:
             return values  # type: ignore[return-value]
+        if whole is not None and kinds <= {usual, NoneType}:
+            with suppress(*_UNFIT):  # one of them needs to be looked at alone
+                return whole(values) if NoneType not in kinds else _spread(whole, values)
         return [None if value is None else _made(form, value) for value in values]
+
+    return column
+
+
+def _spread(whole: Callable[[Sequence[Any]], list[str]], values: Sequence[Value]) -> list[Text]:
+    made = iter(whole([value for value in values if value is not None]))
+    return [None if value is None else next(made) for value in values]
+
+
+def _wholes(bits: int) -> Callable[[Sequence[Any]], list[str]]:
+    least, greatest = -(1 << bits - 1), (1 << bits - 1) - 1
+
+    def column(values: Sequence[Any]) -> list[str]:
+        if values and not (least <= min(values) and max(values) <= greatest):
+            raise OverflowError
+        return list(map(str, values))
 
     return column
 
@@ -169,12 +213,21 @@ def _flags(values: Sequence[Any]) -> list[str]:
     return [_FLAGS.get(value, NEVER) for value in values]
 
 
+def _instants(beginning: datetime) -> Callable[[Sequence[Any]], list[str]]:
+    parse = datetime.fromisoformat
+    # Raises where only one of the two moments has a zone.
+    return lambda values: [str((parse(value) - beginning) // _MICROSECOND) for value in values]
+
+
+_UNFIT: Final = (ValueError, TypeError, OverflowError, ArithmeticError, RecursionError, struct.error)
 _FLAGS: Final = {0: "false", 1: "true"}
 _SHORT: Final[dict[str, tuple[type, Callable[[Sequence[Any]], list[str]]]]] = {
-    "int8": (int, lambda values: list(map(str, values))),
+    **{f"int{bits // 8}": (int, _wholes(bits)) for bits in (16, 32, 64)},
     "float8": (float, _doubles),
     "bool": (int, _flags),
     "bytea": (bytes, lambda values: list(map(bytes.hex, values))),
+    "timestamp": (str, _instants(_EPOCH.replace(tzinfo=None))),
+    "timestamptz": (str, _instants(_EPOCH)),
 }
 
 
@@ -183,7 +236,7 @@ def _made(form: Form, value: Value) -> Text:
         return NEVER
     try:
         return form(value)
-    except (ValueError, TypeError, OverflowError, ArithmeticError, RecursionError, struct.error):
+    except _UNFIT:
         return NEVER
 
 
