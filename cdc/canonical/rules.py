@@ -45,6 +45,8 @@ from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn, TargetTable
 from cdc.facts.values import Failed, InvalidText, NullKey, Row, Value
 
+ColumnForm = Callable[[Sequence[Value]], Sequence[Text]]
+
 BUCKETS: Final = 4096
 
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -107,17 +109,9 @@ class Canonical:
         rows = map(_encode, zip(*made, strict=True))
         return zip(keys, map(_digest, keys), map(_digest, rows), strict=True)
 
-    def hash_of(self, raw: Sequence[Row]) -> tuple[bytes | None, int]:
-        """One hash for the same rows in their order, None where there are none, and of how many bytes it is."""
-        if not raw:
-            return None, 0
-        values = list(zip(*raw, strict=True))[self._width :]
-        digests, size = [], 0
-        for form, column in zip(self._columns, values, strict=True):
-            joined = _joined(form(column))
-            digests.append(_digest(joined))
-            size += len(joined)
-        return _digest(b"".join(digests)), size
+    def ordered(self) -> "OrderedRows":
+        """What makes one hash of the same rows as `hashed` takes, in their order."""
+        return OrderedRows(self._columns, self._width)
 
     def texts(self, raw: Sequence[Row]) -> Iterator[tuple[str, tuple[Text, ...]]]:
         """The key's text and the texts of the columns in `names`, for the same rows as `hashed` takes."""
@@ -142,6 +136,34 @@ class Canonical:
         return _null_key(raw) or tuple(
             None if v is None else _made(form, v) for form, v in zip(self._key, raw, strict=True)
         )
+
+
+class OrderedRows:
+    """One hash of rows that come in their order, some at a time: `rows` until now, whose texts are `size` bytes."""
+
+    def __init__(self, forms: Sequence[ColumnForm], width: int) -> None:
+        self._forms = forms
+        self._width = width
+        self._hashes = [sha256() for _ in forms]
+        self.rows = 0
+        self.size = 0
+
+    def add(self, raw: Sequence[Row]) -> None:
+        """The next rows, each the key and then the columns."""
+        if not raw:
+            return
+        values = list(zip(*raw, strict=True))[self._width :]
+        for form, hash_, column in zip(self._forms, self._hashes, values, strict=True):
+            joined = _joined(form(column))
+            if self.rows:
+                hash_.update(_BETWEEN.encode())
+            hash_.update(joined)
+            self.size += len(joined)
+        self.rows += len(raw)
+
+    def digest(self) -> bytes | None:
+        """The hash, None where there are no rows."""
+        return _digest(b"".join([hash_.digest() for hash_ in self._hashes])) if self.rows else None
 
 
 def _null_key(raw: Row) -> tuple[Text, ...]:
@@ -172,7 +194,7 @@ def form_of(column: TargetColumn, *, literal: bool = False) -> Form:
     return _FORMS.get(column.base, _characters)
 
 
-def _column_form(form: Form, kind: str) -> Callable[[Sequence[Value]], Sequence[Text]]:
+def _column_form(form: Form, kind: str) -> ColumnForm:
     """The same for a whole column, with a short way where all values are of the kind that is usual for the type."""
     usual, whole = _SHORT.get(kind, (NoneType, None))
 

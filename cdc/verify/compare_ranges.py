@@ -19,7 +19,8 @@ from cdc.postgres.tables.hashed_rows import RangeHash, TargetRows
 from cdc.sqlite.changelog.verify_reader import Reader
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
 
-RANGE_ROWS: Final = 2_000
+RANGE_ROWS: Final = 10_000
+READ_ROWS: Final = 2_000  # at a time: more of them would leave the processor's cache before they are hashed
 RANGE_BYTES: Final = 8 << 20  # of texts that one hash is made of, about
 FIRST_ROWS: Final = 100  # of a table of which nobody knows yet how large its rows are
 GROWTH: Final = 10  # from one range to the next
@@ -102,34 +103,36 @@ class RangeComparison:
         return None if after is None else await asyncio.to_thread(self._read, after)
 
     def _read(self, after: int | None) -> Range:
-        rows, end = self._pages(after)
+        """The next range, in as many short reads as the file wants it to be."""
+        hashed, rows, but, read = self._canonical.ordered(), list[Row](), list[int](), 0
+        end, complete, bearable = after, False, True
+        while not complete and read < self._wanted and hashed.size < RANGE_BYTES:
+            key = None if end is None else (end,)
+            page = self._reader.page(self._mapped, key, self._keys.last, min(READ_ROWS, self._wanted - read))
+            complete, begin = page.end is None, end
+            end = self._keys.last if page.end is None else cast("int", page.end[0])
+            ours, flying = self._settled(page.rows, KeyRange(begin, end))
+            bearable = bearable and flying is not None and len(but) + len(flying) <= MOST_FLYING
+            if bearable:
+                hashed.add(ours)
+            rows += ours
+            but += flying or ()
+            read += len(page.rows)
+        if hashed.size:
+            self._wanted = max(1, min(RANGE_ROWS, GROWTH * self._wanted, RANGE_BYTES * hashed.rows // hashed.size))
+        bearable = bearable and hashed.size <= MOST_BYTES
+        hash_ = RangeHash(hashed.rows, hashed.digest()) if bearable else None
+        return Range(KeyRange(after, end), rows, but, hash_, read, None if complete else end)
+
+    def _settled(self, rows: Sequence[Row], keys: KeyRange) -> tuple[Sequence[Row], Sequence[int] | None]:
+        """Rows that were just read, without those that are held or in flight, and the keys in flight."""
         # What is logged by now is all that changed before the last of these rows was read.
         self._keep_up()
-        keys = KeyRange(after, self._keys.last if end is None else end)
         ours = _without(rows, self._scratch.known_within(self._name, keys))
         self.held_rows += len(rows) - len(ours)
         self.rows += len(ours)
         flying = self._scratch.flying_within(self._name, keys, MOST_FLYING)
-        if flying is None:
-            return Range(keys, ours, (), None, len(rows), end)
-        ours = _without(ours, frozenset(flying))
-        hash_, size = self._canonical.hash_of(ours)
-        if size:
-            self._wanted = max(1, min(RANGE_ROWS, GROWTH * self._wanted, RANGE_BYTES * len(ours) // size))
-        settles = RangeHash(len(ours), hash_) if size <= MOST_BYTES else None
-        return Range(keys, ours, flying, settles, len(rows), end)
-
-    def _pages(self, after: int | None) -> tuple[list[Row], int | None]:
-        """The rows of the next range, in as many short reads as the file wants it to be, and where it ends."""
-        rows: list[Row] = []
-        place = after
-        while True:
-            key = None if place is None else (place,)
-            page = self._reader.page(self._mapped, key, self._keys.last, self._wanted - len(rows))
-            rows += page.rows
-            place = None if page.end is None else cast("int", page.end[0])
-            if place is None or len(rows) >= self._wanted:
-                return rows, place
+        return (ours, None) if flying is None else (_without(ours, frozenset(flying)), flying)
 
     async def _is_equal(self, here: Range) -> bool:
         return here.hash is not None and here.hash == await self._target.hash_within(

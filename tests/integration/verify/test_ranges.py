@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 from harness import application, execute, live, make_config, up
 
-from cdc.canonical.rules import Canonical
 from cdc.config import Config
+from cdc.facts.key_range import KeyRange
 from cdc.facts.progress import Silent
 from cdc.facts.row_key import decode_key
 from cdc.postgres.record.record import Record
-from cdc.postgres.tables.hashed_rows import TargetRows
-from cdc.sqlite.changelog import verify_reader
+from cdc.postgres.tables.hashed_rows import RangeHash, TargetRows
 from cdc.verify import TableReport, VerifyReport, compare_ranges, verify
 
 LEAST, GREATEST = -(1 << 63), (1 << 63) - 1
@@ -40,7 +39,7 @@ def small_ranges(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """Ranges of so many rows, put together from pages of three."""
     monkeypatch.setattr(compare_ranges, "FIRST_ROWS", request.param)
     monkeypatch.setattr(compare_ranges, "RANGE_ROWS", request.param)
-    monkeypatch.setattr(verify_reader, "PAGE_ROWS", 3)
+    monkeypatch.setattr(compare_ranges, "READ_ROWS", 3)
 
 
 @pytest.fixture
@@ -160,13 +159,13 @@ async def test_a_range_holds_fewer_rows_the_larger_they_are(config: Config, monk
     monkeypatch.setattr(compare_ranges, "FIRST_ROWS", 2)
     monkeypatch.setattr(compare_ranges, "RANGE_BYTES", 60)
     sizes: list[int] = []
-    original = Canonical.hash_of
+    original = TargetRows.hash_within
 
-    def hash_of(canonical: Canonical, rows: Sequence[Any]) -> tuple[bytes | None, int]:
-        sizes.append(len(rows))
-        return original(canonical, rows)
+    async def hash_within(rows: TargetRows, keys: KeyRange, but: Sequence[int], most: int) -> RangeHash:
+        sizes.append(most)
+        return await original(rows, keys, but, most)
 
-    monkeypatch.setattr(Canonical, "hash_of", hash_of)
+    monkeypatch.setattr(TargetRows, "hash_within", hash_within)
     assert (await verify(config, ["item"], False, Silent())).result == "equal"
     assert sizes[:2] == [2, 1]  # the least key has twenty digits, and so have the texts made of it
     assert (max(sizes) > 2, sum(sizes)) == (True, len(KEYS))
