@@ -20,39 +20,30 @@ rule is chosen by the type in the Postgres catalogue; `cdc.postgres.tables.hashe
 
 A row is the JSON array of its texts, NULL being `null`, and is compared by its SHA-256. A value that its column cannot
 hold becomes a text that Postgres never has, so that the row shows as missing or different and never as equal.
-
-Of many rows whose order is known each column is hashed apart: its texts in UTF-8, with a NUL between two of them, which
-no text of Postgres has, and the byte FF for NULL, which no UTF-8 has. So two columns of as many rows have one hash only
-if they are the same. The rows' hash is that of the columns' hashes.
 """
 
 import json
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from hashlib import sha256
-from types import NoneType
 from typing import Any, Final
 
 import msgspec
 
 from cdc.canonical import chosen
 from cdc.canonical.chosen import NEVER, Form, Text
+from cdc.canonical.columns import FLAGS, OrderedRows, canonical_text, column_form
 from cdc.facts.row_key import encode_key
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn, TargetTable
-from cdc.facts.values import Failed, InvalidText, NullKey, Row, Value
-
-ColumnForm = Callable[[Sequence[Value]], Sequence[Text]]
+from cdc.facts.values import InvalidText, NullKey, Row, Value
 
 BUCKETS: Final = 4096
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_NULL: Final = b"\xff"
-_BETWEEN: Final = "\x00"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -70,14 +61,6 @@ def texts_of(key: str) -> list[Text]:
     return msgspec.json.decode(key, type=list[Text])
 
 
-def _joined(texts: Sequence[Text]) -> bytes:
-    """The texts of one column as bytes from which nothing else can be read."""
-    try:
-        return _BETWEEN.join(texts).encode()  # type: ignore[arg-type]
-    except TypeError:
-        return _BETWEEN.encode().join([_NULL if text is None else text.encode() for text in texts])
-
-
 def bucket(key_digest: bytes) -> int:
     """Which of the `BUCKETS` a key with that hash is in."""
     return key_digest[0] << 4 | key_digest[1] >> 4
@@ -93,7 +76,7 @@ class Canonical:
         forms = {c.target: _read(found, reading, literal=c.literal, schema=c.schema) for c, found, reading in there}
         kinds = {c.target: "" if c.literal or reading != ValueRules() else found.base for c, found, reading in there}
         self.names = tuple(name for name in mapped.target_columns if name in forms)
-        self._columns = [_column_form(forms[name], kinds[name]) for name in self.names]
+        self._columns = [column_form(forms[name], kinds[name]) for name in self.names]
         self._key = [forms[name] for name in mapped.key if name in forms]
         self._key_places = [mapped.target_columns.index(name) for name in mapped.key]
         self._width = mapped.source_key_width
@@ -134,36 +117,8 @@ class Canonical:
         if self._crosswalk:
             return (encode_key(raw),)
         return _null_key(raw) or tuple(
-            None if v is None else _made(form, v) for form, v in zip(self._key, raw, strict=True)
+            None if v is None else canonical_text(form, v) for form, v in zip(self._key, raw, strict=True)
         )
-
-
-class OrderedRows:
-    """One hash of rows that come in their order, some at a time: `rows` until now, whose texts are `size` bytes."""
-
-    def __init__(self, forms: Sequence[ColumnForm], width: int) -> None:
-        self._forms = forms
-        self._width = width
-        self._hashes = [sha256() for _ in forms]
-        self.rows = 0
-        self.size = 0
-
-    def add(self, raw: Sequence[Row]) -> None:
-        """The next rows, each the key and then the columns."""
-        if not raw:
-            return
-        values = list(zip(*raw, strict=True))[self._width :]
-        for form, hash_, column in zip(self._forms, self._hashes, values, strict=True):
-            joined = _joined(form(column))
-            if self.rows:
-                hash_.update(_BETWEEN.encode())
-            hash_.update(joined)
-            self.size += len(joined)
-        self.rows += len(raw)
-
-    def digest(self) -> bytes | None:
-        """The hash, None where there are no rows."""
-        return _digest(b"".join([hash_.digest() for hash_ in self._hashes])) if self.rows else None
 
 
 def _null_key(raw: Row) -> tuple[Text, ...]:
@@ -178,7 +133,7 @@ def reading_form(mapped: TableMap, column: ColumnMap, there: TargetColumn) -> Fo
 
 def row_digest(row: Row, forms: Sequence[Form]) -> bytes:
     """The hash of one row, the same that Postgres makes of it."""
-    texts = [None if value is None else _made(form, value) for form, value in zip(forms, row, strict=True)]
+    texts = [None if value is None else canonical_text(form, value) for form, value in zip(forms, row, strict=True)]
     return _digest(_encode(texts))
 
 
@@ -192,74 +147,6 @@ def form_of(column: TargetColumn, *, literal: bool = False) -> Form:
     if literal:
         return _literal
     return _FORMS.get(column.base, _characters)
-
-
-def _column_form(form: Form, kind: str) -> ColumnForm:
-    """The same for a whole column, with a short way where all values are of the kind that is usual for the type."""
-    usual, whole = _SHORT.get(kind, (NoneType, None))
-
-    def column(values: Sequence[Value]) -> Sequence[Text]:
-        kinds = set(map(type, values))
-        if kinds <= {str, NoneType} and kind in _CHARACTERS:
-            return values  # type: ignore[return-value]
-        if whole is not None and kinds <= {usual, NoneType}:
-            with suppress(*_UNFIT):  # one of them needs to be looked at alone
-                return whole(values) if NoneType not in kinds else _spread(whole, values)
-        return [None if value is None else _made(form, value) for value in values]
-
-    return column
-
-
-def _spread(whole: Callable[[Sequence[Any]], list[str]], values: Sequence[Value]) -> list[Text]:
-    made = iter(whole([value for value in values if value is not None]))
-    return [None if value is None else next(made) for value in values]
-
-
-def _wholes(bits: int) -> Callable[[Sequence[Any]], list[str]]:
-    least, greatest = -(1 << bits - 1), (1 << bits - 1) - 1
-
-    def column(values: Sequence[Any]) -> list[str]:
-        if values and not (least <= min(values) and max(values) <= greatest):
-            raise OverflowError
-        return list(map(str, values))
-
-    return column
-
-
-def _doubles(values: Sequence[Any]) -> list[str]:
-    digits = struct.pack(f">{len(values)}d", *values).hex()
-    return [digits[place : place + 16] for place in range(0, len(digits), 16)]
-
-
-def _flags(values: Sequence[Any]) -> list[str]:
-    return [_FLAGS.get(value, NEVER) for value in values]
-
-
-def _instants(beginning: datetime) -> Callable[[Sequence[Any]], list[str]]:
-    parse = datetime.fromisoformat
-    # Raises where only one of the two moments has a zone.
-    return lambda values: [str((parse(value) - beginning) // _MICROSECOND) for value in values]
-
-
-_UNFIT: Final = (ValueError, TypeError, OverflowError, ArithmeticError, RecursionError, struct.error)
-_FLAGS: Final = {0: "false", 1: "true"}
-_SHORT: Final[dict[str, tuple[type, Callable[[Sequence[Any]], list[str]]]]] = {
-    **{f"int{bits // 8}": (int, _wholes(bits)) for bits in (16, 32, 64)},
-    "float8": (float, _doubles),
-    "bool": (int, _flags),
-    "bytea": (bytes, lambda values: list(map(bytes.hex, values))),
-    "timestamp": (str, _instants(_EPOCH.replace(tzinfo=None))),
-    "timestamptz": (str, _instants(_EPOCH)),
-}
-
-
-def _made(form: Form, value: Value) -> Text:
-    if isinstance(value, Failed):
-        return NEVER
-    try:
-        return form(value)
-    except _UNFIT:
-        return NEVER
 
 
 def _only(value: Value, kind: type) -> Any:
@@ -288,7 +175,7 @@ def _bytes(value: Value) -> str:
 
 
 def _bool(value: Value) -> str:
-    return _FLAGS.get(_only(value, int), NEVER)
+    return FLAGS.get(_only(value, int), NEVER)
 
 
 def _real(layout: str) -> Form:
@@ -397,7 +284,6 @@ def _literal(value: Value) -> str:
             return "'" + str(value).replace("'", "''") + "'"
 
 
-_CHARACTERS: Final = frozenset({"text", "varchar", "bpchar", "citext"})
 _FORMS: Final[dict[str, Form]] = {
     "int2": _whole(16),
     "int4": _whole(32),
