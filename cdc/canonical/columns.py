@@ -64,7 +64,7 @@ def _wholes(bits: int) -> Callable[[Sequence[Any]], list[str]]:
 
     def column(values: Sequence[Any]) -> list[str]:
         if values and not (least <= min(values) and max(values) <= greatest):
-            raise OverflowError
+            raise ValueError
         return list(map(str, values))
 
     return column
