@@ -13,8 +13,20 @@ from benchmarks import gate, machine, page, record, report
 from benchmarks.figures import Figure, decode, encode
 from benchmarks.record import Record
 
-NAMES = ("load", "apply", "capture", "latency", "writer", "verify", "growth", "many_tables", "two_writers", "memory")
-CHECKED = ("load", "apply", "capture", "latency", "writer", "verify", "growth", "many_tables")
+NAMES = (
+    "load",
+    "apply",
+    "capture",
+    "latency",
+    "writer",
+    "verify",
+    "rolling",
+    "growth",
+    "many_tables",
+    "two_writers",
+    "memory",
+)
+CHECKED = ("load", "apply", "capture", "latency", "writer", "verify", "rolling", "growth", "many_tables")
 
 
 def figures_of(name: str, options: Sequence[str]) -> list[Figure]:

@@ -16,8 +16,8 @@ from cdc import verify
 from cdc.config import Config
 from cdc.facts.progress import Silent
 
-LEAST_ROWS_PER_SECOND = 200_000
-MOST_PERCENT = 1
+LEAST_ROWS_PER_SECOND = 500_000
+MOST_PERCENT = 0.1
 
 
 @dataclass(frozen=True)

@@ -24,21 +24,21 @@ hold becomes a text that Postgres never has, so that the row shows as missing or
 
 import json
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from hashlib import sha256
-from types import NoneType
 from typing import Any, Final
 
 import msgspec
 
 from cdc.canonical import chosen
 from cdc.canonical.chosen import NEVER, Form, Text
+from cdc.canonical.columns import FLAGS, OrderedRows, canonical_text, column_form
 from cdc.facts.row_key import encode_key
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn, TargetTable
-from cdc.facts.values import Failed, InvalidText, NullKey, Row, Value
+from cdc.facts.values import InvalidText, NullKey, Row, Value
 
 BUCKETS: Final = 4096
 
@@ -76,7 +76,7 @@ class Canonical:
         forms = {c.target: _read(found, reading, literal=c.literal, schema=c.schema) for c, found, reading in there}
         kinds = {c.target: "" if c.literal or reading != ValueRules() else found.base for c, found, reading in there}
         self.names = tuple(name for name in mapped.target_columns if name in forms)
-        self._columns = [_column_form(forms[name], kinds[name]) for name in self.names]
+        self._columns = [column_form(forms[name], kinds[name]) for name in self.names]
         self._key = [forms[name] for name in mapped.key if name in forms]
         self._key_places = [mapped.target_columns.index(name) for name in mapped.key]
         self._width = mapped.source_key_width
@@ -91,6 +91,10 @@ class Canonical:
         keys = list(map(_encode, self._keys(raw, made)))
         rows = map(_encode, zip(*made, strict=True))
         return zip(keys, map(_digest, keys), map(_digest, rows), strict=True)
+
+    def ordered(self) -> "OrderedRows":
+        """What makes one hash of the same rows as `hashed` takes, in their order."""
+        return OrderedRows(self._columns, self._width)
 
     def texts(self, raw: Sequence[Row]) -> Iterator[tuple[str, tuple[Text, ...]]]:
         """The key's text and the texts of the columns in `names`, for the same rows as `hashed` takes."""
@@ -113,7 +117,7 @@ class Canonical:
         if self._crosswalk:
             return (encode_key(raw),)
         return _null_key(raw) or tuple(
-            None if v is None else _made(form, v) for form, v in zip(self._key, raw, strict=True)
+            None if v is None else canonical_text(form, v) for form, v in zip(self._key, raw, strict=True)
         )
 
 
@@ -129,7 +133,7 @@ def reading_form(mapped: TableMap, column: ColumnMap, there: TargetColumn) -> Fo
 
 def row_digest(row: Row, forms: Sequence[Form]) -> bytes:
     """The hash of one row, the same that Postgres makes of it."""
-    texts = [None if value is None else _made(form, value) for form, value in zip(forms, row, strict=True)]
+    texts = [None if value is None else canonical_text(form, value) for form, value in zip(forms, row, strict=True)]
     return _digest(_encode(texts))
 
 
@@ -143,48 +147,6 @@ def form_of(column: TargetColumn, *, literal: bool = False) -> Form:
     if literal:
         return _literal
     return _FORMS.get(column.base, _characters)
-
-
-def _column_form(form: Form, kind: str) -> Callable[[Sequence[Value]], Sequence[Text]]:
-    """The same for a whole column, with a short way where all values are of the kind that is usual for the type."""
-    usual, whole = _SHORT.get(kind, (NoneType, None))
-
-    def column(values: Sequence[Value]) -> Sequence[Text]:
-        kinds = set(map(type, values))
-        if whole is not None and kinds == {usual}:
-            return whole(values)
-        if kinds <= {str, NoneType} and kind in _CHARACTERS:
-            return values  # type: ignore[return-value]
-        return [None if value is None else _made(form, value) for value in values]
-
-    return column
-
-
-def _doubles(values: Sequence[Any]) -> list[str]:
-    digits = struct.pack(f">{len(values)}d", *values).hex()
-    return [digits[place : place + 16] for place in range(0, len(digits), 16)]
-
-
-def _flags(values: Sequence[Any]) -> list[str]:
-    return [_FLAGS.get(value, NEVER) for value in values]
-
-
-_FLAGS: Final = {0: "false", 1: "true"}
-_SHORT: Final[dict[str, tuple[type, Callable[[Sequence[Any]], list[str]]]]] = {
-    "int8": (int, lambda values: list(map(str, values))),
-    "float8": (float, _doubles),
-    "bool": (int, _flags),
-    "bytea": (bytes, lambda values: list(map(bytes.hex, values))),
-}
-
-
-def _made(form: Form, value: Value) -> Text:
-    if isinstance(value, Failed):
-        return NEVER
-    try:
-        return form(value)
-    except (ValueError, TypeError, OverflowError, ArithmeticError, RecursionError, struct.error):
-        return NEVER
 
 
 def _only(value: Value, kind: type) -> Any:
@@ -213,7 +175,7 @@ def _bytes(value: Value) -> str:
 
 
 def _bool(value: Value) -> str:
-    return _FLAGS.get(_only(value, int), NEVER)
+    return FLAGS.get(_only(value, int), NEVER)
 
 
 def _real(layout: str) -> Form:
@@ -322,7 +284,6 @@ def _literal(value: Value) -> str:
             return "'" + str(value).replace("'", "''") + "'"
 
 
-_CHARACTERS: Final = frozenset({"text", "varchar", "bpchar", "citext"})
 _FORMS: Final[dict[str, Form]] = {
     "int2": _whole(16),
     "int4": _whole(32),

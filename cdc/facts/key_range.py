@@ -35,9 +35,12 @@ def has_ranges(mapped: TableMap, target: TargetTable) -> bool:
     """Whether a table can be read in ranges of its key, here and there the same rows.
 
     Texts cannot: each database orders them by a collation of its own. A rowid and an INTEGER PRIMARY KEY are whole
-    numbers in SQLite whatever is stored elsewhere in the row.
+    numbers in SQLite whatever is stored elsewhere in the row. Without an index of its key, Postgres would read all of
+    the table for each range.
     """
     if mapped.crosswalk or len(mapped.key) != 1 or mapped.source.key.kind is KeyKind.COLUMNS:
+        return False
+    if not target.is_keyed_by(mapped.key):
         return False
     column = target.column(mapped.key[0])
     return column is not None and column.base in _WHOLE_NUMBERS

@@ -1,6 +1,7 @@
-"""Comparing one table: hashes of buckets first, then single rows of the buckets that do not agree.
+"""Comparing one table: range by range where its key is a whole number, else by buckets of its keys' hashes.
 
-Order never matters, so it works for every kind of key and collation; memory holds one page and `BUCKETS` sums.
+Single rows of the buckets that do not agree are looked at afterwards. Order never matters there, so it works for every
+kind of key and collation; memory holds one page and `BUCKETS` sums.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from cdc.facts.values import KeyValues, NullKey, Row
 from cdc.postgres.tables.hashed_rows import Sum, TargetRows
 from cdc.sqlite.changelog.verify_reader import Logged, Reader
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
+from cdc.verify.compare_ranges import RangeComparison, both
 from cdc.verify.report import SAMPLE_KEYS, ColumnDifference, TableReport
 
 LOOKED_UP_KEYS: Final = 500
@@ -67,18 +69,37 @@ class Comparison:
             elif self._keys.holds(entry.key):
                 self._moved = True
                 key = key_text(self._canonical.key(entry.key))
-                flying.append((self.name, key, encode_key(entry.key), entry.seq))
+                flying.append((self.name, key, encode_key(entry.key), entry.seq, _number(entry.key)))
         self._scratch.fly(flying)
 
     def know(self, keys: Sequence[KeyValues]) -> None:
         """Keys in quarantine must not be in Postgres."""
-        held = [key_text(self._canonical.key(key)) for key in keys if self._keys.holds(key)]
+        held = [(key_text(self._canonical.key(key)), _number(key)) for key in keys if self._keys.holds(key)]
         self._quarantined = self._scratch.know(self.name, held)
 
     async def run(self, advance: Callable[[int], None]) -> None:
         """Compare all rows; findings about keys in flight are there too, and are for the caller to withdraw."""
         self.failed = None
         self._scratch.forget(self.name)
+        if self._target.ranged:
+            await self._run_ranges(advance)
+        else:
+            await self._run_buckets(advance)
+
+    async def _run_ranges(self, advance: Callable[[int], None]) -> None:
+        ranges = RangeComparison(
+            self._reader,
+            self._scratch,
+            self._mapped,
+            self._canonical,
+            self._target,
+            keys=self._keys,
+            keep_up=self._keep_up,
+        )
+        await ranges.run(advance)
+        self._rows, self._held_rows = ranges.rows, ranges.held_rows
+
+    async def _run_buckets(self, advance: Callable[[int], None]) -> None:
         self._held_rows = 0
         sums, theirs = await self._both_sums(advance)
         doubtful = [b for b in sums.keys() | theirs.keys() if sums.get(b) != theirs.get(b)]
@@ -149,15 +170,14 @@ class Comparison:
 
     async def _both_sums(self, advance: Callable[[int], None]) -> tuple[dict[int, Sum], dict[int, Sum]]:
         self._ends_early = False
-        ours = asyncio.ensure_future(self._sums(advance))
+        return await both(self._sums(advance), self._target_sums())
+
+    async def _target_sums(self) -> dict[int, Sum]:
         try:
-            theirs = await self._target.sums()
+            return await self._target.sums()
         except BaseException:
-            # It reads in a thread, and the file must not be closed under it.
-            self._ends_early = True
-            await asyncio.wait([ours])
+            self._ends_early = True  # SQLite need not be read to its end
             raise
-        return await ours, theirs
 
     async def _sums(self, advance: Callable[[int], None]) -> dict[int, Sum]:
         counts: defaultdict[int, int] = defaultdict(int)
@@ -221,3 +241,7 @@ class Comparison:
                 kind = MISSING if there is None else EXTRA if here is None else DIFFERENT
                 findings.append((self.name, kind, text, encode_key(key)))
         self._scratch.find(findings)
+
+
+def _number(key: KeyValues) -> int | None:
+    return key[0] if len(key) == 1 and isinstance(key[0], int) else None

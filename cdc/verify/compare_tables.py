@@ -201,6 +201,7 @@ class JointComparison:
                     await self._know(comparison)  # what was written meanwhile may have come there, or left it
                     if comparison.unknown:
                         comparison.unknown = False  # Postgres has passed the entries that said so
+                        self._scratch.land(comparison.name, at.seq)  # and these are judged with all others
                         await self._run_table(comparison, progress)
                     else:
                         async with letting_go(self._connection):

@@ -12,7 +12,7 @@ from typing import Final
 
 import asyncpg
 
-from cdc.facts.key_range import ALL_KEYS, KeyRange
+from cdc.facts.key_range import ALL_KEYS, KeyRange, has_ranges
 from cdc.facts.row_key import decode_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable
@@ -47,6 +47,14 @@ class Sum:
 
     rows: int
     combined: int
+
+
+@dataclass(frozen=True, slots=True)
+class RangeHash:
+    """How many rows a range of keys has, and the hash of them in the order of their keys, None where it has none."""
+
+    rows: int
+    hash: bytes | None
 
 
 @asynccontextmanager
@@ -107,6 +115,9 @@ class TargetRows:
         )
         self._some_hashed = f"{self._hashed}{self._where(keys)}"
         self._name = target.name
+        self._relation = qualified(target.schema, target.name)
+        self._columns = columns
+        self.ranged = has_ranges(mapped, target)  # whether `hash_within` and `rows_within` can be asked
 
     async def sums(self) -> dict[int, Sum]:
         """Each bucket that is not empty."""
@@ -124,6 +135,30 @@ class TargetRows:
         sql = f"SELECT key, d FROM ({self._some_hashed} OFFSET 0) AS h WHERE {_BUCKET} = ANY($1::int[])"
         with translated(f"comparing table {self._name}"):
             cursor = await self._connection.cursor(sql, list(buckets))
+            while found := await cursor.fetch(FETCHED_ROWS):
+                yield [(r["key"], r["d"]) for r in found]
+
+    async def hash_within(self, keys: KeyRange, but: Sequence[int], most: int) -> RangeHash:
+        """The rows of a range without some keys; of more than `most` rows it is only told that there are more."""
+        where, bound = self._within(keys, but)
+        key = f"t.{quote(self._key[0].name)}"
+        names = ", ".join(f"t.{quote(column.name)}" for column in self._columns)
+        hashes = " || ".join(_column_hash(_form(column), key) for column in self._columns)
+        # The limit bounds the server's memory, whatever somebody wrote to the range.
+        sql = (
+            f"SELECT count(*) AS rows, sha256({hashes}) AS hash FROM (SELECT {names} FROM {self._relation} AS t "
+            f"{where} ORDER BY {key} LIMIT ${len(bound) + 1}) AS t"
+        )
+        with translated(f"comparing table {self._name}"):
+            found = await self._connection.fetchrow(sql, *bound, most + 1)
+        assert found is not None
+        return RangeHash(found["rows"], found["hash"])
+
+    async def rows_within(self, keys: KeyRange, but: Sequence[int]) -> AsyncIterator[list[tuple[str, bytes]]]:
+        """Key text and hash of every row of a range without some keys, a batch at a time; inside `snapshot` only."""
+        where, bound = self._within(keys, but)
+        with translated(f"comparing table {self._name}"):
+            cursor = await self._connection.cursor(f"{self._hashed} {where}", *bound)
             while found := await cursor.fetch(FETCHED_ROWS):
                 yield [(r["key"], r["d"]) for r in found]
 
@@ -164,6 +199,17 @@ class TargetRows:
         last = [f"{column} <= {int(keys.last)}"] if keys.last is not None else []
         return f" WHERE {' AND '.join([*after, *last])}" if after or last else ""
 
+    def _within(self, keys: KeyRange, but: Sequence[int]) -> tuple[str, list[object]]:
+        column = f"t.{quote(self._key[0].name)}"
+        limits = [
+            ("{} > ${}::bigint", keys.after),
+            ("{} <= ${}::bigint", keys.last),
+            ("{} <> ALL(${}::bigint[])", but or None),
+        ]
+        asked = [(condition, bound) for condition, bound in limits if bound is not None]
+        conditions = [condition.format(column, n) for n, (condition, _) in enumerate(asked, 1)]
+        return f"WHERE {' AND '.join(conditions)}" if asked else "", [bound for _, bound in asked]
+
     def _named(self) -> str:
         """The source key of a row as the crosswalk knows it; rows that others wrote have none, and show their own."""
         assert self._crosswalk is not None
@@ -187,6 +233,11 @@ _HASH: Final = "('x' || encode(substring(d FROM 1 FOR 8), 'hex'))::bit(64)::bigi
 
 def _form(column: TargetColumn) -> str:
     return _FORMS.get(column.base, "{0}::text").format(f"t.{quote(column.name)}")
+
+
+def _column_hash(form: str, key: str) -> str:
+    # A connection of ours speaks UTF-8, whatever the database is written in.
+    return f"sha256(string_agg(coalesce(textsend({form}), '\\xff'::bytea), '\\x00'::bytea ORDER BY {key}))"
 
 
 def _array(forms: Sequence[str]) -> str:

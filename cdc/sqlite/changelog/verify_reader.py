@@ -14,6 +14,7 @@ from cdc.config import Config
 from cdc.errors import SourceBusy, SourceChanged
 from cdc.facts.changes import Position
 from cdc.facts.key_range import KeyRange
+from cdc.facts.source_schema import KeyKind
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import Failed, InvalidText, KeyValues, NullKey, Row, Value
 from cdc.sql_names import quote
@@ -75,11 +76,14 @@ class Reader:
         """Let go of the file."""
         self._connection.close()
 
-    def page(self, mapped: TableMap, after: KeyValues | None, last: int | None = None) -> Page:
+    def page(self, mapped: TableMap, after: KeyValues | None, last: int | None = None, most: int = PAGE_ROWS) -> Page:
         """The next rows after a place, from the start when it is None; of a table in ranges up to the key `last`."""
+        size = min(most, self._page_rows)
         names = _place_columns(mapped)
         order = ", ".join(names)
-        width = len(names)
+        # A key that is the rowid is the place itself.
+        before = _places(mapped) if mapped.source.key.kind is KeyKind.COLUMNS else []
+        width = len(before)
         bound: list[Parameter] = []
         conditions = []
         if after is not None:
@@ -92,9 +96,9 @@ class Reader:
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         rest = f"{where} ORDER BY {order} LIMIT ?"
         with translated(f"reading table {mapped.source.name}"), read_transaction(self._connection):
-            found = self._fetch(mapped, _places(mapped), rest, [*bound, self._page_rows])
-        end = found[-1][:width] if len(found) == self._page_rows else None
-        return Page([row[width:] for row in found], end)
+            found = self._fetch(mapped, before, rest, [*bound, size])
+        end = found[-1][: width or 1] if len(found) == size else None
+        return Page([row[width:] for row in found] if width else found, end)
 
     def range_after(self, mapped: TableMap, after: int | None, rows: int) -> KeyRange:
         """The keys of the next so many rows after a key; the last range has no end. See `KeyRange`."""

@@ -1,6 +1,7 @@
 """Notes of a comparison that may outgrow memory: a temporary SQLite database beside the state, gone afterwards.
 
-Keys are texts that the caller chose; `encoded` is `cdc.facts.row_key.encode_key` of the source key.
+Keys are texts that the caller chose; `encoded` is `cdc.facts.row_key.encode_key` of the source key, and `number` is the
+key where it is one whole number, else None.
 """
 
 import tempfile
@@ -10,14 +11,19 @@ from typing import Final
 
 import apsw
 
+from cdc.facts.key_range import KeyRange
 from cdc.host import private_files
 from cdc.sqlite.connection.errors import translated
 
 _TABLES: Final = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
-CREATE TABLE known(tab TEXT, key TEXT, PRIMARY KEY (tab, key)) WITHOUT ROWID;
-CREATE TABLE flight(tab TEXT, key TEXT, encoded TEXT, seq INTEGER, PRIMARY KEY (tab, key)) WITHOUT ROWID;
+CREATE TABLE known(tab TEXT, key TEXT, number INTEGER, PRIMARY KEY (tab, key)) WITHOUT ROWID;
+CREATE INDEX known_number ON known(tab, number);
+CREATE TABLE flight(
+    tab TEXT, key TEXT, encoded TEXT, seq INTEGER, number INTEGER, PRIMARY KEY (tab, key)
+) WITHOUT ROWID;
+CREATE INDEX flight_number ON flight(tab, number);
 CREATE TABLE target(key TEXT PRIMARY KEY, hash BLOB) WITHOUT ROWID;
 CREATE TABLE finding(tab TEXT, kind TEXT, key TEXT, encoded TEXT, PRIMARY KEY (tab, kind, key)) WITHOUT ROWID;
 """
@@ -46,21 +52,30 @@ class Scratch:
 
     # --- keys that are known not to be in Postgres ---
 
-    def know(self, table: str, keys: Iterable[str]) -> int:
-        """Note the quarantined keys, in place of those that were noted before; returns how many the table has."""
+    def know(self, table: str, keys: Iterable[tuple[str, int | None]]) -> int:
+        """Note the quarantined keys as (key, number), in place of those before; returns how many the table has."""
         self._db.execute("DELETE FROM known WHERE tab = ?", (table,))
-        self._many("INSERT OR IGNORE INTO known VALUES (?, ?)", ((table, key) for key in keys))
+        self._many("INSERT OR IGNORE INTO known VALUES (?, ?, ?)", ((table, *key) for key in keys))
         return int(self._db.execute("SELECT count(*) FROM known WHERE tab = ?", (table,)).get or 0)
 
     def is_known(self, table: str, key: str) -> bool:
         """Whether a key is in quarantine."""
         return bool(self._db.execute("SELECT 1 FROM known WHERE tab = ? AND key = ?", (table, key)).get)
 
+    def known_within(self, table: str, keys: KeyRange) -> frozenset[int]:
+        """The quarantined keys of a range."""
+        return frozenset(self._numbers("known", table, keys, -1))
+
     # --- keys that changed after the position ---
 
-    def fly(self, entries: Iterable[tuple[str, str, str, int]]) -> None:
-        """Note keys in flight as (table, key, encoded source key, number of the entry)."""
-        self._many("INSERT OR REPLACE INTO flight VALUES (?, ?, ?, ?)", entries)
+    def fly(self, entries: Iterable[tuple[str, str, str, int, int | None]]) -> None:
+        """Note keys in flight as (table, key, encoded source key, number of the changelog's entry, number)."""
+        self._many("INSERT OR REPLACE INTO flight VALUES (?, ?, ?, ?, ?)", entries)
+
+    def flying_within(self, table: str, keys: KeyRange, most: int) -> list[int] | None:
+        """The keys in flight of a range, None when there are more than `most`."""
+        found = self._numbers("flight", table, keys, most + 1)
+        return None if len(found) > most else found
 
     def in_flight(self, table: str) -> int:
         """How many keys of a table are in flight."""
@@ -134,6 +149,15 @@ class Scratch:
         while rows := self._db.execute(sql, (table, kind, last, size)).fetchall():
             last = str(rows[-1][0])
             yield [(str(key), str(encoded)) for key, encoded in rows]
+
+    def _numbers(self, notes: str, table: str, keys: KeyRange, limit: int) -> list[int]:
+        bounds = [("number > ?", keys.after), ("number <= ?", keys.last)]
+        there = [(condition, bound) for condition, bound in bounds if bound is not None]
+        where = " AND ".join(["tab = ?", "number IS NOT NULL", *(condition for condition, _ in there)])
+        found = self._db.execute(
+            f"SELECT number FROM {notes} WHERE {where} LIMIT ?", (table, *(bound for _, bound in there), limit)
+        )
+        return [int(row[0]) for row in found]
 
     def _many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         with translated("the notes of the comparison"), self._db:

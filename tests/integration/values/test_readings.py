@@ -17,6 +17,7 @@ from test_value_roundtrip import moments, values
 
 from cdc.canonical import chosen as readings
 from cdc.canonical import rules
+from cdc.canonical.columns import canonical_text
 from cdc.config import ColumnOptions, Formats, TableOptions
 from cdc.errors import MappingError
 from cdc.facts.progress import Silent
@@ -135,7 +136,7 @@ class Rig:
         form = readings.form(column, reading, rules.form_of(column))
         for value, stored in zip(given, await self.store(type_, reading, given), strict=True):
             named = f"{value!r} in {type_} by {reading}"
-            expected = None if value is None else rules._made(form, value)
+            expected = None if value is None else canonical_text(form, value)
             if stored is None:
                 assert expected == readings.NEVER, f"{named} was rejected, and is {expected!r}"
             else:

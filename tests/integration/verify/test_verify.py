@@ -316,13 +316,13 @@ async def test_entries_pruned_too_early_begin_the_comparison_again(
         async with live(site.config) as daemon:
             await daemon.sync()
 
-    def page(reader: verify_reader.Reader, mapped: TableMap, after: Any, last: int | None) -> verify_reader.Page:
+    def page(reader: verify_reader.Reader, mapped: TableMap, *place: Any) -> verify_reader.Page:
         if not passes:
             site.write("UPDATE item SET name = 'n' WHERE id < 9")
             asyncio.run(follow())
             site.write("DELETE FROM _cdc_changelog WHERE seq < (SELECT max(seq) FROM _cdc_changelog)")
         passes.append(mapped.source.name)
-        return original(reader, mapped, after, last)
+        return original(reader, mapped, *place)
 
     monkeypatch.setattr(verify_reader.Reader, "page", page)
     assert (await site.verify()).result == "equal"

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from cdc.canonical import chosen, rules
+from cdc.canonical import chosen, columns, rules
 from cdc.config import sections as config
 from cdc.facts.profile import TextForms
 from cdc.facts.table_map import ValueRules
@@ -110,8 +110,8 @@ def test_the_comparison_knows_what_every_type_holds() -> None:
 def test_the_comparison_has_a_rule_for_every_type_that_is_not_its_own_characters() -> None:
     as_characters = {type_.base for type_ in texts.CHARACTERS} | {"uuid"}
     assert set(rules._FORMS) == set(TYPES) - as_characters
-    assert set(rules._SHORT) <= set(TYPES)
-    assert {type_.base for type_ in texts.CHARACTERS} == rules._CHARACTERS
+    assert set(columns._SHORT) <= set(TYPES)
+    assert {type_.base for type_ in texts.CHARACTERS} == columns._CHARACTERS
 
 
 def test_postgres_has_rules_for_known_types_only() -> None:

@@ -1,0 +1,131 @@
+"""The canonical texts of whole columns, many rows at a time, and one hash of them.
+
+Of many rows whose order is known each column is hashed apart: its texts in UTF-8, with a NUL between two of them, which
+no text of Postgres has, and the byte FF for NULL, which no UTF-8 has. So two columns of as many rows have one hash only
+if they are the same. The rows' hash is that of the columns' hashes.
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from types import NoneType
+from typing import Any, Final
+
+from cdc.canonical.chosen import NEVER, Form, Text
+from cdc.facts.values import Failed, Row, Value
+
+ColumnForm = Callable[[Sequence[Value]], Sequence[Text]]
+
+FLAGS: Final = {0: "false", 1: "true"}
+
+_NULL: Final = b"\xff"
+_BETWEEN: Final = "\x00"
+_MICROSECOND: Final = timedelta(microseconds=1)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_UNFIT: Final = (ValueError, TypeError, OverflowError, ArithmeticError, RecursionError, struct.error)
+_CHARACTERS: Final = frozenset({"text", "varchar", "bpchar", "citext"})
+
+
+def canonical_text(form: Form, value: Value) -> Text:
+    """The text of a value that is not NULL; `NEVER` for one that does not fit."""
+    if isinstance(value, Failed):
+        return NEVER
+    try:
+        return form(value)
+    except _UNFIT:
+        return NEVER
+
+
+def column_form(form: Form, kind: str) -> ColumnForm:
+    """The same for a whole column, with a short way where all values are of the kind that is usual for the type."""
+    usual, whole = _SHORT.get(kind, (NoneType, None))
+
+    def column(values: Sequence[Value]) -> Sequence[Text]:
+        kinds = set(map(type, values))
+        if kinds <= {str, NoneType} and kind in _CHARACTERS:
+            return values  # type: ignore[return-value]
+        if whole is not None and kinds <= {usual, NoneType}:
+            with suppress(*_UNFIT):  # one of them needs to be looked at alone
+                return whole(values) if NoneType not in kinds else _spread(whole, values)
+        return [None if value is None else canonical_text(form, value) for value in values]
+
+    return column
+
+
+def _spread(whole: Callable[[Sequence[Any]], list[str]], values: Sequence[Value]) -> list[Text]:
+    texts = iter(whole([value for value in values if value is not None]))
+    return [None if value is None else next(texts) for value in values]
+
+
+def _wholes(bits: int) -> Callable[[Sequence[Any]], list[str]]:
+    least, greatest = -(1 << bits - 1), (1 << bits - 1) - 1
+
+    def column(values: Sequence[Any]) -> list[str]:
+        if values and not (least <= min(values) and max(values) <= greatest):
+            raise ValueError
+        return list(map(str, values))
+
+    return column
+
+
+def _doubles(values: Sequence[Any]) -> list[str]:
+    digits = struct.pack(f">{len(values)}d", *values).hex()
+    return [digits[place : place + 16] for place in range(0, len(digits), 16)]
+
+
+def _flags(values: Sequence[Any]) -> list[str]:
+    return [FLAGS.get(value, NEVER) for value in values]
+
+
+def _instants(beginning: datetime) -> Callable[[Sequence[Any]], list[str]]:
+    parse = datetime.fromisoformat
+    # Raises where only one of the two moments has a zone.
+    return lambda values: [str((parse(value) - beginning) // _MICROSECOND) for value in values]
+
+
+_SHORT: Final[dict[str, tuple[type, Callable[[Sequence[Any]], list[str]]]]] = {
+    **{f"int{bits // 8}": (int, _wholes(bits)) for bits in (16, 32, 64)},
+    "float8": (float, _doubles),
+    "bool": (int, _flags),
+    "bytea": (bytes, lambda values: list(map(bytes.hex, values))),
+    "timestamp": (str, _instants(_EPOCH.replace(tzinfo=None))),
+    "timestamptz": (str, _instants(_EPOCH)),
+}
+
+
+class OrderedRows:
+    """One hash of rows that come in their order, some at a time: `rows` until now, whose texts are `size` bytes."""
+
+    def __init__(self, forms: Sequence[ColumnForm], width: int) -> None:
+        self._forms = forms
+        self._width = width
+        self._hashes = [sha256() for _ in forms]
+        self.rows = 0
+        self.size = 0
+
+    def add(self, raw: Sequence[Row]) -> None:
+        """The next rows, each the key and then the columns."""
+        if not raw:
+            return
+        values = list(zip(*raw, strict=True))[self._width :]
+        for form, hash_, column in zip(self._forms, self._hashes, values, strict=True):
+            joined = _joined(form(column))
+            if self.rows:
+                hash_.update(_BETWEEN.encode())
+            hash_.update(joined)
+            self.size += len(joined)
+        self.rows += len(raw)
+
+    def digest(self) -> bytes | None:
+        """The hash, None where there are no rows."""
+        return sha256(b"".join([hash_.digest() for hash_ in self._hashes])).digest() if self.rows else None
+
+
+def _joined(texts: Sequence[Text]) -> bytes:
+    """The texts of one column as bytes from which nothing else can be read."""
+    try:
+        return _BETWEEN.join(texts).encode()  # type: ignore[arg-type]
+    except TypeError:
+        return _BETWEEN.encode().join([_NULL if text is None else text.encode() for text in texts])

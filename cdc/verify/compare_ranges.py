@@ -1,0 +1,163 @@
+"""Comparing a table range by range of its key: SQLite's next range is read while Postgres hashes the one before.
+
+Each range is settled by one hash; only where the two are not alike single rows are looked at, and SQLite's are still at
+hand. Keys that were logged since Postgres' snapshot are left out on both sides, for they are looked at again anyway:
+so an application that writes as fast as it can makes no range look different.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar, cast
+
+from cdc.canonical.rules import Canonical, texts_of
+from cdc.facts.key_range import KeyRange
+from cdc.facts.row_key import encode_key
+from cdc.facts.table_map import TableMap
+from cdc.facts.values import Row
+from cdc.postgres.tables.hashed_rows import RangeHash, TargetRows
+from cdc.sqlite.changelog.verify_reader import Reader
+from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
+
+RANGE_ROWS: Final = 10_000
+READ_ROWS: Final = 2_000  # at a time: more of them would leave the processor's cache before they are hashed
+RANGE_BYTES: Final = 8 << 20  # of texts that one hash is made of, about
+FIRST_ROWS: Final = 100  # of a table of which nobody knows yet how large its rows are
+GROWTH: Final = 10  # from one range to the next
+MOST_BYTES: Final = GROWTH * RANGE_BYTES  # that Postgres is asked to put together
+MOST_FLYING: Final = 20_000  # keys that one query of Postgres leaves out
+
+Ours = TypeVar("Ours")
+Theirs = TypeVar("Theirs")
+
+
+async def both(ours: Awaitable[Ours], theirs: Awaitable[Theirs]) -> tuple[Ours, Theirs]:
+    """SQLite's answer and Postgres'. The thread that reads SQLite is done in any case: its file may be closed then."""
+    reading = asyncio.ensure_future(ours)
+    try:
+        answer = await theirs
+    except BaseException:
+        await asyncio.wait([reading])
+        raise
+    return await reading, answer
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Rows of SQLite, all that are within `keys` save those in quarantine and those in flight, whose keys are `but`.
+
+    `hash` is None where one hash would be too much to ask for: of rows much larger than those before, or with too many
+    keys in flight to be left out, whose rows are there then. `read` rows were read for it. `end` is where the next
+    range begins, None at the end of the table.
+    """
+
+    keys: KeyRange
+    rows: Sequence[Row]
+    but: Sequence[int]
+    hash: RangeHash | None
+    read: int
+    end: int | None
+
+
+class RangeComparison:
+    """One pass over a table, or over the part of it within `keys`, in the order of its key.
+
+    `held_rows` are the rows whose keys are in quarantine, `rows` are all others. Findings go to the scratch, some of
+    them about keys in flight.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        scratch: Scratch,
+        mapped: TableMap,
+        canonical: Canonical,
+        target: TargetRows,
+        *,
+        keys: KeyRange,
+        keep_up: Callable[[], object],
+    ) -> None:
+        self._reader = reader
+        self._scratch = scratch
+        self._mapped = mapped
+        self._name = mapped.source.name
+        self._canonical = canonical
+        self._target = target
+        self._keys = keys
+        self._keep_up = keep_up
+        self._wanted = FIRST_ROWS
+        self.rows = 0
+        self.held_rows = 0
+
+    async def run(self, advance: Callable[[int], None]) -> None:
+        """Compare all of it; `advance` is told how many rows of SQLite were compared."""
+        here: Range | None = await asyncio.to_thread(self._read, self._keys.after)
+        while here is not None:
+            following, equal = await both(self._read_on(here.end), self._is_equal(here))
+            if not equal:
+                await self._look_closer(here)
+            advance(here.read)
+            here = following
+
+    async def _read_on(self, after: int | None) -> Range | None:
+        return None if after is None else await asyncio.to_thread(self._read, after)
+
+    def _read(self, after: int | None) -> Range:
+        """The next range, in as many short reads as the file wants it to be."""
+        hashed, rows, but, read = self._canonical.ordered(), list[Row](), list[int](), 0
+        end, complete, bearable = after, False, True
+        while not complete and read < self._wanted and hashed.size < RANGE_BYTES:
+            key = None if end is None else (end,)
+            page = self._reader.page(self._mapped, key, self._keys.last, min(READ_ROWS, self._wanted - read))
+            complete, begin = page.end is None, end
+            end = self._keys.last if page.end is None else cast("int", page.end[0])
+            ours, flying = self._settled(page.rows, KeyRange(begin, end))
+            bearable = bearable and flying is not None and len(but) + len(flying) <= MOST_FLYING
+            if bearable:
+                hashed.add(ours)
+            rows += ours
+            but += flying or ()
+            read += len(page.rows)
+        if hashed.size:
+            self._wanted = max(1, min(RANGE_ROWS, GROWTH * self._wanted, RANGE_BYTES * hashed.rows // hashed.size))
+        bearable = bearable and hashed.size <= MOST_BYTES
+        hash_ = RangeHash(hashed.rows, hashed.digest()) if bearable else None
+        return Range(KeyRange(after, end), rows, but, hash_, read, None if complete else end)
+
+    def _settled(self, rows: Sequence[Row], keys: KeyRange) -> tuple[Sequence[Row], Sequence[int] | None]:
+        """Rows that were just read, without those that are held or in flight, and the keys in flight."""
+        # What is logged by now is all that changed before the last of these rows was read.
+        self._keep_up()
+        ours = _without(rows, self._scratch.known_within(self._name, keys))
+        self.held_rows += len(rows) - len(ours)
+        self.rows += len(ours)
+        flying = self._scratch.flying_within(self._name, keys, MOST_FLYING)
+        return (ours, None) if flying is None else (_without(ours, frozenset(flying)), flying)
+
+    async def _is_equal(self, here: Range) -> bool:
+        return here.hash is not None and here.hash == await self._target.hash_within(
+            here.keys, here.but, len(here.rows)
+        )
+
+    async def _look_closer(self, here: Range) -> None:
+        """Compare single rows; what Postgres has in this range comes in batches, for it may be anything."""
+        ours = await asyncio.to_thread(self._by_key, here.rows)
+        async for batch in self._target.rows_within(here.keys, here.but):
+            findings = []
+            for key, there in batch:
+                raw, digest = ours.pop(key, (None, None))
+                if raw is None:
+                    findings.append((self._name, EXTRA, key, encode_key(self._target.source_key(texts_of(key)))))
+                elif digest != there:
+                    findings.append((self._name, DIFFERENT, key, encode_key(raw[:1])))
+            await asyncio.to_thread(self._scratch.find, findings)
+        missing = [(self._name, MISSING, key, encode_key(raw[:1])) for key, (raw, _) in ours.items()]
+        await asyncio.to_thread(self._scratch.find, missing)
+
+    def _by_key(self, rows: Sequence[Row]) -> dict[str, tuple[Row, bytes]]:
+        hashed = self._canonical.hashed(rows)
+        return {key.decode(): (raw, digest) for raw, (key, _, digest) in zip(rows, hashed, strict=True)}
+
+
+def _without(rows: Sequence[Row], keys: frozenset[int]) -> Sequence[Row]:
+    return [row for row in rows if row[0] not in keys] if keys else rows
