@@ -36,6 +36,7 @@ from cdc.config import (
 from cdc.config.sections import Format
 from cdc.errors import CdcError, ExitCode, Policy
 from cdc.observe.metric_catalogue import CATALOGUE as METRICS
+from cdc.shadow.causes import CAUSES
 from cdc.values.family import Format as ValueFormat
 from cdc.values.outcomes import OUTCOMES
 from cdc.values.registry import FORMATS, PROMISES
@@ -437,10 +438,25 @@ def _alike(formats: Sequence[ValueFormat]) -> list[list[ValueFormat]]:
     return [list(group) for _, group in itertools.groupby(formats, key=lambda f: (f.reads, f.into))]
 
 
+def causes_page() -> str:
+    """The page of what differences of answers come from, and what helps."""
+    rows = [(cause, meaning, remedy) for cause, (meaning, remedy) in CAUSES.items()]
+    return (
+        "\n\n".join(
+            ["# Why answers differ", NOTICE, CAUSES_INTRODUCTION, _table(("cause", "what is seen", "what helps"), rows)]
+        )
+        + "\n"
+    )
+
+
 def architecture_page() -> str:
     """The page of the architecture with a paragraph a room, as the rooms are now; the picture is `rooms.picture`."""
     return rooms.with_paragraphs((FOLDER / "architecture.md").read_text(encoding="utf-8"))
 
+
+CAUSES_INTRODUCTION: Final = """[Shadow reads](shadow-queries.md) name the likely cause of each difference. Where a query is \
+known, the cause is found by trying the remedy; else two values point to it. Look with `cdc verify` first: where rows \
+differ, mend those."""
 
 PART_END: Final = "<!-- end -->"
 
@@ -491,6 +507,7 @@ def main() -> None:
     (FOLDER / "architecture.md").write_text(architecture_page(), encoding="utf-8")
     (FOLDER / "architecture.svg").write_text(rooms.picture(), encoding="utf-8")
     (FOLDER / "audit.md").write_text(audit_page(), encoding="utf-8")
+    (FOLDER / "causes.md").write_text(causes_page(), encoding="utf-8")
     (FOLDER / "cli.md").write_text(cli_page(), encoding="utf-8")
     (FOLDER / "configuration.md").write_text(configuration_page(), encoding="utf-8")
     (FOLDER / "errors.md").write_text(errors_page(), encoding="utf-8")

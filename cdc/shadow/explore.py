@@ -14,7 +14,7 @@ from cdc.facts.shadow import ENDS_CLEAN, Outcome
 from cdc.facts.source_schema import Affinity, Column, KeyKind
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import Row
-from cdc.shadow.queries import Query
+from cdc.shadow.queries import ShadowQuery
 from cdc.sql_names import quote
 
 Shape = Mapping[str, str]
@@ -50,7 +50,7 @@ class MadeUp:
     seed: int
 
     @property
-    def query(self) -> Query:
+    def query(self) -> ShadowQuery:
         """The query; the same subject, shape and seed always give the same."""
         return _Builder(self).query()
 
@@ -91,7 +91,7 @@ def make_up(subjects: Sequence[Subject], count: int, seed: int) -> Iterator[Made
 
 
 async def shrunk(
-    made_up: MadeUp, outcome: Outcome, ask: Callable[[Query], Awaitable[Outcome]]
+    made_up: MadeUp, outcome: Outcome, ask: Callable[[ShadowQuery], Awaitable[Outcome]]
 ) -> tuple[MadeUp, Outcome]:
     """The plainest query that still differs by the same causes, and what it came to."""
     causes = _causes(outcome)
@@ -127,11 +127,11 @@ class _Builder:
         self._row = self._random.choice(made_up.subject.rows)
         self._another = self._random.choice(made_up.subject.rows)
 
-    def query(self) -> Query:
+    def query(self) -> ShadowQuery:
         parameters: dict[str, int | float | str | None] = {}
         sql = f"SELECT {self._selected()} FROM {quote(self._subject.mapped.source.name)} AS t"
         sql += self._joined() + self._filtered(parameters) + self._ended()
-        return Query(name=self._name, sql=sql, parameters=[parameters])
+        return ShadowQuery(name=self._name, sql=sql, parameters=[parameters])
 
     def _selected(self) -> str:
         column, other = self._sql(self._column), self._sql(self._other)

@@ -19,7 +19,7 @@ _FORM: Final = (
 )
 
 
-class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ShadowQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One query. `parameters` are values by name, a query for each; `parameters_from` is SQL on SQLite that finds them.
 
     `order` says how answers are compared; where it is not given, as lists if the query has ORDER BY, else as sets.
@@ -34,10 +34,10 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
-    query: list[Query]
+    query: list[ShadowQuery]
 
 
-def read_queries(path: Path) -> tuple[Query, ...]:
+def read_queries(path: Path) -> tuple[ShadowQuery, ...]:
     """The queries of a TOML file, or of a SQL file with `-- name: NAME` over each; raises `UsageError`."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -52,13 +52,13 @@ def read_queries(path: Path) -> tuple[Query, ...]:
     return queries
 
 
-def _from_sql(text: str) -> Iterator[Query]:
+def _from_sql(text: str) -> Iterator[ShadowQuery]:
     pieces = _HEADING.split(text)[1:]
     for name, sql in zip(pieces[::2], pieces[1::2], strict=True):
-        yield Query(name=name, sql=sql.strip().rstrip(";"))
+        yield ShadowQuery(name=name, sql=sql.strip().rstrip(";"))
 
 
-def _from_toml(text: str, path: Path) -> tuple[Query, ...]:
+def _from_toml(text: str, path: Path) -> tuple[ShadowQuery, ...]:
     try:
         raw: dict[str, Any] = tomllib.loads(text)
         return tuple(msgspec.convert(raw, _File, strict=True).query)

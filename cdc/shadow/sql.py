@@ -27,7 +27,7 @@ from cdc.shadow.compare_rows import AnswerColumn, compare_rows, only_order
 from cdc.shadow.explore import Subject, make_up, shrunk, subject_of
 from cdc.shadow.ledger import Ledger
 from cdc.shadow.positions import live_positions
-from cdc.shadow.queries import Parameters, Query
+from cdc.shadow.queries import Parameters, ShadowQuery
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.rows.question import AskedFile
 
@@ -39,7 +39,7 @@ BLOCKING_SECONDS: Final = 1.0  # of a query while which the application cannot c
 class Asked:
     """One query with one set of parameters, in both dialects."""
 
-    query: Query
+    query: ShadowQuery
     parameters: Parameters
     ported: PortedQuery
     as_list: bool
@@ -52,7 +52,7 @@ class Asked:
 
 
 async def shadow_sql(
-    config: Config, queries: Sequence[Query], ledger: Ledger, progress: Progress, *, repeat: int = 1
+    config: Config, queries: Sequence[ShadowQuery], ledger: Ledger, progress: Progress, *, repeat: int = 1
 ) -> list[Outcome]:
     """Put every query to both, `repeat` times; the outcomes are in the ledger and in Postgres' record too.
 
@@ -118,7 +118,7 @@ class BothDatabases:
         self._seconds = min(seconds, BLOCKING_SECONDS) if file.blocks_writers else seconds
         self._turn = 0
 
-    async def outcomes(self, query: Query, repeat: int = 1) -> AsyncIterator[Outcome]:
+    async def outcomes(self, query: ShadowQuery, repeat: int = 1) -> AsyncIterator[Outcome]:
         """What the query comes to with each of its parameters, so many times each."""
         try:
             questions = list(await asyncio.to_thread(self._questions, query))
@@ -129,7 +129,7 @@ class BothDatabases:
             for _ in range(repeat):
                 yield await self._outcome(asked)
 
-    async def first(self, query: Query) -> Outcome:
+    async def first(self, query: ShadowQuery) -> Outcome:
         """What the query comes to with its first parameters."""
         return await anext(self.outcomes(query))
 
@@ -148,14 +148,14 @@ class BothDatabases:
     def _sample(self, sql: str) -> list[Row]:
         return self._file.ask("a sample of the data", sql, {}, self._seconds)
 
-    def _questions(self, query: Query) -> Iterator[Asked]:
+    def _questions(self, query: ShadowQuery) -> Iterator[Asked]:
         ported = port(query.sql, self._maps, of_target=query.target_sql)
         as_list = ported.ordered if query.order is None else query.order == "list"
         for parameters in self._parameters(query):
             ported.sql(parameters)  # what cannot be asked is said before anything is
             yield Asked(query, parameters, ported, as_list)
 
-    def _parameters(self, query: Query) -> list[Parameters]:
+    def _parameters(self, query: ShadowQuery) -> list[Parameters]:
         found: list[Parameters] = list(query.parameters)
         if query.parameters_from is not None:
             self._file.begin()

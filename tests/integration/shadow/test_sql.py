@@ -12,7 +12,7 @@ from cdc.config import ShadowRule
 from cdc.facts.progress import Silent
 from cdc.facts.shadow import Outcome, Verdict
 from cdc.shadow.ledger import Ledger
-from cdc.shadow.queries import Query
+from cdc.shadow.queries import ShadowQuery
 from cdc.shadow.sql import explore, shadow_sql
 
 ITEM = """CREATE TABLE item(id INTEGER PRIMARY KEY, title TEXT, note TEXT, n INTEGER, price REAL, at TIMESTAMP,
@@ -32,7 +32,7 @@ async def pair(tmp_path: Path, database: str) -> AsyncIterator[Pair]:
         yield made
 
 
-async def asked(pair: Pair, *queries: Query, rules: tuple[ShadowRule, ...] = ()) -> list[Outcome]:
+async def asked(pair: Pair, *queries: ShadowQuery, rules: tuple[ShadowRule, ...] = ()) -> list[Outcome]:
     shadow = msgspec.structs.replace(pair.config.shadow, rules=list(rules), patience_seconds=0.2)
     config = msgspec.structs.replace(pair.config, shadow=shadow)
     return await shadow_sql(config, queries, Ledger("sql", 3), Silent())
@@ -40,7 +40,7 @@ async def asked(pair: Pair, *queries: Query, rules: tuple[ShadowRule, ...] = ())
 
 async def verdict(pair: Pair, sql: str, target_sql: str | None = None, **options: str) -> tuple[Verdict, set[str]]:
     """What one query comes to, and the causes that are named."""
-    query = msgspec.convert({"name": "q", "sql": sql, "target_sql": target_sql, **options}, Query)
+    query = msgspec.convert({"name": "q", "sql": sql, "target_sql": target_sql, **options}, ShadowQuery)
     (outcome,) = await asked(pair, query)
     assert outcome.reason == "" or outcome.verdict is Verdict.FAILED
     return outcome.verdict, {d.cause for d in outcome.differences}
@@ -118,13 +118,13 @@ async def test_an_answer_that_differs_from_itself_is_noise(pair: Pair) -> None:
     ],
 )
 async def test_what_cannot_be_asked_is_said_and_the_rest_is_asked(pair: Pair, sql: str, words: str) -> None:
-    outcomes = await asked(pair, Query(name="odd", sql=sql), Query(name="fine", sql="SELECT 1 AS one"))
+    outcomes = await asked(pair, ShadowQuery(name="odd", sql=sql), ShadowQuery(name="fine", sql="SELECT 1 AS one"))
     assert [o.verdict for o in outcomes] == [Verdict.FAILED, Verdict.EQUAL]
     assert words in outcomes[0].reason
 
 
 async def test_parameters_come_from_the_file_and_from_the_data(pair: Pair) -> None:
-    query = Query(
+    query = ShadowQuery(
         name="one",
         sql="SELECT title FROM item WHERE id = :id AND title <> :other",
         parameters=[{"id": 1, "other": "O'Hara\\"}],
@@ -137,7 +137,7 @@ async def test_parameters_come_from_the_file_and_from_the_data(pair: Pair) -> No
 
 
 async def test_a_rule_ignores_a_column_and_is_named(pair: Pair) -> None:
-    query = Query(
+    query = ShadowQuery(
         name="now", sql="SELECT id, title AS t FROM item", target_sql="SELECT id, upper(title) AS t FROM item"
     )
     rule = ShadowRule(read="ignored", endpoint="now", path="t", reason="shouted on purpose")
@@ -158,7 +158,7 @@ async def test_a_query_without_end_is_given_up(pair: Pair) -> None:
     endless = "WITH RECURSIVE n(v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM n) SELECT count(*) AS c FROM n"
     shadow = msgspec.structs.replace(pair.config.shadow, timeout_seconds=0.1)
     config = msgspec.structs.replace(pair.config, shadow=shadow)
-    query = Query(name="endless", sql=endless, target_sql="SELECT 1 AS c")
+    query = ShadowQuery(name="endless", sql=endless, target_sql="SELECT 1 AS c")
     (outcome,) = await shadow_sql(config, [query], Ledger("sql", 3), Silent())
     assert outcome.verdict is Verdict.FAILED
     assert "it took longer than 0.1 s" in outcome.reason
@@ -171,8 +171,8 @@ async def test_nothing_is_written_on_either_side(pair: Pair) -> None:
     writing = "WITH gone AS (DELETE FROM item RETURNING id) SELECT id FROM gone"
     outcomes = await asked(
         pair,
-        Query(name="all", sql="SELECT * FROM item"),
-        Query(name="odd", sql="SELECT id FROM item", target_sql=writing),
+        ShadowQuery(name="all", sql="SELECT * FROM item"),
+        ShadowQuery(name="odd", sql="SELECT id FROM item", target_sql=writing),
     )
     assert [o.verdict for o in outcomes] == [Verdict.EQUAL, Verdict.FAILED]
     assert await pair.rows(counts) == rows

@@ -7,7 +7,7 @@ from small_tables import mapped, number, table, text
 
 from cdc.facts.shadow import Difference, Outcome, Verdict
 from cdc.shadow.explore import DIMENSIONS, MadeUp, covering, make_up, shrunk, subject_of
-from cdc.shadow.queries import Query
+from cdc.shadow.queries import ShadowQuery
 
 POST = mapped(table("post", text("title"), number("size")))
 SUBJECT = subject_of(POST, [POST], lambda _: [(1, "Aa", 5), (2, None, 7)])
@@ -32,7 +32,7 @@ def test_the_same_seed_makes_the_same_queries() -> None:
 async def test_what_differs_is_made_smaller_for_as_long_as_it_differs_by_the_same_cause() -> None:
     assert SUBJECT is not None
 
-    async def ask(query: Query) -> Outcome:
+    async def ask(query: ShadowQuery) -> Outcome:
         """Here every LIKE differs, and every LIMIT for another reason."""
         causes = [cause for cause, word in (("like", "LIKE"), ("limit", "LIMIT")) if word in query.sql]
         differences = tuple(Difference("", "1", "2", cause) for cause in causes)
