@@ -454,8 +454,8 @@ def architecture_page() -> str:
     return rooms.with_paragraphs((FOLDER / "architecture.md").read_text(encoding="utf-8"))
 
 
-CAUSES_INTRODUCTION: Final = """[Shadow reads](shadow-queries.md) name the likely cause of each difference. Where a query is \
-known, the cause is found by trying the remedy; else two values point to it. Look with `cdc verify` first: where rows \
+CAUSES_INTRODUCTION: Final = """[Shadow reads](shadow-queries.md) name the likely cause of each difference. Where a query \
+is known, the cause is found by trying the remedy; else two values point to it. Look with `cdc verify` first: where rows \
 differ, mend those."""
 
 PART_END: Final = "<!-- end -->"
