@@ -441,12 +441,8 @@ def _alike(formats: Sequence[ValueFormat]) -> list[list[ValueFormat]]:
 def causes_page() -> str:
     """The page of what differences of answers come from, and what helps."""
     rows = [(cause, meaning, remedy) for cause, (meaning, remedy) in CAUSES.items()]
-    return (
-        "\n\n".join(
-            ["# Why answers differ", NOTICE, CAUSES_INTRODUCTION, _table(("cause", "what is seen", "what helps"), rows)]
-        )
-        + "\n"
-    )
+    table = _table(("cause", "what is seen", "what helps"), rows)
+    return "\n\n".join(["# Why answers differ", NOTICE, CAUSES_INTRODUCTION, table]) + "\n"
 
 
 def architecture_page() -> str:
@@ -454,9 +450,9 @@ def architecture_page() -> str:
     return rooms.with_paragraphs((FOLDER / "architecture.md").read_text(encoding="utf-8"))
 
 
-CAUSES_INTRODUCTION: Final = """[Shadow reads](shadow-queries.md) name the likely cause of each difference. Where a query \
-is known, the cause is found by trying the remedy; else two values point to it. Look with `cdc verify` first: where rows \
-differ, mend those."""
+CAUSES_INTRODUCTION: Final = """[Shadow reads](shadow-queries.md) name the likely cause of each difference. Where a \
+query is known, the cause is found by trying the remedy; else two values point to it. Look with `cdc verify` first: where \
+rows differ, mend those."""
 
 PART_END: Final = "<!-- end -->"
 

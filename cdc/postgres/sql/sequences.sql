@@ -17,8 +17,10 @@ CROSS JOIN LATERAL (
 ) AS role
 
 -- name: next
--- The number that the sequence of each key gives next, where one feeds it and our role may read it.
-SELECT given.place, name, coalesce(pg_sequence_last_value(sequence) + seqincrement, seqstart) AS next, seqmax AS most
+-- The number that the sequence of each key gives next, where one feeds it and our role may read it. As a text: one that
+-- is at its end would give a number that is no bigint.
+SELECT given.place, name, seqmax AS most,
+    coalesce(pg_sequence_last_value(sequence)::numeric + seqincrement, seqstart)::text AS next
 FROM (
     SELECT place, name, name::regclass AS sequence
     FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS given(target, key, place)

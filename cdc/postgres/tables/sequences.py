@@ -56,7 +56,7 @@ async def next_numbers(connection: Connection, maps: Sequence[TableMap]) -> list
         for first in range(0, len(chosen), TABLES_AT_ONCE):
             largest += await _largest(connection, chosen[first : first + TABLES_AT_ONCE])
     facts = zip(chosen, rows, largest, strict=True)
-    return [NextNumber(m, row["name"], row["next"], most, row["most"]) for m, row, most in facts]
+    return [NextNumber(m, row["name"], int(row["next"]), most, row["most"]) for m, row, most in facts]
 
 
 async def _largest(connection: Connection, maps: Sequence[TableMap]) -> list[int]:

@@ -216,8 +216,9 @@ def test_who_writes_again_after_a_repair_is_named(followed: Installation) -> Non
     code, out, _ = followed.run("verify", "--repair")
     assert (code, "differ again" in out) == (ExitCode.DIFFERENCE, False)
     # Logged and not moved yet: nothing came back.
-    code, out, _ = followed.run("verify")
-    assert (code, "differ again" in out) == (ExitCode.OK, False)
+    _, out, _ = followed.run("verify")
+    assert ("differ again" in out, "0 rows differ" in out) == (False, False)
+    assert "! item: trigger bends" in out  # it would bend what is written, until the daemon disables it
     assert followed.run("-q", "run", "--until-idle")[0] == ExitCode.OK
     with legacy_sync(followed.dsn):
         code, out, _ = followed.run("verify")

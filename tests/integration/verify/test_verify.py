@@ -209,7 +209,10 @@ async def test_keys_on_their_way_are_looked_at_again_once_the_daemon_has_passed_
 
         async def apply_first(record: Record) -> bool:
             await daemon.sync()
-            await site.tamper("UPDATE item SET name = 'bent' WHERE id = 2; INSERT INTO blobs VALUES ('\\x', 'back')")
+            await site.tamper(
+                "UPDATE item SET name = 'bent' WHERE id = 2; "
+                "INSERT INTO blobs VALUES ('\\x', 'back') ON CONFLICT DO NOTHING"
+            )
             return await original(record)
 
         monkeypatch.setattr(Record, "daemon_runs", apply_first)
