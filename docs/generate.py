@@ -140,9 +140,12 @@ KEYS: Final = {
     "shadow.examples": "How many examples of each endpoint, cause and place are kept.",
     "shadow.rules.read": "How values at that place are compared, see [rules](shadow.md#rules).",
     "shadow.rules.endpoint": "A shell pattern of endpoints, such as `GET /api/reports*`, or of names of queries.",
-    "shadow.rules.path": "A place in JSON (RFC 9535), a header, or a column of a query.",
+    "shadow.rules.path": "A place in JSON (RFC 9535), `$` for the whole body, a header, a CSS selector for elements of "
+    "a page, or a column of a query.",
     "shadow.rules.key": "The member that identifies an element of a list that is read as a set.",
     "shadow.rules.tolerance": "How far apart numbers may be, as a share of the larger one.",
+    "shadow.rules.to": "With `renamed`: what the candidate calls the member at that place.",
+    "shadow.rules.status": "The rule is one of answers with this status.",
     "shadow.rules.reason": "Why; shown wherever the rule was used.",
     "shadow.expect.endpoint": "A shell pattern of endpoints.",
     "shadow.expect.sql": "A query on SQLite whose first column names the parameters that must differ: so many, no more "

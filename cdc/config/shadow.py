@@ -4,7 +4,20 @@ from typing import Literal
 
 import msgspec
 
-Reading = Literal["ignored", "instant", "number", "json", "text", "set", "empty is null", "absent is null"]
+Reading = Literal[
+    "ignored",
+    "instant",
+    "number",
+    "json",
+    "text",
+    "set",
+    "types",
+    "empty is null",
+    "absent is null",
+    "one-sided",
+    "renamed",
+    "status",
+]
 
 
 class ShadowRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -12,9 +25,11 @@ class ShadowRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     read: Reading
     endpoint: str = "*"  # a shell pattern of folded paths, or of names of queries
-    path: str = "$"  # a place in a JSON answer (RFC 9535), a header, or a column
+    path: str = "$"  # a place in a JSON answer (RFC 9535), a header, a CSS selector, or a column
     key: str | None = None  # what identifies an element of a list that is read as a set
     tolerance: float | None = None  # of numbers: how far apart they may be
+    to: str | None = None  # the candidate's name of a member that is renamed
+    status: int | None = None  # the rule is one of answers with this status
     reason: str | None = None
 
 

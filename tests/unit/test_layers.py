@@ -47,6 +47,8 @@ KEPT_IN = {
     "prometheus_client": {"observe"},
     "jsonschema_rs": {"values", "canonical"},
     "tenacity": {"retry"},
+    "jsonpath_rfc9535": {"shadow"},
+    "selectolax": {"shadow"},
     "click": {"cli"},
     "rich": {"cli"},
 }
