@@ -24,6 +24,19 @@ class _Endpoint:
     times: Counter[tuple[str, str]] = field(default_factory=Counter)  # by cause and path
     examples: defaultdict[tuple[str, str], list[Example]] = field(default_factory=lambda: defaultdict(list))
 
+    def merge(self, later: "_Endpoint", most_examples: int) -> None:
+        """Take in what was counted after this."""
+        self.verdicts += later.verdicts
+        self.baseline.merge(later.baseline)
+        self.candidate.merge(later.candidate)
+        self.tables |= later.tables
+        if later.differed or later.clean:
+            self.differed, self.clean = self.differed or later.differed, later.clean
+        for place, times in later.times.items():
+            if place in self.times or len(self.times) < MOST_PLACES:
+                self.times[place] += times
+                self.examples[place] = [*self.examples[place], *later.examples[place]][:most_examples]
+
 
 class Ledger:
     """Counts outcomes; `flush` hands what was counted since the last one over."""
@@ -61,29 +74,41 @@ class Ledger:
             if len(examples) < self._most:
                 examples.append(Example(_cut(outcome.request) or "", *sides, outcome.seq))
 
-    def _taken(self) -> tuple[list[EndpointCounts], list[PlaceCounts]]:
-        endpoints, self._endpoints = self._endpoints, defaultdict(_Endpoint)
-        counts = [
-            EndpointCounts(name, e.differed, e.clean, e.verdicts, e.baseline, e.candidate, sorted(e.tables))
-            for name, e in endpoints.items()
-        ]
-        places = [
-            PlaceCounts(name, cause, path, times, e.examples[cause, path])
-            for name, e in endpoints.items()
-            for (cause, path), times in e.times.items()
-        ]
-        return counts, places
-
     async def flush(self, kept: ShadowReads) -> None:
-        """Add what was counted to what Postgres knows; of what could not be added nothing is counted twice."""
-        counts, places = self._taken()
-        if counts:
-            await kept.add(self._kind, counts, places, self._most)
+        """Add what was counted to what Postgres knows. What could not be added is kept for the next flush."""
+        taken, self._endpoints = self._endpoints, defaultdict(_Endpoint)
+        counts, places = _as_counts(taken)
+        try:
+            if counts:
+                await kept.add(self._kind, counts, places, self._most)
+        except BaseException:
+            for name, endpoint in taken.items():
+                self._put_back(name, endpoint)
+            raise
+
+    def _put_back(self, name: str, before: _Endpoint) -> None:
+        """Have what was counted `before` come before what was counted since."""
+        if (since := self._endpoints.get(name)) is not None:
+            before.merge(since, self._most)
+        self._endpoints[name] = before
 
     def count_all(self, outcomes: Iterable[Outcome]) -> None:
         """Take several in."""
         for outcome in outcomes:
             self.count(outcome)
+
+
+def _as_counts(endpoints: dict[str, _Endpoint]) -> tuple[list[EndpointCounts], list[PlaceCounts]]:
+    counts = [
+        EndpointCounts(name, e.differed, e.clean, e.verdicts, e.baseline, e.candidate, sorted(e.tables))
+        for name, e in endpoints.items()
+    ]
+    places = [
+        PlaceCounts(name, cause, path, times, e.examples[cause, path])
+        for name, e in endpoints.items()
+        for (cause, path), times in e.times.items()
+    ]
+    return counts, places
 
 
 def _cut(text: str | None) -> str | None:
