@@ -146,6 +146,8 @@ _MAY_BE_ZERO: Final = (
     "max_writer_pause_seconds",
     "prune_seconds",
     "rolling_share",
+    "serve_candidate",
+    "share",
     "stale_after_hours",
 )
 

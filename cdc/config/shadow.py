@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from cdc.config.address import host_and_port
+
 Reading = Literal[
     "ignored",
     "instant",
@@ -41,6 +43,40 @@ class ExpectedDifference(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     reason: str
 
 
+class ProxyRate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Paths of which only a share of the reads is compared."""
+
+    path: str  # a shell pattern
+    share: float
+
+
+class ProxySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The proxy before the application: where it listens, which reads it compares, and how much of them it keeps."""
+
+    listen: str = "127.0.0.1:8090"
+    rates: list[ProxyRate] = msgspec.field(default_factory=list)  # the first that fits
+    keep_bytes: int = 1024 * 1024  # of one answer
+    queue_pairs: int = 1_000
+    queue_bytes: int = 64 * 1024 * 1024
+    workers: int = 16  # questions to the candidate at a time
+    failures: int = 5  # in a row, after which the candidate is left alone
+    retry_seconds: float = 10.0  # for so long, then one question is tried
+    answer_seconds: float = 300.0  # for the baseline to begin its answer
+    serve_candidate: float = 0.0  # the share of clients whose reads the candidate serves
+    serve_seconds: float = 1.0  # for the candidate's answer, where a user waits for it
+    catch_up_seconds: float = 0.02  # for Postgres to come along before that
+    sticky_cookie: str | None = None
+    fallback_seconds: float = 300.0
+    flush_seconds: float = 5.0
+    held_requests: int = 1_000
+    end_seconds: float = 10.0  # for open requests to end
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `listen`; raises `ValueError` when it is not written as HOST:PORT."""
+        return host_and_port(self.listen)
+
+
 class ShadowSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The instances of the application that are asked, what they may be asked, and how patiently."""
 
@@ -64,3 +100,4 @@ class ShadowSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     examples: int = 5  # kept of each endpoint and cause
     rules: list[ShadowRule] = msgspec.field(default_factory=list)
     expect: list[ExpectedDifference] = msgspec.field(default_factory=list)
+    proxy: ProxySection = msgspec.field(default_factory=ProxySection)

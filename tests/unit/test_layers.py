@@ -28,6 +28,7 @@ evolve observe
 first_copy verify
 stream
 shadow
+shadow.proxy
 daemon
 demo
 cli
@@ -49,6 +50,9 @@ KEPT_IN = {
     "tenacity": {"retry"},
     "jsonpath_rfc9535": {"shadow"},
     "selectolax": {"shadow"},
+    "aiohttp": {"shadow"},
+    "multidict": {"shadow.proxy"},
+    "yarl": {"shadow.proxy"},
     "click": {"cli"},
     "rich": {"cli"},
 }
