@@ -8,7 +8,7 @@ import msgspec
 from cdc.cli.help import Command
 from cdc.cli.options import Options, pass_session, run_async
 from cdc.config import Config
-from cdc.errors import ConfigError
+from cdc.errors import ConfigError, UsageError
 
 _URL: Final = "URL"
 
@@ -24,7 +24,10 @@ def _share(_context: click.Context, _parameter: click.Parameter, given: str | No
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise click.BadParameter("say a share of the clients, such as 5%")
+        raise UsageError(
+            f"--serve-candidate is no share of the clients: {given}",
+            remedy="write it as `--serve-candidate 5%` or `--serve-candidate 0.05`",
+        )
     return share
 
 

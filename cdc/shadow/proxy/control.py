@@ -5,7 +5,6 @@ object on a line.
 """
 
 import asyncio
-import errno
 import json
 import os
 import socket
@@ -36,12 +35,16 @@ async def controlled(folder: Path, switch: Switch, status: Callable[[], dict[str
         writer.close()
 
     try:
+        if _listened_on(path):
+            raise ConfigError(
+                f"another proxy listens on the control socket {path}",
+                remedy="end it, or give each proxy a configuration with a `dir` of its own in [state]",
+            )
         bound = _bound(path)
     except OSError as error:
         raise ConfigError(
             f"the proxy's control socket {path} cannot be made: {error.strerror or error}",
-            remedy="end the other proxy of this configuration, or have `dir` in [state] name a folder with a short "
-            "path that may be written to",
+            remedy="have `dir` in [state] name a folder with a short path that may be written to",
         ) from None
     server = await asyncio.start_unix_server(connected, sock=bound)
     try:
@@ -70,8 +73,6 @@ def _carry_out(command: str, switch: Switch) -> dict[str, Any] | None:
 def _bound(path: Path) -> socket.socket:
     """A socket that nobody but its owner can connect to, from its first moment on. Raises `OSError`."""
     make_folder(path.parent)
-    if _listened_on(path):
-        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
     path.unlink(missing_ok=True)  # of a process that was killed
     bound = socket.socket(socket.AF_UNIX)
     before = os.umask(0o777 & ~FILE_MODE)

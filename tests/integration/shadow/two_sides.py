@@ -29,40 +29,13 @@ class Instance:
     url: str = ""
     runner: web.ServerRunner | None = None
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:  # noqa: PLR0911 (one for each path)
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request, or do what the fault says."""
         self.asked.append(request)
         if self.fault:
             return await FAULTS[self.fault](self, request)
-        match request.path:
-            case "/count" if request.method == "POST" and self.write:
-                return web.json_response({"n": self.write()})
-            case "/count":
-                return web.json_response({"n": await self.read() + self.offset})
-            case "/echo":
-                return await _echo(request)
-            case "/chunks":
-                return await _chunks(request)
-            case "/events":
-                return await self._events(request)
-            case "/socket":
-                return await _socket(request)
-            case "/broken":
-                return await _cut(self, request)
-            case "/wait":
-                await self.released.wait()
-                return web.Response(text="released")
-        headers = CIMultiDict([("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("X-Path", request.raw_path)])
-        return web.Response(body=request.raw_path.encode(), headers=headers)
-
-    async def _events(self, request: web.BaseRequest) -> web.StreamResponse:
-        """A first event at once, the second when it is released."""
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        await response.write(b"data: first\n\n")
-        await self.released.wait()
-        await response.write(b"data: second\n\n")
-        return response
+        answer = ROUTES.get(request.path, _page)
+        return await answer(self, request)
 
     async def stop(self) -> None:
         """End it as a kill would: every connection breaks."""
@@ -74,13 +47,32 @@ class Instance:
             await runner.cleanup()
 
 
-async def _echo(request: web.BaseRequest) -> web.StreamResponse:
+# --- what it answers --------------------------------------------------------------------------------------------------
+
+
+async def _page(_instance: Instance, request: web.BaseRequest) -> web.StreamResponse:
+    headers = CIMultiDict([("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("X-Path", request.raw_path)])
+    return web.Response(body=request.raw_path.encode(), headers=headers)
+
+
+async def _count(instance: Instance, request: web.BaseRequest) -> web.StreamResponse:
+    if request.method == "POST":
+        assert instance.write is not None
+        return web.json_response({"n": instance.write()})
+    return web.json_response({"n": await instance.read() + instance.offset})
+
+
+async def _side(instance: Instance, _request: web.BaseRequest) -> web.StreamResponse:
+    return web.Response(headers={"X-Served-By": "baseline" if instance.write else "candidate"})
+
+
+async def _echo(_instance: Instance, request: web.BaseRequest) -> web.StreamResponse:
     body = await request.content.read()
     headers = [[key.decode(), value.decode()] for key, value in request.raw_headers]
     return web.json_response({"method": request.method, "headers": headers, "body": body.decode("latin-1")})
 
 
-async def _chunks(request: web.BaseRequest) -> web.StreamResponse:
+async def _chunks(_instance: Instance, request: web.BaseRequest) -> web.StreamResponse:
     response = web.StreamResponse()
     await response.prepare(request)
     for chunk in CHUNKS:
@@ -88,7 +80,17 @@ async def _chunks(request: web.BaseRequest) -> web.StreamResponse:
     return response
 
 
-async def _socket(request: web.BaseRequest) -> web.StreamResponse:
+async def _events(instance: Instance, request: web.BaseRequest) -> web.StreamResponse:
+    """A first event at once, the second when it is released."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    await response.write(b"data: first\n\n")
+    await instance.released.wait()
+    await response.write(b"data: second\n\n")
+    return response
+
+
+async def _socket(_instance: Instance, request: web.BaseRequest) -> web.StreamResponse:
     socket = web.WebSocketResponse(protocols=["echo"])
     await socket.prepare(request)
     async for message in socket:
@@ -99,12 +101,12 @@ async def _socket(request: web.BaseRequest) -> web.StreamResponse:
     return socket
 
 
-# --- what a candidate may do ------------------------------------------------------------------------------------------
-
-
-async def _hang(instance: Instance, _request: web.BaseRequest) -> web.StreamResponse:
+async def _wait(instance: Instance, _request: web.BaseRequest) -> web.StreamResponse:
     await instance.released.wait()
-    return web.Response(text="too late")
+    return web.Response(text="released")
+
+
+# --- what a candidate may do ------------------------------------------------------------------------------------------
 
 
 async def _drip(instance: Instance, request: web.BaseRequest) -> web.StreamResponse:
@@ -150,8 +152,21 @@ async def _error(_instance: Instance, _request: web.BaseRequest) -> web.StreamRe
     return web.Response(status=500, text="broken")
 
 
-FAULTS: dict[str, Callable[[Instance, web.BaseRequest], Awaitable[web.StreamResponse]]] = {
-    "hangs": _hang,
+Answer = Callable[[Instance, web.BaseRequest], Awaitable[web.StreamResponse]]
+
+ROUTES: dict[str, Answer] = {
+    "/count": _count,
+    "/side": _side,
+    "/echo": _echo,
+    "/chunks": _chunks,
+    "/events": _events,
+    "/socket": _socket,
+    "/broken": _cut,
+    "/wait": _wait,
+}
+
+FAULTS: dict[str, Answer] = {
+    "hangs": _wait,
     "drips": _drip,
     "answers 100 MB": _large,
     "closes within the body": _cut,
