@@ -16,6 +16,7 @@ from cdc.cli.help import Group
 from cdc.cli.init import init
 from cdc.cli.options import Options, terminable
 from cdc.cli.pause import pause, resume
+from cdc.cli.shadow import shadow
 from cdc.cli.unit import unit
 from cdc.cli.verify import verify
 from cdc.errors import ExitCode, UsageError
@@ -61,7 +62,7 @@ def cli(
 # In the order in which an operator meets them; so `cdc --help` and the reference page show them.
 cli.add_under("Before", demo, init, plan.plan)
 cli.add_under("Phases 0 and 1, the copy", snapshot.snapshot, schema.schema, load.load)
-cli.add_under("Phase 2, following", run.up, run.run, unit, status.status, verify, quarantine.quarantine)
+cli.add_under("Phase 2, following", run.up, run.run, unit, status.status, verify, shadow, quarantine.quarantine)
 cli.add_under("Upgrades of the application", pause, resume)
 cli.add_under("The way back", restore.restore, cleanup.cleanup)
 cli.add_under("At any time", audit, completion)

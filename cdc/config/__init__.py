@@ -33,7 +33,7 @@ from cdc.config.sections import (
     TargetSection,
     VerifySection,
 )
-from cdc.config.shadow import ExpectedDifference, ShadowRule, ShadowSection
+from cdc.config.shadow import ExpectedDifference, PagedList, ShadowRule, ShadowSection
 
 __all__ = [
     "DEFAULT_FILE",
@@ -46,6 +46,7 @@ __all__ = [
     "ExpectedDifference",
     "Formats",
     "MetricsSection",
+    "PagedList",
     "ReferenceOptions",
     "ReplicateSection",
     "ShadowRule",

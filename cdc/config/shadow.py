@@ -41,6 +41,17 @@ class ExpectedDifference(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     reason: str
 
 
+class PagedList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A list that the application gives out in pages: all pages of both sides are compared together."""
+
+    endpoint: str
+    list: str  # its place in an answer (RFC 9535)
+    key: str  # the member that identifies an element
+    page: str = "page"  # the parameter of the query that has a page's number
+    first: int = 1  # the number of the first page
+    total: str | None = None  # the place of how many elements there are in all
+
+
 class ShadowSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The instances of the application that are asked, what they may be asked, and how patiently."""
 
@@ -64,3 +75,4 @@ class ShadowSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     examples: int = 5  # kept of each endpoint and cause
     rules: list[ShadowRule] = msgspec.field(default_factory=list)
     expect: list[ExpectedDifference] = msgspec.field(default_factory=list)
+    pages: list[PagedList] = msgspec.field(default_factory=list)

@@ -47,8 +47,11 @@ KEPT_IN = {
     "prometheus_client": {"observe"},
     "jsonschema_rs": {"values", "canonical"},
     "tenacity": {"retry"},
+    "aiohttp": {"shadow"},
+    "apachelogs": {"shadow"},
     "jsonpath_rfc9535": {"shadow"},
     "selectolax": {"shadow"},
+    "yarl": {"shadow"},
     "click": {"cli"},
     "rich": {"cli"},
 }
