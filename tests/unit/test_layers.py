@@ -52,6 +52,7 @@ KEPT_IN = {
     "jsonpath_rfc9535": {"shadow"},
     "selectolax": {"shadow"},
     "yarl": {"shadow"},
+    "jinja2": {"shadow"},
     "click": {"cli"},
     "rich": {"cli"},
 }
