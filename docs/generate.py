@@ -22,6 +22,7 @@ from cdc.config import (
     ExpectedDifference,
     Formats,
     MetricsSection,
+    PagedList,
     ProxyRate,
     ProxySection,
     ReferenceOptions,
@@ -60,6 +61,7 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
     ("[[shadow.proxy.rates]]", ProxyRate),
     ("[[shadow.rules]]", ShadowRule),
     ("[[shadow.expect]]", ExpectedDifference),
+    ("[[shadow.pages]]", PagedList),
     ("[formats]", Formats),
     ("[tables.NAME]", TableOptions),
     ("[tables.NAME.columns.COLUMN]", ColumnOptions),
@@ -75,6 +77,7 @@ OWN_SECTIONS: Final = (
     "shadow.proxy.rates",
     "shadow.rules",
     "shadow.expect",
+    "shadow.pages",
 )
 
 # Said beside the struct's own docstrings: what each key means to the operator, with its unit.
@@ -176,6 +179,12 @@ KEYS: Final = {
     "shadow.expect.sql": "A query on SQLite whose first column names the parameters that must differ: so many, no more "
     "and no fewer.",
     "shadow.expect.reason": "Why they do.",
+    "shadow.pages.endpoint": "A shell pattern of endpoints; see [pages](shadow.md#pages).",
+    "shadow.pages.list": "The place of the list in an answer (RFC 9535).",
+    "shadow.pages.key": "The member that identifies an element of the list.",
+    "shadow.pages.page": "The parameter of the query that has the number of a page.",
+    "shadow.pages.first": "The number of the first page.",
+    "shadow.pages.total": "The place of how many elements there are on all pages.",
     "tables.NAME.target": "The table's name in Postgres.",
     "tables.NAME.adopt": "Whether this table is adopted, where it differs from `adopt` in [target].",
     "tables.NAME.skip": "Columns that are not replicated. One that this file does not have is noted by `cdc plan`, "

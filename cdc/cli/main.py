@@ -62,8 +62,7 @@ def cli(
 # In the order in which an operator meets them; so `cdc --help` and the reference page show them.
 cli.add_under("Before", demo, init, plan.plan)
 cli.add_under("Phases 0 and 1, the copy", snapshot.snapshot, schema.schema, load.load)
-cli.add_under("Phase 2, following", run.up, run.run, unit, status.status, verify, quarantine.quarantine)
-cli.add_under("Moving reads", shadow)
+cli.add_under("Phase 2, following", run.up, run.run, unit, status.status, verify, shadow, quarantine.quarantine)
 cli.add_under("Upgrades of the application", pause, resume)
 cli.add_under("The way back", restore.restore, cleanup.cleanup)
 cli.add_under("At any time", audit, completion)

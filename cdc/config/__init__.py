@@ -33,7 +33,7 @@ from cdc.config.sections import (
     TargetSection,
     VerifySection,
 )
-from cdc.config.shadow import ExpectedDifference, ProxyRate, ProxySection, ShadowRule, ShadowSection
+from cdc.config.shadow import ExpectedDifference, PagedList, ProxyRate, ProxySection, ShadowRule, ShadowSection
 
 __all__ = [
     "DEFAULT_FILE",
@@ -46,6 +46,7 @@ __all__ = [
     "ExpectedDifference",
     "Formats",
     "MetricsSection",
+    "PagedList",
     "ProxyRate",
     "ProxySection",
     "ReferenceOptions",

@@ -142,6 +142,7 @@ _MAY_BE_ZERO: Final = (
     "audit_rows",
     "busy_timeout_seconds",
     "idle_close_seconds",
+    "first",
     "keep",
     "max_writer_pause_seconds",
     "prune_seconds",

@@ -77,6 +77,17 @@ class ProxySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return host_and_port(self.listen)
 
 
+class PagedList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A list that the application gives out in pages: all pages of both sides are compared together."""
+
+    endpoint: str
+    list: str  # its place in an answer (RFC 9535)
+    key: str  # the member that identifies an element
+    page: str = "page"  # the parameter of the query that has a page's number
+    first: int = 1  # the number of the first page
+    total: str | None = None  # the place of how many elements there are in all
+
+
 class ShadowSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The instances of the application that are asked, what they may be asked, and how patiently."""
 
@@ -101,3 +112,4 @@ class ShadowSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rules: list[ShadowRule] = msgspec.field(default_factory=list)
     expect: list[ExpectedDifference] = msgspec.field(default_factory=list)
     proxy: ProxySection = msgspec.field(default_factory=ProxySection)
+    pages: list[PagedList] = msgspec.field(default_factory=list)

@@ -9,6 +9,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from cdc.config import ShadowRule
 from cdc.facts.shadow import Difference
+from cdc.shadow.causes import explain
 from cdc.shadow.compare_json import MOST_DIFFERENCES, MOST_TEXT
 
 _TEXT: Final = "-text"
@@ -73,7 +74,8 @@ def _compare(baseline: Element, candidate: Element, path: str, found: list[Diffe
     if baseline == candidate or len(found) >= MOST_DIFFERENCES:
         return
     if baseline.tag != candidate.tag or not baseline.tag:
-        found.append(Difference(path, _shown(baseline), _shown(candidate)))
+        cause = "" if baseline.tag or candidate.tag else explain(baseline.text, candidate.text)
+        found.append(Difference(path, _shown(baseline), _shown(candidate), cause))
         return
     ours, theirs = dict(baseline.attributes), dict(candidate.attributes)
     names = [name for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 from cdc.config import ShadowRule
 from cdc.facts.shadow import Difference
+from cdc.shadow.causes import explain
 from cdc.shadow.http_rules import Location
 from cdc.shadow.scalar_readings import read_alike
 
 MOST_DIFFERENCES: Final = 100  # of one pair of answers; what differs everywhere needs no more
 MOST_TEXT: Final = 2_000  # characters of one side of a difference
+ANY_ORDER: Final = "no ORDER BY"
 _ABSENT: Final = object()
 
 
@@ -70,8 +72,7 @@ class JsonComparison:
         if isinstance(baseline, dict) and isinstance(candidate, dict):
             self._objects(baseline, candidate, at)
         elif isinstance(baseline, list) and isinstance(candidate, list):
-            for n, (ours, theirs) in enumerate(zip_longest(baseline, candidate, fillvalue=_ABSENT)):
-                self.compare(ours, theirs, (*at, n))
+            self._lists(baseline, candidate, at)
         elif not same(baseline, candidate):
             self._differ(baseline, candidate, at)
 
@@ -85,6 +86,13 @@ class JsonComparison:
                     break
         for name in [*baseline, *(name for name in theirs if name not in baseline)]:
             self.compare(baseline.get(name, _ABSENT), theirs.get(name, _ABSENT), (*at, name))
+
+    def _lists(self, baseline: list[Any], candidate: list[Any], at: Location) -> None:
+        before = len(self.differences)
+        for n, (ours, theirs) in enumerate(zip_longest(baseline, candidate, fillvalue=_ABSENT)):
+            self.compare(ours, theirs, (*at, n))
+        if len(self.differences) > before + 1 and _reordered(baseline, candidate):
+            self.differences[before:] = [Difference(normalized_path(at), shown(baseline), shown(candidate), ANY_ORDER)]
 
     def _by_rule(self, rules: Sequence[ShadowRule], baseline: Any, candidate: Any, at: Location) -> bool:
         """Whether a rule settles this place, for or against."""
@@ -145,7 +153,21 @@ class JsonComparison:
                 self.compare(own, other, (*at, n if n >= 0 else m))
 
     def _differ(self, baseline: Any, candidate: Any, at: Location) -> None:
-        self.differences.append(Difference(normalized_path(at), shown(baseline), shown(candidate)))
+        cause = _cause(baseline, candidate)
+        self.differences.append(Difference(normalized_path(at), shown(baseline), shown(candidate), cause))
+
+
+def _cause(baseline: Any, candidate: Any) -> str:
+    if baseline is _ABSENT or candidate is _ABSENT:
+        return "absent and NULL" if baseline is None or candidate is None else ""
+    try:
+        return explain(baseline, candidate)
+    except (OverflowError, ValueError):  # numbers beyond what a float can be
+        return ""
+
+
+def _reordered(baseline: Sequence[Any], candidate: Sequence[Any]) -> bool:
+    return len(baseline) == len(candidate) and sorted(map(canonical, baseline)) == sorted(map(canonical, candidate))
 
 
 def _by_key(elements: Sequence[Any], key: str | None) -> dict[str, list[tuple[int, Any]]]:

@@ -13,7 +13,7 @@ from cdc.shadow.requests import HttpRequest, filled, places_of
 from cdc.sqlite.rows.question import ask_rows
 
 _TEMPLATE: Final = re.compile(
-    r"(?:(?P<method>[A-Za-z]+)\s+)?(?P<path>/\S*?)=\s*(?P<sql>(?:SELECT|WITH|VALUES)\b.*)", re.IGNORECASE | re.DOTALL
+    r"(?:(?P<method>[A-Za-z]+)\s+)?(?P<path>/\S*?)=\s*(?P<sql>(?:SELECT|WITH|VALUES)[\s(].*)", re.IGNORECASE | re.DOTALL
 )
 
 

@@ -3,7 +3,7 @@
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import jsonpath_rfc9535
@@ -31,7 +31,7 @@ class EndpointRules:
     def of_json(self) -> tuple[tuple[ShadowRule, jsonpath_rfc9535.JSONPathQuery], ...]:
         """The rules of places in JSON, with what finds those."""
         paths = [rule for rule in self.rules if rule.path.startswith(WHOLE) and rule.read != "status"]
-        return tuple((rule, _compiled(rule.path)) for rule in paths)
+        return tuple((rule, compiled(rule.path)) for rule in paths)
 
     @cached_property
     def of_html(self) -> tuple[ShadowRule, ...]:
@@ -74,9 +74,12 @@ class Rules:
         """Those of a configuration; raises `ConfigError` for a path that is none."""
         for rule in section.rules:
             if rule.path.startswith(WHOLE):
-                _compiled(rule.path)
+                compiled(rule.path)
             elif _is_selector(rule) and (rule.endpoint == "*" or "/" in rule.endpoint):  # others are of queries
                 _try_selector(rule.path)
+        for lists in section.pages:
+            compiled(lists.list)
+            compiled(lists.total or WHOLE)
         return cls(tuple(section.rules), frozenset(name.lower() for name in section.compared_headers))
 
     def for_answers(self, endpoint: str, status: int) -> EndpointRules:
@@ -93,12 +96,15 @@ def reasons(rules: Iterable[ShadowRule]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(rule.reason or f"{rule.read} at {rule.path}" for rule in rules))
 
 
-def _compiled(path: str) -> jsonpath_rfc9535.JSONPathQuery:
+@lru_cache(256)
+def compiled(path: str) -> jsonpath_rfc9535.JSONPathQuery:
+    """A JSONPath that can be asked; raises `ConfigError` for a text that is none."""
     try:
         return jsonpath_rfc9535.compile(path)
     except jsonpath_rfc9535.JSONPathError as error:
+        reason = str(error).splitlines()[0]
         raise ConfigError(
-            f"`path` of a rule in [[shadow.rules]] is no JSONPath: {path}: {str(error).splitlines()[0]}",
+            f"[shadow] names a place in JSON by what is no JSONPath, {path}: {reason}",
             remedy='write it as RFC 9535 has it, such as "$.items[*].at"',
         ) from None
 

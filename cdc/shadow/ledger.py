@@ -9,6 +9,7 @@ from cdc.facts.shadow import ENDS_CLEAN, PROVES, Difference, Outcome, Verdict
 from cdc.facts.timings import Timings
 from cdc.postgres.record.shadow import EndpointCounts, Example, PlaceCounts, ShadowReads
 
+BASELINE_KIND: Final = "baseline"  # recorded before there is a candidate: timings alone
 MOST_TEXT: Final = 2_000  # characters of one side of an example
 MOST_PLACES: Final = 200  # of one endpoint between two flushes; what differs everywhere needs no more
 
@@ -43,6 +44,7 @@ class Ledger:
 
     def __init__(self, kind: str, most_examples: int) -> None:
         self._kind = kind
+        self._baseline_alone = kind == BASELINE_KIND
         self._most = most_examples
         self._endpoints: defaultdict[str, _Endpoint] = defaultdict(_Endpoint)
         self.verdicts: Counter[Verdict] = Counter()  # of the whole run
@@ -53,8 +55,9 @@ class Ledger:
         here = self._endpoints[outcome.endpoint]
         here.verdicts[outcome.verdict] += 1
         here.tables |= set(outcome.tables)
-        if outcome.baseline_seconds is not None and outcome.candidate_seconds is not None:
+        if outcome.baseline_seconds is not None and (outcome.candidate_seconds is not None or self._baseline_alone):
             here.baseline.add(outcome.baseline_seconds)
+        if outcome.baseline_seconds is not None and outcome.candidate_seconds is not None:
             here.candidate.add(outcome.candidate_seconds)
         if outcome.verdict in ENDS_CLEAN:
             here.differed, here.clean = True, False

@@ -54,8 +54,8 @@ def filled(method: str, template: str, values: dict[str, str]) -> HttpRequest:
 
 
 def places_of(template: str) -> list[str]:
-    """The names of a template's places."""
-    return re.findall(r"\{([^{}]*)\}", template)
+    """The names of a template's places, each once."""
+    return list(dict.fromkeys(re.findall(r"\{([^{}]*)\}", template)))
 
 
 def refusal(request: HttpRequest, section: ShadowSection) -> str:

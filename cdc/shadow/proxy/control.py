@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from cdc.errors import ConfigError
 from cdc.host.private_files import FILE_MODE, make_folder
-from cdc.shadow.proxy.switch import Side, Switch
+from cdc.shadow.proxy.switch import ActiveSide, Switch
 
 SOCKET: Final = "proxy.sock"
-_COMMANDS: Final = ["hold", "release", *(f"release {side}" for side in Side), "status"]
+_COMMANDS: Final = ["hold", "release", *(f"release {side}" for side in ActiveSide), "status"]
 
 
 @asynccontextmanager
@@ -62,7 +62,7 @@ def _carry_out(command: str, switch: Switch) -> dict[str, Any] | None:
         case ["release"]:
             switch.release()
         case ["release", ("baseline" | "candidate") as side]:
-            switch.release(Side(side))
+            switch.release(ActiveSide(side))
         case ["status"]:
             pass
         case _:

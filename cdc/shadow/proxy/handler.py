@@ -15,11 +15,11 @@ from yarl import URL
 from cdc.config import ShadowSection
 from cdc.shadow.proxy.canary import Canary
 from cdc.shadow.proxy.headers import FORWARDED_FOR, for_baseline, for_candidate, wants_tunnel
-from cdc.shadow.proxy.mirror import TOO_LARGE, Answered, Mirror, Pair
+from cdc.shadow.proxy.mirror import TOO_LARGE, Mirror, Pair, TimedAnswer
 from cdc.shadow.proxy.positions import SourcePosition, TargetPosition
 from cdc.shadow.proxy.relay import Kept, pass_on, refused, serve
 from cdc.shadow.proxy.selection import Selection
-from cdc.shadow.proxy.switch import Side, Switch, TooManyHeld
+from cdc.shadow.proxy.switch import ActiveSide, Switch, TooManyHeld
 from cdc.shadow.proxy.tunnel import tunnel
 from cdc.shadow.proxy.upstream import NotKept, Question, Unanswered, Upstream
 
@@ -35,16 +35,15 @@ class Sides:
     source: SourcePosition
     target: TargetPosition
 
-    def of(self, side: Side) -> Upstream:
+    def of(self, side: ActiveSide) -> Upstream:
         """One of them."""
-        return self.baseline if side is Side.BASELINE else self.candidate
+        return self.baseline if side is ActiveSide.BASELINE else self.candidate
 
 
 class Handler:
     """Answers every request that reaches the proxy."""
 
     def __init__(self, section: ShadowSection, sides: Sides, switch: Switch, pairs: Mirror, canary: Canary) -> None:
-        self._section = section
         self._proxy = section.proxy
         self._sides = sides
         self._switch = switch
@@ -81,18 +80,18 @@ class Handler:
 
     async def _read(self, request: web.BaseRequest, question: Question) -> web.StreamResponse:
         asked = not request.can_read_body and self._selection.may_be_asked(request.method, question.target)
-        if self._switch.active is Side.CANDIDATE or not asked:
+        if self._switch.active is ActiveSide.CANDIDATE or not asked:
             return await self._pass_on(request, question, self._switch.active)
         if self._canary.serves and self._canary.takes(self._client(request)):
             served = await self._from_candidate(request, question)
             if served is not None:
                 return served
         if not self._selection.drawn(request.path):
-            return await self._pass_on(request, question, Side.BASELINE)
+            return await self._pass_on(request, question, ActiveSide.BASELINE)
         return await self._mirrored(request, question)
 
     async def _pass_on(
-        self, request: web.BaseRequest, question: Question, side: Side, kept: Kept | None = None
+        self, request: web.BaseRequest, question: Question, side: ActiveSide, kept: Kept | None = None
     ) -> web.StreamResponse:
         return await pass_on(request, self._sides.of(side), question, self._proxy.answer_seconds, kept)
 
@@ -100,12 +99,12 @@ class Handler:
         """The baseline's answer, and with it a pair if nothing was written from before the question until after it."""
         before = self._sides.source.now()
         kept = Kept(self._proxy.keep_bytes)
-        response = await self._pass_on(request, question, Side.BASELINE, kept)
+        response = await self._pass_on(request, question, ActiveSide.BASELINE, kept)
         after = self._sides.source.now()
         if kept.too_large:
             self._pairs.skip(TOO_LARGE)
         elif kept.answer is not None:
-            pair = Pair(self._put(question, shadow=True), Answered(kept.answer, kept.seconds), before)
+            pair = Pair(_for_candidate(question), TimedAnswer(kept.answer, kept.seconds), before)
             if self._pairs.stood_still(pair, after):
                 self._pairs.offer(pair)
         return response
@@ -122,8 +121,8 @@ class Handler:
             return None
         since = self._sides.target.connections
         beside = asyncio.create_task(self._beside(question, seq))
-        said = await self._pairs.put(self._put(question, shadow=False), self._proxy.serve_seconds)
-        if not isinstance(said, Answered) or said.answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        said = await self._pairs.put(question, self._proxy.serve_seconds)
+        if not isinstance(said, TimedAnswer) or said.answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             beside.cancel()
             return None
         comparison = asyncio.create_task(self._compare(beside, said, since))
@@ -141,10 +140,10 @@ class Handler:
             return None
         except Unanswered:
             return None
-        pair = Pair(question, Answered(answer, time.perf_counter() - began), seq)
+        pair = Pair(question, TimedAnswer(answer, time.perf_counter() - began), seq)
         return pair if self._pairs.stood_still(pair, self._sides.source.now()) else None
 
-    async def _compare(self, beside: "asyncio.Task[Pair | None]", candidate: Answered, since: int) -> None:
+    async def _compare(self, beside: "asyncio.Task[Pair | None]", candidate: TimedAnswer, since: int) -> None:
         if (pair := await beside) is not None:
             await self._pairs.compare(pair, candidate, since)
 
@@ -157,10 +156,9 @@ class Handler:
         cookie = self._proxy.sticky_cookie and request.cookies.get(self._proxy.sticky_cookie)
         return cookie or request.headers.get(FORWARDED_FOR) or request.remote or ""
 
-    def _put(self, question: Question, *, shadow: bool) -> Question:
-        """A question as the candidate gets it."""
-        headers = for_candidate(question.headers, self._section.candidate_headers, shadow=shadow)
-        return Question(question.method, question.target, headers)
+
+def _for_candidate(question: Question) -> Question:
+    return Question(question.method, question.target, for_candidate(question.headers))
 
 
 def _target(request: web.BaseRequest) -> str:

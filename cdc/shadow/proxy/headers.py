@@ -42,12 +42,13 @@ def for_baseline(headers: RawHeaders, client: str | None) -> "CIMultiDict[str]":
     return kept
 
 
-def for_candidate(headers: "CIMultiDict[str]", added: Mapping[str, str], *, shadow: bool) -> "CIMultiDict[str]":
-    """The same request with what the configuration adds, marked where nobody waits for the answer (`shadow`)."""
+def for_candidate(headers: "CIMultiDict[str]") -> "CIMultiDict[str]":
+    """The same request, marked as one that nobody waits for.
+
+    Headers that the configuration has for a side are not added: what they allow, a user need not be allowed.
+    """
     marked = headers.copy()
-    if shadow:
-        marked[SHADOW] = "1"
-    marked.update(added)
+    marked[SHADOW] = "1"
     return marked
 
 

@@ -32,7 +32,7 @@ UNREADABLE: Final = "the baseline's answer cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class TimedAnswer:
     """An answer, and the seconds that it took."""
 
     answer: HttpAnswer
@@ -44,7 +44,7 @@ class Pair:
     """A question, as the candidate gets it, and the baseline's answer; `seq` is the position before it was asked."""
 
     question: Question
-    baseline: Answered
+    baseline: TimedAnswer
     seq: int | None
 
 
@@ -97,7 +97,7 @@ class Mirror:
 
     # --- the candidate ------------------------------------------------------------------------------------------------
 
-    async def put(self, question: Question, seconds: float) -> Answered | None:
+    async def put(self, question: Question, seconds: float) -> TimedAnswer | None:
         """The candidate's answer, None where there is none to compare, which is counted; the breaker is told."""
         if not self.breaker.allows():
             self.skip(BREAKER_OPEN)
@@ -113,10 +113,10 @@ class Mirror:
             self.skip(TOO_LARGE)
         else:
             self.breaker.succeeded()
-            return Answered(answer, time.perf_counter() - began)
+            return TimedAnswer(answer, time.perf_counter() - began)
         return None
 
-    async def compare(self, pair: Pair, candidate: Answered, since: int) -> None:
+    async def compare(self, pair: Pair, candidate: TimedAnswer, since: int) -> None:
         """Judge two answers, if Postgres stood all the time where the baseline's was given.
 
         `since` is what the target's `connections` was before the candidate was asked.

@@ -16,7 +16,7 @@ WAIT_SECONDS: Final = 1.0
 LONGEST_HOLD_SECONDS: Final = 10.0
 
 
-class Side(StrEnum):
+class ActiveSide(StrEnum):
     """Who is asked."""
 
     BASELINE = "baseline"
@@ -31,7 +31,7 @@ class Switch:
     """`most_held` bounds how many writes may wait at a time."""
 
     def __init__(self, most_held: int) -> None:
-        self.active = Side.BASELINE
+        self.active = ActiveSide.BASELINE
         self._most_held = most_held
         self._open = asyncio.Event()
         self._open.set()
@@ -51,7 +51,7 @@ class Switch:
         self._forget_end()
         self._ends = asyncio.get_running_loop().call_later(LONGEST_HOLD_SECONDS, self._let_go)
 
-    def release(self, switch_to: Side | None = None) -> None:
+    def release(self, switch_to: ActiveSide | None = None) -> None:
         """Let them go on, to another side from now on when one is given."""
         if switch_to is not None and switch_to is not self.active:
             self.active = switch_to
@@ -60,7 +60,7 @@ class Switch:
         self._open.set()
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Side]:
+    async def write(self) -> AsyncIterator[ActiveSide]:
         """The side that a write goes to; waits while writes are held. Raises `TooManyHeld`."""
         if self.holds:
             await self._wait()

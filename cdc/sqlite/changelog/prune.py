@@ -5,17 +5,21 @@ from typing import Final
 
 import apsw
 
+from cdc.facts.changes import Position
 from cdc.faults import crash_point
+from cdc.sqlite.changelog.errors import broken_off
+from cdc.sqlite.changelog.positions import position_at
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.transactions import locking, write_transaction
 
 PRUNE_STEP_ENTRIES: Final = 1_000  # one delete of ours stalls a writer for 3 to 5 ms at most
 
 
-def prune_steps(connection: apsw.Connection, below: int) -> Iterator[int]:
+def prune_steps(connection: apsw.Connection, below: int, applied: Position) -> Iterator[int]:
     """Delete entries older than `below` in small transactions; yields how many each one deleted.
 
-    The entry at `below` stays, so neither the newest entry nor the one at the position can go.
+    The entry at `below` stays, so neither the newest entry nor the one at the position can go. Raises `CaptureLost`
+    when the file no longer has the entry that was applied last: then it is another file, and is left as it is.
     """
     while True:
         with translated("pruning the changelog"):
@@ -27,6 +31,8 @@ def prune_steps(connection: apsw.Connection, below: int) -> Iterator[int]:
             if oldest is None or oldest >= below:
                 return
             with write_transaction(connection):
+                if position_at(connection, applied.seq) != applied:
+                    raise broken_off()
                 connection.execute("DELETE FROM _cdc_changelog WHERE seq < ?", (upto,))
                 crash_point("prune.before_commit")
         crash_point("prune.after_commit")

@@ -123,9 +123,10 @@ class Source:
         """Delete entries older than `below` in small steps, leaving the application room between them.
 
         Ends before all is done when that takes long, and sooner when there are changes to apply. Returns how many.
+        Raises `CaptureLost` when the entry that was `applied` last is not there any more.
         """
         deleted = 0
-        steps = prune.prune_steps(self._connection(), below)
+        steps = prune.prune_steps(self._connection(), below, applied)
         for done in range(1, _MOST_STEPS + 1):
             step = await asyncio.to_thread(next, steps, None)
             if step is None:

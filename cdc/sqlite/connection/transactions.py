@@ -64,9 +64,14 @@ def read_transaction(connection: apsw.Connection) -> Iterator[None]:
 def write_transaction(connection: apsw.Connection) -> Iterator[None]:
     """All that is written inside or nothing, with the file locked for writing from the start.
 
-    Where the disk is full or fails, or memory runs out, SQLite has rolled back by itself before it says so: the error
-    that comes out of here is that one, never one of a second rollback.
+    Nothing that was read before is written: pages are read anew. Where the disk is full or fails, or memory runs out,
+    SQLite has rolled back by itself before it says so: the error that comes out of here is that one, never one of a
+    second rollback.
     """
+    # SQLite takes cached pages for good while the header has the same change counter
+    # (https://www.sqlite.org/fileformat.html#file_change_counter). A file that was overwritten in place by a copy with
+    # as many commits has it, and a page of the old file would be written into the new one.
+    connection.execute("PRAGMA shrink_memory")
     with connection.deadline.of_a_writer() if isinstance(connection, LiveConnection) else nullcontext():
         connection.execute("BEGIN IMMEDIATE")
         try:

@@ -126,6 +126,36 @@ async def test_a_copy_with_as_many_changes_is_seen_by_every_kind_of_read(tmp_pat
         source.close()
 
 
+async def test_pruning_writes_no_page_of_the_old_file_into_a_copy_with_as_many_commits(
+    tmp_path: Path, database: str
+) -> None:
+    """Its change counter is that of the file which it was written over, so cached pages pass for its own.
+
+    Pruning then put the entry that was applied last into the copy, which so passed for the file that was followed.
+    """
+    async with replicated(tmp_path, database, USERS, PEOPLE, wal=False) as pair:
+        await pair.write(*[f"UPDATE users SET age = {n} WHERE id = 3" for n in range(20)])
+        file, twin = pair.config.source.path, tmp_path / "twin.db"
+        twin.write_bytes(file.read_bytes())
+        await pair.write("UPDATE users SET age = 1 WHERE id = 1")
+        seq, entry = (await fetch(database, "SELECT seq, entry FROM cdc.stream"))[0]
+        at = Position(seq, entry)
+        look = await asyncio.to_thread(source_file.look, pair.config)
+        source = changelog_source.Source(
+            pair.config, look, {m.source.name: m for m in map_schema(look.schema, pair.config)}, at
+        )
+        await source.read(at)
+        other = application(twin, wal=False)
+        other.execute("UPDATE users SET age = 2 WHERE id = 2").fetchall()
+        other.close()
+        with file.open("r+b") as overwritten:
+            overwritten.write(twin.read_bytes())
+        with pytest.raises(CaptureLost):
+            await source.prune(seq, at)
+        source.close()
+        assert file.read_bytes() == twin.read_bytes()
+
+
 async def test_an_emptied_changelog_in_another_file_is_refused(tmp_path: Path, database: str) -> None:
     async with replicated(tmp_path, database, USERS, PEOPLE) as pair:
         copy_of(pair.app, tmp_path / "copy.db")

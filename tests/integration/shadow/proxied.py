@@ -48,7 +48,7 @@ class Site:
 
     async def judged(self) -> None:
         async def done() -> bool:
-            return self.status()["pairs_waiting"] == 0
+            return bool(self.status()["pairs_waiting"] == 0)
 
         await wait_for(done, "all pairs to be judged")
 

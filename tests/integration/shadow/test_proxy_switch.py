@@ -1,6 +1,7 @@
 """Writes are held and go on at the side that is active then, by the control socket; and how a proxy ends."""
 
 import asyncio
+import itertools
 import json
 import stat
 from typing import Any
@@ -75,17 +76,17 @@ async def test_held_writes_wait_while_reads_go_on_and_none_fails(app: apsw.Conne
 async def test_held_writes_go_to_the_side_that_is_active_then_and_so_does_all_else(
     app: apsw.Connection, config: Config
 ) -> None:
-    written: list[int] = []
+    written = itertools.count(1)
     async with site(app, config) as here:
         control = Control(here.config)
-        here.candidate.write = lambda: written.append(1) or len(written)
+        here.candidate.write = lambda: next(written)
         await control.say("hold")
         writes = await holding(here, 5)
         assert (await control.say("release candidate"))["active"] == "candidate"
         assert await asyncio.gather(*writes) == [200] * 5
         asked = len(here.baseline.asked)
         await here.get("/page")
-        assert (len(written), len(here.baseline.asked)) == (5, asked)
+        assert (next(written), len(here.baseline.asked)) == (6, asked)
         await control.say("release baseline")
         assert await add(here) == 200
         assert app.execute("SELECT n FROM counter").get == 1

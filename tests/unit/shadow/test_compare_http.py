@@ -69,7 +69,10 @@ def test_a_page_is_its_tree() -> None:
 @pytest.mark.parametrize(
     ("candidate", "difference"),
     [
-        ("<ul><li>a<li>c</ul>", Difference("html > body:nth-child(2) > ul:nth-child(1) > li:nth-child(2)", "b", "c")),
+        (
+            "<ul><li>a<li>c</ul>",
+            Difference("html > body:nth-child(2) > ul:nth-child(1) > li:nth-child(2)", "b", "c", "changed value"),
+        ),
         (
             "<ul class=x><li>a<li>b</ul>",
             Difference("html > body:nth-child(2) > ul:nth-child(1)[class]", None, "x"),
@@ -91,7 +94,7 @@ def test_elements_are_ignored_by_a_selector_alone() -> None:
 
 def test_a_text_can_be_read_without_its_blanks() -> None:
     ours, theirs = answer("a  b", "text/plain"), answer("a b\n", "text/plain")
-    assert compared(ours, theirs).differences == (Difference("$", '"a  b"', '"a b\\n"'),)
+    assert compared(ours, theirs).differences == (Difference("$", '"a  b"', '"a b\\n"', "blanks"),)
     assert compared(ours, theirs, ShadowRule("text")).verdict is Verdict.IGNORED
 
 

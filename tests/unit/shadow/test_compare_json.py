@@ -54,7 +54,7 @@ def reordered(document: Any, chance: random.Random) -> Any:
 def with_leaf(document: Any, at: Location, value: object) -> Any:
     if not at:
         return value
-    copy = dict(document) if isinstance(document, dict) else list(document)
+    copy: Any = dict(document) if isinstance(document, dict) else list(document)
     copy[at[0]] = with_leaf(document[at[0]], at[1:], value)
     return copy
 
@@ -94,6 +94,7 @@ DIFFERENT: list[tuple[str, str, str]] = [
     ("{}", '{"it\'s": 1}', "$['it\\'s']"),
     ('{"a": 1, "a": 2}', '{"a": 2}', "$['a']"),
     ("[[1], 2]", "[[1]]", "$[1]"),
+    (f"[{10**400}]", "[1.5]", "$[0]"),
     ('["1"]', "[1]", "$[0]"),
 ]
 
@@ -157,7 +158,7 @@ def test_a_renamed_member_is_compared_under_both_names_and_a_new_one_fails() -> 
 
 def test_a_rule_of_types_tells_a_number_from_a_whole_one() -> None:
     rule = ShadowRule("types", path="$..*")
-    assert answers("[1]", "[1.0]", rule).differences == (Difference("$[0]", "1", "1.0"),)
+    assert answers("[1]", "[1.0]", rule).differences == (Difference("$[0]", "1", "1.0", "float text"),)
     assert answers("[1, [2.5]]", "[1,[2.5]]", rule).verdict is Verdict.EQUAL
 
 
@@ -165,9 +166,25 @@ def test_elements_of_a_set_are_compared_by_their_key_and_repeated_ones_are_told(
     rule = ShadowRule("set", path="$.items", key="id")
     ours = '{"items": [{"id": 1, "n": "a"}, {"id": 2, "n": "b"}]}'
     compared = answers(ours, '{"items": [{"id": 2, "n": "c"}, {"id": 1, "n": "a"}]}', rule)
-    assert compared.differences == (Difference("$['items'][1]['n']", '"b"', '"c"'),)
+    assert compared.differences == (Difference("$['items'][1]['n']", '"b"', '"c"', "changed value"),)
     twice = answers(ours, '{"items": [{"id": 1, "n": "a"}, {"id": 2, "n": "b"}, {"id": 2, "n": "b"}]}', rule)
     assert twice.differences == (Difference("$['items'][2]", None, '{"id": 2, "n": "b"}'),)
+
+
+def test_another_order_is_one_difference_of_the_whole_list() -> None:
+    (difference,) = answers('{"a": [1, 2, 3]}', '{"a": [3, 1, 2]}').differences
+    assert (difference.path, difference.cause) == ("$['a']", "no ORDER BY")
+    assert [d.path for d in answers("[1, 2, 3]", "[3, 1, 4]").differences] == ["$[0]", "$[1]", "$[2]"]
+
+
+def test_a_difference_has_a_likely_cause() -> None:
+    causes = {
+        d.path: d.cause for d in answers('{"a": 1, "b": null, "c": 1}', '{"a": true, "b": "", "d": null}').differences
+    }
+    assert causes["$['a']"] == "boolean"
+    assert causes["$['b']"] == "empty and NULL"
+    assert causes["$['c']"] == ""
+    assert answers("{}", '{"d": null}').differences[0].cause == "absent and NULL"
 
 
 def test_a_member_that_comes_twice_is_seen() -> None:

@@ -1,0 +1,214 @@
+"""A run: every request is put to both sides in turn, judged, counted in the ledger, and the rest is told."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+from cdc.config import Config
+from cdc.errors import ConfigError
+from cdc.facts.progress import Progress
+from cdc.facts.shadow import Outcome, Verdict
+from cdc.postgres.record.record import Record
+from cdc.postgres.record.shadow import ShadowReads
+from cdc.postgres.server.endpoint import connected
+from cdc.shadow import paging
+from cdc.shadow.expected import as_expected, expectations
+from cdc.shadow.http_judge import Judge
+from cdc.shadow.http_pair import Pairs
+from cdc.shadow.http_plan import HttpPlan, Sources, planned
+from cdc.shadow.http_report import HttpReport
+from cdc.shadow.http_rules import Rules
+from cdc.shadow.http_side import Mask, NoAnswer, Side, headers_of, side
+from cdc.shadow.ledger import BASELINE_KIND, Ledger
+from cdc.shadow.moment import Patience, timed
+from cdc.shadow.positions import live_positions
+from cdc.shadow.requests import HttpRequest
+from cdc.sqlite.changelog import source_file
+from cdc.sqlite.connection.errors import not_set_up
+
+KIND: Final = "http"
+FLUSH_SECONDS: Final = 5.0
+
+Judged = Callable[[HttpRequest], Awaitable[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRun:
+    """What the command line asks for."""
+
+    sources: Sources
+    repeat: int = 1
+    minutes: float | None = None
+    record_baseline: bool = False
+
+
+async def shadow_http(config: Config, wanted: HttpRun, progress: Progress) -> HttpReport:
+    """Put requests to both sides, or to the baseline alone, and say what it came to.
+
+    Raises `ConfigError` where an address is missing or a rule is none, `UsageError` for sources of requests that are
+    none, and errors of either database.
+    """
+    rules = Rules.of(config.shadow)
+    sides = ("baseline",) if wanted.record_baseline else ("baseline", "candidate")
+    for name in sides:
+        _needed(getattr(config.shadow, name), name)
+    if wanted.record_baseline:
+        return await _baseline_alone(config, wanted, progress)
+    async with live_positions(config) as positions, _sides(config) as asked:
+        plan = await _planned(config, wanted, positions.record.shadow)
+        patience = Patience(config.shadow.attempts, config.shadow.patience_seconds)
+        pairs = Pairs(positions, patience)
+        judge = Judge(asked["baseline"], asked["candidate"], asked.get("reference"), pairs, rules)
+        report = HttpReport(expected=await asyncio.to_thread(expectations, config.source, config.shadow.expect))
+        one = _Asking(config, plan, judge, report)
+        await _ask_all(config, wanted, plan, one.outcome, _Counting(KIND, config, positions.record, report), progress)
+        report.uncovered = await _uncovered(plan, positions.record.shadow)
+        return report
+
+
+def _needed(url: str | None, key: str) -> str:
+    if url is None:
+        raise ConfigError(
+            f"it is not known where the {key} is",
+            remedy=f'write `{key} = "http://127.0.0.1:8080"` in [shadow], or give --{key}',
+        )
+    return url
+
+
+@asynccontextmanager
+async def _sides(config: Config) -> AsyncIterator[dict[str, Side]]:
+    """Every instance of the application that the configuration names, by its key."""
+    section = config.shadow
+    async with AsyncExitStack() as open_sides:
+        found = {}
+        for name in ("baseline", "candidate", "reference"):
+            url, configured = getattr(section, name), getattr(section, f"{name}_headers")
+            if url is not None:
+                headers = headers_of(configured, f"{name}_headers")
+                found[name] = await open_sides.enter_async_context(side(url, headers, section.timeout_seconds))
+        yield found
+
+
+async def _planned(config: Config, wanted: HttpRun, kept: ShadowReads) -> HttpPlan:
+    known = [asked.endpoint for asked in await kept.endpoints()]
+    return await asyncio.to_thread(planned, config, wanted.sources, known)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """One request after the other, by whichever way its endpoint is judged."""
+
+    config: Config
+    plan: HttpPlan
+    judge: Judge
+    report: HttpReport
+
+    async def outcome(self, request: HttpRequest) -> Outcome:
+        folded = self.plan.endpoints.folded(request)
+        lists = paging.paged(folded.endpoint, self.config.shadow.pages) if request.method == "GET" else None
+        if lists is None:
+            outcome = await self.judge.outcome(request, folded.endpoint)
+        else:
+            first = paging.page_of(request, lists, lists.first)
+            found = Outcome(folded.endpoint, f"{first}, all pages", Verdict.MOVED)
+            sides = (self.judge.baseline, self.judge.candidate)
+            outcome = await paging.judged(self.judge.pairs, sides, found, request, lists, self.judge.rules)
+        return as_expected(outcome, folded.values, self.report.expected)
+
+
+class _Counting:
+    """Takes outcomes into the report and the ledger, and hands the ledger over now and then."""
+
+    def __init__(self, kind: str, config: Config, record: Record, report: HttpReport) -> None:
+        section = config.shadow
+        self.report = report
+        self._record = record
+        self._flushed = time.monotonic()
+        self._ledger = Ledger(kind, section.examples)
+        headers = (section.baseline_headers, section.candidate_headers, section.reference_headers)
+        self._mask = Mask.of(*(headers_of(named, "headers") for named in headers))
+
+    async def take(self, outcome: Outcome) -> None:
+        """Count one outcome, without the secrets that an answer may repeat."""
+        differences = tuple(
+            replace(d, baseline=self._mask(d.baseline), candidate=self._mask(d.candidate)) for d in outcome.differences
+        )
+        outcome = replace(outcome, differences=differences, request=self._mask(outcome.request) or "")
+        self._ledger.count(outcome)
+        self.report.take(outcome)
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Hand over what was counted."""
+        await self._ledger.flush(self._record.shadow)
+        self._flushed = time.monotonic()
+
+
+async def _ask_all(
+    config: Config, wanted: HttpRun, plan: HttpPlan, judged: Judged, counting: _Counting, progress: Progress
+) -> None:
+    """Every request as often as it is to be asked, at no more than the rate that was set, until the time is over."""
+    for left, reason in plan.left_out:
+        counting.report.leave_out(left, reason)
+    requests = list(_one_walk_for_all_pages(config, plan)) * wanted.repeat
+    ends = None if wanted.minutes is None else time.monotonic() + wanted.minutes * 60
+    progress.start("asking", len(requests))
+    due = time.monotonic()
+    try:
+        for number, request in enumerate(requests):
+            if ends is not None and time.monotonic() > ends:
+                counting.report.unreached = len(requests) - number
+                break
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            due = max(due, time.monotonic()) + 1 / config.shadow.requests_per_second
+            await counting.take(await judged(request))
+            progress.advance(1)
+    finally:
+        progress.finish()
+        await counting.flush()
+
+
+def _one_walk_for_all_pages(config: Config, plan: HttpPlan) -> Iterator[HttpRequest]:
+    """The requests, but of those that ask for pages of one list the first one alone."""
+    walks: set[str] = set()
+    for request in plan.requests:
+        lists = paging.paged(plan.endpoints.folded(request).endpoint, config.shadow.pages)
+        if lists is not None and request.method == "GET":
+            target = paging.page_of(request, lists, lists.first).target
+            if target in walks:
+                continue
+            walks.add(target)
+        yield request
+
+
+async def _uncovered(plan: HttpPlan, kept: ShadowReads) -> dict[str, int]:
+    """The endpoints in the logs of coverage that no shadow read ever asked, and how many requests they got."""
+    logged = Counter(plan.endpoints.folded(request).endpoint for request in plan.logged)
+    asked = {known.endpoint for known in await kept.endpoints() if known.kind != BASELINE_KIND}
+    return {endpoint: count for endpoint, count in logged.most_common() if endpoint not in asked}
+
+
+async def _baseline_alone(config: Config, wanted: HttpRun, progress: Progress) -> HttpReport:
+    """How fast the baseline answers, for comparison later; neither a candidate nor a daemon is needed."""
+    source_id, _ = await asyncio.to_thread(source_file.whose, config)
+    if source_id is None:
+        raise not_set_up(config.source.path)
+    async with connected(config, "shadow reads") as connection, _sides(config) as asked:
+        record = Record(connection, source_id)
+        plan = await _planned(config, wanted, record.shadow)
+        report = HttpReport(baseline_only=True)
+
+        async def outcome(request: HttpRequest) -> Outcome:
+            endpoint = plan.endpoints.folded(request).endpoint
+            answer, seconds = await timed(lambda: asked["baseline"].ask(request))
+            if isinstance(answer, NoAnswer):
+                return Outcome(endpoint, str(request), Verdict.FAILED, reason=f"the baseline: {answer.reason}")
+            return Outcome(endpoint, str(request), Verdict.EQUAL, baseline_seconds=seconds)
+
+        await _ask_all(config, wanted, plan, outcome, _Counting(BASELINE_KIND, config, record, report), progress)
+        return report

@@ -1,0 +1,51 @@
+"""The report as one page that needs nothing else: no script, no font, no address."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import jinja2
+
+from cdc.errors import UsageError
+from cdc.shadow.report import ShadowReport, counts_text, remedy_of, unclean
+
+_TEMPLATES: Final = Path(__file__).parent / "templates"
+
+
+def page_of(report: ShadowReport) -> str:
+    """The page as HTML; every text of users in it is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"ms": _ms, "span": _span, "moment": _moment}
+    environment.globals |= {"remedy_of": remedy_of, "counts_text": counts_text, "unclean": unclean}
+    return environment.get_template("report.html").render(report=report)
+
+
+def write_page(report: ShadowReport, file: Path) -> None:
+    """Write the page; raises `UsageError` where that is not possible."""
+    try:
+        file.write_text(page_of(report), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"the report cannot be written to {file}: {error.strerror}", remedy="name a file in a folder you may write"
+        ) from None
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.2f} ms"
+
+
+def _moment(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else ""
+
+
+def _span(seconds: float) -> str:
+    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"

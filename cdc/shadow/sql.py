@@ -1,0 +1,250 @@
+"""`cdc shadow sql`: queries put to both databases in two snapshots of one position, answers and times compared."""
+
+import asyncio
+import fnmatch
+import random
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+from cdc.config import Config, ShadowRule, ShadowSection
+from cdc.errors import CdcError
+from cdc.facts.progress import Progress
+from cdc.facts.shadow import Difference, Outcome, Verdict
+from cdc.facts.table_map import TableMap
+from cdc.facts.values import Row
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.record.known_tables import current_tables
+from cdc.postgres.record.record import Record
+from cdc.postgres.server.endpoint import connected
+from cdc.postgres.tables.hashed_rows import letting_go, snapshot
+from cdc.postgres.tables.select import Answered, ask
+from cdc.postgres.translate.ported import PortedQuery, habits, port, source_without_limit, without_limit
+from cdc.postgres.translate.terms import Untranslatable
+from cdc.shadow.compare_rows import AnswerColumn, compare_rows, only_order
+from cdc.shadow.ledger import Ledger
+from cdc.shadow.positions import live_positions
+from cdc.shadow.queries import Parameters, Query
+from cdc.sqlite.changelog import source_file
+from cdc.sqlite.rows.question import AskedFile
+
+LONGEST_PAUSE_SECONDS: Final = 0.01
+BLOCKING_SECONDS: Final = 1.0  # of a query while which the application cannot commit
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One query with one set of parameters, in both dialects."""
+
+    query: Query
+    parameters: Parameters
+    ported: PortedQuery
+    as_list: bool
+
+    @property
+    def request(self) -> str:
+        """What was asked, for people."""
+        values = ", ".join(f"{name} = {value!r}" for name, value in self.parameters.items())
+        return f"{self.query.name} ({values})" if values else self.query.name
+
+
+async def shadow_sql(
+    config: Config, queries: Sequence[Query], ledger: Ledger, progress: Progress, *, repeat: int = 1
+) -> list[Outcome]:
+    """Put every query to both, `repeat` times; the outcomes are in the ledger and in Postgres' record too.
+
+    Raises errors of either database before the first query; later ones are outcomes.
+    """
+    async with live_positions(config) as positions, connected(config, "shadow reads") as connection:
+        look = await asyncio.to_thread(source_file.look, config)
+        maps = (await current_tables(positions.record, config, look.schema)).fed
+        file = await asyncio.to_thread(AskedFile, config.source)
+        try:
+            run = _Run(config.shadow, connection, Record(connection, positions.record.source_id), file, maps)
+            outcomes = [outcome async for outcome in run.all(queries, repeat, progress)]
+        finally:
+            await asyncio.to_thread(file.close)
+        ledger.count_all(outcomes)
+        await ledger.flush(positions.record.shadow)
+    return outcomes
+
+
+class _Run:
+    def __init__(
+        self, options: ShadowSection, connection: Connection, record: Record, file: AskedFile, maps: Sequence[TableMap]
+    ) -> None:
+        self._options = options
+        self._connection = connection
+        self._record = record
+        self._file = file
+        self._maps = maps
+        seconds = options.timeout_seconds
+        self._seconds = min(seconds, BLOCKING_SECONDS) if file.blocks_writers else seconds
+        self._turn = 0
+
+    async def all(self, queries: Sequence[Query], repeat: int, progress: Progress) -> AsyncIterator[Outcome]:
+        progress.start("asking both databases", None)
+        for query in queries:
+            try:
+                questions = list(await asyncio.to_thread(self._questions, query))
+            except (Untranslatable, CdcError) as reason:
+                yield Outcome(query.name, query.name, Verdict.FAILED, reason=f"not asked: {reason}")
+                continue
+            for asked in questions:
+                for _ in range(repeat):
+                    yield await self._outcome(asked)
+                    progress.advance(1)
+        progress.finish()
+
+    def _questions(self, query: Query) -> Iterator[Asked]:
+        ported = port(query.sql, self._maps, of_target=query.target_sql)
+        as_list = ported.ordered if query.order is None else query.order == "list"
+        for parameters in self._parameters(query):
+            ported.sql(parameters)  # what cannot be asked is said before anything is
+            yield Asked(query, parameters, ported, as_list)
+
+    def _parameters(self, query: Query) -> list[Parameters]:
+        found: list[Parameters] = list(query.parameters)
+        if query.parameters_from is not None:
+            self._file.begin()
+            try:
+                names = self._file.names(query.parameters_from)
+                rows = self._file.ask(query.name, query.parameters_from, {}, self._seconds)
+            finally:
+                self._file.end()
+            found += [dict(zip(names, row, strict=True)) for row in rows]
+        return found or [{}]
+
+    async def _outcome(self, asked: Asked) -> Outcome:
+        self._turn += 1
+        try:
+            async with self._one_position() as seq:
+                if seq is None:
+                    return Outcome(asked.query.name, asked.request, Verdict.MOVED, tables=asked.ported.tables)
+                return await self._judged(asked, seq)
+        except CdcError as error:
+            return Outcome(
+                asked.query.name, asked.request, Verdict.FAILED, tables=asked.ported.tables, reason=error.message
+            )
+
+    @asynccontextmanager
+    async def _one_position(self) -> AsyncIterator[int | None]:
+        """Two snapshots of one position, whose number is yielded; None where something is written all the time."""
+        deadline = time.monotonic() + self._options.patience_seconds
+        while True:
+            async with snapshot(self._connection):
+                # Postgres first: what SQLite has beyond it then was committed in between, and it is tried again.
+                target = await self._record.stream.applied_seq()
+                source = await asyncio.to_thread(self._file.begin)
+                try:
+                    if source == target:
+                        yield source
+                        return
+                finally:
+                    await asyncio.to_thread(self._file.end)
+            if time.monotonic() > deadline:
+                yield None
+                return
+            await asyncio.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))
+
+    async def _judged(self, asked: Asked, seq: int) -> Outcome:
+        ours, theirs, seconds = await self._both(asked)
+        rules = self._rules(asked)
+        columns = _columns(asked, theirs, rules)
+        differences = compare_rows(ours, theirs.rows, columns, as_list=asked.as_list)
+        verdict = Verdict.EQUAL
+        used: tuple[str, ...] = ()
+        if differences:
+            verdict, differences = await self._explained(asked, ours, differences)
+        elif rules and compare_rows(ours, theirs.rows, _columns(asked, theirs, ()), as_list=asked.as_list):
+            verdict, used = Verdict.IGNORED, tuple(r.reason or f"{r.read} at {r.path}" for r in rules)
+        return Outcome(
+            endpoint=asked.query.name,
+            request=asked.request,
+            verdict=verdict,
+            differences=differences,
+            baseline_seconds=seconds[0],
+            candidate_seconds=seconds[1],
+            rules=used,
+            tables=asked.ported.tables,
+            seq=seq,
+        )
+
+    async def _both(self, asked: Asked) -> tuple[list[Row], Answered, tuple[float, float]]:
+        """Both answers and how long each took; who is asked first changes with each question."""
+        if self._turn % 2:
+            ours, our_seconds = await self._ours(asked)
+            theirs = await self._theirs(asked, asked.ported)
+        else:
+            theirs = await self._theirs(asked, asked.ported)
+            ours, our_seconds = await self._ours(asked)
+        return ours, theirs, (our_seconds, theirs.seconds)
+
+    async def _ours(self, asked: Asked) -> tuple[list[Row], float]:
+        def answer() -> tuple[list[Row], float]:
+            began = time.perf_counter()
+            rows = self._file.ask(asked.query.name, asked.query.sql, asked.parameters, self._seconds)
+            return rows, time.perf_counter() - began
+
+        return await asyncio.to_thread(answer)
+
+    async def _theirs(self, asked: Asked, ported: PortedQuery) -> Answered:
+        async with letting_go(self._connection):
+            sql = ported.sql(asked.parameters)
+            return await ask(self._connection, asked.query.name, sql, self._options.timeout_seconds)
+
+    def _rules(self, asked: Asked) -> list[ShadowRule]:
+        return [rule for rule in self._options.rules if fnmatch.fnmatchcase(asked.query.name, rule.endpoint)]
+
+    async def _explained(
+        self, asked: Asked, ours: list[Row], differences: tuple[Difference, ...]
+    ) -> tuple[Verdict, tuple[Difference, ...]]:
+        """What a difference comes from: the file is asked again, then Postgres with one remedy after the other."""
+        again, _ = await self._ours(asked)
+        if again != ours:
+            return Verdict.NOISE, differences
+        for cause, remedied in habits(asked.ported):
+            if await self._is_same(asked, ours, remedied, as_list=asked.as_list):
+                return Verdict.DIFFERENT, _because(cause, differences)
+        if await self._is_same_without_limit(asked):
+            return Verdict.UNSTABLE, _because("ties", differences)
+        if only_order(differences) and not asked.ported.ordered:
+            return Verdict.DIFFERENT, _because("no ORDER BY", differences)
+        return Verdict.DIFFERENT, differences
+
+    async def _is_same(self, asked: Asked, ours: Sequence[Row], ported: PortedQuery, *, as_list: bool) -> bool:
+        try:
+            theirs = await self._theirs(asked, ported)
+        except CdcError:
+            return False  # a remedy need not fit the query
+        columns = _columns(asked, theirs, self._rules(asked))
+        return not compare_rows(ours, theirs.rows, columns, as_list=as_list)
+
+    async def _is_same_without_limit(self, asked: Asked) -> bool:
+        """Whether both have the same rows when all are asked for, so that LIMIT only cuts rows of a tie apart."""
+        whole = without_limit(asked.ported)
+        if whole is None:
+            return False
+        sql = source_without_limit(asked.query.sql)
+        try:
+            ours = await asyncio.to_thread(self._file.ask, asked.query.name, sql, asked.parameters, self._seconds)
+        except CdcError:
+            return False
+        return await self._is_same(asked, ours, whole, as_list=False)
+
+
+def _columns(asked: Asked, theirs: Answered, rules: Sequence[ShadowRule]) -> list[AnswerColumn]:
+    by_path = {rule.path: rule for rule in reversed(rules)}  # the first one counts
+    origins = asked.ported.origins
+    known = origins if len(origins) == len(theirs.columns) else (None,) * len(theirs.columns)
+    return [
+        AnswerColumn(name, base, origin, rule.read if rule else "", rule.tolerance if rule else None)
+        for (name, base), origin in zip(theirs.columns, known, strict=True)
+        for rule in (by_path.get(name),)
+    ]
+
+
+def _because(cause: str, differences: Sequence[Difference]) -> tuple[Difference, ...]:
+    return tuple(replace(difference, cause=cause) for difference in differences)
