@@ -27,7 +27,8 @@ async def controlled(folder: Path, switch: Switch, status: Callable[[], dict[str
     path = folder / SOCKET
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, ValueError):  # a line without an end
+        # A line without an end, or the end of the proxy, which is no error of this connection.
+        with suppress(ConnectionError, ValueError, asyncio.CancelledError):
             while line := await reader.readline():
                 answer = _carry_out(line.decode("utf-8", "replace").strip(), switch)
                 writer.write(json.dumps(answer or status()).encode() + b"\n")
