@@ -13,7 +13,19 @@ from benchmarks import gate, machine, page, record, report
 from benchmarks.figures import Figure, decode, encode
 from benchmarks.record import Record
 
-NAMES = ("load", "apply", "capture", "latency", "writer", "verify", "growth", "many_tables", "two_writers", "memory")
+NAMES = (
+    "load",
+    "apply",
+    "capture",
+    "latency",
+    "writer",
+    "verify",
+    "growth",
+    "many_tables",
+    "two_writers",
+    "memory",
+    "shadow_proxy",
+)
 CHECKED = ("load", "apply", "capture", "latency", "writer", "verify", "growth", "many_tables")
 
 

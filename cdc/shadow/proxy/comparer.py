@@ -4,7 +4,6 @@ import asyncio
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -41,13 +40,14 @@ class Comparer:
     def __init__(self, section: ShadowSection) -> None:
         Rules.of(section)  # the process makes its own; what is wrong with them is said here
         self._section = section
+        self._names = frozenset(name.lower() for name in (*section.compared_headers, "content-encoding"))
         self._turn = asyncio.Lock()
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
 
     async def compare(self, endpoint: str, baseline: HttpAnswer, candidate: HttpAnswer) -> Compared | Incomparable:
         """How they compare. What is alike byte for byte is not even handed over."""
-        if _alike(baseline, candidate, self._section.compared_headers):
+        if _alike(baseline, candidate, self._names):
             return Compared(Verdict.EQUAL)
         async with self._turn:
             return await asyncio.to_thread(self._ask, _Job(endpoint, baseline, candidate))
@@ -83,9 +83,13 @@ class Comparer:
         self._process = self._pipe = None
 
 
-def _alike(baseline: HttpAnswer, candidate: HttpAnswer, names: Sequence[str]) -> bool:
+def _alike(baseline: HttpAnswer, candidate: HttpAnswer, names: frozenset[str]) -> bool:
     same = baseline.status == candidate.status and baseline.body == candidate.body
-    return same and all(baseline.header(name) == candidate.header(name) for name in (*names, "content-encoding"))
+    return same and _named(baseline, names) == _named(candidate, names)
+
+
+def _named(answer: HttpAnswer, names: frozenset[str]) -> list[tuple[str, str]]:
+    return [(lower, value) for name, value in answer.headers if (lower := name.lower()) in names]
 
 
 # --- the process ------------------------------------------------------------------------------------------------------

@@ -97,16 +97,13 @@ class Handler:
 
     async def _mirrored(self, request: web.BaseRequest, question: Question) -> web.StreamResponse:
         """The baseline's answer, and with it a pair if nothing was written from before the question until after it."""
-        before = self._sides.source.now()
+        before = self._sides.source.lately()
         kept = Kept(self._proxy.keep_bytes)
         response = await self._pass_on(request, question, ActiveSide.BASELINE, kept)
-        after = self._sides.source.now()
         if kept.too_large:
             self._pairs.skip(TOO_LARGE)
         elif kept.answer is not None:
-            pair = Pair(_for_candidate(question), TimedAnswer(kept.answer, kept.seconds), before)
-            if self._pairs.stood_still(pair, after):
-                self._pairs.offer(pair)
+            self._pairs.offer(Pair(_for_candidate(question), TimedAnswer(kept.answer, kept.seconds), before))
         return response
 
     # --- reads that the candidate serves ------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from cdc.shadow.endpoints import Endpoints
 from cdc.shadow.http_answer import HttpAnswer
 from cdc.shadow.proxy.breaker import Breaker, BreakerState
 from cdc.shadow.proxy.comparer import Comparer, Incomparable
-from cdc.shadow.proxy.positions import TargetPosition
+from cdc.shadow.proxy.positions import SourcePosition, TargetPosition
 from cdc.shadow.proxy.upstream import NotKept, Question, Unanswered, Upstream
 from cdc.shadow.requests import HttpRequest
 
@@ -55,17 +55,20 @@ class Mirror:
         self,
         section: ShadowSection,
         candidate: Upstream,
+        source: SourcePosition,
         target: TargetPosition,
         comparer: Comparer,
         take: Callable[[Outcome], None],
     ) -> None:
         self._section = section
         self._candidate = candidate
+        self._source = source
         self._target = target
         self._comparer = comparer
         self._take = take
         self._queue: asyncio.Queue[Pair] = asyncio.Queue(section.proxy.queue_pairs)
         self._queued_bytes = 0
+        self._answered: list[Pair] = []  # whose position afterwards is not read yet
         self._endpoints = Endpoints()
         self.breaker = Breaker(section.proxy.failures, section.proxy.retry_seconds, _tell_state)
         self.skipped: Counter[str] = Counter()
@@ -86,14 +89,27 @@ class Mirror:
         return pair.seq is not None and pair.seq == after
 
     def offer(self, pair: Pair) -> None:
-        """Have a pair compared some time, or drop it when there is no room."""
+        """Have a pair compared some time, if nothing was written meanwhile; one look tells that of all of a moment."""
+        if not self._answered:
+            asyncio.get_running_loop().call_soon(self._look)
+        self._answered.append(pair)
+        self.waiting += 1
+
+    def _look(self) -> None:
+        answered, self._answered = self._answered, []
+        after = self._source.now()
+        for pair in answered:
+            if not (self.stood_still(pair, after) and self._enqueued(pair)):
+                self.waiting -= 1
+
+    def _enqueued(self, pair: Pair) -> bool:
         size = len(pair.baseline.answer.body)
         if self._queue.full() or self._queued_bytes + size > self._section.proxy.queue_bytes:
             self.skip(QUEUE_FULL)
-            return
+            return False
         self._queued_bytes += size
-        self.waiting += 1
         self._queue.put_nowait(pair)
+        return True
 
     # --- the candidate ------------------------------------------------------------------------------------------------
 

@@ -100,7 +100,7 @@ class Proxy:
         self._ledger = Ledger(KIND, section.examples)
         self._canary = Canary(section.proxy.serve_candidate, section.proxy.fallback_seconds)
         self._switch = Switch(section.proxy.held_requests)
-        self._mirror = Mirror(section, sides.candidate, sides.target, comparer, self._take)
+        self._mirror = Mirror(section, sides.candidate, sides.source, sides.target, comparer, self._take)
         self._handler = Handler(section, sides, self._switch, self._mirror, self._canary)
         self._told: set[str] = set()  # endpoints
         self._skips_told = 0
