@@ -1,6 +1,6 @@
 """What a run asks: requests out of all that was named, those that must not be asked taken out with the reason."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,19 +34,22 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class HttpPlan:
-    """Requests to ask, each once, those left out with the reason, and how endpoints are named."""
+    """Requests to ask, each once, and those left out with the reason."""
 
     requests: Sequence[HttpRequest]
     left_out: Sequence[tuple[str, str]]
-    endpoints: Endpoints
-    logged: Sequence[HttpRequest] = ()  # of the logs of coverage
+    templates: Sequence[str]  # of paths
+    logged: Sequence[HttpRequest]  # of the logs of coverage
+
+    def endpoints(self, known: Iterable[str]) -> Endpoints:
+        """How the requests' endpoints are named; `known` are those that were asked before, whose names stay."""
+        endpoints = Endpoints([*self.templates, *(name.partition(" ")[2] for name in known if "{" in name)])
+        endpoints.learn([*self.requests, *self.logged])
+        return endpoints
 
 
-def planned(config: Config, sources: Sources, known_endpoints: Sequence[str] = ()) -> HttpPlan:
-    """The plan of a run; `known_endpoints` are those that were asked before, whose names stay.
-
-    Raises `UsageError` where nothing is named or a source is none of its kind.
-    """
+def planned(config: Config, sources: Sources) -> HttpPlan:
+    """The plan of a run; raises `UsageError` where nothing is named or a source is none of its kind."""
     if not sources.named:
         raise UsageError(
             "nothing says which requests are to be put to both sides",
@@ -72,7 +75,6 @@ def planned(config: Config, sources: Sources, known_endpoints: Sequence[str] = (
     for template in templates:
         requests += from_data(config.source, template, sources.sample)
     paths = [template.path for template in templates] + [path for found in documents for path in found.templates]
-    endpoints = Endpoints([*paths, *(name.partition(" ")[2] for name in known_endpoints if "{" in name)])
     asked = []
     for request in dict.fromkeys(requests):
         reason = refusal(request, config.shadow)
@@ -81,5 +83,4 @@ def planned(config: Config, sources: Sources, known_endpoints: Sequence[str] = (
         else:
             asked.append(request)
     logged = [request for file in sources.coverage for request in from_access_log(file, sources.log_format)[0]]
-    endpoints.learn([*asked, *logged])
-    return HttpPlan(asked, left_out, endpoints, logged)
+    return HttpPlan(asked, left_out, paths, logged)

@@ -78,14 +78,14 @@ class HttpReport:
     def _left_out(self, counts: Counter[Verdict]) -> list[str]:
         unasked = sum(entry.unasked for entry in self.expected)
         told = (
-            (counts[Verdict.NOISE], "differ from themselves on the baseline"),
-            (counts[Verdict.MOVED], "were never answered at one position"),
-            (counts[Verdict.IGNORED], "are alike by a rule alone"),
-            (counts[Verdict.EXPECTED], "differ as the data say"),
-            (unasked, "values of expected differences were not asked for"),
-            (self.not_asked.total(), "were not asked"),
-            (self.unreached, "were not reached in the time"),
-            (len(self.uncovered), "endpoints of the log were never asked"),
+            (counts[Verdict.NOISE], "different each time on the baseline"),
+            (counts[Verdict.MOVED], "never answered at one position"),
+            (counts[Verdict.IGNORED], "alike by a rule alone"),
+            (counts[Verdict.EXPECTED], "different as the data say"),
+            (unasked, "expected to differ and not asked for"),
+            (self.not_asked.total(), "not asked"),
+            (self.unreached, "not reached in the time"),
+            (len(self.uncovered), "endpoints of the log that were never asked"),
         )
         return [f"{count:,} {words}" for count, words in told if count]
 

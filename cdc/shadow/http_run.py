@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cdc.config import Config
+from cdc.config import Config, PagedList
 from cdc.errors import ConfigError
 from cdc.facts.progress import Progress
 from cdc.facts.shadow import Outcome, Verdict
@@ -16,7 +16,8 @@ from cdc.postgres.record.record import Record
 from cdc.postgres.record.shadow import ShadowReads
 from cdc.postgres.server.endpoint import connected
 from cdc.shadow import paging
-from cdc.shadow.expected import as_expected, expectations
+from cdc.shadow.endpoints import Endpoints
+from cdc.shadow.expected import Expectations, as_expected, expectations
 from cdc.shadow.http_judge import Judge
 from cdc.shadow.http_pair import Pairs
 from cdc.shadow.http_plan import HttpPlan, Sources, planned
@@ -53,30 +54,37 @@ async def shadow_http(config: Config, wanted: HttpRun, progress: Progress) -> Ht
     none, and errors of either database.
     """
     rules = Rules.of(config.shadow)
-    sides = ("baseline",) if wanted.record_baseline else ("baseline", "candidate")
-    for name in sides:
-        _needed(getattr(config.shadow, name), name)
+    _needed(config.shadow.baseline, "baseline")
+    plan = await asyncio.to_thread(planned, config, wanted.sources)
     if wanted.record_baseline:
-        return await _baseline_alone(config, wanted, progress)
-    async with live_positions(config) as positions, _sides(config) as asked:
-        plan = await _planned(config, wanted, positions.record.shadow)
-        patience = Patience(config.shadow.attempts, config.shadow.patience_seconds)
-        pairs = Pairs(positions, patience)
-        judge = Judge(asked["baseline"], asked["candidate"], asked.get("reference"), pairs, rules)
+        return await _baseline_alone(config, wanted, plan, progress)
+    _needed(config.shadow.candidate, "candidate")
+    async with _sides(config) as sides, live_positions(config) as positions:
+        kept = positions.record.shadow
+        endpoints = plan.endpoints([asked.endpoint for asked in await kept.endpoints()])
+        pairs = Pairs(positions, Patience(config.shadow.attempts, config.shadow.patience_seconds))
+        judge = Judge(sides["baseline"], sides["candidate"], sides.get("reference"), pairs, rules)
         report = HttpReport(expected=await asyncio.to_thread(expectations, config.source, config.shadow.expect))
-        one = _Asking(config, plan, judge, report)
-        await _ask_all(config, wanted, plan, one.outcome, _Counting(KIND, config, positions.record, report), progress)
-        report.uncovered = await _uncovered(plan, positions.record.shadow)
+        asking = _Asking(endpoints, config.shadow.pages, judge, report.expected)
+        requests = list(asking.once_a_list(plan.requests))
+        counting = _Counting(KIND, config, positions.record, report)
+        await _ask_all(config, wanted, requests, asking.outcome, counting, progress)
+        _tell_left_out(plan, report)
+        report.uncovered = await _uncovered(plan, endpoints, kept)
         return report
 
 
-def _needed(url: str | None, key: str) -> str:
+def _needed(url: str | None, key: str) -> None:
     if url is None:
         raise ConfigError(
             f"it is not known where the {key} is",
             remedy=f'write `{key} = "http://127.0.0.1:8080"` in [shadow], or give --{key}',
         )
-    return url
+
+
+def _tell_left_out(plan: HttpPlan, report: HttpReport) -> None:
+    for request, reason in plan.left_out:
+        report.leave_out(request, reason)
 
 
 @asynccontextmanager
@@ -93,23 +101,32 @@ async def _sides(config: Config) -> AsyncIterator[dict[str, Side]]:
         yield found
 
 
-async def _planned(config: Config, wanted: HttpRun, kept: ShadowReads) -> HttpPlan:
-    known = [asked.endpoint for asked in await kept.endpoints()]
-    return await asyncio.to_thread(planned, config, wanted.sources, known)
-
-
 @dataclass(frozen=True, slots=True)
 class _Asking:
     """One request after the other, by whichever way its endpoint is judged."""
 
-    config: Config
-    plan: HttpPlan
+    endpoints: Endpoints
+    pages: Sequence[PagedList]
     judge: Judge
-    report: HttpReport
+    expected: Sequence[Expectations]
+
+    def _list_of(self, request: HttpRequest, endpoint: str) -> PagedList | None:
+        return paging.paged(endpoint, self.pages) if request.method == "GET" else None
+
+    def once_a_list(self, requests: Iterable[HttpRequest]) -> Iterator[HttpRequest]:
+        """The requests, but of those for pages of one list the first one alone: it has all pages walked."""
+        walks: set[str] = set()
+        for request in requests:
+            lists = self._list_of(request, self.endpoints.folded(request).endpoint)
+            walk = lists and paging.page_of(request, lists, lists.first).target
+            if walk not in walks:
+                yield request
+            walks |= {walk} if walk else set()
 
     async def outcome(self, request: HttpRequest) -> Outcome:
-        folded = self.plan.endpoints.folded(request)
-        lists = paging.paged(folded.endpoint, self.config.shadow.pages) if request.method == "GET" else None
+        """What a request, or the walk that it stands for, came to."""
+        folded = self.endpoints.folded(request)
+        lists = self._list_of(request, folded.endpoint)
         if lists is None:
             outcome = await self.judge.outcome(request, folded.endpoint)
         else:
@@ -117,7 +134,7 @@ class _Asking:
             found = Outcome(folded.endpoint, f"{first}, all pages", Verdict.MOVED)
             sides = (self.judge.baseline, self.judge.candidate)
             outcome = await paging.judged(self.judge.pairs, sides, found, request, lists, self.judge.rules)
-        return as_expected(outcome, folded.values, self.report.expected)
+        return as_expected(outcome, folded.values, self.expected)
 
 
 class _Counting:
@@ -150,12 +167,15 @@ class _Counting:
 
 
 async def _ask_all(
-    config: Config, wanted: HttpRun, plan: HttpPlan, judged: Judged, counting: _Counting, progress: Progress
+    config: Config,
+    wanted: HttpRun,
+    requests: Sequence[HttpRequest],
+    judged: Judged,
+    counting: _Counting,
+    progress: Progress,
 ) -> None:
     """Every request as often as it is to be asked, at no more than the rate that was set, until the time is over."""
-    for left, reason in plan.left_out:
-        counting.report.leave_out(left, reason)
-    requests = list(_one_walk_for_all_pages(config, plan)) * wanted.repeat
+    requests = [*requests] * wanted.repeat
     ends = None if wanted.minutes is None else time.monotonic() + wanted.minutes * 60
     progress.start("asking", len(requests))
     due = time.monotonic()
@@ -173,42 +193,31 @@ async def _ask_all(
         await counting.flush()
 
 
-def _one_walk_for_all_pages(config: Config, plan: HttpPlan) -> Iterator[HttpRequest]:
-    """The requests, but of those that ask for pages of one list the first one alone."""
-    walks: set[str] = set()
-    for request in plan.requests:
-        lists = paging.paged(plan.endpoints.folded(request).endpoint, config.shadow.pages)
-        if lists is not None and request.method == "GET":
-            target = paging.page_of(request, lists, lists.first).target
-            if target in walks:
-                continue
-            walks.add(target)
-        yield request
-
-
-async def _uncovered(plan: HttpPlan, kept: ShadowReads) -> dict[str, int]:
+async def _uncovered(plan: HttpPlan, endpoints: Endpoints, kept: ShadowReads) -> dict[str, int]:
     """The endpoints in the logs of coverage that no shadow read ever asked, and how many requests they got."""
-    logged = Counter(plan.endpoints.folded(request).endpoint for request in plan.logged)
+    logged = Counter(endpoints.folded(request).endpoint for request in plan.logged)
     asked = {known.endpoint for known in await kept.endpoints() if known.kind != BASELINE_KIND}
     return {endpoint: count for endpoint, count in logged.most_common() if endpoint not in asked}
 
 
-async def _baseline_alone(config: Config, wanted: HttpRun, progress: Progress) -> HttpReport:
+async def _baseline_alone(config: Config, wanted: HttpRun, plan: HttpPlan, progress: Progress) -> HttpReport:
     """How fast the baseline answers, for comparison later; neither a candidate nor a daemon is needed."""
     source_id, _ = await asyncio.to_thread(source_file.whose, config)
     if source_id is None:
         raise not_set_up(config.source.path)
-    async with connected(config, "shadow reads") as connection, _sides(config) as asked:
+    async with _sides(config) as sides, connected(config, "shadow reads") as connection:
         record = Record(connection, source_id)
-        plan = await _planned(config, wanted, record.shadow)
+        endpoints = plan.endpoints([asked.endpoint for asked in await record.shadow.endpoints()])
         report = HttpReport(baseline_only=True)
 
         async def outcome(request: HttpRequest) -> Outcome:
-            endpoint = plan.endpoints.folded(request).endpoint
-            answer, seconds = await timed(lambda: asked["baseline"].ask(request))
+            endpoint = endpoints.folded(request).endpoint
+            answer, seconds = await timed(lambda: sides["baseline"].ask(request))
             if isinstance(answer, NoAnswer):
                 return Outcome(endpoint, str(request), Verdict.FAILED, reason=f"the baseline: {answer.reason}")
             return Outcome(endpoint, str(request), Verdict.EQUAL, baseline_seconds=seconds)
 
-        await _ask_all(config, wanted, plan, outcome, _Counting(BASELINE_KIND, config, record, report), progress)
+        counting = _Counting(BASELINE_KIND, config, record, report)
+        await _ask_all(config, wanted, plan.requests, outcome, counting, progress)
+        _tell_left_out(plan, report)
         return report

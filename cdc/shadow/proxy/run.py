@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
@@ -103,7 +104,7 @@ class Proxy:
         self._mirror = Mirror(section, sides.candidate, sides.source, sides.target, comparer, self._take)
         self._handler = Handler(section, sides, self._switch, self._mirror, self._canary)
         self._told: set[str] = set()  # endpoints
-        self._skips_told = 0
+        self._skips_told: Counter[str] = Counter()
         self.address = ""
 
     @asynccontextmanager
@@ -172,7 +173,7 @@ class Proxy:
         if outcome.differences and outcome.endpoint not in self._told:
             self._told.add(outcome.endpoint)
             first = outcome.differences[0]
-            told = logger.bind(endpoint=outcome.endpoint, path=first.path, cause=first.cause)
+            told = logger.bind(endpoint=outcome.endpoint, place=first.path, cause=first.cause)
             told.warning("both sides answer an endpoint differently")
 
     async def _flush_often(self) -> None:
@@ -183,10 +184,9 @@ class Proxy:
     async def _flush(self) -> None:
         """Add what was counted to what Postgres knows; while it is away, that is kept."""
         await self._target.use(self._ledger.flush)
-        skipped = self._mirror.skipped
-        if skipped.total() > self._skips_told:
-            self._skips_told = skipped.total()
-            logger.bind(**dict(sorted(skipped.items()))).warning("reads were not compared")
+        for reason, count in (self._mirror.skipped - self._skips_told).items():
+            logger.bind(reason=reason, questions=count).warning("reads were not compared")
+        self._skips_told = self._mirror.skipped.copy()
 
 
 @contextmanager

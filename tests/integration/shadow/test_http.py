@@ -11,9 +11,10 @@ import apsw
 import pytest
 from aiohttp import web
 from comparison import differences
-from harness import Daemon, application, fetch, wait_until_follows
+from harness import Daemon, application, fetch, wait_until_follows, write_config
 from shadowed_app import ITEMS, Handler, Instance, on_both
 
+from cdc.cli import main
 from cdc.config import Config, ExpectedDifference, PagedList, ShadowRule
 from cdc.errors import ExitCode
 from cdc.facts.progress import Silent
@@ -344,3 +345,32 @@ async def test_no_more_is_asked_than_the_time_allows(followed: Config, tmp_path:
         report = await asked(config, lines(tmp_path, "/items"), repeat=1_000, minutes=0.005)
     assert report.asked + report.unreached == 1_000
     assert 0 < report.asked < 40
+
+
+async def test_the_command_says_what_differs_where_and_what_was_left_out(
+    followed: Config, tmp_path: Path, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines(tmp_path, "/items", "/", "/chance", "POST /items")
+    async with on_both(tmp_path / "app.db", database, candidate={"/items": other_number}) as both:
+        file = write_config(tmp_path / "shadow.toml", both.configured(followed))
+        command = ["-q", "-c", str(file), "shadow", "http", "--requests", str(tmp_path / "requests.txt")]
+        code = await asyncio.to_thread(main, command)
+        told = capsys.readouterr().out
+        assert code == await asyncio.to_thread(main, [*command, "--json"]) == ExitCode.DIFFERENCE
+        as_json = json.loads(capsys.readouterr().out)
+        code = await asyncio.to_thread(main, [*command, "--candidate", "http://127.0.0.1:1"])
+    assert code == ExitCode.CRITICAL
+    assert "nothing is known: no request of 3 was answered by both sides" in capsys.readouterr().out
+    assert "! different: GET /items\n    $[4]['price'] (changed value)\n        SQLite    7.5\n" in told
+    assert "not asked: 1, for `methods` does not have POST, such as POST /items\n" in told
+    assert told.splitlines()[-1] == (
+        "not alike: 1 different of 3 requests to 3 endpoints; 1 different each time on the baseline, 1 not asked"
+    )
+    assert as_json["endpoints"]["GET /items"]["different"] == 1
+    assert as_json["result"] == told.splitlines()[-1]
+    entries = [json.loads(line.rpartition("\t")[0] or line) for line in _trail(followed) if '"shadow http"' in line]
+    assert len(entries) == 3
+
+
+def _trail(config: Config) -> list[str]:
+    return (config.state.dir / "audit.jsonl").read_text().splitlines()
