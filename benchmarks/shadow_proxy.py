@@ -97,23 +97,24 @@ async def added(ports: Ports, size: Size) -> list[Figure]:
     direct, proxied = await Client.to(ports.baseline), await Client.to(ports.proxy)
     ours: list[list[float]] = []
     theirs: list[list[float]] = []
-    for turn in range(size.rounds + 1):
-        through, bare = sorted(await proxied.times(size.requests)), sorted(await direct.times(size.requests))
-        if turn:  # the first one warms up
-            ours.append(through)
-            theirs.append(bare)
+    for _ in range(size.rounds + 1):
+        ours.append(sorted(await proxied.times(size.requests)))
+        theirs.append(sorted(await direct.times(size.requests)))
     direct.close()
     proxied.close()
     figures = []
     for name, part in PERCENTS.items():
-        at = int(size.requests * part)
-        through, bare = (statistics.median(turn[at] for turn in turns) for turns in (ours, theirs))
-        what = f"shadow proxy, one client: {name} added"
-        note = f"{through:.2f} ms through it"
-        value, most = through - bare, MOST_ADDED_MS[name]
+        # The first round warms up.
+        through, bare = (statistics.median(turn[int(size.requests * part)] for turn in t[1:]) for t in (ours, theirs))
         figures.append(
             Figure(
-                id=f"shadow_proxy.added.{name}", what=what, value=value, unit="ms", most=most, beside=bare, note=note
+                id=f"shadow_proxy.added.{name}",
+                what=f"shadow proxy, one client: {name} added",
+                value=through - bare,
+                unit="ms",
+                most=MOST_ADDED_MS[name],
+                beside=bare,
+                note=f"{through:.2f} ms through it",
             )
         )
     return figures
