@@ -125,6 +125,19 @@ async def test_writes_at_full_speed_never_look_like_a_difference(tmp_path: Path,
     app.close()
 
 
+async def test_a_write_while_the_baseline_answers_makes_the_pair_move(app: apsw.Connection, config: Config) -> None:
+    """The answer shows the write, and Postgres, which no daemon feeds, stays where it was before the question."""
+
+    async def written_meanwhile() -> int:
+        return int(app.execute("UPDATE counter SET n = n + 1 RETURNING n").get)
+
+    async with site(app, config) as here:
+        here.baseline.read = written_meanwhile
+        assert await here.get("/count") == b'{"n": 1}'
+        await here.judged()
+        assert here.status()["verdicts"] == {Verdict.MOVED: 1}
+
+
 async def test_what_was_counted_while_postgres_is_away_is_added_later(app: apsw.Connection, config: Config) -> None:
     async with site(app, config) as here, ledger(config) as kept:
         await here.get("/page")
