@@ -7,7 +7,7 @@ from typing import Final
 
 from cdc.facts.shadow import ENDS_CLEAN, PROVES, Difference, Outcome, Verdict
 from cdc.facts.timings import Timings
-from cdc.postgres.record.shadow import EndpointCounts, Example, PlaceCounts, ShadowReads
+from cdc.postgres.record.shadow import EndpointCounts, PlaceCounts, ShadowExample, ShadowReads
 
 BASELINE_KIND: Final = "baseline"  # recorded before there is a candidate: timings alone
 MOST_TEXT: Final = 2_000  # characters of one side of an example
@@ -23,7 +23,7 @@ class _Endpoint:
     differed: bool = False
     clean: bool = False
     times: Counter[tuple[str, str]] = field(default_factory=Counter)  # by cause and path
-    examples: defaultdict[tuple[str, str], list[Example]] = field(default_factory=lambda: defaultdict(list))
+    examples: defaultdict[tuple[str, str], list[ShadowExample]] = field(default_factory=lambda: defaultdict(list))
 
 
 class Ledger:
@@ -62,7 +62,7 @@ class Ledger:
             sides = (_cut(difference.baseline), _cut(difference.candidate))
             examples = here.examples[place]
             if len(examples) < self._most:
-                examples.append(Example(_cut(outcome.request) or "", *sides, outcome.seq))
+                examples.append(ShadowExample(_cut(outcome.request) or "", *sides, outcome.seq))
 
     def _taken(self) -> tuple[list[EndpointCounts], list[PlaceCounts]]:
         endpoints, self._endpoints = self._endpoints, defaultdict(_Endpoint)
