@@ -28,7 +28,7 @@ class NoAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Instance:
     """An instance that is asked over connections that are kept open."""
 
     base_url: str
@@ -64,7 +64,7 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
 
 
 @asynccontextmanager
-async def side(base_url: str, headers: Mapping[str, str], timeout_seconds: float) -> AsyncIterator[Side]:
+async def instance(base_url: str, headers: Mapping[str, str], timeout_seconds: float) -> AsyncIterator[Instance]:
     """An instance for the time of a block."""
     session = aiohttp.ClientSession(
         headers={"Accept-Encoding": "gzip, deflate", "Accept": "*/*", **headers},
@@ -73,7 +73,7 @@ async def side(base_url: str, headers: Mapping[str, str], timeout_seconds: float
         auto_decompress=False,
     )
     async with session:
-        yield Side(base_url, session)
+        yield Instance(base_url, session)
 
 
 def headers_of(configured: Mapping[str, str], key: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from cdc.config import (
     Config,
     Expectation,
     ExpectedDifference,
+    PagedList,
     ReferenceOptions,
     ShadowRule,
     config_path,
@@ -129,6 +130,7 @@ def test_options_of_a_table_are_found_without_regard_to_case(tmp_path: Path) -> 
 LISTED = (
     list[Expectation],
     list[ExpectedDifference],
+    list[PagedList],
     list[ReferenceOptions],
     list[ShadowRule],
 )  # sections that may stand there several times
