@@ -146,8 +146,7 @@ class _Counting:
         self._record = record
         self._flushed = time.monotonic()
         self._ledger = Ledger(kind, section.examples)
-        headers = (section.baseline_headers, section.candidate_headers, section.reference_headers)
-        self._mask = Mask.of(*(headers_of(named, "headers") for named in headers))
+        self._mask = Mask.of(section.baseline_headers, section.candidate_headers, section.reference_headers)
 
     async def take(self, outcome: Outcome) -> None:
         """Count one outcome, without the secrets that an answer may repeat."""
