@@ -144,6 +144,8 @@ KEYS: Final = {
     "shadow.patience_seconds": "How long Postgres gets to apply what the baseline's answer shows.",
     "shadow.timeout_seconds": "How long one answer may take.",
     "shadow.slower_percent": "An endpoint that is slower than this at p95 on Postgres fails the check.",
+    "shadow.query_allowance_ms": "By how many milliseconds a query of `cdc shadow sql` may be slower, whatever part "
+    "that is: SQLite answers within the process, Postgres over a connection. Requests have no such allowance.",
     "shadow.least_samples": "With fewer answers, nothing is said about the speed of an endpoint.",
     "shadow.clean_days": "How long every endpoint has to be without a difference before reads move.",
     "shadow.examples": "How many examples of each endpoint, cause and place are kept.",
@@ -418,7 +420,10 @@ application's writes fail), `remains` (something of capture is there), `source_i
 | `waiting` | tables that are not replicated while something about them stands in the way: `name`, `reason`, `remedy` |
 | `snapshot` | `id` and `taken_at` of the newest one in the state folder |
 | `verification` | `result` (`equal`, `different`, `critical`), `finished_at` and `age_seconds` of the last \
-whole `cdc verify`, null before the first |
+whole `cdc verify`, null before the first; `schema`: what \
+Postgres has otherwise than it should, as `cdc verify --json` has it |
+| `shadow` | `endpoints` that shadow reads asked, `differing` of them that are not alike now, `clean_since` when all \
+are (null while one is not), `last_at` |
 | `stopped` | `reason` and `remedy` when the daemon stopped with an error |
 | `activity` | what a daemon on this machine is doing: `doing` (`starting`, `loading`, `streaming`, `waiting` for a \
 database, `stopping`), `since`, and after failed attempts `error` (of the last one) and `attempts` |

@@ -303,6 +303,11 @@ def _write_section(lines: list[str], name: str, content: Mapping[str, Any]) -> N
 
 
 def _toml(found: object) -> str:
+    if isinstance(found, list):
+        return f"[{', '.join(map(_toml, found))}]"
+    if isinstance(found, dict):
+        members = (f"{_toml(key)} = {_toml(value)}" for key, value in found.items() if value is not None)
+        return f"{{ {', '.join(members)} }}"
     return json.dumps(found, ensure_ascii=False)
 
 

@@ -77,6 +77,16 @@ ACTIONS: Final[Mapping[str, Action]] = {
         result="`equal`, `different` or `critical`",
         differences="rows that differ",
         repaired="rows that will be moved again",
+        left="rows that only Postgres has and that nobody said to delete",
+    ),
+    "repair rows": _step(
+        "`cdc verify --repair` saved what Postgres has of rows that differ, and logs their keys again now",
+        table=_TABLE,
+        changed="rows that will become what SQLite has",
+        deleted="rows that only Postgres has and that will be deleted",
+        added="rows that Postgres lacks",
+        keys="their keys as `cdc verify` shows them, 100 at most, long ones cut; the files have them all",
+        files="where the rows are as they were, and the keys of those that are added",
     ),
     "find a difference": _step(
         "the comparison that never ends found rows that are not alike",
@@ -85,6 +95,13 @@ ACTIONS: Final[Mapping[str, Action]] = {
         missing="rows that Postgres lacks",
         extra="rows that only Postgres has",
         keys="some of their keys, as `cdc verify` shows them",
+        came_back="how many of them were repaired before, null for none",
+    ),
+    "check a batch": _step(
+        "a batch was committed, and rows of a table are not in Postgres as it wrote them",
+        table=_TABLE,
+        rows="how many",
+        reactions="triggers and rules on the table, which may be the reason",
     ),
     "end of a difference": _step("a table whose rows were not alike was compared again, and is equal", table=_TABLE),
     "shadow sql": _step(
@@ -101,6 +118,12 @@ ACTIONS: Final[Mapping[str, Action]] = {
         slow="too late",
     ),
     "shadow forget": _step("`cdc shadow report --forget`"),
+    "find an altered schema": _step(
+        "the daemon found that the target of a table is not as it was made",
+        table=_TABLE,
+        findings="what it should be and what it is, as `cdc verify` tells it",
+    ),
+    "end of an altered schema": _step("a target that was altered is as it was made again", table=_TABLE),
     "restore": _step("`cdc restore`", snapshot="its folder", to="the file that was written"),
     "cleanup": _step("`cdc cleanup`", removed="whether there was something to remove"),
     "free tables": _step(

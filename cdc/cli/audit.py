@@ -26,7 +26,7 @@ _SPAN: Final = re.compile(r"(\d+) *([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class Moment(click.ParamType[datetime]):
+class MomentParameter(click.ParamType[datetime]):
     """A date, a time, or how long ago: `2026-11-24`, `2026-11-24T07:30`, `90m`."""
 
     name = "WHEN"
@@ -94,7 +94,7 @@ class Shown:
 @click.option(
     "--action", "actions", metavar="NAME", multiple=True, type=click.Choice(list(ACTIONS)), help="Only this action."
 )
-@click.option("--since", type=Moment(), help="Only what was done since: a date, a time, or 90m, 12h, 7d.")
+@click.option("--since", type=MomentParameter(), help="Only what was done since: a date, a time, or 90m, 12h, 7d.")
 @click.option("--table", metavar="NAME", shell_complete=complete_table, help="Only what names this table.")
 @click.option("--batches", is_flag=True, help="Show batches of changes too, which else are only checked.")
 @click.option("--postgres", is_flag=True, help="Read the trail in Postgres instead of the file in the state folder.")

@@ -67,7 +67,7 @@ def audited(config: Config, action: str, **details: trail.Detail) -> Iterator[di
     except CdcError as error:
         trail.record(config.state.dir, action, "failed", {**told, "reason": log.redact(error.message)})
         raise
-    except (KeyboardInterrupt, Terminated):
+    except (KeyboardInterrupt, click.Abort, Terminated):
         trail.record(config.state.dir, action, "interrupted", told)
         raise
     except BaseException as error:

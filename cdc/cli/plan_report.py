@@ -7,9 +7,9 @@ from rich.text import Text
 
 from cdc.cli.output import bytes_text, counted, facts_of, indented, print_table, say, show
 from cdc.facts.profile import ColumnProfile
+from cdc.facts.risk import LEVELS, Risk
 from cdc.facts.table_map import ValueRules
 from cdc.first_copy.plan import Plan, TablePlan
-from cdc.first_copy.risks import LEVELS, Risk
 
 _SHOWN_KEYS: Final = 5
 _STYLES = {"warning": "bold yellow", "blocks": "bold red", "quarantine": "yellow", "note": "dim"}

@@ -1,5 +1,6 @@
 """`cdc shadow`: reads put to both sides at one position, and what they came to."""
 
+import random
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,7 +13,7 @@ from cdc.cli.output import counted, print_json, print_table, say, seconds_text
 from cdc.cli.shadow_http import http
 from cdc.cli.shadow_proxy import proxy
 from cdc.config import Config
-from cdc.errors import ExitCode
+from cdc.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from cdc.facts.shadow import Outcome
@@ -34,13 +35,16 @@ def shadow() -> None:
     examples=(
         ("cdc shadow sql queries.toml", "Ask both databases every query of a file."),
         ("cdc shadow sql queries.sql --repeat 100", "The same a hundred times each, to compare their speed."),
+        ("cdc shadow sql --explore 200", "Ask what the schema and the data suggest, before users do."),
     )
 )
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.option("--explore", type=click.IntRange(1, 100_000), help="Make up so many queries instead.")
+@click.option("--seed", type=int, help="Make up the same queries as before.")
 @click.option("--repeat", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Ask each so many times.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
-def sql(session: Options, file: Path, repeat: int, as_json: bool) -> int:
+def sql(session: Options, file: Path | None, explore: int | None, seed: int | None, repeat: int, as_json: bool) -> int:
     """Ask both databases the queries in FILE, and compare answers and times.
 
     Queries are in SQLite's words; Postgres gets them translated, or the application's own words where FILE has them.
@@ -49,18 +53,37 @@ def sql(session: Options, file: Path, repeat: int, as_json: bool) -> int:
     from cdc.facts.shadow import ENDS_CLEAN
     from cdc.shadow.ledger import Ledger
     from cdc.shadow.queries import read_queries
+    from cdc.shadow.sql import explore as explore_both
     from cdc.shadow.sql import shadow_sql
 
+    if (file is None) == (explore is None):
+        raise UsageError(
+            "say what is to be asked", remedy="name a file of queries, or have them made up by `--explore 200`"
+        )
     session.start_log()
     config = session.config()
-    queries = read_queries(file)
+    queries = read_queries(file) if file is not None else ()
     ledger = Ledger("sql", config.shadow.examples)
-    with audited(config, "shadow sql", queries=len(queries)) as told:
-        outcomes = run_async(shadow_sql(config, queries, ledger, session.progress(), repeat=repeat))
+    chosen = random.randrange(10**6) if seed is None else seed
+    with audited(config, "shadow sql", queries=explore or len(queries)) as told:
+        work = (
+            explore_both(config, explore, chosen, ledger, session.progress())
+            if explore is not None
+            else shadow_sql(config, queries, ledger, session.progress(), repeat=repeat)
+        )
+        outcomes = run_async(work)
         told |= {str(verdict): count for verdict, count in ledger.verdicts.items()}
     if as_json:
-        print_json({"verdicts": dict(ledger.verdicts), "outcomes": [_outcome_json(outcome) for outcome in outcomes]})
+        print_json(
+            {
+                "seed": chosen if explore else None,
+                "verdicts": dict(ledger.verdicts),
+                "outcomes": [_outcome_json(outcome) for outcome in outcomes],
+            }
+        )
     else:
+        if explore is not None:
+            say(f"made up with `--seed {chosen}`\n")
         _print_outcomes(outcomes)
     return int(ExitCode.DIFFERENCE if any(ledger.verdicts[verdict] for verdict in ENDS_CLEAN) else ExitCode.OK)
 

@@ -107,6 +107,7 @@ def _facts(told: dict[str, Any], style: str) -> list[tuple[str, object]]:
         ("pending", _pending(told["pending"])),
         ("waiting", ", ".join(table["name"] for table in told["waiting"])),
         ("verified", _verification(told) if loaded else None),
+        ("shadow reads", _shadow(told["shadow"], told["at"])),
         ("snapshot", time_text(told["snapshot"]["taken_at"])),
         ("state", _state(told["state"])),
         ("source", told["source"]["path"]),
@@ -163,6 +164,17 @@ def _verification(told: dict[str, Any]) -> str:
     if verification["compared_since"] not in {None, verification["finished_at"]}:
         parts.append(f"every row within the last {seconds_text(verification['compared_age_seconds'])}, by the daemon")
     return "; ".join(parts) or "never; `cdc verify` compares every row"
+
+
+def _shadow(shadow: dict[str, Any], at: str) -> str | None:
+    """One line of all endpoints, None where nothing was asked."""
+    if not shadow["endpoints"]:
+        return None
+    if shadow["clean_since"] is None:
+        asked = counted(shadow["endpoints"], "endpoint")
+        return f"{shadow['differing']:,} of {asked} not shown to be alike: `cdc shadow report`"
+    lasts = datetime.fromisoformat(at) - datetime.fromisoformat(shadow["clean_since"])
+    return f"{counted(shadow['endpoints'], 'endpoint')} alike for {seconds_text(max(0.0, lasts.total_seconds()))}"
 
 
 def _state(state: dict[str, Any]) -> str:

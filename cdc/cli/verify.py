@@ -1,16 +1,22 @@
 """`cdc verify`: whether both databases hold the same, and repair where they do not."""
 
+import signal
+import sys
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from cdc.cli.completion import complete_table
 from cdc.cli.help import Command
-from cdc.cli.options import Options, audited, pass_session, run_async
-from cdc.cli.output import print_json, print_table, say
+from cdc.cli.options import Options, audited, pass_session, run_async, terminable
+from cdc.cli.output import counted, print_json, print_table, say
 from cdc.facts.row_key import show_key
 
 if TYPE_CHECKING:
+    from cdc.verify.recurrence import Recurrence
+    from cdc.verify.repair import ExtraRows
     from cdc.verify.report import TableReport, VerifyReport
 
 _SHOWN_KEYS = 5
@@ -24,6 +30,7 @@ _LONGEST_VALUE = 200
         ("cdc verify --table content --table summary_variants", "Compare two tables."),
         ("cdc verify --table content --show-values", "See what both have in the columns that differ."),
         ("cdc verify --repair", "Have every row that differs moved again."),
+        ("cdc verify --repair --yes", "The same from a script, and delete what only Postgres has."),
     ),
 )
 @click.option(
@@ -35,27 +42,52 @@ _LONGEST_VALUE = 200
     help="Only this table; may be given again.",
 )
 @click.option("--repair", is_flag=True, help="Have the daemon move every key that differs once more.")
+@click.option("--yes", is_flag=True, help="With --repair: delete rows that only Postgres has, without asking.")
 @click.option("--show-values", is_flag=True, help="Show what both have in columns that differ; else names alone.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
-def verify(session: Options, tables: tuple[str, ...], repair: bool, show_values: bool, as_json: bool) -> int:
-    """Compare every row of both databases.
+def verify(session: Options, tables: tuple[str, ...], repair: bool, yes: bool, show_values: bool, as_json: bool) -> int:
+    """Compare every row of both databases, and the schema in Postgres.
+
+    The schema is compared with what the DDL of today would make.
 
     It may run at any time, also while the application writes: rows that change meanwhile are looked at again. Exit
     code 1 says that rows differ, 2 that a table could not be compared. What was found is recorded for `cdc status`.
+    Before a repair, the rows as Postgres has them are saved to files in the state folder. Rows that only Postgres has
+    are deleted there only when you say so: it asks at a terminal, and leaves them elsewhere unless --yes is given.
     """
     from cdc.verify import verify as compare
 
     session.start_log()
     config = session.config()
     with audited(config, "verify", repair=repair) as told:
-        report = run_async(compare(config, tables or None, repair, session.progress()))
+        consent = partial(_may_delete, yes=yes, asks=not as_json)
+        report = run_async(compare(config, tables or None, repair, session.progress(), consent))
         told |= {"result": report.result, "differences": report.differences, "repaired": report.repaired}
+        if repair:
+            told["left"] = report.repair.left
     if as_json:
         print_json(report.to_json(values=show_values))
     else:
         print_report(report, values=show_values)
     return int(report.exit_code)
+
+
+def _may_delete(extra: "Sequence[ExtraRows]", *, yes: bool, asks: bool) -> bool:
+    """Whether rows that only Postgres has may be deleted there; a person is asked where there is one."""
+    if yes or not (asks and sys.stdin.isatty() and sys.stdout.isatty()):
+        return yes
+    rows = sum(found.rows for found in extra)
+    named = "; ".join(
+        f"{found.table}: {', '.join(found.keys)}{' ...' if found.rows > len(found.keys) else ''}" for found in extra
+    )
+    say(f"{counted(rows, 'row')} {'is' if rows == 1 else 'are'} only in Postgres and would be deleted there: {named}")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the event loop's own waits for the answer
+    try:
+        with terminable():
+            return click.confirm("They are saved to files first. Delete them?", default=False)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def print_report(report: "VerifyReport", *, values: bool = False) -> None:
@@ -65,20 +97,34 @@ def print_report(report: "VerifyReport", *, values: bool = False) -> None:
     print_table(columns, rows, numbers=columns[1:])
     say()
     for table in report.tables:
-        if table.problem:
-            say(f"! {table.table}: {table.problem}")
-        for kind, keys in table.samples.items():
-            more = " ..." if len(keys) > _SHOWN_KEYS else ""
-            named = ", ".join(_with_columns(table, key) for key in keys[:_SHOWN_KEYS])
-            say(f"! {table.table}: {kind}: {named}{more}")
+        _print_differences(table, report.again.get(table.table))
         if values:
             _print_values(table)
     for problem in report.problems:
         say(f"! {problem}")
+    for finding in report.schema:
+        say(f"! {finding.words}; {finding.remedy}")
+    for note in report.notes:
+        say(note)
     for found in report.answers:
         said = f"SQLite says {found.source!r}, Postgres {found.target!r}"
         say(f"as expected: {found.name}" if found.met else f"! {found.name}: {said}; expected {found.expected!r}")
+    for file in report.repair.files:
+        say(f"saved before the repair: {file}")
     say(_verdict(report))
+
+
+def _print_differences(table: "TableReport", again: "Recurrence | None") -> None:
+    if table.problem:
+        say(f"! {table.table}: {table.problem}")
+    for kind, keys in table.samples.items():
+        more = " ..." if len(keys) > _SHOWN_KEYS else ""
+        named = ", ".join(_with_columns(table, key) for key in keys[:_SHOWN_KEYS])
+        say(f"! {table.table}: {kind}: {named}{more}")
+    if again is not None:
+        say(f"! {table.table}: {again.words()}")
+        for line in again.writers.lines():
+            say(f"    {line}")
 
 
 def _with_columns(table: "TableReport", key: str) -> str:
@@ -112,13 +158,25 @@ def _verdict(report: "VerifyReport") -> str:
         left = _left_out(report)
         said = "what was compared is the same in both databases" if left else "both databases hold the same"
         return f"{said}, compared in {seconds:.1f} s{''.join(left)}"
-    if report.result == DIFFERENT and report.repaired:
-        return f"{report.repaired:,} keys were logged again: the daemon moves them, then run `cdc verify` again"
+    if report.result == DIFFERENT and (report.repaired or report.repair.left):
+        return "; ".join(_repaired(report))
+    if report.result == DIFFERENT and report.schema and not report.differences:
+        found = counted(len(report.schema), "part")
+        return (
+            f"the rows are the same in both, but {found} of the schema in Postgres are not as they should be: see above"
+        )
     if report.result == DIFFERENT and not report.differences:
         return "the rows are the same in both, but an answer is not the expected one: see above"
     if report.result == DIFFERENT:
         return f"{report.differences:,} rows differ; `cdc verify --repair` has the daemon move them again"
     return "not everything could be compared: see above; `cdc run` follows a changed schema by itself"
+
+
+def _repaired(report: "VerifyReport") -> list[str]:
+    logged, left = report.repaired, report.repair.left
+    moved = f"{logged:,} keys were logged again: the daemon moves them, then run `cdc verify` again"
+    kept = f"{counted(left, 'row')} only in Postgres, left there: `cdc verify --repair --yes` deletes what only it has"
+    return [*([moved] if logged else []), *([kept] if left else [])]
 
 
 def _left_out(report: "VerifyReport") -> list[str]:

@@ -146,6 +146,7 @@ _MAY_BE_ZERO: Final = (
     "keep",
     "max_writer_pause_seconds",
     "prune_seconds",
+    "query_allowance_ms",
     "rolling_share",
     "serve_candidate",
     "share",

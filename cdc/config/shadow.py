@@ -106,6 +106,7 @@ class ShadowSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     patience_seconds: float = 10.0  # for Postgres to pass a change
     timeout_seconds: float = 10.0  # for one answer
     slower_percent: float = 20.0  # at p95, beyond which the candidate is too slow
+    query_allowance_ms: float = 5.0  # by which a single query may be slower: the way to a server and back
     least_samples: int = 50  # below which nothing is said about speed
     clean_days: float = 7.0  # without a difference, before reads may move
     examples: int = 5  # kept of each endpoint and cause

@@ -9,7 +9,9 @@ from dataclasses import replace
 
 from cdc.audit.actions import Tell
 from cdc.config import Config
+from cdc.evolve.changed_definition import ChangedDefinition
 from cdc.evolve.kinds import KINDS, detect
+from cdc.evolve.lost_constraint import LostConstraint
 from cdc.evolve.lost_table import LostTable
 from cdc.evolve.replica import Replica
 from cdc.evolve.schema_change import SchemaChange, SchemaFacts
@@ -45,6 +47,8 @@ class SchemaFollower:
             for change in changes:
                 change.refuse()
             look = await self._before_rows(facts, changes)
+        elif facts.is_other_schema:
+            await self._loosen(facts)
         return look, dict(facts.maps)
 
     async def finish(self, maps: Sequence[TableMap], targets: Mapping[str, TargetTable]) -> None:
@@ -82,13 +86,10 @@ class SchemaFollower:
         # Before anything is changed: capture that is whole again does not show that it was not.
         resync = list(dict.fromkeys(name for change in changes for name in change.resync))
         await self._record.stream.request_resync(resync)
-        if resync:
+        if resync or facts.is_other_schema:
             await self._record.stream.note_finish_after_resync(due=True)
         replica = self._replica(facts.maps)
-        if any([await change.let_go(replica) for change in reversed(changes)]):
-            # What is gone may be what kept rows out, and no change of theirs would tell that they fit now.
-            held = await self._record.quarantine.keys_of(None)
-            await self._record.stream.request_resync([name for name in facts.maps if name in held])
+        await self._let_go(facts, changes, replica)
         for change in changes:
             await change.extend(replica)
         crash_point("follow.before_capture")
@@ -99,6 +100,17 @@ class SchemaFollower:
         # Last: as long as it is not remembered, the next daemon sees that there is something to follow.
         await self._remember(facts)
         return look
+
+    async def _loosen(self, facts: SchemaFacts) -> None:
+        """Follow a change of nothing but indexes and constraints, which is seen by the counter alone, as VACUUM is."""
+        await self._record.stream.note_finish_after_resync(due=True)
+        await self._let_go(facts, [LostConstraint(), ChangedDefinition()], self._replica(facts.maps))
+
+    async def _let_go(self, facts: SchemaFacts, changes: Sequence[SchemaChange], replica: Replica) -> None:
+        if any([await change.let_go(replica) for change in reversed(changes)]):
+            # What is gone may be what kept rows out, and no change of theirs would tell that they fit now.
+            held = await self._record.quarantine.keys_of(None)
+            await self._record.stream.request_resync([name for name in facts.maps if name in held])
 
     async def _remember(self, facts: SchemaFacts) -> None:
         """Keep what is decided now; what is fed again is no leftover any more."""

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from cdc.evolve.changed_definition import ChangedDefinition
 from cdc.evolve.damaged_capture import DamagedCapture
 from cdc.evolve.lost_column import LostColumn
 from cdc.evolve.lost_constraint import LostConstraint
@@ -16,6 +17,7 @@ from cdc.evolve.unseen_changes import UnseenChanges
 # What is gone is let go of in the opposite order: columns before the tables that they refer to, so that a foreign key
 # is noted with its column, and constraints once all that was left is out of the way.
 KINDS: Final[tuple[type[SchemaChange], ...]] = (
+    ChangedDefinition,
     LostConstraint,
     DamagedCapture,
     NewTable,

@@ -45,6 +45,11 @@ class SchemaFacts:
         """How far SQLite's schema counter moved since capture was last whole; 0 while that is not known."""
         return 0 if self.known_version is None else self.look.signature.schema_version - self.known_version
 
+    @property
+    def is_other_schema(self) -> bool:
+        """Whether anything of the schema may be another since then, indexes and constraints alone included."""
+        return self.known_version is None or self.counter_steps != 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaChange:

@@ -22,10 +22,10 @@ from cdc.facts.table_map import TableMap
 from cdc.facts.values import Row
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.ddl import views as target
-from cdc.postgres.ddl.views import EXISTS
 from cdc.postgres.record.known_tables import known_targets, read_known_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.tables.hashed_rows import Sum
+from cdc.postgres.tables.statement import EXISTS
 from cdc.postgres.translate.views import TargetView, translate_views
 from cdc.sqlite.changelog import positions, source, source_file
 from cdc.sqlite.connection.open import open_copy

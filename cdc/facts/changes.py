@@ -112,7 +112,9 @@ class AppliedBatch:
     """A batch that Postgres committed: changelog entries after `after_seq` up to `last_seq`, which were `changes` many.
 
     `tables` holds the source tables that something was done to. `seconds` is how long it took from the first read to
-    the commit, `lag_seconds` how old its oldest entry was when it was read.
+    the commit, `lag_seconds` how old its oldest entry was when it was read. `reacts` says that triggers, rules or row
+    level security of its tables may change what is written; `unmoved` counts rows, by source table, that are not in
+    Postgres as the batch wrote them.
     """
 
     after_seq: int
@@ -121,6 +123,8 @@ class AppliedBatch:
     tables: Mapping[str, TableTally]
     seconds: float
     lag_seconds: float | None = None
+    reacts: bool = False
+    unmoved: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

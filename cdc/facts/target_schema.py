@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +92,35 @@ class TargetTable:
     def primary_key(self) -> tuple[str, ...]:
         """The primary key's columns, empty when there is none."""
         return next((u.columns for u in self.uniques if u.primary), ())
+
+
+class ObjectKind(StrEnum):
+    """What a part of a table is."""
+
+    TABLE = "table"
+    COLUMN = "column"
+    NOT_NULL = "not null"
+    DEFAULT = "default"
+    GENERATED = "generated"
+    IDENTITY = "identity"
+    PRIMARY_KEY = "primary key"
+    UNIQUE = "unique"
+    CHECK = "check"
+    FOREIGN_KEY = "foreign key"
+    INDEX = "index"
+
+
+class ObjectPlace(NamedTuple):
+    """Where a part of a table stands: the table, and its own name, that of the column for what a column has."""
+
+    table: str
+    kind: ObjectKind
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaObject:
+    """A part of a table: how Postgres writes it, and whether it is valid (of constraints and indexes)."""
+
+    definition: str
+    usable: bool = True

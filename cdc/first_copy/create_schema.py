@@ -3,14 +3,16 @@
 import asyncio
 from dataclasses import replace
 
+from loguru import logger
+
 from cdc.config import Config
 from cdc.evolve import views
 from cdc.facts.phase import Phase
 from cdc.facts.table_map import TableMap
-from cdc.first_copy.adoption import require_compatible
 from cdc.first_copy.preflight import copy_for_plan, read_adopted
 from cdc.first_copy.snapshots import Copy, read_copy, verified_snapshot, without_capture
 from cdc.identity.file_location import settle_path
+from cdc.mapping.adoption import require_compatible
 from cdc.mapping.known import recall, remember
 from cdc.mapping.map_tables import map_schema
 from cdc.notes import end_note
@@ -20,7 +22,7 @@ from cdc.postgres.record.known_tables import current_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.status import never_started
 from cdc.postgres.server.endpoint import connected
-from cdc.postgres.tables.statement import Statement
+from cdc.postgres.tables.statement import EXISTS, Statement
 from cdc.postgres.translate.views import translate_views
 from cdc.sqlite.changelog import source_file
 
@@ -99,7 +101,17 @@ async def _extend(record: Record, config: Config) -> list[Statement]:
     created = await runner.apply(record.connection, script.before_load)
     created += await runner.apply(record.connection, await runner.missing_columns(record.connection, maps))
     optional = [replace(statement, optional=True) for statement in script.after_load]
-    return created + await runner.apply(record.connection, optional, together=False)
+    outcomes: dict[Statement, str | None] = {}
+    created += await runner.apply(record.connection, optional, outcomes.__setitem__, together=False)
+    # A column that was added just now has NULLs until it is filled: that it is not NOT NULL yet is nothing to remember.
+    filled = await runner.apply(
+        record.connection, await runner.missing_not_null(record.connection, maps), together=False
+    )
+    await record.left_out.note({**outcomes, **dict.fromkeys(filled)})
+    for statement, reason in outcomes.items():
+        if reason not in (None, EXISTS):
+            logger.bind(object=statement.object, reason=reason).warning("an index or constraint was left out")
+    return created + filled
 
 
 async def mapped_for(record: Record, config: Config, copy: Copy) -> tuple[TableMap, ...]:

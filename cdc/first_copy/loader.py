@@ -39,7 +39,7 @@ from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables import sequences
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.counts import count_rows
-from cdc.postgres.tables.statement import Made, Statement
+from cdc.postgres.tables.statement import EXISTS, Made, Statement
 from cdc.postgres.translate.views import translate_views
 from cdc.sql_names import qualified
 from cdc.sqlite.rows import largest_keys
@@ -115,6 +115,7 @@ class _Load:
         self._maps = maps
         self._progress = progress
         self._quarantine = QuarantineWriter(record)
+        self._outcomes: dict[Statement, str | None] = {}
         self._filler = TableFiller(config, record, snapshot, self._quarantine, progress)
 
     async def run(self, copy: Copy) -> LoadReport:
@@ -181,6 +182,7 @@ class _Load:
             names = ", ".join(qualified(t.schema, t.name) for t in targets.values())
             await self._connection.execute(f"ANALYZE {names}")
         await self._apply(keys, "foreign keys")
+        await self._record.left_out.note(self._outcomes)
         marks = await asyncio.to_thread(largest_keys.of_copy, self._snapshot.database, self._maps)
         await sequences.advance(self._connection, self._maps, marks)
 
@@ -200,6 +202,7 @@ class _Load:
         held = await hold_breaking(self._connection, self._quarantine, mapped, target, check, in_sqlite)
         if isinstance(held, str):
             logger.bind(object=check.statement.object, reason=held).warning("a CHECK was left out")
+            self._outcomes[check.statement] = held
             return
         await runner.apply(self._connection, [replace(check.statement, optional=True)], self._outcome, together=False)
 
@@ -218,7 +221,8 @@ class _Load:
 
     def _outcome(self, statement: Statement, reason: str | None) -> None:
         self._progress.advance(1)
-        if reason is not None and reason != runner.EXISTS:
+        self._outcomes[statement] = reason
+        if reason is not None and reason != EXISTS:
             logger.bind(object=statement.object, reason=reason).warning("an index was left out")
             details = {"table": statement.table, "index": statement.object, "why": reason}
             trail.record(self._config.state.dir, "leave out index", "done", details)

@@ -10,9 +10,10 @@ from typing import Any
 
 from cdc.errors import ExitCode
 from cdc.facts.profile import ColumnProfile, TableProfile
+from cdc.facts.risk import LEVELS, Risk
 from cdc.facts.source_schema import LeftOut, SourceSchema, WaitingTable
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
-from cdc.first_copy.risks import LEVELS, Risk, risks
+from cdc.first_copy.risks import risks
 from cdc.mapping.reversible import WayBack, way_back
 from cdc.mapping.type_names import column_of_type
 from cdc.postgres.tables.statement import Deviation, Made, Script, Statement

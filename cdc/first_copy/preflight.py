@@ -8,11 +8,11 @@ from pathlib import Path
 
 from cdc.config import Config
 from cdc.facts.table_map import TableMap
-from cdc.first_copy.adoption import Adopted, adapt, compare
 from cdc.first_copy.dry_run import rehearse_load
 from cdc.first_copy.plan import Plan, make_plan
 from cdc.first_copy.risks import kept_out, skipped_in_vain
 from cdc.first_copy.snapshots import read_copy, require_tables, snapshots_folder
+from cdc.mapping.adoption import Adopted, adapt, compare
 from cdc.mapping.map_tables import map_schema
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl import schema_script

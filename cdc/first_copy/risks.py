@@ -1,12 +1,12 @@
 """What in a table's data or shape may not fit its target, told before anything is created."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from cdc.config import TableOptions
 from cdc.errors import did_you_mean
 from cdc.facts.profile import ColumnProfile, TableProfile
+from cdc.facts.risk import Level, Risk
 from cdc.facts.source_schema import Affinity, Column, KeyKind, Table
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.first_copy.dry_run import Rehearsal
@@ -18,32 +18,11 @@ from cdc.values.documents import JSONB
 from cdc.values.texts import TEXT
 from cdc.values.times import TIMESTAMPTZ, is_temporal
 
-Level = Literal["warning", "blocks", "quarantine", "note"]
-LEVELS: Final[tuple[Level, ...]] = ("warning", "blocks", "quarantine", "note")  # in the order in which they are told
-
 _LISTED_NAMES: Final = 5
 _VERSION_REMEDY: Final = (
     "declare it STORED, so that the application's own SQLite computes it, or leave it out with `skip`, or compare some "
     "of its values by hand"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Risk:
-    """One finding: `blocks` stops the first copy, `quarantine` keeps rows out, `note` is for the operator to know.
-
-    A `warning` stands before all others: rows arrive, and the application may still not find what it asks for.
-    `column` is empty for what concerns the whole table. `keys` name the rows that it is about, as people write them;
-    they may be fewer than `rows`.
-    """
-
-    table: str
-    column: str
-    level: Level
-    text: str
-    remedy: str
-    rows: int = 0
-    keys: tuple[str, ...] = ()
 
 
 def risks(table: Table, mapped: TableMap, profile: TableProfile | None) -> tuple[Risk, ...]:

@@ -49,6 +49,11 @@ def difference_in(table: str) -> str:
     return f"difference in {table}"
 
 
+def schema_of(table: str) -> str:
+    """The name of the alarm that the target of a table is not as it was made."""
+    return f"schema of {table}"
+
+
 class Listener:
     """Who wants to know what happens. Called in the loop, so nothing in it may take long or raise."""
 

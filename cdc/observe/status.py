@@ -247,6 +247,10 @@ class Status:
         if differing := self.target.differing:
             names = _named(differing.names)
             found.append(Warned(f"the comparison of {names} was not equal: {differing.result}", "see `cdc verify`"))
+        if findings := self.target.schema_findings:
+            names = _named(sorted({finding.table for finding in findings}))
+            what = f"the schema in Postgres is not as it should be: {names}: {findings[0].words}"
+            found.append(Warned(what, "see all of it, with what puts it right: `cdc verify`"))
         if limit and (self.compared_age or 0) > limit * 3600:
             found.append(Warned(f"the last comparison is over {limit:g} hours old", "compare again: `cdc verify`"))
         return found
@@ -359,12 +363,23 @@ class Status:
                 "compared_age_seconds": self.compared_age,
                 "oldest_table": target.oldest.table if target.oldest else None,
                 "differing": list(target.differing.names) if target.differing else [],
+                "schema": [finding.to_json() for finding in target.schema_findings],
+            },
+            "shadow": {
+                "endpoints": target.shadow.endpoints if target.shadow else 0,
+                "differing": target.shadow.differing if target.shadow else 0,
+                "clean_since": _iso(target.shadow.clean_since if target.shadow else None),
+                "last_at": _iso(target.shadow.last_at if target.shadow else None),
             },
             "stopped": {
                 "reason": stream.stopped_reason if stream else None,
                 "remedy": stream.stopped_remedy if stream else None,
             },
         }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
 
 
 def _named(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from cdc.shadow.compare_http import Compared, compare
 from cdc.shadow.http_answer import HttpAnswer
 from cdc.shadow.http_pair import Pairs
 from cdc.shadow.http_rules import Rules
-from cdc.shadow.http_side import NoAnswer, Side
+from cdc.shadow.http_side import Instance, NoAnswer
 from cdc.shadow.moment import Moved
 from cdc.shadow.requests import HttpRequest
 
@@ -20,9 +20,9 @@ NOISE_QUESTIONS: Final = 3  # to the baseline, where a pair differs
 class Judge:
     """Asks and judges one request after the other."""
 
-    baseline: Side
-    candidate: Side
-    reference: Side | None
+    baseline: Instance
+    candidate: Instance
+    reference: Instance | None
     pairs: Pairs
     rules: Rules
 

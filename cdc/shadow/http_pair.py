@@ -30,13 +30,14 @@ class Pairs:
     async def _turned_about(
         self, baseline: Callable[[], Awaitable[B]], candidate: Callable[[], Awaitable[C]]
     ) -> Moment[B, C] | None:
-        """The candidate's answer first: Postgres has everything, and nothing is written until SQLite has answered."""
+        """The candidate's answer first, None where something was written before SQLite had answered too.
+
+        If SQLite still is where Postgres stood before, both stood there all the time: Postgres is never past SQLite.
+        """
         seq = await self.positions.target()
         if await self.positions.source() != seq:
-            return None
+            return None  # as it will be at the end; nobody has to be asked for that
         theirs, theirs_seconds = await timed(candidate)
-        if await self.positions.target() != seq:
-            return None
         ours, ours_seconds = await timed(baseline)
         if await self.positions.source() != seq:
             return None

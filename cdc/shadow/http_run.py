@@ -23,7 +23,7 @@ from cdc.shadow.http_pair import Pairs
 from cdc.shadow.http_plan import HttpPlan, Sources, planned
 from cdc.shadow.http_report import HttpReport
 from cdc.shadow.http_rules import Rules
-from cdc.shadow.http_side import Mask, NoAnswer, Side, headers_of, side
+from cdc.shadow.http_side import Instance, Mask, NoAnswer, headers_of, instance
 from cdc.shadow.ledger import BASELINE_KIND, Ledger
 from cdc.shadow.moment import Patience, timed
 from cdc.shadow.positions import live_positions
@@ -88,7 +88,7 @@ def _tell_left_out(plan: HttpPlan, report: HttpReport) -> None:
 
 
 @asynccontextmanager
-async def _sides(config: Config) -> AsyncIterator[dict[str, Side]]:
+async def _sides(config: Config) -> AsyncIterator[dict[str, Instance]]:
     """Every instance of the application that the configuration names, by its key."""
     section = config.shadow
     async with AsyncExitStack() as open_sides:
@@ -97,7 +97,7 @@ async def _sides(config: Config) -> AsyncIterator[dict[str, Side]]:
             url, configured = getattr(section, name), getattr(section, f"{name}_headers")
             if url is not None:
                 headers = headers_of(configured, f"{name}_headers")
-                found[name] = await open_sides.enter_async_context(side(url, headers, section.timeout_seconds))
+                found[name] = await open_sides.enter_async_context(instance(url, headers, section.timeout_seconds))
         yield found
 
 
@@ -146,8 +146,7 @@ class _Counting:
         self._record = record
         self._flushed = time.monotonic()
         self._ledger = Ledger(kind, section.examples)
-        headers = (section.baseline_headers, section.candidate_headers, section.reference_headers)
-        self._mask = Mask.of(*(headers_of(named, "headers") for named in headers))
+        self._mask = Mask.of(section.baseline_headers, section.candidate_headers, section.reference_headers)
 
     async def take(self, outcome: Outcome) -> None:
         """Count one outcome, without the secrets that an answer may repeat."""

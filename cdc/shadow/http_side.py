@@ -16,6 +16,7 @@ from cdc.shadow.requests import HttpRequest
 
 _CHUNK: Final = 64 * 1024
 _FROM_ENVIRONMENT: Final = "env:"
+_SECRET_NAME: Final = re.compile("auth|cookie|key|password|secret|session|signature|token", re.IGNORECASE)
 _SHORTEST_SECRET: Final = 6  # characters; shorter values are words like `json`, not secrets
 
 
@@ -28,7 +29,7 @@ class NoAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Instance:
     """An instance that is asked over connections that are kept open."""
 
     base_url: str
@@ -64,7 +65,7 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
 
 
 @asynccontextmanager
-async def side(base_url: str, headers: Mapping[str, str], timeout_seconds: float) -> AsyncIterator[Side]:
+async def instance(base_url: str, headers: Mapping[str, str], timeout_seconds: float) -> AsyncIterator[Instance]:
     """An instance for the time of a block."""
     session = aiohttp.ClientSession(
         headers={"Accept-Encoding": "gzip, deflate", "Accept": "*/*", **headers},
@@ -73,7 +74,7 @@ async def side(base_url: str, headers: Mapping[str, str], timeout_seconds: float
         auto_decompress=False,
     )
     async with session:
-        yield Side(base_url, session)
+        yield Instance(base_url, session)
 
 
 def headers_of(configured: Mapping[str, str], key: str) -> dict[str, str]:
@@ -94,16 +95,21 @@ def _header_value(value: str, key: str) -> str:
     return found
 
 
+def _is_secret(name: str, configured: str) -> bool:
+    return configured.startswith(_FROM_ENVIRONMENT) or _SECRET_NAME.search(name) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Takes the values of headers that were sent out of whatever is shown or kept: an answer may repeat them."""
+    """Takes secrets that were sent in headers out of whatever is shown or kept: an answer may repeat them."""
 
     secrets: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, *headers: Mapping[str, str]) -> "Mask":
-        """The mask of all headers that are sent, and of what follows the scheme in them."""
-        values = {value for named in headers for value in named.values()}
+    def of(cls, *configured: Mapping[str, str]) -> "Mask":
+        """The mask of headers that are called like secrets or come from the environment, also of their parts."""
+        secret = [{name: v for name, v in named.items() if _is_secret(name, v)} for named in configured]
+        values = {value for named in secret for value in headers_of(named, "headers").values()}
         parts = {part for value in values for part in re.split(r"[\s;=]+", value)}
         return cls(tuple(sorted((s for s in values | parts if len(s) >= _SHORTEST_SECRET), key=len, reverse=True)))
 

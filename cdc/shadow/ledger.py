@@ -7,7 +7,7 @@ from typing import Final
 
 from cdc.facts.shadow import ENDS_CLEAN, PROVES, Difference, Outcome, Verdict
 from cdc.facts.timings import Timings
-from cdc.postgres.record.shadow import EndpointCounts, Example, PlaceCounts, ShadowReads
+from cdc.postgres.record.shadow import EndpointCounts, PlaceCounts, ShadowExample, ShadowReads
 
 BASELINE_KIND: Final = "baseline"  # recorded before there is a candidate: timings alone
 MOST_TEXT: Final = 2_000  # characters of one side of an example
@@ -23,7 +23,7 @@ class _Endpoint:
     differed: bool = False
     clean: bool = False
     times: Counter[tuple[str, str]] = field(default_factory=Counter)  # by cause and path
-    examples: defaultdict[tuple[str, str], list[Example]] = field(default_factory=lambda: defaultdict(list))
+    examples: defaultdict[tuple[str, str], list[ShadowExample]] = field(default_factory=lambda: defaultdict(list))
 
     def merge(self, later: "_Endpoint", most_examples: int) -> None:
         """Take in what was counted after this."""
@@ -75,7 +75,7 @@ class Ledger:
             sides = (_cut(difference.baseline), _cut(difference.candidate))
             examples = here.examples[place]
             if len(examples) < self._most:
-                examples.append(Example(_cut(outcome.request) or "", *sides, outcome.seq))
+                examples.append(ShadowExample(_cut(outcome.request) or "", *sides, outcome.seq))
 
     async def flush(self, kept: ShadowReads) -> None:
         """Add what was counted to what Postgres knows. What could not be added is kept for the next flush."""

@@ -20,7 +20,7 @@ from cdc.shadow.http_answer import HttpAnswer
 from cdc.shadow.http_judge import unanswered, within
 from cdc.shadow.http_pair import Pairs
 from cdc.shadow.http_rules import Location, Rules, compiled, reasons
-from cdc.shadow.http_side import NoAnswer, Side
+from cdc.shadow.http_side import Instance, NoAnswer
 from cdc.shadow.moment import Moved
 from cdc.shadow.requests import HttpRequest
 
@@ -86,7 +86,7 @@ def page_of(request: HttpRequest, lists: PagedList, number: int) -> HttpRequest:
     return replace(request, target=f"{request.path}?{urlencode([*query, (lists.page, str(number))])}")
 
 
-async def walked(side: Side, request: HttpRequest, lists: PagedList) -> Walk | NoAnswer:
+async def walked(side: Instance, request: HttpRequest, lists: PagedList) -> Walk | NoAnswer:
     """Every page that a side has, until one is empty or the last one again; a reason where one is no page."""
     first: Walk | None = None
     pages: list[Sequence[Any]] = []
@@ -117,7 +117,7 @@ def _read(answer: HttpAnswer, lists: PagedList) -> Walk | None:
 
 
 async def judged(
-    pairs: Pairs, sides: tuple[Side, Side], found: Outcome, request: HttpRequest, lists: PagedList, rules: Rules
+    pairs: Pairs, sides: tuple[Instance, Instance], found: Outcome, request: HttpRequest, lists: PagedList, rules: Rules
 ) -> Outcome:
     """What all pages together came to."""
     baseline, candidate = sides

@@ -119,7 +119,7 @@ def make_report(
                 e.verdicts,
                 e.clean_since,
                 e.last_at,
-                speed_of(e.baseline, e.candidate, options),
+                speed_of(e.baseline, e.candidate, options, allowance=_allowance(e.kind, options)),
                 e.tables,
                 by_endpoint.get((e.kind, e.endpoint), ()),
             )
@@ -131,14 +131,14 @@ def make_report(
     )
 
 
-def speed_of(baseline: Timings, candidate: Timings, options: ShadowSection) -> Speed | None:
-    """How fast both are, None without samples of both."""
+def speed_of(baseline: Timings, candidate: Timings, options: ShadowSection, *, allowance: float = 0.0) -> Speed | None:
+    """How fast both are, None without samples of both; the candidate may be slower by `allowance` seconds anyway."""
     samples = min(baseline.samples, candidate.samples)
     if not samples:
         return None
     ours, theirs = baseline.interval(0.95), candidate.interval(0.95)
     slower = candidate.quantile(0.95) / baseline.quantile(0.95) - 1
-    certain = samples >= options.least_samples and theirs[0] > ours[1]
+    certain = samples >= options.least_samples and theirs[0] > ours[1] + allowance
     return Speed(
         samples=samples,
         baseline=tuple(baseline.quantile(q) for q in QUANTILES),
@@ -153,6 +153,10 @@ def speed_of(baseline: Timings, candidate: Timings, options: ShadowSection) -> S
 def remedy_of(cause: str) -> str:
     """What helps against a cause; of several at once, against each."""
     return "; ".join(CAUSES[part][1] for part in cause.split(" + ") if part in CAUSES)
+
+
+def _allowance(kind: str, options: ShadowSection) -> float:
+    return options.query_allowance_ms / 1000 if kind == "sql" else 0.0
 
 
 def unclean(verdicts: Mapping[str, int]) -> int:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from cdc.config import Config, ShadowRule, ShadowSection
-from cdc.errors import CdcError
+from cdc.errors import CdcError, TargetError
 from cdc.facts.progress import Progress
-from cdc.facts.shadow import Difference, Outcome, Verdict
+from cdc.facts.shadow import ENDS_CLEAN, Difference, Outcome, Verdict
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import Row
 from cdc.postgres.connection.open import Connection
@@ -20,10 +20,11 @@ from cdc.postgres.record.known_tables import current_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.hashed_rows import letting_go, snapshot
-from cdc.postgres.tables.select import Answered, ask
+from cdc.postgres.tables.select import QueryAnswer, ask
 from cdc.postgres.translate.ported import PortedQuery, habits, port, source_without_limit, without_limit
 from cdc.postgres.translate.terms import Untranslatable
 from cdc.shadow.compare_rows import AnswerColumn, compare_rows, only_order
+from cdc.shadow.explore import Subject, make_up, shrunk, subject_of
 from cdc.shadow.ledger import Ledger
 from cdc.shadow.positions import live_positions
 from cdc.shadow.queries import Parameters, Query
@@ -57,46 +58,95 @@ async def shadow_sql(
 
     Raises errors of either database before the first query; later ones are outcomes.
     """
+    async with asking_both(config) as both:
+        progress.start("asking both databases", None)
+        outcomes = []
+        for query in queries:
+            async for outcome in both.outcomes(query, repeat):
+                outcomes.append(outcome)
+                progress.advance(1)
+        progress.finish()
+        ledger.count_all(outcomes)
+        await ledger.flush(both.record.shadow)
+    return outcomes
+
+
+async def explore(config: Config, count: int, seed: int, ledger: Ledger, progress: Progress) -> list[Outcome]:
+    """Put so many queries to both that are made up from the schema and the data; what differs is made smaller."""
+    async with asking_both(config) as both:
+        progress.start("asking made-up queries", count)
+        outcomes = []
+        for made_up in make_up(await both.subjects(), count, seed):
+            outcome = await both.first(made_up.query)
+            if outcome.verdict in ENDS_CLEAN:
+                smallest, outcome = await shrunk(made_up, outcome, both.first)
+            else:
+                smallest = made_up
+            outcomes.append(replace(outcome, request=smallest.text))
+            progress.advance(1)
+        progress.finish()
+        ledger.count_all(outcomes)
+        await ledger.flush(both.record.shadow)
+    return outcomes
+
+
+@asynccontextmanager
+async def asking_both(config: Config) -> "AsyncIterator[BothDatabases]":
+    """Both databases, to be asked for the time of a block."""
     async with live_positions(config) as positions, connected(config, "shadow reads") as connection:
         look = await asyncio.to_thread(source_file.look, config)
         maps = (await current_tables(positions.record, config, look.schema)).fed
         file = await asyncio.to_thread(AskedFile, config.source)
         try:
-            run = _Run(config.shadow, connection, Record(connection, positions.record.source_id), file, maps)
-            outcomes = [outcome async for outcome in run.all(queries, repeat, progress)]
+            yield BothDatabases(config.shadow, connection, positions.record.source_id, file, maps)
         finally:
             await asyncio.to_thread(file.close)
-        ledger.count_all(outcomes)
-        await ledger.flush(positions.record.shadow)
-    return outcomes
 
 
-class _Run:
+class BothDatabases:
+    """Puts queries to both databases; `record` is what Postgres remembers of the source."""
+
     def __init__(
-        self, options: ShadowSection, connection: Connection, record: Record, file: AskedFile, maps: Sequence[TableMap]
+        self, options: ShadowSection, connection: Connection, source_id: str, file: AskedFile, maps: Sequence[TableMap]
     ) -> None:
+        self.record = Record(connection, source_id)
         self._options = options
         self._connection = connection
-        self._record = record
         self._file = file
         self._maps = maps
         seconds = options.timeout_seconds
         self._seconds = min(seconds, BLOCKING_SECONDS) if file.blocks_writers else seconds
         self._turn = 0
 
-    async def all(self, queries: Sequence[Query], repeat: int, progress: Progress) -> AsyncIterator[Outcome]:
-        progress.start("asking both databases", None)
-        for query in queries:
+    async def outcomes(self, query: Query, repeat: int = 1) -> AsyncIterator[Outcome]:
+        """What the query comes to with each of its parameters, so many times each."""
+        try:
+            questions = list(await asyncio.to_thread(self._questions, query))
+        except (Untranslatable, CdcError) as reason:
+            yield Outcome(query.name, query.name, Verdict.FAILED, reason=f"not asked: {reason}")
+            return
+        for asked in questions:
+            for _ in range(repeat):
+                yield await self._outcome(asked)
+
+    async def first(self, query: Query) -> Outcome:
+        """What the query comes to with its first parameters."""
+        return await anext(self.outcomes(query))
+
+    async def subjects(self) -> list[Subject]:
+        """The tables that queries can be made up about: those with rows, and a key that Postgres has too."""
+
+        def found() -> list[Subject]:
+            self._file.begin()
             try:
-                questions = list(await asyncio.to_thread(self._questions, query))
-            except (Untranslatable, CdcError) as reason:
-                yield Outcome(query.name, query.name, Verdict.FAILED, reason=f"not asked: {reason}")
-                continue
-            for asked in questions:
-                for _ in range(repeat):
-                    yield await self._outcome(asked)
-                    progress.advance(1)
-        progress.finish()
+                return [s for mapped in self._maps if (s := subject_of(mapped, self._maps, self._sample)) is not None]
+            finally:
+                self._file.end()
+
+        return await asyncio.to_thread(found)
+
+    def _sample(self, sql: str) -> list[Row]:
+        return self._file.ask("a sample of the data", sql, {}, self._seconds)
 
     def _questions(self, query: Query) -> Iterator[Asked]:
         ported = port(query.sql, self._maps, of_target=query.target_sql)
@@ -136,7 +186,7 @@ class _Run:
         while True:
             async with snapshot(self._connection):
                 # Postgres first: what SQLite has beyond it then was committed in between, and it is tried again.
-                target = await self._record.stream.applied_seq()
+                target = await self.record.stream.applied_seq()
                 source = await asyncio.to_thread(self._file.begin)
                 try:
                     if source == target:
@@ -150,7 +200,10 @@ class _Run:
             await asyncio.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))
 
     async def _judged(self, asked: Asked, seq: int) -> Outcome:
-        ours, theirs, seconds = await self._both(asked)
+        try:
+            ours, theirs, seconds = await self._both(asked)
+        except TargetError as error:
+            return await self._refused(asked, error)
         rules = self._rules(asked)
         columns = _columns(asked, theirs, rules)
         differences = compare_rows(ours, theirs.rows, columns, as_list=asked.as_list)
@@ -172,7 +225,24 @@ class _Run:
             seq=seq,
         )
 
-    async def _both(self, asked: Asked) -> tuple[list[Row], Answered, tuple[float, float]]:
+    async def _refused(self, asked: Asked, error: TargetError) -> Outcome:
+        """Postgres gives no answer: which remedy would make it give the right one."""
+        ours, _ = await self._ours(asked)
+        failed = Difference("answer", f"{len(ours):,} rows", None, "refused")
+        for cause, remedied in habits(asked.ported):
+            if await self._is_same(asked, ours, remedied, as_list=asked.as_list):
+                failed = replace(failed, cause=cause)
+                break
+        return Outcome(
+            endpoint=asked.query.name,
+            request=asked.request,
+            verdict=Verdict.FAILED,
+            differences=(failed,),
+            tables=asked.ported.tables,
+            reason=error.message,
+        )
+
+    async def _both(self, asked: Asked) -> tuple[list[Row], QueryAnswer, tuple[float, float]]:
         """Both answers and how long each took; who is asked first changes with each question."""
         if self._turn % 2:
             ours, our_seconds = await self._ours(asked)
@@ -190,7 +260,7 @@ class _Run:
 
         return await asyncio.to_thread(answer)
 
-    async def _theirs(self, asked: Asked, ported: PortedQuery) -> Answered:
+    async def _theirs(self, asked: Asked, ported: PortedQuery) -> QueryAnswer:
         async with letting_go(self._connection):
             sql = ported.sql(asked.parameters)
             return await ask(self._connection, asked.query.name, sql, self._options.timeout_seconds)
@@ -235,7 +305,7 @@ class _Run:
         return await self._is_same(asked, ours, whole, as_list=False)
 
 
-def _columns(asked: Asked, theirs: Answered, rules: Sequence[ShadowRule]) -> list[AnswerColumn]:
+def _columns(asked: Asked, theirs: QueryAnswer, rules: Sequence[ShadowRule]) -> list[AnswerColumn]:
     by_path = {rule.path: rule for rule in reversed(rules)}  # the first one counts
     origins = asked.ported.origins
     known = origins if len(origins) == len(theirs.columns) else (None,) * len(theirs.columns)

@@ -43,6 +43,10 @@ _UNKNOWN: Final = {
     "audit": "entries of the audit trail: the audit file may have them",
     "disabled_trigger": "which triggers to enable again at cutover",
     "verified_table": "how far the comparison in the background was: it begins anew",
+    "repaired_row": "which rows were repaired before, by which a repair that does not last is seen",
+    "left_out": "which indexes and constraints could not be made: `cdc schema` tries them again",
+    "made_view": "which views were made",
+    "schema_finding": "what was found of the schema: it is looked at again",
     "verification": "the results of earlier comparisons",
 }
 

@@ -7,13 +7,12 @@ A row that somebody deleted or added in Postgres shows here; one that was altere
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from cdc.facts.changes import Position
 from cdc.facts.table_map import TableMap
 from cdc.postgres.record.record import Record
-from cdc.postgres.record.verification import DIFFERENT, Verification
+from cdc.postgres.record.verification import Verification
 from cdc.postgres.tables import counts
 from cdc.postgres.tables.counts import Counted
 from cdc.sqlite.changelog.source import Source
@@ -86,21 +85,5 @@ def _wrong(counted: dict[str, Counted], rows: dict[str, int]) -> list[Miscount]:
 
 
 def _as_verification(miscount: Miscount, at: Position) -> Verification:
-    """A comparison that found a difference without looking at a row: status tells of it until one looked."""
-    now = datetime.now(UTC)
-    return Verification(
-        started_at=now,
-        finished_at=now,
-        seq=at.seq,
-        tables=1,
-        complete=False,
-        matched=0,
-        different=0,
-        missing=max(0, miscount.difference),
-        extra=max(0, -miscount.difference),
-        pending=0,
-        quarantined=miscount.held_rows,
-        repaired=0,
-        result=DIFFERENT,
-        names=(miscount.table,),
-    )
+    missing, extra = max(0, miscount.difference), max(0, -miscount.difference)
+    return Verification.of_unequal(miscount.table, at.seq, quarantined=miscount.held_rows, missing=missing, extra=extra)

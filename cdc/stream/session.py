@@ -24,6 +24,7 @@ from cdc.postgres.server.endpoint import Endpoint
 from cdc.postgres.tables import sequences
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.file_watch import Watch
+from cdc.stream.batch_check import BatchCheck
 from cdc.stream.open import OpenedStream, StreamOpener, identify
 from cdc.stream.relief import relieve
 from cdc.stream.row_counts import RowCounts
@@ -62,6 +63,7 @@ class Session:
         self._targets: list[Target] = [self._postgres]
         self._finish_after_resync = opened.finish_after_resync
         self._oldest = opened.oldest_seq
+        self._check = BatchCheck(self._record, config, daemon_state, opened.maps)
         self._counts = RowCounts(self._record, opened.maps)
         self._moved_at = self._pruned_at = time.monotonic()
         self._beat_at = 0.0
@@ -109,8 +111,11 @@ class Session:
 
     @property
     def finish_due(self) -> bool:
-        """Whether indexes and constraints can be looked at now, because no table waits any more: by settling anew."""
-        return self._finish_after_resync and not self._postgres.resync
+        """Whether this is to be settled anew: no table waits any more, so indexes and constraints can be looked at now.
+
+        Or something in Postgres reacts to writes that did not when this began.
+        """
+        return (self._finish_after_resync and not self._postgres.resync) or self._check.settles
 
     async def close(self) -> None:
         """Let go of both ends."""
@@ -137,6 +142,7 @@ class Session:
         self._daemon_state.behind_since = None
         if target is self._postgres:
             self._daemon_state.applied(applied)
+            await self._check.look(applied)
             if held := sum(table.quarantined for table in applied.tables.values()):
                 logger.bind(rows=held).warning("rows went to quarantine: see `cdc quarantine list`")
         return True

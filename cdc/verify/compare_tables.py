@@ -17,7 +17,6 @@ from cdc.errors import TargetError
 from cdc.facts.changes import Position
 from cdc.facts.key_range import ALL_KEYS, KeyRange, has_ranges
 from cdc.facts.progress import Progress
-from cdc.facts.row_key import decode_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.postgres.connection.changelog_lease import keeping_changelog
@@ -25,17 +24,17 @@ from cdc.postgres.connection.refusals import is_refusal
 from cdc.postgres.record.record import Record
 from cdc.postgres.tables import catalogue
 from cdc.postgres.tables.hashed_rows import TargetRows, letting_go, snapshot
-from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.changelog.verify_reader import Logged, Reader
-from cdc.sqlite.connection.verify_scratch import DIFFERENT, Scratch
+from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
 from cdc.verify.compare_table import Comparison
+from cdc.verify.recurrence import Recurrence, recurrence
 from cdc.verify.report import TableReport
 
 PASSES: Final = 5  # over the keys in flight, while the application keeps changing them
 PATIENCE_SECONDS: Final = 10.0  # for Postgres to pass the keys in flight
 LOOK_SECONDS: Final = 0.05
-REPAIRED_KEYS: Final = 500  # logged in one transaction of ours, so that the application hardly waits
+LOOKED_UP_KEYS: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,8 @@ class Slice:
 class JointComparison:
     """Some tables compared at one position, which `position` is once Postgres was read.
 
-    Of tables in `slices` that have ranges, only a part is compared; `ranges` says which it was.
+    Of tables in `slices` that have ranges, only a part is compared; `ranges` says which it was. `compared` are the
+    tables that could be, with their targets, by source name, `again` those of which repaired rows differ again.
     """
 
     def __init__(
@@ -69,6 +69,8 @@ class JointComparison:
         self._scratch = scratch
         self._slices = slices or {}
         self.ranges: dict[str, KeyRange] = {}
+        self.compared: dict[str, tuple[TableMap, TargetTable]] = {}
+        self.again: dict[str, Recurrence] = {}
         self._comparisons: dict[str, Comparison] = {}
         self._reader: Reader
         self.position: Position | None = None
@@ -100,6 +102,8 @@ class JointComparison:
             finally:
                 self._reader.close()
         names = [m.source.name for m in self._maps]
+        for name in self._comparisons:
+            await self._look_at_history(name)
         return tuple(unusable[name] if name in unusable else self._comparisons[name].report() for name in names)
 
     async def _look_at_columns(self) -> None:
@@ -109,14 +113,14 @@ class JointComparison:
                 for comparison in differing:
                     await comparison.look_at_columns()
 
-    async def repair(self) -> int:
-        """Log every key that was found wrong again; returns how many."""
-        logged = 0
-        for name in self._comparisons:
-            for encoded in self._scratch.found(name, REPAIRED_KEYS):
-                keys = {name: [decode_key(key) for key in encoded]}
-                logged += await asyncio.to_thread(sqlite.log_again, self._config, keys)
-        return logged
+    async def _look_at_history(self, name: str) -> None:
+        """Find out whether rows that differ were repaired before."""
+        kinds = (DIFFERENT, MISSING, EXTRA)
+        if any(self._scratch.count(name, kind) for kind in kinds):
+            found = (batch for kind in kinds for batch in self._scratch.found(name, kind, LOOKED_UP_KEYS))
+            keys = ([encoded for _, encoded in batch] for batch in found)
+            if again := await recurrence(self._record, name, self.compared[name][1], keys):
+                self.again[name] = again
 
     @asynccontextmanager
     async def _at_one_position(self) -> AsyncIterator[Position]:
@@ -140,6 +144,7 @@ class JointComparison:
         )
         await self._know(comparison)
         self._comparisons[mapped.source.name] = comparison
+        self.compared[mapped.source.name] = mapped, target
         return None
 
     async def _range(self, mapped: TableMap, target: TargetTable) -> KeyRange:

@@ -1,5 +1,6 @@
 """What a comparison found: counts and keys, never values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -7,9 +8,12 @@ from typing import Any, Final
 from cdc.errors import ExitCode
 from cdc.facts.changes import Position
 from cdc.facts.row_key import show_key
+from cdc.facts.schema_finding import SchemaFinding
 from cdc.facts.values import Failed, InvalidText, NullKey, Value
 from cdc.postgres.record.verification import CRITICAL, DIFFERENT, EQUAL, Verification
 from cdc.verify.expectations import Answered, unmet
+from cdc.verify.recurrence import Recurrence
+from cdc.verify.repair import NOTHING, Repaired
 
 SAMPLE_KEYS: Final = 20
 
@@ -70,20 +74,30 @@ class TableReport:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """Both databases compared at one position. `repaired` counts the keys that were logged again.
+    """Both databases compared at one position. `repair` says which keys were logged again.
 
+    `schema` is what the targets have otherwise than they should, `notes` what is worth knowing of them.
     `answers` are those to the operator's own questions, asked when all tables are compared. `skipped` are columns
-    (`table.column`) that Postgres does not get because the configuration says so.
+    (`table.column`) that Postgres does not get because the configuration says so. `again` tells by table of rows that
+    were repaired before and differ again.
     """
 
     started_at: datetime
     finished_at: datetime
     position: Position
     tables: tuple[TableReport, ...]
-    repaired: int = 0
+    repair: Repaired = NOTHING
     problems: tuple[str, ...] = ()
     answers: tuple[Answered, ...] = ()
     skipped: tuple[str, ...] = ()
+    again: Mapping[str, Recurrence] = field(default_factory=dict)
+    schema: tuple[SchemaFinding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def repaired(self) -> int:
+        """Keys that were logged again."""
+        return self.repair.keys
 
     @property
     def differences(self) -> int:
@@ -103,6 +117,11 @@ class VerifyReport:
     @property
     def result(self) -> str:
         """`equal`, `different` or `critical`; keys that are still on their way make no difference."""
+        return DIFFERENT if self.schema and self.rows_result == EQUAL else self.rows_result
+
+    @property
+    def rows_result(self) -> str:
+        """The same without the schema, whose findings are kept by themselves."""
         if self.problems or any(t.problem for t in self.tables):
             return CRITICAL
         return DIFFERENT if self.differences or unmet(self.answers) else EQUAL
@@ -127,7 +146,7 @@ class VerifyReport:
             pending=self.pending,
             quarantined=self.quarantined,
             repaired=self.repaired,
-            result=self.result,
+            result=self.rows_result,
             names=tuple(t.table for t in self.tables),
         )
 
@@ -144,8 +163,13 @@ class VerifyReport:
             "quarantined": self.quarantined,
             "skipped_columns": list(self.skipped),
             "repaired": self.repaired,
+            "left": self.repair.left,
+            "saved_to": list(self.repair.files),
+            "repaired_before": {name: again.to_json() for name, again in self.again.items()},
             "problems": list(self.problems),
             "tables": [t.to_json(values=values) for t in self.tables],
+            "schema": [finding.to_json() for finding in self.schema],
+            "notes": list(self.notes),
             "expectations": [a.to_json() for a in self.answers],
         }
 

@@ -34,7 +34,9 @@ from cdc.postgres.server.endpoint import Endpoint
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.verify_scratch import Scratch
 from cdc.verify.compare_tables import JointComparison, Slice
+from cdc.verify.recurrence import Recurrence
 from cdc.verify.report import TableReport, VerifyReport
+from cdc.verify.rolling_schema import RollingSchema
 
 SLICE_ROWS: Final = 20_000  # a tenth of a second of one core
 SLICE_TABLES: Final = 50
@@ -124,6 +126,7 @@ class RollingVerifier(Listener):
         self._put_off: dict[str, float] = {}  # tables, until a moment of the monotonic clock
         self._told: dict[str, int] = {}  # how many rows were said to differ, by table, while they do
         self._written: set[str] = set()  # tables that batches wrote to since their last pass began
+        self._schema = RollingSchema(daemon_state)
         self._took_over = False
         self._working: asyncio.Task[float | None] | None = None
         self._stirred = asyncio.Event()
@@ -212,11 +215,13 @@ class RollingVerifier(Listener):
         within = timedelta(hours=config.verify.rolling_hours)
         began = datetime.now(UTC)
         await self._take_over(record)
+        await self._schema.look_if_due(record, config)
         waiting = {name for name, until in self._put_off.items() if until > time.monotonic()}
         known, sooner = await record.verified.read(), self._alarmed(now.fed) | self._written
         parts = choose(now.fed, known, began, within, sooner=sooner, put_off=waiting)
         if not parts:
-            return nothing_due(known, began, within, sooner=sooner, put_off=waiting)
+            undue = nothing_due(known, began, within, sooner=sooner, put_off=waiting)
+            return max(SHORTEST_SECONDS, min(undue, self._schema.seconds))
         self._written -= {part.before.name for part in parts if part.before.began_at is None}
         slices = {part.before.name: Slice(part.before.after_key, SLICE_ROWS) for part in parts}
         scratch = await asyncio.to_thread(Scratch, config.state.dir)
@@ -236,7 +241,7 @@ class RollingVerifier(Listener):
             verification = VerifyReport(began, datetime.now(UTC), joint.position, (report,)).as_verification(
                 complete=False
             )
-            await self._tell(record, config, report, after, verification)
+            await self._tell(record, config, report, after, verification, joint.again.get(report.table))
         await record.verified.keep([mapped.source.name for mapped in now.fed])
         return None
 
@@ -252,7 +257,13 @@ class RollingVerifier(Listener):
             self._took_over = True
 
     async def _tell(
-        self, record: Record, config: Config, report: TableReport, after: VerifiedTable, found: Verification
+        self,
+        record: Record,
+        config: Config,
+        report: TableReport,
+        after: VerifiedTable,
+        found: Verification,
+        came_back: Recurrence | None,
     ) -> None:
         """An alarm with each difference of a table that is new, and its end once a whole pass found none."""
         name = report.table
@@ -264,8 +275,15 @@ class RollingVerifier(Listener):
             remedy = f"see all of them with `cdc verify --table {shlex.quote(name)}`; `--repair` moves them again"
             counts = {"different": report.different, "missing": report.missing, "extra": report.extra}
             logger.bind(table=name, **counts, keys=keys, remedy=remedy).error("rows are not alike in both databases")
-            trail.record(config.state.dir, "find a difference", "failed", {"table": name, **counts, "keys": keys})
-            self._daemon_state.alarm(difference_in(name), f"{differences:,} rows of {name} differ", remedy)
+            again = "; ".join([came_back.words(), *came_back.writers.lines()]) if came_back else ""
+            if came_back:
+                logger.bind(table=name, reason=again).error("rows that were repaired differ again")
+            rows_again = came_back.rows if came_back else None
+            details: dict[str, trail.Detail] = {"table": name, **counts, "keys": keys, "came_back": rows_again}
+            trail.record(config.state.dir, "find a difference", "failed", details)
+            self._daemon_state.alarm(
+                difference_in(name), f"{differences:,} rows of {name} differ{again and f'; {again}'}", remedy
+            )
         elif after.began_at is None and not after.differences:
             if difference_in(name) in self._daemon_state.alarms:
                 await record.verifications.record(found)

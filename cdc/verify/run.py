@@ -22,25 +22,37 @@ from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.connection.verify_scratch import Scratch
 from cdc.verify.compare_tables import JointComparison
 from cdc.verify.expectations import ask_both
+from cdc.verify.repair import NOTHING, Consent, ExtraRows, Repair
 from cdc.verify.report import TableReport, VerifyReport
+from cdc.verify.schema_check import compare_schema
 
 ATTEMPTS: Final = 3  # a comparison that pruning overtook begins again
 
 
-async def verify(config: Config, tables: Sequence[str] | None, repair: bool, progress: Progress) -> VerifyReport:
+def leave(_: Sequence[ExtraRows]) -> bool:
+    """The consent of nobody: rows that only Postgres has are left there."""
+    return False
+
+
+async def verify(
+    config: Config, tables: Sequence[str] | None, repair: bool, progress: Progress, consent: Consent = leave
+) -> VerifyReport:
     """Compare the tables of these names, or all, and record the result in Postgres.
 
-    With `repair`, keys that differ are entered into the changelog again, so that the daemon moves them. Raises
-    `UsageError` for a table that is not replicated, and errors of either database.
+    With `repair`, keys that differ are entered into the changelog again, so that the daemon moves them; those that only
+    Postgres has, if `consent` says so, for they are deleted there. Raises `UsageError` for a table that is not
+    replicated, and errors of either database.
     """
 
     async def once() -> VerifyReport:
-        return await _verify(config, tables, repair, progress)
+        return await _verify(config, tables, consent if repair else None, progress)
 
     return await retrying(once, attempts=ATTEMPTS)
 
 
-async def _verify(config: Config, tables: Sequence[str] | None, repair: bool, progress: Progress) -> VerifyReport:
+async def _verify(
+    config: Config, tables: Sequence[str] | None, consent: Consent | None, progress: Progress
+) -> VerifyReport:
     started = datetime.now(UTC)
     look = await asyncio.to_thread(sqlite.look, config)
     if look.capture is None:
@@ -62,13 +74,26 @@ async def _verify(config: Config, tables: Sequence[str] | None, repair: bool, pr
         try:
             run = JointComparison(record, config, look, chosen, scratch)
             found = _in_order(look, (*await run.compare(progress), *held))
-            repaired = await run.repair() if repair else 0
+            repaired = await Repair(record, config, scratch, run.compared).run(consent) if consent else NOTHING
         finally:
             scratch.close()
         answers = await ask_both(record, config) if tables is None else ()
+        schema, notes = await compare_schema(record, config, [m.source.name for m in chosen])
         ended = datetime.now(UTC)
         seen = run.position or state.position
-        report = VerifyReport(started, ended, seen, found, repaired, _problems(look), answers, _skipped(config, chosen))
+        report = VerifyReport(
+            started_at=started,
+            finished_at=ended,
+            position=seen,
+            tables=found,
+            repair=repaired,
+            problems=_problems(look),
+            answers=answers,
+            skipped=_skipped(config, chosen),
+            again=run.again,
+            schema=schema,
+            notes=notes,
+        )
         await record.verifications.record(report.as_verification(complete=len(chosen) == len(now.fed)))
     return report
 

@@ -22,6 +22,8 @@ OUT_OF_REACH: dict[str, str] = {
     "changes were applied and pruned while the comparison was reading": "`cdc verify` begins again by itself",
     "rows of Postgres would be replaced, and the answer was no": "only on a terminal, which "
     "tests/integration/stream/test_resync.py has",
+    "asking {path}: {name}: it took longer than {seconds} s": "an outcome of shadow reads, which go on: "
+    "tests/integration/shadow/test_sql.py",
     "the application of the demo ended by itself": "its own program would have to be broken",
     "the daemon of the demo does not get on": "its own program would have to be broken",
     "Postgres at {dsn} is version {major}": "there is no such old server to install any more",

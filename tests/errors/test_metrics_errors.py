@@ -42,6 +42,6 @@ def test_a_port_that_is_in_use(cut_off: Installation) -> None:
 def test_an_alert_to_no_address_of_the_web(cut_off: Installation, key: str) -> None:
     configured = cut_off.config_file.read_text()
     cut_off.config_file.write_text(f'{configured}\n[alerts]\n{key} = "file:///etc/passwd"\n')
-    refused(cut_off, ["run"], "{file}: `{key}` in [alerts] is no address of the web", ExitCode.CONFIG)
+    refused(cut_off, ["run"], "{file}: `{key}` in [{section}] is no address of the web", ExitCode.CONFIG)
     cut_off.config_file.write_text(f'{configured}\n[alerts]\n{key} = "http://127.0.0.1:9/x"\n')
     assert cut_off.run("status")[0] != ExitCode.CONFIG

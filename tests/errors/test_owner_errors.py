@@ -133,6 +133,19 @@ def test_rows_that_cannot_be_saved_before_a_resync_replaces_them(site: Installat
     )
 
 
+def test_rows_that_cannot_be_saved_before_a_repair(site: Installation) -> None:
+    site.sql("INSERT INTO t VALUES (1, 'a')")
+    site.followed()
+    site.target_sql("UPDATE t SET v = '7'")
+    (site.folder / ".cdc" / "repaired").write_text("a file in the way")
+    refused(
+        site,
+        ["verify", "--repair"],
+        "rows of {schema}.{name} that a repair would change cannot be saved to {file}: {error}",
+        ExitCode.CRITICAL,
+    )
+
+
 @pytest.mark.parametrize("phase", ["schema", "of a newer version"])
 def test_a_source_whose_phase_somebody_changed(site: Installation, phase: str) -> None:
     site.sql("INSERT INTO t VALUES (1, 'a')")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+import apsw
 import asyncpg
 import pytest
 from comparison import Comparison
@@ -20,8 +21,12 @@ from loguru import logger
 from migrations import Application
 from replicas import Place, attempt, fast_folder
 
+from cdc.config import Config
+from cdc.postgres.connection.open import connect
+from cdc.postgres.record.record import Record
 from cdc.postgres.server.embedded import EmbeddedServer
 from cdc.sql_names import quote
+from cdc.verify.schema_check import SchemaCheck
 
 PARTS = 2  # so that several test processes share them
 APPLICATIONS = int(os.environ.get("CDC_APPLICATIONS", "6"))
@@ -66,10 +71,24 @@ async def follow(place: Place, seed: int) -> list[str]:
                         await replica.sync()
             attempt(file, "COMMIT")
             await replica.sync()
-            return await Comparison(file, place.connection, config.target.schema).differences()
+            return [
+                *await Comparison(file, place.connection, config.target.schema).differences(),
+                *await altered(config, file, place.dsn),
+            ]
     finally:
         file.close()
         await place.connection.execute(f"DROP SCHEMA IF EXISTS {quote(config.target.schema)} CASCADE")
+
+
+async def altered(config: Config, file: apsw.Connection, dsn: str) -> list[str]:
+    """What of the schema is not as today's DDL would make it, although nobody but the application altered anything."""
+    connection = await connect(dsn, purpose="test")
+    try:
+        source_id = str(file.execute("SELECT source_id FROM _cdc_state").get)
+        report = await SchemaCheck(config).look(Record(connection, source_id))
+        return ["it has not settled"] if report is None else [found.words for found in report.findings]
+    finally:
+        await connection.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ is done again staged. Foreign keys stay enforced either way.
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import asyncpg
 
 from cdc.errors import TargetError
-from cdc.facts.changes import AppliedBatch, Rejection, Round, TableRows, Tally
+from cdc.facts.changes import AppliedBatch, Rejection, Round, TableRows, TableTally, Tally
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
@@ -85,7 +85,7 @@ class Applier:
                 return None
             raise
         crash_point("apply.after_commit")
-        return applied
+        return replace(applied, unmoved=await self._unmoved(work, applied))
 
     @asynccontextmanager
     async def batch(self, names: Iterable[str] = (), *, careful: bool = False) -> "AsyncIterator[Batch]":
@@ -165,7 +165,19 @@ class Applier:
                 free += len(part.arguments)
         crash_point("apply.before_commit")
         tables = {step.table.source_name: step.tally for step in work}
-        return await store_position(self.record, begun, changes.position, changes.entries, tables, parts)
+        asks = " OR ".join(step.table.reacts for step in work) or "false"
+        return await store_position(self.record, begun, changes.position, changes.entries, tables, parts, asks)
+
+    async def _unmoved(self, work: "list[_Direct]", applied: AppliedBatch) -> dict[str, int]:
+        """Rows by source table that are not as this batch, just committed, wrote them; see `outcome`."""
+        wrong: dict[str, int] = {}
+        with translated("checking what was applied"):
+            for step in work:
+                done = applied.tables.get(step.table.source_name, TableTally())
+                for statement, arguments in step.checks(done, all_of_it=applied.reacts):
+                    if rows := await self.connection.fetchval(statement, *arguments):
+                        wrong[step.table.source_name] = wrong.get(step.table.source_name, 0) + rows
+        return wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +192,18 @@ class _Direct:
     def parts(self, first: int) -> Iterator[MovingStatement]:
         """The statements with their parameters, one array a column, numbered from `first`."""
         if self.gone:
-            keys = [list(column) for column in zip(*self.gone, strict=True)]
+            keys = _by_column(self.gone)
             yield MovingStatement(self.table.delete_arrays(first), keys)
             first += len(keys)
         if self.rows:
-            columns = [list(column) for column in zip(*self.rows, strict=True)]
-            yield MovingStatement(self.table.upsert_arrays(first), columns)
+            yield MovingStatement(self.table.upsert_arrays(first), _by_column(self.rows))
+
+    def checks(self, done: TableTally, *, all_of_it: bool) -> Iterator[tuple[str, list[list[object]]]]:
+        """Statements that count rows which are not as they should be, where what was `done` does not say it already."""
+        if self.gone and (all_of_it or done.deleted != len(self.gone)):
+            yield self.table.unmoved_arrays(gone=True), _by_column(self.gone)
+        if self.rows and (all_of_it or done.upserted != len(self.rows)):
+            yield self.table.unmoved_arrays(gone=False), _by_column(self.rows)
 
     @property
     def arguments(self) -> int:
@@ -197,3 +215,7 @@ class _Direct:
         """For the audit entry: what the batch did to the table. None is what the statement itself is to count."""
         tally: Tally = {"deleted": None if self.gone else 0, "upserted": None if self.rows else 0}
         return {**tally, "altered": self.altered} if self.altered else tally
+
+
+def _by_column(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -19,10 +19,24 @@ async def unfit(connection: Connection, mapped: TableMap, target: TargetTable | 
     """Why the target of a table cannot take its rows, None when it can."""
     if target is None:
         return await _missing(connection, mapped)
+    if guard := _guard(target):
+        return Waiting(mapped.source.name, mapped.target, guard[0], f"{guard[1]}; {_FILLS}")
     try:
         AppliedTable(0, "", mapped, target, compile_converter(mapped, target))
     except TargetMismatch as error:
         return Waiting(mapped.source.name, mapped.target, error.message, f"{error.remedy}; {_FILLS}")
+    return None
+
+
+def _guard(target: TargetTable) -> tuple[str, str] | None:
+    """What would keep our rows from being what we write, with its remedy."""
+    name = qualified(target.schema, target.name)
+    if target.rules:
+        why = f"table {name} has rules, which rewrite what is written: {', '.join(target.rules)}"
+        return why, "drop them, or make them triggers"
+    if target.row_security:
+        why = f"table {name} has row level security, which filters what the role of `dsn` sees and writes"
+        return why, "connect as a role with BYPASSRLS, or as the table's owner, without FORCE ROW LEVEL SECURITY"
     return None
 
 

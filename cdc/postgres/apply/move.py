@@ -37,6 +37,7 @@ class Mover:
         self._families = families
         self._moved: dict[str, Counter[str]] = {}
         self.making_room = False
+        self.twice: set[str] = set()  # source tables whose rows were moved twice: their counts are of before
 
     async def move(self, staged: Sequence[AppliedTable]) -> dict[str, Counter[str]]:
         """Parents first for upserts, children first for deletes; a table nobody refers to deletes first.
@@ -48,6 +49,7 @@ class Mover:
         self._moved = {table.source_name: Counter[str]() for table in staged}
         # Where rows are moved twice, what moved them says nothing about how many are different afterwards.
         twice = [table for table in staged if self.making_room or table.source_name in bent]
+        self.twice = {table.source_name for table in twice}
         counted: dict[str, Counter[str]] = {}
         for table in twice:
             counted[table.source_name] = Counter(dict(await self._connection.fetchrow(table.count_moves()) or {}))

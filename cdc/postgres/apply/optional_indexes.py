@@ -44,6 +44,7 @@ async def give_way(
         why = "it has no room for a row"
         logger.bind(object=name, reason=why).warning("an index gave way to a row")
         await record.audit.append([entry("leave out index", "done", {"table": target.name, "index": name, "why": why})])
+        await record.left_out.index(target.name, name, why)
     return names
 
 

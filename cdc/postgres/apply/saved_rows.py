@@ -3,13 +3,10 @@
 The files are on the disk by then: a comparison that was undone may leave a file too many, never a row too few.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote as quote_name
 
 from cdc.audit.chain import entry
 from cdc.errors import TargetError
@@ -21,7 +18,6 @@ from cdc.postgres.tables import csv_file
 FOLDER: Final = "replaced"
 KEPT: Final = 10  # comparisons whose files are kept, the newest
 _KINDS: Final = {"deleted": True, "changed": False}
-_NAMED: Final = re.compile(r"\.(deleted|changed)\.(?P<at>\d{8}T\d{6}\.\d{6}Z)(\.\d+)?\.csv$")
 
 
 class Replaced:
@@ -33,7 +29,7 @@ class Replaced:
         self._folder = state / FOLDER
         self._tables = tables
         self._part = 0
-        self._at = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        self._at = csv_file.moment()
         self._saved: dict[Path, dict[str, str | int | None]] = {}
         self._recorded = False
 
@@ -74,7 +70,7 @@ class Replaced:
                 self._discard()
             raise
         if self._saved:
-            bound(self._folder)
+            csv_file.bound(self._folder, KEPT)
         self._tables -= frozenset(whole)
 
     def _discard(self) -> None:
@@ -85,9 +81,8 @@ class Replaced:
 
     async def _save(self, table: AppliedTable, kind: str, query: str) -> None:
         target = table.target
-        name = ".".join(quote_name(part, safe=" ") for part in (target.schema, target.name))
         part = f".{self._part}" if self._part > 1 else ""
-        file = self._folder / f"{name}.{kind}.{self._at}{part}.csv"
+        file = self._folder / csv_file.file_name(target, kind, self._at, part)
         try:
             rows = await csv_file.save(self._connection, query, file)
         except OSError as error:
@@ -101,15 +96,3 @@ class Replaced:
             self._saved[file] = {"table": target.name, "kind": kind, "rows": rows, "file": str(file)}
         else:
             file.unlink()
-
-
-def bound(folder: Path) -> None:
-    """Keep the files of the newest comparisons only; what was saved of adopted tables has no time and stays."""
-    by_time: dict[str, list[Path]] = {}
-    for file in folder.glob("*.csv"):
-        if named := _NAMED.search(file.name):
-            by_time.setdefault(named["at"], []).append(file)
-    for at in sorted(by_time)[:-KEPT]:
-        for file in by_time[at]:
-            with suppress(OSError):
-                file.unlink()

@@ -14,7 +14,7 @@ from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable, TargetUnique
 from cdc.postgres.tables.key_map import SOURCE_KEY, Crosswalk
 from cdc.postgres.tables.source_key_sql import source_key
-from cdc.sql_names import listed, qualified, quote
+from cdc.sql_names import listed, qualified, quote, quote_literal
 from cdc.values.converter import TableConverter
 from cdc.values.registry import TYPES
 from cdc.values.texts import CHAR, TEXT, VARCHAR
@@ -155,6 +155,42 @@ class AppliedTable:
             f"SELECT {columns} FROM {self.name} AS t JOIN {self.stage} AS s ON {same('s', 't', self.key)} WHERE {which}"
         )
 
+    def unmoved(self, rows: str, *, gone: bool) -> str:
+        """Count the rows given as `rows` (SQL for FROM, as `s`) that are not in the target as they should be.
+
+        Those are keys that are there although they are `gone`, or else rows that are missing or other than given.
+        """
+        joined = f"SELECT count(*) FROM {rows} {'' if gone else 'LEFT '}JOIN {self.name} AS t"
+        where = f"{joined} ON {same('s', 't', self.key)} WHERE "
+        if gone:
+            # Where unequal keys count as the same, the row of another key would be taken for one that should be gone.
+            return where + ("true" if all(map(self._is_plain, self.key)) else "false")
+        changed = [self._differs(c, "s") for c in self.columns if c not in self.key]
+        return where + " OR ".join([f"t.{quote(self.key[0])} IS NULL", *changed])
+
+    def unmoved_from_stage(self, *, gone: bool) -> str:
+        """The same for what is staged."""
+        staged = f"(SELECT * FROM {self.stage} WHERE {'' if gone else 'NOT '}_cdc_gone) AS s"
+        return self.unmoved(staged, gone=gone)
+
+    def unmoved_arrays(self, *, gone: bool) -> str:
+        """The same for rows, or keys that are gone, given as one array a column."""
+        names = self.key if gone else self.columns
+        return self.unmoved(f"unnest({self._arrays(names, 1)}) AS s ({listed(names)})", gone=gone)
+
+    @property
+    def reacts(self) -> str:
+        """SQL that is true when something on the target may change our writes or hide rows.
+
+        That are triggers that fire, rules, and row level security.
+        """
+        place = f"{quote_literal(self.name)}::regclass"
+        # A row that goes to a partition fires the partition's own triggers too.
+        tables = f"IN (SELECT relid FROM pg_partition_tree({place}))" if self.target.partitioned else f"= {place}"
+        trigger = f"SELECT FROM pg_trigger WHERE tgrelid {tables} AND NOT tgisinternal AND tgenabled IN ('O', 'A')"
+        rules = f"SELECT relhasrules FROM pg_class WHERE oid = {place}"
+        return f"(EXISTS ({trigger}) OR ({rules}) OR row_security_active({place}::oid))"
+
     def park(self, unique: TargetUnique) -> str | None:
         """Take a unique value from a staged row that gives it up, when another staged row wants it.
 
@@ -205,10 +241,13 @@ class AppliedTable:
         return f"({listed(self.key)})"
 
     def _differs(self, name: str, new: str = "EXCLUDED") -> str:
-        column = self.column(name)
-        plain = column.base in _SAME_WHEN_EQUAL or (column.base in _TEXT and column.deterministic)
-        cast = "" if plain else '::text COLLATE "C"'
+        cast = "" if self._is_plain(name) else '::text COLLATE "C"'
         return f"t.{quote(name)}{cast} IS DISTINCT FROM {new}.{quote(name)}{cast}"
+
+    def _is_plain(self, name: str) -> bool:
+        """Whether what `=` calls equal is the same."""
+        column = self.column(name)
+        return column.base in _SAME_WHEN_EQUAL or (column.base in _TEXT and column.deterministic)
 
     def _arrays(self, names: Sequence[str], first: int) -> str:
         return ", ".join(f"${place}::{self.column(name).type}[]" for place, name in enumerate(names, first))

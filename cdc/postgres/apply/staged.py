@@ -6,6 +6,7 @@ never has to cascade on its own. Moving rows of each round while the next is rea
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import asyncpg
@@ -20,6 +21,7 @@ from cdc.postgres.apply.fk_graph import Families
 from cdc.postgres.apply.fk_sql import FamilyLink
 from cdc.postgres.apply.move import IN_THE_WAY, Mover, Place
 from cdc.postgres.apply.optional_indexes import give_way
+from cdc.postgres.apply.outcome import unmoved
 from cdc.postgres.apply.saved_rows import Replaced
 from cdc.postgres.apply.stage_sql import AppliedTable
 from cdc.postgres.apply.stages import Stages
@@ -67,6 +69,8 @@ class Batch:
         self._leaving: set[str] = set()  # have keys staged as gone: children may lose their parent
         self._whole: set[str] = set()  # were staged as a whole
         self._moved: dict[str, Counter[str]] = {}
+        self._unmoved: dict[str, int] = {}
+        self._reacts = False
         self._altered: Counter[str] = Counter()
         self.careful = False
         self.converted: Sequence[tuple[TableRows, Converted]] = ()
@@ -152,6 +156,7 @@ class Batch:
                 if not is_refusal(error):
                     raise
                 await self._resolve(error)
+        self._unmoved, self._reacts = await unmoved(self._connection, staged, self._moved, self._mover.twice)
         for table, crosswalk in crosswalks:
             for statement in crosswalk.remember(whole=table.source_name in self._whole):
                 await self._connection.execute(statement)
@@ -167,7 +172,7 @@ class Batch:
         applied = await store_position(self._record, begun, position, changes, tables)
         crash_point("apply.before_commit")
         self.finished = True
-        return applied
+        return replace(applied, unmoved=self._unmoved, reacts=self._reacts)
 
     async def clear_resync(self, names: Sequence[str]) -> None:
         """Note that these source tables were read as a whole: the next batch need not do so again."""

@@ -17,15 +17,13 @@ from cdc.postgres.connection.refusals import REFUSED
 from cdc.postgres.connection.statements import load
 from cdc.postgres.ddl.schema_script import add_column, drop_not_null, mark, not_null_columns, set_not_null
 from cdc.postgres.tables.catalogue import read_tables
-from cdc.postgres.tables.statement import Made, Statement
+from cdc.postgres.tables.statement import EXISTS, Made, Statement
 
 # Called once a statement, with None when it was done, else with the reason why it was not.
 Outcome = Callable[[Statement, str | None], None]
 
 # Called with a constraint that rows break, to take these rows out of its way.
 Hold = Callable[[Statement], Awaitable[None]]
-
-EXISTS = "it exists"
 
 TABLES_AT_ONCE: Final = 100  # made in one transaction
 

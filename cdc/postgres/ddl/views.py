@@ -11,11 +11,11 @@ from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
 from cdc.postgres.record.record import Record
 from cdc.postgres.tables.hashed_rows import Sum, total
+from cdc.postgres.tables.statement import EXISTS
 from cdc.postgres.translate.views import MARK, TargetView
 from cdc.sql_names import qualified
 
 SQL: Final = load("views")
-EXISTS: Final = "it exists"
 _REFUSALS: Final = (
     asyncpg.SyntaxOrAccessError,
     asyncpg.DataError,
@@ -69,6 +69,8 @@ async def tell(record: Record, outcomes: Mapping[str, str | None]) -> None:
         with translated("telling of views"):
             async with record.connection.transaction():
                 await record.audit.append(entries)
+                for name in (name for name, why in outcomes.items() if why is None):
+                    await record.made_views.note(name)
 
 
 async def marks(connection: Connection, schema: str, targets: Sequence[str]) -> dict[str, str]:
@@ -76,6 +78,17 @@ async def marks(connection: Connection, schema: str, targets: Sequence[str]) -> 
     with translated("looking at the views"):
         rows = await connection.fetch(SQL["ours"], schema, list(targets), MARK)
     return {row["name"]: row["comment"] for row in rows}
+
+
+async def error_of(connection: Connection, schema: str, name: str) -> str | None:
+    """What Postgres says when a view is asked for none of its rows; None when it answers."""
+    with translated(f"asking view {name}"):
+        try:
+            async with connection.transaction():
+                await connection.execute(f"SELECT * FROM {qualified(schema, name)} LIMIT 0")
+        except _REFUSALS as error:
+            return str(error.args[0])
+    return None
 
 
 async def drop_outdated(
@@ -97,6 +110,7 @@ async def _drop(record: Record, schema: str, name: str) -> str | None:
             async with record.connection.transaction():
                 await record.connection.execute(f"DROP VIEW {qualified(schema, name)}")
                 await record.audit.append([entry("drop view", "done", {"view": name})])
+                await record.made_views.forget(name)
         except asyncpg.DependentObjectsStillExistError as error:
             return str(error.detail)
     return None

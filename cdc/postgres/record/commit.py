@@ -49,30 +49,32 @@ async def store_position(
     changes: int,
     tables: Mapping[str, Tally],
     parts: Sequence[MovingStatement] = (),
+    asks: str = "false",
 ) -> AppliedBatch:
     """Store the position and what the batch did; always in the transaction that moved the rows.
 
-    `parts` move rows in the same statement; what is None in `tables` are their counts, in the same order. Lets the
-    driver's errors through.
+    `parts` move rows in the same statement; what is None in `tables` are their counts, in the same order. `asks` is SQL
+    whose answer is `AppliedBatch.reacts`. Lets the driver's errors through.
     """
     template = _template(begun, position, changes, tables)
     elapsed = time.monotonic() - begun.at
     own = (record.source_id, position.seq, position.entry, changes, begun.lag_seconds, template, elapsed)
     arguments = [argument for part in parts for argument in part.arguments]
-    stored = await record.connection.fetchval(_statement(tuple(part.sql for part in parts)), *own, *arguments)
+    statement = _statement(tuple(part.sql for part in parts), asks)
+    stored = await record.connection.fetchrow(statement, *own, *arguments)
     if stored is None:
         raise no_row()
-    return _applied(msgspec.json.decode(stored)["details"])
+    return _applied(msgspec.json.decode(stored["entry"])["details"], reacts=stored["reacts"])
 
 
 @functools.lru_cache(maxsize=1_000)
-def _statement(parts: tuple[str, ...]) -> str:
+def _statement(parts: tuple[str, ...], asks: str) -> str:
     numbered = list(enumerate(parts))
     moves = "".join(f"part_{place} AS ({sql} RETURNING 1), " for place, sql in numbered)
     # Not joined: Postgres would look for the best order of all the parts, which takes minutes for a hundred of them.
     counts = "".join(f"(SELECT count(*) FROM part_{place})::text, " for place, _ in numbered)
     storing = _STORE_POSITION.replace("{counts}", counts)
-    return f"WITH {moves}{storing}"
+    return f"WITH {moves}{storing}, {asks} AS reacts"
 
 
 def _template(begun: Begun, position: Position, changes: int, tables: Mapping[str, Tally]) -> str:
@@ -94,6 +96,6 @@ def _frame(tables: tuple[tuple[str, tuple[tuple[str, int | None], ...]], ...]) -
     return entry.body.replace("%", "%%%%").replace(json.dumps(_NOW), "%s").replace(json.dumps(_LATER), "%%s")
 
 
-def _applied(details: Mapping[str, Any]) -> AppliedBatch:
+def _applied(details: Mapping[str, Any], *, reacts: bool) -> AppliedBatch:
     tables = {name: TableTally(**tally) for name, tally in details["tables"].items() if any(tally.values())}
-    return AppliedBatch(**{**details, "tables": tables})
+    return AppliedBatch(**{**details, "tables": tables, "reacts": reacts})

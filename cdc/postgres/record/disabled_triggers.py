@@ -24,3 +24,9 @@ class DisabledTriggers(RecordPart):
                     await self._connection.execute(SQL["record_trigger"], self._source_id, *facts)
                     await self._connection.execute(f"ALTER TABLE {name} DISABLE TRIGGER {quote(trigger['name'])}")
         return [trigger["name"] for trigger in enabled]
+
+    async def recorded(self, schema: str) -> frozenset[tuple[str, str]]:
+        """Those of a target schema, as table and trigger."""
+        with translated("reading which triggers were disabled"):
+            rows = await self._connection.fetch(SQL["recorded_triggers"], self._source_id, schema)
+        return frozenset((row["target_table"], row["trigger_name"]) for row in rows)

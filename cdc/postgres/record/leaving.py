@@ -9,6 +9,7 @@ import asyncpg
 from cdc.audit.chain import entry
 from cdc.facts.leftover import Leftover
 from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import ObjectKind, ObjectPlace, SchemaObject
 from cdc.faults import crash_point
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.record.leftovers import SQL
@@ -66,6 +67,35 @@ class Leaving:
                 for record, words in zip(needless, await self._drop(needless), strict=True):
                     await self._tell(record["table"], None, [words])
         return bool(needless)
+
+    async def outdated(self, places: Sequence[ObjectPlace], standing: Mapping[ObjectPlace, SchemaObject]) -> bool:
+        """Drop indexes and constraints that are other ones by now; returns whether any might have refused rows.
+
+        One that others depend on stays, and is told by the comparison of the schema.
+        """
+        released = False
+        with translated("dropping what is another by now"):
+            for place in places:
+                try:
+                    async with self._connection.transaction():
+                        await self._connection.execute(self._drop_object(place))
+                        words = f"{place.name} of {place.table}: {standing[place].definition}"
+                        await self._tell(place.table, None, [words])
+                except asyncpg.DependentObjectsStillExistError:
+                    continue
+                released = released or place.kind is not ObjectKind.INDEX
+        return released
+
+    async def default(self, table: str, column: str, definition: str) -> None:
+        """Let new rows that somebody else writes have another value in a column."""
+        name = qualified(self._schema, table)
+        with translated(f"changing the default of {table}.{column}"):
+            await self._connection.execute(f"ALTER TABLE {name} ALTER COLUMN {quote(column)} SET DEFAULT {definition}")
+
+    def _drop_object(self, place: ObjectPlace) -> str:
+        if place.kind is ObjectKind.INDEX:
+            return f"DROP INDEX {qualified(self._schema, place.name)}"
+        return f"ALTER TABLE {qualified(self._schema, place.table)} DROP CONSTRAINT {quote(place.name)}"
 
     async def make_way(
         self, maps: Sequence[TableMap], leftovers: Sequence[Leftover], statements: Sequence[Statement]

@@ -14,10 +14,13 @@ from cdc.postgres.connection.statements import load
 from cdc.postgres.record import own_schema
 from cdc.postgres.record.audit import AuditTrail
 from cdc.postgres.record.disabled_triggers import DisabledTriggers
+from cdc.postgres.record.left_out import LeftOutParts, MadeViews
 from cdc.postgres.record.leftovers import Leftovers
 from cdc.postgres.record.loaded_tables import LoadedTables
 from cdc.postgres.record.ownership import Ownership
 from cdc.postgres.record.quarantine import Quarantine
+from cdc.postgres.record.repaired_rows import RepairedRows
+from cdc.postgres.record.schema_findings import SchemaFindings
 from cdc.postgres.record.shadow import ShadowReads
 from cdc.postgres.record.sightings import Sightings
 from cdc.postgres.record.stream_row import SQL, StreamRow, lost_row
@@ -25,7 +28,9 @@ from cdc.postgres.record.verification import Verifications
 from cdc.postgres.record.verified_tables import VerifiedTables
 from cdc.postgres.record.waiting_tables import WaitingTables
 
-_ADOPTED: Final = "stream mapping quarantine crosswalk loaded audit triggers owned pending waiting"
+_ADOPTED: Final = (
+    "stream mapping quarantine crosswalk loaded audit triggers owned pending waiting repaired left_out views"
+)
 
 
 class Record:
@@ -49,7 +54,11 @@ class Record:
         self.verifications = Verifications(*part)
         self.verified = VerifiedTables(*part)
         self.shadow = ShadowReads(*part)
+        self.repaired = RepairedRows(*part)
         self.disabled_triggers = DisabledTriggers(*part)
+        self.left_out = LeftOutParts(*part)
+        self.made_views = MadeViews(*part)
+        self.schema_findings = SchemaFindings(*part)
 
     async def adopt(self, old_id: str) -> None:
         """Let this source, a file with a new id, carry on the stream of the file that was there before."""

@@ -28,7 +28,7 @@ class EndpointCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ShadowExample:
     """One question whose answers differed at a place; sides are short texts, None where one has nothing there."""
 
     request: str
@@ -45,7 +45,7 @@ class PlaceCounts:
     cause: str
     path: str
     times: int
-    examples: Sequence[Example]
+    examples: Sequence[ShadowExample]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,17 @@ class ShadowPlace:
     first_at: datetime
     last_at: datetime
     times: int
-    examples: Sequence[Example]
+    examples: Sequence[ShadowExample]
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowSummary:
+    """How many endpoints were asked, how many are not alike now, and since when all are; None while one is not."""
+
+    endpoints: int
+    differing: int
+    clean_since: datetime | None
+    last_at: datetime
 
 
 class ShadowReads(RecordPart):
@@ -95,6 +105,15 @@ class ShadowReads(RecordPart):
                     examples = json.dumps([_as_json(example) for example in place.examples])
                     key = (self._source_id, kind, place.endpoint, place.cause, place.path)
                     await self._connection.execute(SQL["difference"], *key, place.times, examples, most_examples)
+
+    async def summary(self) -> ShadowSummary | None:
+        """What the status tells, None where nothing was asked."""
+        with translated("reading shadow reads"):
+            row = await self._connection.fetchrow(SQL["summary"], self._source_id)
+        if row is None or not row["endpoints"]:
+            return None
+        clean = None if row["differing"] else row["clean_since"]
+        return ShadowSummary(row["endpoints"], row["differing"], clean, row["last_at"])
 
     async def endpoints(self) -> tuple[ShadowEndpoint, ...]:
         """Every endpoint that was ever asked."""
@@ -128,7 +147,7 @@ class ShadowReads(RecordPart):
                 row["first_at"],
                 row["last_at"],
                 row["times"],
-                tuple(Example(**example) for example in json.loads(row["examples"])),
+                tuple(ShadowExample(**example) for example in json.loads(row["examples"])),
             )
             for row in rows
         )
@@ -139,7 +158,7 @@ class ShadowReads(RecordPart):
             await self._connection.execute(SQL["forget"], self._source_id)
 
 
-def _as_json(example: Example) -> dict[str, str | int | None]:
+def _as_json(example: ShadowExample) -> dict[str, str | int | None]:
     return {
         "request": _storable(example.request),
         "baseline": None if example.baseline is None else _storable(example.baseline),

@@ -13,6 +13,7 @@ from cdc.config import EMBEDDED, Config
 from cdc.errors import TargetError
 from cdc.facts.leftover import Leftover
 from cdc.facts.phase import Phase
+from cdc.facts.schema_finding import SchemaFinding
 from cdc.postgres.connection.dsn import where
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection, hang_up
@@ -20,6 +21,7 @@ from cdc.postgres.connection.source_lock import lock_key
 from cdc.postgres.connection.statements import load
 from cdc.postgres.record import own_schema
 from cdc.postgres.record.record import Record
+from cdc.postgres.record.shadow import ShadowSummary
 from cdc.postgres.record.verification import Verification
 from cdc.postgres.record.verified_tables import OldestVerified
 from cdc.postgres.record.waiting_tables import Waiting
@@ -70,8 +72,10 @@ class TargetFacts:
     verification: Verification | None = None
     differing: Verification | None = None  # of some tables, and not equal
     oldest: OldestVerified | None = None  # the table that was compared longest ago
+    shadow: ShadowSummary | None = None  # None where nothing was asked
     leftovers: tuple[Leftover, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    schema_findings: tuple[SchemaFinding, ...] = ()
     gone: str = ""  # of the schema `cdc`: what is not whole
 
 
@@ -162,8 +166,10 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
         verification=await record.verifications.latest(),
         differing=await record.verifications.differing(),
         oldest=await record.verified.oldest(),
+        shadow=await record.shadow.summary(),
         leftovers=await record.leftovers.read(),
         waiting=await record.waiting.read(),
+        schema_findings=await record.schema_findings.read(),
     )
 
 

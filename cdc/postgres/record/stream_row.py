@@ -77,6 +77,11 @@ class StreamRow(RecordPart):
             seq = await self._connection.fetchval(SQL["applied_seq"], self._source_id)
         return -1 if seq is None else int(seq)
 
+    async def is_quiet(self, seconds: float) -> bool:
+        """Whether no batch was applied for so long."""
+        with translated("reading the stream's position"):
+            return bool(await self._connection.fetchval(SQL["is_quiet"], self._source_id, seconds))
+
     async def clear_resync(self, tables: Sequence[str]) -> None:
         """These tables, which had to be read as a whole, were; part of the transaction that moved their rows."""
         await self._connection.execute(SQL["clear_resync"], self._source_id, list(tables))

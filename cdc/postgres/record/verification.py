@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final, Self
 
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.statements import load
@@ -35,6 +35,18 @@ class Verification:
     repaired: int
     result: str
     names: Sequence[str] = ()
+
+    @classmethod
+    def of_unequal(cls, table: str, seq: int, *, quarantined: int = 0, **counts: int) -> Self:
+        """A difference that was found without a comparison: the status tells of it until there was one.
+
+        `counts` are rows by kind, `different`, `missing` and `extra`.
+        """
+        now = datetime.now(UTC)
+        none = dict.fromkeys(("different", "missing", "extra"), 0)
+        kept = {"tables": 1, "complete": False, "matched": 0, "pending": 0, "repaired": 0, "result": DIFFERENT}
+        rows: dict[str, Any] = {**kept, **none, **counts, "quarantined": quarantined}
+        return cls(started_at=now, finished_at=now, seq=seq, names=(table,), **rows)
 
 
 class Verifications(RecordPart):

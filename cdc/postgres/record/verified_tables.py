@@ -52,6 +52,11 @@ class VerifiedTables(RecordPart):
         with translated("noting what was compared"):
             await self._connection.executemany(SQL["store"], [(self._source_id, *astuple(table)) for table in tables])
 
+    async def begin_anew(self, name: str) -> None:
+        """Have a table compared next, from its beginning."""
+        with translated("noting what was compared"):
+            await self._connection.execute(SQL["begin_anew"], self._source_id, name)
+
     async def keep(self, names: Sequence[str]) -> None:
         """Forget other tables than these."""
         with translated("noting what was compared"):

@@ -146,3 +146,78 @@ FROM pg_catalog.pg_constraint c
 JOIN pg_catalog.pg_class t ON t.oid = c.confrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
 WHERE c.contype = 'f'
+
+-- name: objects
+-- What makes up the tables of a schema, each part as Postgres itself writes it: so two schemas can be compared that were
+-- made by the same statements. Names of schemas stay out of it, but for those of other schemas that are referred to.
+-- `usable` is false for a constraint that is not validated and an index that is not valid.
+WITH wanted AS (
+    SELECT c.oid, c.relname::text AS table_name, c.relnamespace, n.nspname
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND c.relname = ANY ($2::text[])
+), columns AS (
+    SELECT w.table_name, a.attname::text AS name, a.attnotnull, a.attidentity::text AS identity, a.attgenerated,
+        pg_catalog.format_type(a.atttypid, a.atttypmod)
+            || CASE WHEN a.attcollation <> t.typcollation THEN format(' COLLATE %I', k.collname) ELSE '' END AS type,
+        pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression
+    FROM wanted w
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = w.oid AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_catalog.pg_collation k ON k.oid = a.attcollation
+    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+), constraints AS (
+    SELECT w.table_name, c.conname::text AS name, c.contype::text AS type, c.convalidated AS usable,
+        CASE WHEN c.contype <> 'f' THEN regexp_replace(pg_catalog.pg_get_constraintdef(c.oid), ' NOT VALID$', '')
+        ELSE format('FOREIGN KEY (%s) REFERENCES %s%I (%s) ON DELETE %s ON UPDATE %s%s',
+            (
+                SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.place)
+                FROM unnest(c.conkey) WITH ORDINALITY k (attnum, place)
+                JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
+            ),
+            CASE WHEN p.relnamespace <> w.relnamespace THEN format('%I.', pn.nspname) ELSE '' END,
+            p.relname,
+            (
+                SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.place)
+                FROM unnest(c.confkey) WITH ORDINALITY k (attnum, place)
+                JOIN pg_catalog.pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.attnum
+            ),
+            '{"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}'::json
+                ->> c.confdeltype::text,
+            '{"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}'::json
+                ->> c.confupdtype::text,
+            CASE WHEN c.condeferrable THEN ' DEFERRABLE' ELSE '' END) END AS definition
+    FROM wanted w
+    JOIN pg_catalog.pg_constraint c ON c.conrelid = w.oid AND c.contype IN ('p', 'u', 'x', 'c', 'f')
+    LEFT JOIN pg_catalog.pg_class p ON p.oid = c.confrelid
+    LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+    WHERE c.conparentid = 0
+), indexes AS (
+    -- What stands behind the table's name; a temporary schema is written there in one of two ways.
+    SELECT w.table_name, i.relname::text AS name, x.indisunique AS is_unique, x.indisvalid AS usable,
+        pg_catalog.pg_get_indexdef(x.indexrelid) AS whole,
+        format('CREATE %sINDEX %I ON ', CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END, i.relname) AS head,
+        format('%I.%I', w.nspname, w.table_name) AS place, format('pg_temp.%I', w.table_name) AS temporary
+    FROM wanted w
+    JOIN pg_catalog.pg_index x ON x.indrelid = w.oid
+    JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+    WHERE NOT EXISTS (
+        SELECT FROM pg_catalog.pg_constraint c WHERE c.conindid = x.indexrelid AND c.contype IN ('p', 'u', 'x')
+    )
+)
+SELECT table_name, 'table' AS kind, '' AS name, '' AS definition, true AS usable FROM wanted
+UNION ALL SELECT table_name, 'column', name, type, true FROM columns
+UNION ALL SELECT table_name, 'not null', name, 'NOT NULL', true FROM columns WHERE attnotnull
+UNION ALL SELECT table_name, 'default', name, expression, true FROM columns
+WHERE attgenerated = '' AND expression IS NOT NULL
+UNION ALL SELECT table_name, 'generated', name, expression, true FROM columns WHERE attgenerated <> ''
+UNION ALL SELECT table_name, 'identity', name, CASE identity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END, true
+FROM columns WHERE identity <> ''
+UNION ALL SELECT table_name,
+    CASE type WHEN 'p' THEN 'primary key' WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign key' ELSE 'unique' END,
+    name, definition, usable
+FROM constraints WHERE definition IS NOT NULL
+UNION ALL SELECT table_name, 'index', name, CASE WHEN is_unique THEN 'UNIQUE ' ELSE '' END
+    || substr(whole, 2 + length(head || CASE WHEN starts_with(whole, head || place) THEN place ELSE temporary END)),
+    usable
+FROM indexes WHERE whole IS NOT NULL

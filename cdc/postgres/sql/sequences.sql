@@ -15,3 +15,14 @@ JOIN pg_sequence ON seqrelid = sequence
 CROSS JOIN LATERAL (
     SELECT has_sequence_privilege(sequence, 'UPDATE') AND has_sequence_privilege(sequence, 'USAGE') AS allowed
 ) AS role
+
+-- name: next
+-- The number that the sequence of each key gives next, where one feeds it and our role may read it.
+SELECT given.place, name, coalesce(pg_sequence_last_value(sequence) + seqincrement, seqstart) AS next, seqmax AS most
+FROM (
+    SELECT place, name, name::regclass AS sequence
+    FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS given(target, key, place)
+    CROSS JOIN LATERAL pg_get_serial_sequence(target, key) AS found(name)
+) AS given
+JOIN pg_sequence ON seqrelid = sequence AND seqincrement > 0
+WHERE has_sequence_privilege(sequence, 'USAGE') OR has_sequence_privilege(sequence, 'SELECT')

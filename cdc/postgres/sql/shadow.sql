@@ -39,3 +39,9 @@ FROM cdc.shadow_difference WHERE source_id = $1 ORDER BY kind, endpoint, times D
 -- name: forget
 WITH gone AS (DELETE FROM cdc.shadow_difference WHERE source_id = $1)
 DELETE FROM cdc.shadow_endpoint WHERE source_id = $1
+
+-- A recording without a candidate is no shadow read. What only moved was never shown.
+-- name: summary
+SELECT count(*) AS endpoints, count(*) FILTER (WHERE clean_since IS NULL) AS differing, max(clean_since) AS clean_since,
+    max(last_at) AS last_at
+FROM cdc.shadow_endpoint WHERE source_id = $1 AND kind <> 'baseline'

@@ -294,6 +294,15 @@ CREATE TABLE IF NOT EXISTS cdc.shadow_difference (
     PRIMARY KEY (source_id, kind, endpoint, cause, path)
 );
 
+-- Which rows were repaired lately, by the SHA-256 of their source keys: one that differs again was written again.
+CREATE TABLE IF NOT EXISTS cdc.repaired_row (
+    source_id    text NOT NULL,
+    source_table text NOT NULL,
+    key_digest   bytea NOT NULL,
+    repaired_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source_id, source_table, key_digest)
+);
+
 -- Which source feeds a target table: one only. It counts while the table is there and its source has not ended.
 -- An earlier version kept no such list: what one source alone can have made or filled is its own. What two may have
 -- belongs to the one that comes first.
@@ -322,3 +331,45 @@ BEGIN
     END IF;
 END
 $upgrade$;
+
+-- Indexes, constraints and NOT NULL that a target does without, because rows stood in the way: that they are missing is
+-- known. `kind` is what the statement would have made. An earlier version told of indexes in the audit trail alone.
+DO $upgrade$
+BEGIN
+    IF to_regclass('cdc.left_out') IS NULL THEN
+        CREATE TABLE cdc.left_out (
+            source_id    text NOT NULL,
+            target_table text NOT NULL,
+            kind         text NOT NULL,
+            name         text NOT NULL,
+            why          text NOT NULL,
+            since        timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (source_id, target_table, kind, name)
+        );
+        INSERT INTO cdc.left_out (source_id, target_table, kind, name, why)
+        SELECT source_id, entry #>> '{details,table}', 'index', entry #>> '{details,index}', entry #>> '{details,why}'
+        FROM cdc.audit WHERE entry ->> 'action' = 'leave out index' AND source_id IS NOT NULL
+        ON CONFLICT DO NOTHING;
+    END IF;
+END
+$upgrade$;
+
+-- Views that were made, by their names: one of them that is gone was dropped by somebody else.
+CREATE TABLE IF NOT EXISTS cdc.made_view (
+    source_id text NOT NULL,
+    name      text NOT NULL,
+    PRIMARY KEY (source_id, name)
+);
+
+-- What the targets were last found to have otherwise than they were made, as `cdc verify` tells it.
+CREATE TABLE IF NOT EXISTS cdc.schema_finding (
+    source_id    text NOT NULL,
+    source_table text NOT NULL,
+    kind         text NOT NULL,
+    name         text NOT NULL,
+    expected     text NOT NULL,
+    actual       text NOT NULL,
+    remedy       text NOT NULL,
+    since        timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source_id, source_table, kind, name)
+);

@@ -94,6 +94,15 @@ UPDATE cdc.owned_table SET source_id = $2 WHERE source_id = $1
 -- name: adopt_pending
 UPDATE cdc.pending SET source_id = $2 WHERE source_id = $1
 
+-- name: adopt_repaired
+UPDATE cdc.repaired_row SET source_id = $2 WHERE source_id = $1
+
+-- name: adopt_left_out
+UPDATE cdc.left_out SET source_id = $2 WHERE source_id = $1
+
+-- name: adopt_views
+UPDATE cdc.made_view SET source_id = $2 WHERE source_id = $1
+
 -- name: seq
 SELECT seq FROM cdc.stream WHERE source_id = $1
 
@@ -182,6 +191,13 @@ WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND (g.tgrelid = t.oid OR
     SELECT FROM pg_trigger p WHERE p.oid = g.tgparentid AND p.tgenabled IN ('O', 'A')
 ))
 
+-- name: recorded_triggers
+SELECT target_table, trigger_name FROM cdc.disabled_trigger WHERE source_id = $1 AND target_schema = $2
+
 -- name: record_trigger
 INSERT INTO cdc.disabled_trigger (source_id, target_schema, target_table, trigger_name, enabled)
 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
+
+-- Whether the newest batch lies so many seconds back: in a pause the daemon has done all that waits for one.
+-- name: is_quiet
+SELECT coalesce(applied_at < now() - make_interval(secs => $2), true) FROM cdc.stream WHERE source_id = $1

@@ -10,6 +10,12 @@ ON CONFLICT (source_id, source_table) DO UPDATE SET since = EXCLUDED.since, rows
     differences = EXCLUDED.differences, began_at = EXCLUDED.began_at, after_key = EXCLUDED.after_key,
     rows_so_far = EXCLUDED.rows_so_far, differences_so_far = EXCLUDED.differences_so_far
 
+-- A table whose pass is under way has its turn before all others.
+-- name: begin_anew
+INSERT INTO cdc.verified_table (source_id, source_table, began_at) VALUES ($1, $2, now())
+ON CONFLICT (source_id, source_table) DO UPDATE SET began_at = EXCLUDED.began_at, after_key = NULL, rows_so_far = 0,
+    differences_so_far = 0
+
 -- Of tables that are not fed any more, nothing has to be known.
 -- name: keep
 DELETE FROM cdc.verified_table WHERE source_id = $1 AND NOT source_table = ANY($2::text[])

@@ -2,7 +2,7 @@
 -- there is no such table.
 -- name: shapes
 SELECT t.name, coalesce(types, '') AS types,
-    coalesce(types || demands || coalesce(keys, ''), '') AS shape
+    coalesce(types || demands || coalesce(keys, '') || guards, '') AS shape
 FROM unnest($2::text[]) AS t (name)
 LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)
     ON n.nspname = $1 AND c.relname = t.name AND c.relkind IN ('r', 'p')
@@ -17,6 +17,10 @@ LEFT JOIN LATERAL (
         ORDER BY x.indexrelid)) AS keys
     FROM pg_index x WHERE x.indrelid = c.oid AND x.indisunique AND x.indisvalid
 ) AS of_keys ON true
+LEFT JOIN LATERAL (
+    SELECT concat(nullif(row_security_active(c.oid), false), string_agg(w.rulename, ',' ORDER BY w.rulename)) AS guards
+    FROM pg_rewrite w WHERE w.ev_class = c.oid
+) AS of_guards ON true
 
 -- name: read
 SELECT source_table, target, types, shape, reason, remedy FROM cdc.target_table WHERE source_id = $1

@@ -4,7 +4,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from cdc.facts.target_schema import TargetColumn, TargetForeignKey, TargetTable, TargetUnique
+from cdc.facts.target_schema import (
+    ObjectKind,
+    ObjectPlace,
+    SchemaObject,
+    TargetColumn,
+    TargetForeignKey,
+    TargetTable,
+    TargetUnique,
+)
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
@@ -41,6 +49,16 @@ async def read_tables(
             owned=records[0]["owned"],
         )
         for name, records in _grouped(columns).items()
+    }
+
+
+async def read_objects(connection: Connection, schema: str, names: Sequence[str]) -> dict[ObjectPlace, SchemaObject]:
+    """All parts of some tables of a schema, in one statement; a table that is not there has none."""
+    with translated(f"reading the tables of schema {schema}"):
+        records = await connection.fetch(load("catalogue")["objects"], schema, list(names))
+    return {
+        ObjectPlace(r["table_name"], ObjectKind(r["kind"]), r["name"]): SchemaObject(r["definition"], r["usable"])
+        for r in records
     }
 
 

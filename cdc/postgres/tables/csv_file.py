@@ -3,10 +3,14 @@
 import asyncio
 import errno
 import os
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
+from urllib.parse import quote as quote_name
 
 from cdc.errors import TargetError
 from cdc.facts.target_schema import TargetTable
@@ -17,6 +21,30 @@ from cdc.sql_names import listed, qualified
 
 ROOM_BYTES: Final = 256 * 1024 * 1024  # left free on the disk, on which the application may write too
 _LOOK_BYTES: Final = 16 * 1024 * 1024  # between two looks at the room that is left
+_NAMED: Final = re.compile(r"\.(deleted|changed|added)\.(?P<at>\d{8}T\d{6}\.\d{6}Z)(\.\d+)?\.csv$")
+
+
+def moment() -> str:
+    """Now, as names of files have it: all files of one event share it, and `bound` goes by it."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+
+
+def file_name(target: TargetTable, kind: str, at: str, part: str = "") -> str:
+    """The name of a file of a target's rows; `kind` is what becomes of them: `deleted`, `changed` or `added`."""
+    table = ".".join(quote_name(word, safe=" ") for word in (target.schema, target.name))
+    return f"{table}.{kind}.{at}{part}.csv"
+
+
+def bound(folder: Path, kept: int) -> None:
+    """Keep the files of so many newest events only; what was saved of adopted tables has no time and stays."""
+    by_time: dict[str, list[Path]] = {}
+    for file in folder.glob("*.csv"):
+        if named := _NAMED.search(file.name):
+            by_time.setdefault(named["at"], []).append(file)
+    for at in sorted(by_time)[:-kept]:
+        for file in by_time[at]:
+            with suppress(OSError):
+                file.unlink()
 
 
 async def save(connection: Connection, query: str, file: Path) -> int:
@@ -24,12 +52,20 @@ async def save(connection: Connection, query: str, file: Path) -> int:
 
     Raises `OSError` when it cannot be written, and when little room would be left for others; then there is no file.
     """
+    async with writing(file) as sink:
+        done = await connection.copy_from_query(query, output=sink.write, format="csv", header=True)
+    return int(done.rpartition(" ")[2])
+
+
+@asynccontextmanager
+async def writing(file: Path) -> "AsyncIterator[Sink]":
+    """A new file to fill; it has its name once all of it is on the disk. Raises `OSError` as `save` does."""
     private_files.make_folder(file.parent)
     partial = file.with_name(f"{file.name}.partial")
     try:
         with private_files.create(partial) as output:
-            sink = _Sink(output, file.parent)
-            done = await connection.copy_from_query(query, output=sink.write, format="csv", header=True)
+            sink = Sink(output, file.parent)
+            yield sink
             if sink.error:
                 raise sink.error
             output.flush()
@@ -38,10 +74,14 @@ async def save(connection: Connection, query: str, file: Path) -> int:
         await asyncio.to_thread(_flush, file.parent)
     finally:
         partial.unlink(missing_ok=True)
-    return int(done.rpartition(" ")[2])
 
 
-class _Sink:
+def line(fields: Iterable[str | None]) -> bytes:
+    """One line of such a file, from values as Postgres shows them; None is NULL, which an empty text is not."""
+    return (",".join("" if f is None else '"' + f.replace('"', '""') + '"' for f in fields) + "\n").encode()
+
+
+class Sink:
     """Takes what the server sends. What cannot be written is passed over: the driver cannot leave a COPY half-way."""
 
     def __init__(self, output: BinaryIO, folder: Path) -> None:

@@ -10,7 +10,7 @@ from cdc.postgres.connection.open import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class QueryAnswer:
     """Rows, the names of the columns with their types by the catalogue, and how long it took."""
 
     columns: Sequence[tuple[str, str]]
@@ -18,7 +18,7 @@ class Answered:
     seconds: float
 
 
-async def ask(connection: Connection, name: str, sql: str, seconds: float) -> Answered:
+async def ask(connection: Connection, name: str, sql: str, seconds: float) -> QueryAnswer:
     """All rows of a query; raises `TargetError` when Postgres refuses it, or when it takes longer.
 
     Inside a transaction of the caller's, who has it read only.
@@ -29,4 +29,4 @@ async def ask(connection: Connection, name: str, sql: str, seconds: float) -> An
         columns = [(attribute.name, attribute.type.name) for attribute in statement.get_attributes()]
         began = time.perf_counter()
         rows = await statement.fetch()
-        return Answered(columns, [tuple(row) for row in rows], time.perf_counter() - began)
+        return QueryAnswer(columns, [tuple(row) for row in rows], time.perf_counter() - began)

@@ -1,6 +1,7 @@
 """Numbers for new rows in Postgres go on after those that SQLite gave, so that the application could go on there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from loguru import logger
@@ -9,9 +10,11 @@ from cdc.facts.table_map import TableMap
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
-from cdc.sql_names import qualified
+from cdc.postgres.tables.hashed_rows import letting_go
+from cdc.sql_names import qualified, quote
 
 _SQL: Final = load("sequences")
+TABLES_AT_ONCE: Final = 50  # asked for their largest keys: each is locked meanwhile
 
 
 async def advance(connection: Connection, maps: Iterable[TableMap], marks: Mapping[str, int]) -> None:
@@ -30,3 +33,35 @@ async def advance(connection: Connection, maps: Iterable[TableMap], marks: Mappi
             "GRANT USAGE, UPDATE ON SEQUENCE to the role of `dsn`, or move them before the application goes on there"
         )
         logger.bind(sequences=", ".join(refused), remedy=remedy).warning("sequences stay behind: the role may not")
+
+
+@dataclass(frozen=True, slots=True)
+class NextNumber:
+    """What the sequence of a table's key gives `next`, the largest key that Postgres holds, and the sequence's end."""
+
+    mapped: TableMap
+    sequence: str
+    next: int
+    largest: int
+    most: int
+
+
+async def next_numbers(connection: Connection, maps: Sequence[TableMap]) -> list[NextNumber]:
+    """The next number of each key that a sequence feeds, as far as our role may see it; the tables must be there."""
+    targets = [qualified(m.schema, m.target) for m in maps]
+    with translated("reading the sequences"):
+        rows = await connection.fetch(_SQL["next"], targets, [m.key[0] for m in maps])
+        chosen = [maps[row["place"] - 1] for row in rows]
+        largest: list[int] = []
+        for first in range(0, len(chosen), TABLES_AT_ONCE):
+            largest += await _largest(connection, chosen[first : first + TABLES_AT_ONCE])
+    facts = zip(chosen, rows, largest, strict=True)
+    return [NextNumber(m, row["name"], row["next"], most, row["most"]) for m, row, most in facts]
+
+
+async def _largest(connection: Connection, maps: Sequence[TableMap]) -> list[int]:
+    """By the keys' indexes, so it costs little; the locks of these tables are let go."""
+    one = "(SELECT coalesce(max({key}), 0)::bigint FROM {table})"
+    each = [one.format(key=quote(m.key[0]), table=qualified(m.schema, m.target)) for m in maps]
+    async with letting_go(connection):
+        return list(await connection.fetchval(f"SELECT ARRAY[{', '.join(each)}]"))

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 LONGEST_NAME_BYTES: Final = 63
+EXISTS: Final = "it exists"  # why a statement need not run
 _HASH_LENGTH: Final = 8
 
 

@@ -4,8 +4,8 @@ Unlike `translate_query`, nothing is refused because the engines may answer diff
 out. `habits` gives the same query with a remedy in it, so that a difference can be explained by trying.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import sqlglot
@@ -29,6 +29,7 @@ class PortedQuery:
     ordered: bool
     tables: tuple[str, ...]
     origins: tuple[tuple[TableMap, ColumnMap] | None, ...]
+    booleans: frozenset[str] = frozenset()  # names of the columns, in Postgres, that are boolean there
 
     def sql(self, parameters: Mapping[str, Value]) -> str:
         """The text, with the parameters in it as literals; raises `Untranslatable` for one that is not given."""
@@ -46,31 +47,29 @@ def port(sql: str, maps: Sequence[TableMap], *, of_target: str | None = None) ->
     ordered = tree.args.get("order") is not None
     origins = read.origins(tree)
     if of_target is not None:
-        return PortedQuery(_parsed(of_target, "postgres"), ordered, read.names, origins)
-    return PortedQuery(read.renamed(tree), ordered, read.names, origins)
+        return PortedQuery(_parsed(of_target, "postgres"), ordered, read.names, origins, read.booleans)
+    return PortedQuery(read.renamed(tree), ordered, read.names, origins, read.booleans)
 
 
 def habits(query: PortedQuery) -> Iterator[tuple[str, PortedQuery]]:
     """The query with one remedy each that changes it, by the cause that the remedy is for; then with all of them."""
-    changed: dict[str, exp.Expr] = {}
-    for cause, remedy in _REMEDIES.items():
-        tree = query.tree.copy().transform(remedy)
-        if _text(tree) != _text(query.tree):
-            changed[cause] = tree
+    remedies = {**_REMEDIES, "boolean": _booleans_as_numbers(query.booleans)}
+    changed = {cause: query.tree.copy().transform(remedy) for cause, remedy in remedies.items()}
+    changed = {cause: tree for cause, tree in changed.items() if _text(tree) != _text(query.tree)}
     for cause, tree in changed.items():
-        yield cause, PortedQuery(tree, query.ordered, query.tables, query.origins)
+        yield cause, replace(query, tree=tree)
     if len(changed) > 1:
         tree = query.tree.copy()
         for cause in changed:
-            tree = tree.transform(_REMEDIES[cause])
-        yield " + ".join(changed), PortedQuery(tree, query.ordered, query.tables, query.origins)
+            tree = tree.transform(remedies[cause])
+        yield " + ".join(changed), replace(query, tree=tree)
 
 
 def without_limit(query: PortedQuery) -> PortedQuery | None:
     """The query without LIMIT and OFFSET at its end, None where it has none."""
     tree = query.tree.copy()
     limited = [tree.args.pop(part, None) for part in ("limit", "offset")]
-    return PortedQuery(tree, query.ordered, query.tables, query.origins) if any(limited) else None
+    return replace(query, tree=tree) if any(limited) else None
 
 
 def source_without_limit(sql: str) -> str:
@@ -134,6 +133,7 @@ class _Tables:
                 self._named[table.alias_or_name.lower()] = mapped
         self._known = known
         self.names = tuple(sorted({m.source.name for m in self._named.values()}))
+        self.booleans = frozenset(c.target for m in self._named.values() for c in m.columns if c.type == "boolean")
 
     def renamed(self, tree: exp.Expr) -> exp.Expr:
         """The query with the names that tables and columns have in Postgres."""
@@ -207,6 +207,16 @@ def _outer_joins(node: exp.Expr) -> exp.Expr:
         node.set("side", "LEFT")
         node.set("kind", None)
     return node
+
+
+def _booleans_as_numbers(names: Collection[str]) -> Callable[[exp.Expr], exp.Expr]:
+    def remedy(node: exp.Expr) -> exp.Expr:
+        compared = isinstance(node.parent, exp.Condition) and node.find_ancestor(exp.Where, exp.Join) is not None
+        if isinstance(node, exp.Column) and node.name in names and compared:
+            return exp.cast(node.copy(), "int")
+        return node
+
+    return remedy
 
 
 _REMEDIES: Final[Mapping[str, Callable[[exp.Expr], exp.Expr]]] = {

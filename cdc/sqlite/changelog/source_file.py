@@ -9,6 +9,7 @@ import apsw
 from cdc.config import Config
 from cdc.facts.changes import Position, Traces
 from cdc.facts.source_schema import SourceSchema, WaitingTable
+from cdc.facts.table_map import TableMap
 from cdc.facts.values import InvalidText, KeyValues, NullKey
 from cdc.sqlite.capture import own_tables, removal, triggers
 from cdc.sqlite.capture.own_tables import Continuing
@@ -18,6 +19,7 @@ from cdc.sqlite.changelog import errors, file_traces, positions
 from cdc.sqlite.connection.errors import not_set_up, translated
 from cdc.sqlite.connection.open import open_source
 from cdc.sqlite.connection.transactions import journal_mode, read_transaction, write_transaction
+from cdc.sqlite.rows import largest_keys
 from cdc.sqlite.rows.exact_values import bindable
 from cdc.sqlite.schema.read import read_schema
 
@@ -80,6 +82,18 @@ def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, traces: 
         renumbered=capture is not None and not own_tables.is_marked(connection),
         traces=traces,
     )
+
+
+def high_water(config: Config, maps: Sequence[TableMap]) -> tuple[Position | None, dict[str, int]]:
+    """The newest entry, and by source table the largest key of that moment; see `largest_keys.read`."""
+    with opened(config) as connection, translated("reading the highest keys"), read_transaction(connection):
+        return positions.newest(connection), largest_keys.read(connection, maps)
+
+
+def schema_version(config: Config) -> int:
+    """SQLite's schema counter, which every change of the schema moves."""
+    with opened(config) as connection, read_transaction(connection):
+        return signature(connection).schema_version
 
 
 def relieve(config: Config, *, as_last: bool = False) -> int:

@@ -127,13 +127,13 @@ class Scratch:
         sql = "SELECT encoded FROM finding WHERE tab = ? AND kind = ? ORDER BY key LIMIT ?"
         return [str(row[0]) for row in self._db.execute(sql, (table, kind, most))]
 
-    def found(self, table: str, size: int) -> Iterator[list[str]]:
-        """Encoded keys of all findings about a table, in batches."""
-        sql = "SELECT DISTINCT key, encoded FROM finding WHERE tab = ? AND key > ? ORDER BY key LIMIT ?"
+    def found(self, table: str, kind: str, size: int) -> Iterator[list[tuple[str, str]]]:
+        """Keys of all findings of a kind about a table, each with the encoded source key, in batches."""
+        sql = "SELECT key, encoded FROM finding WHERE tab = ? AND kind = ? AND key > ? ORDER BY key LIMIT ?"
         last = ""
-        while rows := self._db.execute(sql, (table, last, size)).fetchall():
+        while rows := self._db.execute(sql, (table, kind, last, size)).fetchall():
             last = str(rows[-1][0])
-            yield [str(encoded) for _, encoded in rows]
+            yield [(str(key), str(encoded)) for key, encoded in rows]
 
     def _many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         with translated("the notes of the comparison"), self._db:

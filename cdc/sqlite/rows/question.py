@@ -72,15 +72,20 @@ class AskedFile:
         """All rows of a query, in the snapshot; raises `SourceError` when it is refused, or takes longer."""
         self._connection.authorizer = _only_reading
         try:
-            with translated(f"asking {self._path}: {name}"), stopped_after(self._connection, seconds):
+            with translated(f"asking {self._path}: {name}"):
+                return self._answered(name, sql, parameters, seconds)
+        finally:
+            self._connection.authorizer = None
+
+    def _answered(self, name: str, sql: str, parameters: Mapping[str, Value], seconds: float) -> list[Row]:
+        try:
+            with stopped_after(self._connection, seconds):
                 return fetch_values(self._connection, sql, cast("Bindings", dict(parameters)))
         except apsw.InterruptError:
             raise SourceError(
                 f"asking {self._path}: {name}: it took longer than {seconds:g} s",
                 remedy="ask for less, or give it more time by `timeout_seconds` in [shadow]",
             ) from None
-        finally:
-            self._connection.authorizer = None
 
     def names(self, sql: str) -> tuple[str, ...]:
         """The names of a query's columns."""

@@ -34,6 +34,8 @@ WAIT = {
         "ALTER TABLE parent ADD more int NOT NULL DEFAULT 1; ALTER TABLE parent ALTER more DROP DEFAULT",
         "ALTER TABLE parent DROP more",
     ),
+    "rule": ("CREATE RULE keeps AS ON UPDATE TO parent DO INSTEAD NOTHING", "DROP RULE keeps ON parent"),
+    "rule for deletes": ("CREATE RULE keeps AS ON DELETE TO parent DO INSTEAD NOTHING", "DROP RULE keeps ON parent"),
 }
 # What is put right by itself.
 HEALED = {

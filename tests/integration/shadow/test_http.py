@@ -257,7 +257,7 @@ async def test_secrets_reach_the_application_and_nobody_else(
     async with on_both(tmp_path / "app.db", database, handlers, handlers) as both:
         config = both.configured(
             followed,
-            baseline_headers={"Authorization": "env:TOKEN"},
+            baseline_headers={"Authorization": "env:TOKEN", "Accept-Language": "baseline"},
             candidate_headers={"Authorization": "Bearer quiet-please-8"},
             compared_headers=["set-cookie"],
         )
@@ -266,6 +266,7 @@ async def test_secrets_reach_the_application_and_nobody_else(
     kept = await fetch(database, "SELECT examples::text FROM cdc.shadow_difference")
     told = json.dumps([report.to_json(), *[row[0] for row in kept]])
     assert [places(outcome) for outcome in report.shown] == [["set-cookie", "$['you']", "$['from']"]]
+    assert report.shown[0].differences[2].baseline == '"baseline"'  # what is no secret is shown
     assert len(kept) == 3
     for secret in ("hush", "quiet", "under-the", "baseline-cookie", "candidate-cookie"):
         assert secret not in told

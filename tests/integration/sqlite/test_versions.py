@@ -7,8 +7,8 @@ import pytest
 from harness import application, make_config
 
 from cdc.facts.profile import TableProfile
+from cdc.facts.risk import Risk
 from cdc.first_copy.preflight import build_plan
-from cdc.first_copy.risks import Risk
 from cdc.sqlite.connection.open import open_copy
 from cdc.sqlite.schema.generated_columns import changed_between_versions, makes_text_of_numbers
 from cdc.sqlite.schema.profile import profile

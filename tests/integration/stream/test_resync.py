@@ -163,7 +163,7 @@ def test_only_the_files_of_the_newest_comparisons_are_kept(tmp_path: Path) -> No
         for kind in ("changed", "deleted"):
             (tmp_path / f"public.a.b.{kind}.20260101T0000{number:02}.000000Z.csv").touch()
     (tmp_path / "public.adopted.csv").touch()
-    saved_rows.bound(tmp_path)
+    csv_file.bound(tmp_path, saved_rows.KEPT)
     left = sorted(file.name for file in tmp_path.iterdir())
     assert len(left) == 2 * saved_rows.KEPT + 1
     assert "public.adopted.csv" in left

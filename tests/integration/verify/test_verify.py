@@ -22,7 +22,8 @@ from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog import verify_reader
 from cdc.values import registry
 from cdc.values.encoder import Encoder
-from cdc.verify import TableReport, VerifyReport, compare_tables, verify
+from cdc.verify import TableReport, VerifyReport, verify
+from cdc.verify import repair as repair_room
 
 TABLES = """
 CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, price REAL, body BLOB, done BOOLEAN, doc TEXT,
@@ -61,7 +62,7 @@ class Installation:
         await execute(self.dsn, sql)
 
     async def verify(self, *tables: str, repair: bool = False) -> VerifyReport:
-        return await verify(self.config, tables or None, repair, Silent())
+        return await verify(self.config, tables or None, repair, Silent(), lambda _: True)
 
     async def found(self, table: str) -> dict[str, set[Any]]:
         report = next(t for t in (await self.verify()).tables if t.table == table)
@@ -287,7 +288,7 @@ async def test_pages_and_many_differences_keep_their_counts(
     site: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verify_reader, "PAGE_ROWS", 7)
-    monkeypatch.setattr(compare_tables, "REPAIRED_KEYS", 10)
+    monkeypatch.setattr(repair_room, "REPAIRED_KEYS", 10)
     await site.tamper("UPDATE item SET name = 'x' WHERE id <= 50; DELETE FROM item WHERE id BETWEEN 60 AND 69")
     item = by_name(await site.verify(repair=True))["item"]
     assert (item.matched, item.different, item.missing, item.extra) == (243, 50, 10, 0)

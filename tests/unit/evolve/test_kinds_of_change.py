@@ -12,6 +12,7 @@ import pytest
 
 from cdc.config import Config, decode_config
 from cdc.errors import SchemaDrift
+from cdc.evolve.changed_definition import ChangedDefinition
 from cdc.evolve.kinds import KINDS, detect
 from cdc.evolve.lost_column import LostColumn
 from cdc.evolve.lost_constraint import LostConstraint
@@ -333,7 +334,7 @@ def test_all_at_once_is_told_in_one_order_and_each_table_is_read_once() -> None:
 
 def test_columns_are_let_go_before_tables_and_constraints_at_last() -> None:
     let_go = [kind for kind in reversed(KINDS) if "let_go" in vars(kind)]
-    assert let_go == [LostColumn, LostTable, RekeyedTable, LostConstraint]
+    assert let_go == [LostColumn, LostTable, RekeyedTable, LostConstraint, ChangedDefinition]
 
 
 def test_tables_are_made_before_columns_are_added() -> None:

@@ -5,9 +5,10 @@ from small_tables import levels, mapped, number, table, text
 from cdc.config import TableOptions
 from cdc.facts.changes import Reason
 from cdc.facts.profile import ColumnProfile, TableProfile
+from cdc.facts.risk import Risk
 from cdc.facts.source_schema import Affinity, Column, Key, KeyKind
 from cdc.first_copy.dry_run import Finding, Rehearsal, Unknown
-from cdc.first_copy.risks import Risk, kept_out, risks, skipped_in_vain
+from cdc.first_copy.risks import kept_out, risks, skipped_in_vain
 
 
 def computed(expression: str, *, affinity: Affinity = Affinity.BLOB, stored: bool = False) -> Column:

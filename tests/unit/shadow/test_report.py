@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from cdc.config import ShadowSection
 from cdc.errors import ExitCode
 from cdc.facts.timings import Timings
-from cdc.postgres.record.shadow import Example, ShadowEndpoint, ShadowPlace
+from cdc.postgres.record.shadow import ShadowEndpoint, ShadowExample, ShadowPlace
 from cdc.shadow.page import page_of
 from cdc.shadow.report import ShadowReport, make_report, speed_of
 
@@ -65,9 +65,16 @@ def test_too_slow_is_said_only_when_it_is_certain() -> None:
     assert speed_of(Timings(), timings(1, 9), options) is None
 
 
+def test_a_query_may_take_the_way_to_a_server_longer_and_a_request_may_not() -> None:
+    quick, slower, slow = timings(0.0001, 400), timings(0.003, 400), timings(0.02, 400)
+    for kind, candidate, too_slow in (("sql", slower, False), ("sql", slow, True), ("http", slower, True)):
+        found = report(ShadowEndpoint(kind, "a", NOW, NOW, NOW, {"equal": 400}, quick, candidate, ()))
+        assert bool(found.too_slow) is too_slow
+
+
 def test_texts_of_users_are_escaped_on_the_page() -> None:
     nasty = "<script>alert(1)</script>"
-    place = ShadowPlace("http", "GET /a", "letter case", nasty, NOW, NOW, 2, (Example(nasty, nasty, None, 7),))
+    place = ShadowPlace("http", "GET /a", "letter case", nasty, NOW, NOW, 2, (ShadowExample(nasty, nasty, None, 7),))
     page = page_of(report(endpoint("GET /a", None, different=2), places=(place,)))
     assert nasty not in page
     assert "&lt;script&gt;" in page

@@ -122,6 +122,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: str) -> None
         (HttpRequest("GET", "/api/%61dmin/x"), "`deny` has /api/admin/*"),
         (HttpRequest("GET", "/api/x/..//admin/x"), "`deny` has /api/admin/*"),
         (HttpRequest("GET", "/api/a?refresh=1"), "`deny` has *refresh=1*"),
+        (HttpRequest("GET", "/api/a?%72efresh=1"), "`deny` has *refresh=1*"),
     ],
 )
 def test_what_is_denied_is_not_asked_however_it_is_spelled(request_: HttpRequest, reason: str) -> None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from cdc.errors import TargetMismatch
+from cdc.facts.risk import Level, Risk
 from cdc.facts.source_schema import Affinity, KeyKind
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable
-from cdc.first_copy.risks import Level, Risk
 from cdc.sql_names import heading
 from cdc.values.column_rules import encoder_for, problem_with
 from cdc.values.identifiers import UUID

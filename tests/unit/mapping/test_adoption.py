@@ -7,11 +7,11 @@ import pytest
 from small_tables import levels, mapped, number, table, target_of, text
 
 from cdc.errors import TargetMismatch
+from cdc.facts.risk import Risk
 from cdc.facts.source_schema import Key, KeyKind, Table
 from cdc.facts.table_map import TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn, TargetTable, TargetUnique
-from cdc.first_copy.adoption import Adopted, adapt, compare, require_compatible
-from cdc.first_copy.risks import Risk
+from cdc.mapping.adoption import Adopted, adapt, compare, require_compatible
 
 SOURCE = table("t", text("name"), number("size"))
 BY_CODE = Key(KeyKind.COLUMNS, ("code",))

@@ -1,0 +1,41 @@
+"""Keys that were repaired lately, in `cdc.repaired_row`: one that differs again was written by somebody else again."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.statements import load
+from cdc.postgres.record import own_schema
+from cdc.postgres.record.part import RecordPart
+
+SQL: Final = load("repaired")
+KEPT_DAYS: Final = 90
+
+
+class RepairedRows(RecordPart):
+    """The keys of one source, encoded as `cdc.facts.row_key.encode_key` does; their digests are kept."""
+
+    async def forget_old(self) -> None:
+        """Make room before a repair: what was repaired long ago says nothing about a writer of today."""
+        await own_schema.create(self._connection)
+        with translated("noting what is repaired"):
+            await self._connection.execute(SQL["forget"], self._source_id, KEPT_DAYS)
+
+    async def note(self, table: str, keys: Sequence[str]) -> None:
+        """Note that these keys of a source table were repaired now."""
+        with translated("noting what is repaired"):
+            await self._connection.execute(SQL["note"], self._source_id, table, _digests(keys))
+
+    async def among(self, table: str, keys: Sequence[str]) -> tuple[int, datetime | None]:
+        """How many of these keys were repaired before, and when the last of them was."""
+        with translated("reading what was repaired"):
+            if await self._connection.fetchval("SELECT to_regclass('cdc.repaired_row')") is None:
+                return 0, None
+            row = await self._connection.fetchrow(SQL["among"], self._source_id, table, _digests(keys))
+        return (row["rows"], row["at"]) if row else (0, None)
+
+
+def _digests(keys: Sequence[str]) -> list[bytes]:
+    return [hashlib.sha256(key.encode()).digest() for key in keys]
