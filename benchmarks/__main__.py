@@ -25,6 +25,7 @@ NAMES = (
     "many_tables",
     "two_writers",
     "memory",
+    "shadow_proxy",
 )
 CHECKED = ("load", "apply", "capture", "latency", "writer", "verify", "rolling", "growth", "many_tables")
 

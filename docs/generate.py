@@ -22,6 +22,9 @@ from cdc.config import (
     ExpectedDifference,
     Formats,
     MetricsSection,
+    PagedList,
+    ProxyRate,
+    ProxySection,
     ReferenceOptions,
     ReplicateSection,
     ShadowRule,
@@ -55,8 +58,11 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
     ("[verify]", VerifySection),
     ("[[verify.expect]]", Expectation),
     ("[shadow]", ShadowSection),
+    ("[shadow.proxy]", ProxySection),
+    ("[[shadow.proxy.rates]]", ProxyRate),
     ("[[shadow.rules]]", ShadowRule),
     ("[[shadow.expect]]", ExpectedDifference),
+    ("[[shadow.pages]]", PagedList),
     ("[formats]", Formats),
     ("[tables.NAME]", TableOptions),
     ("[tables.NAME.columns.COLUMN]", ColumnOptions),
@@ -68,8 +74,11 @@ OWN_SECTIONS: Final = (
     "tables.NAME.columns",
     "tables.NAME.references",
     "verify.expect",
+    "shadow.proxy",
+    "shadow.proxy.rates",
     "shadow.rules",
     "shadow.expect",
+    "shadow.pages",
 )
 
 # Said beside the struct's own docstrings: what each key means to the operator, with its unit.
@@ -141,16 +150,44 @@ KEYS: Final = {
     "shadow.least_samples": "With fewer answers, nothing is said about the speed of an endpoint.",
     "shadow.clean_days": "How long every endpoint has to be without a difference before reads move.",
     "shadow.examples": "How many examples of each endpoint, cause and place are kept.",
+    "shadow.proxy.listen": "HOST:PORT where users, or the web server before them, reach the application through it.",
+    "shadow.proxy.rates.path": "A shell pattern of paths that are heavy to answer. The first section that fits counts;",
+    "shadow.proxy.rates.share": "this share of their reads is compared, 0 to 1. All are where none fits.",
+    "shadow.proxy.keep_bytes": "The largest answer that is compared, as it comes over the wire.",
+    "shadow.proxy.queue_pairs": "How many pairs may wait for the candidate; more are dropped, and counted,",
+    "shadow.proxy.queue_bytes": "as are those that would make the answers that wait larger than this.",
+    "shadow.proxy.workers": "How many questions are put to the candidate at a time.",
+    "shadow.proxy.failures": "After so many failures in a row the candidate is left alone,",
+    "shadow.proxy.retry_seconds": "for so long; then one question tries whether it is back.",
+    "shadow.proxy.answer_seconds": "How long the baseline may take to begin its answer; then users get 504.",
+    "shadow.proxy.serve_candidate": "The share of clients whose reads are served by the candidate, 1 at most.",
+    "shadow.proxy.serve_seconds": "How long the candidate gets for an answer that a user waits for.",
+    "shadow.proxy.catch_up_seconds": "How long such a read waits for Postgres to apply what SQLite has committed.",
+    "shadow.proxy.sticky_cookie": "The cookie that tells clients apart; their address does without it.",
+    "shadow.proxy.fallback_seconds": "How long all reads go back to the baseline after a difference, a failure or a "
+    "slow answer.",
+    "shadow.proxy.flush_seconds": "How often the counts are added to what Postgres knows.",
+    "shadow.proxy.held_requests": "How many writes may wait while they are held; more are answered with 503.",
+    "shadow.proxy.end_seconds": "How long open requests may take to end when the proxy is stopped.",
     "shadow.rules.read": "How values at that place are compared, see [rules](shadow.md#rules).",
     "shadow.rules.endpoint": "A shell pattern of endpoints, such as `GET /api/reports*`, or of names of queries.",
-    "shadow.rules.path": "A place in JSON (RFC 9535), a header, or a column of a query.",
+    "shadow.rules.path": "A place in JSON (RFC 9535), `$` for the whole body, a header, a CSS selector for elements of "
+    "a page, or a column of a query.",
     "shadow.rules.key": "The member that identifies an element of a list that is read as a set.",
     "shadow.rules.tolerance": "How far apart numbers may be, as a share of the larger one.",
+    "shadow.rules.to": "With `renamed`: what the candidate calls the member at that place.",
+    "shadow.rules.status": "The rule is one of answers with this status.",
     "shadow.rules.reason": "Why; shown wherever the rule was used.",
     "shadow.expect.endpoint": "A shell pattern of endpoints.",
     "shadow.expect.sql": "A query on SQLite whose first column names the parameters that must differ: so many, no more "
     "and no fewer.",
     "shadow.expect.reason": "Why they do.",
+    "shadow.pages.endpoint": "A shell pattern of endpoints; see [pages](shadow.md#pages).",
+    "shadow.pages.list": "The place of the list in an answer (RFC 9535).",
+    "shadow.pages.key": "The member that identifies an element of the list.",
+    "shadow.pages.page": "The parameter of the query that has the number of a page.",
+    "shadow.pages.first": "The number of the first page.",
+    "shadow.pages.total": "The place of how many elements there are on all pages.",
     "tables.NAME.target": "The table's name in Postgres.",
     "tables.NAME.adopt": "Whether this table is adopted, where it differs from `adopt` in [target].",
     "tables.NAME.skip": "Columns that are not replicated. One that this file does not have is noted by `cdc plan`, "
@@ -442,7 +479,7 @@ def causes_page() -> str:
     """The page of what differences of answers come from, and what helps."""
     rows = [(cause, meaning, remedy) for cause, (meaning, remedy) in CAUSES.items()]
     table = _table(("cause", "what is seen", "what helps"), rows)
-    return "\n\n".join(["# Why answers differ", NOTICE, CAUSES_INTRODUCTION, table]) + "\n"
+    return f"# Why answers differ\n\n{NOTICE}\n\n{CAUSES_INTRODUCTION}\n\n{table}\n"
 
 
 def architecture_page() -> str:
@@ -450,9 +487,11 @@ def architecture_page() -> str:
     return rooms.with_paragraphs((FOLDER / "architecture.md").read_text(encoding="utf-8"))
 
 
-CAUSES_INTRODUCTION: Final = """[Shadow reads](shadow-queries.md) name the likely cause of each difference. Where a \
-query is known, the cause is found by trying the remedy; else two values point to it. Look with `cdc verify` first: where \
-rows differ, mend those."""
+CAUSES_INTRODUCTION: Final = (
+    "[Shadow reads](shadow-queries.md) name the likely cause of each difference. Where a query is known, the cause is "
+    "found by trying the remedy; else two values point to it. Look with `cdc verify` first: where rows "
+    "differ, mend those."
+)
 
 PART_END: Final = "<!-- end -->"
 

@@ -64,6 +64,13 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "up": _step("`cdc up`, as `cdc run`"),
     "move": _step("the SQLite file has another path now", before="the path it had", path="the path it has"),
     "reload": _step("the daemon was told to read its configuration again", keys="what had changed"),
+    "shadow http": _step(
+        "`cdc shadow http`",
+        requests="how many were put to both sides",
+        endpoints="of how many endpoints",
+        verdicts="how many of them came to which verdict",
+        not_asked="how many must not be asked, or could not",
+    ),
     "verify": _step(
         "`cdc verify`",
         repair="whether rows that differ were to be moved again",

@@ -10,6 +10,8 @@ import click
 from cdc.cli.help import Group
 from cdc.cli.options import Options, audited, pass_session, run_async
 from cdc.cli.output import counted, print_json, print_table, say, seconds_text
+from cdc.cli.shadow_http import http
+from cdc.cli.shadow_proxy import proxy
 from cdc.config import Config
 from cdc.errors import ExitCode, UsageError
 
@@ -139,6 +141,10 @@ def ignore(endpoint: str, path: str, read: str, reason: str | None) -> None:
     from cdc.shadow.rules_text import rule_text
 
     say(rule_text(endpoint, path, read, reason))
+
+
+shadow.add_command(http)
+shadow.add_command(proxy)
 
 
 async def _report(config: Config) -> "ShadowReport":

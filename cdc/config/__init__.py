@@ -33,7 +33,7 @@ from cdc.config.sections import (
     TargetSection,
     VerifySection,
 )
-from cdc.config.shadow import ExpectedDifference, ShadowRule, ShadowSection
+from cdc.config.shadow import ExpectedDifference, PagedList, ProxyRate, ProxySection, ShadowRule, ShadowSection
 
 __all__ = [
     "DEFAULT_FILE",
@@ -46,6 +46,9 @@ __all__ = [
     "ExpectedDifference",
     "Formats",
     "MetricsSection",
+    "PagedList",
+    "ProxyRate",
+    "ProxySection",
     "ReferenceOptions",
     "ReplicateSection",
     "ShadowRule",

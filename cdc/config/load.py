@@ -142,11 +142,14 @@ _MAY_BE_ZERO: Final = (
     "audit_rows",
     "busy_timeout_seconds",
     "idle_close_seconds",
+    "first",
     "keep",
     "max_writer_pause_seconds",
     "prune_seconds",
     "query_allowance_ms",
     "rolling_share",
+    "serve_candidate",
+    "share",
     "stale_after_hours",
 )
 

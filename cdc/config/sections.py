@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from cdc.config.address import host_and_port
 from cdc.config.shadow import ShadowSection
 
 EMBEDDED: Final = "embedded"
@@ -80,10 +81,7 @@ class MetricsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of `listen`; raises `ValueError` when it is not written as HOST:PORT."""
-        host, _, port = (self.listen or "").rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:
-            raise ValueError(self.listen)
-        return host.removeprefix("[").removesuffix("]"), int(port)
+        return host_and_port(self.listen or "")
 
     @property
     def local(self) -> bool:

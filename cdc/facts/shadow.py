@@ -29,13 +29,15 @@ class Difference:
     """One place where two answers differ.
 
     `path` is a JSONPath, a header's name, a CSS path, or `row 3, title`; sides are short texts, None where that side
-    has nothing there. `cause` is one of `cdc.shadow.causes`, empty when none is likely.
+    has nothing there. `cause` is one of `cdc.shadow.causes`, empty when none is likely. `origin` says what a reference
+    tells of it, empty without one.
     """
 
     path: str
     baseline: str | None
     candidate: str | None
     cause: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

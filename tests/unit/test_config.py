@@ -11,6 +11,8 @@ from cdc.config import (
     Config,
     Expectation,
     ExpectedDifference,
+    PagedList,
+    ProxyRate,
     ReferenceOptions,
     ShadowRule,
     config_path,
@@ -129,7 +131,9 @@ def test_options_of_a_table_are_found_without_regard_to_case(tmp_path: Path) -> 
 LISTED = (
     list[Expectation],
     list[ExpectedDifference],
+    list[PagedList],
     list[ReferenceOptions],
+    list[ProxyRate],
     list[ShadowRule],
 )  # sections that may stand there several times
 

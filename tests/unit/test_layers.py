@@ -28,6 +28,7 @@ evolve observe
 first_copy verify
 stream
 shadow
+shadow.proxy
 daemon
 demo
 cli
@@ -47,6 +48,12 @@ KEPT_IN = {
     "prometheus_client": {"observe"},
     "jsonschema_rs": {"values", "canonical"},
     "tenacity": {"retry"},
+    "apachelogs": {"shadow"},
+    "jsonpath_rfc9535": {"shadow"},
+    "selectolax": {"shadow"},
+    "aiohttp": {"shadow"},
+    "multidict": {"shadow.proxy"},
+    "yarl": {"shadow"},
     "jinja2": {"shadow"},
     "click": {"cli"},
     "rich": {"cli"},

@@ -15,7 +15,7 @@ import asyncpg
 from asyncpg.connection import LoggedQuery
 
 from cdc.config import TargetSection
-from cdc.errors import CdcError, TargetRefused, TargetUnavailable
+from cdc.errors import TargetRefused, TargetUnavailable
 from cdc.host.systemd import credential
 from cdc.log import redact
 from cdc.postgres.connection.dsn import holds_password, require_clear, where
@@ -79,7 +79,7 @@ async def connect(dsn: str, *, purpose: str, password: str | None = None) -> Con
     except TimeoutError as error:
         connection.terminate()
         raise _away(dsn, error) from None
-    except CdcError:
+    except BaseException:  # who is told to stop meanwhile leaves none behind either
         connection.terminate()
         raise
     open_connections.add(connection)

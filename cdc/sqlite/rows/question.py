@@ -1,7 +1,7 @@
 """Questions to the application's file that only read: one value, or all rows of queries in one snapshot."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from typing import Final, cast
 
 import apsw
@@ -19,10 +19,26 @@ _READING: Final = (apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION, a
 
 
 def ask(source: SourceSection, name: str, sql: str) -> Value:
-    """The answer to a query that only reads, None when it has no rows; raises `SourceError` for any other.
+    """The first value of the first row of a query that only reads, None when it has no rows.
 
-    In rollback-journal mode the application's commits wait for it, as they do for every reader.
+    Raises `SourceError` for any other query. In rollback-journal mode the application's commits wait for it, as they do
+    for every reader.
     """
+    with _reader(source, name) as connection:
+        rows = fetch_values(connection, sql)
+        return rows[0][0] if rows else None
+
+
+def ask_rows(source: SourceSection, name: str, sql: str) -> tuple[list[str], list[Row]]:
+    """The names of a query's columns and all its rows, as `ask` does."""
+    with _reader(source, name) as connection:
+        rows = fetch_values(connection, sql)
+        return [column for column, _ in apsw.ext.query_info(connection, sql).description], rows
+
+
+@contextmanager
+def _reader(source: SourceSection, name: str) -> Iterator[apsw.Connection]:
+    """A connection in one read transaction that can do nothing but read."""
     with (
         closing(open_source(source.path, source.busy_timeout_seconds)) as connection,
         translated(f"asking {source.path}: {name}"),
@@ -30,10 +46,9 @@ def ask(source: SourceSection, name: str, sql: str) -> Value:
     ):
         connection.authorizer = _only_reading
         try:
-            rows = fetch_values(connection, sql)
+            yield connection
         finally:
             connection.authorizer = None  # it would not let the transaction end either
-        return rows[0][0] if rows else None
 
 
 class AskedFile:

@@ -1,0 +1,83 @@
+"""`cdc shadow proxy`: stands before the application, and compares what both sides answer."""
+
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+
+from cdc.cli.help import Command
+from cdc.cli.options import Options, pass_session, run_async
+from cdc.config import Config
+from cdc.errors import ConfigError, UsageError
+
+_URL: Final = "URL"
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def _share(_context: click.Context, _parameter: click.Parameter, given: str | None) -> float | None:
+    """`5%` or `0.05` as a share."""
+    if given is None:
+        return None
+    try:
+        share = float(given.removesuffix("%")) / (100 if given.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UsageError(
+            f"--serve-candidate is no share of the clients: {given}",
+            remedy="write it as `--serve-candidate 5%` or `--serve-candidate 0.05`",
+        )
+    return share
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc shadow proxy", "Serve users as `[shadow]` and `[shadow.proxy]` say, until Ctrl-C."),
+        ("cdc shadow proxy --listen 127.0.0.1:8000 --minutes 60", "For an hour, at another address."),
+        ("cdc shadow proxy --serve-candidate 5%", "Have a twentieth of the clients read from Postgres."),
+    ),
+)
+@click.option("--listen", metavar="HOST:PORT", help="Where users reach the application.")
+@click.option("--baseline", metavar=_URL, help="The instance of the application on SQLite.")
+@click.option("--candidate", metavar=_URL, help="The instance on Postgres.")
+@click.option("--serve-candidate", metavar="SHARE", callback=_share, help="Whose reads the candidate serves: 5%.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="End after so long.")
+@pass_session
+def proxy(
+    session: Options,
+    listen: str | None,
+    baseline: str | None,
+    candidate: str | None,
+    serve_candidate: float | None,
+    minutes: float | None,
+) -> None:
+    """Stand before the application: serve its answers, and compare those of the instance on Postgres.
+
+    Users get what the baseline answers, whatever the candidate does. GET and HEAD are put to both, and answers that are
+    of the same state of the data are compared. What came of it is kept in Postgres; see `docs/shadow-proxy.md`.
+    """
+    session.start_log(daemon=True)
+    config = _chosen(session.config(), listen, baseline, candidate, serve_candidate)
+    try:
+        from cdc.shadow.proxy.run import serve
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the proxy needs what is not installed: {error.name}",
+            remedy='run `pip install "cdc-sqlite-postgres[shadow]"`',
+        ) from None
+    run_async(serve(config, minutes))
+
+
+def _chosen(
+    config: Config, listen: str | None, baseline: str | None, candidate: str | None, share: float | None
+) -> Config:
+    """The configuration with what the command line says instead."""
+    shadow = config.shadow
+    proxy_section = _replaced(shadow.proxy, listen=listen, serve_candidate=share)
+    return _replaced(config, shadow=_replaced(shadow, proxy=proxy_section, baseline=baseline, candidate=candidate))
+
+
+def _replaced(section: T, **given: Any) -> T:
+    return msgspec.structs.replace(section, **{name: value for name, value in given.items() if value is not None})

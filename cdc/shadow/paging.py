@@ -1,0 +1,175 @@
+"""Lists that come in pages: every page of both sides, walked at one position and compared together.
+
+Pages alone would mislead. Where an order leaves ties, each database may break them in its own way, and a row that
+stands at the end of one page here begins the next one there.
+"""
+
+import copy
+import fnmatch
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from cdc.config import PagedList, ShadowRule
+from cdc.facts.shadow import Difference, Outcome, Verdict
+from cdc.shadow.compare_http import Compared
+from cdc.shadow.compare_json import JsonComparison, canonical, decode
+from cdc.shadow.http_answer import HttpAnswer
+from cdc.shadow.http_judge import unanswered, within
+from cdc.shadow.http_pair import Pairs
+from cdc.shadow.http_rules import Location, Rules, compiled, reasons
+from cdc.shadow.http_side import Instance, NoAnswer
+from cdc.shadow.moment import Moved
+from cdc.shadow.requests import HttpRequest
+
+MOST_PAGES: Final = 1_000
+MOST_NAMED: Final = 10  # rows that changed their pages
+_OK: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """All pages of one side: the first document, where its list is, and the elements of each page."""
+
+    document: Any
+    location: Location
+    pages: Sequence[Sequence[Any]]
+    total: Any
+    key: str
+
+    @property
+    def keys(self) -> Counter[str]:
+        """How often each key came."""
+        return Counter(identity(element, self.key) for page in self.pages for element in page)
+
+    @property
+    def places(self) -> dict[str, list[int]]:
+        """On which pages each key came, the first page being 1."""
+        found: dict[str, list[int]] = {}
+        for number, page in enumerate(self.pages, 1):
+            for element in page:
+                found.setdefault(identity(element, self.key), []).append(number)
+        return found
+
+    def whole(self, keys: Collection[str] | None = None) -> Any:
+        """The first document with the elements of all pages in its list; of those with `keys` alone, each once."""
+        elements = [element for page in self.pages for element in page]
+        if keys is not None:
+            by_key = {identity(element, self.key): element for element in elements}
+            elements = [by_key[key] for key in by_key if key in keys]
+        return _with_list(self.document, self.location, elements)
+
+
+def identity(element: Any, key: str) -> str:
+    """What identifies an element."""
+    return canonical(element.get(key) if isinstance(element, dict) else element)
+
+
+def _with_list(document: Any, location: Location, elements: list[Any]) -> Any:
+    if not location:
+        return elements
+    holder = copy.copy(document)
+    holder[location[0]] = _with_list(document[location[0]], location[1:], elements)
+    return holder
+
+
+def paged(endpoint: str, lists: Iterable[PagedList]) -> PagedList | None:
+    """The entry of [[shadow.pages]] that an endpoint is of."""
+    return next((entry for entry in lists if fnmatch.fnmatchcase(endpoint, entry.endpoint)), None)
+
+
+def page_of(request: HttpRequest, lists: PagedList, number: int) -> HttpRequest:
+    """The request for a page, whichever one the given one asks for."""
+    query = [(name, value) for name, value in request.query if name != lists.page]
+    return replace(request, target=f"{request.path}?{urlencode([*query, (lists.page, str(number))])}")
+
+
+async def walked(side: Instance, request: HttpRequest, lists: PagedList) -> Walk | NoAnswer:
+    """Every page that a side has, until one is empty or the last one again; a reason where one is no page."""
+    first: Walk | None = None
+    pages: list[Sequence[Any]] = []
+    for number in range(lists.first, lists.first + MOST_PAGES):
+        answer = await side.ask(page_of(request, lists, number))
+        if isinstance(answer, NoAnswer):
+            return answer
+        page = _read(answer, lists)
+        if first is not None and (page is None or page.pages[0] in ([], pages[-1])):
+            return replace(first, pages=pages)  # some say 404 behind the last page, some repeat it for ever
+        if page is None:
+            return NoAnswer(f"page {number} has status {answer.status}, and no list at {lists.list}")
+        first = first or page
+        pages.append(page.pages[0])
+    return NoAnswer(f"it has more than {MOST_PAGES:,} pages")
+
+
+def _read(answer: HttpAnswer, lists: PagedList) -> Walk | None:
+    try:
+        document = decode(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    node = compiled(lists.list).find_one(document)
+    if answer.status != _OK or node is None or not isinstance(node.value, list):
+        return None
+    total = compiled(lists.total).find_one(document) if lists.total else None
+    return Walk(document, node.location, [node.value], total and total.value, lists.key)
+
+
+async def judged(
+    pairs: Pairs, sides: tuple[Instance, Instance], found: Outcome, request: HttpRequest, lists: PagedList, rules: Rules
+) -> Outcome:
+    """What all pages together came to."""
+    baseline, candidate = sides
+    moment = await pairs.pair(lambda: walked(baseline, request, lists), lambda: walked(candidate, request, lists))
+    if isinstance(moment, Moved):
+        return replace(found, reason="something was written while pages were walked")
+    found = replace(found, seq=moment.seq)
+    ours, theirs = moment.baseline, moment.candidate
+    if isinstance(ours, NoAnswer) or isinstance(theirs, NoAnswer):
+        return unanswered(found, ours, theirs)
+    compared = compared_walks(found.endpoint, ours, theirs, rules)
+    found = replace(found, verdict=compared.verdict, differences=compared.differences, rules=compared.rules)
+    if compared.verdict is not Verdict.DIFFERENT:
+        return found
+    again = await pairs.still_at(moment.seq, lambda: walked(baseline, request, lists))
+    itself = compared_walks(found.endpoint, ours, again, rules) if isinstance(again, Walk) else Compared(Verdict.MOVED)
+    noisy = {difference.path for difference in itself.differences}
+    real = tuple(difference for difference in compared.differences if not within(difference.path, noisy))
+    return replace(found, differences=real) if real else replace(found, verdict=Verdict.NOISE)
+
+
+def compared_walks(endpoint: str, ours: Walk, theirs: Walk, rules: Rules) -> Compared:
+    """All pages of both sides as one set of elements, and the rest of the first page beside it."""
+    keys = ours.keys.keys() & theirs.keys.keys() if _ties_moved(ours, theirs) else None
+    documents = ours.whole(keys), theirs.whole(keys)
+    as_set = ShadowRule("set", key=ours.key)
+    places = {**rules.for_answers(endpoint, _OK).at_places(*documents), ours.location: [as_set]}
+    comparison = JsonComparison(places)
+    comparison.compare(*documents)
+    used = reasons(rule for rule in comparison.used if rule is not as_set)
+    if comparison.differences:
+        return Compared(Verdict.DIFFERENT, tuple(comparison.differences), used)
+    if moved := _moved(ours, theirs):
+        return Compared(Verdict.UNSTABLE, moved, used)
+    return Compared(Verdict.IGNORED if used else Verdict.EQUAL, rules=used)
+
+
+def _ties_moved(ours: Walk, theirs: Walk) -> bool:
+    """Whether the totals are the same, and each side lacks no more keys than it has some of them twice."""
+    here, there = ours.keys, theirs.keys
+    repeated = [counts.total() - len(counts) for counts in (here, there)]
+    lacking = [len(there.keys() - here.keys()), len(here.keys() - there.keys())]
+    gaps_explained = all(gap <= twice for gap, twice in zip(lacking, repeated, strict=True))
+    return any(repeated) and gaps_explained and ours.total is not None and ours.total == theirs.total
+
+
+def _moved(ours: Walk, theirs: Walk) -> tuple[Difference, ...]:
+    """Rows that stand on other pages, or twice, or nowhere."""
+    here, there = ours.places, theirs.places
+    moved = [key for key in dict.fromkeys([*here, *there]) if here.get(key) != there.get(key)]
+    return tuple(Difference(f"{ours.key} {key}", _on(here.get(key)), _on(there.get(key))) for key in moved[:MOST_NAMED])
+
+
+def _on(pages: Sequence[int] | None) -> str | None:
+    return None if pages is None else f"on page {' and '.join(map(str, pages))}"

@@ -1,0 +1,118 @@
+"""Comparisons in a process of their own: one that takes long, or never ends, holds no user up and can be killed."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Final
+
+from cdc.config import ShadowSection
+from cdc.facts.shadow import Verdict
+from cdc.shadow.compare_http import Compared, compare
+from cdc.shadow.http_answer import HttpAnswer, as_compared
+from cdc.shadow.http_rules import Rules
+
+LONGEST_SECONDS: Final = 10.0
+_NICENESS: Final = 10  # users come first
+
+
+@dataclass(frozen=True, slots=True)
+class Incomparable:
+    """Why two answers cannot be compared; whether that is for the candidate's sake."""
+
+    reason: str
+    of_candidate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    endpoint: str
+    baseline: HttpAnswer
+    candidate: HttpAnswer
+
+
+class Comparer:
+    """Compares one pair at a time, as it came over the wire; raises `ConfigError` for rules that are none."""
+
+    def __init__(self, section: ShadowSection) -> None:
+        Rules.of(section)  # the process makes its own; what is wrong with them is said here
+        self._section = section
+        self._names = frozenset(name.lower() for name in (*section.compared_headers, "content-encoding"))
+        self._turn = asyncio.Lock()
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    async def compare(self, endpoint: str, baseline: HttpAnswer, candidate: HttpAnswer) -> Compared | Incomparable:
+        """How they compare. What is alike byte for byte is not even handed over."""
+        if _alike(baseline, candidate, self._names):
+            return Compared(Verdict.EQUAL)
+        async with self._turn:
+            return await asyncio.to_thread(self._ask, _Job(endpoint, baseline, candidate))
+
+    def _ask(self, job: _Job) -> Compared | Incomparable:
+        pipe = self._pipe or self._start()
+        try:
+            pipe.send(job)
+            if pipe.poll(LONGEST_SECONDS):
+                answer: Compared | Incomparable = pipe.recv()
+                return answer
+            reason = "the comparison took too long"
+        except (EOFError, OSError):
+            reason = "the process that compares ended"
+        self.close()
+        return Incomparable(reason, of_candidate=True)
+
+    def _start(self) -> Connection:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self._section), daemon=True)
+        self._process.start()
+        theirs.close()
+        return self._pipe
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None and self._pipe is not None:
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+            self._pipe.close()
+        self._process = self._pipe = None
+
+
+def _alike(baseline: HttpAnswer, candidate: HttpAnswer, names: frozenset[str]) -> bool:
+    same = baseline.status == candidate.status and baseline.body == candidate.body
+    return same and _named(baseline, names) == _named(candidate, names)
+
+
+def _named(answer: HttpAnswer, names: frozenset[str]) -> list[tuple[str, str]]:
+    return [(lower, value) for name, value in answer.headers if (lower := name.lower()) in names]
+
+
+# --- the process ------------------------------------------------------------------------------------------------------
+
+
+def _serve(pipe: Connection, section: ShadowSection) -> None:
+    """Answer jobs until the other end of the pipe is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the proxy ends this one
+    os.nice(_NICENESS)
+    rules = Rules.of(section)
+    while True:
+        try:
+            job: _Job = pipe.recv()
+        except (EOFError, OSError):
+            return
+        pipe.send(_compared(job, section, rules))
+
+
+def _compared(job: _Job, section: ShadowSection, rules: Rules) -> Compared | Incomparable:
+    answers = []
+    for answer, base in ((job.baseline, section.baseline), (job.candidate, section.candidate)):
+        try:
+            answers.append(as_compared(answer.status, answer.headers, answer.body, base or ""))
+        except ValueError as error:
+            return Incomparable(str(error), of_candidate=answer is job.candidate)
+    return compare(job.endpoint, answers[0], answers[1], rules)
