@@ -70,7 +70,7 @@ class Foreseen:
         return self._of_new(self._cases("1", "0", "0", unsure, "0"), self.reads)
 
     def _cases(self, bent: str, left_out: str, stands: str, unsure: str, computed: str) -> str:
-        """What it is where a cast would bend NEW, the predicate leaves it out, it stands there, may fail, or none of it."""
+        """What it is where a cast would bend NEW, the predicate leaves it out, it stands already, may fail, or else."""
         beside = [c for c in self._plain if c not in self.reads]
         whens = []
         if self._updates:
