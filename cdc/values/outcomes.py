@@ -20,7 +20,7 @@ from cdc.values.texts import CHAR, holds_characters
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class InvalidOutcome:
     """What a value that does not fit `becomes`, and `of_types`, in words for the documentation.
 
     `suits` says for which columns it can be asked for. `make` makes it of the value, or raises `Unfit`.
@@ -69,20 +69,24 @@ def _may_round(target: TargetColumn) -> bool:
     return type_ is not None and type_.nearest is not None
 
 
-OUTCOMES: Final[dict[str, Outcome]] = {
-    "quarantine": Outcome(
+OUTCOMES: Final[dict[str, InvalidOutcome]] = {
+    "quarantine": InvalidOutcome(
         "nothing: its row waits in quarantine with the reason", "every type", lambda _: True, _refused
     ),
-    "null": Outcome("NULL", "columns that may be NULL", lambda _: True, _null),
-    "text": Outcome(
+    "null": InvalidOutcome("NULL", "columns that may be NULL", lambda _: True, _null),
+    "text": InvalidOutcome(
         "its SQL literal: `5`, `x'ff'`; in JSON a text becomes a JSON string",
         "texts without a limit, `json`, `jsonb`",
         lambda target: is_document(target) or (holds_characters(target) and target.length is None),
         _as_text,
     ),
-    "replace": Outcome("itself with U+FFFD for each NUL and for broken UTF-8", "texts", holds_characters, _replaced),
-    "cut": Outcome("its first characters", "`varchar(n)`, `char(n)`", lambda target: target.length is not None, _cut),
-    "round": Outcome(
+    "replace": InvalidOutcome(
+        "itself with U+FFFD for each NUL and for broken UTF-8", "texts", holds_characters, _replaced
+    ),
+    "cut": InvalidOutcome(
+        "its first characters", "`varchar(n)`, `char(n)`", lambda target: target.length is not None, _cut
+    ),
+    "round": InvalidOutcome(
         "the nearest number, halves away from zero; the nearest instant, halves to the later one",
         "numbers, timestamps",
         _may_round,

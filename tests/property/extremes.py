@@ -9,6 +9,7 @@ from dataclasses import replace
 from random import Random
 from typing import Final
 
+from moved_entries import with_moved_entries
 from schemas import VALUES, Col, Tab
 from workloads import Workload
 
@@ -39,7 +40,8 @@ MARKER: Final = (
 
 def extreme(workload: Workload, seed: int, *, portable: bool) -> Workload:
     """The workload of a seed with its extremes mixed in."""
-    return _Extremes(Random(f"extremes {seed} {portable}"), workload, portable=portable).mixed()
+    mixed = _Extremes(Random(f"extremes {seed} {portable}"), workload, portable=portable).mixed()
+    return mixed if portable else with_moved_entries(mixed, seed)
 
 
 class _Extremes:

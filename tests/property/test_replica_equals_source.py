@@ -29,6 +29,7 @@ SEEDS = st.just(int(REPLAYED)) if REPLAYED else st.integers(0, 2**48)
 AUDITED = WORKLOADS // 40
 KNOWN = [
     86,  # a row was refused together with the neighbours it swapped values with, and stayed out
+    1795729964,  # a row that REPLACE removed was missed where only a column beside an indexed expression changed
 ]
 
 

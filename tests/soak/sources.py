@@ -29,6 +29,9 @@ CLIENT: Final = Path(__file__).with_name("wild_client.py")
 SEALED: Final = ("item", "part", "unseen", "named")
 ANSWER_SECONDS: Final = 120.0
 COMMAND_ATTEMPTS: Final = 5  # while databases are struck
+# Of who writes beside the application, well below its own 5 s: VACUUM and a checkpoint wait for readers to end with the
+# lock in hand that every writer needs, and a reader may hold a snapshot for longer than that.
+MEDDLING_SECONDS: Final = 3.0
 BACKLOGS: Final = (100, 1_000, 4_000)  # entries that wait to be applied before an application writes slowly
 
 
@@ -203,7 +206,7 @@ class Source:
 
     def write(self, sql: str, values: tuple[object, ...] = ()) -> None:
         """What somebody does to the file beside the application; given up where a writer leaves no room."""
-        with suppress(apsw.BusyError, apsw.LockedError), opened(self.file, busy_seconds=10) as file:
+        with suppress(apsw.BusyError, apsw.LockedError), opened(self.file, busy_seconds=MEDDLING_SECONDS) as file:
             file.execute(sql, values).fetchall()
 
     def resync(self) -> None:

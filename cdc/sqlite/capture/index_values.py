@@ -37,6 +37,7 @@ class Foreseen:
         self._table = table
         self._updates = event == "UPDATE"
         self._expressions = tuple(t.expression or "" for t in index.terms if t.column is None)
+        self._plain = tuple(table.column(t.column) for t in index.terms if t.column is not None)
         self._typed = self._compared(*self._expressions)
         self._needs = self._needed(*self._expressions)
         self.guarded = bool(self._needs is None or self._needs or self._typed)
@@ -58,7 +59,7 @@ class Foreseen:
             return self._of_new(expression, self._named(expression))
         within = f"CASE WHEN ({self._predicate}) THEN {expression} END" if self._predicate else expression
         unsure = f"CASE WHEN {self._surely} THEN {within} END" if self._surely else "NULL"
-        return self._of_new(self._cases("NULL", "NULL", unsure, expression), self.reads)
+        return self._of_new(self._cases("NULL", "NULL", within, unsure, expression), self.reads)
 
     @property
     def unknown(self) -> str:
@@ -66,16 +67,20 @@ class Foreseen:
         if not self.guarded:
             return ""
         unsure = f"NOT ({self._surely})" if self._surely else "1"
-        return self._of_new(self._cases("1", "0", unsure, "0"), self.reads)
+        return self._of_new(self._cases("1", "0", "0", unsure, "0"), self.reads)
 
-    def _cases(self, bent: str, left_out: str, unsure: str, computed: str) -> str:
-        """What it is where a cast would bend NEW, the predicate leaves it out, something may fail, and otherwise."""
+    def _cases(self, bent: str, left_out: str, stands: str, unsure: str, computed: str) -> str:
+        """What it is where a cast would bend NEW, the predicate leaves it out, it stands already, may fail, or else."""
+        beside = [c for c in self._plain if c not in self.reads]
         whens = []
         if self._updates:
-            # What is not touched is not computed anew either, and is in the way of nothing but itself.
-            whens.append(f"WHEN {' AND '.join(map(self._untouched, self.reads)) or '1'} THEN {left_out}")
+            # An entry that is not touched is not computed anew either, and is in the way of nothing but itself.
+            whens.append(f"WHEN {self._untouched(*self.reads, *beside)} THEN {left_out}")
         if self._typed:
             whens.append(f"WHEN NOT ({' AND '.join(self._kept(c) for c in self._typed)}) THEN {bent}")
+        if self._updates and beside:
+            # Another column moves the entry, and what was computed for it before cannot fail now.
+            whens.append(f"WHEN {self._untouched(*self.reads)} THEN {stands}")
         if self._predicate:
             whens += self._unmet(self._needed(self._predicate), unsure)
             whens.append(f"WHEN NOT ifnull(({self._predicate}), 0) THEN {left_out}")
@@ -121,9 +126,10 @@ class Foreseen:
         return f"CAST({new} AS {_CASTS[column.affinity][0]})" if column in self._typed else new
 
     @staticmethod
-    def _untouched(column: Column) -> str:
-        new, old = f"NEW.{quote(column.name)}", f"OLD.{quote(column.name)}"
-        return f"{new} COLLATE BINARY IS {old} AND typeof({new}) = typeof({old})"
+    def _untouched(*columns: Column) -> str:
+        pairs = [(f"NEW.{quote(c.name)}", f"OLD.{quote(c.name)}") for c in columns]
+        same = [f"{new} COLLATE BINARY IS {old} AND typeof({new}) = typeof({old})" for new, old in pairs]
+        return " AND ".join(same) or "1"
 
     @staticmethod
     def _kept(column: Column) -> str:

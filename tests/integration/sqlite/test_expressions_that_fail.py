@@ -27,7 +27,11 @@ CREATE TABLE t(id INTEGER PRIMARY KEY, name, code TEXT UNIQUE);
 CREATE UNIQUE INDEX u ON t(fold(name));
 INSERT INTO t VALUES (1, 'Anna', 'x'), (2, 'Berta', 'y');
 """
-
+BESIDE = """
+CREATE TABLE t(id INTEGER PRIMARY KEY, data TEXT, place TEXT, CHECK (place <> 'nowhere'));
+CREATE UNIQUE INDEX u ON t({expression}, place){predicate};
+INSERT INTO t VALUES (1, '{{"nr":7}}', 'here'), (2, '{{"nr":7}}', 'there'), (3, '{{"nr":7}}', 'far');
+"""
 
 Run = Callable[[str], list[tuple[object, ...]]]
 
@@ -91,6 +95,18 @@ def test_a_comparison_in_an_index_is_made_as_in_the_table(run: Run) -> None:
     run(COMPARED)
     run("INSERT OR REPLACE INTO t VALUES (2, '1')")
     assert ("R", 1) in logged(run)
+
+
+@pytest.mark.parametrize("predicate", ["", " WHERE json_valid(data)"])
+@pytest.mark.parametrize("expression", ["json_extract(data, '$.nr')", "fold(data)"])
+def test_a_row_that_replace_removes_is_logged_where_only_a_column_beside_the_expression_changed(
+    run: Run, expression: str, predicate: str
+) -> None:
+    run(BESIDE.format(expression=expression, predicate=predicate))
+    run("UPDATE OR REPLACE t SET place = 'here' WHERE id = 2")
+    assert logged(run) == [("U", 2), ("R", 1)]
+    run("UPDATE t SET data = data")
+    assert ("*", None) not in logged(run)
 
 
 def test_the_application_s_own_function_in_an_index_costs_no_reading_of_the_whole_table(
