@@ -113,8 +113,13 @@ def report(session: Options, html: Path | None, forget: bool, as_json: bool) -> 
         return int(ExitCode.OK)
     found = run_async(_report(config))
     if html is not None:
-        from cdc.shadow.page import write_page
-
+        try:
+            from cdc.shadow.page import write_page
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"the page of the report needs {error.name}, which is not installed",
+                remedy="run `pip install 'cdc-sqlite-postgres[shadow]'`, or take the report as `--json`",
+            ) from None
         write_page(found, html)
         say(f"the report is in {html}")
     elif as_json:

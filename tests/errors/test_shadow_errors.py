@@ -1,5 +1,6 @@
 """Shadow reads that cannot be begun: files of queries that make no sense, and nothing that would come along."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,11 @@ def test_a_report_that_cannot_be_written(site: Installation, tmp_path: Path) -> 
 
 def test_neither_a_file_nor_made_up_queries(cut_off: Installation) -> None:
     refused(cut_off, ["shadow", "sql"], "say what is to be asked", ExitCode.USAGE)
+
+
+def test_a_page_without_the_library_that_makes_it(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.followed()
+    monkeypatch.delitem(sys.modules, "cdc.shadow.page", raising=False)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    call = ["shadow", "report", "--html", "report.html"]
+    refused(site, call, "the page of the report needs {error}, which is not installed", ExitCode.USAGE)
