@@ -12,7 +12,17 @@ from cdc.sqlite.changelog.positions import position_at
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.transactions import locking, write_transaction
 
-PRUNE_STEP_ENTRIES: Final = 1_000  # one delete of ours stalls a writer for 3 to 5 ms at most
+PRUNE_STEP_ENTRIES: Final = 1_000  # one delete of ours stalls a writer for 3 to 5 ms on a quick disk
+LEAST_REST_SECONDS: Final = 0.01  # between two of them
+
+
+def rest_after(step_seconds: float) -> float:
+    """Seconds to leave the file alone after a step that took so long.
+
+    SQLite's own busy timeout asks for the lock every 100 ms. Where the disk makes a step longer than that, it finds the
+    lock taken as often as we have it: for half of the time at most, it does not come to its end.
+    """
+    return max(LEAST_REST_SECONDS, step_seconds)
 
 
 def prune_steps(connection: apsw.Connection, below: int, applied: Position) -> Iterator[int]:

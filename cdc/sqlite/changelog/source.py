@@ -5,6 +5,7 @@ alive that would be replayed over a file moved into its place.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -128,11 +129,12 @@ class Source:
         deleted = 0
         steps = prune.prune_steps(self._connection(), below, applied)
         for done in range(1, _MOST_STEPS + 1):
+            began = time.monotonic()
             step = await asyncio.to_thread(next, steps, None)
             if step is None:
                 break
             deleted += step
-            await asyncio.sleep(_PAUSE_BETWEEN_STEPS_SECONDS)
+            await asyncio.sleep(prune.rest_after(time.monotonic() - began))
             if done >= _LEAST_STEPS and await self.has_news(applied):
                 break
         return deleted
@@ -172,6 +174,5 @@ class Source:
 
 
 _CACHE_KIB = 16 * 1024  # changed rows lie all over the file; SQLite's own 2 MiB make it read pages again and again
-_PAUSE_BETWEEN_STEPS_SECONDS = 0.01
-_MOST_STEPS = 100  # about a second in which nothing else is done
+_MOST_STEPS = 100  # about a second on a quick disk, in which nothing else is done
 _LEAST_STEPS = 20  # so that an application which never pauses does not grow the changelog for ever

@@ -71,8 +71,8 @@ def write_transaction(connection: apsw.Connection) -> Iterator[None]:
     # SQLite takes cached pages for good while the header has the same change counter
     # (https://www.sqlite.org/fileformat.html#file_change_counter). A file that was overwritten in place by a copy with
     # as many commits has it, and a page of the old file would be written into the new one.
-    connection.execute("PRAGMA shrink_memory")
     with connection.deadline.of_a_writer() if isinstance(connection, LiveConnection) else nullcontext():
+        connection.execute("PRAGMA shrink_memory")
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield
