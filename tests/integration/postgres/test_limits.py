@@ -14,7 +14,7 @@ from replicated_pair import replicated
 from cdc.config import Config, TableOptions
 from cdc.facts.progress import Silent
 from cdc.facts.row_key import decode_key, show_key
-from cdc.first_copy import preflight
+from cdc.first_copy import create_schema, preflight
 from cdc.postgres.apply import direct
 from cdc.postgres.record.record import Record
 from cdc.postgres.server import embedded
@@ -136,6 +136,10 @@ async def test_a_unique_key_is_made_and_the_row_that_it_has_no_room_for_is_held_
     app.execute("UPDATE person SET mail = 'shorter' WHERE id = 2")
     await drain(config)
     assert await held(any_database) == {}
+    # There is room for it again, which the comparison of the schema says.
+    report = await compared(config)
+    assert (report.differences, [finding.name for finding in report.schema]) == (0, ["person_mail_key"])
+    await create_schema.create_schema(config)
     assert (await compared(config)).result == "equal"
     app.close()
 
