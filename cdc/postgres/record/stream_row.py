@@ -99,9 +99,15 @@ class StreamRow(RecordPart):
             await self._connection.execute(SQL["request_resync"], self._source_id, list(tables))
 
     async def keep_resync(self, tables: Sequence[str]) -> tuple[str, ...]:
-        """Have no others than these source tables read as a whole; returns which of them are to be."""
+        """Have no others than these source tables read as a whole; returns which of them are to be.
+
+        Raises `TargetStateLost` when the row is gone.
+        """
         with translated("noting which tables to compare"):
-            return tuple(await self._connection.fetchval(SQL["keep_resync"], self._source_id, list(tables)))
+            kept = await self._connection.fetchval(SQL["keep_resync"], self._source_id, list(tables))
+        if kept is None:
+            raise lost_row()
+        return tuple(kept)
 
     async def note_finish_after_resync(self, due: bool) -> None:
         """Note whether indexes and constraints are to be looked at once no table has to be read as a whole."""
