@@ -1,6 +1,7 @@
 """`cdc shadow`: reads put to both sides at one position, and what they came to."""
 
 import random
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -48,9 +49,10 @@ def sql(session: Options, file: Path | None, explore: int | None, seed: int | No
     """Ask both databases the queries in FILE, and compare answers and times.
 
     Queries are in SQLite's words; Postgres gets them translated, or the application's own words where FILE has them.
-    Nothing is written. Exit code 1 says that answers differ, or that Postgres is slower than it may be.
+    Nothing is written. Exit code 1 says that answers differ, 2 that none could be judged. How fast both were is for
+    `cdc shadow report` to say.
     """
-    from cdc.facts.shadow import ENDS_CLEAN
+    from cdc.facts.shadow import ENDS_CLEAN, PROVES
     from cdc.shadow.ledger import Ledger
     from cdc.shadow.queries import read_queries
     from cdc.shadow.sql import explore as explore_both
@@ -85,7 +87,9 @@ def sql(session: Options, file: Path | None, explore: int | None, seed: int | No
         if explore is not None:
             say(f"made up with `--seed {chosen}`\n")
         _print_outcomes(outcomes)
-    return int(ExitCode.DIFFERENCE if any(ledger.verdicts[verdict] for verdict in ENDS_CLEAN) else ExitCode.OK)
+    if any(ledger.verdicts[verdict] for verdict in ENDS_CLEAN):
+        return int(ExitCode.DIFFERENCE)
+    return int(ExitCode.OK if any(ledger.verdicts[verdict] for verdict in PROVES) else ExitCode.CRITICAL)
 
 
 @shadow.command(
@@ -165,7 +169,7 @@ async def _forget(config: Config) -> None:
 
 
 def _print_outcomes(outcomes: "list[Outcome]") -> None:
-    from cdc.facts.shadow import ENDS_CLEAN, Verdict
+    from cdc.facts.shadow import ENDS_CLEAN, PROVES, Verdict
     from cdc.shadow.report import counts_text, remedy_of
 
     by_endpoint: dict[str, dict[str, int]] = {}
@@ -190,15 +194,17 @@ def _print_outcomes(outcomes: "list[Outcome]") -> None:
             say(f"    Postgres  {_cut(difference.candidate)}")
             if remedy := remedy_of(difference.cause):
                 say(f"    {remedy}")
-    moved = sum(outcome.verdict is Verdict.MOVED for outcome in outcomes)
-    odd = sum(outcome.verdict in ENDS_CLEAN for outcome in outcomes)
-    left = (
-        f"; {counted(moved, 'question')} could not be judged, for something was written all the time" if moved else ""
+    counts = Counter(outcome.verdict for outcome in outcomes)
+    odd, alike = (sum(counts[verdict] for verdict in some) for some in (ENDS_CLEAN, PROVES))
+    unjudged = (
+        (counts[Verdict.MOVED], "could not be judged, for something was written all the time"),
+        (counts[Verdict.NOISE], "different each time on SQLite itself"),
     )
+    left = "".join(f"; {count:,} {words}" for count, words in unjudged if count)
     if odd:
         say(f"{counted(odd, 'answer')} of {len(outcomes):,} not alike; see all by `cdc shadow report`{left}")
     else:
-        say(f"{counted(len(outcomes) - moved, 'answer')} alike on both sides{left}")
+        say(f"{counted(alike, 'answer')} alike on both sides{left}")
 
 
 def _print_report(found: "ShadowReport") -> None:

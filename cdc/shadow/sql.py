@@ -51,6 +51,16 @@ class Asked:
         return f"{self.query.name} ({values})" if values else self.query.name
 
 
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Both answers of position `seq`: SQLite's rows with the seconds they took, Postgres' or why it gave none."""
+
+    seq: int
+    ours: list[Row]
+    seconds: float
+    theirs: QueryAnswer | TargetError
+
+
 async def shadow_sql(
     config: Config, queries: Sequence[ShadowQuery], ledger: Ledger, progress: Progress, *, repeat: int = 1
 ) -> list[Outcome]:
@@ -168,66 +178,66 @@ class BothDatabases:
         return found or [{}]
 
     async def _outcome(self, asked: Asked) -> Outcome:
-        self._turn += 1
+        deadline = time.monotonic() + self._options.patience_seconds
         try:
-            async with self._one_position() as seq:
-                if seq is None:
+            while True:
+                self._turn += 1
+                async with snapshot(self._connection):
+                    if (pair := await self._pair(asked)) is not None:
+                        return await self._judged(asked, pair)
+                if time.monotonic() > deadline:
                     return Outcome(asked.query.name, asked.request, Verdict.MOVED, tables=asked.ported.tables)
-                return await self._judged(asked, seq)
+                await asyncio.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))
         except CdcError as error:
             return Outcome(
                 asked.query.name, asked.request, Verdict.FAILED, tables=asked.ported.tables, reason=error.message
             )
 
-    @asynccontextmanager
-    async def _one_position(self) -> AsyncIterator[int | None]:
-        """Two snapshots of one position, whose number is yielded; None where something is written all the time."""
-        deadline = time.monotonic() + self._options.patience_seconds
-        while True:
-            async with snapshot(self._connection):
-                # Postgres first: what SQLite has beyond it then was committed in between, and it is tried again.
-                target = await self.record.stream.applied_seq()
-                source = await asyncio.to_thread(self._file.begin)
-                try:
-                    if source == target:
-                        yield source
-                        return
-                finally:
-                    await asyncio.to_thread(self._file.end)
-            if time.monotonic() > deadline:
-                yield None
-                return
-            await asyncio.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))
+    async def _pair(self, asked: Asked) -> _Pair | None:
+        """Both answers of the position that Postgres' snapshot shows, None where SQLite has gone on.
 
-    async def _judged(self, asked: Asked, seq: int) -> Outcome:
+        Who is asked first changes with each attempt. The file is let go of before Postgres is asked anything: where
+        there is no -wal file the application cannot commit while somebody reads.
+        """
+        seq = await self.record.stream.applied_seq()
+        theirs = None if self._turn % 2 else await self._tried(asked)
+        ours = await self._ours(asked, asked.query.sql, seq)
+        if ours is None:
+            return None
+        return _Pair(seq, *ours, theirs or await self._tried(asked))
+
+    async def _tried(self, asked: Asked) -> QueryAnswer | TargetError:
         try:
-            ours, theirs, seconds = await self._both(asked)
+            return await self._theirs(asked, asked.ported)
         except TargetError as error:
-            return await self._refused(asked, error)
+            return error
+
+    async def _judged(self, asked: Asked, pair: _Pair) -> Outcome:
+        theirs = pair.theirs
+        if isinstance(theirs, TargetError):
+            return await self._refused(asked, pair.ours, theirs)
         rules = self._rules(asked)
-        columns = _columns(asked, theirs, rules)
-        differences = compare_rows(ours, theirs.rows, columns, as_list=asked.as_list)
+        differences = compare_rows(pair.ours, theirs.rows, _columns(asked, theirs, rules), as_list=asked.as_list)
         verdict = Verdict.EQUAL
         used: tuple[str, ...] = ()
         if differences:
-            verdict, differences = await self._explained(asked, ours, differences)
-        elif rules and compare_rows(ours, theirs.rows, _columns(asked, theirs, ()), as_list=asked.as_list):
+            verdict, differences = await self._explained(asked, pair, differences)
+        elif rules and compare_rows(pair.ours, theirs.rows, _columns(asked, theirs, ()), as_list=asked.as_list):
             verdict, used = Verdict.IGNORED, tuple(r.reason or f"{r.read} at {r.path}" for r in rules)
         return Outcome(
             endpoint=asked.query.name,
             request=asked.request,
             verdict=verdict,
             differences=differences,
-            baseline_seconds=seconds[0],
-            candidate_seconds=seconds[1],
+            baseline_seconds=pair.seconds,
+            candidate_seconds=theirs.seconds,
             rules=used,
             tables=asked.ported.tables,
-            seq=seq,
+            seq=pair.seq,
         )
 
-    async def _refused(self, asked: Asked, error: TargetError) -> Outcome:
+    async def _refused(self, asked: Asked, ours: Sequence[Row], error: TargetError) -> Outcome:
         """Postgres gives no answer: which remedy would make it give the right one."""
-        ours, _ = await self._ours(asked)
         failed = Difference("answer", f"{len(ours):,} rows", None, "refused")
         for cause, remedied in habits(asked.ported):
             if await self._is_same(asked, ours, remedied, as_list=asked.as_list):
@@ -242,21 +252,18 @@ class BothDatabases:
             reason=error.message,
         )
 
-    async def _both(self, asked: Asked) -> tuple[list[Row], QueryAnswer, tuple[float, float]]:
-        """Both answers and how long each took; who is asked first changes with each question."""
-        if self._turn % 2:
-            ours, our_seconds = await self._ours(asked)
-            theirs = await self._theirs(asked, asked.ported)
-        else:
-            theirs = await self._theirs(asked, asked.ported)
-            ours, our_seconds = await self._ours(asked)
-        return ours, theirs, (our_seconds, theirs.seconds)
+    async def _ours(self, asked: Asked, sql: str, seq: int) -> tuple[list[Row], float] | None:
+        """SQLite's rows at a position and the seconds they took, None where it is no longer there."""
 
-    async def _ours(self, asked: Asked) -> tuple[list[Row], float]:
-        def answer() -> tuple[list[Row], float]:
-            began = time.perf_counter()
-            rows = self._file.ask(asked.query.name, asked.query.sql, asked.parameters, self._seconds)
-            return rows, time.perf_counter() - began
+        def answer() -> tuple[list[Row], float] | None:
+            try:
+                if self._file.begin() != seq:
+                    return None
+                began = time.perf_counter()
+                rows = self._file.ask(asked.query.name, sql, asked.parameters, self._seconds)
+                return rows, time.perf_counter() - began
+            finally:
+                self._file.end()
 
         return await asyncio.to_thread(answer)
 
@@ -269,16 +276,16 @@ class BothDatabases:
         return [rule for rule in self._options.rules if fnmatch.fnmatchcase(asked.query.name, rule.endpoint)]
 
     async def _explained(
-        self, asked: Asked, ours: list[Row], differences: tuple[Difference, ...]
+        self, asked: Asked, pair: _Pair, differences: tuple[Difference, ...]
     ) -> tuple[Verdict, tuple[Difference, ...]]:
         """What a difference comes from: the file is asked again, then Postgres with one remedy after the other."""
-        again, _ = await self._ours(asked)
-        if again != ours:
+        again = await self._ours(asked, asked.query.sql, pair.seq)
+        if again is not None and again[0] != pair.ours:
             return Verdict.NOISE, differences
         for cause, remedied in habits(asked.ported):
-            if await self._is_same(asked, ours, remedied, as_list=asked.as_list):
+            if await self._is_same(asked, pair.ours, remedied, as_list=asked.as_list):
                 return Verdict.DIFFERENT, _because(cause, differences)
-        if await self._is_same_without_limit(asked):
+        if await self._is_same_without_limit(asked, pair.seq):
             return Verdict.UNSTABLE, _because("ties", differences)
         if only_order(differences) and not asked.ported.ordered:
             return Verdict.DIFFERENT, _because("no ORDER BY", differences)
@@ -292,17 +299,16 @@ class BothDatabases:
         columns = _columns(asked, theirs, self._rules(asked))
         return not compare_rows(ours, theirs.rows, columns, as_list=as_list)
 
-    async def _is_same_without_limit(self, asked: Asked) -> bool:
+    async def _is_same_without_limit(self, asked: Asked, seq: int) -> bool:
         """Whether both have the same rows when all are asked for, so that LIMIT only cuts rows of a tie apart."""
         whole = without_limit(asked.ported)
         if whole is None:
             return False
-        sql = source_without_limit(asked.query.sql)
         try:
-            ours = await asyncio.to_thread(self._file.ask, asked.query.name, sql, asked.parameters, self._seconds)
+            ours = await self._ours(asked, source_without_limit(asked.query.sql), seq)
         except CdcError:
             return False
-        return await self._is_same(asked, ours, whole, as_list=False)
+        return ours is not None and await self._is_same(asked, ours[0], whole, as_list=False)
 
 
 def _columns(asked: Asked, theirs: QueryAnswer, rules: Sequence[ShadowRule]) -> list[AnswerColumn]:

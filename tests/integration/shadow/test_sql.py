@@ -1,11 +1,12 @@
 """Queries put to both databases: what is alike is called so, and each habit of SQLite is found and named."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from harness import execute
+from harness import execute, value, wait_for
 from replicated_pair import Pair, replicated
 
 from cdc.config import ShadowRule
@@ -192,3 +193,17 @@ async def test_made_up_queries_meet_the_habits_that_a_generated_target_leaves(pa
     }
     assert [o.request for o in odd if "ORDER BY" in o.request] == []
     assert {o.tables for o in outcomes} >= {("item",), ("owner",)}
+
+
+async def test_the_application_writes_while_postgres_takes_its_time(tmp_path: Path, database: str) -> None:
+    """Where there is no -wal file a reader keeps it from committing, so none may be left while Postgres is asked."""
+    async with replicated(tmp_path, database, ITEM, ROWS, wal=False) as pair:
+        slow = ShadowQuery(name="slow", sql="SELECT 1 AS one", target_sql="SELECT 2 AS one FROM pg_sleep(3)")
+        asking = asyncio.create_task(asked(pair, slow))
+        sleeps = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        await wait_for(lambda: value(database, sleeps), "Postgres to be asked")
+        pair.app.set_busy_timeout(0)
+        pair.app.execute("UPDATE item SET n = n + 1").fetchall()
+        assert await value(database, sleeps) == 1  # so it was while Postgres still worked
+        (outcome,) = await asking
+        assert outcome.verdict is Verdict.DIFFERENT
