@@ -20,6 +20,7 @@ OUT_OF_REACH: dict[str, str] = {
     "the changelog does not go on from what was applied last": "the daemon judges it anew, and says then what it found",
     "the SQLite file {path} was replaced during the comparison": "only within the moments of one comparison",
     "changes were applied and pruned while the comparison was reading": "`cdc verify` begins again by itself",
+    "the application changed its schema while table {name} was compared": "`cdc verify` begins again by itself",
     "rows of Postgres would be replaced, and the answer was no": "only on a terminal, which "
     "tests/integration/stream/test_resync.py has",
     "asking {path}: {name}: it took longer than {seconds} s": "an outcome of shadow reads, which go on: "

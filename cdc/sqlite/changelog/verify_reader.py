@@ -4,11 +4,13 @@ Nothing of the apply path is used to read rows. Each page is a short read transa
 rollback-journal mode waits for milliseconds only; what changes between two pages is told by the changelog.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
+
+import apsw
 
 from cdc.config import Config
 from cdc.errors import SourceBusy, SourceChanged
@@ -18,6 +20,7 @@ from cdc.facts.source_schema import KeyKind
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import Failed, InvalidText, KeyValues, NullKey, Row, Value
 from cdc.sql_names import quote
+from cdc.sqlite.capture.schema_signature import signature
 from cdc.sqlite.changelog.errors import emptied, entry_lost, target_behind
 from cdc.sqlite.changelog.file_identity import FileIdentity
 from cdc.sqlite.changelog.positions import position_at
@@ -63,6 +66,7 @@ class Reader:
         widths = {m.source.name: m.source_key_width for m in maps}
         self._names = {tid: (t.name, widths[t.name]) for tid, t in tables.items() if t.name in widths}
         self._nullable = {m.source.name for m in maps if m.source.null_rowid is not None}
+        self._signature = look.signature
         self._seen = position.seq
         with locking(self._connection):
             self._encoding = str(self._connection.pragma("encoding")).lower().replace("utf-16", "utf-16-")
@@ -95,7 +99,7 @@ class Reader:
             bound.append(last)
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         rest = f"{where} ORDER BY {order} LIMIT ?"
-        with translated(f"reading table {mapped.source.name}"), read_transaction(self._connection):
+        with self._reading(mapped):
             found = self._fetch(mapped, before, rest, [*bound, size])
         end = found[-1][: width or 1] if len(found) == size else None
         return Page([row[width:] for row in found] if width else found, end)
@@ -105,15 +109,29 @@ class Reader:
         name = _key(mapped)[0]
         where, bound = ("", []) if after is None else (f"WHERE {name} > ?", [after])
         sql = f"SELECT {name} FROM {quote(mapped.source.name)} {where} ORDER BY {name} LIMIT 1 OFFSET ?"
-        with translated(f"reading table {mapped.source.name}"), read_transaction(self._connection):
+        with self._reading(mapped):
             last = self._connection.execute(sql, [*bound, rows - 1]).get
         return KeyRange(after, last)
+
+    @contextmanager
+    def _reading(self, mapped: TableMap) -> Iterator[None]:
+        """A short snapshot of a table, which the application may have altered or dropped since it was looked at."""
+        with translated(f"reading table {mapped.source.name}"), read_transaction(self._connection):
+            try:
+                yield
+            except apsw.SQLError as error:
+                if signature(self._connection) == self._signature:
+                    raise
+                raise SourceBusy(
+                    f"the application changed its schema while table {mapped.source.name} was compared",
+                    remedy="run `cdc verify` again: a schema that is followed is compared as it is now",
+                ) from error
 
     def look_up(self, mapped: TableMap, keys: Sequence[KeyValues]) -> list[Row]:
         """The rows that have exactly one of these keys, in one snapshot."""
         columns = [f"{quote(mapped.source.name)}.{quote(name)}" for name in mapped.source.key.columns]
         found: list[Row] = []
-        with translated(f"reading table {mapped.source.name}"), read_transaction(self._connection):
+        with self._reading(mapped):
             for key in keys:
                 where, bound = _where(mapped, columns, key)
                 places = _places(mapped)

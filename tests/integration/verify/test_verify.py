@@ -332,6 +332,30 @@ async def test_entries_pruned_too_early_begin_the_comparison_again(
     assert passes.count("blobs") == 2
 
 
+async def test_a_table_dropped_while_it_is_compared_begins_the_comparison_again(
+    site: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = verify_reader.Reader.page
+    passes: list[str] = []
+
+    async def follow() -> None:
+        async with live(site.config) as daemon:
+            await daemon.sync()
+
+    def page(reader: verify_reader.Reader, mapped: TableMap, *place: Any) -> verify_reader.Page:
+        if not passes:
+            site.write("DROP TABLE loose")
+            asyncio.run(follow())
+        passes.append(mapped.source.name)
+        return original(reader, mapped, *place)
+
+    monkeypatch.setattr(verify_reader.Reader, "page", page)
+    report = await site.verify()
+    assert (report.result, report.problems) == ("equal", ())
+    assert "loose" not in by_name(report)
+    assert passes.count("blobs") == 2
+
+
 def test_row_texts_are_those_of_postgres_for_every_character() -> None:
     texts = "".join(map(chr, range(1, 0x300))) + "\u2028\ufeff\uffff😀"
     assert msgspec.json.decode(rules.key_text([texts, None])) == [texts, None]
