@@ -47,6 +47,8 @@ CRASH_POINTS: Final = (
     "apply.after_commit",
     "prune.before_commit",
     "prune.after_commit",
+    "switch.step_begun",  # of every step of a cutover or a rollback, in their order
+    "switch.step_done",
     "trail.before_end",
     "trail.before_note",
 )

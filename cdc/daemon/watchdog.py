@@ -78,7 +78,7 @@ def words(daemon_state: DaemonState) -> str:
         case Activity.WAITING:
             return f"waiting for {daemon_state.waits_for or 'another attempt'}: {redact(daemon_state.last_error or '')}"
         case Activity.PAUSED:
-            return "paused: `cdc resume` lets it go on"
+            return "paused: by `cdc pause`, or while a command switches"
         case Activity.STREAMING:
             return f"following the application: {_progress(daemon_state)}"
         case Activity.STOPPING:

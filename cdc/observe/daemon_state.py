@@ -28,8 +28,8 @@ class Activity(StrEnum):
     STOPPING = "stopping"
 
 
-class Side(StrEnum):
-    """One of the two databases, by the name that people know it by."""
+class WaitedFor(StrEnum):
+    """The database that the daemon cannot use, by the name that people know it by."""
 
     SOURCE = "the SQLite file"
     TARGET = "Postgres"
@@ -96,7 +96,7 @@ class DaemonState:
         self.found: TargetFindings | None = None
         self.last_error: str | None = None  # of the attempt that failed last, None once an attempt succeeded
         self.attempts = 0  # that failed since one succeeded
-        self.waits_for: Side | None = None  # what the attempt that failed last could not use
+        self.waits_for: WaitedFor | None = None  # what the attempt that failed last could not use
         self.target_reached: bool | None = None  # when it was tried last
         self.stage = "looking what is done already"  # of the first copy
         self.behind_since: float | None = None  # since 1970: when the oldest change was made that is being applied
@@ -137,7 +137,7 @@ class DaemonState:
     def failed(self, error: Exception) -> None:
         """An attempt failed; if another one follows, the daemon waits for the side that the error is about."""
         self.waits_for = _side_of(error)
-        if self.waits_for is Side.TARGET:
+        if self.waits_for is WaitedFor.TARGET:
             self.target_reached = False
         # The message of an error that nobody foresaw may hold row values; its kind cannot.
         self.last_error = error.message if isinstance(error, CdcError) else type(error).__name__
@@ -206,11 +206,11 @@ class DaemonState:
             listener.turned(self)
 
 
-def _side_of(error: Exception) -> Side | None:
+def _side_of(error: Exception) -> WaitedFor | None:
     match error:
         case TargetError():
-            return Side.TARGET
+            return WaitedFor.TARGET
         case SourceError():
-            return Side.SOURCE
+            return WaitedFor.SOURCE
         case _:
             return None

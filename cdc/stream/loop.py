@@ -10,7 +10,7 @@ from loguru import logger
 from cdc.config import Config
 from cdc.errors import CaptureLost, CdcError
 from cdc.faults import stall_point
-from cdc.notes import pause_note
+from cdc.notes import pause_note, switch_hold
 from cdc.observe.daemon_state import Activity, DaemonState
 from cdc.postgres.server.endpoint import Endpoint
 from cdc.retry import is_transient, retrying
@@ -21,6 +21,7 @@ LOOK_AGAIN_SECONDS: Final = 0.02  # in WAL a file event comes before the commit 
 LOOK_AGAIN_EVERY_SECONDS: Final = 0.001  # uvloop takes less for nothing, and would spin
 LONGEST_REST_SECONDS: Final = 10.0  # whatever `poll_seconds` is: a heartbeat is due, and a sign of life
 PAUSE_LOOK_SECONDS: Final = 0.25  # how long the end of a pause can go unseen
+SWITCH_LOOK_SECONDS: Final = 0.02  # the same of a switch: changes wait meanwhile
 LOST_IN_A_ROW: Final = 5  # times that capture has to be looked at anew, with nothing done between
 LONGEST_SLOWING_SECONDS: Final = 1.0
 FIRST_ATTEMPTS: Final = 3  # a daemon that never got going says why and ends; one that did tries for ever
@@ -71,7 +72,7 @@ class Stream:
         self._watch.start()
         try:
             while not stop.is_set():
-                if pause_note.is_held(self._config):
+                if self._is_held():
                     await self._pause(until_idle=until_idle)
                     continue
                 if self.daemon_state.doing is Activity.PAUSED:
@@ -124,6 +125,10 @@ class Stream:
         """Whether a session looks at the file now."""
         return self._session is not None
 
+    def _is_held(self) -> bool:
+        """Whether a person holds the daemon, or a command that switches has to be alone."""
+        return pause_note.is_held(self._config) or switch_hold.is_held(self._config)
+
     async def _pause(self, *, until_idle: bool) -> None:
         """Let go of both databases, and look again soon; the watch is no connection."""
         note = pause_note.read(self._config)
@@ -132,10 +137,10 @@ class Stream:
         await self._close()
         if self.daemon_state.doing is not Activity.PAUSED:
             await self.on_pause()
-            logger.info("paused; `cdc resume` lets it go on")
+            logger.info("paused; `cdc resume` lets it go on" if note else "standing back while a command switches")
         self.daemon_state.paused()
         self._say_ready()
-        await self._watch.wait(PAUSE_LOOK_SECONDS)
+        await self._watch.wait(PAUSE_LOOK_SECONDS if note else SWITCH_LOOK_SECONDS)
 
     def _say_ready(self) -> None:
         if not self._ready:
@@ -145,7 +150,7 @@ class Stream:
     async def _step(self) -> bool:
         """Move Postgres to the newest state of SQLite; False when it is there already, or cannot be moved there now."""
         stall_point("loop.step")
-        if pause_note.is_held(self._config):
+        if self._is_held():
             return True  # also between two attempts: the loop sees to it
         moved = bool(await self._in_session(_drain_and_tidy))
         if self._session is not None and self._session.finish_due:

@@ -29,6 +29,7 @@ first_copy verify
 stream
 shadow
 shadow.proxy
+cutover
 daemon
 demo
 cli

@@ -24,6 +24,7 @@ from cdc.postgres.record.schema_findings import SchemaFindings
 from cdc.postgres.record.shadow import ShadowReads
 from cdc.postgres.record.sightings import Sightings
 from cdc.postgres.record.stream_row import SQL, StreamRow, lost_row
+from cdc.postgres.record.switch import SwitchRecord
 from cdc.postgres.record.verification import Verifications
 from cdc.postgres.record.verified_tables import VerifiedTables
 from cdc.postgres.record.waiting_tables import WaitingTables
@@ -59,6 +60,7 @@ class Record:
         self.left_out = LeftOutParts(*part)
         self.made_views = MadeViews(*part)
         self.schema_findings = SchemaFindings(*part)
+        self.switch = SwitchRecord(*part)
 
     async def adopt(self, old_id: str) -> None:
         """Let this source, a file with a new id, carry on the stream of the file that was there before."""

@@ -373,3 +373,29 @@ CREATE TABLE IF NOT EXISTS cdc.schema_finding (
     since        timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (source_id, source_table, kind, name)
 );
+
+-- Which of the two databases applications write to, one row a source that prepared a switch. `active` changes in the
+-- transaction that opens Postgres for writes, or closes it for good. Every change up to entry `verified_seq` was found
+-- equal in both at `prepared_at`, and the changelog is kept from there on. `forms` are how the application writes its
+-- values, by table and column, as they were learned then: rows that come back are written like that.
+CREATE TABLE IF NOT EXISTS cdc.switch (
+    source_id    text PRIMARY KEY,
+    active       text NOT NULL DEFAULT 'sqlite',
+    switched_at  timestamptz,
+    prepared_at  timestamptz,
+    verified_seq bigint,
+    forms        jsonb NOT NULL DEFAULT '{}'
+);
+
+-- The steps of every cutover and rollback, each noted before it begins and when it has ended. `run` names one attempt.
+CREATE TABLE IF NOT EXISTS cdc.switch_step (
+    source_id text NOT NULL,
+    run       text NOT NULL,
+    n         integer NOT NULL,
+    step      text NOT NULL,
+    began_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ended_at  timestamptz,
+    outcome   text,
+    detail    text NOT NULL DEFAULT '',
+    PRIMARY KEY (source_id, run, n)
+);

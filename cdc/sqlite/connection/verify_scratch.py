@@ -93,6 +93,11 @@ class Scratch:
         """Forget the keys in flight whose newest entry is not newer than `upto`."""
         self._db.execute("DELETE FROM flight WHERE tab = ? AND seq <= ?", (table, upto))
 
+    def settle(self, table: str, upto: int) -> None:
+        """Land the keys in flight up to `upto` about which nothing was found."""
+        sql = "DELETE FROM flight WHERE tab = ?1 AND seq <= ?2 AND key NOT IN (SELECT key FROM finding WHERE tab = ?1)"
+        self._db.execute(sql, (table, upto))
+
     # --- Postgres' rows of doubtful buckets, one table at a time ---
 
     def clear_target(self) -> None:

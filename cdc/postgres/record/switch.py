@@ -1,0 +1,92 @@
+"""Which database applications write to, and the journal of every cutover and rollback."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from cdc.facts.side import Side
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.statements import load
+from cdc.postgres.record.part import RecordPart
+
+SQL: Final = load("switch")
+
+Forms = Mapping[str, Mapping[str, Any]]  # by source table and column
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchState:
+    """What is recorded of one source; see `cdc.switch`. A source without a row is one that nobody prepared."""
+
+    active: Side = Side.SQLITE
+    switched_at: datetime | None = None
+    prepared_at: datetime | None = None
+    verified_seq: int | None = None
+    forms: Forms = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchStep:
+    """One step of an attempt; `outcome` is None while it runs, or where whoever ran it died."""
+
+    run: str
+    n: int
+    step: str
+    began_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    detail: str
+
+
+class SwitchRecord(RecordPart):
+    """The switch of one source."""
+
+    async def read(self) -> SwitchState:
+        """What is recorded now."""
+        with translated("reading which database is written to"):
+            # Asked, not tried: an error would end the transaction that a caller may be in.
+            if await self._connection.fetchval("SELECT to_regclass('cdc.switch')") is None:
+                return SwitchState()
+            row = await self._connection.fetchrow(SQL["read"], self._source_id)
+        if row is None:
+            return SwitchState()
+        return SwitchState(
+            Side(row["active"]), row["switched_at"], row["prepared_at"], row["verified_seq"], json.loads(row["forms"])
+        )
+
+    async def prepare(self, verified_seq: int, forms: Forms) -> None:
+        """Note that everything up to an entry is equal in both, and how the application writes its values."""
+        with translated("noting what was prepared"):
+            await self._connection.execute(SQL["prepare"], self._source_id, verified_seq, json.dumps(forms))
+
+    async def forget_prepared(self) -> None:
+        """What was prepared holds no longer."""
+        with translated("noting what was prepared"):
+            await self._connection.execute(SQL["forget_prepared"], self._source_id)
+
+    async def activate(self, side: Side) -> None:
+        """Note where applications write from now on, in the caller's transaction."""
+        await self._connection.execute(SQL["activate"], self._source_id, side)
+
+    async def begin_step(self, run: str, n: int, step: str) -> None:
+        """Note that a step begins."""
+        with translated("noting a step of the switch"):
+            await self._connection.execute(SQL["begin_step"], self._source_id, run, n, step)
+
+    async def end_step(self, run: str, n: int, outcome: str, detail: str = "") -> None:
+        """Note how a step ended."""
+        with translated("noting a step of the switch"):
+            await self._connection.execute(SQL["end_step"], self._source_id, run, n, outcome, detail)
+
+    async def steps(self) -> list[SwitchStep]:
+        """Every step that was noted, oldest first."""
+        with translated("reading the steps of the switch"):
+            return [SwitchStep(**row) for row in await self._connection.fetch(SQL["steps"], self._source_id)]
+
+    async def usual_milliseconds(self) -> dict[str, float]:
+        """How long each step usually took, by its name."""
+        with translated("reading the steps of the switch"):
+            rows = await self._connection.fetch(SQL["usual"], self._source_id)
+        return {row["step"]: float(row["milliseconds"]) for row in rows}

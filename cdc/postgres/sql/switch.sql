@@ -1,0 +1,30 @@
+-- name: read
+SELECT active, switched_at, prepared_at, verified_seq, forms::text AS forms FROM cdc.switch WHERE source_id = $1
+
+-- What was learned when this was first prepared stays: the rows that Postgres wrote since do not show how the application
+-- writes.
+-- name: prepare
+INSERT INTO cdc.switch AS s (source_id, prepared_at, verified_seq, forms) VALUES ($1, now(), $2, $3::text::jsonb)
+ON CONFLICT (source_id) DO UPDATE SET prepared_at = now(), verified_seq = $2, forms = EXCLUDED.forms
+
+-- name: forget_prepared
+UPDATE cdc.switch SET prepared_at = NULL, verified_seq = NULL WHERE source_id = $1
+
+-- name: activate
+INSERT INTO cdc.switch AS s (source_id, active, switched_at) VALUES ($1, $2, clock_timestamp())
+ON CONFLICT (source_id) DO UPDATE SET active = $2, switched_at = clock_timestamp()
+
+-- name: begin_step
+INSERT INTO cdc.switch_step (source_id, run, n, step) VALUES ($1, $2, $3, $4)
+
+-- name: end_step
+UPDATE cdc.switch_step SET ended_at = clock_timestamp(), outcome = $4, detail = $5
+WHERE source_id = $1 AND run = $2 AND n = $3
+
+-- name: steps
+SELECT run, n, step, began_at, ended_at, outcome, detail FROM cdc.switch_step WHERE source_id = $1 ORDER BY began_at, n
+
+-- How long each step took when it was done, over the attempts of the past.
+-- name: usual
+SELECT step, 1000 * percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM ended_at - began_at)) AS milliseconds
+FROM cdc.switch_step WHERE source_id = $1 AND outcome = 'done' GROUP BY step

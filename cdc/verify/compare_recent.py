@@ -1,0 +1,108 @@
+"""What changed since a position, compared: of a file that was found equal before, that is all that can differ now.
+
+The keys are in the changelog. Each round reads what was logged since the one before, and looks at every key that is not
+settled yet: one that is alike is done with, for if it changes again it is logged again. Once the file is fenced and
+drained, a round must settle them all.
+"""
+
+import asyncio
+from typing import Self
+
+from cdc.canonical.rules import Canonical
+from cdc.config import Config
+from cdc.errors import TargetStateLost
+from cdc.facts.changes import Position
+from cdc.facts.row_key import show_key
+from cdc.facts.table_map import TableMap
+from cdc.postgres.record.record import Record
+from cdc.postgres.tables import catalogue
+from cdc.postgres.tables.hashed_rows import TargetRows, letting_go, snapshot
+from cdc.sqlite.changelog.source_file import Look
+from cdc.sqlite.changelog.verify_reader import Logged, Reader
+from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
+from cdc.verify.compare_table import Comparison
+
+SHOWN_KEYS = 5
+
+
+class RecentComparison:
+    """Compares the keys logged after a position; `compared` counts them, each as often as it was looked at."""
+
+    def __init__(self, record: Record, reader: Reader, scratch: Scratch, comparisons: dict[str, Comparison]) -> None:
+        self._record = record
+        self._reader = reader
+        self._scratch = scratch
+        self._comparisons = comparisons
+        self.compared = 0
+
+    @classmethod
+    async def open(
+        cls, record: Record, config: Config, look: Look, maps: tuple[TableMap, ...], since: Position
+    ) -> Self:
+        """Begin after `since`; raises `SourceError` when the changelog does not reach back to it."""
+        scratch = await asyncio.to_thread(Scratch, config.state.dir)
+        reader = await asyncio.to_thread(Reader, config, look, maps, since)
+        targets = await catalogue.read_tables(record.connection, config.target.schema, [m.target for m in maps])
+        comparisons: dict[str, Comparison] = {}
+        for mapped in maps:
+            if (target := targets.get(mapped.target)) is None:
+                raise TargetStateLost(
+                    f"table {mapped.target} does not exist in Postgres any more",
+                    remedy="`cdc verify` tells what is missing, `cdc run` makes it again",
+                )
+            rows = TargetRows(record.connection, record.source_id, mapped, target)
+            comparisons[mapped.source.name] = Comparison(reader, scratch, mapped, Canonical(mapped, target), rows)
+        return cls(record, reader, scratch, comparisons)
+
+    def close(self) -> None:
+        """Let go of the file, and remove the notes."""
+        self._reader.close()
+        self._scratch.close()
+
+    async def round(self) -> int:
+        """Look at every key that is not settled; returns how many are not settled after it, in one state of Postgres.
+
+        A key that changes on either side meanwhile may stay unsettled; when nothing can change, what stays differs.
+        """
+        await asyncio.to_thread(self._reader.news, self._note)
+        connection = self._record.connection
+        async with snapshot(connection):
+            state = await self._record.stream.read()
+            assert state is not None
+            assert state.position is not None
+            held = await self._record.quarantine.keys_of(None)
+            for name, comparison in self._comparisons.items():
+                self._scratch.forget(name)
+                flying = self._scratch.in_flight(name)
+                if not flying:
+                    continue
+                self.compared += flying
+                await asyncio.to_thread(comparison.know, held.get(name, []))
+                async with letting_go(connection):
+                    await comparison.recheck(state.position.seq)
+                self._scratch.settle(name, state.position.seq)
+        return sum(map(self._scratch.in_flight, self._comparisons))
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Tables of which any row may have changed, as an entry says: keys alone do not tell."""
+        return tuple(name for name, comparison in self._comparisons.items() if comparison.unknown)
+
+    def differing(self) -> str:
+        """What the last round found, for people: `item: id 5, 7; and 3 more`."""
+        told = []
+        for name in self._comparisons:
+            kinds = (DIFFERENT, MISSING, EXTRA)
+            rows = sum(self._scratch.count(name, kind) for kind in kinds)
+            keys = [key for kind in kinds for key in self._scratch.samples(name, kind, SHOWN_KEYS)][:SHOWN_KEYS]
+            if rows:
+                more = f" and {rows - len(keys):,} more" if rows > len(keys) else ""
+                told.append(f"{name}: {', '.join(map(show_key, keys))}{more}")
+        return "; ".join(told)
+
+    def _note(self, entries: list[Logged]) -> None:
+        changed = {entry.table for entry in entries}
+        for name, comparison in self._comparisons.items():
+            comparison.note(entry for entry in entries if entry.table == name)
+            if changed.intersection(comparison.reads):
+                comparison.unknown = True
