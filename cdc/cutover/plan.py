@@ -130,7 +130,7 @@ class SwitchPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class GateLimits:
     """Within what a switch may begin; hours of 0 are not asked for."""
 
     lag_seconds: float
@@ -167,7 +167,7 @@ class CutoverFacts:
     flag_problems: tuple[str, ...]
 
 
-def cutover_gates(facts: CutoverFacts, limits: Limits) -> tuple[Gate, ...]:
+def cutover_gates(facts: CutoverFacts, limits: GateLimits) -> tuple[Gate, ...]:
     """The gates of a cutover, in the order in which they are best opened."""
     return (
         _active(facts, Side.SQLITE, "`cdc rollback --dry-run` tells of the way back"),
@@ -278,7 +278,7 @@ def _daemon(runs: bool | None, paused: bool) -> Gate:
     return Gate("daemon", bool(runs) and not paused, now, "runs", remedy)
 
 
-def _lag(facts: CutoverFacts, limits: Limits) -> Gate:
+def _lag(facts: CutoverFacts, limits: GateLimits) -> Gate:
     """Lag that nobody knows counts as without end."""
     seconds = INFINITE if facts.lag_changes is None else facts.lag_seconds or 0.0
     now = "unknown" if facts.lag_changes is None else f"{facts.lag_changes:,} changes, {seconds:.1f} s"
@@ -286,7 +286,7 @@ def _lag(facts: CutoverFacts, limits: Limits) -> Gate:
     return Gate("lag", seconds <= limits.lag_seconds, now, f"{limits.lag_seconds:g} s", remedy)
 
 
-def _verified(facts: CutoverFacts, limits: Limits) -> Gate:
+def _verified(facts: CutoverFacts, limits: GateLimits) -> Gate:
     limit = f"equal, at most {limits.verified_hours:g} h ago"
     hours = INFINITE
     if facts.verified_at is not None:
@@ -296,7 +296,7 @@ def _verified(facts: CutoverFacts, limits: Limits) -> Gate:
     return Gate("verified", passed, now, limit, "`cdc cutover --prepare` compares every row", facts.verified_at)
 
 
-def _shadow(facts: CutoverFacts, limits: Limits) -> Gate:
+def _shadow(facts: CutoverFacts, limits: GateLimits) -> Gate:
     if not limits.shadow_hours:
         return Gate("shadow reads", True, "not asked for", "`shadow_clean_hours` in [cutover]")
     hours = 0.0

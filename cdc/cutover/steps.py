@@ -26,7 +26,7 @@ class StepNotes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step that can be done; `undo` puts back what was before, though nothing may have been done. Both may run again."""
+    """A step that can be done; `undo` puts back what was before, though nothing may be done yet. Both may run again."""
 
     planned: PlannedStep
     do: Work

@@ -43,7 +43,7 @@ def held(config: Config) -> Iterator[None]:
     try:
         if not any(_locked(descriptor, fcntl.LOCK_EX) for _ in _attempts()):
             raise StillWorking(
-                "another `cdc cutover` or `cdc rollback` is under way", remedy="wait until that command is done"
+                "another command switches between the databases now", remedy="wait until that command is done"
             )
         yield
     finally:

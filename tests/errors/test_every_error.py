@@ -105,6 +105,7 @@ INTERNAL = {
     "Unanswered": "a side that does not answer; users are told 502 or 504, and a pair gets its verdict",
     "NotKept": "an answer that is too large to be compared, which is counted",
     "TooManyHeld": "writes that wait while they are held; one more is answered with 503",
+    "StepsUndone": "a step that failed in a switch whose steps were undone; told as what made it fail",
     "Terminated": "SIGTERM",
     "KeyError": "a name that the program itself got wrong",
     "TypeError": "a type that the program itself got wrong",

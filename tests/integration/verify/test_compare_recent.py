@@ -63,7 +63,9 @@ async def test_only_keys_that_changed_are_looked_at_and_each_that_differs_is_fou
     async with recent(config, since) as comparison:
         assert await comparison.round() == 0
         assert (comparison.compared, comparison.differing()) == (43, "")  # with 'w7', which is 'W7' now
-    await execute(config.target.dsn, "UPDATE item SET name = 'other' WHERE id IN (7, 2999)")  # 2999 did not change since
+    await execute(
+        config.target.dsn, "UPDATE item SET name = 'other' WHERE id IN (7, 2999)"
+    )  # 2999 did not change since
     await execute(config.target.dsn, "DELETE FROM word WHERE w = 'W7'")
     await execute(config.target.dsn, "INSERT INTO item VALUES (50, 'back again')")
     async with recent(config, since) as comparison:

@@ -1,0 +1,42 @@
+"""The plan of a cutover or a rollback for people: the verdict first, then what is in the way, then the steps."""
+
+from typing import Final
+
+from rich.text import Text
+
+from cdc.cli.output import print_table, say, seconds_text, show
+from cdc.cutover.plan import Gate, Readiness, SwitchPlan
+
+_STYLES: Final = {Readiness.READY: "bold green", Readiness.NOT_YET: "bold yellow", Readiness.IMPOSSIBLE: "bold red"}
+
+
+def print_switch_plan(plan: SwitchPlan) -> None:
+    """Print the whole plan."""
+    show(Text(plan.verdict, style=_STYLES[plan.readiness]))
+    if plan.would_lose:
+        say(f"would lose: {plan.would_lose}")
+    say()
+    print_table(("gate", "", "now", "limit", "since"), map(_row, plan.gates))
+    closed = [gate for gate in plan.gates if not gate.passed]
+    for gate in closed:
+        say(f"  {gate.name}: {gate.remedy}")
+    say()
+    rows = [(n, step.name, step.side, _usual(plan, step.name), step.undo) for n, step in enumerate(plan.steps, 1)]
+    print_table(("", "step", "where", "usually", "undone by"), rows, numbers=("",))
+    if plan.unchecked:
+        say()
+        say("not checked:")
+        for what in plan.unchecked:
+            say(f"  {what}")
+    say()
+    say(f"plan {plan.plan_id}; next: {'; '.join(plan.next_steps)}")
+
+
+def _row(gate: Gate) -> tuple[object, ...]:
+    mark = Text("ok", style="green") if gate.passed else Text("closed", style="red" if gate.fatal else "yellow")
+    return gate.name, mark, gate.now, gate.limit, f"{gate.since:%Y-%m-%d %H:%M}" if gate.since else ""
+
+
+def _usual(plan: SwitchPlan, step: str) -> str:
+    milliseconds = plan.usual_milliseconds.get(step)
+    return "" if milliseconds is None else seconds_text(milliseconds / 1000)
