@@ -99,6 +99,20 @@ class SnapshotError(SourceError):
     """A snapshot could not be taken, or did not pass its checks."""
 
 
+class SwitchError(CdcError):
+    """A cutover or a rollback cannot be done, or was given up."""
+
+
+class SwitchTooSlow(SwitchError):
+    """Writes would be refused for longer than they may; another try may be quicker."""
+
+    policy = Policy.RETRY
+
+
+class SwitchUnequal(SwitchError):
+    """Both sides are not alike at the moment of the switch."""
+
+
 class TargetError(CdcError):
     """Something about Postgres stops us."""
 

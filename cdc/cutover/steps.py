@@ -26,11 +26,15 @@ class StepNotes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step that can be done; `undo` puts back what was before, though nothing may be done yet. Both may run again."""
+    """A step that can be done; `undo` puts back what was before, though nothing may be done yet. Both may run again.
+
+    Once a step that `commits` is done, nothing is undone any more: what fails after it is only told.
+    """
 
     planned: PlannedStep
     do: Work
     undo: Undoing | None = None
+    commits: bool = False
 
     @property
     def name(self) -> str:
@@ -39,13 +43,19 @@ class Step:
 
 
 class StepsUndone(Exception):
-    """A step failed, and every one before it was undone; `unsettled` are those that could not be."""
+    """A step failed, and every one before it was undone; `unsettled` are those that could not be.
 
-    def __init__(self, step: str, cause: BaseException, unsettled: Sequence[str]) -> None:
+    `committed` says that nothing was undone, because the switch was made before.
+    """
+
+    def __init__(
+        self, step: str, cause: BaseException, unsettled: Sequence[str] = (), *, committed: bool = False
+    ) -> None:
         super().__init__(step)
         self.step = step
         self.cause = cause
         self.unsettled = tuple(unsettled)
+        self.committed = committed
 
 
 async def carry_out(steps: Sequence[Step], notes: StepNotes, show: Callable[[str], None]) -> None:
@@ -54,6 +64,7 @@ async def carry_out(steps: Sequence[Step], notes: StepNotes, show: Callable[[str
     Cancelling counts as an error.
     """
     begun: list[Step] = []
+    committed = False
     for step in steps:
         begun.append(step)
         show(step.name)
@@ -62,8 +73,12 @@ async def carry_out(steps: Sequence[Step], notes: StepNotes, show: Callable[[str
             crash_point("switch.step_begun")
             detail = await step.do()
             crash_point("switch.step_done")
+            committed = committed or step.commits
             await notes.ended("done", detail)
         except BaseException as error:
+            if committed:
+                await _note(notes.ended("failed", _words(error)))
+                raise StepsUndone(step.name, error, committed=True) from error
             unsettled = await _undo(begun, notes, error)
             raise StepsUndone(step.name, error, unsettled) from error
 
@@ -71,7 +86,7 @@ async def carry_out(steps: Sequence[Step], notes: StepNotes, show: Callable[[str
 async def _undo(begun: Sequence[Step], notes: StepNotes, why: BaseException) -> list[str]:
     """Whatever fails of it is told, and the rest is undone all the same."""
     unsettled = []
-    await _note(notes.ended("failed", why.message if isinstance(why, CdcError) else type(why).__name__))
+    await _note(notes.ended("failed", _words(why)))
     for step in reversed(begun):
         if step.undo is None:
             continue
@@ -79,7 +94,7 @@ async def _undo(begun: Sequence[Step], notes: StepNotes, why: BaseException) -> 
         try:
             await step.undo()
         except Exception as error:  # noqa: BLE001 (one step that cannot be undone must not keep the others)
-            words = error.message if isinstance(error, CdcError) else type(error).__name__
+            words = _words(error)
             logger.bind(step=step.name, error=words).error("a step could not be undone")
             unsettled.append(f"{step.name}: {words}")
             await _note(notes.ended("failed", words))
@@ -94,3 +109,7 @@ async def _note(writing: Awaitable[None]) -> None:
         await writing
     except CdcError as error:
         logger.bind(error=error.message).warning("a step could not be noted")
+
+
+def _words(error: BaseException) -> str:
+    return error.message if isinstance(error, CdcError) else type(error).__name__

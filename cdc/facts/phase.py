@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from cdc.facts.side import Side
+
 
 class Phase(StrEnum):
     """Where a source is on its way; `cdc status` shows the value.
 
-    Postgres remembers `SNAPSHOT` to `REPLICATE`. The others are seen from outside: nothing was set up yet, replication
+    Postgres remembers `SNAPSHOT` to `CUTOVER`, in which applications write to it and SQLite follows. The others are seen from outside: nothing was set up yet, replication
     was ended on purpose, or nobody who could tell can be asked.
     """
 
@@ -17,8 +19,14 @@ class Phase(StrEnum):
     SCHEMA = "schema"
     LOAD = "load"
     REPLICATE = "replicate"
+    CUTOVER = "cutover"
     ENDED = "ended"
     UNKNOWN = "unknown"
+
+    @property
+    def active(self) -> Side:
+        """The database that applications write to."""
+        return Side.POSTGRES if self is Phase.CUTOVER else Side.SQLITE
 
     @classmethod
     def _missing_(cls, value: object) -> "Phase":
@@ -31,7 +39,8 @@ _FOLLOWED_BY: Final[Mapping[Phase, frozenset[Phase]]] = {
     Phase.SCHEMA: frozenset({Phase.SCHEMA, Phase.LOAD}),
     # A position that was lost together with the tables means that all begins anew, from either of these.
     Phase.LOAD: frozenset({Phase.SCHEMA, Phase.LOAD, Phase.REPLICATE}),
-    Phase.REPLICATE: frozenset({Phase.SCHEMA, Phase.REPLICATE}),
+    Phase.REPLICATE: frozenset({Phase.SCHEMA, Phase.REPLICATE, Phase.CUTOVER}),
+    Phase.CUTOVER: frozenset({Phase.CUTOVER, Phase.REPLICATE}),
 }
 
 

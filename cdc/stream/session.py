@@ -36,6 +36,7 @@ BUSY_FACTOR: Final = 10  # unless so many times the usual number of entries wait
 UNTOUCHED_SECONDS: Final = 1.0  # much longer than a commit takes to be seen once it is written: 9 ms were measured
 LOOK_ANYWAY_SECONDS: Final = 60.0  # an idle file is looked into for a moment although nobody seems to have touched it
 KEPT_ENTRIES: Final = 2_000_000  # as many are pruned even while somebody compares: it may hang, or be frozen
+NO_LIMIT: Final = 2**63
 
 # Opens a further target, where it stood before; or, when it begins now, where Postgres stands.
 OpenTarget = Callable[[Sequence[TableMap], Position], Awaitable[Target]]
@@ -51,20 +52,20 @@ class Session:
     def __init__(self, config: Config, watch: Watch, daemon_state: DaemonState, opened: OpenedStream) -> None:
         self.source = opened.source
         self._config = config
-        self._record = opened.applier.record
+        self.record = opened.applier.record
         self._watch = watch
         self._daemon_state = daemon_state
         self._audit_sync = opened.audit_sync
-        self._maps = opened.maps
-        replaced = Replaced(self._record, config.state.dir, opened.saving)
+        self.maps = opened.maps
+        replaced = Replaced(self.record, config.state.dir, opened.saving)
         self._postgres = PostgresTarget(
             opened.applier, opened.position, opened.resync, replaced, opened.tell, daemon_state.beat
         )
         self._targets: list[Target] = [self._postgres]
         self._finish_after_resync = opened.finish_after_resync
         self._oldest = opened.oldest_seq
-        self._check = BatchCheck(self._record, config, daemon_state, opened.maps)
-        self._counts = RowCounts(self._record, opened.maps)
+        self._check = BatchCheck(self.record, config, daemon_state, opened.maps)
+        self._counts = RowCounts(self.record, opened.maps)
         self._moved_at = self._pruned_at = time.monotonic()
         self._beat_at = 0.0
         self._numbered_at: Position | None = None
@@ -160,7 +161,7 @@ class Session:
     async def move_sequences(self) -> None:
         """Let numbers for new rows in Postgres go on after SQLite's: whoever ends here could go on there."""
         if self._numbered_at != self.position:
-            await sequences.advance(self._record.connection, self._maps, await self.source.high_water())
+            await sequences.advance(self.record.connection, self.maps, await self.source.high_water())
             self._numbered_at = self.position
 
     async def tidy(self) -> None:
@@ -221,9 +222,10 @@ class Session:
         old = prunable > 0 and now - self._pruned_at >= options.prune_seconds
         quiet = now - self._moved_at >= QUIET_SECONDS
         if (many or old) and (quiet or prunable >= BUSY_FACTOR * options.prune_entries):
-            connection, source_id = self._record.connection, self._record.source_id
-            if prunable < KEPT_ENTRIES and await is_kept(connection, source_id):
-                return
+            if prunable < KEPT_ENTRIES:
+                durable = min(durable, await self._kept_from())
+                if durable <= self._oldest:
+                    return
             self._pruned_at = now
             try:
                 deleted = await self.source.prune(durable, self.position)
@@ -235,8 +237,15 @@ class Session:
             self._daemon_state.pruned(deleted)
             logger.bind(entries=deleted).debug("pruned the changelog")
 
+    async def _kept_from(self) -> int:
+        """The entry up to which pruning may go at most: who compares needs what is newer, now or for a switch."""
+        if await is_kept(self.record.connection, self.record.source_id):
+            return 0
+        prepared = await self.record.switch.read()
+        return NO_LIMIT if prepared.verified_seq is None else prepared.verified_seq
+
     async def _findings(self) -> TargetFindings | None:
         """What `/metrics` tells of Postgres; it is not asked when nobody reads that."""
         if self._config.metrics.listen is None:
             return None
-        return await findings(self._record)
+        return await findings(self.record)

@@ -7,6 +7,7 @@ from cdc.audit.chain import entry
 from cdc.errors import TargetStateLost
 from cdc.facts.changes import Position, Traces
 from cdc.facts.phase import Phase
+from cdc.facts.side import Side
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection, owner, require_same_session
 from cdc.postgres.connection.source_lock import lock_key
@@ -89,6 +90,11 @@ class Record:
                 )
                 await self.sightings.forget()
                 await self.connection.execute(SQL["request_resync"], self.source_id, list(tables))
+
+    async def switch_to(self, side: Side) -> None:
+        """Note that applications write to a side from now on, in the caller's transaction."""
+        await self.stream.enter(Phase.CUTOVER if side is Side.POSTGRES else Phase.REPLICATE)
+        await self.switch.note_switch()
 
     async def heartbeat(self, traces: Traces) -> None:
         """Show that the daemon lives, who it is, and where it stands in which file.

@@ -1,4 +1,4 @@
-"""Which database applications write to, and the journal of every cutover and rollback."""
+"""What a switch between the two databases goes by, and the journal of every cutover and rollback."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from cdc.facts.side import Side
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.statements import load
 from cdc.postgres.record.part import RecordPart
@@ -20,7 +19,6 @@ Forms = Mapping[str, Mapping[str, Any]]  # by source table and column
 class SwitchState:
     """What is recorded of one source; see `cdc.switch`. A source without a row is one that nobody prepared."""
 
-    active: Side = Side.SQLITE
     switched_at: datetime | None = None
     prepared_at: datetime | None = None
     verified_seq: int | None = None
@@ -45,16 +43,14 @@ class SwitchRecord(RecordPart):
 
     async def read(self) -> SwitchState:
         """What is recorded now."""
-        with translated("reading which database is written to"):
+        with translated("reading what was prepared"):
             # Asked, not tried: an error would end the transaction that a caller may be in.
             if await self._connection.fetchval("SELECT to_regclass('cdc.switch')") is None:
                 return SwitchState()
             row = await self._connection.fetchrow(SQL["read"], self._source_id)
         if row is None:
             return SwitchState()
-        return SwitchState(
-            Side(row["active"]), row["switched_at"], row["prepared_at"], row["verified_seq"], json.loads(row["forms"])
-        )
+        return SwitchState(row["switched_at"], row["prepared_at"], row["verified_seq"], json.loads(row["forms"]))
 
     async def prepare(self, verified_seq: int, forms: Forms) -> None:
         """Note that everything up to an entry is equal in both, and how the application writes its values."""
@@ -66,9 +62,9 @@ class SwitchRecord(RecordPart):
         with translated("noting what was prepared"):
             await self._connection.execute(SQL["forget_prepared"], self._source_id)
 
-    async def activate(self, side: Side) -> None:
-        """Note where applications write from now on, in the caller's transaction."""
-        await self._connection.execute(SQL["activate"], self._source_id, side)
+    async def note_switch(self) -> None:
+        """Note that applications write to the other database from now on, in the caller's transaction."""
+        await self._connection.execute(SQL["note_switch"], self._source_id)
 
     async def begin_step(self, run: str, n: int, step: str) -> None:
         """Note that a step begins."""

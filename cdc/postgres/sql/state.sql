@@ -374,13 +374,12 @@ CREATE TABLE IF NOT EXISTS cdc.schema_finding (
     PRIMARY KEY (source_id, source_table, kind, name)
 );
 
--- Which of the two databases applications write to, one row a source that prepared a switch. `active` changes in the
--- transaction that opens Postgres for writes, or closes it for good. Every change up to entry `verified_seq` was found
--- equal in both at `prepared_at`, and the changelog is kept from there on. `forms` are how the application writes its
--- values, by table and column, as they were learned then: rows that come back are written like that.
+-- What a switch between the two databases goes by, one row a source that prepared one. Which of them applications write
+-- to is told by the phase of the stream, since `switched_at`. Every change up to entry `verified_seq` was found equal in
+-- both at `prepared_at`, and the changelog is kept from there on. `forms` are how the application writes its values, by
+-- table and column, as they were learned then: rows that come back are written like that.
 CREATE TABLE IF NOT EXISTS cdc.switch (
     source_id    text PRIMARY KEY,
-    active       text NOT NULL DEFAULT 'sqlite',
     switched_at  timestamptz,
     prepared_at  timestamptz,
     verified_seq bigint,

@@ -1,8 +1,6 @@
 -- name: read
-SELECT active, switched_at, prepared_at, verified_seq, forms::text AS forms FROM cdc.switch WHERE source_id = $1
+SELECT switched_at, prepared_at, verified_seq, forms::text AS forms FROM cdc.switch WHERE source_id = $1
 
--- What was learned when this was first prepared stays: the rows that Postgres wrote since do not show how the application
--- writes.
 -- name: prepare
 INSERT INTO cdc.switch AS s (source_id, prepared_at, verified_seq, forms) VALUES ($1, now(), $2, $3::text::jsonb)
 ON CONFLICT (source_id) DO UPDATE SET prepared_at = now(), verified_seq = $2, forms = EXCLUDED.forms
@@ -10,9 +8,9 @@ ON CONFLICT (source_id) DO UPDATE SET prepared_at = now(), verified_seq = $2, fo
 -- name: forget_prepared
 UPDATE cdc.switch SET prepared_at = NULL, verified_seq = NULL WHERE source_id = $1
 
--- name: activate
-INSERT INTO cdc.switch AS s (source_id, active, switched_at) VALUES ($1, $2, clock_timestamp())
-ON CONFLICT (source_id) DO UPDATE SET active = $2, switched_at = clock_timestamp()
+-- name: note_switch
+INSERT INTO cdc.switch (source_id, switched_at) VALUES ($1, clock_timestamp())
+ON CONFLICT (source_id) DO UPDATE SET switched_at = clock_timestamp()
 
 -- name: begin_step
 INSERT INTO cdc.switch_step (source_id, run, n, step) VALUES ($1, $2, $3, $4)

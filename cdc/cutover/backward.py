@@ -1,0 +1,167 @@
+"""The rollback, step by step: from Postgres back to SQLite, and to Postgres again when a step fails.
+
+Postgres refuses writes from `fence Postgres` on, and SQLite accepts them with `lift the fence`: what was committed in
+Postgres until then is in SQLite before it opens. Replication from SQLite goes on where it stood, for nothing was logged
+there meanwhile.
+"""
+
+import asyncio
+from typing import Final
+
+from cdc.cutover.flag.state import FlagState
+from cdc.cutover.plan import PlannedStep
+from cdc.cutover.scene import Scene, nothing_else, require_active
+from cdc.cutover.steps import Step
+from cdc.errors import SwitchError, SwitchUnequal
+from cdc.facts.side import Side
+from cdc.reverse.compare import CarriedComparison
+from cdc.reverse.session import ReverseSession
+from cdc.sqlite.fence import fence
+
+CATCH_UP_ROUNDS: Final = 50
+
+PLANNED: Final = (
+    PlannedStep("catch up", "SQLite", "nothing to undo"),
+    PlannedStep("compare everything", "both", "nothing to undo"),
+    PlannedStep("hold writes at the proxy", "proxy", "let them go on"),
+    PlannedStep("fence Postgres", "Postgres", "open it again"),
+    PlannedStep("drain", "SQLite", "nothing to undo"),
+    PlannedStep("compare the rest", "both", "nothing to undo"),
+    PlannedStep("move numbers", "SQLite", "nothing to undo: they go forward only"),
+    PlannedStep("flip the flag", "application", "flip it back"),
+    PlannedStep("ask for reads", "application", "nothing to undo"),
+    PlannedStep("leave Postgres", "Postgres", "go back to it"),
+    PlannedStep("lift the fence", "SQLite", "raise it again"),
+    PlannedStep("disarm the way back", "Postgres", "nothing to undo"),
+    PlannedStep("ask for a write", "application", "nothing to undo"),
+)
+
+
+class Backward:
+    """One attempt; `scene` is open, and holds the source's lock."""
+
+    def __init__(self, scene: Scene, session: ReverseSession, compared: CarriedComparison) -> None:
+        self._scene = scene
+        self._session = session
+        self._compared = compared
+        self._flag_before = scene.flags.now().state or FlagState(Side.POSTGRES, Side.POSTGRES)
+
+    def steps(self) -> tuple[Step, ...]:
+        """What is done, in order."""
+        works = (
+            (self._catch_up, None),
+            (self._compare_everything, None),
+            (self._hold, self._release),
+            (self._fence, self._open_again),
+            (self._drain, None),
+            (self._compare_rest, None),
+            (self._move_numbers, None),
+            (self._flip, self._flip_back),
+            (self._ask_for_reads, None),
+            (self._leave, self._go_back),
+            (self._lift, None),
+            (self._disarm, None),
+            (self._ask_for_write, None),
+        )
+        return tuple(
+            Step(planned, do, undo, commits=do == self._lift)
+            for planned, (do, undo) in zip(PLANNED, works, strict=True)
+        )
+
+    async def _catch_up(self) -> str:
+        rounds = 0
+        while rounds < CATCH_UP_ROUNDS and await self._session.drain():
+            rounds += 1
+        return f"{rounds} rounds"
+
+    async def _compare_everything(self) -> str:
+        """While applications write on: what differs only because it is on its way is looked at again."""
+        rows = await self._compared.everything()
+        self._require_equal()
+        return f"{rows:,} rows"
+
+    async def _hold(self) -> str:
+        await asyncio.to_thread(self._scene.flags.hold)
+        return ""
+
+    async def _release(self) -> None:
+        await asyncio.to_thread(self._scene.flags.release)
+
+    async def _fence(self) -> str:
+        scene = self._scene
+        scene.window.begin()
+        await scene.guard.close_writes(scene.maps, min(scene.wait_seconds, scene.window.limit_seconds), nothing_else)
+        return ""
+
+    async def _open_again(self) -> None:
+        """Not while SQLite may be open: then both would accept writes."""
+        scene = self._scene
+        require_active(await scene.phase(), Side.POSTGRES)
+        await scene.guard.open_writes(scene.maps, scene.wait_seconds, nothing_else)
+        scene.window.end()
+
+    async def _drain(self) -> str:
+        """All of it: nobody can write any more, so what is read then is everything."""
+        await self._session.drain()
+        if waiting := (await self._session.lag()).entries:
+            raise SwitchError(
+                f"{waiting:,} changes in Postgres cannot be carried back",
+                remedy="`cdc status` tells which rows SQLite cannot hold, and why",
+            )
+        self._scene.window.require("SQLite has not everything")
+        return ""
+
+    async def _compare_rest(self) -> str:
+        keys = await self._compared.rest()
+        self._require_equal()
+        self._scene.window.require("the comparison")
+        return f"{keys:,} keys"
+
+    def _require_equal(self) -> None:
+        if differing := self._compared.differing():
+            raise SwitchUnequal(
+                f"rows are not alike in SQLite, where Postgres is written to: {differing}",
+                remedy="`cdc verify` tells all of them; `cdc verify --repair` carries them back again",
+            )
+
+    async def _move_numbers(self) -> str:
+        return f"{await self._session.follow_sequences()} tables"
+
+    async def _flip(self) -> str:
+        await asyncio.to_thread(self._scene.flags.set, FlagState(Side.SQLITE, Side.SQLITE))
+        return ""
+
+    async def _flip_back(self) -> None:
+        await asyncio.to_thread(self._scene.flags.set, self._flag_before)
+
+    async def _ask_for_reads(self) -> str:
+        return await asyncio.to_thread(self._scene.checks.require, Side.SQLITE, "reads")
+
+    async def _leave(self) -> str:
+        """From here on SQLite is the side that counts, though it is not open yet: whoever comes next opens it."""
+        self._scene.window.require("the application has not followed the flag")
+        async with self._scene.record.connection.transaction():
+            await self._scene.becoming(Side.SQLITE)()
+        return ""
+
+    async def _go_back(self) -> None:
+        if not (await asyncio.to_thread(fence.look, self._scene.config)).permanent:
+            raise SwitchError(
+                "SQLite accepts writes already, so Postgres stays closed",
+                remedy="nothing: SQLite is written to, as before the cutover; `cdc status` tells more",
+            )
+        if (await self._scene.phase()).active is Side.SQLITE:
+            async with self._scene.record.connection.transaction():
+                await self._scene.becoming(Side.POSTGRES)()
+
+    async def _lift(self) -> str:
+        await asyncio.to_thread(fence.lift, self._scene.config)
+        self._scene.window.end()
+        return f"refused for {self._scene.window.seconds:.2f} s"
+
+    async def _disarm(self) -> str:
+        await self._scene.guard.disarm(self._scene.maps, self._scene.wait_seconds)
+        return ""
+
+    async def _ask_for_write(self) -> str:
+        return await asyncio.to_thread(self._scene.checks.require, Side.SQLITE, "writes")

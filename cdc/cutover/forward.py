@@ -1,0 +1,210 @@
+"""The cutover, step by step: from SQLite to Postgres, and back again to where it began when a step fails.
+
+SQLite refuses writes from `fence SQLite` on, and Postgres accepts them with `open Postgres`: never both, and nobody
+accepts them for the time between, which is bounded. Undoing goes the same way back: also what an application wrote into
+Postgres after it was opened comes to SQLite before that opens.
+"""
+
+import asyncio
+from typing import Final
+
+from cdc.cutover.flag.state import FlagState
+from cdc.cutover.plan import PlannedStep
+from cdc.cutover.scene import Scene, nothing_else, require_active
+from cdc.cutover.steps import Step
+from cdc.errors import SwitchError, SwitchUnequal
+from cdc.facts.changes import Position
+from cdc.facts.side import Side
+from cdc.postgres.tables import sequences
+from cdc.sqlite.fence import fence
+from cdc.stream.session import Session
+from cdc.verify.compare_recent import RecentComparison
+
+CATCH_UP_ROUNDS: Final = 50
+FEW_KEYS: Final = 2_000  # compared within the window without anybody noticing
+COMPARE_ROUNDS: Final = 20
+LOOK_SECONDS: Final = 0.002
+
+PLANNED: Final = (
+    PlannedStep("catch up", "Postgres", "nothing to undo"),
+    PlannedStep("compare what changed", "both", "nothing to undo"),
+    PlannedStep("hold writes at the proxy", "proxy", "let them go on"),
+    PlannedStep("fence SQLite", "SQLite", "lift the fence"),
+    PlannedStep("drain", "Postgres", "nothing to undo"),
+    PlannedStep("compare the rest", "both", "nothing to undo"),
+    PlannedStep("move sequences", "Postgres", "nothing to undo: they go forward only"),
+    PlannedStep("arm the way back", "Postgres", "disarm it"),
+    PlannedStep("probe the way back", "both", "nothing to undo: it changes no row"),
+    PlannedStep("flip the flag", "application", "flip it back"),
+    PlannedStep("ask for reads", "application", "nothing to undo"),
+    PlannedStep("keep the fence", "SQLite", "lift the fence"),
+    PlannedStep("open Postgres", "Postgres", "close it, and carry back what was written there"),
+    PlannedStep("ask for a write", "application", "nothing to undo"),
+)
+
+
+class Forward:
+    """One attempt; `scene` is open, and holds the source's lock."""
+
+    def __init__(self, scene: Scene, session: Session, recent: RecentComparison) -> None:
+        self._scene = scene
+        self._session = session
+        self._recent = recent
+        self._end: Position | None = None
+        self._opening = False  # Postgres may be open
+        self._flag_before = scene.flags.now().state or FlagState(Side.SQLITE, Side.SQLITE)
+
+    def steps(self) -> tuple[Step, ...]:
+        """What is done, in order."""
+        works = (
+            (self._catch_up, None),
+            (self._compare_changes, None),
+            (self._hold, self._release),
+            (self._raise_fence, self._lift_fence),
+            (self._drain, None),
+            (self._compare_rest, None),
+            (self._move_sequences, None),
+            (self._arm, self._disarm),
+            (self._probe, None),
+            (self._flip, self._flip_back),
+            (self._ask_for_reads, None),
+            (self._keep_fence, self._lift_fence),
+            (self._open, self._close),
+            (self._ask_for_write, None),
+        )
+        return tuple(Step(planned, do, undo) for planned, (do, undo) in zip(PLANNED, works, strict=True))
+
+    async def _catch_up(self) -> str:
+        """Apply what is there, for as long as that is much."""
+        began = self._session.position.seq
+        for _ in range(CATCH_UP_ROUNDS):
+            if not await self._session.drain():
+                break
+        return f"{self._session.position.seq - began:,} entries"
+
+    async def _compare_changes(self) -> str:
+        """All that changed since both were last found equal, for as long as that is more than a few keys."""
+        left = await self._recent.round()
+        for _ in range(COMPARE_ROUNDS):
+            if left <= FEW_KEYS:
+                break
+            await self._session.drain()
+            left = await self._recent.round()
+        self._require_known()
+        return f"{self._recent.compared:,} keys"
+
+    async def _hold(self) -> str:
+        await asyncio.to_thread(self._scene.flags.hold)
+        return ""
+
+    async def _release(self) -> None:
+        await asyncio.to_thread(self._scene.flags.release)
+
+    async def _raise_fence(self) -> str:
+        window = self._scene.window
+        raised = await asyncio.to_thread(fence.raise_for, self._scene.config, window.limit_seconds)
+        window.begin()
+        self._end = raised.end
+        return f"end {raised.end.seq}"
+
+    async def _lift_fence(self) -> None:
+        """Not while Postgres may be open: then both would accept writes."""
+        if self._opening:
+            require_active(await self._scene.phase(), Side.SQLITE)
+        await asyncio.to_thread(fence.lift, self._scene.config)
+        self._scene.window.end()
+
+    async def _drain(self) -> str:
+        """To exactly the end that was read inside the fence."""
+        session, end = self._session, self._fenced_end
+        while session.position.seq < end.seq:
+            self._scene.window.require("Postgres has not applied everything")
+            if not await session.drain():
+                await asyncio.sleep(LOOK_SECONDS)
+        if session.position != end:
+            raise SwitchError(
+                f"the changelog went on beyond its end at {end.seq}, although SQLite refused writes",
+                remedy="something writes past triggers: find it before you try again (`cdc verify` tells what differs)",
+            )
+        return f"at {end.seq}"
+
+    async def _compare_rest(self) -> str:
+        before = self._recent.compared
+        left = await self._recent.round()
+        self._require_known()
+        if left:
+            raise SwitchUnequal(
+                f"rows are not alike in both databases: {self._recent.differing()}",
+                remedy="see them with `cdc verify`, and have them moved again with `cdc verify --repair`",
+            )
+        self._scene.window.require("the comparison")
+        return f"{self._recent.compared - before:,} keys"
+
+    def _require_known(self) -> None:
+        if unknown := self._recent.unknown:
+            raise SwitchUnequal(
+                f"any row of {', '.join(unknown)} may have changed since the last whole comparison",
+                remedy="compare every row again with `cdc cutover --prepare`",
+            )
+
+    async def _move_sequences(self) -> str:
+        """Each gives a number that no row has."""
+        await self._session.move_sequences()
+        numbers = await sequences.next_numbers(self._scene.record.connection, self._session.maps)
+        if behind := [n.sequence for n in numbers if n.next <= n.largest]:
+            raise SwitchError(
+                f"sequences are behind their tables: {', '.join(behind)}",
+                remedy="GRANT USAGE, UPDATE ON SEQUENCE to the role of `dsn`, or move them with setval",
+            )
+        return f"{len(numbers)} sequences"
+
+    async def _arm(self) -> str:
+        await self._scene.guard.arm(self._scene.maps, self._scene.wait_seconds)
+        return ""
+
+    async def _disarm(self) -> None:
+        await self._scene.guard.disarm(self._scene.maps, self._scene.wait_seconds)
+
+    async def _probe(self) -> str:
+        tables = await self._scene.carrier.probe()
+        self._scene.window.require("the probe of the way back")
+        return f"{tables} tables"
+
+    async def _flip(self) -> str:
+        await asyncio.to_thread(self._scene.flags.set, FlagState(Side.POSTGRES, Side.POSTGRES))
+        return ""
+
+    async def _flip_back(self) -> None:
+        await asyncio.to_thread(self._scene.flags.set, self._flag_before)
+
+    async def _ask_for_reads(self) -> str:
+        return await asyncio.to_thread(self._scene.checks.require, Side.POSTGRES, "reads")
+
+    async def _keep_fence(self) -> str:
+        self._scene.window.require("the application has not followed the flag")
+        await asyncio.to_thread(fence.keep, self._scene.config, self._fenced_end)
+        return ""
+
+    async def _open(self) -> str:
+        scene, self._opening = self._scene, True
+        await scene.guard.open_writes(scene.maps, scene.wait_seconds, scene.becoming(Side.POSTGRES))
+        scene.window.end()
+        return f"refused for {scene.window.seconds:.2f} s"
+
+    async def _close(self) -> None:
+        """What an application wrote meanwhile is carried back before SQLite opens."""
+        scene = self._scene
+        if (await scene.phase()).active is Side.SQLITE:
+            return
+        await scene.guard.close_writes(scene.maps, scene.wait_seconds, nothing_else)
+        await scene.carrier.carry()
+        async with scene.record.connection.transaction():
+            await scene.becoming(Side.SQLITE)()
+
+    async def _ask_for_write(self) -> str:
+        return await asyncio.to_thread(self._scene.checks.require, Side.POSTGRES, "writes")
+
+    @property
+    def _fenced_end(self) -> Position:
+        assert self._end is not None
+        return self._end

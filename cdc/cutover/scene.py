@@ -1,0 +1,73 @@
+"""All that the steps of a switch work with: both databases, what guards them, the flag and the checks."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from cdc.config import Config
+from cdc.cutover.flag.checks import Checks
+from cdc.cutover.flag.flags import Flags
+from cdc.cutover.window import RefusedWindow
+from cdc.errors import SwitchError
+from cdc.facts.phase import Phase
+from cdc.facts.side import Side
+from cdc.facts.table_map import TableMap
+from cdc.postgres.ddl.immediate_keys import ApplicationKeys
+from cdc.postgres.outbox.guard import WriteGuard
+from cdc.postgres.record.record import Record
+from cdc.reverse.carrier import Carrier
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One attempt of a switch. `wait_seconds` is how long writers in flight are waited for in Postgres."""
+
+    config: Config
+    record: Record
+    maps: Sequence[TableMap]
+    guard: WriteGuard
+    keys: ApplicationKeys
+    carrier: Carrier
+    flags: Flags
+    checks: Checks
+    window: RefusedWindow
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long transactions in flight are waited for in Postgres, before anything is refused."""
+        return self.config.cutover.wait_for_writers_seconds
+
+    @property
+    def targets(self) -> list[str]:
+        """The tables in Postgres."""
+        return [mapped.target for mapped in self.maps]
+
+    async def phase(self) -> Phase:
+        """The phase as Postgres has it now."""
+        state = await self.record.stream.read()
+        assert state is not None
+        return state.phase
+
+    def becoming(self, side: Side) -> Callable[[], Awaitable[None]]:
+        """What belongs into the transaction that makes a side the one that applications write to."""
+
+        async def become() -> None:
+            if side is Side.POSTGRES:
+                await self.keys.make_immediate(self.targets)
+            else:
+                await self.keys.make_deferrable(self.targets)
+            await self.record.switch_to(side)
+
+        return become
+
+
+async def nothing_else() -> None:
+    """Nothing else belongs into that transaction."""
+
+
+def require_active(phase: Phase, side: Side) -> None:
+    """Raise `SwitchError` when the other side is the one that counts: opening this one would open both."""
+    if phase.active is not side:
+        raise SwitchError(
+            f"{side.other} is the side that is written to, so {side} stays closed",
+            remedy="`cdc status` tells which side is open; the daemon opens the one that counts",
+        )
