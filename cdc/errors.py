@@ -91,6 +91,10 @@ class CaptureLost(SourceError):
     """Capture was not complete for some tables: triggers missing, altered, or shadowed by newer ones."""
 
 
+class FenceDown(SourceError):
+    """The fence in the SQLite file does not stand everywhere, or did not all the time: writes may have been taken."""
+
+
 class SchemaDrift(SourceError):
     """The application changed its schema in a way that cannot be followed without a decision."""
 

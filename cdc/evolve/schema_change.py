@@ -43,7 +43,7 @@ class SchemaFacts:
     @property
     def counter_steps(self) -> int:
         """How far SQLite's schema counter moved since capture was last whole; 0 while that is not known."""
-        return 0 if self.known_version is None else self.look.signature.schema_version - self.known_version
+        return 0 if self.known_version is None else self.look.counter - self.known_version
 
     @property
     def is_other_schema(self) -> bool:

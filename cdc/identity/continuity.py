@@ -126,7 +126,7 @@ class Continuity:
             continuing = Continuing(self._record.source_id, last.seq)
             look = await asyncio.to_thread(sqlite.install, self._config, look, continuing)
             # Capture was made anew, so what moved the counter is known.
-            await self._record.stream.store_schema_version(look.signature.schema_version)
+            await self._record.stream.store_schema_version(look.counter)
         assert look.newest is not None
         crash_point("continue.before_position")
         await self._record.reposition(look.newest, tables)

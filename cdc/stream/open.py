@@ -96,7 +96,7 @@ class StreamOpener:
             if names:
                 await self.audit("disable triggers", table=target.name, triggers=", ".join(names))
         # Not before capture is whole: by this counter the next session sees whether something changed unseen.
-        await self._record.stream.store_schema_version(look.signature.schema_version)
+        await self._record.stream.store_schema_version(look.counter)
         await self._record.stream.enter(Phase.REPLICATE)
         reached = await self._position()
         await self._record.sightings.note(look.traces)

@@ -174,7 +174,7 @@ async def _follows(record: Record, look: Look) -> bool:
     state = await record.stream.read()
     return (
         state is not None
-        and state.schema_version == look.signature.schema_version
+        and state.schema_version == look.counter
         and not state.resync
         and not state.finish_after_resync
     )

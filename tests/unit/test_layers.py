@@ -22,7 +22,7 @@ sqlite.rows postgres.server
 sqlite.schema postgres.tables
 sqlite.capture sqlite.snapshot postgres.translate postgres.record
 sqlite.changelog postgres.ddl
-postgres.apply
+postgres.apply sqlite.fence
 identity
 evolve observe
 first_copy verify

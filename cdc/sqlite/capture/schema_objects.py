@@ -1,4 +1,4 @@
-"""Triggers and tables of capture as `sqlite_schema` lists them, and the transaction in which they come and go."""
+"""Triggers and tables of ours as `sqlite_schema` lists them, and the transaction in which they come and go."""
 
 import re
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from cdc.sqlite.rows.exact_values import fetch_values
 from cdc.sqlite.schema.read import OUR_TABLES
 
 CAPTURE_TRIGGER: Final = re.compile(r"_cdc_\d+_(?:bi|ai|bu|bd|mi|mu)")
+FENCE_TRIGGER: Final = re.compile(r"_cdc_fence_(\d+)_[iud]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +34,22 @@ def triggers_by_table(connection: apsw.Connection) -> dict[str, list[StoredTrigg
     return by_table
 
 
-def capture_trigger_texts(connection: apsw.Connection) -> list[str]:
-    """The text of every trigger of capture."""
-    rows = fetch_values(connection, "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
-    return [str(sql) for name, sql in rows if CAPTURE_TRIGGER.fullmatch(str(name))]
+def triggers_named(connection: apsw.Connection, form: re.Pattern[str]) -> list[StoredTrigger]:
+    """The triggers whose names are of this form: `CAPTURE_TRIGGER` or `FENCE_TRIGGER`."""
+    return [t for of_table in triggers_by_table(connection).values() for t in of_table if form.fullmatch(t.name)]
 
 
-def capture_objects(connection: apsw.Connection) -> list[tuple[str, str]]:
-    """Everything of ours as kind (`TRIGGER`, `TABLE`) and name, triggers first."""
+def objects_of_ours(connection: apsw.Connection) -> list[tuple[str, str]]:
+    """Everything of ours, the fence included, as kind (`TRIGGER`, `TABLE`) and name, triggers first."""
     rows = fetch_values(
         connection, "SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'table') ORDER BY type DESC"
     )
     objects = [(str(kind).upper(), str(name)) for kind, name in rows]
-    return [(kind, name) for kind, name in objects if name in OUR_TABLES or CAPTURE_TRIGGER.fullmatch(name)]
+    return [(kind, name) for kind, name in objects if name in OUR_TABLES or _is_trigger_of_ours(name)]
+
+
+def _is_trigger_of_ours(name: str) -> bool:
+    return bool(CAPTURE_TRIGGER.fullmatch(name) or FENCE_TRIGGER.fullmatch(name))
 
 
 @contextmanager

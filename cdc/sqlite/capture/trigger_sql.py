@@ -29,22 +29,22 @@ def logged_columns(table: Table) -> int:
 
 def changelog_sql(width: int) -> str:
     """CREATE TABLE for a changelog whose keys have up to `width` columns."""
-    return _template("changelog").substitute(keys=_keys(width))
+    return template("changelog").substitute(keys=_keys(width))
 
 
 def state_sql() -> str:
     """CREATE TABLE for the one row that tells which file this is."""
-    return _template("state").substitute()
+    return template("state").substitute()
 
 
 def tables_sql() -> str:
     """CREATE TABLE for the meaning of table ids."""
-    return _template("tables").substitute()
+    return template("tables").substitute()
 
 
 def mark_sql() -> str:
     """CREATE TABLE for the one row that tells whether rowids are still those that were captured."""
-    return _template("mark").substitute()
+    return template("mark").substitute()
 
 
 def trigger_sql(tid: int, table: Table) -> Mapping[str, str]:
@@ -88,13 +88,13 @@ def _naming(condition: str, columns: tuple[Column, ...]) -> str:
 
 
 def _lookups(parts: Mapping[str, str], conditions: tuple[str, ...]) -> str:
-    template = _template("lookup")
-    return "\n".join(template.substitute(parts, conflict=condition) for condition in conditions)
+    lookup = template("lookup")
+    return "\n".join(lookup.substitute(parts, conflict=condition) for condition in conditions)
 
 
-def _create(template: str, trigger: str, parts: Mapping[str, str], **more: str) -> str:
+def _create(made_from: str, trigger: str, parts: Mapping[str, str], **more: str) -> str:
     # What is empty leaves no line behind. Looked for in the template: a name of the application may hold empty lines.
-    lines = (line for line in _template(template).template.splitlines() if more.get(line.removeprefix("$"), line))
+    lines = (line for line in template(made_from).template.splitlines() if more.get(line.removeprefix("$"), line))
     return Template("\n".join(lines)).substitute(parts, trigger=quote(trigger), **more)
 
 
@@ -103,7 +103,7 @@ def _keys(width: int) -> str:
 
 
 @cache
-def _template(name: str) -> Template:
-    """A template without the comment that gives its reason."""
+def template(name: str) -> Template:
+    """A template of the folder `triggers`, without the comment that gives its reason."""
     text = (folder("triggers") / f"{name}.sql").read_text(encoding="utf-8")
     return Template("\n".join(line for line in text.splitlines() if line.strip() and not line.startswith("--")))

@@ -16,14 +16,16 @@ from cdc.errors import SourceError
 from cdc.facts.source_schema import Table
 from cdc.faults import crash_point
 from cdc.sql_names import quote
-from cdc.sqlite.capture import own_tables
+from cdc.sqlite.capture import fence_state, own_tables
 from cdc.sqlite.capture.own_tables import FORMAT, MARK, Continuing
 from cdc.sqlite.capture.schema_objects import (
     CAPTURE_TRIGGER,
+    FENCE_TRIGGER,
     StoredTrigger,
     altering_schema,
-    capture_trigger_texts,
+    objects_of_ours,
     triggers_by_table,
+    triggers_named,
 )
 from cdc.sqlite.capture.trigger_sql import logged_columns, trigger_sql
 from cdc.sqlite.connection.errors import translated
@@ -140,15 +142,25 @@ def read_capture(connection: apsw.Connection, tables: Sequence[Table]) -> Captur
 
 
 def has_remains(connection: apsw.Connection) -> bool:
-    """Whether any table or trigger of capture is in the file, whole or not."""
+    """Whether any table or trigger of ours is in the file, whole or not."""
     with translated("looking for change capture"):
-        return own_tables.leaves_something(connection) or bool(capture_trigger_texts(connection))
+        return bool(objects_of_ours(connection))
 
 
 def makes_writes_fail(connection: apsw.Connection) -> bool:
-    """Whether each write of the application fails, because triggers of capture have no changelog to write to."""
+    """Whether writes of the application fail by triggers of ours that cannot run."""
     with translated("looking at change capture"):
-        return not own_tables.takes(connection, capture_trigger_texts(connection))
+        return bool(failing_triggers(connection))
+
+
+def failing_triggers(connection: apsw.Connection) -> list[StoredTrigger]:
+    """The triggers of ours that cannot run: those of capture without a changelog, those of the fence without a state.
+
+    Lets the driver's errors through.
+    """
+    capture, fence = (triggers_named(connection, form) for form in (CAPTURE_TRIGGER, FENCE_TRIGGER))
+    failing = [] if own_tables.takes(connection, [t.sql for t in capture]) else capture
+    return failing if fence_state.answers(connection) else failing + fence
 
 
 def damaged(connection: apsw.Connection, capture: Capture) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from cdc.facts.changes import Position, Traces
 from cdc.facts.source_schema import SourceSchema, WaitingTable
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import InvalidText, KeyValues, NullKey
-from cdc.sqlite.capture import own_tables, removal, triggers
+from cdc.sqlite.capture import fence_state, own_tables, removal, triggers
 from cdc.sqlite.capture.own_tables import Continuing
 from cdc.sqlite.capture.schema_signature import Signature, signature
 from cdc.sqlite.capture.triggers import Capture
@@ -31,7 +31,8 @@ class Look:
     """What the file held in one snapshot: schema, capture (None when it carries none), and what is wrong with it.
 
     `newest` is None when no entry is there. `remains` says that something of capture is there, `renumbered` that rows
-    may have other rowids than were captured, `traces` what the files themselves told before.
+    may have other rowids than were captured, `traces` what the files themselves told before. `fence_steps` are those by
+    which the fence moved the schema counter.
     """
 
     schema: SourceSchema
@@ -44,6 +45,12 @@ class Look:
     remains: bool = False
     renumbered: bool = False
     traces: Traces = NO_TRACES
+    fence_steps: int = 0
+
+    @property
+    def counter(self) -> int:
+        """SQLite's schema counter but for the steps of the fence, in which nothing was written unseen."""
+        return self.signature.schema_version - self.fence_steps
 
 
 def opened(config: Config) -> closing[apsw.Connection]:
@@ -81,6 +88,7 @@ def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, traces: 
         remains=triggers.has_remains(connection),
         renumbered=capture is not None and not own_tables.is_marked(connection),
         traces=traces,
+        fence_steps=fence_state.steps(connection),
     )
 
 

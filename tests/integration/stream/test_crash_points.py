@@ -162,7 +162,10 @@ CASES: Final = [
 
 
 def test_every_crash_point_has_a_case() -> None:
-    assert {case.point.partition(":")[0] for case in CASES} == set(CRASH_POINTS)
+    elsewhere = {
+        point for point in CRASH_POINTS if point.startswith("fence.")
+    }  # tests/integration/sqlite/test_fence.py
+    assert {case.point.partition(":")[0] for case in CASES} == set(CRASH_POINTS) - elsewhere
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
