@@ -41,6 +41,7 @@ _UNKNOWN: Final = {
     "sighting": "where the stream stood in the last minutes",
     "pending": "what the application dropped and Postgres still has: `cdc verify` says what nothing feeds",
     "audit": "entries of the audit trail: the audit file may have them",
+    "outbox": "which rows applications changed in Postgres: tables where that is noted are read as a whole",
     "disabled_trigger": "which triggers to enable again at cutover",
     "verified_table": "how far the comparison in the background was: it begins anew",
     "repaired_row": "which rows were repaired before, by which a repair that does not last is seen",

@@ -92,7 +92,7 @@ class StreamOpener:
         if self._config.replicate.durable_commits:
             await commit_durably(self._connection)
         for target in targets.values():
-            names = await self._record.disabled_triggers.disable(target)
+            names = await self._record.disabled_triggers.disable(target.schema, target.name)
             if names:
                 await self.audit("disable triggers", table=target.name, triggers=", ".join(names))
         # Not before capture is whole: by this counter the next session sees whether something changed unseen.

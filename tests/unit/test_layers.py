@@ -21,7 +21,7 @@ sqlite.connection postgres.connection
 sqlite.rows postgres.server
 sqlite.schema postgres.tables
 sqlite.capture sqlite.snapshot postgres.translate postgres.record
-sqlite.changelog postgres.ddl
+sqlite.changelog postgres.ddl postgres.outbox
 postgres.apply sqlite.fence
 identity
 evolve observe

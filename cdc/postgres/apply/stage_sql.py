@@ -187,7 +187,9 @@ class AppliedTable:
         place = f"{quote_literal(self.name)}::regclass"
         # A row that goes to a partition fires the partition's own triggers too.
         tables = f"IN (SELECT relid FROM pg_partition_tree({place}))" if self.target.partitioned else f"= {place}"
+        ours = "SELECT FROM pg_proc AS f WHERE f.oid = tgfoid AND f.pronamespace = to_regnamespace('cdc')"
         trigger = f"SELECT FROM pg_trigger WHERE tgrelid {tables} AND NOT tgisinternal AND tgenabled IN ('O', 'A')"
+        trigger += f" AND NOT EXISTS ({ours})"
         rules = f"SELECT relhasrules FROM pg_class WHERE oid = {place}"
         return f"(EXISTS ({trigger}) OR ({rules}) OR row_security_active({place}::oid))"
 

@@ -12,6 +12,9 @@ from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection, backends, open_connections, owner
 from cdc.postgres.connection.statements import load
 
+# The setting that shows who has the lock: triggers read it in no time, where `pg_locks` takes longer the more locks all
+# sessions have. Whoever sets it on purpose could as well disable the triggers.
+SIGN: Final = "cdc.source"
 _NOTICE_DEATH_MILLISECONDS: Final = 500
 
 
@@ -21,7 +24,7 @@ def lock_key(source_id: str) -> int:
 
 
 async def lock_source(connection: Connection, source_id: str) -> None:
-    """Hold the source's lock for as long as this connection lives; raises `AlreadyRunning` naming the holder.
+    """Hold the source's lock, with its sign, while this connection lives; raises `AlreadyRunning` naming the holder.
 
     Raises `TargetUnavailable`, so that it is tried again, while Postgres has not noticed yet that the holder died.
     """
@@ -29,6 +32,7 @@ async def lock_source(connection: Connection, source_id: str) -> None:
     with translated("taking the source's lock"):
         await _notice_death(connection)
         if await connection.fetchval(sql["take"], key):
+            await connection.execute("SELECT set_config($1, $2, false)", SIGN, source_id)
             return
         # None when whoever had it let it go between these two statements.
         holder: Any = await connection.fetchrow(sql["holder"], key)

@@ -2,7 +2,8 @@
 -- One row per column. A domain's values obey its base type, so `base` is the type under all domains; modifiers
 -- (length, precision, scale) come from the column or else from the domain. Scale is 11 bits with a sign since
 -- version 15; the formula gives the right number for older versions too. A partition may have triggers of its own
--- beside the copies of its parent's, which follow the parent's.
+-- beside the copies of its parent's, which follow the parent's. Triggers of ours, which call functions of the schema `cdc`,
+-- are no business of others.
 WITH RECURSIVE wanted AS (
     SELECT c.oid, c.relname, c.relkind, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
         pg_catalog.row_security_active(c.oid) AS row_security
@@ -56,6 +57,9 @@ SELECT
             AND (g.tgrelid = w.oid OR NOT EXISTS (
                 SELECT FROM pg_catalog.pg_trigger p WHERE p.oid = g.tgparentid AND p.tgenabled IN ('O', 'A')
             ))
+            AND NOT EXISTS (
+                SELECT FROM pg_catalog.pg_proc f WHERE f.oid = g.tgfoid AND f.pronamespace = to_regnamespace('cdc')
+            )
         ORDER BY g.tgname
     ) AS triggers,
     ARRAY(

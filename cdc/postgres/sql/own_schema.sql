@@ -31,11 +31,22 @@ WHERE a.source_id = s.source_id AND (s.audit_n < a.n OR s.audit_hash = '')
 -- name: compare_everything
 UPDATE cdc.stream SET resync = ARRAY(SELECT DISTINCT unnest(resync || '{*}'::text[]) ORDER BY 1)
 
+-- name: reread_captured
+-- What applications wrote to tables whose outbox is on was noted in a table that is gone: all of these are read.
+INSERT INTO cdc.outbox (source_id, target)
+SELECT o.source_id, o.target_table FROM cdc.owned_table AS o
+WHERE EXISTS (
+    SELECT FROM pg_trigger AS g JOIN pg_proc AS f ON f.oid = g.tgfoid AND f.pronamespace = to_regnamespace('cdc')
+    WHERE g.tgrelid = to_regclass(format('%I.%I', o.target_schema, o.target_table))
+        AND g.tgname LIKE 'cdc\_outbox\_%' AND g.tgenabled <> 'D'
+)
+
 -- name: disabled
--- Triggers on these tables that do not fire now, whoever disabled them.
+-- Triggers on these tables that do not fire now, whoever disabled them, but for ours.
 SELECT c.relname::text AS table_name, g.tgname::text AS name
 FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) AND NOT g.tgisinternal AND g.tgenabled = 'D' ORDER BY 1, 2
+WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) AND NOT g.tgisinternal AND g.tgenabled = 'D'
+    AND NOT EXISTS (SELECT FROM pg_proc f WHERE f.oid = g.tgfoid AND f.pronamespace = to_regnamespace('cdc')) ORDER BY 1, 2
 
 -- name: comments
 SELECT c.relname::text AS name, obj_description(c.oid, 'pg_class') AS comment

@@ -398,3 +398,15 @@ CREATE TABLE IF NOT EXISTS cdc.switch_step (
     detail    text NOT NULL DEFAULT '',
     PRIMARY KEY (source_id, run, n)
 );
+
+-- Which rows applications wrote in Postgres, since they may, and replication has yet to take to SQLite: their keys as
+-- Postgres writes them, NULL for a whole table. `xid` is the transaction that wrote an entry: which entries a snapshot
+-- shows is known by it, and cannot be known by numbers, which are given before transactions end.
+CREATE TABLE IF NOT EXISTS cdc.outbox (
+    seq       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_id text NOT NULL,
+    target    text NOT NULL,
+    key       text[],
+    at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    xid       xid8 NOT NULL DEFAULT pg_current_xact_id()
+);

@@ -82,6 +82,9 @@ UPDATE cdc.audit SET source_id = $2 WHERE source_id = $1
 -- name: adopt_triggers
 UPDATE cdc.disabled_trigger SET source_id = $2 WHERE source_id = $1
 
+-- name: adopt_outbox
+UPDATE cdc.outbox SET source_id = $2 WHERE source_id = $1
+
 -- name: adopt_crosswalk
 UPDATE cdc.crosswalk SET source_id = $2 WHERE source_id = $1
 
@@ -178,7 +181,8 @@ WHERE o.target_schema = $2 AND o.target_table = ANY($3::text[]) AND o.source_id 
 ORDER BY o.since, o.target_table
 
 -- User triggers of the target would bend replicated rows: disabled by the owner for the time of replication. A row
--- that goes to a partition fires the partition's own triggers too; copies of its parent's follow the parent's.
+-- that goes to a partition fires the partition's own triggers too; copies of its parent's follow the parent's. Ours call
+-- functions of the schema `cdc`, and let replication pass.
 -- name: enabled_triggers
 WITH target AS (
     SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -189,7 +193,16 @@ FROM target t JOIN pg_trigger g ON g.tgrelid = t.oid OR g.tgrelid IN (SELECT rel
 JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND (g.tgrelid = t.oid OR NOT EXISTS (
     SELECT FROM pg_trigger p WHERE p.oid = g.tgparentid AND p.tgenabled IN ('O', 'A')
-))
+)) AND NOT EXISTS (SELECT FROM pg_proc f WHERE f.oid = g.tgfoid AND f.pronamespace = to_regnamespace('cdc'))
+
+-- name: triggers_to_restore
+SELECT d.trigger_name AS name, d.enabled
+FROM cdc.disabled_trigger AS d JOIN pg_trigger AS g
+    ON g.tgrelid = to_regclass(format('%I.%I', d.target_schema, d.target_table)) AND g.tgname = d.trigger_name
+WHERE d.source_id = $1 AND d.target_schema = $2 AND d.target_table = $3 AND g.tgenabled = 'D'
+
+-- name: forget_triggers
+DELETE FROM cdc.disabled_trigger WHERE source_id = $1 AND target_schema = $2 AND target_table = $3
 
 -- name: recorded_triggers
 SELECT target_table, trigger_name FROM cdc.disabled_trigger WHERE source_id = $1 AND target_schema = $2

@@ -17,10 +17,12 @@ WHERE r.rolcanlogin AND r.rolname <> current_user
     AND has_table_privilege(r.oid, to_regclass($1)::oid, 'INSERT, UPDATE, DELETE')
 ORDER BY 2, 1 LIMIT $2
 
--- What of the table itself changes what is written, or writes more: triggers that fire, and rules.
+-- What of the table itself changes what is written, or writes more: triggers that fire, and rules. Ours,
+-- which call functions of the schema `cdc`, let replication pass and change nothing.
 -- name: reactions
 SELECT 'trigger' AS kind, g.tgname::text AS name, g.tgenabled = 'A' AS always FROM pg_trigger AS g
 WHERE g.tgrelid = to_regclass($1) AND NOT g.tgisinternal AND g.tgenabled <> 'D'
+    AND NOT EXISTS (SELECT FROM pg_proc AS f WHERE f.oid = g.tgfoid AND f.pronamespace = to_regnamespace('cdc'))
 UNION ALL SELECT 'rule', w.rulename::text, w.ev_enabled = 'A' FROM pg_rewrite AS w
 WHERE w.ev_class = to_regclass($1) AND w.rulename <> '_RETURN' AND w.ev_enabled <> 'D' ORDER BY 1, 2
 
@@ -33,5 +35,6 @@ WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) AND c.relkind IN ('r', 'p')
         SELECT FROM pg_trigger AS g
         WHERE (g.tgrelid = c.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))
             AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+            AND NOT EXISTS (SELECT FROM pg_proc AS f WHERE f.oid = g.tgfoid AND f.pronamespace = to_regnamespace('cdc'))
     ))
 )

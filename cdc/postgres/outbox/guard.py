@@ -1,0 +1,133 @@
+"""Which of the target tables applications may write to, and whether what they write is noted.
+
+What changes for several tables is one transaction, so no writer ever finds some of them open and others not.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from cdc.facts.table_map import TableMap
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.outbox.table_locks import AGAINST_ALL, SQL, locked
+from cdc.postgres.outbox.triggers import FENCE, OUTBOX, body, comment, make_function, make_triggers, switch
+from cdc.postgres.record.disabled_triggers import DisabledTriggers
+from cdc.postgres.record.part import RecordPart
+from cdc.sql_names import qualified
+
+
+@dataclass(frozen=True, slots=True)
+class TableGuard:
+    """What stands on one target table: whether the fence is up, whether writes are noted, what of it is missing.
+
+    `missing` are names of triggers, also of such that would note another key than the table has. `WriteGuard.install`
+    puts them there.
+    """
+
+    fenced: bool
+    captured: bool
+    missing: tuple[str, ...]
+
+
+class WriteGuard(RecordPart):
+    """The fences and outboxes of one source's target tables, over a connection of the role that owns the tables.
+
+    `wait` is for how many seconds transactions in flight are waited for before `TargetHindered` names them.
+    """
+
+    async def reasons(self, maps: Sequence[TableMap]) -> dict[str, str]:
+        """The targets whose writes cannot all be captured, each with its reason, such as `is partitioned: ...`."""
+        with translated("asking which tables can be captured"):
+            rows = await self._connection.fetch(SQL["uncapturable"], *_places(maps))
+        return {row["target"]: row["reason"] for row in rows if row["reason"]}
+
+    async def look(self, maps: Sequence[TableMap]) -> dict[str, TableGuard]:
+        """How each target is guarded now."""
+        with translated("looking at fences and outboxes"):
+            rows = await self._connection.fetch(SQL["triggers"], self._source_id, *_places(maps))
+        return {
+            mapped.target: _guard([row for row in rows if row["target"] == mapped.target], mapped) for mapped in maps
+        }
+
+    async def install(self, maps: Sequence[TableMap], wait: float) -> None:
+        """Make what is missing, table by table: its fence is up then, and its outbox off. Others stay as they are."""
+        guards = await self.look(maps)
+        with translated("putting up fences and outboxes"):
+            for mapped in maps:
+                if not guards[mapped.target].missing:
+                    continue
+                async with self._locked([mapped], wait):
+                    for sql in make_function(mapped, self._source_id):
+                        await self._connection.execute(sql)
+                    for sql in make_triggers(mapped, self._source_id):
+                        await self._connection.execute(sql)
+                    await self._connection.execute(switch(mapped, fence=True, outbox=False))
+
+    async def remove(self, wait: float) -> None:
+        """Take everything off the tables again, and forget what was noted; then anybody may write."""
+        with translated("taking down fences and outboxes"):
+            for function in await self._connection.fetch(SQL["functions"], comment(self._source_id)):
+                async with locked(self._connection, function["tables"], wait, AGAINST_ALL):
+                    await self._connection.execute(f"DROP FUNCTION {function['name']} CASCADE")
+            await self._connection.execute(SQL["drop_entries"], self._source_id)
+
+    async def arm(self, maps: Sequence[TableMap], wait: float) -> None:
+        """Note writes from now on, whoever makes them; the fence stays as it is."""
+        await self._switch_outbox(maps, wait, on=True)
+
+    async def disarm(self, maps: Sequence[TableMap], wait: float) -> None:
+        """Note writes no longer; what was noted stays."""
+        await self._switch_outbox(maps, wait, on=False)
+
+    async def open_writes(self, maps: Sequence[TableMap], wait: float, also: Callable[[], Awaitable[None]]) -> None:
+        """Let applications write, and note what they write; their own triggers fire again as they did before.
+
+        `also` runs in the same transaction.
+        """
+        triggers = DisabledTriggers(self._connection, self._source_id)
+        with translated("letting applications write to Postgres"):
+            async with self._locked(maps, wait):
+                for mapped in maps:
+                    await self._connection.execute(switch(mapped, fence=False, outbox=True))
+                    await triggers.restore(mapped.schema, mapped.target)
+                await also()
+
+    async def close_writes(self, maps: Sequence[TableMap], wait: float, also: Callable[[], Awaitable[None]]) -> None:
+        """Let applications write no longer: whatever one of them was told is committed has been noted by then.
+
+        Their triggers do not fire any more, and the outbox stays on. `also` runs in the same transaction.
+        """
+        triggers = DisabledTriggers(self._connection, self._source_id)
+        with translated("letting applications write to Postgres no longer"):
+            async with self._locked(maps, wait):
+                guards = await self.look(maps)
+                for mapped in maps:
+                    await self._connection.execute(switch(mapped, fence=True))
+                    if not guards[mapped.target].fenced:
+                        # While it was open, its triggers were the application's: those that fire now are to come back.
+                        await triggers.forget(mapped.schema, mapped.target)
+                    await triggers.disable(mapped.schema, mapped.target)
+                await also()
+
+    async def _switch_outbox(self, maps: Sequence[TableMap], wait: float, *, on: bool) -> None:
+        with translated("switching outboxes"):
+            async with self._locked(maps, wait):
+                for mapped in maps:
+                    await self._connection.execute(switch(mapped, outbox=on))
+
+    def _locked(self, maps: Sequence[TableMap], wait: float) -> AbstractAsyncContextManager[None]:
+        return locked(self._connection, [qualified(m.schema, m.target) for m in maps], wait)
+
+
+def _guard(triggers: Sequence[Any], mapped: TableMap) -> TableGuard:
+    made = {trigger["name"]: trigger["enabled"] for trigger in triggers if trigger["body"] == body(mapped)}
+    return TableGuard(
+        fenced=any(trigger["enabled"] for trigger in triggers if trigger["name"] == FENCE),
+        captured=all(made.get(name) for name in OUTBOX),
+        missing=tuple(name for name in (FENCE, *OUTBOX) if name not in made),
+    )
+
+
+def _places(maps: Sequence[TableMap]) -> tuple[list[str], list[str]]:
+    return [mapped.schema for mapped in maps], [mapped.target for mapped in maps]

@@ -1,0 +1,103 @@
+"""Tables locked against writers all at once, within a bounded time, and at nobody's expense.
+
+Who holds some locks and waits for others can be part of a deadlock, and Postgres ends whichever transaction looks
+first: an application's, if it has waited for `deadlock_timeout`. So locks are held while others are waited for only
+half as long, then all are given back. What was in the way is waited for next with nothing held, long enough that
+Postgres stops an autovacuum for us. Nobody queues behind us for longer than these times.
+"""
+
+import math
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+from asyncpg.transaction import Transaction
+
+from cdc.errors import TargetHindered
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.statements import load
+
+SQL: Final = load("outbox")
+AGAINST_WRITERS: Final = "SHARE ROW EXCLUSIVE"
+AGAINST_ALL: Final = "ACCESS EXCLUSIVE"
+_HOLDING: Final = 0.5  # times `deadlock_timeout`
+_ALONE: Final = 1.5
+
+
+@asynccontextmanager
+async def locked(
+    connection: Connection, tables: Iterable[str], wait_seconds: float, mode: str = AGAINST_WRITERS
+) -> AsyncIterator[None]:
+    """A transaction in which nobody else writes to these tables, given as quoted names: who did has ended.
+
+    It is committed at the end. Raises `TargetHindered`, which names who is in the way, when the locks cannot be had in
+    time; lets the driver's errors through.
+    """
+    transaction = await _begin(connection, sorted(tables), wait_seconds, mode)
+    try:
+        yield
+    except BaseException:
+        await _undo(connection, transaction)
+        raise
+    await transaction.commit()
+
+
+async def _begin(connection: Connection, tables: Sequence[str], wait_seconds: float, mode: str) -> Transaction:
+    until = time.monotonic() + wait_seconds
+    patience = await connection.fetchval(SQL["deadlock_timeout"])
+    while True:
+        transaction, busy = await _try(connection, tables, mode, min(until, time.monotonic() + _HOLDING * patience))
+        if busy is None:
+            return transaction
+        await transaction.rollback()
+        if time.monotonic() >= until:
+            raise await _hindered(connection, busy, wait_seconds)
+        alone, _ = await _try(connection, [busy], mode, min(until, time.monotonic() + _ALONE * patience))
+        await alone.rollback()
+
+
+async def _try(
+    connection: Connection, tables: Iterable[str], mode: str, until: float
+) -> tuple[Transaction, str | None]:
+    """A transaction that has locked the tables, or one that failed and the table that it did not get."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        usual = await connection.fetchval("SELECT current_setting('lock_timeout')")
+        for table in tables:
+            milliseconds = max(1, math.ceil((until - time.monotonic()) * 1000))
+            try:
+                # Partitions and children are no business of ours.
+                await connection.execute(
+                    f"SET LOCAL lock_timeout = {milliseconds}; LOCK TABLE ONLY {table} IN {mode} MODE"
+                )
+            except asyncpg.LockNotAvailableError:
+                return transaction, table
+        await connection.execute("SELECT set_config('lock_timeout', $1, true)", usual)
+    except BaseException:
+        await _undo(connection, transaction)
+        raise
+    return transaction, None
+
+
+async def _undo(connection: Connection, transaction: Transaction) -> None:
+    if not connection.is_closed():
+        await transaction.rollback()
+
+
+async def _hindered(connection: Connection, table: str, wait_seconds: float) -> TargetHindered:
+    holders = await connection.fetch(SQL["holders"], table)
+    held_by = ", ".join(map(_told, holders)) or "transactions that have ended meanwhile"
+    return TargetHindered(
+        f"{table} could not be locked against writers within {wait_seconds:g} s: in the way are {held_by}",
+        remedy="let these transactions end, or end them with pg_terminate_backend; then try again",
+    )
+
+
+def _told(holder: Any) -> str:
+    if holder["pid"] is None:
+        return "a prepared transaction"
+    facts = [holder["name"], holder["state"], holder["seconds"] is not None and f"for {holder['seconds']} s"]
+    return f"process {holder['pid']} ({', '.join(fact for fact in facts if fact)})"
