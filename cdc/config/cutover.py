@@ -1,4 +1,4 @@
-"""The section of the cutover: its limits, the flags that tell the application where to read and write, and the checks."""
+"""The section of the cutover: its limits, the flags that tell the application where to go, and the checks of that."""
 
 import re
 from pathlib import Path
@@ -113,7 +113,7 @@ def _check_variables(flag: EnvFlag, place: str, file: str) -> None:
     if not flag.sqlite or flag.sqlite.keys() != flag.postgres.keys() or flag.sqlite == flag.postgres:
         raise ConfigError(
             f"{file}: `sqlite` and `postgres` in [{place}] do not give the same variables other values",
-            remedy='write both, such as `sqlite = { READ_FROM = "sqlite" }` and `postgres = { READ_FROM = "postgres" }`',
+            remedy='write both, such as `sqlite = { READS = "sqlite" }` and `postgres = { READS = "postgres" }`',
         )
     for name in flag.sqlite:
         if not _VARIABLE.fullmatch(name):
