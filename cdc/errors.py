@@ -185,6 +185,10 @@ class NotAgreed(CdcError):
     """So much in Postgres would be replaced that somebody has to say yes."""
 
 
+class FlagNotSet(CdcError):
+    """The application could not be told, by all of its flags, where to read and write."""
+
+
 class StillWorking(CdcError):
     """What was asked for has begun and is not done yet: wait."""
 

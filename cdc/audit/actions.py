@@ -165,6 +165,15 @@ ACTIONS: Final[Mapping[str, Action]] = {
         triggers="how many were taken out of the SQLite file",
     ),
     "resume": _step("`cdc resume`"),
+    "set the flags": _step(
+        "the application was told where to read and write: `started` when it began, and once more when it ended",
+        reads="where reads go, `sqlite` or `postgres`",
+        writes="where writes go",
+        before="where both went before, null where the flags did not agree",
+    ),
+    "flip": _step(
+        "one of the flags was set", flag="its kind and what it is", reads="where reads go", writes="where writes go"
+    ),
     "apply pending": _step("`cdc schema --apply-pending`", dropped="what was dropped"),
     "drop leftover": _step(
         "a column or table that was left over was saved and dropped, in the transaction that has this entry",

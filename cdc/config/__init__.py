@@ -7,6 +7,7 @@
     [snapshot]    max_writer_pause_seconds = 3.0
     [verify]      stale_after_hours = 168
     [shadow]      baseline = "http://127.0.0.1:8080", candidate = "http://127.0.0.1:8081"
+    [cutover]     max_refused_seconds = 5.0, and how the application is told in [[cutover.flags]]
     [metrics]     listen = "127.0.0.1:9464"
     [formats]     timestamptz = "iso utc"
     [tables.NAME] target = "...", skip = ["column"], key = "rowid"
@@ -15,6 +16,18 @@
 Relative paths are relative to the configuration file.
 """
 
+from cdc.config.cutover import (
+    CheckSection,
+    CommandFlag,
+    CutoverSection,
+    EnvFlag,
+    ExpectedValue,
+    FileFlag,
+    FlagSection,
+    FollowedSwitch,
+    HttpFlag,
+    ProxyFlag,
+)
 from cdc.config.load import DEFAULT_FILE, KINDS, config_path, decode_config, load_config, plain_type
 from cdc.config.sections import (
     EMBEDDED,
@@ -40,13 +53,23 @@ __all__ = [
     "EMBEDDED",
     "KINDS",
     "AlertsSection",
+    "CheckSection",
     "ColumnOptions",
+    "CommandFlag",
     "Config",
+    "CutoverSection",
+    "EnvFlag",
     "Expectation",
     "ExpectedDifference",
+    "ExpectedValue",
+    "FileFlag",
+    "FlagSection",
+    "FollowedSwitch",
     "Formats",
+    "HttpFlag",
     "MetricsSection",
     "PagedList",
+    "ProxyFlag",
     "ProxyRate",
     "ProxySection",
     "ReferenceOptions",

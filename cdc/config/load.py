@@ -5,11 +5,22 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from types import NoneType
+from types import NoneType, UnionType
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
+from cdc.config.cutover import (
+    CheckSection,
+    CutoverSection,
+    EnvFlag,
+    ExpectedValue,
+    FileFlag,
+    FlagSection,
+    FollowedSwitch,
+    HttpFlag,
+    check_flags,
+)
 from cdc.config.sections import ColumnOptions, Config, Format, MetricsSection, OnInvalid, TableOptions
 from cdc.config.shadow import Reading
 from cdc.errors import ConfigError, did_you_mean
@@ -17,6 +28,7 @@ from cdc.errors import ConfigError, did_you_mean
 DEFAULT_FILE: Final = "cdc.toml"
 
 S = TypeVar("S", bound=msgspec.Struct)
+A = TypeVar("A", HttpFlag, CheckSection)
 
 
 def config_path(given: Path | None) -> Path:
@@ -66,7 +78,18 @@ def decode_config(raw: dict[str, Any], file: str = "configuration") -> Config:
         _check_url(getattr(config.alerts, key), key, "alerts", file)
     for key in ("baseline", "candidate", "reference"):
         _check_url(getattr(config.shadow, key), key, "shadow", file)
+    _check_cutover(config.cutover, file)
     return config
+
+
+def _check_cutover(section: CutoverSection, file: str) -> None:
+    check_flags(section, file)
+    for number, flag in enumerate(section.flags, 1):
+        if isinstance(flag, HttpFlag):
+            _check_url(flag.url, "url", f"cutover.flags {number}", file)
+    for number, check in enumerate(section.checks, 1):
+        _check_url(check.url, "url", f"cutover.checks {number}", file)
+        _check_url(check.undo_url, "undo_url", f"cutover.checks {number}", file)
 
 
 def _check_url(url: str | None, key: str, section: str, file: str) -> None:
@@ -101,8 +124,28 @@ def _beside(config: Config, base: Path) -> Config:
         source=msgspec.structs.replace(config.source, path=base / config.source.path),
         target=msgspec.structs.replace(config.target, password_file=base / password if password else None),
         state=msgspec.structs.replace(config.state, dir=base / config.state.dir),
+        cutover=_cutover_beside(config.cutover, base),
         tables={name: _columns_beside(table, base) for name, table in config.tables.items()},
     )
+
+
+def _cutover_beside(section: CutoverSection, base: Path) -> CutoverSection:
+    flags = [_flag_beside(flag, base) for flag in section.flags]
+    checks = [_headers_beside(check, base) for check in section.checks]
+    return msgspec.structs.replace(section, flags=flags, checks=checks)
+
+
+def _flag_beside(flag: FlagSection, base: Path) -> FlagSection:
+    if isinstance(flag, HttpFlag):
+        return _headers_beside(flag, base)
+    if isinstance(flag, FileFlag | EnvFlag):
+        return msgspec.structs.replace(flag, path=base / flag.path)
+    return flag
+
+
+def _headers_beside(asked: A, base: Path) -> A:
+    headers = asked.headers_file
+    return msgspec.structs.replace(asked, headers_file=base / headers if headers else None)
 
 
 def _columns_beside(table: TableOptions, base: Path) -> TableOptions:
@@ -114,9 +157,15 @@ def _column_beside(column: ColumnOptions, base: Path) -> ColumnOptions:
     return msgspec.structs.replace(column, schema=schema, python=python)
 
 
+def _kind_of(struct: type[msgspec.Struct]) -> Any:
+    return next(field.type for field in msgspec.structs.fields(struct) if field.name == "kind")
+
+
 def _listed(kind: Any) -> str:
     return ", ".join(f"`{choice}`" for choice in get_args(kind))
 
+
+_FLAG_KINDS: Final = tuple(_kind_of(struct) for struct in get_args(FlagSection))
 
 # What may stand in a key of each type: in words, and as an example for keys without a default.
 KINDS: Final[Mapping[object, tuple[str, object]]] = {
@@ -132,6 +181,10 @@ KINDS: Final[Mapping[object, tuple[str, object]]] = {
     OnInvalid: (f"one of {_listed(OnInvalid)}", "null"),
     Reading: (f"one of {_listed(Reading)}", "instant"),
     dict[str, str]: ("a section of texts", {"name": "text"}),
+    dict[str, ExpectedValue]: ("a section of texts, numbers and truth values", {"name": "text"}),
+    FollowedSwitch: (f"one of {_listed(FollowedSwitch)}", "reads"),
+    Literal["reads", "writes"]: ("`reads` or `writes`", "writes"),
+    **{kind: (f"`{get_args(kind)[0]}`", get_args(kind)[0]) for kind in _FLAG_KINDS},
     Literal["keep", "null"]: ("`keep` or `null`", "null"),
     Literal["no action", "cascade", "set null"]: ("`no action`, `cascade` or `set null`", "cascade"),
     Literal["refuse", "replace"]: ("`refuse` or `replace`", "replace"),
@@ -149,6 +202,7 @@ _MAY_BE_ZERO: Final = (
     "query_allowance_ms",
     "rolling_share",
     "serve_candidate",
+    "shadow_clean_hours",
     "share",
     "stale_after_hours",
 )
@@ -179,13 +233,14 @@ def _value(raw: object, field: msgspec.structs.FieldInfo, place: str, file: str)
     kind = plain_type(field.type)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return _section(raw, kind, place, file)
-    if get_origin(kind) is dict and get_args(kind)[1] is not str:
+    if get_origin(kind) is dict and kind not in KINDS:
         inner = get_args(kind)[1]
         named = raw.items() if isinstance(raw, dict) else [(place, raw)]
         return {name: _section(value, inner, f"{place}.{name}", file) for name, value in named}
-    if get_origin(kind) is list and issubclass(item := get_args(kind)[0], msgspec.Struct):
+    if get_origin(kind) is list and kind not in KINDS:
         found = raw if isinstance(raw, list) else [raw]
-        return [_section(value, item, f"{place} {number}", file) for number, value in enumerate(found, 1)]
+        places = [(value, f"{place} {number}") for number, value in enumerate(found, 1)]
+        return [_section(value, _of_kind(value, get_args(kind)[0], own, file), own, file) for value, own in places]
     try:
         value = msgspec.convert(raw, kind, strict=True, dec_hook=_path_from_text)
     except msgspec.ValidationError:
@@ -200,6 +255,20 @@ def _value(raw: object, field: msgspec.structs.FieldInfo, place: str, file: str)
             remedy=f"write it as `{key} = {json.dumps(default)}`, for example",
         )
     return value
+
+
+def _of_kind(raw: object, item: Any, place: str, file: str) -> Any:
+    """Which struct an entry of a list is, where its key `kind` tells them apart."""
+    if not isinstance(item, UnionType):
+        return item
+    kinds = {get_args(_kind_of(struct))[0]: struct for struct in get_args(item)}
+    given = raw.get("kind") if isinstance(raw, dict) else None
+    if isinstance(given, str) and given in kinds:
+        return kinds[given]
+    raise ConfigError(
+        f"{file}: [{place}] does not say which kind it is of",
+        remedy=f"write one of these as its `kind`: {', '.join(kinds)}",
+    )
 
 
 def plain_type(kind: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from cdc.config.address import host_and_port
+from cdc.config.cutover import CutoverSection
 from cdc.config.shadow import ShadowSection
 
 EMBEDDED: Final = "embedded"
@@ -190,6 +191,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alerts: AlertsSection = msgspec.field(default_factory=AlertsSection)
     verify: VerifySection = msgspec.field(default_factory=VerifySection)
     shadow: ShadowSection = msgspec.field(default_factory=ShadowSection)
+    cutover: CutoverSection = msgspec.field(default_factory=CutoverSection)
     formats: Formats = msgspec.field(default_factory=Formats)
     tables: dict[str, TableOptions] = msgspec.field(default_factory=dict)
 

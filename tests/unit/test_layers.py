@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "cdc"
 
 # From the ground up. Rooms of one line are equals, and know nothing of each other.
 ROOMS = """
-errors sql_names resources
+errors sql_names resources flag
 host retry
 config log faults
 facts
@@ -29,6 +29,7 @@ first_copy verify
 stream
 shadow
 shadow.proxy
+cutover.flag
 cutover
 daemon
 demo

@@ -18,7 +18,30 @@ from cdc.host.private_files import FILE_MODE, make_folder
 from cdc.shadow.proxy.switch import ActiveSide, Switch
 
 SOCKET: Final = "proxy.sock"
+_ANSWER_SECONDS: Final = 5.0
 _COMMANDS: Final = ["hold", "release", *(f"release {side}" for side in ActiveSide), "status"]
+
+
+class ProxyAway(Exception):
+    """No proxy listens, or it does not answer; in words, and turned into others by who asked."""
+
+
+def say_to_proxy(folder: Path, command: str) -> dict[str, Any]:
+    """Give the proxy that listens in a folder a command; returns its answer. Raises `ProxyAway`."""
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(_ANSWER_SECONDS)
+            client.connect(str(folder / SOCKET))
+            client.sendall(f"{command}\n".encode())
+            with client.makefile("rb") as answers:
+                answer: Any = json.loads(answers.readline())
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise ProxyAway("no proxy runs") from None
+    except (OSError, ValueError) as error:
+        raise ProxyAway(f"the proxy does not answer: {getattr(error, 'strerror', None) or error}") from None
+    if not isinstance(answer, dict) or "error" in answer:
+        raise ProxyAway("the proxy does not know the command")
+    return answer
 
 
 @asynccontextmanager
