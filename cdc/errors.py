@@ -107,6 +107,16 @@ class SwitchError(CdcError):
     """A cutover or a rollback cannot be done, or was given up."""
 
 
+class PostgresActive(SwitchError):
+    """Applications write to Postgres since the cutover: what only makes sense before it is refused."""
+
+    def __init__(self, path: object) -> None:
+        super().__init__(
+            f"applications write to Postgres since the cutover, and {path} follows",
+            remedy="`cdc rollback` takes writes back to SQLite; `cdc status` tells how both stand",
+        )
+
+
 class SwitchTooSlow(SwitchError):
     """Writes would be refused for longer than they may; another try may be quicker."""
 

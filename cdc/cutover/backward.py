@@ -13,12 +13,14 @@ from cdc.cutover.plan import PlannedStep
 from cdc.cutover.scene import Scene, nothing_else, require_active
 from cdc.cutover.steps import Step
 from cdc.errors import SwitchError, SwitchUnequal
+from cdc.facts.progress import Progress
 from cdc.facts.side import Side
-from cdc.reverse.compare import CarriedComparison
 from cdc.reverse.session import ReverseSession
 from cdc.sqlite.fence import fence
+from cdc.verify.compare_recent import RecentComparison
 
 CATCH_UP_ROUNDS: Final = 50
+COMPARE_ROUNDS: Final = 20
 
 PLANNED: Final = (
     PlannedStep("catch up", "SQLite", "nothing to undo"),
@@ -40,10 +42,12 @@ PLANNED: Final = (
 class Backward:
     """One attempt; `scene` is open, and holds the source's lock."""
 
-    def __init__(self, scene: Scene, session: ReverseSession, compared: CarriedComparison) -> None:
+    def __init__(self, scene: Scene, session: ReverseSession, recent: RecentComparison, progress: Progress) -> None:
         self._scene = scene
         self._session = session
-        self._compared = compared
+        self._recent = recent
+        self._progress = progress
+        session.carrier.touched = recent.note  # what is carried from now on is compared once more
         self._flag_before = scene.flags.now().state or FlagState(Side.POSTGRES, Side.POSTGRES)
 
     def steps(self) -> tuple[Step, ...]:
@@ -76,9 +80,13 @@ class Backward:
 
     async def _compare_everything(self) -> str:
         """While applications write on: what differs only because it is on its way is looked at again."""
-        rows = await self._compared.everything()
+        await self._recent.everything(self._progress)
+        for _ in range(COMPARE_ROUNDS):
+            await self._session.drain()
+            if not await self._recent.round():
+                break
         self._require_equal()
-        return f"{rows:,} rows"
+        return f"{self._recent.compared:,} rows"
 
     async def _hold(self) -> str:
         await asyncio.to_thread(self._scene.flags.hold)
@@ -112,13 +120,14 @@ class Backward:
         return ""
 
     async def _compare_rest(self) -> str:
-        keys = await self._compared.rest()
+        before = self._recent.compared
+        await self._recent.round()
         self._require_equal()
         self._scene.window.require("the comparison")
-        return f"{keys:,} keys"
+        return f"{self._recent.compared - before:,} keys"
 
     def _require_equal(self) -> None:
-        if differing := self._compared.differing():
+        if differing := self._recent.differing():
             raise SwitchUnequal(
                 f"rows are not alike in SQLite, where Postgres is written to: {differing}",
                 remedy="`cdc verify` tells all of them; `cdc verify --repair` carries them back again",
@@ -128,14 +137,14 @@ class Backward:
         return f"{await self._session.follow_sequences()} tables"
 
     async def _flip(self) -> str:
-        await asyncio.to_thread(self._scene.flags.set, FlagState(Side.SQLITE, Side.SQLITE))
+        await self._scene.set_flags(FlagState(Side.SQLITE, Side.SQLITE))
         return ""
 
     async def _flip_back(self) -> None:
-        await asyncio.to_thread(self._scene.flags.set, self._flag_before)
+        await self._scene.set_flags(self._flag_before)
 
     async def _ask_for_reads(self) -> str:
-        return await asyncio.to_thread(self._scene.checks.require, Side.SQLITE, "reads")
+        return await self._scene.ask(Side.SQLITE, "reads")
 
     async def _leave(self) -> str:
         """From here on SQLite is the side that counts, though it is not open yet: whoever comes next opens it."""
@@ -164,4 +173,4 @@ class Backward:
         return ""
 
     async def _ask_for_write(self) -> str:
-        return await asyncio.to_thread(self._scene.checks.require, Side.SQLITE, "writes")
+        return await self._scene.ask(Side.SQLITE, "writes")

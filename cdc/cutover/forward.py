@@ -171,14 +171,14 @@ class Forward:
         return f"{tables} tables"
 
     async def _flip(self) -> str:
-        await asyncio.to_thread(self._scene.flags.set, FlagState(Side.POSTGRES, Side.POSTGRES))
+        await self._scene.set_flags(FlagState(Side.POSTGRES, Side.POSTGRES))
         return ""
 
     async def _flip_back(self) -> None:
-        await asyncio.to_thread(self._scene.flags.set, self._flag_before)
+        await self._scene.set_flags(self._flag_before)
 
     async def _ask_for_reads(self) -> str:
-        return await asyncio.to_thread(self._scene.checks.require, Side.POSTGRES, "reads")
+        return await self._scene.ask(Side.POSTGRES, "reads")
 
     async def _keep_fence(self) -> str:
         self._scene.window.require("the application has not followed the flag")
@@ -202,7 +202,7 @@ class Forward:
             await scene.becoming(Side.SQLITE)()
 
     async def _ask_for_write(self) -> str:
-        return await asyncio.to_thread(self._scene.checks.require, Side.POSTGRES, "writes")
+        return await self._scene.ask(Side.POSTGRES, "writes")
 
     @property
     def _fenced_end(self) -> Position:

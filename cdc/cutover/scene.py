@@ -1,11 +1,14 @@
 """All that the steps of a switch work with: both databases, what guards them, the flag and the checks."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from cdc.config import Config
 from cdc.cutover.flag.checks import Checks
 from cdc.cutover.flag.flags import Flags
+from cdc.cutover.flag.state import FlagState
 from cdc.cutover.window import RefusedWindow
 from cdc.errors import SwitchError
 from cdc.facts.phase import Phase
@@ -40,6 +43,22 @@ class Scene:
     def targets(self) -> list[str]:
         """The tables in Postgres."""
         return [mapped.target for mapped in self.maps]
+
+    async def set_flags(self, state: FlagState) -> None:
+        """Tell the application, where it can be told."""
+        if self.config.cutover.flags:
+            await asyncio.to_thread(self.flags.set_all, state)
+
+    async def ask(self, side: Side, after: Literal["reads", "writes"]) -> str:
+        """Raise `SwitchError` when a check finds the application elsewhere; returns what there is to tell."""
+        results = await self.checks.ask(side, after)
+        if failed := [result for result in results if not result.met]:
+            words = "; ".join(f"{result.name}: {result.words}" for result in failed)
+            raise SwitchError(
+                f"the application is not where it was told to be: {words}",
+                remedy="see its log; the checks are those in [[cutover.checks]]",
+            )
+        return ", ".join(result.name for result in results)
 
     async def phase(self) -> Phase:
         """The phase as Postgres has it now."""

@@ -140,7 +140,7 @@ class Daemon:
     def _on_stop(self) -> bool:
         """Tell that the end begins; whether a transaction may be under way that can finish."""
         logger.info("told to stop")
-        streams = self._daemon_state.doing is Activity.STREAMING
+        streams = self._daemon_state.doing in {Activity.STREAMING, Activity.RETURNING}
         self._stops()
         self._stream.wake()
         return streams

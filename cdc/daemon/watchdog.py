@@ -81,6 +81,8 @@ def words(daemon_state: DaemonState) -> str:
             return "paused: by `cdc pause`, or while a command switches"
         case Activity.STREAMING:
             return f"following the application: {_progress(daemon_state)}"
+        case Activity.RETURNING:
+            return "following Postgres: what applications write there is carried back to SQLite"
         case Activity.STOPPING:
             return "stopping: what is under way is finished or given up"
 

@@ -183,7 +183,10 @@ class Alerts(Listener):
         if not self._section.ping or time.monotonic() - self._pinged_at < self._section.ping_seconds:
             return
         state = self._daemon_state
-        well = state.doing in {Activity.STREAMING, Activity.PAUSED} and state.silent_seconds < WELL_SECONDS
+        well = (
+            state.doing in {Activity.STREAMING, Activity.RETURNING, Activity.PAUSED}
+            and state.silent_seconds < WELL_SECONDS
+        )
         if not well or self._daemon_state.alarms:
             return
         self._pinged_at = time.monotonic()

@@ -17,12 +17,13 @@ from cdc.postgres.record.status import TargetFindings
 class Activity(StrEnum):
     """What the daemon is doing now; `WAITING` is for a database that cannot be reached, `LOADING` the first copy.
 
-    `PAUSED` is for a person who held it.
+    `PAUSED` is for a person who held it, `RETURNING` for the time after a cutover, when it carries changes to SQLite.
     """
 
     STARTING = "starting"
     LOADING = "loading"
     STREAMING = "streaming"
+    RETURNING = "returning"
     WAITING = "waiting"
     PAUSED = "paused"
     STOPPING = "stopping"
@@ -125,11 +126,14 @@ class DaemonState:
         """The loop got something done: a look at the file, a round, a statement, a batch."""
         self.last_beat = time.monotonic()
 
-    def opened(self, position: int) -> None:
-        """Both databases are open and settled, and Postgres has everything up to `position`."""
+    def opened(self, position: int, *, returning: bool = False) -> None:
+        """Both databases are open and settled, and Postgres has everything up to `position`.
+
+        With `returning` changes flow from Postgres to SQLite.
+        """
         self.position = position
         self.last_error, self.attempts, self.waits_for, self.target_reached = None, 0, None, True
-        self._turn_to(Activity.STREAMING)
+        self._turn_to(Activity.RETURNING if returning else Activity.STREAMING)
         self.beat()
         for listener in self.listeners:
             listener.opened()

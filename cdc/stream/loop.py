@@ -8,12 +8,13 @@ from typing import Final
 from loguru import logger
 
 from cdc.config import Config
-from cdc.errors import CaptureLost, CdcError
+from cdc.errors import CaptureLost, CdcError, PostgresActive
 from cdc.faults import stall_point
 from cdc.notes import pause_note, switch_hold
 from cdc.observe.daemon_state import Activity, DaemonState
 from cdc.postgres.server.endpoint import Endpoint
 from cdc.retry import is_transient, retrying
+from cdc.reverse.session import ReverseSession
 from cdc.sqlite.connection.file_watch import Watch
 from cdc.stream.session import OpenTarget, Session
 
@@ -21,12 +22,13 @@ LOOK_AGAIN_SECONDS: Final = 0.02  # in WAL a file event comes before the commit 
 LOOK_AGAIN_EVERY_SECONDS: Final = 0.001  # uvloop takes less for nothing, and would spin
 LONGEST_REST_SECONDS: Final = 10.0  # whatever `poll_seconds` is: a heartbeat is due, and a sign of life
 PAUSE_LOOK_SECONDS: Final = 0.25  # how long the end of a pause can go unseen
+REVERSE_POLL_SECONDS: Final = 0.1
 SWITCH_LOOK_SECONDS: Final = 0.02  # the same of a switch: changes wait meanwhile
 LOST_IN_A_ROW: Final = 5  # times that capture has to be looked at anew, with nothing done between
 LONGEST_SLOWING_SECONDS: Final = 1.0
 FIRST_ATTEMPTS: Final = 3  # a daemon that never got going says why and ends; one that did tries for ever
 
-SessionWork = Callable[[Session], Awaitable[bool | None]]
+SessionWork = Callable[[Session | ReverseSession], Awaitable[bool | None]]
 
 
 class Reload:
@@ -60,7 +62,7 @@ class Stream:
         self._config = config
         self._target = target
         self._watch = Watch(config.source.path)
-        self._session: Session | None = None
+        self._session: Session | ReverseSession | None = None
         self._reload: Reload | None = None
         self._active_at = 0.0
         self._began = self._ready = False
@@ -88,7 +90,7 @@ class Stream:
                     continue
                 if not until_idle:
                     await retrying(self._rest, give_up=stop)
-                elif not await retrying(lambda: self._in_session(Session.move_sequences), give_up=stop):
+                elif not await retrying(lambda: self._in_session(_move_sequences), give_up=stop):
                     return
         finally:
             self._watch.close()
@@ -162,12 +164,14 @@ class Stream:
         self._target.bound_log()
         await self._in_session(lambda session: session.tidy())
         poll = min(self._config.replicate.poll_seconds, LONGEST_REST_SECONDS)
+        if isinstance(self._session, ReverseSession):
+            poll = min(poll, REVERSE_POLL_SECONDS)  # nothing wakes us: it is Postgres that is written to
         if await self._watch.wait(LOOK_AGAIN_EVERY_SECONDS if self._alert() else poll):
             self._active_at = time.monotonic()
 
     def _alert(self) -> bool:
         """Whether the application wrote, or changes were applied, so recently that more may be seen at any moment."""
-        wal = self._session is not None and self._session.source.wal
+        wal = self._session is not None and self._session.wal
         return wal and time.monotonic() - self._active_at < LOOK_AGAIN_SECONDS
 
     async def _in_session(self, work: SessionWork) -> bool | None:
@@ -202,12 +206,12 @@ class Stream:
             logger.bind(error=error.message, attempt=self._lost_in_a_row).warning("the file keeps changing")
             await asyncio.sleep(min(LONGEST_SLOWING_SECONDS, LOOK_AGAIN_SECONDS * self._lost_in_a_row))
 
-    async def _open(self) -> Session:
+    async def _open(self) -> Session | ReverseSession:
         """A session of the configuration asked for last; of the one before while that one is refused."""
         reload = self._reload
         config = reload.config if reload else self._config
         try:
-            session = await Session.open(config, self._target, self._watch, self.daemon_state, self._further)
+            session = await self._open_session(config)
         except CdcError as error:
             passes = is_transient(error) or isinstance(error, CaptureLost)  # the application is changing its schema now
             if reload is None or reload is not self._reload or passes:
@@ -219,13 +223,20 @@ class Stream:
         if reload is not None and reload is self._reload:
             self._reload, self._config = None, config
             reload.answer.set_result(None)
-        self.daemon_state.opened(session.position.seq)
+        self.daemon_state.opened(session.position.seq, returning=isinstance(session, ReverseSession))
         self._began = True
         self._say_ready()
         if self._failed_at is not None:
             logger.bind(away_seconds=round(time.monotonic() - self._failed_at, 1)).info("replication goes on")
             self._failed_at = None
         return session
+
+    async def _open_session(self, config: Config) -> Session | ReverseSession:
+        """A session of the direction in which changes flow."""
+        try:
+            return await Session.open(config, self._target, self._watch, self.daemon_state, self._further)
+        except PostgresActive:
+            return await ReverseSession.open(config, self._target, self.daemon_state)
 
     async def _close(self) -> None:
         session, self._session = self._session, None
@@ -237,11 +248,15 @@ async def _nothing_else() -> None:
     """Nobody else does."""
 
 
-async def _open_only(_: Session) -> None:
+async def _open_only(_: Session | ReverseSession) -> None:
     """Work that only wants a session to be open."""
 
 
-async def _drain_and_tidy(session: Session) -> bool:
+async def _move_sequences(session: Session | ReverseSession) -> None:
+    await session.move_sequences()
+
+
+async def _drain_and_tidy(session: Session | ReverseSession) -> bool:
     moved = await session.drain()
     if moved:
         # An application that never pauses must not keep us from pruning: its changelog would grow without end.

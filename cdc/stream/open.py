@@ -8,11 +8,12 @@ from loguru import logger
 from cdc.audit import trail
 from cdc.audit.actions import Tell
 from cdc.config import Config
-from cdc.errors import SourceChanged, TargetError
+from cdc.errors import PostgresActive, SourceChanged, TargetError
 from cdc.evolve import views
 from cdc.evolve.follow import SchemaFollower
 from cdc.facts.changes import Position
 from cdc.facts.phase import Phase
+from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.identity.continuity import Continuity, no_capture
@@ -25,10 +26,12 @@ from cdc.postgres.connection.open import Connection
 from cdc.postgres.record import own_schema, stream_row
 from cdc.postgres.record.audit_sync import AuditSync
 from cdc.postgres.record.durable import commit_durably
+from cdc.postgres.record.known_tables import current_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.stream_row import StreamState
 from cdc.postgres.record.waiting_tables import Waiting
 from cdc.postgres.tables import catalogue
+from cdc.reverse.sides import settle_sides
 from cdc.sqlite.changelog.source import Source
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.connection.errors import not_set_up
@@ -65,6 +68,14 @@ class StreamOpener:
         self._connection = record.connection
         self._continuity = Continuity(config, record, self.audit)
         self._follower = SchemaFollower(config, record, self.audit)
+
+    async def require_active(self, look: Look) -> None:
+        """Raise `PostgresActive` when applications write to Postgres; else see to it that they can write to SQLite."""
+        state = await self._record.stream.read()
+        if state is not None and state.phase.active is Side.POSTGRES:
+            raise PostgresActive(self._config.source.path)
+        maps = (await current_tables(self._record, self._config, look.schema)).fed if state else ()
+        await settle_sides(self._config, self._record, state.phase if state else Phase.NEW, maps, self.audit)
 
     async def settle(self, look: Look) -> OpenedStream:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""

@@ -92,6 +92,7 @@ class Session:
             record = await identify(connection, config, look)
             # From here on nobody else moves the position or the tables.
             await lock_source(connection, record.source_id)
+            await StreamOpener(config, record).require_active(look)
             opened = await StreamOpener(config, record).settle(look)
             session = cls(config, watch, daemon_state, opened)
         except BaseException:
@@ -109,6 +110,11 @@ class Session:
     def position(self) -> Position:
         """The state of the file that Postgres shows."""
         return self._postgres.position
+
+    @property
+    def wal(self) -> bool:
+        """Whether the file is in WAL mode, in which a commit is seen a moment after its file event."""
+        return self.source.wal
 
     @property
     def finish_due(self) -> bool:

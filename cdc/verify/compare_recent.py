@@ -6,14 +6,17 @@ drained, a round must settle them all.
 """
 
 import asyncio
-from typing import Self
+from collections.abc import Callable, Iterable
+from typing import Final, Self
 
 from cdc.canonical.rules import Canonical
 from cdc.config import Config
 from cdc.errors import TargetStateLost
 from cdc.facts.changes import Position
+from cdc.facts.progress import Progress
 from cdc.facts.row_key import show_key
 from cdc.facts.table_map import TableMap
+from cdc.facts.values import KeyValues
 from cdc.postgres.record.record import Record
 from cdc.postgres.tables import catalogue
 from cdc.postgres.tables.hashed_rows import TargetRows, letting_go, snapshot
@@ -22,7 +25,7 @@ from cdc.sqlite.changelog.verify_reader import Logged, Reader
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
 from cdc.verify.compare_table import Comparison
 
-SHOWN_KEYS = 5
+SHOWN_KEYS: Final = 5
 
 
 class RecentComparison:
@@ -59,6 +62,23 @@ class RecentComparison:
         self._reader.close()
         self._scratch.close()
 
+    async def everything(self, progress: Progress) -> None:
+        """Look at every row of every table, in one state of Postgres; what differs is looked at again by each round."""
+        connection = self._record.connection
+        async with snapshot(connection):
+            held = await self._record.quarantine.keys_of(None)
+            for name, comparison in self._comparisons.items():
+                progress.start(f"comparing {name}", None)
+                await asyncio.to_thread(comparison.know, held.get(name, []))
+                async with letting_go(connection):
+                    await comparison.run(self._counting(progress))
+                self._scratch.refly(name)
+                progress.finish()
+
+    def note(self, table: str, keys: Iterable[KeyValues]) -> None:
+        """Have these keys of a source table looked at with the next round as well."""
+        self._comparisons[table].note(Logged(table, key, 0) for key in keys)
+
     async def round(self) -> int:
         """Look at every key that is not settled; returns how many are not settled after it, in one state of Postgres.
 
@@ -82,6 +102,13 @@ class RecentComparison:
                     await comparison.recheck(state.position.seq)
                 self._scratch.settle(name, state.position.seq)
         return sum(map(self._scratch.in_flight, self._comparisons))
+
+    def _counting(self, progress: Progress) -> Callable[[int], None]:
+        def advance(rows: int) -> None:
+            self.compared += rows
+            progress.advance(rows)
+
+        return advance
 
     @property
     def unknown(self) -> tuple[str, ...]:

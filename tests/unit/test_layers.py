@@ -26,6 +26,7 @@ postgres.apply sqlite.fence
 identity
 evolve observe
 first_copy verify
+reverse
 stream
 shadow
 shadow.proxy

@@ -410,3 +410,16 @@ CREATE TABLE IF NOT EXISTS cdc.outbox (
     at        timestamptz NOT NULL DEFAULT clock_timestamp(),
     xid       xid8 NOT NULL DEFAULT pg_current_xact_id()
 );
+
+-- Rows that applications wrote in Postgres and that SQLite cannot hold, with the reason. A key that is written again is
+-- tried again.
+CREATE TABLE IF NOT EXISTS cdc.uncarried (
+    source_id    text NOT NULL,
+    target       text NOT NULL,
+    key          text[] NOT NULL,
+    source_table text NOT NULL,
+    column_name  text NOT NULL,
+    detail       text NOT NULL,
+    remedy       text NOT NULL,
+    since        timestamptz NOT NULL DEFAULT now()
+);

@@ -132,6 +132,13 @@ class Scratch:
         """Note findings as (table, kind, key, encoded source key)."""
         self._many("INSERT OR REPLACE INTO finding VALUES (?, ?, ?, ?)", findings)
 
+    def refly(self, table: str) -> None:
+        """Let the keys about which something was found be in flight instead, to be looked at again."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO flight SELECT tab, key, encoded, 0, NULL FROM finding WHERE tab = ?", (table,)
+        )
+        self.forget(table)
+
     def withdraw_flying(self, table: str) -> None:
         """Take back the findings about keys that were changing meanwhile."""
         self._db.execute(

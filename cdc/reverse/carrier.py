@@ -1,0 +1,97 @@
+"""Carrying: what waits in the outbox is written to the fenced file, in one transaction, as one snapshot shows it.
+
+After it, SQLite is Postgres as it was in that snapshot. Only then are the entries forgotten, so a crash in between
+carries them once more, which changes nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from cdc.config import Config
+from cdc.facts.drained import Drained
+from cdc.facts.row_key import encode_key
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable
+from cdc.facts.values import KeyValues
+from cdc.faults import crash_point
+from cdc.postgres.outbox.reading import Outbox, OutboxReading
+from cdc.postgres.outbox.uncarried import Uncarried
+from cdc.postgres.record.record import Record
+from cdc.reverse.forms import FormsByTable
+from cdc.sqlite.apply.drain import Drain
+from cdc.sqlite.fence.past_fence import opened_past_fence
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What one turn did: how many entries of the outbox it took, and what became of their rows."""
+
+    entries: int
+    rows: Drained
+
+
+class Carrier:
+    """Carries for one source, over the connection that holds its lock; `forms` are by source table and target column.
+
+    `touched` is told the source keys of all rows that are carried, by table; called in a thread.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        record: Record,
+        maps: Sequence[TableMap],
+        targets: Mapping[str, TargetTable],
+        forms: FormsByTable,
+    ) -> None:
+        self.outbox = Outbox(record.connection, record.source_id)
+        self.uncarried = Uncarried(record.connection, record.source_id)
+        self.touched: Callable[[str, Iterable[KeyValues]], None] = _nobody
+        self._config = config
+        self._record = record
+        self._maps = maps
+        self._targets = {m.source.name: targets[m.target] for m in maps}
+        self._forms = forms
+
+    async def carry(self) -> Carried | None:
+        """Carry all that waits now; None when nothing does. Raises errors of either database, with nothing lost."""
+        if not (await self.outbox.lag()).entries:
+            return None
+        held = await self._record.quarantine.keys_of(None)
+        encoded = {name: frozenset(map(encode_key, keys)) for name, keys in held.items()}
+        async with self._draining(encoded) as drain, self.outbox.reading(self._maps) as reading:
+            rows = await self._write(drain, reading)
+        crash_point("carry.after_commit")
+        async with self._record.connection.transaction():
+            await self.uncarried.note(reading, rows.refused, {m.source.name: m.target for m in self._maps})
+            entries = await self.outbox.forget(reading)
+        return Carried(entries, rows)
+
+    async def _write(self, drain: Drain, reading: OutboxReading) -> Drained:
+        async for page in reading.pages():
+            await asyncio.to_thread(drain.take, page)
+        rows = await asyncio.to_thread(drain.settle)
+        crash_point("carry.before_commit")
+        await asyncio.to_thread(drain.commit)
+        return rows
+
+    @asynccontextmanager
+    async def _draining(self, held: Mapping[str, frozenset[str]]) -> AsyncIterator[Drain]:
+        """One transaction in SQLite, undone on any error."""
+        opening = opened_past_fence(self._config)
+        connection = await asyncio.to_thread(opening.__enter__)
+        try:
+            drain = Drain(connection, self._targets, self._forms, held, self.touched)
+            await asyncio.to_thread(drain.begin)
+            try:
+                yield drain
+            except BaseException:
+                await asyncio.to_thread(drain.undo)
+                raise
+        finally:
+            await asyncio.to_thread(opening.__exit__, None, None, None)
+
+
+def _nobody(_table: str, _keys: Iterable[KeyValues]) -> None:
+    """Nobody wants to know."""

@@ -1,0 +1,73 @@
+"""Which side applications write to, made true on both: whoever switched may have died in the midst of it.
+
+The side that counts is recorded in Postgres, in the transaction that opens Postgres or gives it up. What both databases
+show is brought into line with it: the one that counts is open, the other one closed.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from cdc.audit.actions import Tell
+from cdc.config import Config
+from cdc.errors import SwitchError
+from cdc.facts.phase import Phase
+from cdc.facts.side import Side, Writable
+from cdc.facts.table_map import TableMap
+from cdc.postgres.outbox.guard import TableGuard, WriteGuard
+from cdc.postgres.record.record import Record
+from cdc.sqlite.fence import fence
+from cdc.sqlite.fence.fence import FenceState
+
+WAIT_SECONDS: Final = 5.0  # for writers in flight in Postgres
+
+
+def writable(sqlite: FenceState, guards: Sequence[TableGuard]) -> Writable:
+    """Who accepts writes, as both databases show it; of several tables the most open one counts, on either side.
+
+    Before a switch was prepared nothing guards Postgres, and nothing uses it: it counts as closed.
+    """
+    postgres = any(guard.captured and not guard.fenced for guard in guards)
+    if sqlite.refuses:
+        return Writable.POSTGRES if postgres else Writable.NOBODY
+    return Writable.BOTH if postgres else Writable.SQLITE
+
+
+async def settle_sides(config: Config, record: Record, phase: Phase, maps: Sequence[TableMap], tell: Tell) -> None:
+    """Open the side that counts and close the other one; for whoever holds the source's lock.
+
+    Raises `SwitchError` where neither database can tell which side that is, or both are open.
+    """
+    sqlite = await asyncio.to_thread(fence.look, config)
+    guard = WriteGuard(record.connection, record.source_id)
+    guards = await guard.look(maps)
+    if phase.active is Side.POSTGRES:
+        if not sqlite.permanent:
+            raise not_refused(config)
+        if any(table.fenced for table in guards.values()):
+            await guard.open_writes(maps, WAIT_SECONDS, _nothing_else)
+            await tell("open Postgres again")
+        return
+    if sqlite.permanent and not (guards and all(table.fenced for table in guards.values())):
+        raise SwitchError(
+            f"writes to {config.source.path} are refused for good, and nothing in Postgres says that it is written to: "
+            "what this tool kept there is gone",
+            remedy="if applications write to Postgres, stop them; `cdc rollback --emergency` opens SQLite as it stands",
+        )
+    if sqlite.permanent or sqlite.until is not None:
+        await asyncio.to_thread(fence.lift, config)
+        await tell("lift the fence")
+    if any(table.captured for table in guards.values()):
+        await guard.disarm(maps, WAIT_SECONDS)
+
+
+def not_refused(config: Config) -> SwitchError:
+    """The error of a file that applications can write to, although they write to Postgres since the cutover."""
+    return SwitchError(
+        f"writes to {config.source.path} are not refused, though applications write to Postgres since the cutover",
+        remedy="stop what writes to it, then see what differs with `cdc verify`",
+    )
+
+
+async def _nothing_else() -> None:
+    """Nothing else belongs into that transaction."""
