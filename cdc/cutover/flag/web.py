@@ -41,8 +41,9 @@ def headers_in(file: Path | None, content_type: str | None) -> dict[str, str]:
     try:
         lines = [line.partition(":") for line in file.read_text("utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise ConfigError(
-            f"the file of headers {file} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}",
+            f"the file of headers {file} cannot be read: {reason}",
             remedy="make it a file that the user who runs this tool may read, with one `Name: value` a line",
         ) from None
     return {**headers, **{name.strip(): value.strip() for name, _, value in lines}}
