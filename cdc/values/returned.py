@@ -31,9 +31,9 @@ _CLASSES: Final = {int: "integer", float: "real", str: "text", bytes: "blob", In
 
 
 class ReturnedColumn:
-    """One column of a mapped table whose values come back."""
+    """One column of a mapped table, `there` in Postgres, whose values come back to the column `here` in SQLite."""
 
-    def __init__(self, mapped: TableMap, column: ColumnMap, there: TargetColumn) -> None:
+    def __init__(self, mapped: TableMap, column: ColumnMap, there: TargetColumn, here: Column) -> None:
         rules = mapped.reading(column, there)
         # Counts what the operator has altered, which is nothing new here.
         encoder = encoder_for(there, rules, literal=column.literal, altered=Counter())
@@ -43,6 +43,7 @@ class ReturnedColumn:
         by_format = FORMATS[rules.format].forms if rules.format and not column.literal else self._returning.forms
         self._forms = {form.name: form for form in by_format(there)}
         self._empty_is_null = rules.empty == "null"
+        self._here = here
 
     def alike(self, value: Value, text: str | None) -> bool:
         """Whether a value of SQLite, taken to Postgres, is what Postgres shows as this text."""
@@ -70,15 +71,15 @@ class ReturnedColumn:
                     return value
         raise Unfit(wrong)
 
-    def learn(self, sample: Sequence[Value], column: Column) -> WrittenForm:
+    def learn(self, sample: Sequence[Value]) -> WrittenForm:
         """The form of a column that has these values; of one without any, the usual one for what was declared."""
         values = [v for v in sample if v is not None and not (v == "" and self._empty_is_null)]
         found = tuple(self._covering(values))
         empties, nulls = sample.count(""), sample.count(None)
-        empty = self._empty_is_null and (empties > nulls or column.not_null)
-        return WrittenForm(found or (self._usual(column),), empty)
+        empty = self._empty_is_null and (empties > nulls or self._here.not_null)
+        return WrittenForm(found or (self.usual,), empty)
 
-    def _covering(self, sample: list[Value]) -> Iterator[str]:
+    def _covering(self, sample: Sequence[Value]) -> Iterator[str]:
         """Names of forms that together write every value as it is, the one of most values first.
 
         Values that no form brings back count for none.
@@ -98,8 +99,10 @@ class ReturnedColumn:
             yield best
             explained = {name: others - places for name, others in explained.items()}
 
-    def _usual(self, column: Column) -> str:
-        kept = ("blob",) if "BLOB" in column.declared_type.upper() else _KEPT.get(column.affinity, ())
+    @property
+    def usual(self) -> str:
+        """The form of a column of which nothing is known but its declaration."""
+        kept = ("blob",) if "BLOB" in self._here.declared_type.upper() else _KEPT.get(self._here.affinity, ())
         fitting = (form.name for storage in kept for form in self._forms.values() if form.storage == storage)
         return next(fitting, next(iter(self._forms)))
 
