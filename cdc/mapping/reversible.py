@@ -9,6 +9,7 @@ from typing import Literal
 
 from cdc.facts.source_schema import Column, KeyKind
 from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.target_schema import TargetTable
 from cdc.mapping.check import in_key
 from cdc.mapping.type_names import column_of_type
 from cdc.values.registry import TYPES
@@ -28,9 +29,23 @@ class WayBack:
     reasons: tuple[str, ...]
 
 
+def cannot_go_back(mapped: TableMap, target: TargetTable) -> tuple[str, ...]:
+    """Why no row of a table can be written back to SQLite, in words; empty when rows can."""
+    twice = not mapped.crosswalk and not target.is_keyed_by(mapped.key)
+    unkeyed = f"Postgres may have two rows of one key, for nothing there keeps {', '.join(mapped.key)} unique"
+    return (*_never(mapped), *([unkeyed] if twice else []))
+
+
+def _never(mapped: TableMap) -> Iterator[str]:
+    if mapped.crosswalk:
+        yield "its key in Postgres does not say which row of SQLite a new one is"
+    elif computed := [c.target for c in mapped.columns if c.target in mapped.key and _is_computed(mapped, c)]:
+        yield f"its key is computed, so that a new row has none in SQLite: {', '.join(computed)}"
+
+
 def way_back(mapped: TableMap) -> WayBack:
     """What of a table can be reversed, and what cannot."""
-    lost = list(_lost(mapped))
+    lost = [*_never(mapped), *_lost(mapped)]
     rewritten = _named(mapped, "written in another form of the same value", _is_rewritten)
     level: Level = "partly" if lost else "equal" if rewritten else "exact"
     return WayBack(level, (*lost, *rewritten))

@@ -12,8 +12,9 @@ from typing import Final, NoReturn, cast
 from cdc.facts.target_schema import TargetColumn
 from cdc.facts.values import Value
 from cdc.values.encoder import TEXTS, Encoder, Kinds, Unfit, expect, without_nulls
-from cdc.values.family import Family, PostgresType, Promise
+from cdc.values.family import Family, PostgresType, Promise, Returning, ValueForm
 from cdc.values.numbers import DIGITS_AFTER_POINT, DIGITS_BEFORE_POINT
+from cdc.values.texts import UNPADDED
 
 # Deeper documents meet the recursion limits of Python here, and of Postgres at a depth that depends on its settings.
 _DEEPEST: Final = 500
@@ -128,8 +129,68 @@ def _documents(check: Callable[[str], str]) -> Callable[[TargetColumn], Encoder]
     return lambda _: Encoder("valid JSON without what Postgres would drop", column, scalar)
 
 
-JSON: Final = PostgresType("json", "json", _documents(_json_text), coarse=True)
-JSONB: Final = PostgresType("jsonb", "jsonb", _documents(_jsonb_text), rewrites=True, coarse=True)
+# --- the way back ----------------------------------------------------------------------------------------------------
+
+_TOKENS: Final = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL)
+
+
+def _unicode(string: str) -> str:
+    return json.dumps(json.loads(string), ensure_ascii=False)
+
+
+def _ascii(string: str) -> str:
+    return json.dumps(json.loads(string))
+
+
+def _ascii_with_slashes(string: str) -> str:
+    return _ascii(string).replace("/", "\\/")
+
+
+def _styled(name: str, comma: str, colon: str, string: Callable[[str], str]) -> ValueForm:
+    """A form of documents. Token by token, so that numbers stay as they are, and no depth is too deep."""
+    signs = {",": comma, ":": colon}
+
+    def write(text: str) -> str:
+        return "".join(string(t) if t[0] == '"' else signs.get(t, t) for t in _TOKENS.findall(text))
+
+    return ValueForm(name, "text", write)
+
+
+_STYLES: Final = tuple(
+    _styled(f"{spaced}, {told}", comma, colon, string)
+    for spaced, comma, colon in (("spaced", ", ", ": "), ("compact", ",", ":"))
+    for told, string in (("unicode", _unicode), ("ascii", _ascii), ("ascii with \\/", _ascii_with_slashes))
+)
+
+
+def _number(text: str) -> tuple[str]:
+    """A number as jsonb shows it; no other part of a document becomes a tuple, so that 1 and "1" are two things."""
+    number = Decimal(text)
+    if number.is_zero():  # which has no sign there, and keeps its places
+        number = Decimal((0, (0,), min(int(number.as_tuple().exponent), 0)))
+    return (format(number, "f"),)
+
+
+_SHOWN: Final = json.JSONDecoder(parse_int=_number, parse_float=_number)
+
+
+def _as_jsonb_shows(text: str) -> object:
+    """The document as what jsonb tells apart: not the order of keys, but the places of a number."""
+    try:
+        return _SHOWN.decode(text)
+    except (ValueError, ArithmeticError, RecursionError):
+        raise Unfit("is a document that cannot be read here") from None
+
+
+JSON: Final = PostgresType("json", "json", _documents(_json_text), UNPADDED, coarse=True)
+JSONB: Final = PostgresType(
+    "jsonb",
+    "jsonb",
+    _documents(_jsonb_text),
+    Returning(lambda text: text, lambda _: _STYLES, _as_jsonb_shows),
+    rewrites=True,
+    coarse=True,
+)
 
 
 def is_document(target: TargetColumn) -> bool:

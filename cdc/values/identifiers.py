@@ -2,15 +2,16 @@
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from cdc.facts.target_schema import TargetColumn
 from cdc.facts.values import Failed, InvalidText, NullKey, Value
 from cdc.sql_names import quote_literal
 from cdc.values.encoder import Encoder, Kinds, Unfit, expect, singly
-from cdc.values.family import Family, Format, PostgresType, Promise
+from cdc.values.family import Family, Format, PostgresType, Promise, Returning, ValueForm
 from cdc.values.patterns import lines_of, texts_of_form
+from cdc.values.texts import AS_TEXT
 
 # --- UUIDs ------------------------------------------------------------------------------------------------------------
 
@@ -39,7 +40,33 @@ def _loose_uuids(_: TargetColumn) -> Encoder:
     return Encoder("UUIDs as texts in any usual form, or as 16 bytes", singly(scalar), scalar)
 
 
-UUID: Final = PostgresType("uuid", "uuid", _uuids, fixed=(16, 1), same_when_equal=True)
+def _uuid_forms(_: TargetColumn) -> tuple[ValueForm, ...]:
+    return (AS_TEXT, *_LOOSE_FORMS, ValueForm("blob", "blob", lambda text: uuid.UUID(text).bytes))
+
+
+def _loose_form(case: Callable[[str], str], hyphens: bool, braces: bool) -> ValueForm:
+    def write(text: str) -> str:
+        digits = case(text if hyphens else text.replace("-", ""))
+        return f"{{{digits}}}" if braces else digits
+
+    return ValueForm(write("aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"), "text", write)
+
+
+_LOOSE_FORMS: Final = tuple(
+    _loose_form(case, hyphens, braces)
+    for braces in (False, True)
+    for case in (str.lower, str.upper)
+    for hyphens in (True, False)
+)[1:]  # the first is the text itself
+
+UUID: Final = PostgresType(
+    "uuid",
+    "uuid",
+    _uuids,
+    Returning(lambda text: text, lambda _: (AS_TEXT,)),
+    fixed=(16, 1),
+    same_when_equal=True,
+)
 
 # --- SQL literals -----------------------------------------------------------------------------------------------------
 
@@ -79,6 +106,19 @@ def read_literal(text: str) -> Value:
     return int(text) if re.fullmatch("-?[0-9]+", text) else float(text)
 
 
+def _read_back(text: str) -> Value:
+    try:
+        value = read_literal(text)
+    except (ValueError, IndexError):
+        raise Unfit("is no SQL literal") from None
+    if literal(value) != text:
+        raise Unfit("is no SQL literal as this tool writes them")
+    return value
+
+
+LITERALS_RETURNING: Final = Returning(lambda text: text, lambda _: (ValueForm("literal", "", _read_back),))
+
+
 def literals() -> Encoder:
     """Any value as its literal, for a text column without a limit."""
 
@@ -96,6 +136,7 @@ FAMILY: Final = Family(
             "32 hexadecimal digits in any case, with or without hyphens and braces; blobs of 16 bytes",
             (UUID,),
             _loose_uuids,
+            _uuid_forms,
             usual=UUID,
         ),
     ),

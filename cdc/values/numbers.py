@@ -2,9 +2,9 @@
 
 import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Decimal, localcontext
-from math import isinf
+from math import isinf, isnan
 from types import NoneType
 from typing import Final, cast
 
@@ -23,7 +23,7 @@ from cdc.values.encoder import (
     with_nulls,
     without_nulls,
 )
-from cdc.values.family import ColumnEncoding, Family, Format, PostgresType, Promise
+from cdc.values.family import ColumnEncoding, Family, Format, PostgresType, Promise, Returning, ValueForm
 
 # What Postgres' numeric can hold: digits before and after the decimal point.
 DIGITS_BEFORE_POINT: Final = 131_072
@@ -172,10 +172,80 @@ def _at_scale(number: Decimal, scale: int) -> Decimal:
         return whole.scaleb(-scale) if whole else Decimal(0)
 
 
+# --- the way back -----------------------------------------------------------------------------------------------------
+
+
+def _as_integer(number: float | Decimal) -> int | float:
+    """Whole numbers as integers, the others as reals; SQLite's integers have 64 bits and no negative zero."""
+    real = _as_real(number)
+    if -(1 << 63) <= number < 1 << 63 and number == int(number) and not _is_negative_zero(number):
+        return int(number)
+    return real
+
+
+def _as_real(number: float | Decimal) -> float:
+    real = float(number)
+    if isnan(real):
+        raise Unfit("is NaN, which SQLite does not have")
+    return real
+
+
+def _is_negative_zero(number: float | Decimal) -> bool:
+    return number == 0 and str(number).startswith("-")
+
+
+def _plainly(number: Decimal) -> str:
+    """All digits without an exponent, and without zeros at the end of a fraction."""
+    shown = format(number, "f")
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown
+
+
+def _with_places(places: int) -> Callable[[Decimal], str]:
+    """All digits without an exponent, and zeros up to so many places: as Postgres shows numeric(p, places)."""
+
+    def write(number: Decimal) -> str:
+        whole, _, fraction = format(number, "f").partition(".")
+        padded = fraction.ljust(places, "0")
+        return f"{whole}.{padded}" if padded else whole
+
+    return write
+
+
+_INTEGER: Final = ValueForm("integer", "integer", _as_integer)
+_REAL: Final = ValueForm("real", "real", _as_real)
+_TEXT: Final = ValueForm("text", "text", str)
+
+
+def _numeral_forms(target: TargetColumn) -> tuple[ValueForm, ...]:
+    if target.base in _WHOLE_BASES:
+        return _INTEGER, _REAL, _TEXT, ValueForm("text with .0", "text", lambda number: f"{number}.0")
+    if target.base == NUMERIC.base:
+        shortest = ValueForm("text", "text", _plainly)
+        return _INTEGER, _REAL, shortest, ValueForm("text with zeros", "text", _with_places(target.scale or 0))
+    shortest = ValueForm("text", "text", lambda number: repr(number).removesuffix(".0"))
+    return _REAL, _INTEGER, shortest, ValueForm("text with .0", "text", repr)
+
+
+def _single(text: str) -> float:
+    return array("f", [float(text)])[0]
+
+
+_RETURNING_WHOLE: Final = Returning(int, lambda _: (_INTEGER,))
+# Its text tells negative zero from the other one, which are equal to Python.
+_RETURNING_SINGLE: Final = Returning(_single, lambda _: (_REAL, _INTEGER), repr)
+_RETURNING_DOUBLE: Final = Returning(float, lambda _: (_REAL, _INTEGER), repr)
+_RETURNING_DECIMAL: Final = Returning(Decimal, lambda _: (_INTEGER, _REAL))
+_RETURNING_FLAG: Final = Returning(
+    lambda text: text in {"t", "true"}, lambda _: (ValueForm("integer", "integer", int),)
+)
+
+# --- the types themselves ---------------------------------------------------------------------------------------------
+
 SMALLINT: Final = PostgresType(
     "int2",
     "smallint",
     lambda _: _whole_numbers(16),
+    _RETURNING_WHOLE,
     aliases=("int2",),
     nearest=_nearest,
     fixed=(2, 2),
@@ -185,6 +255,7 @@ INTEGER: Final = PostgresType(
     "int4",
     "integer",
     lambda _: _whole_numbers(32),
+    _RETURNING_WHOLE,
     aliases=("int", "int4"),
     nearest=_nearest,
     fixed=(4, 4),
@@ -194,23 +265,31 @@ BIGINT: Final = PostgresType(
     "int8",
     "bigint",
     lambda _: _whole_numbers(64),
+    _RETURNING_WHOLE,
     aliases=("int8",),
     nearest=_nearest,
     fixed=(8, 8),
     same_when_equal=True,
 )
-REAL: Final = PostgresType("float4", "real", _singles, nearest=_nearest, fixed=(4, 4), same_when_equal=True)
+REAL: Final = PostgresType(
+    "float4", "real", _singles, _RETURNING_SINGLE, nearest=_nearest, fixed=(4, 4), same_when_equal=True
+)
 DOUBLE: Final = PostgresType(
     "float8",
     "double precision",
     _doubles,
+    _RETURNING_DOUBLE,
     aliases=("float8", "float"),
     nearest=_nearest,
     fixed=(8, 8),
     same_when_equal=True,
 )
-NUMERIC: Final = PostgresType("numeric", "numeric", _decimals, aliases=("decimal",), nearest=_nearest)
-BOOLEAN: Final = PostgresType("bool", "boolean", _flags, aliases=("bool",), fixed=(1, 1), same_when_equal=True)
+NUMERIC: Final = PostgresType(
+    "numeric", "numeric", _decimals, _RETURNING_DECIMAL, aliases=("decimal",), nearest=_nearest
+)
+BOOLEAN: Final = PostgresType(
+    "bool", "boolean", _flags, _RETURNING_FLAG, aliases=("bool",), fixed=(1, 1), same_when_equal=True
+)
 
 WHOLE: Final = (SMALLINT, INTEGER, BIGINT)
 FLOATS: Final = (REAL, DOUBLE)
@@ -284,6 +363,18 @@ def _words(target: TargetColumn) -> Encoder:
     return Encoder("0, 1, and words for true and false", singly(scalar), scalar)
 
 
+def _word_pair(true: str, false: str) -> ValueForm:
+    return ValueForm(f"{true} {false}", "text", lambda flag: true if flag else false)
+
+
+_PAIRS: Final = (("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("on", "off"))
+_WORD_FORMS: Final = (
+    ValueForm("integer", "integer", int),
+    *(_word_pair(case(true), case(false)) for case in (str.lower, str.upper, str.title) for true, false in _PAIRS),
+    _word_pair("1", "0"),
+)
+
+
 FAMILY: Final = Family(
     types=(*WHOLE, *FLOATS, NUMERIC, BOOLEAN),
     formats=(
@@ -292,6 +383,7 @@ FAMILY: Final = Family(
             "0, 1, and `t`, `true`, `y`, `yes`, `on`, `1` and their opposites in any case",
             (BOOLEAN,),
             _words,
+            lambda _: _WORD_FORMS,
             usual=BOOLEAN,
         ),
         Format(
@@ -300,6 +392,7 @@ FAMILY: Final = Family(
             "for integers",
             (*WHOLE, *FLOATS, NUMERIC),
             _numerals,
+            _numeral_forms,
         ),
     ),
     promises=(

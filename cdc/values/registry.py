@@ -8,7 +8,7 @@ from typing import Final
 from cdc.facts.target_schema import TargetColumn
 from cdc.values import documents, identifiers, numbers, texts, times
 from cdc.values.encoder import Encoder
-from cdc.values.family import Family, Format, PostgresType, Promise
+from cdc.values.family import Family, Format, PostgresType, Promise, Returning
 
 FAMILIES: Final[dict[str, Family]] = {
     "numbers": numbers.FAMILY,
@@ -47,3 +47,10 @@ def encoder_of_type(target: TargetColumn, *, literal: bool = False) -> Encoder |
         return texts.labels(target.labels)
     type_ = TYPES.get(target.base)
     return type_.encoder(target) if type_ else None
+
+
+def returning_of_type(target: TargetColumn, *, literal: bool = False) -> Returning:
+    """How the values of a column that has an encoder come back."""
+    if literal:
+        return identifiers.LITERALS_RETURNING
+    return texts.UNPADDED if target.labels else TYPES[target.base].returning

@@ -7,7 +7,7 @@ from typing import Final, cast
 from cdc.facts.target_schema import TargetColumn
 from cdc.facts.values import InvalidText, Value
 from cdc.values.encoder import BLOBS, TEXTS, Encoder, Kinds, Unfit, expect, singly
-from cdc.values.family import Family, Format, PostgresType, Promise
+from cdc.values.family import Family, Format, PostgresType, Promise, Returning, ValueForm
 
 # --- types ------------------------------------------------------------------------------------------------------------
 
@@ -70,11 +70,20 @@ def _blobs(_: TargetColumn) -> Encoder:
     return Encoder("blobs", column, lambda value: expect(value, bytes))
 
 
-CHAR: Final = PostgresType("bpchar", "char", lambda target: _characters(target, padded=True), synonyms=("character",))
-CITEXT: Final = PostgresType("citext", "citext", _characters)
-TEXT: Final = PostgresType("text", "text", _characters)
-VARCHAR: Final = PostgresType("varchar", "varchar", _characters, synonyms=("character varying",))
-BYTEA: Final = PostgresType("bytea", "bytea", _blobs, same_when_equal=True)
+# Texts of these types come back as they are, but for the blanks that Postgres adds to a padded one.
+AS_TEXT: Final = ValueForm("text", "text", lambda text: text)
+AS_BLOB: Final = ValueForm("blob", "blob", lambda data: data)
+UNPADDED: Final = Returning(lambda text: text, lambda _: (AS_TEXT,))
+_PADDED: Final = Returning(lambda text: text.rstrip(" "), lambda _: (AS_TEXT,))
+_HEXADECIMAL: Final = Returning(lambda text: bytes.fromhex(text.removeprefix("\\x")), lambda _: (AS_BLOB,))
+
+CHAR: Final = PostgresType(
+    "bpchar", "char", lambda target: _characters(target, padded=True), _PADDED, synonyms=("character",)
+)
+CITEXT: Final = PostgresType("citext", "citext", _characters, UNPADDED)
+TEXT: Final = PostgresType("text", "text", _characters, UNPADDED)
+VARCHAR: Final = PostgresType("varchar", "varchar", _characters, UNPADDED, synonyms=("character varying",))
+BYTEA: Final = PostgresType("bytea", "bytea", _blobs, _HEXADECIMAL, same_when_equal=True)
 
 CHARACTERS: Final = (CHAR, CITEXT, TEXT, VARCHAR)
 ENUMS: Final = "enums"  # what messages call the types that the operator's own migrations made
@@ -104,6 +113,19 @@ def _utf_8(target: TargetColumn) -> Encoder:
     return Encoder("texts and blobs in UTF-8", column, scalar)
 
 
+def _utf_8_forms(target: TargetColumn) -> tuple[ValueForm, ...]:
+    if target.base == BYTEA.base:
+        return ValueForm("text", "text", _decoded), AS_BLOB
+    return AS_TEXT, ValueForm("blob", "blob", str.encode)
+
+
+def _decoded(data: bytes) -> Value:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return InvalidText(data)
+
+
 def _as_bytes(value: Value) -> Value:
     match value:
         case str():
@@ -131,6 +153,7 @@ FAMILY: Final = Family(
             "texts as their bytes into `bytea`, blobs as their text into the others",
             (BYTEA, TEXT, VARCHAR, CHAR, CITEXT),
             _utf_8,
+            _utf_8_forms,
         ),
     ),
     promises=(

@@ -17,9 +17,9 @@ from typing import Final
 from cdc.facts.target_schema import TargetColumn
 from cdc.facts.values import Value
 from cdc.values.encoder import Encoder, Unfit, singly, storage_class
-from cdc.values.family import ColumnEncoding, Family, Format, PostgresType, Promise
+from cdc.values.family import ColumnEncoding, Family, Format, Forms, PostgresType, Promise, Returning, ValueForm
 from cdc.values.numbers import decimal_of
-from cdc.values.patterns import Read, finer_than, lines_of, texts_of_form
+from cdc.values.patterns import Read, all_match, finer_than, lines_of, texts_of_form
 
 # --- texts ------------------------------------------------------------------------------------------------------------
 
@@ -95,6 +95,80 @@ def _nearest(value: Value, at: ColumnEncoding) -> int:
     return int(units.to_integral_value(ROUND_FLOOR)) * int(10 ** (6 - digits))
 
 
+# --- the way back -----------------------------------------------------------------------------------------------------
+
+# The rest of a time of day after HH:MM, of its seconds and microseconds, by what it is called.
+_REST: Final[dict[str, Callable[[int, int], str]]] = {
+    ":SS[.ffffff]": lambda seconds, micro: f":{seconds:02}" + (f".{micro:06}" if micro else ""),
+    ":SS.fff": lambda seconds, micro: f":{seconds:02}." + (f"{micro:06}" if micro % 1000 else f"{micro // 1000:03}"),
+    ":SS.ffffff": lambda seconds, micro: f":{seconds:02}.{micro:06}",
+    ":SS[.f]": lambda seconds, micro: f":{seconds:02}" + f".{micro:06}".rstrip("0").rstrip("."),
+    "[:SS[.f]]": lambda seconds, micro: (
+        f":{seconds:02}" + f".{micro:06}".rstrip("0").rstrip(".") if seconds or micro else ""
+    ),
+}
+_OFFSETS: Final = ("+00:00", "Z", "+0000", "+00", " +00:00", " +0000")
+_OWN_OFFSET: Final = re.compile(r"(?<=[0-9])(?P<blank> ?)[+-][0-9]{2}(?P<colon>:?)(?P<minutes>[0-9]{2})?\Z")
+
+
+def _moment_forms(offsets: Iterable[str]) -> tuple[ValueForm, ...]:
+    return tuple(
+        _moment_form(between, rest, offset) for offset, between, rest in itertools.product(offsets, (" ", "T"), _REST)
+    )
+
+
+def _moment_form(between: str, rest: str, offset: str) -> ValueForm:
+    after = _REST[rest]
+
+    def write(instant: int) -> str:
+        moment = _EPOCH + datetime.timedelta(microseconds=instant)
+        day = moment.date().isoformat()
+        return f"{day}{between}{moment:%H:%M}{after(moment.second, moment.microsecond)}{offset}"
+
+    return ValueForm(f"YYYY-MM-DD{between}HH:MM{rest}{offset}", "text", write)
+
+
+def _time_form(rest: str) -> ValueForm:
+    after = _REST[rest]
+    return ValueForm(f"HH:MM{rest}", "text", lambda time: f"{time:%H:%M}{after(time.second, time.microsecond)}")
+
+
+def _day(days: int) -> str:
+    return datetime.date.fromordinal(days + _EPOCH_DAY).isoformat()
+
+
+def _day_or_moment(instant: int) -> Value:
+    days, rest = divmod(instant, _DAY_MICROSECONDS)
+    return _NAIVE_FORMS[0].write(instant) if rest else _day(days)
+
+
+_DAY_MICROSECONDS: Final = 86_400_000_000
+_NAIVE_FORMS: Final = _moment_forms([""])
+_ZONED_FORMS: Final = _moment_forms(_OFFSETS)
+_DAYS: Final = ValueForm("YYYY-MM-DD[ HH:MM:SS[.ffffff]]", "text", _day_or_moment)
+
+
+def _without_own_offset(value: Value) -> Value:
+    """The text of the same form in UTC: a type keeps the instant, so an offset of the application is not there."""
+
+    def zeros(found: re.Match[str]) -> str:
+        return f"{found['blank']}+00" + (f"{found['colon']}00" if found["minutes"] else "")
+
+    return _OWN_OFFSET.sub(zeros, value) if type(value) is str and ":" in value else value
+
+
+def _stored(lines: re.Pattern[str], read: Read) -> Callable[[str], object]:
+    def stored(text: str) -> object:
+        try:
+            if all_match(lines, [text]):
+                return read([text])[0]
+        except ValueError:
+            pass
+        raise Unfit("is infinite, or outside of the days of years 1 to 9999 and their 24 hours")
+
+    return stored
+
+
 # --- types ------------------------------------------------------------------------------------------------------------
 
 
@@ -103,12 +177,18 @@ def _texts(takes: str, lines: re.Pattern[str], read: Read) -> Callable[[TargetCo
 
 
 DATE: Final = PostgresType(
-    "date", "date", _texts("'YYYY-MM-DD' from year 1 to 9999", _DATES, _days), fixed=(4, 4), same_when_equal=True
+    "date",
+    "date",
+    _texts("'YYYY-MM-DD' from year 1 to 9999", _DATES, _days),
+    Returning(_stored(_DATES, _days), lambda _: (ValueForm("YYYY-MM-DD", "text", _day),)),
+    fixed=(4, 4),
+    same_when_equal=True,
 )
 TIME: Final = PostgresType(
     "time",
     "time",
     _texts("'HH:MM[:SS[.ffffff]]'", _TIMES, _times_of_day),
+    Returning(_stored(_TIMES, _times_of_day), lambda _: tuple(map(_time_form, _REST))),
     synonyms=("time without time zone",),
     fixed=(8, 8),
     same_when_equal=True,
@@ -118,6 +198,7 @@ TIMESTAMP: Final = PostgresType(
     "timestamp",
     "timestamp",
     _texts("'YYYY-MM-DD HH:MM[:SS[.ffffff]]' without an offset", _TIMESTAMPS, _microseconds),
+    Returning(_stored(_TIMESTAMPS, _microseconds), lambda _: _NAIVE_FORMS, sample=_without_own_offset),
     aliases=("timestamp without time zone",),
     nearest=_nearest,
     fixed=(8, 8),
@@ -129,6 +210,7 @@ TIMESTAMPTZ: Final = PostgresType(
     "timestamptz",
     "timestamptz",
     _texts("'YYYY-MM-DD HH:MM[:SS[.ffffff]]' with an offset or Z", _INSTANTS, _instants),
+    Returning(_stored(_INSTANTS, _instants), lambda _: _ZONED_FORMS, sample=_without_own_offset),
     aliases=("timestamp with time zone",),
     nearest=_nearest,
     fixed=(8, 8),
@@ -192,6 +274,28 @@ def _julian_day(value: Value) -> int:
     return (milliseconds - _JULIAN_2000) * 1000
 
 
+def _numbers_since(beginning: int, unit: int) -> Forms:
+    """Numbers of units of so many microseconds since an instant, as SQLite's integers and reals and as texts of both.
+
+    One that has no whole number is a real even so.
+    """
+
+    def whole(instant: int) -> int | float:
+        units, rest = divmod(instant - beginning, unit)
+        return real(instant) if rest else units
+
+    def real(instant: int) -> float:
+        return (instant - beginning) / unit
+
+    forms = (
+        ValueForm("integer", "integer", whole),
+        ValueForm("real", "real", real),
+        ValueForm("text", "text", lambda instant: repr(whole(instant))),
+        ValueForm("text with .0", "text", lambda instant: repr(real(instant))),
+    )
+    return lambda _: forms
+
+
 _INTO: Final = (TIMESTAMPTZ, TIMESTAMP)
 _SINCE_1970: Final = "since 1970-01-01 UTC, as numbers or texts of numbers"
 _EPOCHS_READ: Final = "integers, reals and texts of numbers since 1970-01-01 UTC, to the microsecond"
@@ -199,7 +303,8 @@ _EPOCHS_READ: Final = "integers, reals and texts of numbers since 1970-01-01 UTC
 
 def _epochs(unit: str, words: str, microseconds: int) -> Format:
     encoder = _counted(f"{words} {_SINCE_1970}", _epoch(microseconds))
-    return Format(f"epoch {unit}", _EPOCHS_READ, _INTO, encoder, usual=TIMESTAMPTZ)
+    forms = _numbers_since(_UNIX_EPOCH, microseconds)
+    return Format(f"epoch {unit}", _EPOCHS_READ, _INTO, encoder, forms, usual=TIMESTAMPTZ)
 
 
 # --- what SQLite says of them -----------------------------------------------------------------------------------------
@@ -247,6 +352,7 @@ FAMILY: Final = Family(
             "ISO dates and timestamps, mixed as they come; those without an offset are in UTC, a date is its midnight",
             _INTO,
             _iso_utc,
+            lambda _: (*_NAIVE_FORMS, _DAYS, *_ZONED_FORMS),
             usual=TIMESTAMPTZ,
         ),
         _epochs("s", "seconds", 1_000_000),
@@ -257,6 +363,7 @@ FAMILY: Final = Family(
             "days since noon of 4714-11-24 BC, to the millisecond, by the arithmetic of SQLite's own functions",
             _INTO,
             _counted("julian days, as numbers or texts of numbers", _julian_day),
+            _numbers_since(-_JULIAN_2000 * 1000, _DAY_MICROSECONDS),
             usual=TIMESTAMPTZ,
         ),
     ),

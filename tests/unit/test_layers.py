@@ -20,7 +20,7 @@ mapping notes
 sqlite.connection postgres.connection
 sqlite.rows postgres.server
 sqlite.schema postgres.tables
-sqlite.capture sqlite.snapshot postgres.translate postgres.record
+sqlite.capture sqlite.snapshot sqlite.apply postgres.translate postgres.record
 sqlite.changelog postgres.ddl postgres.outbox
 postgres.apply sqlite.fence
 identity
