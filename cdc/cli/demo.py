@@ -39,7 +39,7 @@ def demo(session: Options, keep: Path | None) -> int:
 
     A YouTube summariser's database goes to a Postgres that cdc brings, while the application keeps writing. Takes less
     than a minute, and leaves nothing running and no files behind. The exit code is 1 when the databases differ in the
-    end.
+    end, or answer differently.
     """
     from cdc.demo.stage import Stage, stage_folder
 
@@ -75,8 +75,9 @@ class _Story:
             self._step("Status", "What an operator sees at any time, here while the daemon runs.")
             await self._call("status")
             self._step("Comparison", "Every row of both databases, by code that shares nothing with the daemon's.")
-            compared = await self._call("verify")
-            code = await self._end(compared)
+            right = await self._call("verify") == ExitCode.OK
+            right &= await self._answers()
+            code = await self._end(right)
         self._farewell(code)
         return code
 
@@ -160,7 +161,15 @@ class _Story:
         await self._stage.ask("correct", C)
         await self._show_contents("the application corrects C, which releases it and its summary")
 
-    async def _end(self, compared: int) -> int:
+    async def _answers(self) -> bool:
+        """Whether shadow reads find what there is to be found, and nothing else."""
+        self._step("Shadow reads", "Rows are half of it: does Postgres answer the application's queries alike?")
+        alike = await self._call("shadow", "sql", "queries.toml")
+        self._say("And one as a port may have it, which forgets where NULL goes:")
+        mistaken = await self._call("shadow", "sql", "port.toml")
+        return (alike, mistaken) == (ExitCode.OK, ExitCode.DIFFERENCE)
+
+    async def _end(self, right: bool) -> int:
         last = await self._stage.moment()
         stopped = await self._stage.stop_daemon()
         self._step("In numbers", "What happened.")
@@ -168,7 +177,7 @@ class _Story:
         for table, rows in last.sqlite.items():
             self._say(f"{table}: {rows:,} rows in SQLite, {last.postgres[table]:,} in Postgres")
         self._say(f"{time.monotonic() - self._began:.0f} seconds in all")
-        right = compared == ExitCode.OK and stopped == ExitCode.OK and await self._as_told(last)
+        right = right and stopped == ExitCode.OK and await self._as_told(last)
         return int(ExitCode.OK if right else ExitCode.DIFFERENCE)
 
     async def _as_told(self, last: "BothSides") -> bool:
@@ -178,7 +187,7 @@ class _Story:
     def _farewell(self, code: int) -> None:
         self._say()
         if code == ExitCode.OK:
-            self._say("both databases hold the same")
+            self._say("both databases hold the same, and answer alike")
         else:
             self._say("the databases differ: this must not happen; please report it with the output above", "bold red")
         if self._keep:

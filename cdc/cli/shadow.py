@@ -1,5 +1,6 @@
 """`cdc shadow`: reads put to both sides at one position, and what they came to."""
 
+import json
 import random
 from collections import Counter
 from datetime import UTC, datetime
@@ -96,14 +97,19 @@ def sql(session: Options, file: Path | None, explore: int | None, seed: int | No
     examples=(
         ("cdc shadow report", "What differs, since when nothing does, and how fast both are."),
         ("cdc shadow report --html report.html", "The same as one page for a browser."),
+        (
+            "cdc shadow report --har differences.har",
+            "Examples of what differs, for a browser or `cdc shadow http --har`.",
+        ),
         ("cdc shadow report --forget", "Begin anew, after the application was mended."),
     )
 )
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write one self-contained page.")
+@click.option("--har", type=click.Path(path_type=Path, dir_okay=False), help="Write examples of what differs as HAR.")
 @click.option("--forget", is_flag=True, help="Forget everything that was asked until now.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
-def report(session: Options, html: Path | None, forget: bool, as_json: bool) -> int:
+def report(session: Options, html: Path | None, har: Path | None, forget: bool, as_json: bool) -> int:
     """Show what all shadow reads came to.
 
     Exit code 1 says that an endpoint differs or is too slow, 2 that nothing was asked yet.
@@ -117,16 +123,17 @@ def report(session: Options, html: Path | None, forget: bool, as_json: bool) -> 
         return int(ExitCode.OK)
     found = run_async(_report(config))
     if html is not None:
-        try:
-            from cdc.shadow.page import write_page
-        except ModuleNotFoundError as error:
-            raise UsageError(
-                f"the page of the report needs {error.name}, which is not installed",
-                remedy="run `pip install 'cdc-sqlite-postgres[shadow]'`, or take the report as `--json`",
-            ) from None
-        write_page(found, html)
+        _write(html, _page_of(found))
         say(f"the report is in {html}")
-    elif as_json:
+    if har is not None:
+        from cdc.shadow.har import har_of
+
+        examples = har_of(found, config.shadow)
+        _write(har, json.dumps(examples, ensure_ascii=False, indent=1))
+        say(f"{counted(len(examples['log']['pages']), 'example')} in {har}")
+    if html is not None or har is not None:
+        return int(found.exit_code)
+    if as_json:
         print_json(found.to_json())
     else:
         _print_report(found)
@@ -160,6 +167,26 @@ async def _report(config: Config) -> "ShadowReport":
     from cdc.shadow.kept import read_report
 
     return await read_report(config, datetime.now(UTC))
+
+
+def _page_of(found: "ShadowReport") -> str:
+    try:
+        from cdc.shadow.page import page_of
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"the page of the report needs {error.name}, which is not installed",
+            remedy="run `pip install 'cdc-sqlite-postgres[shadow]'`, or take the report as `--json`",
+        ) from None
+    return page_of(found)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"the report cannot be written to {file}: {error.strerror}", remedy="name a file in a folder you may write"
+        ) from None
 
 
 async def _forget(config: Config) -> None:

@@ -29,7 +29,7 @@ PATIENCE_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.02
 END_SECONDS: Final = 10.0
 
-_FILES: Final = ("cdc.toml", "ytv2_migration_day.db")
+_FILES: Final = ("cdc.toml", "ytv2_migration_day.db", "queries.toml", "port.toml")
 _SCHEMAS: Final = "schemas"
 
 
@@ -66,8 +66,8 @@ class Stage:
     """One demo: its configuration, the application, the daemon, and a connection that looks at Postgres."""
 
     def __init__(self, place: Path) -> None:
-        self.folder = place
-        self.config_file = place / "cdc.toml"
+        self.folder = place.resolve()
+        self.config_file = self.folder / "cdc.toml"
         self.config: Config = load_config(self.config_file)
         self._processes: dict[str, Process] = {}
         self._daemon: Process | None = None
@@ -110,9 +110,9 @@ class Stage:
         return await _end(self._daemon)
 
     async def call(self, *arguments: str) -> int:
-        """Run `cdc` on this stage, as an operator would in another terminal; its exit code."""
+        """Run `cdc` in the folder of this stage, as an operator would in another terminal; its exit code."""
         command = (sys.executable, "-m", "cdc", "-q", "-c", str(self.config_file), *arguments)
-        process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL)
+        process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, cwd=self.folder)
         try:
             return await process.wait()
         finally:

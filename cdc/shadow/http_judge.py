@@ -1,19 +1,18 @@
 """What a request came to: asked on both sides, compared, and a difference looked at again before it is one."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
-from cdc.facts.shadow import Difference, Outcome, Verdict
+from cdc.facts.shadow import Outcome, Verdict
 from cdc.shadow.compare_http import Compared, compare
 from cdc.shadow.http_answer import HttpAnswer
 from cdc.shadow.http_pair import Pairs
 from cdc.shadow.http_rules import Rules
 from cdc.shadow.http_side import Instance, NoAnswer
 from cdc.shadow.moment import Moved
+from cdc.shadow.noise import within, without_noise
 from cdc.shadow.requests import HttpRequest
-
-NOISE_QUESTIONS: Final = 3  # to the baseline, where a pair differs
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,45 +40,30 @@ class Judge:
 
     async def _judged(self, found: Outcome, request: HttpRequest, ours: HttpAnswer, theirs: HttpAnswer) -> Outcome:
         compared = compare(found.endpoint, ours, theirs, self.rules)
+        if compared.verdict is Verdict.DIFFERENT:
+            compared = await without_noise(compared, partial(self._itself, request, found, ours))
         found = replace(found, verdict=compared.verdict, differences=compared.differences, rules=compared.rules)
-        if compared.verdict is not Verdict.DIFFERENT:
-            return found
-        noisy = await self._noise(request, found, ours)
-        real = tuple(difference for difference in compared.differences if not within(difference.path, noisy))
-        if not real:
-            return replace(found, verdict=Verdict.NOISE)
-        return replace(found, differences=await self._with_origins(request, found, real, ours, theirs))
+        return await self._with_origins(request, found, ours, theirs)
 
-    async def _noise(self, request: HttpRequest, found: Outcome, ours: HttpAnswer) -> set[str]:
-        """The places where the baseline differs from itself, as far as nothing is written meanwhile."""
-        noisy: set[str] = set()
-        for _ in range(NOISE_QUESTIONS):
-            again = await self.pairs.still_at(found.seq or 0, lambda: self.baseline.ask(request))
-            if not isinstance(again, HttpAnswer):
-                break
-            itself = compare(found.endpoint, ours, again, self.rules)
-            noisy |= _paths(itself)
-            if not noisy or all(within(difference.path, noisy) for difference in found.differences):
-                break
-        return noisy
+    async def _itself(self, request: HttpRequest, found: Outcome, ours: HttpAnswer) -> Compared | None:
+        """How the baseline's answer differs from a second one, None where something was written since the first."""
+        again = await self.pairs.still_at(found.seq or 0, lambda: self.baseline.ask(request))
+        return compare(found.endpoint, ours, again, self.rules) if isinstance(again, HttpAnswer) else None
 
     async def _with_origins(
-        self,
-        request: HttpRequest,
-        found: Outcome,
-        differences: Sequence[Difference],
-        ours: HttpAnswer,
-        theirs: HttpAnswer,
-    ) -> tuple[Difference, ...]:
+        self, request: HttpRequest, found: Outcome, ours: HttpAnswer, theirs: HttpAnswer
+    ) -> Outcome:
         """Each difference with what the reference says of it: the application makes it, or the data do."""
-        if self.reference is None:
-            return tuple(differences)
+        if self.reference is None or not found.differences:
+            return found
         third = await self.reference.ask(request)
         if isinstance(third, NoAnswer):
-            return tuple(replace(difference, origin=f"unknown, for {third.reason}") for difference in differences)
+            unknown = f"unknown, for {third.reason}"
+            return replace(found, differences=tuple(replace(d, origin=unknown) for d in found.differences))
         from_ours = _paths(compare(found.endpoint, ours, third, self.rules))
         from_theirs = _paths(compare(found.endpoint, third, theirs, self.rules))
-        return tuple(replace(d, origin=_origin(d.path, from_ours, from_theirs)) for d in differences)
+        told = tuple(replace(d, origin=_origin(d.path, from_ours, from_theirs)) for d in found.differences)
+        return replace(found, differences=told)
 
 
 def _origin(path: str, from_baseline: set[str], from_candidate: set[str]) -> str:
@@ -98,11 +82,6 @@ OF_DATA: Final = "of the data"  # the reference, whose rows were loaded from a s
 
 def _paths(compared: Compared) -> set[str]:
     return {difference.path for difference in compared.differences}
-
-
-def within(path: str, places: set[str]) -> bool:
-    """Whether a place is one of those, or lies within one."""
-    return any(path == place or path.startswith((f"{place}[", f"{place} > ")) for place in places)
 
 
 def unanswered(found: Outcome, ours: object, theirs: object) -> Outcome:

@@ -27,7 +27,7 @@ from cdc.shadow.http_side import Instance, Mask, NoAnswer, headers_of, instance
 from cdc.shadow.ledger import BASELINE_KIND, Ledger
 from cdc.shadow.moment import Patience, timed
 from cdc.shadow.positions import live_positions
-from cdc.shadow.requests import HttpRequest
+from cdc.shadow.requests import ALL_PAGES, HttpRequest
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.errors import not_set_up
 
@@ -131,7 +131,7 @@ class _Asking:
             outcome = await self.judge.outcome(request, folded.endpoint)
         else:
             first = paging.page_of(request, lists, lists.first)
-            found = Outcome(folded.endpoint, f"{first}, all pages", Verdict.MOVED)
+            found = Outcome(folded.endpoint, f"{first}{ALL_PAGES}", Verdict.MOVED)
             sides = (self.judge.baseline, self.judge.candidate)
             outcome = await paging.judged(self.judge.pairs, sides, found, request, lists, self.judge.rules)
         return as_expected(outcome, folded.values, self.expected)

@@ -6,7 +6,6 @@ from typing import Final
 
 import jinja2
 
-from cdc.errors import UsageError
 from cdc.shadow.report import ShadowReport, counts_text, remedy_of, unclean
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -24,16 +23,6 @@ def page_of(report: ShadowReport) -> str:
     environment.filters |= {"ms": _ms, "span": _span, "moment": _moment}
     environment.globals |= {"remedy_of": remedy_of, "counts_text": counts_text, "unclean": unclean}
     return environment.get_template("report.html").render(report=report)
-
-
-def write_page(report: ShadowReport, file: Path) -> None:
-    """Write the page; raises `UsageError` where that is not possible."""
-    try:
-        file.write_text(page_of(report), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"the report cannot be written to {file}: {error.strerror}", remedy="name a file in a folder you may write"
-        ) from None
 
 
 def _ms(seconds: float) -> str:

@@ -17,11 +17,12 @@ from cdc.facts.shadow import Difference, Outcome, Verdict
 from cdc.shadow.compare_http import Compared
 from cdc.shadow.compare_json import JsonComparison, canonical, decode
 from cdc.shadow.http_answer import HttpAnswer
-from cdc.shadow.http_judge import unanswered, within
+from cdc.shadow.http_judge import unanswered
 from cdc.shadow.http_pair import Pairs
 from cdc.shadow.http_rules import Location, Rules, compiled, reasons
 from cdc.shadow.http_side import Instance, NoAnswer
 from cdc.shadow.moment import Moved
+from cdc.shadow.noise import within
 from cdc.shadow.requests import HttpRequest
 
 MOST_PAGES: Final = 1_000

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, quote, unquote
 from cdc.config import ShadowSection
 from cdc.shadow.http_answer import MASKED
 
+ALL_PAGES: Final = ", all pages"  # behind a request that stands for the walk through a list
 _SECRET_PARAMETER: Final = re.compile(
     r"(?<=[?&])(?P<name>[^=&]*(?:token|secret|password|signature|api_?key|auth)[^=&]*)=[^&]*", re.IGNORECASE
 )

@@ -67,8 +67,10 @@ async def test_an_operator_asks_mends_and_asks_again(
             ("by note", 52, None),
             ("count", 51, None),
         ]
-        await told("shadow", "report", "--html", "report.html", capsys=capsys, code=1)
+        files = ("--html", "report.html", "--har", "differences.har")
+        assert "0 examples in differences.har" in await told("shadow", "report", *files, capsys=capsys, code=1)
         assert "2 of 2 endpoints are not shown" in (tmp_path / "report.html").read_text()
+        assert json.loads((tmp_path / "differences.har").read_text())["log"]["entries"] == []  # queries are no requests
         assert "forgotten" in await told("shadow", "report", "--forget", capsys=capsys, code=0)
         await told("shadow", "report", capsys=capsys, code=2)
 

@@ -65,12 +65,9 @@ def test_a_place_that_is_read_in_no_known_way(cut_off: Installation) -> None:
 
 def test_a_report_that_cannot_be_written(site: Installation, tmp_path: Path) -> None:
     site.followed()
-    refused(
-        site,
-        ["shadow", "report", "--html", str(tmp_path / "no" / "report.html")],
-        "the report cannot be written to {file}: {error}",
-        ExitCode.USAGE,
-    )
+    for option in ("--html", "--har"):
+        call = ["shadow", "report", option, str(tmp_path / "no" / "report")]
+        refused(site, call, "the report cannot be written to {file}: {error}", ExitCode.USAGE)
 
 
 def test_neither_a_file_nor_made_up_queries(cut_off: Installation) -> None:

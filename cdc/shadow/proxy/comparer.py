@@ -31,7 +31,8 @@ class Incomparable:
 class _Job:
     endpoint: str
     baseline: HttpAnswer
-    candidate: HttpAnswer
+    other: HttpAnswer
+    of_candidate: bool
 
 
 class Comparer:
@@ -46,11 +47,19 @@ class Comparer:
         self._pipe: Connection | None = None
 
     async def compare(self, endpoint: str, baseline: HttpAnswer, candidate: HttpAnswer) -> Compared | Incomparable:
-        """How they compare. What is alike byte for byte is not even handed over."""
-        if _alike(baseline, candidate, self._names):
+        """How both sides compare."""
+        return await self._compared(_Job(endpoint, baseline, candidate, of_candidate=True))
+
+    async def compare_again(self, endpoint: str, first: HttpAnswer, second: HttpAnswer) -> Compared | Incomparable:
+        """How two answers of the baseline compare."""
+        return await self._compared(_Job(endpoint, first, second, of_candidate=False))
+
+    async def _compared(self, job: _Job) -> Compared | Incomparable:
+        """What is alike byte for byte is not even handed over."""
+        if _alike(job.baseline, job.other, self._names):
             return Compared(Verdict.EQUAL)
         async with self._turn:
-            return await asyncio.to_thread(self._ask, _Job(endpoint, baseline, candidate))
+            return await asyncio.to_thread(self._ask, job)
 
     def _ask(self, job: _Job) -> Compared | Incomparable:
         pipe = self._pipe or self._start()
@@ -110,9 +119,10 @@ def _serve(pipe: Connection, section: ShadowSection) -> None:
 
 def _compared(job: _Job, section: ShadowSection, rules: Rules) -> Compared | Incomparable:
     answers = []
-    for answer, base in ((job.baseline, section.baseline), (job.candidate, section.candidate)):
+    other_base = section.candidate if job.of_candidate else section.baseline
+    for answer, base in ((job.baseline, section.baseline), (job.other, other_base)):
         try:
             answers.append(as_compared(answer.status, answer.headers, answer.body, base or ""))
         except ValueError as error:
-            return Incomparable(str(error), of_candidate=answer is job.candidate)
+            return Incomparable(str(error), of_candidate=answer is job.other)
     return compare(job.endpoint, answers[0], answers[1], rules)

@@ -5,7 +5,6 @@ One rule stands over all: where a user waits, nothing waits for the candidate, u
 
 import asyncio
 import time
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
@@ -14,30 +13,16 @@ from yarl import URL
 
 from cdc.config import ShadowSection
 from cdc.shadow.proxy.canary import Canary
-from cdc.shadow.proxy.headers import FORWARDED_FOR, for_baseline, for_candidate, wants_tunnel
+from cdc.shadow.proxy.headers import FORWARDED_FOR, for_baseline, wants_tunnel
 from cdc.shadow.proxy.mirror import TOO_LARGE, Mirror, Pair, TimedAnswer
-from cdc.shadow.proxy.positions import SourcePosition, TargetPosition
 from cdc.shadow.proxy.relay import Kept, pass_on, refused, serve
 from cdc.shadow.proxy.selection import Selection
+from cdc.shadow.proxy.sides import Sides
 from cdc.shadow.proxy.switch import ActiveSide, Switch, TooManyHeld
 from cdc.shadow.proxy.tunnel import tunnel
-from cdc.shadow.proxy.upstream import NotKept, Question, Unanswered, Upstream
+from cdc.shadow.proxy.upstream import NotKept, Question, Unanswered
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, 9.2.1
-
-
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """Both instances of the application, and where their databases stand."""
-
-    baseline: Upstream
-    candidate: Upstream
-    source: SourcePosition
-    target: TargetPosition
-
-    def of(self, side: ActiveSide) -> Upstream:
-        """One of them."""
-        return self.baseline if side is ActiveSide.BASELINE else self.candidate
 
 
 class Handler:
@@ -103,7 +88,7 @@ class Handler:
         if kept.too_large:
             self._pairs.skip(TOO_LARGE)
         elif kept.answer is not None:
-            self._pairs.offer(Pair(_for_candidate(question), TimedAnswer(kept.answer, kept.seconds), before))
+            self._pairs.offer(Pair(question.marked(), TimedAnswer(kept.answer, kept.seconds), before))
         return response
 
     # --- reads that the candidate serves ------------------------------------------------------------------------------
@@ -152,10 +137,6 @@ class Handler:
         """By what clients are told apart: a cookie where one is configured, else the address."""
         cookie = self._proxy.sticky_cookie and request.cookies.get(self._proxy.sticky_cookie)
         return cookie or request.headers.get(FORWARDED_FOR) or request.remote or ""
-
-
-def _for_candidate(question: Question) -> Question:
-    return Question(question.method, question.target, for_candidate(question.headers))
 
 
 def _target(request: web.BaseRequest) -> str:

@@ -42,7 +42,7 @@ def for_baseline(headers: RawHeaders, client: str | None) -> "CIMultiDict[str]":
     return kept
 
 
-def for_candidate(headers: "CIMultiDict[str]") -> "CIMultiDict[str]":
+def marked(headers: "CIMultiDict[str]") -> "CIMultiDict[str]":
     """The same request, marked as one that nobody waits for.
 
     Headers that the configuration has for a side are not added: what they allow, a user need not be allowed.

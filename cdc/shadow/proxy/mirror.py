@@ -9,18 +9,21 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from loguru import logger
 
 from cdc.config import ShadowSection
 from cdc.facts.shadow import Outcome, Verdict
+from cdc.shadow.compare_http import Compared
 from cdc.shadow.endpoints import Endpoints
 from cdc.shadow.http_answer import HttpAnswer
+from cdc.shadow.noise import without_noise
 from cdc.shadow.proxy.breaker import Breaker, BreakerState
 from cdc.shadow.proxy.comparer import Comparer, Incomparable
-from cdc.shadow.proxy.positions import SourcePosition, TargetPosition
-from cdc.shadow.proxy.upstream import NotKept, Question, Unanswered, Upstream
+from cdc.shadow.proxy.sides import Sides
+from cdc.shadow.proxy.upstream import NotKept, Question, Unanswered
 from cdc.shadow.requests import HttpRequest
 
 # Why a question is not compared.
@@ -54,22 +57,19 @@ class Mirror:
     def __init__(
         self,
         section: ShadowSection,
-        candidate: Upstream,
-        source: SourcePosition,
-        target: TargetPosition,
+        sides: Sides,
         comparer: Comparer,
         take: Callable[[Outcome], None],
     ) -> None:
         self._section = section
-        self._candidate = candidate
-        self._source = source
-        self._target = target
+        self._sides = sides
         self._comparer = comparer
         self._take = take
         self._queue: asyncio.Queue[Pair] = asyncio.Queue(section.proxy.queue_pairs)
         self._queued_bytes = 0
         self._answered: list[Pair] = []  # whose position afterwards is not read yet
         self._endpoints = Endpoints()
+        self._asking_again = asyncio.Lock()
         self.breaker = Breaker(section.proxy.failures, section.proxy.retry_seconds, _tell_state)
         self.skipped: Counter[str] = Counter()
         self.waiting = 0  # pairs that are not judged yet
@@ -97,7 +97,7 @@ class Mirror:
 
     def _look(self) -> None:
         answered, self._answered = self._answered, []
-        after = self._source.now()
+        after = self._sides.source.now()
         for pair in answered:
             if not (self.stood_still(pair, after) and self._enqueued(pair)):
                 self.waiting -= 1
@@ -120,7 +120,7 @@ class Mirror:
             return None
         began = time.perf_counter()
         try:
-            answer = await self._candidate.answer(question, self._section.proxy.keep_bytes, seconds)
+            answer = await self._sides.candidate.answer(question, self._section.proxy.keep_bytes, seconds)
         except Unanswered as error:
             self.breaker.failed()
             self._came_to(question, Verdict.SLOW if error.late else Verdict.FAILED, error.reason)
@@ -137,7 +137,7 @@ class Mirror:
 
         `since` is what the target's `connections` was before the candidate was asked.
         """
-        if pair.seq is None or not await self._target.stood(pair.seq, since):
+        if pair.seq is None or not await self._sides.target.stood(pair.seq, since):
             self._came_to(pair.question, Verdict.MOVED)
             return
         request = HttpRequest(pair.question.method, pair.question.target)
@@ -149,9 +149,28 @@ class Mirror:
             else:
                 self.skip(UNREADABLE)
             return
+        if compared.verdict is Verdict.DIFFERENT:
+            compared = await without_noise(compared, partial(self._itself, pair, endpoint))
         seconds = (pair.baseline.seconds, candidate.seconds)
         found = (compared.verdict, compared.differences)
         self._take(Outcome(endpoint, str(request), *found, *seconds, compared.rules, seq=pair.seq))
+
+    async def _itself(self, pair: Pair, endpoint: str) -> Compared | None:
+        """How the baseline's answer differs from a second one; None where that cannot be said.
+
+        It is asked one such question at a time, however many pairs differ, for users wait for it. Pairs are of
+        questions that may be repeated, see `Selection`.
+        """
+        asked = (pair.question.marked(), self._section.proxy.keep_bytes, self._section.timeout_seconds)
+        try:
+            async with self._asking_again:
+                again = await self._sides.baseline.answer(*asked)
+        except (Unanswered, NotKept):
+            return None
+        if self._sides.source.now() != pair.seq:
+            return None
+        compared = await self._comparer.compare_again(endpoint, pair.baseline.answer, again)
+        return compared if isinstance(compared, Compared) else None
 
     async def run(self) -> None:
         """Work the queue off; never ends."""
@@ -172,13 +191,13 @@ class Mirror:
 
     async def _judge(self, pair: Pair) -> None:
         assert pair.seq is not None
-        reached = await self._target.reach(pair.seq, self._section.patience_seconds)
+        reached = await self._sides.target.reach(pair.seq, self._section.patience_seconds)
         if reached < 0:
             self.skip(NOT_KNOWN)
         elif reached != pair.seq:
             self._came_to(pair.question, Verdict.MOVED)
         else:
-            since = self._target.connections
+            since = self._sides.target.connections
             candidate = await self.put(pair.question, self._section.timeout_seconds)
             if candidate is not None:
                 await self.compare(pair, candidate, since)

@@ -19,9 +19,10 @@ from cdc.shadow.ledger import Ledger
 from cdc.shadow.proxy.canary import Canary
 from cdc.shadow.proxy.comparer import Comparer
 from cdc.shadow.proxy.control import controlled
-from cdc.shadow.proxy.handler import Handler, Sides
+from cdc.shadow.proxy.handler import Handler
 from cdc.shadow.proxy.mirror import Mirror
 from cdc.shadow.proxy.positions import SourcePosition, TargetPosition
+from cdc.shadow.proxy.sides import Sides
 from cdc.shadow.proxy.switch import Switch
 from cdc.shadow.proxy.upstream import LONGEST_LINE, MOST_HEADERS, Upstream
 from cdc.sqlite.changelog import source_file
@@ -101,7 +102,7 @@ class Proxy:
         self._ledger = Ledger(KIND, section.examples)
         self._canary = Canary(section.proxy.serve_candidate, section.proxy.fallback_seconds)
         self._switch = Switch(section.proxy.held_requests)
-        self._mirror = Mirror(section, sides.candidate, sides.source, sides.target, comparer, self._take)
+        self._mirror = Mirror(section, sides, comparer, self._take)
         self._handler = Handler(section, sides, self._switch, self._mirror, self._canary)
         self._told: set[str] = set()  # endpoints
         self._skips_told: Counter[str] = Counter()

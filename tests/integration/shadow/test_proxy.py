@@ -138,6 +138,40 @@ async def test_a_write_while_the_baseline_answers_makes_the_pair_move(app: apsw.
         assert here.status()["verdicts"] == {Verdict.MOVED: 1}
 
 
+async def test_what_differs_from_itself_is_noise_and_hides_no_difference_beside_it(
+    app: apsw.Connection, config: Config
+) -> None:
+    async with site(app, config) as here, ledger(config) as kept:
+        await here.get("/drawn")
+        await here.judged()
+        assert here.status()["verdicts"] == {Verdict.NOISE: 1}
+        assert ["X-Cdc-Shadow" in request.headers for request in here.baseline.asked] == [False, True]
+        here.candidate.offset = 1
+        await here.get("/drawn")
+        await here.judged()
+        assert here.status()["verdicts"] == {Verdict.NOISE: 1, Verdict.DIFFERENT: 1}
+
+        async def flushed() -> bool:
+            return len(await kept.places()) > 0
+
+        await wait_for(flushed, "the difference to be flushed")
+        assert {place.path for place in await kept.places()} == {"location", "$['n']"}
+
+
+async def test_what_differs_from_itself_after_a_write_may_be_no_noise(app: apsw.Connection, config: Config) -> None:
+    """The second question to the baseline writes: what differs then is the write, or is noise, and nobody knows."""
+
+    async def written() -> int:
+        marked = "X-Cdc-Shadow" in here.baseline.asked[-1].headers
+        return int(app.execute("UPDATE counter SET n = n + 1 RETURNING n").get) if marked else 0
+
+    async with site(app, config) as here:
+        here.baseline.read, here.candidate.offset = written, 1
+        await here.get("/count")
+        await here.judged()
+        assert here.status()["verdicts"] == {Verdict.DIFFERENT: 1}
+
+
 async def test_what_was_counted_while_postgres_is_away_is_added_later(app: apsw.Connection, config: Config) -> None:
     async with site(app, config) as here, ledger(config) as kept:
         await here.get("/page")

@@ -86,6 +86,20 @@ async def test_all_go_back_to_the_baseline_on_a_difference(app: apsw.Connection,
         assert await served_by(here, "/side") == "baseline"
 
 
+async def test_what_differs_from_itself_sends_nobody_back(app: apsw.Connection, config: Config) -> None:
+    async with site(app, config, serve_candidate=1.0, serve_seconds=30.0) as here:
+        await known(here)
+        await here.get("/drawn")
+
+        async def judged() -> bool:
+            return here.verdicts(Verdict.NOISE) == 1
+
+        await wait_for(judged, "the pair to be judged")
+        assert here.status()["serves_candidate"]
+        asked = [request for request in here.baseline.asked if request.path == "/drawn"]
+        assert ["X-Cdc-Shadow" in request.headers for request in asked] == [False, True]  # no user's read twice
+
+
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "claims another encoding"])
 async def test_a_candidate_that_does_not_answer_is_served_by_the_baseline(
     app: apsw.Connection, config: Config, fault: str

@@ -62,6 +62,13 @@ async def _count(instance: Instance, request: web.BaseRequest) -> web.StreamResp
     return web.json_response({"n": await instance.read() + instance.offset})
 
 
+async def _drawn(instance: Instance, _request: web.BaseRequest) -> web.StreamResponse:
+    """Something else at each question, beside what stays; each side names itself in the address."""
+    drawn = len(instance.asked) * 2 + (instance.write is None)
+    answer = {"drawn": drawn, "n": await instance.read() + instance.offset}
+    return web.json_response(answer, headers={"Location": f"{instance.url}/page{instance.offset}"})
+
+
 async def _side(instance: Instance, _request: web.BaseRequest) -> web.StreamResponse:
     return web.Response(headers={"X-Served-By": "baseline" if instance.write else "candidate"})
 
@@ -156,6 +163,7 @@ Answer = Callable[[Instance, web.BaseRequest], Awaitable[web.StreamResponse]]
 
 ROUTES: dict[str, Answer] = {
     "/count": _count,
+    "/drawn": _drawn,
     "/side": _side,
     "/echo": _echo,
     "/chunks": _chunks,
