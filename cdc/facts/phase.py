@@ -10,8 +10,8 @@ from cdc.facts.side import Side
 class Phase(StrEnum):
     """Where a source is on its way; `cdc status` shows the value.
 
-    Postgres remembers `SNAPSHOT` to `CUTOVER`, in which applications write to it and SQLite follows. The others are seen
-    from outside: nothing was set up yet, replication was ended on purpose, or nobody who could tell can be asked.
+    Postgres remembers `SNAPSHOT` to `CUTOVER`, in which applications write to it and SQLite follows. The others are
+    seen from outside: nothing was set up yet, replication was ended on purpose, or nobody who could tell can be asked.
     """
 
     NEW = "new"

@@ -10,18 +10,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from cdc.config import Config
+from cdc.errors import SwitchError
 from cdc.facts.drained import Drained
 from cdc.facts.row_key import encode_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.facts.values import KeyValues
 from cdc.faults import crash_point
+from cdc.postgres.connection.errors import translated
 from cdc.postgres.outbox.reading import Outbox, OutboxReading
 from cdc.postgres.outbox.uncarried import Uncarried
 from cdc.postgres.record.record import Record
 from cdc.reverse.forms import FormsByTable
+from cdc.sql_names import qualified, quote
 from cdc.sqlite.apply.drain import Drain
 from cdc.sqlite.fence.past_fence import opened_past_fence
+
 
 @dataclass(frozen=True, slots=True)
 class Carried:
@@ -67,6 +71,37 @@ class Carrier:
             await self.uncarried.note(reading, rows.refused, {m.source.name: m.target for m in self._maps})
             entries = await self.outbox.forget(reading)
         return Carried(entries, rows)
+
+    async def probe(self) -> int:
+        """Send a row of each table to SQLite as it is, while the outbox is armed; returns of how many tables.
+
+        So triggers, rights, conversion and the write past the fence are known to work before anything depends on them.
+        Raises `SwitchError` when a row does not come, or would come as another one.
+        """
+        touched = [m for m in self._maps if await self._touch(m)]
+        carried = await self.carry()
+        rows = carried.rows if carried else Drained({}, {}, {})
+        changed = {name for done in (rows.inserted, rows.updated, rows.deleted) for name, n in done.items() if n}
+        if (carried.entries if carried else 0) < len(touched) or changed or rows.refused:
+            names = ", ".join(sorted(changed | {row.table for row in rows.refused})) or "at least one table"
+            raise SwitchError(
+                f"rows that were not changed do not come back from Postgres as they are: {names}",
+                remedy="nothing was switched; `cdc verify` tells whether both are alike, and this is worth a report",
+            )
+        return len(touched)
+
+    async def _touch(self, mapped: TableMap) -> bool:
+        """Write some row of a table as it is; whether there is one."""
+        columns = (self._targets[mapped.source.name].column(name) for name in mapped.target_columns)
+        own = next((quote(c.name) for c in columns if c and not c.generated and c.identity != "a"), None)
+        if own is None:
+            return False
+        table = qualified(mapped.schema, mapped.target)
+        with translated(f"probing the way back of table {mapped.target}"):
+            done = await self._record.connection.execute(
+                f"UPDATE {table} SET {own} = {own} WHERE ctid = (SELECT ctid FROM {table} LIMIT 1)"
+            )
+        return str(done) == "UPDATE 1"
 
     async def _write(self, drain: Drain, reading: OutboxReading) -> Drained:
         async for page in reading.pages():

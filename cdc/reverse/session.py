@@ -27,6 +27,7 @@ from cdc.reverse.forms import forms_from_json
 from cdc.reverse.sides import not_refused, settle_sides
 from cdc.sqlite.apply.sequences import follow_sequences
 from cdc.sqlite.changelog import file_traces, positions, source_file
+from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.connection.transactions import read_transaction, write_transaction
 from cdc.sqlite.fence import fence
 from cdc.sqlite.fence.past_fence import opened_past_fence
@@ -70,21 +71,25 @@ class ReverseSession:
             daemon_state.backend = await show_life(connection, daemon_state.beat)
             record = Record(connection, look.capture.source_id)
             await lock_source(connection, record.source_id)
-            state = await record.stream.read()
-            if state is None or state.position is None:
-                raise never_loaded()
-            maps = tuple((await current_tables(record, config, look.schema)).fed)
-            await settle_sides(config, record, state.phase, maps, _telling(config))
-            await asyncio.to_thread(_require_fenced, config, state.position)
-            targets = await catalogue.read_tables(connection, config.target.schema, [m.target for m in maps])
-            forms = forms_from_json((await record.switch.read()).forms)
-            carrier = Carrier(config, record, maps, targets, forms)
-            await carrier.uncarried.retry()
-            audit_sync = AuditSync(config, record)
-            await audit_sync.open()
+            return await cls._settled(config, record, look, daemon_state)
         except BaseException:
             await hang_up(connection)
             raise
+
+    @classmethod
+    async def _settled(cls, config: Config, record: Record, look: Look, daemon_state: DaemonState) -> Self:
+        state = await record.stream.read()
+        if state is None or state.position is None:
+            raise never_loaded()
+        maps = tuple((await current_tables(record, config, look.schema)).fed)
+        await settle_sides(config, record, state.phase, maps, _telling(config))
+        await asyncio.to_thread(_require_fenced, config, state.position)
+        targets = await catalogue.read_tables(record.connection, config.target.schema, [m.target for m in maps])
+        forms = forms_from_json((await record.switch.read()).forms)
+        carrier = Carrier(config, record, maps, targets, forms)
+        await carrier.uncarried.retry()
+        audit_sync = AuditSync(config, record)
+        await audit_sync.open()
         return cls(config, record, maps, carrier, state.position, daemon_state, audit_sync)
 
     async def drain(self) -> bool:

@@ -6,7 +6,7 @@ end. Keys and rows that wait, and the rows that a whole table has, are kept in t
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import ExitStack
 from functools import partial
 from typing import Final
@@ -19,6 +19,7 @@ from cdc.facts.drained import Drained, RefusedRow
 from cdc.facts.row_key import decode_key, encode_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
+from cdc.facts.values import KeyValues
 from cdc.facts.written_form import WrittenForm
 from cdc.sql_names import quote
 from cdc.sqlite.apply.contested import Contest
@@ -39,8 +40,8 @@ class Drain:
     """One transaction: `begin`, `take` each page, `settle` what had to wait, then `commit` or `undo`.
 
     `targets` and the learned `forms` are by source table, forms then by column of Postgres. `held` are encoded keys of
-    rows that are in quarantine: Postgres never had them, so that they are not there says nothing. After an error of any
-    kind only `undo` is right.
+    rows that are in quarantine: Postgres never had them, so that they are not there says nothing. `touched` is told of
+    the source keys of each page. After an error of any kind only `undo` is right.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Drain:
         targets: Mapping[str, TargetTable],
         forms: Mapping[str, Mapping[str, WrittenForm]],
         held: Mapping[str, Set[str]],
+        touched: Callable[[str, Iterable[KeyValues]], None] = lambda _table, _keys: None,
     ) -> None:
         self._connection = connection
         self._targets = targets
         self._forms = forms
         self._held = held
+        self._touched = touched
         self._transaction = ExitStack()
         self._writers: dict[str, TableWriter] = {}
         self._whole: set[str] = set()
@@ -113,7 +116,7 @@ class Drain:
 
     def _put(self, writer: TableWriter, key: Texts, row: Texts) -> None:
         name = writer.mapped.source.name
-        found = writer.find(key)
+        found = self._find(writer, key)
         if found is not None:
             self._see(name, found.place)
             if (encoded := encode_key(writer.key_of(found.values))) in self._held.get(name, ()):
@@ -141,12 +144,19 @@ class Drain:
 
     def _delete(self, writer: TableWriter, key: Texts) -> None:
         name = writer.mapped.source.name
-        found = writer.find(key)
+        found = self._find(writer, key)
         if found is None or encode_key(writer.key_of(found.values)) in self._held.get(name, ()):
             return
         writer.delete(found)
         self._connection.execute("DELETE FROM temp._cdc_seen WHERE source = ? AND place = ?", (name, found.place))
         self._done["deleted"][name] += 1
+
+    def _find(self, writer: TableWriter, key: Texts) -> StoredRow | None:
+        found = writer.find(key)
+        source_key = writer.key_of(found.values) if found else writer.source_key(key)
+        if source_key is not None:
+            self._touched(writer.mapped.source.name, [source_key])
+        return found
 
     def _forget(self, name: str, key: Texts) -> None:
         """What was to become of this key before."""

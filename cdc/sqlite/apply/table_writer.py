@@ -74,13 +74,18 @@ class TableWriter:
 
     # --- finding ---
 
+    def source_key(self, key: Texts) -> Row | None:
+        """A key of Postgres as the application would write it, None where it could not."""
+        columns = zip(self._key, key, strict=True)
+        try:
+            return tuple(self.columns[n].returned.value(text, self._forms[n]) for n, text in columns)
+        except Unfit:
+            return None
+
     def find(self, key: Texts) -> StoredRow | None:
         """The row that is the one of this key in Postgres, or None."""
-        try:
-            wanted = [
-                self.columns[n].returned.value(text, self._forms[n]) for n, text in zip(self._key, key, strict=True)
-            ]
-        except Unfit:
+        wanted = self.source_key(key)
+        if wanted is None:
             return None
         same = " AND ".join(
             f"{self._own}.{quote(self.columns[n].name)} = {_mark(value, place)}"
@@ -92,7 +97,7 @@ class TableWriter:
         found = [row for row in fetch_values(self._connection, sql, list(map(bindable, wanted))) if self._has(row, key)]
         if not found:
             return None
-        row = max(found, key=lambda row: [row[1 + n] for n in self._key] == wanted)
+        row = max(found, key=lambda row: tuple(row[1 + n] for n in self._key) == wanted)
         return self._stored(row)
 
     def _has(self, row: Row, key: Texts) -> bool:

@@ -79,7 +79,16 @@ def test_a_step_that_fails_is_undone_with_all_before_it_newest_first() -> None:
     assert undone is not None
     assert (undone.step, undone.unsettled, undone.committed) == ("c", (), False)
     assert site.events == ["a", "b", "c", "-c", "-b", "-a"]
-    assert journal.lines[4:] == ["c", "  failed no", "undo: c", "  undone", "undo: b", "  undone", "undo: a", "  undone"]
+    assert journal.lines[4:] == [
+        "c",
+        "  failed no",
+        "undo: c",
+        "  undone",
+        "undo: b",
+        "  undone",
+        "undo: a",
+        "  undone",
+    ]
 
 
 def test_what_cannot_be_undone_is_told_and_the_rest_is_undone() -> None:
@@ -117,7 +126,10 @@ def test_a_note_that_cannot_be_written_fails_its_step(number: int) -> None:
 def test_whoever_ends_it_finds_it_undone() -> None:
     site = Site()
 
+    begun = asyncio.Event()
+
     async def endless() -> str:
+        begun.set()
         await asyncio.sleep(3600)
         return ""
 
@@ -125,9 +137,7 @@ def test_whoever_ends_it_finds_it_undone() -> None:
 
     async def cancelled() -> None:
         task = asyncio.create_task(carry_out(site.steps, Journal(), lambda _: None))
-        await asyncio.sleep(0)
-        while "b" not in site.events:
-            await asyncio.sleep(0)
+        await begun.wait()
         task.cancel()
         with pytest.raises(StepsUndone):
             await task
