@@ -20,6 +20,7 @@ from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
 from cdc.mapping.known import remember
 from cdc.postgres.connection.errors import translated
+from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.record.known_tables import read_known_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.stream_row import StreamState
@@ -107,7 +108,9 @@ class SchemaFollower:
         await self._let_go(facts, [LostConstraint(), ChangedDefinition()], self._replica(facts.maps))
 
     async def _let_go(self, facts: SchemaFacts, changes: Sequence[SchemaChange], replica: Replica) -> None:
-        if any([await change.let_go(replica) for change in reversed(changes)]):
+        freed = [await change.let_go(replica) for change in reversed(changes)]
+        keys = ApplicationKeys(replica.connection, self._config.target.schema)
+        if await keys.drop_orphans(replica.all_maps) or any(freed):
             # What is gone may be what kept rows out, and no change of theirs would tell that they fit now.
             held = await self._record.quarantine.keys_of(None)
             await self._record.stream.request_resync([name for name in facts.maps if name in held])

@@ -154,7 +154,8 @@ WHERE c.contype = 'f'
 -- name: objects
 -- What makes up the tables of a schema, each part as Postgres itself writes it: so two schemas can be compared that were
 -- made by the same statements. Names of schemas stay out of it, but for those of other schemas that are referred to.
--- `usable` is false for a constraint that is not validated and an index that is not valid.
+-- `usable` is false for a constraint that is not validated and an index that is not valid. An index whose comment begins
+-- with $3 goes for the constraint that follows there; one whose name begins with $4 is left out.
 WITH wanted AS (
     SELECT c.oid, c.relname::text AS table_name, c.relnamespace, n.nspname
     FROM pg_catalog.pg_class c
@@ -172,7 +173,9 @@ WITH wanted AS (
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 ), constraints AS (
     SELECT w.table_name, c.conname::text AS name, c.contype::text AS type, c.convalidated AS usable,
-        CASE WHEN c.contype <> 'f' THEN regexp_replace(pg_catalog.pg_get_constraintdef(c.oid), ' NOT VALID$', '')
+        CASE WHEN c.contype = 'u' AND starts_with(pg_catalog.obj_description(c.conindid, 'pg_class'), $3)
+            THEN substr(pg_catalog.obj_description(c.conindid, 'pg_class'), length($3) + 1)
+        WHEN c.contype <> 'f' THEN regexp_replace(pg_catalog.pg_get_constraintdef(c.oid), ' NOT VALID$', '')
         ELSE format('FOREIGN KEY (%s) REFERENCES %s%I (%s) ON DELETE %s ON UPDATE %s%s',
             (
                 SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.place)
@@ -201,11 +204,13 @@ WITH wanted AS (
     SELECT w.table_name, i.relname::text AS name, x.indisunique AS is_unique, x.indisvalid AS usable,
         pg_catalog.pg_get_indexdef(x.indexrelid) AS whole,
         format('CREATE %sINDEX %I ON ', CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END, i.relname) AS head,
-        format('%I.%I', w.nspname, w.table_name) AS place, format('pg_temp.%I', w.table_name) AS temporary
+        format('%I.%I', w.nspname, w.table_name) AS place, format('pg_temp.%I', w.table_name) AS temporary,
+        CASE WHEN x.indisunique AND starts_with(d.note, $3) THEN substr(d.note, length($3) + 1) END AS stands_for
     FROM wanted w
     JOIN pg_catalog.pg_index x ON x.indrelid = w.oid
     JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
-    WHERE NOT EXISTS (
+    CROSS JOIN LATERAL (SELECT pg_catalog.obj_description(i.oid, 'pg_class') AS note) d
+    WHERE NOT starts_with(i.relname::text, $4) AND NOT EXISTS (
         SELECT FROM pg_catalog.pg_constraint c WHERE c.conindid = x.indexrelid AND c.contype IN ('p', 'u', 'x')
     )
 )
@@ -221,7 +226,8 @@ UNION ALL SELECT table_name,
     CASE type WHEN 'p' THEN 'primary key' WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign key' ELSE 'unique' END,
     name, definition, usable
 FROM constraints WHERE definition IS NOT NULL
+UNION ALL SELECT table_name, 'unique', name, stands_for, usable FROM indexes WHERE stands_for IS NOT NULL
 UNION ALL SELECT table_name, 'index', name, CASE WHEN is_unique THEN 'UNIQUE ' ELSE '' END
     || substr(whole, 2 + length(head || CASE WHEN starts_with(whole, head || place) THEN place ELSE temporary END)),
     usable
-FROM indexes WHERE whole IS NOT NULL
+FROM indexes WHERE whole IS NOT NULL AND stands_for IS NULL

@@ -17,6 +17,9 @@ from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
 
+TWIN: Final = "_cdc_twin_of_"  # begins the name of an index that is to take the place of a key's own
+STANDS_FOR: Final = "cdc: in place of "  # begins the comment of an index that took it; a constraint follows
+
 _ACTIONS: Final = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
 _Record = Any  # asyncpg.Record; its stubs make every value Any
@@ -53,9 +56,12 @@ async def read_tables(
 
 
 async def read_objects(connection: Connection, schema: str, names: Sequence[str]) -> dict[ObjectPlace, SchemaObject]:
-    """All parts of some tables of a schema, in one statement; a table that is not there has none."""
+    """All parts of some tables of a schema, in one statement; a table that is not there has none.
+
+    A key that has another form while an application writes is shown as what it stands for, and no twin is shown.
+    """
     with translated(f"reading the tables of schema {schema}"):
-        records = await connection.fetch(load("catalogue")["objects"], schema, list(names))
+        records = await connection.fetch(load("catalogue")["objects"], schema, list(names), STANDS_FOR, TWIN)
     return {
         ObjectPlace(r["table_name"], ObjectKind(r["kind"]), r["name"]): SchemaObject(r["definition"], r["usable"])
         for r in records
