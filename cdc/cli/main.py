@@ -7,7 +7,20 @@ from pathlib import Path
 import click
 
 from cdc import __version__
-from cdc.cli import cleanup, first_process, load, plan, quarantine, restore, run, schema, snapshot, status
+from cdc.cli import (
+    cleanup,
+    cutover,
+    first_process,
+    load,
+    plan,
+    quarantine,
+    restore,
+    rollback,
+    run,
+    schema,
+    snapshot,
+    status,
+)
 from cdc.cli.audit import audit
 from cdc.cli.completion import completion
 from cdc.cli.demo import demo
@@ -64,7 +77,7 @@ def cli(
 cli.add_under("Before", demo, init, plan.plan)
 cli.add_under("Phases 0 and 1, the copy", snapshot.snapshot, schema.schema, load.load)
 cli.add_under("Phase 2, following", run.up, run.run, unit, status.status, verify, shadow, quarantine.quarantine)
-cli.add_under("Phase 3, the cutover", flag)
+cli.add_under("Phase 3, the cutover", cutover.cutover, rollback.rollback, flag)
 cli.add_under("Upgrades of the application", pause, resume)
 cli.add_under("The way back", restore.restore, cleanup.cleanup)
 cli.add_under("At any time", audit, completion)

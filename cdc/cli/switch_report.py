@@ -1,13 +1,51 @@
 """The plan of a cutover or a rollback for people: the verdict first, then what is in the way, then the steps."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from rich.text import Text
 
-from cdc.cli.output import print_table, say, seconds_text, show
+from cdc.cli.output import print_json, print_table, say, seconds_text, show
 from cdc.cutover.plan import Gate, Readiness, SwitchPlan
+from cdc.cutover.run import Switched
+from cdc.errors import ExitCode
 
 _STYLES: Final = {Readiness.READY: "bold green", Readiness.NOT_YET: "bold yellow", Readiness.IMPOSSIBLE: "bold red"}
+
+
+def tell_plan(plan: SwitchPlan, *, as_json: bool) -> int:
+    """Show the plan; returns its exit code."""
+    if as_json:
+        print_json(plan.to_json())
+    else:
+        print_switch_plan(plan)
+    return int(plan.exit_code)
+
+
+def showing(*, as_json: bool) -> Callable[[str], None]:
+    """Who shows each step as it begins; a program gets one object at the end."""
+    return (lambda _: None) if as_json else (lambda words: say(f"  {words}"))
+
+
+def tell_switched(done: Switched, words: str, *, as_json: bool) -> int:
+    """Show what a switch came to; returns its exit code."""
+    if as_json:
+        print_json(_switched_json(done))
+    else:
+        say(f"{words}; writes were refused for {done.refused_seconds:.2f} s")
+        if done.afterwards:
+            say(f"it is done, but: {done.afterwards}")
+    return ExitCode.DIFFERENCE if done.afterwards else ExitCode.OK
+
+
+def _switched_json(done: Switched) -> dict[str, Any]:
+    return {
+        "to": done.to,
+        "run": done.run,
+        "refused_seconds": round(done.refused_seconds, 3),
+        "tries": done.tries,
+        "afterwards": done.afterwards or None,
+    }
 
 
 def print_switch_plan(plan: SwitchPlan) -> None:

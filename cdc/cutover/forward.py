@@ -16,6 +16,7 @@ from cdc.errors import SwitchError, SwitchUnequal
 from cdc.facts.changes import Position
 from cdc.facts.side import Side
 from cdc.postgres.tables import sequences
+from cdc.postgres.tables.hashed_rows import snapshot
 from cdc.sqlite.fence import fence
 from cdc.stream.session import Session
 from cdc.verify.compare_recent import RecentComparison
@@ -150,7 +151,8 @@ class Forward:
     async def _move_sequences(self) -> str:
         """Each gives a number that no row has."""
         await self._session.move_sequences()
-        numbers = await sequences.next_numbers(self._scene.record.connection, self._session.maps)
+        async with snapshot(self._scene.record.connection):
+            numbers = await sequences.next_numbers(self._scene.record.connection, self._session.maps)
         if behind := [n.sequence for n in numbers if n.next <= n.largest]:
             raise SwitchError(
                 f"sequences are behind their tables: {', '.join(behind)}",

@@ -39,11 +39,6 @@ class Scene:
         """How long transactions in flight are waited for in Postgres, before anything is refused."""
         return self.config.cutover.wait_for_writers_seconds
 
-    @property
-    def targets(self) -> list[str]:
-        """The tables in Postgres."""
-        return [mapped.target for mapped in self.maps]
-
     async def set_flags(self, state: FlagState) -> None:
         """Tell the application, where it can be told."""
         if self.config.cutover.flags:
@@ -71,9 +66,9 @@ class Scene:
 
         async def become() -> None:
             if side is Side.POSTGRES:
-                await self.keys.make_immediate(self.targets)
+                await self.keys.make_immediate(self.maps)
             else:
-                await self.keys.make_deferrable(self.targets)
+                await self.keys.make_deferrable(self.maps)
             await self.record.switch_to(side)
 
         return become

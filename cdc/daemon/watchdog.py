@@ -7,6 +7,7 @@ Postgres long, or that waits there for a lock of somebody else. After half the i
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from loguru import logger
@@ -68,23 +69,25 @@ class Watchdog:
         return True
 
 
+_ALWAYS: Final[Mapping[Activity, str]] = {
+    Activity.STARTING: "starting: opening both databases",
+    Activity.PAUSED: "paused: by `cdc pause`, or while a command switches",
+    Activity.RETURNING: "following Postgres: what applications write there is carried back to SQLite",
+    Activity.STOPPING: "stopping: what is under way is finished or given up",
+}
+
+
 def words(daemon_state: DaemonState) -> str:
     """What the daemon is doing, in one line for people."""
     match daemon_state.doing:
-        case Activity.STARTING:
-            return "starting: opening both databases"
         case Activity.LOADING:
             return f"first copy: {daemon_state.stage}"
         case Activity.WAITING:
             return f"waiting for {daemon_state.waits_for or 'another attempt'}: {redact(daemon_state.last_error or '')}"
-        case Activity.PAUSED:
-            return "paused: by `cdc pause`, or while a command switches"
         case Activity.STREAMING:
             return f"following the application: {_progress(daemon_state)}"
-        case Activity.RETURNING:
-            return "following Postgres: what applications write there is carried back to SQLite"
-        case Activity.STOPPING:
-            return "stopping: what is under way is finished or given up"
+        case doing:
+            return _ALWAYS[doing]
 
 
 def _progress(daemon_state: DaemonState) -> str:

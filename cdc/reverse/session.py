@@ -22,6 +22,7 @@ from cdc.postgres.record.record import Record
 from cdc.postgres.record.stream_row import never_loaded
 from cdc.postgres.server.endpoint import Endpoint
 from cdc.postgres.tables import catalogue, sequences
+from cdc.postgres.tables.hashed_rows import snapshot
 from cdc.reverse.carrier import Carried, Carrier
 from cdc.reverse.forms import forms_from_json
 from cdc.reverse.sides import not_refused, settle_sides
@@ -107,7 +108,8 @@ class ReverseSession:
 
     async def follow_sequences(self) -> int:
         """Let SQLite number new rows after those of Postgres, rows that are gone too; returns of how many tables."""
-        numbers = await sequences.next_numbers(self.record.connection, self.maps)
+        async with snapshot(self.record.connection):
+            numbers = await sequences.next_numbers(self.record.connection, self.maps)
         following = {n.mapped.source.name: n.next for n in numbers}
         await asyncio.to_thread(_follow, self._config, self.maps, following)
         return len(following)

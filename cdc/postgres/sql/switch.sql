@@ -26,3 +26,13 @@ SELECT run, n, step, began_at, ended_at, outcome, detail FROM cdc.switch_step WH
 -- name: usual
 SELECT step, 1000 * percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM ended_at - began_at)) AS milliseconds
 FROM cdc.switch_step WHERE source_id = $1 AND outcome = 'done' GROUP BY step
+
+-- Others' transactions that wrote to some tables and last, by the locks that they hold.
+-- name: long_writers
+SELECT DISTINCT a.pid, coalesce(nullif(a.application_name, ''), a.usename::text, 'without a name') AS name,
+    extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds
+FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+WHERE l.locktype = 'relation' AND l.granted AND l.relation IN (SELECT to_regclass(t)::oid FROM unnest($1::text[]) AS t)
+    AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND a.pid <> pg_backend_pid()
+    AND a.xact_start < clock_timestamp() - make_interval(secs => $2)
+ORDER BY 3 DESC

@@ -1,23 +1,18 @@
 """Unique keys serve an application that writes to Postgres, and replication again after a way back."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
-import pytest
-from harness import execute, fetch, wait_for
+from harness import execute
 from replicated_pair import Pair, replicated
 
-from cdc.config import Config
-from cdc.errors import TargetHindered
 from cdc.facts.progress import Silent
 from cdc.facts.table_map import TableMap
 from cdc.mapping.map_tables import map_schema
 from cdc.postgres.connection.open import Connection, connect
-from cdc.postgres.ddl import immediate_keys
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.sqlite.schema.read import read_schema
 from cdc.verify import verify

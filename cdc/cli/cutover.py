@@ -1,0 +1,51 @@
+"""`cdc cutover`: applications write to Postgres from now on, and SQLite follows."""
+
+import click
+
+from cdc.cli.help import Command
+from cdc.cli.options import Options, audited, pass_session, run_async
+from cdc.cli.output import counted, print_json, say
+from cdc.errors import ExitCode, UsageError
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc cutover --dry-run", "See what is in the way, and every step with what undoes it."),
+        ("cdc cutover --prepare", "Do all that may take minutes; it may be left standing."),
+        ("cdc cutover", "Switch, within moments."),
+    ),
+)
+@click.option("--dry-run", is_flag=True, help="Only show the plan; nothing is written anywhere.")
+@click.option("--prepare", "prepares", is_flag=True, help="Only make ready: fences, the way back, a comparison.")
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+@pass_session
+def cutover(session: Options, dry_run: bool, prepares: bool, as_json: bool) -> int:
+    """Let applications write to Postgres, and carry what they change there back to SQLite.
+
+    SQLite refuses writes for the moment of the switch, at most `max_refused_seconds`, and from then on. Whatever fails
+    on the way is undone, and everything is as before. `cdc rollback` goes back at any time and loses nothing. With
+    --dry-run, exit code 1 says that something is in the way, 2 that it is impossible as things stand.
+    """
+    from cdc.cli.switch_report import showing, tell_plan, tell_switched
+    from cdc.cutover import prepare, run, survey
+
+    if dry_run and prepares:
+        raise UsageError("--dry-run and --prepare contradict each other", remedy="give one of them")
+    session.start_log()
+    config = session.config()
+    if prepares:
+        with audited(config, "prepare cutover") as told:
+            report = run_async(prepare.prepare(config, session.progress()))
+            told |= {"rows": sum(table.matched for table in report.tables)}
+        if as_json:
+            print_json({"prepared": True, "position": report.position.seq, "rows": told["rows"]})
+        else:
+            rows = counted(sum(table.matched for table in report.tables), "row")
+            say(f"ready: fences and the way back stand, and {rows} are alike in both; next: `cdc cutover --dry-run`")
+        return ExitCode.OK
+    plan = run_async(survey.cutover_plan(config))
+    if dry_run or plan.exit_code:
+        return tell_plan(plan, as_json=as_json)
+    done = run_async(run.cutover(config, showing(as_json=as_json), session.progress()))
+    return tell_switched(done, "applications write to Postgres, and SQLite follows", as_json=as_json)

@@ -1,0 +1,34 @@
+"""`cdc rollback`: applications write to SQLite again, with all that they wrote to Postgres meanwhile."""
+
+import click
+
+from cdc.cli.help import Command
+from cdc.cli.options import Options, pass_session, run_async
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        ("cdc rollback --dry-run", "See what would be lost, what is in the way, and every step."),
+        ("cdc rollback", "Go back; replication goes on, and `cdc cutover` can be tried again."),
+    ),
+)
+@click.option("--dry-run", is_flag=True, help="Only show the plan; nothing is written anywhere.")
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+@pass_session
+def rollback(session: Options, dry_run: bool, as_json: bool) -> int:
+    """Take writes back to SQLite after a cutover.
+
+    What applications wrote to Postgres is in SQLite before it opens; then changes flow to Postgres as before, without a
+    new copy. Whatever fails on the way is undone. With --dry-run, exit code 1 says that something is in the way.
+    """
+    from cdc.cli.switch_report import showing, tell_plan, tell_switched
+    from cdc.cutover import run, survey
+
+    session.start_log()
+    config = session.config()
+    plan = run_async(survey.rollback_plan(config))
+    if dry_run or plan.exit_code:
+        return tell_plan(plan, as_json=as_json)
+    done = run_async(run.rollback(config, showing(as_json=as_json), session.progress()))
+    return tell_switched(done, "applications write to SQLite again, and Postgres follows", as_json=as_json)

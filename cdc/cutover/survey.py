@@ -1,0 +1,250 @@
+"""What both databases, the state folder and the flag show before a switch; nothing is written anywhere."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from cdc.config import Config
+from cdc.cutover import backward, forward
+from cdc.cutover.flag.flags import Flags
+from cdc.cutover.flag.state import FlagState
+from cdc.cutover.plan import CutoverFacts, GateLimits, RollbackFacts, SwitchPlan, cutover_gates, rollback_gates
+from cdc.errors import CdcError
+from cdc.facts.phase import Phase
+from cdc.facts.side import Side
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable
+from cdc.mapping.reversible import cannot_go_back, way_back
+from cdc.observe.status import Status, gather
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection, hang_up
+from cdc.postgres.connection.statements import load
+from cdc.postgres.ddl.immediate_keys import ApplicationKeys
+from cdc.postgres.outbox.guard import WriteGuard
+from cdc.postgres.outbox.reading import Outbox
+from cdc.postgres.outbox.uncarried import Uncarried
+from cdc.postgres.record import stream_row
+from cdc.postgres.record.known_tables import current_tables
+from cdc.postgres.record.record import Record
+from cdc.postgres.record.switch import SwitchState
+from cdc.postgres.server.endpoint import reached
+from cdc.postgres.tables import catalogue
+from cdc.sql_names import qualified
+from cdc.sqlite.changelog import source_file
+from cdc.sqlite.changelog.source_file import Look
+from cdc.sqlite.fence import fence
+from cdc.sqlite.fence.fence import FenceState
+
+LAG_SECONDS: Final = 5.0
+LONG_SECONDS: Final = 5.0  # a transaction that lasts as long would hold a switch up
+_PAST_TRIGGERS: Final = (
+    "writes that fire no trigger in SQLite: blob handles, connections that switch triggers off, virtual tables",
+    "changes of the schema, which neither fence refuses",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What one look at both sides found."""
+
+    status: Status
+    look: Look
+    phase: Phase
+    maps: tuple[TableMap, ...]
+    targets: dict[str, TargetTable]
+    fence: FenceState
+    switch: SwitchState
+
+
+async def cutover_plan(config: Config) -> SwitchPlan:
+    """The plan of a cutover as things stand; raises errors of a database that cannot be asked."""
+    async with reached(config) as endpoint:
+        status = await gather(config, endpoint)
+        connection = await endpoint.connect("cutover plan")
+        try:
+            return await _cutover_plan(config, status, connection)
+        finally:
+            await hang_up(connection)
+
+
+async def rollback_plan(config: Config) -> SwitchPlan:
+    """The plan of a rollback as things stand; raises errors of a database that cannot be asked."""
+    async with reached(config) as endpoint:
+        status = await gather(config, endpoint)
+        connection = await endpoint.connect("rollback plan")
+        try:
+            return await _rollback_plan(config, status, connection)
+        finally:
+            await hang_up(connection)
+
+
+async def survey(config: Config, status: Status, record: Record, look: Look) -> Surveyed:
+    """Look at both sides over one connection."""
+    state = await record.stream.read()
+    if state is None or state.position is None:
+        raise stream_row.never_loaded()
+    maps = tuple((await current_tables(record, config, look.schema)).fed)
+    targets = await catalogue.read_tables(record.connection, config.target.schema, [m.target for m in maps])
+    shown = await asyncio.to_thread(fence.look, config)
+    return Surveyed(status, look, state.phase, maps, targets, shown, await record.switch.read())
+
+
+async def _seen(config: Config, status: Status, connection: Connection) -> tuple[Record, Surveyed]:
+    look = await asyncio.to_thread(source_file.look, config)
+    if look.capture is None:
+        raise stream_row.never_loaded()
+    record = Record(connection, look.capture.source_id)
+    return record, await survey(config, status, record, look)
+
+
+async def _cutover_plan(config: Config, status: Status, connection: Connection) -> SwitchPlan:
+    record, seen = await _seen(config, status, connection)
+    facts = CutoverFacts(
+        now=datetime.now(UTC),
+        active=seen.phase.active,
+        replicates=seen.phase is Phase.REPLICATE,
+        daemon_runs=status.daemon_runs,
+        paused=status.pause is not None,
+        lag_changes=status.lag_changes,
+        lag_seconds=status.lag_seconds,
+        waiting=_waiting(status, await _resyncing(record)),
+        capture=tuple(f"{name} is not whole" for name in seen.look.damaged),
+        unacknowledged=status.unacknowledged,
+        prepared_at=seen.switch.prepared_at,
+        unprepared=await _unprepared(config, record, seen),
+        verified_at=_verified_at(status, seen),
+        differing=_differing(status),
+        shadow_clean_since=status.target.shadow.clean_since if status.target.shadow else None,
+        shadow_uncovered=(),
+        snapshot_at=datetime.fromisoformat(status.snapshot.taken_at) if status.snapshot else None,
+        no_way_back=await _no_way_back(record, seen),
+        long_writers=await _long_writers(connection, seen.maps),
+        flag_problems=await asyncio.to_thread(_flag_problems, config, seen.phase.active),
+    )
+    limits = GateLimits(LAG_SECONDS, config.cutover.verified_within_hours, config.cutover.shadow_clean_hours)
+    return SwitchPlan(
+        Side.POSTGRES,
+        cutover_gates(facts, limits),
+        forward.PLANNED,
+        (*_unchecked(config, seen), *_partly(seen.maps)),
+        await record.switch.usual_milliseconds(),
+    )
+
+
+async def _rollback_plan(config: Config, status: Status, connection: Connection) -> SwitchPlan:
+    record, seen = await _seen(config, status, connection)
+    waiting = await Outbox(connection, record.source_id).lag()
+    uncarried = Uncarried(connection, record.source_id)
+    lost = await uncarried.count()
+    facts = RollbackFacts(
+        now=datetime.now(UTC),
+        active=seen.phase.active,
+        daemon_runs=status.daemon_runs,
+        paused=status.pause is not None,
+        waiting_changes=waiting.entries,
+        oldest_at=waiting.oldest,
+        uncarried=tuple(map(str, await uncarried.read())),
+        fence=() if seen.fence.permanent and seen.fence.whole else ("it is not whole",),
+        long_writers=await _long_writers(connection, seen.maps),
+        flag_problems=await asyncio.to_thread(_flag_problems, config, seen.phase.active),
+    )
+    return SwitchPlan(
+        Side.SQLITE,
+        rollback_gates(facts),
+        backward.PLANNED,
+        _unchecked(config, seen),
+        await record.switch.usual_milliseconds(),
+        would_lose=f"{lost:,}",
+    )
+
+
+async def _resyncing(record: Record) -> tuple[str, ...]:
+    state = await record.stream.read()
+    return tuple(f"{name} is compared as a whole now" for name in state.resync) if state else ()
+
+
+def _waiting(status: Status, resyncing: Sequence[str]) -> tuple[str, ...]:
+    held = [f"{table.name} waits: {table.reason}" for table in status.waiting]
+    held += [f"{table.source_table} waits: {table.reason}" for table in status.target.waiting]
+    return (*held, *resyncing)
+
+
+def _verified_at(status: Status, seen: Surveyed) -> datetime | None:
+    """Since when every row is known to be alike: what was prepared, or what the daemon compares all the time."""
+    whole = status.target.verification
+    moments = [seen.switch.prepared_at, whole.finished_at if whole and whole.result == "equal" else None]
+    return max((moment for moment in (*moments, status.compared_since) if moment is not None), default=None)
+
+
+def _differing(status: Status) -> tuple[str, ...]:
+    found = [f"rows of {', '.join(status.target.differing.names)}"] if status.target.differing else []
+    return (*found, *(finding.words for finding in status.target.schema_findings))
+
+
+async def _unprepared(config: Config, record: Record, seen: Surveyed) -> tuple[str, ...]:
+    """What does not stand ready, though it was prepared perhaps."""
+    if seen.switch.prepared_at is None:
+        return ()
+    found = [f"SQLite: no fence on {name}" for name in seen.fence.lacking]
+    guards = await WriteGuard(record.connection, record.source_id).look(seen.maps)
+    found += [
+        f"Postgres: {', '.join(guard.missing)} of {name} missing" for name, guard in guards.items() if guard.missing
+    ]
+    keys = ApplicationKeys(record.connection, config.target.schema)
+    found += [f"Postgres: key {key} has no twin" for key in await keys.unready(seen.maps)]
+    if seen.switch.verified_seq is None or seen.look.oldest_seq > seen.switch.verified_seq:
+        found.append("more was written since than the changelog keeps")
+    missing = {m.source.name for m in seen.maps} - seen.switch.forms.keys()
+    return (*found, *(f"{name} is new" for name in sorted(missing)))
+
+
+async def _no_way_back(record: Record, seen: Surveyed) -> tuple[str, ...]:
+    reasons = await WriteGuard(record.connection, record.source_id).reasons(seen.maps)
+    found = [f"{target} {reason}" for target, reason in reasons.items()]
+    for mapped in seen.maps:
+        if (target := seen.targets.get(mapped.target)) is not None:
+            found += [f"{mapped.source.name}: {why}" for why in cannot_go_back(mapped, target)]
+    return tuple(found)
+
+
+def _partly(maps: Sequence[TableMap]) -> tuple[str, ...]:
+    return tuple(f"on the way back, {m.source.name}: {why}" for m in maps for why in way_back(m).reasons)
+
+
+def _unchecked(config: Config, seen: Surveyed) -> tuple[str, ...]:
+    found = [*_PAST_TRIGGERS, *(f"{name} cannot be fenced: {why}" for name, why in seen.fence.unfenceable.items())]
+    if not config.cutover.flags:
+        found.append("whether the application follows: no [[cutover.flags]] tells it where to go")
+    if not config.cutover.checks:
+        found.append("whether the application followed: no [[cutover.checks]] asks it")
+    return tuple(found)
+
+
+async def _long_writers(connection: Connection, maps: Sequence[TableMap]) -> tuple[str, ...]:
+    """Transactions in Postgres that hold locks on target tables for so long that a switch would wait for them."""
+    tables = [qualified(m.schema, m.target) for m in maps]
+    with translated("asking who writes to the target tables"):
+        rows = await connection.fetch(load("switch")["long_writers"], tables, LONG_SECONDS)
+    return tuple(f"{row['name']} (process {row['pid']}) in Postgres, for {row['seconds']:.0f} s" for row in rows)
+
+
+def _flag_problems(config: Config, active: Side) -> tuple[str, ...]:
+    """Where writes are told to go to another side than the one that is written to."""
+    if not config.cutover.flags:
+        return ()
+    found: list[str] = []
+    with suppress(CdcError):
+        standing = Flags(config).now()
+        found = [f"{said.label}: {said.saying.problem}" for said in standing.said if said.saying.problem]
+        if standing.writes is not active:
+            found.append(f"writes are told to go to {standing.writes or 'both sides'}, and {active} is written to")
+        return tuple(found)
+    return ("it cannot be read",)
+
+
+def flag_of(active: Side) -> FlagState:
+    """What the flag says where nothing was moved by hand."""
+    return FlagState(active, active)
