@@ -185,8 +185,9 @@ def _locked(config: Config, what: str) -> Iterator[apsw.Connection]:
             with write_transaction(connection):
                 yield connection
     except SourceBusy as error:
+        holder = lock_holders(path)
         raise SourceBusy(
-            f"{what}: {lock_holders(path)} keeps a transaction on {path} open, for longer than {seconds:g} s",
+            f"{what}: {holder} keeps a transaction on {path} open, for longer than {seconds:g} s",
             remedy="let it end, or end the program that keeps it (an import, a console, a worker that hangs), and try "
             "again; nothing was changed",
         ) from error
