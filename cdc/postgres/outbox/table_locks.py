@@ -2,8 +2,9 @@
 
 Who holds some locks and waits for others can be part of a deadlock, and Postgres ends whichever transaction looks
 first: an application's, if it has waited for `deadlock_timeout`. So locks are held while others are waited for only
-half as long, then all are given back. What was in the way is waited for next with nothing held, long enough that
-Postgres stops an autovacuum for us. Nobody queues behind us for longer than these times.
+half as long, then all are given back. What was in the way is locked first the next time: so tables come into the order
+in which the application locks them, and with nothing held there is time for Postgres to stop an autovacuum for us.
+Nobody queues behind us for longer than these times.
 """
 
 import math
@@ -22,8 +23,8 @@ from cdc.postgres.connection.statements import load
 SQL: Final = load("outbox")
 AGAINST_WRITERS: Final = "SHARE ROW EXCLUSIVE"
 AGAINST_ALL: Final = "ACCESS EXCLUSIVE"
-_HOLDING: Final = 0.5  # times `deadlock_timeout`
-_ALONE: Final = 1.5
+_PATIENCE_FOR_FIRST: Final = 1.5  # times `deadlock_timeout`
+_PATIENCE_FOR_OTHERS: Final = 0.5
 
 
 @asynccontextmanager
@@ -48,38 +49,36 @@ async def _begin(connection: Connection, tables: Sequence[str], wait_seconds: fl
     until = time.monotonic() + wait_seconds
     patience = await connection.fetchval(SQL["deadlock_timeout"])
     while True:
-        transaction, busy = await _try(connection, tables, mode, min(until, time.monotonic() + _HOLDING * patience))
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            busy = await _lock(connection, tables, mode, until, patience)
+        except BaseException:
+            await _undo(connection, transaction)
+            raise
         if busy is None:
             return transaction
         await transaction.rollback()
         if time.monotonic() >= until:
             raise await _hindered(connection, busy, wait_seconds)
-        alone, _ = await _try(connection, [busy], mode, min(until, time.monotonic() + _ALONE * patience))
-        await alone.rollback()
+        tables = [busy, *(table for table in tables if table != busy)]
 
 
-async def _try(
-    connection: Connection, tables: Iterable[str], mode: str, until: float
-) -> tuple[Transaction, str | None]:
-    """A transaction that has locked the tables, or one that failed and the table that it did not get."""
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        usual = await connection.fetchval("SELECT current_setting('lock_timeout')")
-        for table in tables:
-            milliseconds = max(1, math.ceil((until - time.monotonic()) * 1000))
-            try:
-                # Partitions and children are no business of ours.
-                await connection.execute(
-                    f"SET LOCAL lock_timeout = {milliseconds}; LOCK TABLE ONLY {table} IN {mode} MODE"
-                )
-            except asyncpg.LockNotAvailableError:
-                return transaction, table
-        await connection.execute("SELECT set_config('lock_timeout', $1, true)", usual)
-    except BaseException:
-        await _undo(connection, transaction)
-        raise
-    return transaction, None
+async def _lock(connection: Connection, tables: Sequence[str], mode: str, until: float, patience: float) -> str | None:
+    """Lock the tables in this order; returns the one whose lock cannot be had, and then the transaction has failed."""
+    usual = await connection.fetchval("SELECT current_setting('lock_timeout')")
+    ends = min(until, time.monotonic() + _PATIENCE_FOR_FIRST * patience)
+    for table in tables:
+        milliseconds = max(1, math.ceil((ends - time.monotonic()) * 1000))
+        try:
+            # Partitions and children are no business of ours.
+            await connection.execute(f"SET LOCAL lock_timeout = {milliseconds}; LOCK TABLE ONLY {table} IN {mode} MODE")
+        except asyncpg.LockNotAvailableError:
+            return table
+        if table == tables[0]:
+            ends = min(until, time.monotonic() + _PATIENCE_FOR_OTHERS * patience)
+    await connection.execute("SELECT set_config('lock_timeout', $1, true)", usual)
+    return None
 
 
 async def _undo(connection: Connection, transaction: Transaction) -> None:
