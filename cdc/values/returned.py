@@ -87,7 +87,8 @@ class ReturnedColumn:
         pairs: list[tuple[Value, object]] = []
         for value in map(self._returning.sample, sample):
             with suppress(Unfit):
-                pairs.append((value, self._encode(value)))
+                if (stored := self._encode(value)) is not None:
+                    pairs.append((value, stored))
         classes = Counter(_CLASSES.get(type(value)) for value, _ in pairs)
         # Reals that all have a fraction are what the form of integers would make of them, too.
         left = sorted(self._forms.values(), key=lambda form: -classes[form.storage])
