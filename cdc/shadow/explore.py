@@ -81,6 +81,11 @@ def covering(random: Random, dimensions: Mapping[str, Sequence[str]] = DIMENSION
     return shapes
 
 
+def name_of(subject: Subject) -> str:
+    """How every query about a table is called."""
+    return f"made up: {subject.mapped.source.name}"
+
+
 def make_up(subjects: Sequence[Subject], count: int, seed: int) -> Iterator[MadeUp]:
     """So many queries over all subjects, by turns; the same arguments always give the same."""
     random = Random(seed)
@@ -120,7 +125,7 @@ class _Builder:
         self._shape = made_up.shape
         self._subject = made_up.subject
         self._random = Random(made_up.seed)
-        self._name = f"made up: {made_up.subject.mapped.source.name}"
+        self._name = name_of(made_up.subject)
         self._key = [f"t.{quote(name)}" for name in made_up.subject.mapped.source.key.columns]
         # All are drawn whether they are used or not, so that a plainer shape keeps the values.
         self._column, self._other = (self._random.choice(made_up.subject.columns) for _ in range(2))

@@ -1,7 +1,6 @@
 """`cdc shadow sql`: queries put to both databases in two snapshots of one position, answers and times compared."""
 
 import asyncio
-import fnmatch
 import random
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -23,8 +22,9 @@ from cdc.postgres.tables.hashed_rows import letting_go, snapshot
 from cdc.postgres.tables.select import QueryAnswer, ask
 from cdc.postgres.translate.ported import PortedQuery, habits, port, source_without_limit, without_limit
 from cdc.postgres.translate.terms import Untranslatable
+from cdc.shadow.column_rules import refuse_unknown, rules_of
 from cdc.shadow.compare_rows import AnswerColumn, compare_rows, only_order
-from cdc.shadow.explore import Subject, make_up, shrunk, subject_of
+from cdc.shadow.explore import Subject, make_up, name_of, shrunk, subject_of
 from cdc.shadow.ledger import Ledger
 from cdc.shadow.positions import live_positions
 from cdc.shadow.queries import Parameters, ShadowQuery
@@ -66,8 +66,10 @@ async def shadow_sql(
 ) -> list[Outcome]:
     """Put every query to both, `repeat` times; the outcomes are in the ledger and in Postgres' record too.
 
-    Raises errors of either database before the first query; later ones are outcomes.
+    Raises errors of either database before the first query, and `ConfigError` for a rule that no column knows; later
+    ones are outcomes.
     """
+    refuse_unknown([query.name for query in queries], config.shadow)
     async with asking_both(config) as both:
         progress.start("asking both databases", None)
         outcomes = []
@@ -82,11 +84,16 @@ async def shadow_sql(
 
 
 async def explore(config: Config, count: int, seed: int, ledger: Ledger, progress: Progress) -> list[Outcome]:
-    """Put so many queries to both that are made up from the schema and the data; what differs is made smaller."""
+    """Put so many queries to both that are made up from the schema and the data; what differs is made smaller.
+
+    Raises what `shadow_sql` does.
+    """
     async with asking_both(config) as both:
+        subjects = await both.subjects()
+        refuse_unknown(map(name_of, subjects), config.shadow)
         progress.start("asking made-up queries", count)
         outcomes = []
-        for made_up in make_up(await both.subjects(), count, seed):
+        for made_up in make_up(subjects, count, seed):
             outcome = await both.first(made_up.query)
             if outcome.verdict in ENDS_CLEAN:
                 smallest, outcome = await shrunk(made_up, outcome, both.first)
@@ -216,7 +223,7 @@ class BothDatabases:
         theirs = pair.theirs
         if isinstance(theirs, TargetError):
             return await self._refused(asked, pair.ours, theirs)
-        rules = self._rules(asked)
+        rules = rules_of(asked.query.name, self._options)
         differences = compare_rows(pair.ours, theirs.rows, _columns(asked, theirs, rules), as_list=asked.as_list)
         verdict = Verdict.EQUAL
         used: tuple[str, ...] = ()
@@ -272,9 +279,6 @@ class BothDatabases:
             sql = ported.sql(asked.parameters)
             return await ask(self._connection, asked.query.name, sql, self._options.timeout_seconds)
 
-    def _rules(self, asked: Asked) -> list[ShadowRule]:
-        return [rule for rule in self._options.rules if fnmatch.fnmatchcase(asked.query.name, rule.endpoint)]
-
     async def _explained(
         self, asked: Asked, pair: _Pair, differences: tuple[Difference, ...]
     ) -> tuple[Verdict, tuple[Difference, ...]]:
@@ -296,7 +300,7 @@ class BothDatabases:
             theirs = await self._theirs(asked, ported)
         except CdcError:
             return False  # a remedy need not fit the query
-        columns = _columns(asked, theirs, self._rules(asked))
+        columns = _columns(asked, theirs, rules_of(asked.query.name, self._options))
         return not compare_rows(ours, theirs.rows, columns, as_list=as_list)
 
     async def _is_same_without_limit(self, asked: Asked, seq: int) -> bool:

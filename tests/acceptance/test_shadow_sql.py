@@ -88,3 +88,5 @@ async def test_a_rule_is_printed_to_paste(capsys: pytest.CaptureFixture[str]) ->
         '[[shadow.rules]]\nendpoint = "GET /api/reports"\npath = "$.generated_at"\nread = "ignored"\n'
         'reason = "a \\"clock\\""\n'
     )
+    of_a_column = await told("shadow", "ignore", "by note", "--path", "row 3, note", capsys=capsys, code=0)
+    assert 'path = "note"\n' in of_a_column

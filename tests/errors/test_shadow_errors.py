@@ -43,6 +43,21 @@ def test_a_file_without_queries_and_one_with_a_name_twice(cut_off: Installation)
     refused(cut_off, ["shadow", "sql", twice], "two queries of {path} are called {twice}", ExitCode.USAGE)
 
 
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ('read = "instant"\nendpoint = "by *"\npath = "location"', "column location of query by day"),
+        ('read = "text"\npath = "day"', "no column knows: text"),
+        ('read = "number"\npath = "day"', "no column knows: number without a tolerance"),
+    ],
+)
+def test_a_rule_that_no_column_knows(cut_off: Installation, rule: str, words: str) -> None:
+    cut_off.configure(f"[[shadow.rules]]\n{rule}")
+    file = queries(cut_off, "-- name: by day\nSELECT day FROM t", "queries.sql")
+    template = "a rule in [[shadow.rules]] has column {path} of query {query} read as what no column knows: {read}"
+    assert words in refused(cut_off, ["shadow", "sql", file], template, ExitCode.CONFIG)
+
+
 def test_no_daemon_that_follows(site: Installation) -> None:
     site.followed()
     file = queries(site, "-- name: one\nSELECT 1 AS one", "queries.sql")
