@@ -17,12 +17,19 @@ from cdc.cli.help import Command, example_lines
 from cdc.cli.main import cli
 from cdc.config import (
     AlertsSection,
+    CheckSection,
     ColumnOptions,
+    CommandFlag,
+    CutoverSection,
+    EnvFlag,
     Expectation,
     ExpectedDifference,
+    FileFlag,
     Formats,
+    HttpFlag,
     MetricsSection,
     PagedList,
+    ProxyFlag,
     ProxyRate,
     ProxySection,
     ReferenceOptions,
@@ -63,6 +70,13 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
     ("[[shadow.rules]]", ShadowRule),
     ("[[shadow.expect]]", ExpectedDifference),
     ("[[shadow.pages]]", PagedList),
+    ("[cutover]", CutoverSection),
+    ('[[cutover.flags]] kind = "file"', FileFlag),
+    ('[[cutover.flags]] kind = "env"', EnvFlag),
+    ('[[cutover.flags]] kind = "command"', CommandFlag),
+    ('[[cutover.flags]] kind = "http"', HttpFlag),
+    ('[[cutover.flags]] kind = "proxy"', ProxyFlag),
+    ("[[cutover.checks]]", CheckSection),
     ("[formats]", Formats),
     ("[tables.NAME]", TableOptions),
     ("[tables.NAME.columns.COLUMN]", ColumnOptions),
@@ -79,6 +93,8 @@ OWN_SECTIONS: Final = (
     "shadow.rules",
     "shadow.expect",
     "shadow.pages",
+    "cutover.flags",
+    "cutover.checks",
 )
 
 # Said beside the struct's own docstrings: what each key means to the operator, with its unit.
@@ -188,6 +204,50 @@ KEYS: Final = {
     "shadow.pages.page": "The parameter of the query that has the number of a page.",
     "shadow.pages.first": "The number of the first page.",
     "shadow.pages.total": "The place of how many elements there are on all pages.",
+    "cutover.max_refused_seconds": "How long applications may be refused their writes while these move.",
+    "cutover.wait_for_writers_seconds": "How long to wait for transactions that write when that begins.",
+    "cutover.tries": "How often it is tried before it is given up, with everything as it was.",
+    "cutover.verified_within_hours": "A whole comparison must have found both equal within so many hours.",
+    "cutover.shadow_clean_hours": "For so long no shadow read must have differed; 0 does not ask.",
+    "cutover.flags.file.kind": "`file`. Flags are set in the order of their sections; see [the flag](flag.md).",
+    "cutover.flags.file.path": "The file, which is made when it is not there.",
+    "cutover.flags.env.kind": "`env`.",
+    "cutover.flags.env.path": "The file, one `NAME=value` a line; it has to be there.",
+    "cutover.flags.env.switch": "What it follows: `reads`, `writes`, or `both`, which is Postgres once both are there.",
+    "cutover.flags.env.sqlite": "The variables and their values for SQLite,",
+    "cutover.flags.env.postgres": "and for Postgres.",
+    "cutover.flags.command.kind": "`command`.",
+    "cutover.flags.command.switch": "What it follows, as above; with `both` it is run when either moves.",
+    "cutover.flags.command.sqlite": "The program and its arguments for SQLite, without a shell. `CDC_READS` and "
+    "`CDC_WRITES` are in its environment.",
+    "cutover.flags.command.postgres": "The same for Postgres.",
+    "cutover.flags.command.timeout_seconds": "After so long it is ended, with all that it started, and has failed.",
+    "cutover.flags.http.kind": "`http`.",
+    "cutover.flags.http.switch": "What it follows, as above.",
+    "cutover.flags.http.url": "Where the request goes. An answer from 200 to 299 is a success, a redirect is none.",
+    "cutover.flags.http.sqlite": "The body for SQLite,",
+    "cutover.flags.http.postgres": "and for Postgres.",
+    "cutover.flags.http.method": "The method.",
+    "cutover.flags.http.content_type": "The kind of the body.",
+    "cutover.flags.http.headers_file": "A file of further headers, one `Name: value` a line, such as a secret.",
+    "cutover.flags.http.timeout_seconds": "How long the answer may take.",
+    "cutover.flags.proxy.kind": "`proxy`.",
+    "cutover.checks.name": "What is asked, in words.",
+    "cutover.checks.url": "The address; `{probe}` in it, in `body`, `sql` and `undo_url` becomes letters of its own "
+    "each time. See [checks](flag.md#checks).",
+    "cutover.checks.after": "Whether it is asked once `reads` have moved, or once `writes` have.",
+    "cutover.checks.method": "The method. All but GET and HEAD are put again only if they were surely not carried out.",
+    "cutover.checks.body": "The body of the request.",
+    "cutover.checks.content_type": "The kind of the body.",
+    "cutover.checks.headers_file": "A file of headers, as above.",
+    "cutover.checks.sqlite": "What the JSON answer must have on SQLite: places, such as `pool.0.backend`, and values,",
+    "cutover.checks.postgres": "and on Postgres.",
+    "cutover.checks.sql": "A query to the side that is active, whose first value must be true, or a number but 0: "
+    "the row that the request has written.",
+    "cutover.checks.undo_url": "Where to ask afterwards that this row is taken away again,",
+    "cutover.checks.undo_method": "and by which method.",
+    "cutover.checks.timeout_seconds": "How long one answer may take.",
+    "cutover.checks.within_seconds": "Within so long it must be as it should, for an application that begins anew.",
     "tables.NAME.target": "The table's name in Postgres.",
     "tables.NAME.adopt": "Whether this table is adopted, where it differs from `adopt` in [target].",
     "tables.NAME.skip": "Columns that are not replicated. One that this file does not have is noted by `cdc plan`, "
@@ -319,8 +379,13 @@ def _option_help(option: click.Option) -> str:
     return f"{option.help or ''}{' Required.' if option.required else ''}{default}"
 
 
+def key_prefix(heading: str) -> str:
+    """What the keys below a heading are called by in `KEYS`: `cutover.flags.env` for those of one kind of flag."""
+    return re.sub(r'[\[\]"]', "", heading).replace(" kind = ", ".")
+
+
 def _keys_table(heading: str, struct: type[msgspec.Struct]) -> str:
-    prefix = heading.strip("[]")
+    prefix = key_prefix(heading)
     rows = [
         (f"`{f.name}`", _type_text(struct, f.name), _default(f), KEYS[f"{prefix}.{f.name}"])
         for f in msgspec.structs.fields(struct)
@@ -338,6 +403,8 @@ def _type_text(struct: type[msgspec.Struct], name: str) -> str:
 
 
 _TYPES: Final = (
+    (r"dict\[str, str\]", "section of texts"),
+    (r"dict\[", "section of values"),
     (r"int \| str", "integer or text"),
     ("list", "list of texts"),
     ("Literal", "text"),
@@ -360,6 +427,8 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 def _toml(value: object) -> str:
     match value:
+        case dict():
+            return "{}"
         case list():
             return "[" + ", ".join(f'"{item}"' for item in value) + "]"
         case bool():

@@ -38,6 +38,8 @@ RUN_ELSEWHERE = {
     "cdc shadow sql queries.toml",
     "cdc shadow sql queries.sql --repeat 100",
     "cdc shadow sql --explore 200",
+    "cdc flag reads postgres",
+    "cdc flag reads sqlite",
     "cdc demo",
     "cdc demo --keep /tmp/story",
     'eval "$(cdc completion bash)"',

@@ -75,10 +75,10 @@ def test_every_option_says_what_it_means() -> None:
 
 def test_every_key_of_the_configuration_is_explained_and_no_other() -> None:
     keys = {
-        f"{heading.strip('[]')}.{name}"
+        f"{generate.key_prefix(heading)}.{name}"
         for heading, struct in generate.SECTIONS
         for name in struct.__struct_fields__
-        if f"{heading.strip('[]')}.{name}" not in generate.OWN_SECTIONS
+        if f"{generate.key_prefix(heading)}.{name}" not in generate.OWN_SECTIONS
     }
     assert keys == set(generate.KEYS)
 

@@ -111,7 +111,7 @@ def test_a_service_is_told_by_a_request_with_headers_of_a_file(tmp_path: Path) -
         ]
         assert service.asked[0][3]["Authorization"] == "Bearer hidden"
         for status in (500, 302):
-            service.answer = lambda *_, status=status: (status, {"Location": f"{service.url}/fine"}, b"")  # type: ignore[misc]
+            service.answer = lambda *_, status=status: (status, {"Location": f"{service.url}/fine"}, b"")
             with pytest.raises(FlagNotSet, match=f"it answered {status}"):
                 flags.set_all(AT_FIRST)
         assert "/fine" not in {path for _, path, _, _ in service.asked}, "a redirect is no success"
