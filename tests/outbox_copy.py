@@ -60,6 +60,7 @@ class OutboxCopy:
         rows = self.rows[page.mapped.target]
         begins = not self.pages or self.pages[-1].mapped != page.mapped
         self.pages.append(page)
+        assert page.rows.keys() <= set(page.keys)
         if page.whole and begins:
             rows.clear()
         for key in page.keys:
@@ -81,8 +82,14 @@ class OutboxCopy:
 
 @asynccontextmanager
 async def outbox_copy(dsn: str, ddl: str, *maps: TableMap) -> AsyncIterator[OutboxCopy]:
-    """Tables made by a script, with fence and outbox on them: closed to all but its connection, and nothing noted."""
+    """Tables made by a script, with fence and outbox on them: closed to all but its connection, and nothing noted.
+
+    All that is done over the connection is done by an owner that is no superuser.
+    """
     connection = await connect(dsn, purpose="daemon")
+    name, owner = named_after(dsn), f"{named_after(dsn)}_owner"
+    await connection.execute(f"CREATE ROLE {owner}; GRANT ALL ON DATABASE {name} TO {owner}")
+    await connection.execute(f"GRANT ALL ON SCHEMA public TO {owner}; SET ROLE {owner}")
     try:
         await own_schema.create(connection)
         await connection.execute(ddl)
@@ -92,7 +99,14 @@ async def outbox_copy(dsn: str, ddl: str, *maps: TableMap) -> AsyncIterator[Outb
         copy.rows = await copy.truth()
         yield copy
     finally:
+        await connection.execute("ROLLBACK; RESET ROLE")
+        await connection.execute(f"REASSIGN OWNED BY {owner} TO CURRENT_USER; DROP OWNED BY {owner}; DROP ROLE {owner}")
         await connection.close()
+
+
+def named_after(dsn: str) -> str:
+    """The name of the database, which nothing else on the server has."""
+    return dsn.partition("@/")[2].partition("?")[0]
 
 
 @asynccontextmanager

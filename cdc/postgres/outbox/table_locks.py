@@ -31,7 +31,7 @@ _PATIENCE_FOR_OTHERS: Final = 0.5
 async def locked(
     connection: Connection, tables: Iterable[str], wait_seconds: float, mode: str = AGAINST_WRITERS
 ) -> AsyncIterator[None]:
-    """A transaction in which nobody else writes to these tables, given as quoted names: who did has ended.
+    """A transaction in which nobody else writes to these tables, given as quoted names: whoever did has ended.
 
     It is committed at the end. Raises `TargetHindered`, which names who is in the way, when the locks cannot be had in
     time; lets the driver's errors through.
@@ -60,7 +60,7 @@ async def _begin(connection: Connection, tables: Sequence[str], wait_seconds: fl
             return transaction
         await transaction.rollback()
         if time.monotonic() >= until:
-            raise await _hindered(connection, busy, wait_seconds)
+            raise await _hindered(connection, busy, wait_seconds, mode)
         tables = [busy, *(table for table in tables if table != busy)]
 
 
@@ -86,11 +86,11 @@ async def _undo(connection: Connection, transaction: Transaction) -> None:
         await transaction.rollback()
 
 
-async def _hindered(connection: Connection, table: str, wait_seconds: float) -> TargetHindered:
-    holders = await connection.fetch(SQL["holders"], table)
+async def _hindered(connection: Connection, table: str, wait_seconds: float, mode: str) -> TargetHindered:
+    holders = await connection.fetch(SQL["holders"], table, mode == AGAINST_ALL)
     held_by = ", ".join(map(_told, holders)) or "transactions that have ended meanwhile"
     return TargetHindered(
-        f"{table} could not be locked against writers within {wait_seconds:g} s: in the way are {held_by}",
+        f"table {table} could not be locked within {wait_seconds:g} s: in the way are {held_by}",
         remedy="let these transactions end, or end them with pg_terminate_backend; then try again",
     )
 

@@ -2,13 +2,13 @@
 SELECT setting::float8 / 1000 FROM pg_settings WHERE name = 'deadlock_timeout'
 
 -- name: holders
--- Whoever has a lock on a table that writers have too. A prepared transaction has no process.
+-- Whoever has a lock on a table: any, or one that writers have too. A prepared transaction has no process.
 SELECT DISTINCT l.pid, coalesce(nullif(a.application_name, ''), a.backend_type, a.usename::text) AS name, a.state,
     round(extract(epoch FROM clock_timestamp() - a.xact_start))::int AS seconds
 FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a USING (pid)
 WHERE l.locktype = 'relation' AND l.relation = to_regclass($1)::oid AND l.granted
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND l.pid IS DISTINCT FROM pg_backend_pid() AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
+    AND l.pid IS DISTINCT FROM pg_backend_pid() AND ($2 OR l.mode NOT IN ('AccessShareLock', 'RowShareLock'))
 ORDER BY l.pid
 
 -- name: uncapturable
@@ -34,7 +34,7 @@ LEFT JOIN pg_class AS c ON c.oid = to_regclass(format('%I.%I', w.schema, w.targe
 
 -- name: triggers
 -- The triggers that a source has on some tables: those that call a function of the schema `cdc` for it.
-SELECT w.target, g.tgname::text AS name, g.tgenabled <> 'D' AS enabled, p.prosrc AS body
+SELECT w.target, g.tgname::text AS name, g.tgenabled IN ('O', 'A') AS enabled, p.prosrc AS body
 FROM unnest($2::text[], $3::text[]) AS w (schema, target)
 JOIN pg_trigger AS g ON g.tgrelid = to_regclass(format('%I.%I', w.schema, w.target))
 JOIN pg_proc AS p ON p.oid = g.tgfoid AND p.pronamespace = to_regnamespace('cdc')
