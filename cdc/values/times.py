@@ -10,6 +10,7 @@ import itertools
 import operator
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Final
@@ -39,6 +40,7 @@ _MOMENTS: Final = lines_of(f"{_DATE}(?:[ T]{_TIME}(?: ?{_OFFSET})?)?")
 _EPOCH: Final = datetime.datetime(2000, 1, 1)  # naive, as a timestamp without time zone is
 _EPOCH_UTC: Final = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 _EPOCH_DAY: Final = datetime.date(2000, 1, 1).toordinal()
+_DAY_MICROSECONDS: Final = 86_400_000_000
 
 
 def _days(texts: Iterable[str]) -> list[int]:
@@ -76,6 +78,10 @@ def _since(epoch: datetime.datetime, moments: Iterable[datetime.datetime]) -> li
     # total_seconds() would be a double, which has no microseconds left in far years.
     return [(span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds for span in spans]
 
+
+# Microseconds since 2000-01-01 UTC, as Postgres stores them.
+_FIRST_INSTANT: Final = _moments(["0001-01-01"])[0]
+_LAST_INSTANT: Final = _moments(["9999-12-31 23:59:59.999999"])[0]
 
 # --- rounding ---------------------------------------------------------------------------------------------------------
 
@@ -121,6 +127,8 @@ def _moment_form(between: str, rest: str, offset: str) -> ValueForm:
     after = _REST[rest]
 
     def write(instant: int) -> str:
+        if not _FIRST_INSTANT <= instant <= _LAST_INSTANT:
+            raise Unfit(_OUTSIDE)
         moment = _EPOCH + datetime.timedelta(microseconds=instant)
         day = moment.date().isoformat()
         return f"{day}{between}{moment:%H:%M}{after(moment.second, moment.microsecond)}{offset}"
@@ -134,6 +142,8 @@ def _time_form(rest: str) -> ValueForm:
 
 
 def _day(days: int) -> str:
+    if not 1 <= days + _EPOCH_DAY <= datetime.date.max.toordinal():
+        raise Unfit(_OUTSIDE)
     return datetime.date.fromordinal(days + _EPOCH_DAY).isoformat()
 
 
@@ -142,7 +152,6 @@ def _day_or_moment(instant: int) -> Value:
     return _NAIVE_FORMS[0].write(instant) if rest else _day(days)
 
 
-_DAY_MICROSECONDS: Final = 86_400_000_000
 _NAIVE_FORMS: Final = _moment_forms([""])
 _ZONED_FORMS: Final = _moment_forms(_OFFSETS)
 _DAYS: Final = ValueForm("YYYY-MM-DD[ HH:MM:SS[.ffffff]]", "text", _day_or_moment)
@@ -157,14 +166,27 @@ def _without_own_offset(value: Value) -> Value:
     return _OWN_OFFSET.sub(zeros, value) if type(value) is str and ":" in value else value
 
 
-def _stored(lines: re.Pattern[str], read: Read) -> Callable[[str], object]:
+# Years that Python's dates do not have, which an offset can lead to: those before 1 and after 9999.
+_FAR: Final = re.compile(r"(?P<year>[0-9]{4,6})(?P<rest>-.+?)(?P<before_christ> BC)?")
+_DAYS_OF_400_YEARS: Final = 146_097  # after which the calendar begins anew
+_OUTSIDE: Final = "is infinite, or outside of the days of years 1 to 9999 and their 24 hours"
+
+
+def _stored(lines: re.Pattern[str], read: Read, day: int) -> Callable[[str], object]:
+    """Reads Postgres' texts as `read` does the application's; `day` is what it makes of one more day."""
+
     def stored(text: str) -> object:
-        try:
+        with suppress(ValueError):
             if all_match(lines, [text]):
                 return read([text])[0]
-        except ValueError:
-            pass
-        raise Unfit("is infinite, or outside of the days of years 1 to 9999 and their 24 hours")
+        far = _FAR.fullmatch(text)
+        if far is None or not day:
+            raise Unfit(_OUTSIDE)
+        year = 1 - int(far["year"]) if far["before_christ"] else int(far["year"])
+        cycles, rest = divmod(year - 2000, 400)
+        near = read([f"{2000 + rest}{far['rest']}"])[0]
+        assert isinstance(near, int)
+        return near + cycles * _DAYS_OF_400_YEARS * day
 
     return stored
 
@@ -180,7 +202,7 @@ DATE: Final = PostgresType(
     "date",
     "date",
     _texts("'YYYY-MM-DD' from year 1 to 9999", _DATES, _days),
-    Returning(_stored(_DATES, _days), lambda _: (ValueForm("YYYY-MM-DD", "text", _day),)),
+    Returning(_stored(_DATES, _days, 1), lambda _: (ValueForm("YYYY-MM-DD", "text", _day),)),
     fixed=(4, 4),
     same_when_equal=True,
 )
@@ -188,7 +210,7 @@ TIME: Final = PostgresType(
     "time",
     "time",
     _texts("'HH:MM[:SS[.ffffff]]'", _TIMES, _times_of_day),
-    Returning(_stored(_TIMES, _times_of_day), lambda _: tuple(map(_time_form, _REST))),
+    Returning(_stored(_TIMES, _times_of_day, 0), lambda _: tuple(map(_time_form, _REST))),
     synonyms=("time without time zone",),
     fixed=(8, 8),
     same_when_equal=True,
@@ -198,7 +220,9 @@ TIMESTAMP: Final = PostgresType(
     "timestamp",
     "timestamp",
     _texts("'YYYY-MM-DD HH:MM[:SS[.ffffff]]' without an offset", _TIMESTAMPS, _microseconds),
-    Returning(_stored(_TIMESTAMPS, _microseconds), lambda _: _NAIVE_FORMS, sample=_without_own_offset),
+    Returning(
+        _stored(_TIMESTAMPS, _microseconds, _DAY_MICROSECONDS), lambda _: _NAIVE_FORMS, sample=_without_own_offset
+    ),
     aliases=("timestamp without time zone",),
     nearest=_nearest,
     fixed=(8, 8),
@@ -210,7 +234,7 @@ TIMESTAMPTZ: Final = PostgresType(
     "timestamptz",
     "timestamptz",
     _texts("'YYYY-MM-DD HH:MM[:SS[.ffffff]]' with an offset or Z", _INSTANTS, _instants),
-    Returning(_stored(_INSTANTS, _instants), lambda _: _ZONED_FORMS, sample=_without_own_offset),
+    Returning(_stored(_INSTANTS, _instants, _DAY_MICROSECONDS), lambda _: _ZONED_FORMS, sample=_without_own_offset),
     aliases=("timestamp with time zone",),
     nearest=_nearest,
     fixed=(8, 8),
@@ -221,9 +245,6 @@ TIMESTAMPTZ: Final = PostgresType(
 
 # --- formats ----------------------------------------------------------------------------------------------------------
 
-# Instants are microseconds since 2000-01-01 UTC, as Postgres stores them.
-_FIRST_INSTANT: Final = _moments(["0001-01-01"])[0]
-_LAST_INSTANT: Final = _moments(["9999-12-31 23:59:59.999999"])[0]
 _UNIX_EPOCH: Final = _moments(["1970-01-01"])[0]
 _JULIAN_DAYS: Final = 5_373_484.5  # the first day of year 10000
 _JULIAN_2000: Final = 211_813_444_800_000  # milliseconds of julian days at 2000-01-01 00:00

@@ -15,7 +15,7 @@ from itertools import product
 from typing import Any
 
 import apsw
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_readings import FORMATS, TYPES, loose
 from test_value_roundtrip import json_values
@@ -190,6 +190,7 @@ def test_what_postgres_did_not_change_stays_byte_for_byte(database: str) -> None
 
         @settings(max_examples=120, deadline=None, print_blob=True)
         @given(st.sampled_from(ways), st.lists(loose, min_size=1, max_size=12))
+        @example(Way("", "timestamptz", ValueRules()), ["9999-12-31 23:00:00-12:00", "0001-01-01 01:00:00+12:00"])
         def check(way: Way, given: list[Value]) -> None:
             rig.store(way, given)
             before, held = rig.stored(way), rig.forward(way)
