@@ -20,9 +20,12 @@ from cdc.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from cdc.facts.shadow import Outcome
     from cdc.shadow.report import EndpointReport, ShadowReport
+    from cdc.shadow.requests import HttpRequest
 
 SHOWN_PLACES: Final = 3  # of one endpoint
 SHOWN_TEXT: Final = 160
+SHOWN_ENDPOINTS: Final = 20  # of a log, that were never compared
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group(cls=Group)
@@ -40,7 +43,7 @@ def shadow() -> None:
         ("cdc shadow sql --explore 200", "Ask what the schema and the data suggest, before users do."),
     )
 )
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.argument("file", type=_FILE, required=False)
 @click.option("--explore", type=click.IntRange(1, 100_000), help="Make up so many queries instead.")
 @click.option("--seed", type=int, help="Make up the same queries as before.")
 @click.option("--repeat", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Ask each so many times.")
@@ -104,12 +107,22 @@ def sql(session: Options, file: Path | None, explore: int | None, seed: int | No
         ("cdc shadow report --forget", "Begin anew, after the application was mended."),
     )
 )
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write one self-contained page.")
-@click.option("--har", type=click.Path(path_type=Path, dir_okay=False), help="Write examples of what differs as HAR.")
+@click.option("--html", type=_FILE, help="Write one self-contained page.")
+@click.option("--har", type=_FILE, help="Write examples of what differs as HAR.")
+@click.option("--coverage-log", "logs", type=_FILE, multiple=True, help="Name endpoints of this log never compared.")
+@click.option("--log-format", metavar="FORMAT", help="The log's format as the server has it; `combined` if not given.")
 @click.option("--forget", is_flag=True, help="Forget everything that was asked until now.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
-def report(session: Options, html: Path | None, har: Path | None, forget: bool, as_json: bool) -> int:
+def report(
+    session: Options,
+    html: Path | None,
+    har: Path | None,
+    logs: tuple[Path, ...],
+    log_format: str | None,
+    forget: bool,
+    as_json: bool,
+) -> int:
     """Show what all shadow reads came to.
 
     Exit code 1 says that an endpoint differs or is too slow, 2 that nothing was asked yet.
@@ -121,7 +134,7 @@ def report(session: Options, html: Path | None, har: Path | None, forget: bool, 
             run_async(_forget(config))
         say("all shadow reads are forgotten: what was clean has to be shown again")
         return int(ExitCode.OK)
-    found = run_async(_report(config))
+    found = run_async(_report(config, _logged(logs, log_format, config) if logs else []))
     if html is not None:
         _write(html, _page_of(found))
         say(f"the report is in {html}")
@@ -163,10 +176,22 @@ shadow.add_command(http)
 shadow.add_command(proxy)
 
 
-async def _report(config: Config) -> "ShadowReport":
+def _logged(logs: tuple[Path, ...], log_format: str | None, config: Config) -> "list[HttpRequest]":
+    try:
+        from cdc.shadow.http_plan import logged_reads
+        from cdc.shadow.request_files import DEFAULT_FORMAT
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"access logs are read by {error.name}, which is not installed",
+            remedy="run `pip install 'cdc-sqlite-postgres[shadow]'`, or leave `--coverage-log` out",
+        ) from None
+    return logged_reads(logs, log_format or DEFAULT_FORMAT, config.shadow)
+
+
+async def _report(config: Config, logged: "list[HttpRequest]") -> "ShadowReport":
     from cdc.shadow.kept import read_report
 
-    return await read_report(config, datetime.now(UTC))
+    return await read_report(config, datetime.now(UTC), logged)
 
 
 def _page_of(found: "ShadowReport") -> str:
@@ -243,6 +268,10 @@ def _print_report(found: "ShadowReport") -> None:
     say()
     for endpoint in found.endpoints:
         _print_places(endpoint)
+    for name, count in list(found.clean.never_compared.items())[:SHOWN_ENDPOINTS]:
+        say(f"never compared: {name}, {count:,} requests in the log")
+    if found.clean.logged:
+        say(f"compared: {found.clean.compared:,} of {counted(found.clean.logged, 'endpoint')} in the log")
     clean = found.clean_for
     if found.too_slow:
         say(f"{counted(len(found.too_slow), 'endpoint')} too slow on Postgres at p95: see above")

@@ -51,7 +51,7 @@ _LONGEST: Final = 120
 @click.option("--baseline", metavar="URL", help="The application on SQLite, instead of the configured one.")
 @click.option("--candidate", metavar="URL", help="The application on Postgres, instead of the configured one.")
 @click.option("--record-baseline", is_flag=True, help="Ask the baseline alone, and note how fast it is.")
-@click.option("--coverage-log", "coverage_logs", type=_FILE, multiple=True, help="Name its endpoints never asked.")
+@click.option("--coverage-log", "coverage_logs", type=_FILE, multiple=True, help="Name its endpoints never compared.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
 def http(session: Options, /, as_json: bool, baseline: str | None, candidate: str | None, **given: Any) -> int:
@@ -125,7 +125,7 @@ def print_report(report: "HttpReport") -> None:
         told = f"{len(entry.differ):,} of {len(entry.named):,} differ, {len(entry.alike):,} do not"
         say(f"expected: {entry.expect.reason}: {told}, {entry.unasked:,} were not asked for")
     for endpoint, count in list(report.uncovered.items())[:_SHOWN_ENDPOINTS]:
-        say(f"never asked: {endpoint}, {count:,} requests in the log")
+        say(f"never compared: {endpoint}, {count:,} requests in the log")
     say(report.sentence)
 
 

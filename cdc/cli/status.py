@@ -99,6 +99,7 @@ def _facts(told: dict[str, Any], style: str) -> list[tuple[str, object]]:
     new, loaded = told["phase"] == "new", told["position"]["seq"] is not None or told["phase"] == "unknown"
     return [
         ("phase", Text().append(told["phase"], style=style)),
+        ("writes", _writes(told) if loaded else None),
         ("lag", _lag(told["lag"]) if loaded else None),
         ("changelog", _changelog(told["source"]["kept"])),
         ("last apply", time_text(told["last_apply"])),
@@ -114,6 +115,12 @@ def _facts(told: dict[str, Any], style: str) -> list[tuple[str, object]]:
         ("target", told["target"]["where"]),
         ("next step", told["next_step"]),
     ]
+
+
+def _writes(told: dict[str, Any]) -> str:
+    """Who accepts writes, and which way changes flow."""
+    follows = {"SQLite": "SQLite; Postgres follows", "Postgres": "Postgres; SQLite follows"}
+    return follows.get(told["writes"] or "unknown", told["writes"] or "unknown")
 
 
 def _lag(lag: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ class Verdict(StrEnum):
 
 # An endpoint is clean from the first of these on, until one of those; noise, and what moved, say nothing about it.
 PROVES: Final = frozenset({Verdict.EQUAL, Verdict.IGNORED, Verdict.EXPECTED})
+COMPARED: Final = PROVES | {Verdict.NOISE, Verdict.DIFFERENT, Verdict.UNSTABLE}  # both answered, at one position
 ENDS_CLEAN: Final = frozenset({Verdict.DIFFERENT, Verdict.UNSTABLE, Verdict.FAILED, Verdict.SLOW})
 
 

@@ -22,3 +22,13 @@ class Writable(StrEnum):
     POSTGRES = "Postgres"
     NOBODY = "nobody"
     BOTH = "both"
+
+
+def writable(*, sqlite_refuses: bool, postgres_open: bool) -> Writable:
+    """Who accepts writes.
+
+    Before a switch was prepared nothing guards Postgres, and nothing uses it: it counts as closed.
+    """
+    if sqlite_refuses:
+        return Writable.POSTGRES if postgres_open else Writable.NOBODY
+    return Writable.BOTH if postgres_open else Writable.SQLITE

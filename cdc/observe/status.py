@@ -15,6 +15,7 @@ import msgspec
 from cdc.config import Config
 from cdc.errors import CdcError, ExitCode
 from cdc.facts.phase import Phase
+from cdc.facts.side import Writable, writable
 from cdc.facts.source_schema import WaitingTable
 from cdc.notes import end_note, pause_note
 from cdc.observe import daemon_file, state_folder
@@ -25,6 +26,8 @@ from cdc.postgres.record.status import TargetFacts, read_target
 from cdc.postgres.server.endpoint import Endpoint
 from cdc.sqlite.changelog.lag import PATIENCE_SECONDS, SourceFacts, read_source
 from cdc.sqlite.changelog.source_file import waiting
+from cdc.sqlite.fence import fence
+from cdc.sqlite.fence.fence import FenceState
 from cdc.sqlite.snapshot.manifest import Manifest
 from cdc.sqlite.snapshot.snapshot import latest
 
@@ -35,6 +38,12 @@ _PUT_BACK: Final = "start the daemon, `cdc run`: it puts capture back and compar
 _WRITES_FAIL: Final = (
     "the application's writes fail: the changelog was dropped from the SQLite file, and triggers of capture write to it"
 )
+_NEXT_STEP: Final = {
+    Phase.NEW: "see what would happen with `cdc plan`, then start with `cdc up`",
+    Phase.CUTOVER: "nothing: SQLite follows Postgres; `cdc rollback` goes back, and loses nothing",
+}
+_BOTH: Final = "both databases accept writes: what is written to SQLite now does not reach Postgres"
+_BOTH_STEP: Final = "stop what writes to SQLite; then see what differs with `cdc verify`"
 _WRITES_FAIL_STEP: Final = f"{_PUT_BACK}; or take the triggers out: `cdc cleanup --capture-only`"
 
 
@@ -69,6 +78,14 @@ class Status:
     pause: pause_note.PauseNote | None = None
     waiting: tuple[WaitingTable, ...] = ()
     removed: end_note.EndNote | None = None
+    fence: FenceState | None = None  # None where nobody can tell
+
+    @property
+    def writes(self) -> Writable | None:
+        """Who accepts writes now, as both databases show it; None when one of them cannot be asked."""
+        if self.fence is None or not self.target.reachable:
+            return None
+        return writable(sqlite_refuses=self.fence.refuses, postgres_open=self.target.guard.open > 0)
 
     @property
     def phase(self) -> Phase:
@@ -96,12 +113,19 @@ class Status:
 
     @property
     def lag_changes(self) -> int | None:
-        """Changes that SQLite has and Postgres has not, None when one of the two cannot tell."""
+        """Changes that one side has and the other has not, None when one of the two cannot tell.
+
+        After a cutover these are changes of Postgres that SQLite has not.
+        """
+        if self.phase is Phase.CUTOVER:
+            return self.target.guard.entries
         return self.source.pending
 
     @property
     def lag_seconds(self) -> float | None:
         """How long the oldest such change has been waiting, 0 when there is none, None when unknown."""
+        if self.phase is Phase.CUTOVER:
+            return self.target.guard.oldest_seconds or 0.0
         return self.source.lag_seconds
 
     @property
@@ -165,6 +189,8 @@ class Status:
         stream = self.target.stream
         if stream is None or self.ended_since:
             return self.hurting
+        if self.writes is Writable.BOTH:
+            return [*self.hurting, Warned(_BOTH, _BOTH_STEP)]
         if stream.stopped_reason:
             return [*self.hurting, Warned(stream.stopped_reason, stream.stopped_remedy or "see `cdc audit`")]
         return self.hurting or self._without_capture()
@@ -186,7 +212,20 @@ class Status:
         """What needs an eye while the replication goes on."""
         if self.ended_since:
             return self._low()
-        return [*self._silent(), *self._daemon_warnings(), *self._data_warnings(), *self._low(), *self._late()]
+        parts = (self._switching, self._silent, self._daemon_warnings, self._data_warnings, self._low, self._late)
+        return [warned for part in parts for warned in part()]
+
+    def _switching(self) -> list[Warned]:
+        """What is not as it is to be while applications write to Postgres, or are about to."""
+        found = []
+        if self.writes is Writable.NOBODY:
+            found.append(
+                Warned("nobody accepts writes now", "wait: a switch is under way, or the daemon opens one side")
+            )
+        if uncarried := self.target.guard.uncarried:
+            what = f"rows of Postgres that SQLite cannot hold: {uncarried:,}"
+            found.append(Warned(what, "see each with its reason: `cdc rollback --dry-run`"))
+        return found
 
     def _daemon_warnings(self) -> list[Warned]:
         found = []
@@ -194,7 +233,7 @@ class Status:
             without = ", without triggers in the file" if self.pause.released else ""
             what = f"replication is paused since {self.pause.since} by {self.pause.by}{without}"
             found.append(Warned(what, "let it go on when the upgrade is done: `cdc resume`"))
-        if self.phase == Phase.REPLICATE and self.daemon_runs is False:
+        if self.phase in {Phase.REPLICATE, Phase.CUTOVER} and self.daemon_runs is False:
             found.append(Warned("the daemon is not running", "start it: `systemctl start cdc`, or `cdc run`"))
         if self.presence and self.presence.doing == Activity.WAITING and not self.unreachable:
             found.append(Warned(f"the daemon waits: {self.presence.error}", "wait: it tries again by itself"))
@@ -215,7 +254,7 @@ class Status:
         """How long a daemon that runs has shown no sign of life, here or in Postgres; None when none runs."""
         stream = self.target.stream
         signs = [self.presence.silent_seconds] if self.presence else []
-        if stream and stream.heartbeat_age is not None and self.phase == Phase.REPLICATE:
+        if stream and stream.heartbeat_age is not None and self.phase in {Phase.REPLICATE, Phase.CUTOVER}:
             signs.append(stream.heartbeat_age)
         return min(signs) if signs and self.daemon_runs else None
 
@@ -278,8 +317,8 @@ class Status:
             if found:
                 return found[0].step
         match self.phase:
-            case Phase.NEW:
-                return "see what would happen with `cdc plan`, then start with `cdc up`"
+            case Phase.NEW | Phase.CUTOVER:
+                return _NEXT_STEP[self.phase]
             case Phase.ENDED:
                 return f"nothing: replication was ended on purpose at {self.ended_since}; `cdc up` begins anew"
             case Phase.REPLICATE:
@@ -299,7 +338,9 @@ class Status:
             "next_step": self.next_step,
             "warnings": [w.what for w in (*self.unreachable, *self.critical, *self.warnings)],
             "source": self._source_json(),
+            "writes": self.writes,
             "lag": {"changes": self.lag_changes, "seconds": self.lag_seconds},
+            "uncarried": self.target.guard.uncarried if self.target.reachable else None,
             **self._target_json(),
             "activity": self._activity_json(),
             "paused": msgspec.to_builtins(self.pause),
@@ -409,13 +450,25 @@ async def gather(config: Config, target: Endpoint, limits: Limits = Limits()) ->
         pause=await asyncio.to_thread(pause_note.read, config),
         waiting=await asyncio.to_thread(_waiting, config) if source.capture_installed else (),
         removed=await asyncio.to_thread(end_note.read, config),
+        fence=await asyncio.to_thread(_fence, config) if source.reachable else None,
     )
 
 
-def _waiting(config: Config) -> tuple[WaitingTable, ...]:
-    patience = min(config.source.busy_timeout_seconds, PATIENCE_SECONDS)
-    source = msgspec.structs.replace(config.source, busy_timeout_seconds=patience)
+def _fence(config: Config) -> FenceState | None:
     try:
-        return waiting(msgspec.structs.replace(config, source=source))
+        return fence.look(_patient(config))
+    except CdcError:  # what is wrong with the file is told by the facts about it
+        return None
+
+
+def _waiting(config: Config) -> tuple[WaitingTable, ...]:
+    try:
+        return waiting(_patient(config))
     except CdcError:  # what is wrong with the file is told by the facts about it
         return ()
+
+
+def _patient(config: Config) -> Config:
+    """For who asks for the status, and does not wait long for a lock."""
+    patience = min(config.source.busy_timeout_seconds, PATIENCE_SECONDS)
+    return msgspec.structs.replace(config, source=msgspec.structs.replace(config.source, busy_timeout_seconds=patience))

@@ -12,25 +12,13 @@ from cdc.audit.actions import Tell
 from cdc.config import Config
 from cdc.errors import SwitchError
 from cdc.facts.phase import Phase
-from cdc.facts.side import Side, Writable
+from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
-from cdc.postgres.outbox.guard import TableGuard, WriteGuard
+from cdc.postgres.outbox.guard import WriteGuard
 from cdc.postgres.record.record import Record
 from cdc.sqlite.fence import fence
-from cdc.sqlite.fence.fence import FenceState
 
 WAIT_SECONDS: Final = 5.0  # for writers in flight in Postgres
-
-
-def writable(sqlite: FenceState, guards: Sequence[TableGuard]) -> Writable:
-    """Who accepts writes, as both databases show it; of several tables the most open one counts, on either side.
-
-    Before a switch was prepared nothing guards Postgres, and nothing uses it: it counts as closed.
-    """
-    postgres = any(guard.captured and not guard.fenced for guard in guards)
-    if sqlite.refuses:
-        return Writable.POSTGRES if postgres else Writable.NOBODY
-    return Writable.BOTH if postgres else Writable.SQLITE
 
 
 async def settle_sides(config: Config, record: Record, phase: Phase, maps: Sequence[TableMap], tell: Tell) -> None:

@@ -89,6 +89,13 @@ class Endpoints:
         return "/".join(folded), tuple(values)
 
 
+def named_as_before(known: Iterable[str], requests: Iterable[HttpRequest], templates: Iterable[str] = ()) -> Endpoints:
+    """How endpoints of these requests are named; `known` are those that were asked before, whose names stay."""
+    endpoints = Endpoints([*templates, *(name.partition(" ")[2] for name in known if "{" in name)])
+    endpoints.learn(requests)
+    return endpoints
+
+
 def _pattern(path: str) -> re.Pattern[str]:
     parts = re.split(r"\{[^{}]*\}", path)
     return re.compile("([^/]+)".join(map(re.escape, parts)))

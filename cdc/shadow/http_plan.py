@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cdc.config import Config
+from cdc.config import Config, ShadowSection
 from cdc.errors import UsageError
-from cdc.shadow.endpoints import Endpoints
+from cdc.shadow.endpoints import Endpoints, named_as_before
 from cdc.shadow.from_data import Sample, from_data, parsed_template
 from cdc.shadow.openapi import from_openapi
 from cdc.shadow.request_files import DEFAULT_FORMAT, from_access_log, from_har, from_lines
@@ -43,9 +43,7 @@ class HttpPlan:
 
     def endpoints(self, known: Iterable[str]) -> Endpoints:
         """How the requests' endpoints are named; `known` are those that were asked before, whose names stay."""
-        endpoints = Endpoints([*self.templates, *(name.partition(" ")[2] for name in known if "{" in name)])
-        endpoints.learn([*self.requests, *self.logged])
-        return endpoints
+        return named_as_before(known, [*self.requests, *self.logged], self.templates)
 
 
 def planned(config: Config, sources: Sources) -> HttpPlan:
@@ -82,5 +80,10 @@ def planned(config: Config, sources: Sources) -> HttpPlan:
             left_out.append((str(request), reason))
         else:
             asked.append(request)
-    logged = [request for file in sources.coverage for request in from_access_log(file, sources.log_format)[0]]
-    return HttpPlan(asked, left_out, paths, logged)
+    return HttpPlan(asked, left_out, paths, logged_reads(sources.coverage, sources.log_format, config.shadow))
+
+
+def logged_reads(logs: Iterable[Path], log_format: str, options: ShadowSection) -> list[HttpRequest]:
+    """The requests in access logs, without those that must not be asked; raises `UsageError` for what is no log."""
+    requests = [request for log in logs for request in from_access_log(log, log_format)[0]]
+    return [request for request in requests if not refusal(request, options)]

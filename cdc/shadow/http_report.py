@@ -85,7 +85,7 @@ class HttpReport:
             (unasked, "expected to differ and not asked for"),
             (self.not_asked.total(), "not asked"),
             (self.unreached, "not reached in the time"),
-            (len(self.uncovered), "endpoints of the log that were never asked"),
+            (len(self.uncovered), "endpoints of the log that were never compared"),
         )
         return [f"{count:,} {words}" for count, words in told if count]
 

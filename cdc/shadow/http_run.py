@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -13,9 +12,9 @@ from cdc.errors import ConfigError
 from cdc.facts.progress import Progress
 from cdc.facts.shadow import Outcome, Verdict
 from cdc.postgres.record.record import Record
-from cdc.postgres.record.shadow import ShadowReads
 from cdc.postgres.server.endpoint import connected
 from cdc.shadow import paging
+from cdc.shadow.clean_time import by_endpoint, never_compared
 from cdc.shadow.endpoints import Endpoints
 from cdc.shadow.expected import Expectations, as_expected, expectations
 from cdc.shadow.http_judge import Judge
@@ -70,7 +69,7 @@ async def shadow_http(config: Config, wanted: HttpRun, progress: Progress) -> Ht
         counting = _Counting(KIND, config, positions.record, report)
         await _ask_all(config, wanted, requests, asking.outcome, counting, progress)
         _tell_left_out(plan, report)
-        report.uncovered = await _uncovered(plan, endpoints, kept)
+        report.uncovered = never_compared(by_endpoint(endpoints, plan.logged), await kept.endpoints())
         return report
 
 
@@ -190,13 +189,6 @@ async def _ask_all(
     finally:
         progress.finish()
         await counting.flush()
-
-
-async def _uncovered(plan: HttpPlan, endpoints: Endpoints, kept: ShadowReads) -> dict[str, int]:
-    """The endpoints in the logs of coverage that no shadow read ever asked, and how many requests they got."""
-    logged = Counter(endpoints.folded(request).endpoint for request in plan.logged)
-    asked = {known.endpoint for known in await kept.endpoints() if known.kind != BASELINE_KIND}
-    return {endpoint: count for endpoint, count in logged.most_common() if endpoint not in asked}
 
 
 async def _baseline_alone(config: Config, wanted: HttpRun, plan: HttpPlan, progress: Progress) -> HttpReport:

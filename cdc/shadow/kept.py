@@ -1,7 +1,7 @@
 """The report of what Postgres keeps of shadow reads, and forgetting it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -9,14 +9,15 @@ from cdc.config import Config
 from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import connected
 from cdc.shadow.report import ShadowReport, make_report
+from cdc.shadow.requests import HttpRequest
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.errors import not_set_up
 
 
-async def read_report(config: Config, now: datetime) -> ShadowReport:
-    """What all shadow reads of the source came to."""
+async def read_report(config: Config, now: datetime, logged: Sequence[HttpRequest] = ()) -> ShadowReport:
+    """What all shadow reads of the source came to; `logged` are requests of users that should have been compared."""
     async with _record(config) as record:
-        return make_report(await record.shadow.endpoints(), await record.shadow.places(), config.shadow, now)
+        return make_report(await record.shadow.endpoints(), await record.shadow.places(), config.shadow, now, logged)
 
 
 async def forget(config: Config) -> None:

@@ -7,13 +7,15 @@ from typing import Any, Final
 
 from cdc.config import ShadowSection
 from cdc.errors import ExitCode
-from cdc.facts.shadow import ENDS_CLEAN, PROVES, Verdict
+from cdc.facts.shadow import ENDS_CLEAN, Verdict
 from cdc.facts.timings import Timings
 from cdc.postgres.record.shadow import ShadowEndpoint, ShadowPlace
 from cdc.shadow.causes import CAUSES
+from cdc.shadow.clean_time import CleanTime, clean_time, proven_since
+from cdc.shadow.ledger import BASELINE_KIND
+from cdc.shadow.requests import HttpRequest
 
 QUANTILES: Final = (0.5, 0.95, 0.99)
-BASELINE: Final = "baseline"  # the kind of a recording without a candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class EndpointReport:
     @property
     def proven(self) -> bool:
         """Whether some pair of answers was alike, and none differed since."""
-        return self.clean_since is not None and any(self.verdicts.get(verdict, 0) for verdict in PROVES)
+        return proven_since(self.clean_since, self.verdicts) is not None
 
     def clean_for(self, now: datetime) -> timedelta | None:
         """How long nothing differed, None where something does or nothing was shown."""
@@ -66,6 +68,7 @@ class ShadowReport:
     """Everything that is known; `clean_days` is how long it has to be without a difference."""
 
     endpoints: Sequence[EndpointReport]
+    clean: CleanTime
     clean_days: float
     at: datetime
 
@@ -82,8 +85,7 @@ class ShadowReport:
     @property
     def clean_for(self) -> timedelta | None:
         """How long no endpoint differed, None while one does, or where nothing was asked."""
-        spans = [e.clean_for(self.at) for e in self.endpoints]
-        return None if not spans or None in spans else min(span for span in spans if span is not None)
+        return self.at - self.clean.since if self.clean.since else None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -98,16 +100,26 @@ class ShadowReport:
         return {
             "at": self.at.isoformat(),
             "exit_code": int(self.exit_code),
+            "clean_since": self.clean.since.isoformat() if self.clean.since else None,
             "clean_for_seconds": clean.total_seconds() if clean is not None else None,
+            "logged_endpoints": self.clean.logged,
+            "never_compared": dict(self.clean.never_compared),
             "clean_days_wanted": self.clean_days,
             "endpoints": [_endpoint_json(e, self.at) for e in self.endpoints],
         }
 
 
 def make_report(
-    endpoints: Sequence[ShadowEndpoint], places: Sequence[ShadowPlace], options: ShadowSection, now: datetime
+    endpoints: Sequence[ShadowEndpoint],
+    places: Sequence[ShadowPlace],
+    options: ShadowSection,
+    now: datetime,
+    logged: Sequence[HttpRequest] = (),
 ) -> ShadowReport:
-    """The report of what the ledger holds; recordings without a candidate are no shadow reads."""
+    """The report of what the ledger holds; recordings without a candidate are no shadow reads.
+
+    `logged` are requests of users, whose endpoints should have been compared.
+    """
     by_endpoint: dict[tuple[str, str], list[ShadowPlace]] = {}
     for place in places:
         by_endpoint.setdefault((place.kind, place.endpoint), []).append(place)
@@ -124,8 +136,9 @@ def make_report(
                 by_endpoint.get((e.kind, e.endpoint), ()),
             )
             for e in endpoints
-            if e.kind != BASELINE
+            if e.kind != BASELINE_KIND
         ),
+        clean_time(endpoints, logged),
         options.clean_days,
         now.astimezone(UTC),
     )

@@ -89,6 +89,14 @@ def test_neither_a_file_nor_made_up_queries(cut_off: Installation) -> None:
     refused(cut_off, ["shadow", "sql"], "say what is to be asked", ExitCode.USAGE)
 
 
+def test_a_log_without_the_library_that_reads_it(cut_off: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("cdc.shadow.http_plan", "cdc.shadow.request_files"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, "apachelogs", None)
+    call = ["shadow", "report", "--coverage-log", "access.log"]
+    refused(cut_off, call, "access logs are read by {error}, which is not installed", ExitCode.USAGE)
+
+
 def test_a_page_without_the_library_that_makes_it(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     site.followed()
     monkeypatch.delitem(sys.modules, "cdc.shadow.page", raising=False)

@@ -59,6 +59,20 @@ class StreamFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardFacts:
+    """How many targets refuse applications, how many take and note their writes, and what waits on its way back.
+
+    `oldest_seconds` is how long the oldest entry has waited, None when none does; `uncarried` rows SQLite cannot hold.
+    """
+
+    fenced: int = 0
+    open: int = 0
+    entries: int = 0
+    oldest_seconds: float | None = None
+    uncarried: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TargetFacts:
     """What Postgres told; `stream` is None before anything was set up, `error` is why it could not be asked."""
 
@@ -77,6 +91,7 @@ class TargetFacts:
     waiting: tuple[Waiting, ...] = ()
     schema_findings: tuple[SchemaFinding, ...] = ()
     gone: str = ""  # of the schema `cdc`: what is not whole
+    guard: GuardFacts = GuardFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +185,13 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
         leftovers=await record.leftovers.read(),
         waiting=await record.waiting.read(),
         schema_findings=await record.schema_findings.read(),
+        guard=await _guards(connection, stream.source_id),
     )
+
+
+async def _guards(connection: Connection, source_id: str) -> GuardFacts:
+    row = await connection.fetchrow(SQL["guards"], source_id)
+    return GuardFacts(**row) if row else GuardFacts()
 
 
 def _stream(row: asyncpg.Record) -> StreamFacts:

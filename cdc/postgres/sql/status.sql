@@ -26,3 +26,18 @@ SELECT coalesce((SELECT json_object_agg(reason, rows) FROM (
 FROM (SELECT) AS always LEFT JOIN LATERAL (
     SELECT result, finished_at FROM cdc.verification WHERE source_id = $1 AND complete
     ORDER BY finished_at DESC LIMIT 1) AS v ON true
+
+-- How the targets of a source are guarded, by the triggers of ours on them; and what waits on its way back. All of it is
+-- nothing before a switch was prepared.
+-- name: guards
+SELECT count(*) FILTER (WHERE fenced) AS fenced, count(*) FILTER (WHERE captured AND NOT fenced) AS open,
+    o.entries, extract(epoch FROM now() - o.oldest)::float8 AS oldest_seconds, u.rows AS uncarried
+FROM (
+    SELECT bool_or(g.tgname = 'cdc_fence' AND g.tgenabled <> 'D') AS fenced,
+        bool_or(g.tgname = 'cdc_outbox_insert' AND g.tgenabled <> 'D') AS captured
+    FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid AND p.pronamespace = to_regnamespace('cdc')
+    WHERE g.tgname IN ('cdc_fence', 'cdc_outbox_insert') AND substr(g.tgargs, 1, 1 + octet_length($1)) = convert_to($1, 'UTF8') || '\x00'
+    GROUP BY g.tgrelid
+) AS guarded, (SELECT count(*) AS entries, min(at) AS oldest FROM cdc.outbox WHERE source_id = $1) AS o,
+    (SELECT count(*) AS rows FROM cdc.uncarried WHERE source_id = $1) AS u
+GROUP BY o.entries, o.oldest, u.rows

@@ -161,11 +161,11 @@ class Mirror:
         It is asked one such question at a time, however many pairs differ, for users wait for it. Pairs are of
         questions that may be repeated, see `Selection`.
         """
-        asked = (pair.question.marked(), self._section.proxy.keep_bytes, self._section.timeout_seconds)
+        keep, seconds = self._section.proxy.keep_bytes, self._section.timeout_seconds
         try:
-            async with self._asking_again:
-                again = await self._sides.baseline.answer(*asked)
-        except (Unanswered, NotKept):
+            async with asyncio.timeout(seconds), self._asking_again:
+                again = await self._sides.baseline.answer(pair.question.marked(), keep, seconds)
+        except (Unanswered, NotKept, TimeoutError):
             return None
         if self._sides.source.now() != pair.seq:
             return None

@@ -1,6 +1,5 @@
 """Cutover and rollback with a real daemon beside them: nothing is lost in either direction, and nobody writes twice."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,11 @@ from harness import (
 from cdc.config import Config
 from cdc.cutover import prepare, run, survey
 from cdc.cutover.plan import Readiness
+from cdc.errors import ExitCode
 from cdc.facts.progress import Silent
 from cdc.first_copy import snapshots
+from cdc.observe.status import gather
+from cdc.postgres.server.endpoint import reached
 
 TABLES = """
 CREATE TABLE channel(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
@@ -71,6 +73,16 @@ async def ready(config: Config, daemon: Daemon) -> None:
     assert plan.readiness is Readiness.READY, ([gate for gate in plan.gates if not gate.passed], daemon.words())
 
 
+async def picture(config: Config) -> tuple[str, str | None, ExitCode]:
+    """What `cdc status` says: the phase, who accepts writes, its exit code; once the daemon has taken over."""
+    async with reached(config) as endpoint:
+        found = await gather(config, endpoint)
+        while not found.daemon_runs:
+            found = await gather(config, endpoint)
+    assert found.warnings == []
+    return found.phase, found.writes, found.exit_code
+
+
 async def carried(config: Config, daemon: Daemon) -> None:
     async def nothing_waits() -> bool:
         return not await value(config.target.dsn, "SELECT count(*) FROM cdc.outbox")
@@ -89,6 +101,7 @@ async def test_there_and_back_and_there_again(config: Config) -> None:
         assert await value(config.target.dsn, "SELECT title FROM video WHERE id = 'a'") == "A2"
         with pytest.raises(apsw.ConstraintError, match="cdc"):
             app.execute("INSERT INTO video(id) VALUES ('refused')").fetchall()
+        assert await picture(config) == ("cutover", "Postgres", ExitCode.OK)
 
         await execute(config.target.dsn, "INSERT INTO channel(name) VALUES ('three') ON CONFLICT (name) DO NOTHING")
         await execute(config.target.dsn, "INSERT INTO video VALUES ('c', 3, 'C', '2025-01-01 00:00:00', true, 3, '{}')")
@@ -105,6 +118,7 @@ async def test_there_and_back_and_there_again(config: Config) -> None:
         done = await run.rollback(config, quiet, Silent())
         assert done.afterwards == ""
         assert await rows_in(config, "sqlite") == [("c", 3, "C")]
+        assert await picture(config) == ("replicate", "SQLite", ExitCode.OK)
         with pytest.raises(asyncpg.PostgresError, match="replication"):
             await execute(config.target.dsn, "INSERT INTO video(id) VALUES ('refused')")
 
@@ -121,6 +135,3 @@ async def test_there_and_back_and_there_again(config: Config) -> None:
         assert await rows_in(config, "sqlite") == []
         assert "compare whole tables" not in daemon.words()
     app.close()
-
-
-Act = Callable[[Config], Any]

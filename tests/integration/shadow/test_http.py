@@ -308,18 +308,29 @@ async def test_the_baseline_alone_is_timed_without_a_candidate_and_without_a_dae
     assert sum(json.loads(baseline).values()) == 3
 
 
-async def test_the_ledger_has_both_timings_and_a_log_shows_what_was_never_asked(
-    followed: Config, tmp_path: Path, database: str
+async def test_the_ledger_has_both_timings_and_a_log_shows_what_was_never_compared(
+    followed: Config, tmp_path: Path, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / "access.log"
     words = '127.0.0.1 - - [26/Nov/2026:10:00:00 +0000] "GET {} HTTP/1.1" 200 1\n'
     log.write_text("".join(words.format(path) for path in ("/items/5", "/items", "/pages?page=7", "/pages?page=8")))
+    with log.open("a") as more:
+        more.write(words.format("/items").replace("GET", "POST"))  # which is never asked, and so not missed
     async with on_both(tmp_path / "app.db", database) as both:
         sources = Sources(from_data=["/items/{id}=SELECT id FROM item"], sample=Sample(4, 1), coverage=[log],
                           log_format='%h %l %u %t "%r" %>s %b')  # fmt: skip
         report = await asked(both.configured(followed), sources, repeat=2)
         again = await asked(both.configured(followed), sources)
         assert both.candidate.requests[:4] == both.candidate.requests[8:12]
+        file = write_config(tmp_path / "shadow.toml", both.configured(followed))
+    call = ["-q", "-c", str(file), "shadow", "report", "--coverage-log", str(log), "--log-format", sources.log_format]
+    await asyncio.to_thread(main, call)
+    told = capsys.readouterr().out
+    assert "never compared: GET /pages?page, 2 requests in the log\n" in told
+    assert "compared: 1 of 3 endpoints in the log\n" in told
+    await asyncio.to_thread(main, [*call, "--json"])
+    as_json = json.loads(capsys.readouterr().out)
+    assert (as_json["logged_endpoints"], as_json["never_compared"]) == (3, report.uncovered)
     assert report.uncovered == {"GET /pages?page": 2, "GET /items": 1}
     assert again.asked == 4
     rows = await fetch(database, "SELECT endpoint, baseline::text, candidate::text FROM cdc.shadow_endpoint")

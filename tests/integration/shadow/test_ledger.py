@@ -7,6 +7,7 @@ from replicated_pair import replicated
 
 from cdc.facts.shadow import Difference, Outcome, Verdict
 from cdc.postgres.record.record import Record
+from cdc.shadow.clean_time import CleanTime, clean_since
 from cdc.shadow.ledger import Ledger
 from cdc.sqlite.changelog import source_file
 
@@ -20,7 +21,8 @@ async def test_counts_add_up_and_a_difference_ends_what_was_clean(tmp_path: Path
         source_id, _ = source_file.whose(pair.config)
         assert source_id is not None
         connection = await asyncpg.connect(database)
-        kept = Record(connection, source_id).shadow
+        record = Record(connection, source_id)
+        kept = record.shadow
 
         async def flushed(*outcomes: Outcome) -> None:
             ledger = Ledger("http", most_examples=2)
@@ -42,10 +44,12 @@ async def test_counts_add_up_and_a_difference_ends_what_was_clean(tmp_path: Path
             one = Difference("$.a", "1", "2\x00\udc80", "changed value")
             await flushed(outcome(Verdict.EQUAL), *[outcome(Verdict.DIFFERENT, one) for _ in range(3)])
             assert (await kept.endpoints())[0].clean_since is None
+            assert (await clean_since(record)).since is None
             await flushed(outcome(Verdict.DIFFERENT, one), outcome(Verdict.EQUAL))
             after = (await kept.endpoints())[0]
             assert after.clean_since is not None
             assert after.clean_since > first.clean_since
+            assert await clean_since(record) == CleanTime(after.clean_since, endpoints=1)
             (place,) = await kept.places()
             assert (place.times, place.path, place.cause, len(place.examples)) == (4, "$.a", "changed value", 2)
             assert (place.examples[0].baseline, place.examples[0].candidate) == ("1", "2\\0\\udc80")

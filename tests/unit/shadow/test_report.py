@@ -8,6 +8,7 @@ from cdc.facts.timings import Timings
 from cdc.postgres.record.shadow import ShadowEndpoint, ShadowExample, ShadowPlace
 from cdc.shadow.page import page_of
 from cdc.shadow.report import ShadowReport, make_report, speed_of
+from cdc.shadow.requests import HttpRequest
 
 NOW = datetime(2026, 1, 9, tzinfo=UTC)
 
@@ -24,8 +25,8 @@ def endpoint(name: str, clean_days: float | None, **verdicts: int) -> ShadowEndp
     return ShadowEndpoint("http", name, NOW, NOW, clean, verdicts, timings(0.01, 60), timings(0.01, 60), ("t",))
 
 
-def report(*endpoints: ShadowEndpoint, places: tuple[ShadowPlace, ...] = ()) -> ShadowReport:
-    return make_report(endpoints, places, ShadowSection(), NOW)
+def report(*endpoints: ShadowEndpoint) -> ShadowReport:
+    return make_report(endpoints, (), ShadowSection(), NOW)
 
 
 def test_everything_is_clean_for_as_long_as_the_last_endpoint() -> None:
@@ -75,7 +76,10 @@ def test_a_query_may_take_the_way_to_a_server_longer_and_a_request_may_not() -> 
 def test_texts_of_users_are_escaped_on_the_page() -> None:
     nasty = "<script>alert(1)</script>"
     place = ShadowPlace("http", "GET /a", "letter case", nasty, NOW, NOW, 2, (ShadowExample(nasty, nasty, None, 7),))
-    page = page_of(report(endpoint("GET /a", None, different=2), places=(place,)))
+    asked = [HttpRequest("GET", "/a"), HttpRequest("GET", "/<script>")]
+    page = page_of(make_report([endpoint("GET /a", None, different=2)], [place], ShadowSection(), NOW, asked))
     assert nasty not in page
+    assert "1 of 2 endpoints in the log were compared" in page
+    assert "never compared: <code>GET /&lt;script&gt;</code>, 1 requests" in page
     assert "&lt;script&gt;" in page
     assert "1 of 1 endpoints are not shown" in page
