@@ -8,7 +8,7 @@ from cdc.cli.help import Command
 from cdc.cli.options import Options, pass_session, run_async
 from cdc.cli.output import print_json, print_table, say
 from cdc.config import Config
-from cdc.errors import ExitCode, FlagNotSet, UsageError
+from cdc.errors import ExitCode, UsageError
 from cdc.facts.side import Side
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ RULE: Final = "writes never go to Postgres before reads do; writes move with a c
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
 def flag(session: Options, switch: str | None, side: str | None, as_json: bool) -> int:
-    """Show where the application is told to read and write, or move its reads.
+    """Show where the application reads and writes, or move its reads.
 
     The flags are those of `[[cutover.flags]]`, and are set in that order, all or none. The exit code is 1 when they do
     not agree, when a change of them has not ended, or when a check says that the application does otherwise.
@@ -55,7 +55,6 @@ def flag(session: Options, switch: str | None, side: str | None, as_json: bool) 
 def _move(config: Config, switch: str, side: str | None) -> "list[CheckResult]":
     from cdc.cutover.flag.checks import Checks
     from cdc.cutover.flag.flags import Flags
-    from cdc.cutover.flag.state import FlagState
 
     if side is None:
         raise UsageError(
@@ -66,14 +65,7 @@ def _move(config: Config, switch: str, side: str | None) -> "list[CheckResult]":
             "writes are not moved by hand: rows that one database has and the other lacks would be left behind",
             remedy="have a cutover move them, or take them back: both move the rows first",
         )
-    flags = Flags(config)
-    writes = flags.now().writes
-    if writes is None:
-        raise FlagNotSet(
-            "the flags do not agree where writes go, so reads cannot be moved beside them",
-            remedy="see `cdc flag`; finish the change of writes that was begun, or take it back",
-        )
-    flags.set_all(FlagState(Side(side), writes))
+    Flags(config).move_reads(Side(side))
     return run_async(Checks(config).ask(Side(side), "reads"))
 
 
@@ -84,6 +76,7 @@ def _as_json(standing: "Standing", checked: "list[CheckResult]") -> dict[str, ob
         "writes": standing.writes,
         "agree": standing.agree,
         "unfinished": unfinished.to_json() if unfinished else None,
+        "drifted": standing.drifted,
         "flags": [flag.to_json() for flag in standing.said],
         "checks": [result.to_json() for result in checked],
         "rule": RULE,
@@ -102,5 +95,7 @@ def _print(standing: "Standing", checked: "list[CheckResult]") -> None:
         say()
     if standing.unfinished is not None:
         say(f"! a change began and has not ended: {standing.unfinished}")
+    elif standing.drifted:
+        say(f"! somebody changed them: they were told {standing.remembered}")
     say(f"reads: {standing.reads or 'the flags do not agree'}; writes: {standing.writes or 'the flags do not agree'}")
     say(f"rule: {RULE}")

@@ -82,21 +82,27 @@ def test_writes_by_hand(cut_off: Installation, side: str) -> None:
 
 def test_no_flag_at_all(cut_off: Installation) -> None:
     template = "no flag is configured, so the application cannot be told where to read and write"
-    refused(cut_off, READS, template, ExitCode.CONFIG)
+    refused(cut_off, READS, template, ExitCode.CONFIG, changes=CHANGES)
+
+
+def test_reads_of_which_no_flag_tells(cut_off: Installation) -> None:
+    cut_off.configure(ENV.replace("reads", "both").format('A = "1"', 'A = "2"'))
+    (cut_off.folder / "app.env").write_text("A=1\n")
+    refused(cut_off, READS, "no flag tells the application where its {untold} go", ExitCode.CONFIG, changes=CHANGES)
 
 
 def test_reads_that_would_go_back_before_writes(cut_off: Installation) -> None:
     cut_off.configure(FILE)
     (cut_off.folder / "flag.json").write_text('{"reads": "postgres", "writes": "postgres"}')
     template = "reads cannot go to SQLite while writes go to Postgres: nobody would see what was written"
-    refused(cut_off, ["flag", "reads", "sqlite"], template, ExitCode.USAGE)
+    refused(cut_off, ["flag", "reads", "sqlite"], template, ExitCode.USAGE, changes=CHANGES)
 
 
 def test_flags_that_do_not_agree_where_writes_go(cut_off: Installation) -> None:
     cut_off.configure(FILE, ENV.replace("reads", "writes").format('A = "1"', 'A = "2"'))
     (cut_off.folder / "app.env").write_text("A=2\n")
     template = "the flags do not agree where writes go, so reads cannot be moved beside them"
-    refused(cut_off, READS, template, ExitCode.CRITICAL)
+    refused(cut_off, READS, template, ExitCode.CRITICAL, changes=CHANGES)
 
 
 # --- changes ----------------------------------------------------------------------------------------------------------

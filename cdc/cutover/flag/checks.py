@@ -63,12 +63,20 @@ class Checks:
         until = time.monotonic() + check.within_seconds
         try:
             await _patiently(until, lambda: _asked(check, side, probe))
-            if check.sql is not None:
-                await _patiently(until, lambda: self._looked_up(check, side, probe))
         except (_NotYet, CdcError) as error:
-            return CheckResult(check.name, met=False, words=getattr(error, "message", None) or str(error))
-        undone = await _undone(check, probe)
-        return CheckResult(check.name, met=True, words=f"as it should be on {side}{undone}")
+            return CheckResult(check.name, met=False, words=_words(error))
+        wrong = await self._wrong_in_database(check, side, probe, until)
+        undone = await _undone(check, probe)  # also a row that went to the other side
+        return CheckResult(check.name, met=wrong is None, words=(wrong or f"as it should be on {side}") + undone)
+
+    async def _wrong_in_database(self, check: CheckSection, side: Side, probe: str, until: float) -> str | None:
+        if check.sql is None:
+            return None
+        try:
+            await _patiently(until, lambda: self._looked_up(check, side, probe))
+        except _NotYet as error:
+            return str(error)
+        return None
 
     async def _looked_up(self, check: CheckSection, side: Side, probe: str) -> None:
         sql = (check.sql or "").replace(PROBE, probe)
@@ -117,8 +125,8 @@ async def _undone(check: CheckSection, probe: str) -> str:
     try:
         answer = await _put(check, check.undo_url, check.undo_method, probe, again=False)
     except (_NotYet, CdcError) as error:
-        return f", but was not undone: {error}"
-    return "" if answer.fine else f", but was not undone: it answers {answer.status}"
+        return f"; what it wrote was not undone: {_words(error)}"
+    return "" if answer.fine else f"; what it wrote was not undone: it answers {answer.status}"
 
 
 async def _put(check: CheckSection, url: str, method: str, probe: str, *, again: bool) -> WebAnswer:
@@ -129,6 +137,10 @@ async def _put(check: CheckSection, url: str, method: str, probe: str, *, again:
         return await asyncio.to_thread(ask, url, method.upper(), body, headers, check.timeout_seconds)
     except Unreached as error:
         raise _NotYet(f"it gives no answer: {error}", again=again or error.unseen) from None
+
+
+def _words(error: Exception) -> str:
+    return error.message if isinstance(error, CdcError) else str(error)
 
 
 def unlike(body: bytes, expected: Mapping[str, ExpectedValue]) -> str | None:

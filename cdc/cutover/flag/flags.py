@@ -1,8 +1,8 @@
 """All flags of a configuration as one: what they say together, and a change of all of them or of none."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec.structs import replace
@@ -56,9 +56,15 @@ class Standing:
         return state if state.allowed else None
 
     @property
+    def drifted(self) -> bool:
+        """Whether they say something else than they were told last, though no change is half done."""
+        return self.unfinished is None and self.remembered not in (None, self.state)
+
+    @property
     def agree(self) -> bool:
-        """Whether all say the same, each says what it should, and no change is half done."""
-        return self.state is not None and self.unfinished is None and not any(f.saying.problem for f in self.said)
+        """Whether all say the same, as they were told, each says what it should, and no change is half done."""
+        as_told = self.unfinished is None and not self.drifted
+        return self.state is not None and as_told and not any(flag.saying.problem for flag in self.said)
 
     @staticmethod
     def _common(sides: set[Side | None], otherwise: Side) -> Side | None:
@@ -86,22 +92,14 @@ class Flags:
 
         When one fails, all are set back to what they said before, again in their order: a restart has to come after the
         environment that it is for. Raises `FlagNotSet`, which tells how they stand then; `UsageError` for writes that
-        would go to Postgres before reads do; `ConfigError` where there is no flag; `StillWorking` while somebody else
-        sets them.
+        would go to Postgres before reads do; `ConfigError` where no flag tells of what moves; `StillWorking` while
+        somebody else sets them.
         """
-        self._require(state)
-        with alone(self._state_dir):
-            standing, memory = self.now(), recall(self._state_dir)
-            if standing.agree and all(saying == p.would_say(state) for p, saying in self._with_sayings(standing)):
-                return
-            before = memory.before if memory.towards else standing.state
-            keep(self._state_dir, replace(memory, before=before, towards=state))
-            self._tell("started", state, before=None if before is None else str(before))
-            # After a change that did not end, nobody knows which of those that cannot be asked it reached.
-            told = set(() if memory.towards else memory.told)
-            self._change(state, before, standing, told)
-            self._settle(state, told)
-            self._tell("done", state)
+        self._set(lambda _: state)
+
+    def move_reads(self, side: Side) -> None:
+        """The same for reads alone, with writes wherever they are; raises `FlagNotSet` where flags differ in that."""
+        self._set(lambda standing: FlagState(side, _agreed_writes(standing)))
 
     def hold(self) -> None:
         """Have writes wait where a proxy stands before the application; raises `FlagNotSet`."""
@@ -113,28 +111,43 @@ class Flags:
 
     # --- a change -----------------------------------------------------------------------------------------------------
 
-    def _change(self, state: FlagState, before: FlagState | None, standing: Standing, told: set[str]) -> None:
-        moving = set(moved(before, state) if before else ())
-        touched: list[Provider] = []
+    def _set(self, wanted: Callable[[Standing], FlagState]) -> None:
+        with alone(self._state_dir):
+            standing, memory = self.now(), recall(self._state_dir)
+            before = memory.before if memory.towards else standing.state
+            # After a change that did not end, nobody knows which of those that cannot be asked it reached.
+            told = set(() if memory.towards else memory.told)
+            change = _Change(wanted(standing), before, standing, told)
+            self._require(change)
+            if standing.agree and all(s == p.would_say(change.state) for p, s in self._with_sayings(standing)):
+                return
+            self._tell("started", change.state, before=None if before is None else str(before))
+            self._make(change, replace(memory, before=before, towards=change.state))
+            self._settle(change.state, change.told)
+            self._tell("done", change.state)
+
+    def _make(self, change: "_Change", begun: Memory) -> None:
         provider: Provider | None = None
+        moving = set(change.moves)
         try:
-            for provider, saying in self._with_sayings(standing):
-                wanted = provider.would_say(state)
+            keep(self._state_dir, begun)
+            for provider, saying in self._with_sayings(change.standing):
+                wanted = provider.would_say(change.state)
                 if saying == wanted and (provider.answers or not provider.follows & moving):
                     continue
                 moving |= moved(saying, wanted)
-                touched.append(provider)
-                self._flip(provider, state)
-                told.add(provider.label)
+                change.reached.add(provider.label)
+                self._flip(provider, change.state)
+                change.told.add(provider.label)
         except BaseException as error:
-            if isinstance(error, FlipFailed) and error.unchanged:
-                touched.pop()
-            left = self._go_back(touched, before, told)
+            if provider is not None and isinstance(error, FlipFailed) and error.unchanged:
+                change.reached.discard(provider.label)
+            left = self._go_back(change) if provider is not None else []
             with suppress(CdcError):
-                self._tell("failed", state, reason=_reason(error))
+                self._tell("failed", change.state, reason=_reason(error))
             if provider is None or not isinstance(error, FlipFailed | CdcError):
                 raise
-            raise self._not_set(provider, state, before, _reason(error), left) from None
+            raise _not_set(provider, change, _reason(error), left) from None
 
     def _flip(self, provider: Provider, state: FlagState) -> None:
         details: dict[str, trail.Detail] = {"flag": provider.label, **state.to_json()}
@@ -146,36 +159,23 @@ class Flags:
             raise
         trail.record(self._state_dir, "flip", "done", details)
 
-    def _go_back(self, touched: Sequence[Provider], before: FlagState | None, told: set[str]) -> list[str]:
-        """Set those back that may have changed; returns what could not be, in words."""
+    def _go_back(self, change: "_Change") -> list[str]:
+        """Set back what may have changed; returns what could not be, in words."""
+        before, left = change.before, []
         if before is None:
             return ["it is not known how they were before"]
-        left = []
-        for provider in touched:
-            if provider.answers and provider.says() == provider.would_say(before):
+        for provider, saying in self._with_sayings(change.standing):
+            if _is_back(provider, saying, change, before):
                 continue
             try:
                 self._flip(provider, before)
-                told.add(provider.label)
+                change.told.add(provider.label)
             except (FlipFailed, CdcError) as error:
                 left.append(f"{provider.label} could not be set back: {_reason(error)}")
         if not left:
             with suppress(CdcError):
-                self._settle(before, told)
+                self._settle(before, change.told)
         return left
-
-    def _not_set(
-        self, provider: Provider, state: FlagState, before: FlagState | None, reason: str, left: Sequence[str]
-    ) -> FlagNotSet:
-        if not left:
-            return FlagNotSet(
-                f"the flag {provider.label} could not be set ({state}): {reason}; all are as before ({before})",
-                remedy="correct what stands in the way, then give the command again",
-            )
-        return FlagNotSet(
-            f"the flag {provider.label} could not be set ({state}): {reason}; not all are as before: {'; '.join(left)}",
-            remedy="`cdc flag` shows how each stands; correct what stands in the way, then give the command again",
-        )
 
     # --- what is known ------------------------------------------------------------------------------------------------
 
@@ -195,17 +195,29 @@ class Flags:
     def _tell(self, result: str, state: FlagState, **details: trail.Detail) -> None:
         trail.record(self._state_dir, "set the flags", result, {**state.to_json(), **details})
 
-    def _require(self, state: FlagState) -> None:
+    def _require(self, change: "_Change") -> None:
         if not self._providers:
             raise ConfigError(
                 "no flag is configured, so the application cannot be told where to read and write",
                 remedy="write a section [[cutover.flags]] for each way to tell it, see docs/flag.md",
             )
-        if not state.allowed:
+        if not change.state.allowed:
             raise UsageError(
                 "reads cannot go to SQLite while writes go to Postgres: nobody would see what was written",
                 remedy="take the writes back first, with the rows that were written meanwhile",
             )
+        if untold := change.moves - self._told_of(change):
+            raise ConfigError(
+                f"no flag tells the application where its {' and '.join(sorted(untold))} go",
+                remedy="add one that follows them to [[cutover.flags]]; what follows `both` moves with the writes",
+            )
+
+    def _told_of(self, change: "_Change") -> frozenset[str]:
+        """What the flags can tell, of `reads` and `writes`. A restart tells nothing where other flags do."""
+        before = change.before or change.state
+        told = (moved(p.would_say(before), p.would_say(change.state)) for p in self._providers)
+        programs = () if any(p.answers for p in self._providers) else (p.follows for p in self._providers)
+        return frozenset().union(*told, *programs)
 
     def _of_proxies(self, command: str) -> None:
         for provider in self._providers:
@@ -217,6 +229,54 @@ class Flags:
                         f"writes cannot be held or let go by the proxy: {error}",
                         remedy="start it with `cdc shadow proxy`, or take its section out of [[cutover.flags]]",
                     ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A change while it is made: what was told of it to those that cannot be asked, and which flags it reached."""
+
+    state: FlagState
+    before: FlagState | None
+    standing: Standing
+    told: set[str]
+    reached: set[str] = field(default_factory=set)
+
+    @property
+    def moves(self) -> frozenset[str]:
+        """What it moves, of `reads` and `writes`, as far as it is known how they were."""
+        return moved(self.before, self.state) if self.before else frozenset()
+
+
+def _agreed_writes(standing: Standing) -> Side:
+    if standing.writes is None:
+        raise FlagNotSet(
+            "the flags do not agree where writes go, so reads cannot be moved beside them",
+            remedy="see `cdc flag`; finish the change of writes that was begun, or take it back",
+        )
+    return standing.writes
+
+
+def _is_back(provider: Provider, saying: Saying, change: _Change, before: FlagState) -> bool:
+    """Whether a flag is as it was. After a change that did not end, only what was before that one is."""
+    anew = change.standing.unfinished is None
+    if not provider.answers:
+        return anew and provider.label not in change.reached
+    now = provider.says()
+    return now == provider.would_say(before) or (anew and now == saying)
+
+
+def _not_set(provider: Provider, change: _Change, reason: str, left: Sequence[str]) -> FlagNotSet:
+    if not left:
+        return FlagNotSet(
+            f"the flag {provider.label} could not be set ({change.state}): {reason}; "
+            f"all are as before ({change.before})",
+            remedy="correct what stands in the way, then give the command again",
+        )
+    return FlagNotSet(
+        f"the flag {provider.label} could not be set ({change.state}): {reason}; "
+        f"not all are as before: {'; '.join(left)}",
+        remedy="`cdc flag` shows how each stands; correct what stands in the way, then give the command again",
+    )
 
 
 def _reason(error: BaseException) -> str:

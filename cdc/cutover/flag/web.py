@@ -52,7 +52,6 @@ def headers_in(file: Path | None, content_type: str | None) -> dict[str, str]:
 def ask(url: str, method: str, body: str | None, headers: dict[str, str], seconds: float) -> WebAnswer:
     """Put one request; raises `Unreached` when nothing came back within so many seconds."""
     import http.client  # noqa: PLC0415 (memory and a start that only who switches shall pay)
-    import urllib.error  # noqa: PLC0415
     import urllib.request  # noqa: PLC0415
 
     data = body.encode() if body is not None else None
@@ -60,9 +59,6 @@ def ask(url: str, method: str, body: str | None, headers: dict[str, str], second
         request = urllib.request.Request(url, data=data, headers=headers, method=method)
         with _opener().open(request, timeout=seconds) as found:
             return WebAnswer(found.status, found.read(_MOST_BYTES))
-    except urllib.error.HTTPError as error:
-        with error:
-            return WebAnswer(error.code, error.read(_MOST_BYTES))
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         words = getattr(reason, "strerror", None) or ("it took too long" if isinstance(reason, TimeoutError) else "")
@@ -73,8 +69,12 @@ def ask(url: str, method: str, body: str | None, headers: dict[str, str], second
 def _opener() -> "urllib.request.OpenerDirector":
     import urllib.request  # noqa: PLC0415
 
-    class Unredirected(urllib.request.HTTPRedirectHandler):
-        def redirect_request(self, *_: Any, **__: Any) -> None:
-            return None
+    class Unjudged(urllib.request.HTTPErrorProcessor):
+        """Takes every answer as it is, where others make errors of some and follow redirects."""
 
-    return urllib.request.build_opener(Unredirected)
+        def http_response(self, request: Any, response: Any) -> Any:
+            return response
+
+        https_response = http_response
+
+    return urllib.request.build_opener(Unjudged)

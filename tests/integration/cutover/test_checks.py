@@ -99,12 +99,16 @@ async def test_a_write_is_looked_for_where_it_should_be_and_is_undone(
 async def test_a_write_that_went_to_the_other_side_is_found_and_is_made_once_only(config: Config) -> None:
     with serving() as server:
         writing(server, config, Side.SQLITE)
-        found = await one(checking(config, **WRITE | SOON, url=server.url), Side.POSTGRES, "writes")
+        found = await one(
+            checking(config, **WRITE | SOON, url=server.url, undo_url=f"{server.url}/{{probe}}"),
+            Side.POSTGRES,
+            "writes",
+        )
         assert (found.met, found.words) == (False, "its row is not in postgres: the query answers False")
-        assert [method for method, *_ in server.asked] == ["POST"]
+        assert [method for method, *_ in server.asked] == ["POST", "DELETE"]
         server.answer = lambda *_: (500, {}, b"")
         found = await one(checking(config, **WRITE, url=server.url), Side.POSTGRES, "writes")
-        assert (found.words, len(server.asked)) == ("it answers 500", 2)
+        assert (found.words, len(server.asked)) == ("it answers 500", 3)
 
 
 async def test_a_query_that_a_side_does_not_understand_is_told(config: Config) -> None:

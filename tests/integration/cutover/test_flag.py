@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from installation import Installation
+from msgspec.structs import replace
 from told import env, serving, shell, told
 
 from cdc.audit import trail
 from cdc.cutover.flag.flags import Flags
-from cdc.cutover.flag.memory import recall
+from cdc.cutover.flag.memory import keep, recall
 from cdc.cutover.flag.state import AT_FIRST, FlagState
-from cdc.errors import FlagNotSet, StillWorking, UsageError
+from cdc.errors import ConfigError, FlagNotSet, StillWorking, UsageError
 from cdc.facts.side import Side
 from cdc.flag import Flag
 from cdc.shadow.proxy.control import controlled
@@ -71,7 +72,8 @@ def test_reads_go_first_then_writes_and_both_come_back(tmp_path: Path, variables
 
 def test_a_command_that_follows_writes_is_left_alone_when_reads_move(tmp_path: Path, variables: Path) -> None:
     ran = tmp_path / "ran"
-    flags = Flags(told(tmp_path, [env(variables), shell(f"echo $1 $CDC_READS $CDC_WRITES >> {ran}", "writes")]))
+    script = f"echo $1 $CDC_READS $CDC_WRITES >> {ran}"
+    flags = Flags(told(tmp_path, [env(variables), shell(script, "writes")]))
     flags.set_all(AT_FIRST)
     flags.set_all(READS)
     flags.set_all(BOTH)
@@ -88,6 +90,38 @@ def test_a_file_keeps_its_mode_its_owner_and_the_link_that_leads_to_it(tmp_path:
     assert (stat.S_IMODE(variables.stat().st_mode), variables.stat().st_uid) == (0o640, owner)
     assert "READ_FROM='postgres' # for now" in variables.read_text()
     assert {file.name for file in tmp_path.iterdir()} == {"app.env", "link.env", "state"}, "nothing is left lying about"
+
+
+def test_reads_that_move_leave_writes_where_they_are(tmp_path: Path) -> None:
+    flags = Flags(told(tmp_path, [{"kind": "file", "path": str(tmp_path / "flag.json")}]))
+    flags.set_all(BOTH)
+    with pytest.raises(UsageError):
+        flags.move_reads(Side.SQLITE)
+    flags.set_all(AT_FIRST)
+    flags.move_reads(Side.POSTGRES)
+    assert flags.now().state == READS
+
+
+@pytest.mark.parametrize("switch", ["writes", "both"])
+def test_what_no_flag_tells_the_application_does_not_move(tmp_path: Path, variables: Path, switch: str) -> None:
+    """A restart alone tells nothing, and an application with one switch cannot read elsewhere than it writes."""
+    flags = Flags(told(tmp_path, [env(variables, switch), shell(restart(variables))]))
+    with pytest.raises(ConfigError, match="where its reads go"):
+        flags.set_all(READS)
+    assert (restarts(variables), flags.now().state) == ([], AT_FIRST)
+    if switch == "both":
+        flags.set_all(BOTH)
+        assert restarts(variables) == ["postgres"]
+
+
+def test_a_flag_that_is_gone_or_stands_elsewhere_than_it_was_told_is_no_agreement(tmp_path: Path) -> None:
+    path = tmp_path / "flag.json"
+    flags = Flags(told(tmp_path, [{"kind": "file", "path": str(path)}]))
+    flags.set_all(READS)
+    path.unlink()
+    assert (flags.now().drifted, flags.now().agree) == (True, False)
+    flags.set_all(READS)
+    assert (flags.now().drifted, flags.now().agree, Flag(path).reads_from_postgres) == (False, True, True)
 
 
 def test_writes_never_go_to_postgres_before_reads_do(tmp_path: Path, variables: Path) -> None:
@@ -126,8 +160,6 @@ async def test_the_proxy_moves_with_the_writes_and_holds_them_meanwhile(tmp_path
     assert (flags.now().agree, flags.now().said[0].saying.problem) == (False, "no proxy runs")
     async with controlled(config.state.dir, switch, switch.to_json):
         assert (await asyncio.to_thread(flags.now)).state == AT_FIRST
-        await asyncio.to_thread(flags.set_all, READS)
-        assert switch.active is ActiveSide.BASELINE
         await asyncio.to_thread(flags.hold)
         assert switch.holds
         await asyncio.to_thread(flags.set_all, BOTH)
@@ -136,7 +168,8 @@ async def test_the_proxy_moves_with_the_writes_and_holds_them_meanwhile(tmp_path
         await asyncio.to_thread(flags.release)
         assert (switch.active, switch.holds) == (ActiveSide.CANDIDATE, False)
         switch.release(ActiveSide.BASELINE)  # as a proxy that was begun anew
-        assert (await asyncio.to_thread(flags.now)).state == READS
+        now = await asyncio.to_thread(flags.now)
+        assert (now.said[0].saying.writes, now.drifted, now.agree) == (Side.SQLITE, True, False)
 
 
 # --- failures ---------------------------------------------------------------------------------------------------------
@@ -175,6 +208,20 @@ def test_what_cannot_be_put_back_is_named_and_stays_half_done(tmp_path: Path, va
         flags.set_all(READS)
     assert variables.read_text().count("sqlite") == 1, "the others are as before"
     assert (flags.now().agree, flags.now().unfinished) == (False, READS)
+
+
+def test_after_a_change_that_was_killed_all_go_back_to_what_was_before_that(tmp_path: Path, variables: Path) -> None:
+    """Also those that the killed one had set, and that this one need not touch."""
+    begin = f'{restart(variables)}; test "$1" = sqlite || exit 3'
+    flags = Flags(told(tmp_path, [env(variables), shell(begin, "reads")]))
+    flags.set_all(AT_FIRST)
+    keep(tmp_path / "state", replace(recall(tmp_path / "state"), before=AT_FIRST, towards=READS))
+    variables.write_text(variables.read_text().replace("sqlite", "postgres"))
+    assert flags.now().unfinished == READS
+    with pytest.raises(FlagNotSet, match="all are as before"):
+        flags.set_all(READS)
+    assert restarts(variables) == ["sqlite", "postgres", "sqlite"]
+    assert (flags.now().state, flags.now().agree) == (AT_FIRST, True)
 
 
 def test_a_command_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path, variables: Path) -> None:
