@@ -1,11 +1,14 @@
 """`cdc cutover`: applications write to Postgres from now on, and SQLite follows."""
 
+from pathlib import Path
+
 import click
 
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async
 from cdc.cli.output import counted, print_json, say
 from cdc.errors import ExitCode, UsageError
+from cdc.facts.side import Side
 
 
 @click.command(
@@ -13,25 +16,30 @@ from cdc.errors import ExitCode, UsageError
     examples=(
         ("cdc cutover --dry-run", "See what is in the way, and every step with what undoes it."),
         ("cdc cutover --prepare", "Do all that may take minutes; it may be left standing."),
+        ("cdc cutover --reads-only", "Let reads go first; writes stay in SQLite."),
         ("cdc cutover", "Switch, within moments."),
     ),
 )
 @click.option("--dry-run", is_flag=True, help="Only show the plan; nothing is written anywhere.")
 @click.option("--prepare", "prepares", is_flag=True, help="Only make ready: fences, the way back, a comparison.")
+@click.option("--reads-only", is_flag=True, help="Have the application read from Postgres, and write to SQLite.")
+@click.option("--wait-for", type=click.Path(path_type=Path), help="Hold the last moment until this file appears.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
-def cutover(session: Options, dry_run: bool, prepares: bool, as_json: bool) -> int:
+def cutover(
+    session: Options, dry_run: bool, prepares: bool, reads_only: bool, wait_for: Path | None, as_json: bool
+) -> int:
     """Let applications write to Postgres, and carry what they change there back to SQLite.
 
     SQLite refuses writes for the moment of the switch, at most `max_refused_seconds`, and from then on. Whatever fails
     on the way is undone, and everything is as before. `cdc rollback` goes back at any time and loses nothing. With
     --dry-run, exit code 1 says that something is in the way, 2 that it is impossible as things stand.
     """
-    from cdc.cli.switch_report import showing, tell_plan, tell_switched
-    from cdc.cutover import prepare, run, survey
+    from cdc.cli.switch_report import showing, tell_plan, tell_reads, tell_switched
+    from cdc.cutover import prepare, reads, run, survey
 
-    if dry_run and prepares:
-        raise UsageError("--dry-run and --prepare contradict each other", remedy="give one of them")
+    if dry_run + prepares > 1 or (prepares and reads_only):
+        raise UsageError("--prepare goes with no other option of `cdc cutover`", remedy="give one of them")
     session.start_log()
     config = session.config()
     if prepares:
@@ -44,8 +52,10 @@ def cutover(session: Options, dry_run: bool, prepares: bool, as_json: bool) -> i
             rows = counted(sum(table.matched for table in report.tables), "row")
             say(f"ready: fences and the way back stand, and {rows} are alike in both; next: `cdc cutover --dry-run`")
         return ExitCode.OK
-    plan = run_async(survey.cutover_plan(config))
+    plan = run_async(reads.reads_plan(config) if reads_only else survey.cutover_plan(config))
     if dry_run or plan.exit_code:
         return tell_plan(plan, as_json=as_json)
-    done = run_async(run.cutover(config, showing(as_json=as_json), session.progress()))
+    if reads_only:
+        return tell_reads(run_async(reads.move_reads(config, Side.POSTGRES)), Side.POSTGRES, as_json=as_json)
+    done = run_async(run.cutover(config, showing(as_json=as_json), wait_for))
     return tell_switched(done, "applications write to Postgres, and SQLite follows", as_json=as_json)

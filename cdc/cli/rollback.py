@@ -4,6 +4,7 @@ import click
 
 from cdc.cli.help import Command
 from cdc.cli.options import Options, pass_session, run_async
+from cdc.facts.side import Side
 
 
 @click.command(
@@ -14,19 +15,22 @@ from cdc.cli.options import Options, pass_session, run_async
     ),
 )
 @click.option("--dry-run", is_flag=True, help="Only show the plan; nothing is written anywhere.")
+@click.option("--reads-only", is_flag=True, help="Have the application read from SQLite again.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
-def rollback(session: Options, dry_run: bool, as_json: bool) -> int:
+def rollback(session: Options, dry_run: bool, reads_only: bool, as_json: bool) -> int:
     """Take writes back to SQLite after a cutover.
 
     What applications wrote to Postgres is in SQLite before it opens; then changes flow to Postgres as before, without a
     new copy. Whatever fails on the way is undone. With --dry-run, exit code 1 says that something is in the way.
     """
-    from cdc.cli.switch_report import showing, tell_plan, tell_switched
-    from cdc.cutover import run, survey
+    from cdc.cli.switch_report import showing, tell_plan, tell_reads, tell_switched
+    from cdc.cutover import reads, run, survey
 
     session.start_log()
     config = session.config()
+    if reads_only:
+        return tell_reads(run_async(reads.move_reads(config, Side.SQLITE)), Side.SQLITE, as_json=as_json)
     plan = run_async(survey.rollback_plan(config))
     if dry_run or plan.exit_code:
         return tell_plan(plan, as_json=as_json)

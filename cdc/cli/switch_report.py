@@ -1,15 +1,18 @@
 """The plan of a cutover or a rollback for people: the verdict first, then what is in the way, then the steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from rich.text import Text
 
 from cdc.cli.output import print_json, print_table, say, seconds_text, show
+from cdc.cutover.flag.checks import CheckResult
 from cdc.cutover.plan import Gate, Readiness, SwitchPlan
 from cdc.cutover.run import Switched
 from cdc.errors import ExitCode
+from cdc.facts.side import Side
 
+NAMES: Final = {Side.SQLITE: "SQLite", Side.POSTGRES: "Postgres"}
 _STYLES: Final = {Readiness.READY: "bold green", Readiness.NOT_YET: "bold yellow", Readiness.IMPOSSIBLE: "bold red"}
 
 
@@ -36,6 +39,17 @@ def tell_switched(done: Switched, words: str, *, as_json: bool) -> int:
         if done.afterwards:
             say(f"it is done, but: {done.afterwards}")
     return ExitCode.DIFFERENCE if done.afterwards else ExitCode.OK
+
+
+def tell_reads(results: Sequence[CheckResult], side: Side, *, as_json: bool) -> int:
+    """Show where reads go now."""
+    if as_json:
+        print_json({"reads": side, "checks": [result.to_json() for result in results]})
+    else:
+        say(f"the application reads from {NAMES[side]}")
+        for result in results:
+            say(f"  {result.name}: {result.words}")
+    return ExitCode.OK
 
 
 def _switched_json(done: Switched) -> dict[str, Any]:

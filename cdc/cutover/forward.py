@@ -6,6 +6,7 @@ Postgres after it was opened comes to SQLite before that opens.
 """
 
 import asyncio
+from pathlib import Path
 from typing import Final
 
 from cdc.cutover.flag.state import FlagState
@@ -25,10 +26,12 @@ CATCH_UP_ROUNDS: Final = 50
 FEW_KEYS: Final = 2_000  # compared within the window without anybody noticing
 COMPARE_ROUNDS: Final = 20
 LOOK_SECONDS: Final = 0.002
+WORD_SECONDS: Final = 0.1  # how long a file that gives the word can go unseen
 
 PLANNED: Final = (
     PlannedStep("catch up", "Postgres", "nothing to undo"),
     PlannedStep("compare what changed", "both", "nothing to undo"),
+    PlannedStep("wait for the word", "both", "nothing to undo"),
     PlannedStep("hold writes at the proxy", "proxy", "let them go on"),
     PlannedStep("fence SQLite", "SQLite", "lift the fence"),
     PlannedStep("drain", "Postgres", "nothing to undo"),
@@ -47,10 +50,11 @@ PLANNED: Final = (
 class Forward:
     """One attempt; `scene` is open, and holds the source's lock."""
 
-    def __init__(self, scene: Scene, session: Session, recent: RecentComparison) -> None:
+    def __init__(self, scene: Scene, session: Session, recent: RecentComparison, word: Path | None) -> None:
         self._scene = scene
         self._session = session
         self._recent = recent
+        self._word = word
         self._end: Position | None = None
         self._opening = False  # Postgres may be open
         self._flag_before = scene.flags.now().state or FlagState(Side.SQLITE, Side.SQLITE)
@@ -60,6 +64,7 @@ class Forward:
         works = (
             (self._catch_up, None),
             (self._compare_changes, None),
+            (self._wait_for_word, None),
             (self._hold, self._release),
             (self._raise_fence, self._lift_fence),
             (self._drain, None),
@@ -93,6 +98,17 @@ class Forward:
             left = await self._recent.round()
         self._require_known()
         return f"{self._recent.compared:,} keys"
+
+    async def _wait_for_word(self) -> str:
+        """Postgres follows meanwhile, so that little is left to do in the last moment."""
+        if self._word is None:
+            return ""
+        while not await asyncio.to_thread(self._word.exists):
+            if not await self._session.drain():
+                await self._session.tidy()
+                await asyncio.sleep(WORD_SECONDS)
+        await self._compare_changes()
+        return f"{self._word} is there"
 
     async def _hold(self) -> str:
         await asyncio.to_thread(self._scene.flags.hold)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final, TypeVar
 
 from cdc.audit import trail
@@ -58,9 +59,14 @@ class Switched:
     afterwards: str = ""
 
 
-async def cutover(config: Config, show: Show, progress: Progress) -> Switched:
-    """Let applications write to Postgres. Raises `SwitchError` with everything as it was before."""
-    return await _switch(config, Side.POSTGRES, show, lambda endpoint, attempt: _forward(config, endpoint, attempt))
+async def cutover(config: Config, show: Show, word: Path | None = None) -> Switched:
+    """Let applications write to Postgres, not before the file `word` is there where one is given.
+
+    Raises `SwitchError` with everything as it was before.
+    """
+    return await _switch(
+        config, Side.POSTGRES, show, lambda endpoint, attempt: _forward(config, endpoint, attempt, word)
+    )
 
 
 async def rollback(config: Config, show: Show, progress: Progress) -> Switched:
@@ -105,7 +111,7 @@ async def _switch(
     raise AssertionError(config.cutover.tries)
 
 
-async def _forward(config: Config, endpoint: Endpoint, attempt: _Attempt) -> None:
+async def _forward(config: Config, endpoint: Endpoint, attempt: _Attempt, word: Path | None) -> None:
     watch = Watch(config.source.path)
 
     async def open_session() -> Session:
@@ -125,7 +131,7 @@ async def _forward(config: Config, endpoint: Endpoint, attempt: _Attempt) -> Non
         try:
             scene = _scene(config, session.record, session, carrier, attempt)
             await _agree(scene, Side.SQLITE)
-            await _carry_out(Forward(scene, session, recent).steps(), session.record, attempt)
+            await _carry_out(Forward(scene, session, recent, word).steps(), session.record, attempt)
         finally:
             recent.close()
 

@@ -10,6 +10,7 @@ from loguru import logger
 
 from cdc.audit import trail
 from cdc.config import Config
+from cdc.daemon.flag_keeper import FlagKeeper
 from cdc.daemon.reload import Reloading, Reread
 from cdc.daemon.stop import Stop
 from cdc.daemon.watchdog import Watchdog, words
@@ -76,6 +77,7 @@ class Daemon:
         self._manager = Manager()
         self._stop = Stop(self._on_stop)
         self._stream = Stream(config, self._target, self._on_began, daemon_state)
+        self._flag_keeper = FlagKeeper(config, daemon_state)
         self._alerts = Alerts(config, daemon_state)
         daemon_state.listeners = (*daemon_state.listeners, self._alerts)
         self._reloading = Reloading(config, self._stream, self._manager, reread) if reread else None
@@ -89,6 +91,7 @@ class Daemon:
         beside.append(rolling.run())
         beside.append(stand_by(self._config, lambda: not self._stream.looks))
         beside.append(self._alerts.run())
+        beside.append(self._flag_keeper.run())
         with self._signals(), showing_life(self._daemon_state.beat), _beside(*beside):
             try:
                 await self._stop.bound(work)

@@ -95,7 +95,7 @@ async def test_there_and_back_and_there_again(config: Config) -> None:
     with Daemon(config) as daemon:
         await ready(config, daemon)
         app.execute("UPDATE video SET title = 'A2' WHERE id = 'a'").fetchall()  # after it was prepared
-        done = await run.cutover(config, quiet, Silent())
+        done = await run.cutover(config, quiet)
         assert done.afterwards == ""
         assert done.refused_seconds < config.cutover.max_refused_seconds
         assert await value(config.target.dsn, "SELECT title FROM video WHERE id = 'a'") == "A2"
@@ -129,7 +129,7 @@ async def test_there_and_back_and_there_again(config: Config) -> None:
         assert await rows_in(config, "postgres") == await rows_in(config, "sqlite") == [("c", 3, "C"), ("d", 4, "D")]
 
         await prepare.prepare(config, Silent())
-        await run.cutover(config, quiet, Silent())
+        await run.cutover(config, quiet)
         await execute(config.target.dsn, "DELETE FROM video")
         await carried(config, daemon)
         assert await rows_in(config, "sqlite") == []
