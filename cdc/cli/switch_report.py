@@ -91,4 +91,6 @@ def _row(gate: Gate) -> tuple[object, ...]:
 
 def _usual(plan: SwitchPlan, step: str) -> str:
     milliseconds = plan.usual_milliseconds.get(step)
-    return "" if milliseconds is None else seconds_text(milliseconds / 1000)
+    if milliseconds is None:
+        return ""
+    return f"{milliseconds:.0f} ms" if milliseconds < 1_000 else seconds_text(milliseconds / 1000)

@@ -236,7 +236,10 @@ class Stream:
         try:
             return await Session.open(config, self._target, self._watch, self.daemon_state, self._further)
         except PostgresActive:
-            return await ReverseSession.open(config, self._target, self.daemon_state)
+            session = await ReverseSession.open(config, self._target, self.daemon_state)
+            if self.daemon_state.doing is not Activity.RETURNING:
+                logger.info("applications write to Postgres: what they change is carried back to SQLite")
+            return session
 
     async def _close(self) -> None:
         session, self._session = self._session, None
