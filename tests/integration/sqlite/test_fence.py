@@ -261,17 +261,16 @@ def test_it_is_not_kept_once_anybody_wrote(site: Site) -> None:
     fence.keep(site.config, again.end)
 
 
-def test_asking_and_doing_nothing_writes_nothing(site: Site) -> None:
-    seen = site.app.pragma("data_version")
+def test_asking_and_doing_nothing_waits_for_no_writer(site: Site) -> None:
+    site.app.execute("BEGIN IMMEDIATE")
     assert fence.install(site.config) == ()
     fence.lift(site.config)
-    fence.look(site.config)
-    assert site.app.pragma("data_version") == seen
+    assert fence.look(site.config).whole
+    site.app.execute("COMMIT")
     fence.remove(site.config)
-    changed = site.app.pragma("data_version")
+    assert not fence.look(site.config).whole
+    site.app.execute("BEGIN IMMEDIATE")
     fence.remove(site.config)
-    assert changed != seen
-    assert site.app.pragma("data_version") == changed
 
 
 # --- writers in flight ------------------------------------------------------------------------------------------------
