@@ -26,6 +26,11 @@ def steps(connection: apsw.Connection) -> int:
     return int(connection.execute(f"SELECT {_STEPS} FROM _cdc_state WHERE id = 1").get or 0)
 
 
+def counter_without_steps(connection: apsw.Connection) -> int:
+    """SQLite's schema counter but for the steps of the fence: it moves when anybody else alters the schema."""
+    return _counter(connection) - steps(connection)
+
+
 @contextmanager
 def counting_steps(connection: apsw.Connection) -> Iterator[None]:
     """Count the steps of the schema counter that are made inside as the fence's, within a write transaction.

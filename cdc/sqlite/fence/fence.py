@@ -42,13 +42,14 @@ class FenceState:
 
     `lacking` are tables of the application without whole triggers, `unfenceable` those that cannot carry any, with the
     reason. `until` is the moment at which a fence that was raised lifts itself, None when none is raised or it is
-    `permanent`.
+    `permanent`. `counter` is SQLite's schema counter but for the steps of the fence, as a stream remembers it.
     """
 
     lacking: tuple[str, ...]
     unfenceable: Mapping[str, str]
     until: datetime | None
     permanent: bool
+    counter: int
 
     @property
     def whole(self) -> bool:
@@ -63,10 +64,16 @@ class FenceState:
 
 @dataclass(frozen=True, slots=True)
 class RaisedFence:
-    """No write was accepted after the entry at `end`, and none is before `until`."""
+    """No row was written after the entry at `end`, and none is before `until`.
+
+    `counter` is that of `FenceState`. A stream that has reached the end under another one has yet to find out which
+    changes of the schema there were, and what went unseen by them; and one that moves later tells of a migration, which
+    no fence refuses.
+    """
 
     end: Position
     until: datetime
+    counter: int
 
 
 def install(config: Config) -> tuple[str, ...]:
@@ -105,7 +112,8 @@ def look(config: Config) -> FenceState:
     with opened(config) as connection, translated("looking at the fence"), read_transaction(connection):
         planned = fence_triggers.plan(connection, config)
         raised = _raised(connection) if fence_state.answers(connection) else None
-    return FenceState(planned.lacking, planned.unfenceable, _moment(raised), permanent=raised == _FOR_GOOD)
+        counter = fence_state.counter_without_steps(connection)
+    return FenceState(planned.lacking, planned.unfenceable, _moment(raised), raised == _FOR_GOOD, counter)
 
 
 def raise_for(config: Config, seconds: float) -> RaisedFence:
@@ -127,9 +135,10 @@ def raise_for(config: Config, seconds: float) -> RaisedFence:
         end = positions.newest(connection)
         if end is None:
             raise errors.emptied(config.source.path)
+        counter = fence_state.counter_without_steps(connection)
         crash_point("fence.before_commit")
     crash_point("fence.after_commit")
-    return RaisedFence(end, until)
+    return RaisedFence(end, until, counter)
 
 
 def keep(config: Config, end: Position) -> None:

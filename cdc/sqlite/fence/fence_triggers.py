@@ -9,7 +9,7 @@ import apsw
 from cdc.config import Config
 from cdc.facts.values import InvalidText
 from cdc.sql_names import quote
-from cdc.sqlite.capture.schema_objects import FENCE_TRIGGER, StoredTrigger, triggers_named
+from cdc.sqlite.capture.schema_objects import FENCE_TRIGGER, StoredTrigger, triggers_by_table
 from cdc.sqlite.capture.trigger_sql import template
 from cdc.sqlite.rows.exact_values import fetch_values
 from cdc.sqlite.schema.read import OUR_TABLES
@@ -49,21 +49,28 @@ def trigger_sql(number: int, table: str) -> dict[str, str]:
 def plan(connection: apsw.Connection, config: Config) -> FencePlan:
     """What the schema lacks as it is now; every table of the application is fenced, also one that is not replicated."""
     tables, unfenceable = _tables(connection, config)
-    present = triggers_named(connection, FENCE_TRIGGER)
-    by_number: dict[int, dict[str, str]] = {}
-    for trigger in present:
-        by_number.setdefault(_number(trigger), {})[trigger.name] = trigger.sql
+    by_table = triggers_by_table(connection)
+    present = [t for of_table in by_table.values() for t in of_table if FENCE_TRIGGER.fullmatch(t.name)]
     kept: set[str] = set()
     lacking: list[str] = []
     for table in tables:
-        # SQLite rewrites the text when a table is renamed: so it tells which one it is.
-        whole = next((found for number, found in by_number.items() if found == trigger_sql(number, table)), None)
-        if whole is None:
+        whole = _whole(table, by_table.get(table.lower(), ()))
+        kept.update(whole)
+        if not whole:
             lacking.append(table)
-        else:
-            kept.update(whole)
-    drop = tuple(trigger.name for trigger in present if trigger.name not in kept)
-    return FencePlan(drop, dict(enumerate(lacking, max(by_number, default=0) + 1)), unfenceable)
+    drop = tuple(t.name for t in present if t.name not in kept)
+    fresh = max(map(_number, present), default=0) + 1
+    return FencePlan(drop, dict(enumerate(lacking, fresh)), unfenceable)
+
+
+def _whole(table: str, own: Sequence[StoredTrigger]) -> frozenset[str]:
+    """The names of the three triggers of one number that stand on the table as they would be made, empty without."""
+    texts = {t.name: t.sql for t in own if FENCE_TRIGGER.fullmatch(t.name)}
+    for number in {_number(t) for t in own if t.name in texts}:
+        wanted = trigger_sql(number, table)
+        if wanted.items() <= texts.items():
+            return frozenset(wanted)
+    return frozenset()
 
 
 def carry_out(connection: apsw.Connection, due: FencePlan) -> None:

@@ -193,9 +193,9 @@ def test_functions_of_the_application_do_not_open_it(site: Site) -> None:
 
 
 def test_it_is_dormant_until_it_is_raised_and_lifts_itself(site: Site) -> None:
-    assert fence.look(site.config) == fence.FenceState(
-        (), {"words": "a virtual table cannot carry triggers"}, None, False
-    )
+    state = fence.look(site.config)
+    assert (state.lacking, state.until, state.permanent) == ((), None, False)
+    assert state.unfenceable == {"words": "a virtual table cannot carry triggers"}
     assert site.writes()
     begun = datetime.now(UTC)
     raised = fence.raise_for(site.config, 0.2)
@@ -261,17 +261,16 @@ def test_it_is_not_kept_once_anybody_wrote(site: Site) -> None:
     fence.keep(site.config, again.end)
 
 
-def test_asking_and_doing_nothing_writes_nothing(site: Site) -> None:
-    seen = site.app.pragma("data_version")
+def test_asking_and_doing_nothing_waits_for_no_writer(site: Site) -> None:
+    site.app.execute("BEGIN IMMEDIATE")
     assert fence.install(site.config) == ()
     fence.lift(site.config)
-    fence.look(site.config)
-    assert site.app.pragma("data_version") == seen
+    assert fence.look(site.config).whole
+    site.app.execute("COMMIT")
     fence.remove(site.config)
-    changed = site.app.pragma("data_version")
+    assert not fence.look(site.config).whole
+    site.app.execute("BEGIN IMMEDIATE")
     fence.remove(site.config)
-    assert changed != seen
-    assert site.app.pragma("data_version") == changed
 
 
 # --- writers in flight ------------------------------------------------------------------------------------------------
@@ -415,6 +414,16 @@ def test_it_is_in_no_migrations_way(site: Site) -> None:
     fence.raise_for(site.config, 60)
     with pytest.raises(apsw.ConstraintError, match=REFUSAL):
         site.app.execute("UPDATE moved SET x = 0")
+
+
+def test_a_migration_gets_past_it_and_shows(site: Site) -> None:
+    before = source_file.look(site.config).counter
+    fence.remove(site.config)
+    fence.install(site.config)
+    raised = fence.raise_for(site.config, 60)
+    assert before == raised.counter == fence.look(site.config).counter
+    site.app.execute("ALTER TABLE t ADD COLUMN late DEFAULT 5")
+    assert fence.look(site.config).counter == raised.counter + 1 == source_file.look(site.config).counter
 
 
 def test_a_file_without_capture_gets_no_fence(tmp_path: Path) -> None:
