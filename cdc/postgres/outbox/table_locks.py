@@ -60,7 +60,7 @@ async def _begin(connection: Connection, tables: Sequence[str], wait_seconds: fl
             return transaction
         await transaction.rollback()
         if time.monotonic() >= until:
-            raise await _hindered(connection, busy, wait_seconds, mode)
+            raise _hindered(busy, wait_seconds, await connection.fetch(SQL["holders"], busy, mode == AGAINST_ALL))
         tables = [busy, *(table for table in tables if table != busy)]
 
 
@@ -86,8 +86,7 @@ async def _undo(connection: Connection, transaction: Transaction) -> None:
         await transaction.rollback()
 
 
-async def _hindered(connection: Connection, table: str, wait_seconds: float, mode: str) -> TargetHindered:
-    holders = await connection.fetch(SQL["holders"], table, mode == AGAINST_ALL)
+def _hindered(table: str, wait_seconds: float, holders: Sequence[Any]) -> TargetHindered:
     held_by = ", ".join(map(_told, holders)) or "transactions that have ended meanwhile"
     return TargetHindered(
         f"table {table} could not be locked within {wait_seconds:g} s: in the way are {held_by}",
