@@ -367,12 +367,9 @@ def _word_pair(true: str, false: str) -> ValueForm:
     return ValueForm(f"{true} {false}", "text", lambda flag: true if flag else false)
 
 
-_PAIRS: Final = (("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("on", "off"))
-_WORD_FORMS: Final = (
-    ValueForm("integer", "integer", int),
-    *(_word_pair(case(true), case(false)) for case in (str.lower, str.upper, str.title) for true, false in _PAIRS),
-    _word_pair("1", "0"),
-)
+_PAIRS: Final = (("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("on", "off"), ("1", "0"))
+_CASED: Final = dict.fromkeys((case(t), case(f)) for case in (str.lower, str.upper, str.title) for t, f in _PAIRS)
+_WORD_FORMS: Final = (ValueForm("integer", "integer", int), *(_word_pair(*pair) for pair in _CASED))
 
 
 FAMILY: Final = Family(

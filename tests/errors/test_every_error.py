@@ -102,6 +102,8 @@ INTERNAL = {
     "_Differs": "a view that Postgres answers otherwise, whose making is taken back",
     "_MeansAnother": "a CHECK that refuses more in Postgres, whose rows are put back",
     "_BrokenText": "a name of the schema that is no valid text, whose table then waits",
+    "RowRefused": "a row of Postgres that SQLite cannot hold; told among those that did not come back",
+    "ValueTaken": "a unique value that another row of SQLite still has; the row waits for it",
     "Unanswered": "a side that does not answer; users are told 502 or 504, and a pair gets its verdict",
     "NotKept": "an answer that is too large to be compared, which is counted",
     "FlipFailed": "a flag that could not be set; all are set back, and the error names it",

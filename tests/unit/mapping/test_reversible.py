@@ -4,19 +4,25 @@ import apsw
 import pytest
 
 from cdc.config import decode_config
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable, TargetUnique
 from cdc.mapping.map_tables import map_schema
-from cdc.mapping.reversible import WayBack, way_back
+from cdc.mapping.reversible import WayBack, cannot_go_back, way_back
 from cdc.sqlite.schema.read import read_schema
 
 TABLE = "CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT NOT NULL, doc TEXT, at TEXT, twice AS (name || name))"
 
 
-def told(sql: str, **options: object) -> WayBack:
+def mapped(sql: str, **options: object) -> TableMap:
     db = apsw.Connection(":memory:")
     db.execute(sql)
     config = decode_config({"source": {"path": "a.db"}, "target": {"dsn": "x"}, "tables": {"t": options}})
-    (mapped,) = map_schema(read_schema(db, config), config)
-    return way_back(mapped)
+    (found,) = map_schema(read_schema(db, config), config)
+    return found
+
+
+def told(sql: str, **options: object) -> WayBack:
+    return way_back(mapped(sql, **options))
 
 
 def test_plain_columns_come_back_as_they_were() -> None:
@@ -56,3 +62,17 @@ def test_rows_that_sqlite_would_refuse_are_told() -> None:
     uid = {"uid": {"expression": "lower(code)"}}
     assert told(keyed, columns={"code": {"target": "key"}}) == WayBack("exact", ())
     assert "code" in told(keyed, target_key=["uid"], skip=["code"], columns=uid).reasons[-1]
+
+
+def test_no_row_goes_back_to_a_table_that_cannot_say_which_row_it_is() -> None:
+    keyed = "CREATE TABLE t(code TEXT PRIMARY KEY, v)"
+
+    def why(found: TableMap, *unique: str) -> tuple[str, ...]:
+        return cannot_go_back(found, TargetTable("public", "t", (), (TargetUnique("u", unique),)))
+
+    plain = mapped(keyed)
+    assert why(plain, "code") == why(mapped("CREATE TABLE t(a, b)"), "_cdc_rowid") == ()
+    assert why(plain, "v") == ("Postgres may have two rows of one key, for nothing there keeps code unique",)
+    elsewhere = mapped(keyed, target_key=["uid"], columns={"uid": {"expression": "lower(code)"}})
+    assert why(elsewhere) == ("its key in Postgres does not say which row of SQLite a new one is",)
+    assert way_back(elsewhere).reasons[0] == why(elsewhere)[0]

@@ -76,6 +76,16 @@ def test_every_type_has_an_encoder_by_itself_and_by_every_format_that_is_read_in
         assert isinstance(encoder_for(column(base), ValueRules(name)), Encoder), name
 
 
+@pytest.mark.parametrize("base", TYPES)
+def test_every_form_of_a_type_has_a_name_of_its_own_and_a_storage_class(base: str) -> None:
+    formats = [format_.forms for format_ in FORMATS.values() if TYPES[base] in format_.into]
+    for forms in (TYPES[base].returning.forms, *formats):
+        made = forms(column(base))
+        assert made
+        assert len({form.name for form in made}) == len(made)
+        assert {form.storage for form in made} <= {"integer", "real", "text", "blob"}
+
+
 # --- the configuration ------------------------------------------------------------------------------------------------
 
 
