@@ -56,6 +56,17 @@ def test_relative_paths_are_relative_to_the_file_and_absolute_ones_stay(tmp_path
     assert config.state.dir == Path("/var/lib/cdc")
 
 
+def test_paths_of_flags_and_checks_are_relative_to_the_file_too(tmp_path: Path) -> None:
+    env = 'kind = "env"\npath = "app.env"\nswitch = "reads"\nsqlite = { A = "1" }\npostgres = { A = "2" }\n'
+    http = 'kind = "http"\nurl = "http://a"\nswitch = "both"\nsqlite = ""\npostgres = ""\nheaders_file = "secret"\n'
+    check = '[[cutover.checks]]\nname = "a"\nurl = "http://a"\nheaders_file = "/etc/secret"\n'
+    flags = "".join(f"[[cutover.flags]]\n{kind}" for kind in ('kind = "file"\npath = "f.json"\n', env, http))
+    section = load_config(written(tmp_path, SMALLEST + flags + check)).cutover
+    paths = [getattr(flag, "path", None) or getattr(flag, "headers_file", None) for flag in section.flags]
+    assert paths == [tmp_path / "f.json", tmp_path / "app.env", tmp_path / "secret"]
+    assert section.checks[0].headers_file == Path("/etc/secret")
+
+
 def test_a_missing_file_names_the_way_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist") as caught:
         load_config(tmp_path / "cdc.toml")

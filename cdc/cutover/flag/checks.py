@@ -24,15 +24,16 @@ from cdc.sqlite.rows import question
 PROBE: Final = "{probe}"
 _WAIT_SECONDS: Final = 0.2
 _RESTARTING: Final = 503  # not yet, or not any more: such a request was not carried out
+_NOT_THERE: Final = (404, 410)  # what is to be undone was not done, or is undone
 _NOTHING: Final = object()
 
 
 class _NotYet(Exception):
-    """It is not as it should be, in words; worth another look or not."""
+    """It is not as it should be, in words; worth another look or not, and whether a request may have done something."""
 
-    def __init__(self, words: str, *, again: bool = True) -> None:
+    def __init__(self, words: str, *, again: bool = True, done: bool = True) -> None:
         super().__init__(words)
-        self.again = again
+        self.again, self.done = again, done
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,13 @@ class Checks:
         until = time.monotonic() + check.within_seconds
         try:
             await _patiently(until, lambda: _asked(check, side, probe))
-        except (_NotYet, CdcError) as error:
-            return CheckResult(check.name, met=False, words=_words(error))
-        wrong = await self._wrong_in_database(check, side, probe, until)
+            wrong = await self._wrong_in_database(check, side, probe, until)
+        except CdcError as error:
+            return CheckResult(check.name, met=False, words=error.message)
+        except _NotYet as error:
+            if not error.done:
+                return CheckResult(check.name, met=False, words=str(error))
+            wrong = str(error)
         undone = await _undone(check, probe)  # also a row that went to the other side
         return CheckResult(check.name, met=wrong is None, words=(wrong or f"as it should be on {side}") + undone)
 
@@ -112,7 +117,8 @@ async def _asked(check: CheckSection, side: Side, probe: str) -> None:
     reading = check.method.upper() in ("GET", "HEAD")
     answer = await _put(check, check.url, check.method, probe, again=reading)
     if not answer.fine:
-        raise _NotYet(f"it answers {answer.status}", again=reading or answer.status == _RESTARTING)
+        not_done = answer.status == _RESTARTING
+        raise _NotYet(f"it answers {answer.status}", again=reading or not_done, done=not not_done)
     expected = check.sqlite if side is Side.SQLITE else check.postgres
     if wrong := unlike(answer.body, expected):
         raise _NotYet(wrong, again=reading)
@@ -124,9 +130,13 @@ async def _undone(check: CheckSection, probe: str) -> str:
         return ""
     try:
         answer = await _put(check, check.undo_url, check.undo_method, probe, again=False)
-    except (_NotYet, CdcError) as error:
-        return f"; what it wrote was not undone: {_words(error)}"
-    return "" if answer.fine else f"; what it wrote was not undone: it answers {answer.status}"
+    except _NotYet as error:
+        return f"; what it wrote was not undone: {error}"
+    return (
+        ""
+        if answer.fine or answer.status in _NOT_THERE
+        else f"; what it wrote was not undone: it answers {answer.status}"
+    )
 
 
 async def _put(check: CheckSection, url: str, method: str, probe: str, *, again: bool) -> WebAnswer:
@@ -136,11 +146,7 @@ async def _put(check: CheckSection, url: str, method: str, probe: str, *, again:
     try:
         return await asyncio.to_thread(ask, url, method.upper(), body, headers, check.timeout_seconds)
     except Unreached as error:
-        raise _NotYet(f"it gives no answer: {error}", again=again or error.unseen) from None
-
-
-def _words(error: Exception) -> str:
-    return error.message if isinstance(error, CdcError) else str(error)
+        raise _NotYet(f"it gives no answer: {error}", again=again or error.unseen, done=not error.unseen) from None
 
 
 def unlike(body: bytes, expected: Mapping[str, ExpectedValue]) -> str | None:

@@ -123,8 +123,6 @@ class Flags:
                 return
             self._tell("started", change.state, before=None if before is None else str(before))
             self._make(change, replace(memory, before=before, towards=change.state))
-            self._settle(change.state, change.told)
-            self._tell("done", change.state)
 
     def _make(self, change: "_Change", begun: Memory) -> None:
         provider: Provider | None = None
@@ -138,7 +136,10 @@ class Flags:
                 moving |= moved(saying, wanted)
                 change.reached.add(provider.label)
                 self._flip(provider, change.state)
+                self._tell_flip(provider, change.state, "done")
                 change.told.add(provider.label)
+            self._tell("done", change.state)
+            self._settle(change.state, change.told)
         except BaseException as error:
             if provider is not None and isinstance(error, FlipFailed) and error.unchanged:
                 change.reached.discard(provider.label)
@@ -150,14 +151,12 @@ class Flags:
             raise _not_set(provider, change, _reason(error), left) from None
 
     def _flip(self, provider: Provider, state: FlagState) -> None:
-        details: dict[str, trail.Detail] = {"flag": provider.label, **state.to_json()}
         try:
             provider.set(state)
         except (FlipFailed, CdcError) as error:
             with suppress(CdcError):
-                trail.record(self._state_dir, "flip", "failed", {**details, "reason": _reason(error)})
+                self._tell_flip(provider, state, "failed", reason=_reason(error))
             raise
-        trail.record(self._state_dir, "flip", "done", details)
 
     def _go_back(self, change: "_Change") -> list[str]:
         """Set back what may have changed; returns what could not be, in words."""
@@ -169,9 +168,12 @@ class Flags:
                 continue
             try:
                 self._flip(provider, before)
-                change.told.add(provider.label)
             except (FlipFailed, CdcError) as error:
                 left.append(f"{provider.label} could not be set back: {_reason(error)}")
+                continue
+            change.told.add(provider.label)
+            with suppress(CdcError):
+                self._tell_flip(provider, before, "done")
         if not left:
             with suppress(CdcError):
                 self._settle(before, change.told)
@@ -194,6 +196,9 @@ class Flags:
 
     def _tell(self, result: str, state: FlagState, **details: trail.Detail) -> None:
         trail.record(self._state_dir, "set the flags", result, {**state.to_json(), **details})
+
+    def _tell_flip(self, provider: Provider, state: FlagState, result: str, **details: trail.Detail) -> None:
+        trail.record(self._state_dir, "flip", result, {"flag": provider.label, **state.to_json(), **details})
 
     def _require(self, change: "_Change") -> None:
         if not self._providers:

@@ -37,6 +37,9 @@ def _like(target: Path, handle: int, partial: str) -> None:
         whose = target.stat()
     except FileNotFoundError:
         os.fchmod(handle, _NEW_FILE_MODE)
+        if os.geteuid() == 0:  # whose folder it is must be able to replace it
+            folder = target.parent.stat()
+            os.fchown(handle, folder.st_uid, folder.st_gid)
         return
     made = os.fstat(handle)
     if (whose.st_uid, whose.st_gid) != (made.st_uid, made.st_gid):

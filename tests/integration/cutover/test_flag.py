@@ -240,6 +240,17 @@ def test_what_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None
     os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
+def test_what_cannot_be_recorded_is_taken_back(tmp_path: Path, variables: Path) -> None:
+    """The last flag takes the trail away: nobody could see afterwards who had moved the reads."""
+    trail_file = tmp_path / "state" / "audit.jsonl"
+    script = f"rm {trail_file} && mkdir {trail_file} || true"
+    flags = Flags(told(tmp_path, [env(variables), shell(script, "reads")]))
+    with pytest.raises(FlagNotSet, match=r"the audit file .* cannot be written: Is a directory; all are as before"):
+        flags.set_all(READS)
+    assert "'sqlite'" in variables.read_text()
+    assert (flags.now().state, flags.now().agree) == (AT_FIRST, True)
+
+
 def test_a_program_that_is_not_there_changes_nothing(tmp_path: Path, variables: Path) -> None:
     missing = {"kind": "command", "switch": "reads", "sqlite": ["/no/such"], "postgres": ["/no/such"]}
     flags = Flags(told(tmp_path, [env(variables), missing]))
