@@ -64,13 +64,13 @@ class _Key:
 
     @property
     def stays(self) -> bool:
-        """Whether something hangs on it, or on its twin, that a deferrable key cannot hold."""
-        return self.held or (self.twin is not None and self.twin.held)
+        """Whether it cannot go, for something hangs on it, or its twin cannot become deferrable for that reason."""
+        return self.held or (not self.deferrable and self.twin is not None and self.twin.held)
 
     @property
     def lacks_twin(self) -> bool:
         """Whether its next form would need one. Postgres makes an exclusion constraint of no index that is there."""
-        return not self.has_twin and (self.deferrable or not (self._excludes or self.stays))
+        return not (self.has_twin or self.stays) and (self.deferrable or not self._excludes)
 
     @property
     def _excludes(self) -> bool:
@@ -133,7 +133,7 @@ def _twin_name(table: str, key: str) -> str:
 class ApplicationKeys:
     """The unique keys of one schema that are deferrable for replication; of tables of our making alone.
 
-    A foreign key or a replica identity that somebody hung on a plain key holds it: it does not become deferrable.
+    Where somebody hung something on a key, a foreign key or a replica identity, it is held in the form that it has.
     """
 
     def __init__(self, connection: Connection, schema: str) -> None:
@@ -171,21 +171,21 @@ class ApplicationKeys:
                 await self._connection.execute(f"ANALYZE {qualified(self._schema, table)}")
         progress.finish()
 
-    async def make_immediate(self, tables: Sequence[TableMap]) -> None:
+    async def make_immediate(self, tables: Sequence[TableMap]) -> list[str]:
         """Give each deferrable key its plain form, in the caller's transaction; it takes moments where it is ready.
 
-        An exclusion constraint becomes a unique index of the same name. Raises `TargetHindered` when a table is in use
-        for longer than `LOCK_SECONDS`.
+        An exclusion constraint becomes a unique index of the same name. Returns the keys that are held. Raises
+        `TargetHindered` when a table is in use for longer than `LOCK_SECONDS`.
         """
         keys = [key for key in await self._keys(tables) if key.deferrable]
-        await self._alter([sql for key in keys for sql in key.to_immediate()])
+        await self._alter([sql for key in keys if not key.stays for sql in key.to_immediate()])
+        return [str(key) for key in keys if key.stays]
 
     async def make_deferrable(self, tables: Sequence[TableMap]) -> list[str]:
         """Give each key that `make_immediate` changed its old form, in the caller's transaction.
 
         To be done before replication goes on, which reads at its beginning what can wait. Locks a table for as long as
-        an exclusion constraint is built. Returns the keys that stay plain because they are held. Raises as
-        `make_immediate`.
+        an exclusion constraint of it is built. Returns and raises as `make_immediate`.
         """
         keys = [key for key in await self._keys(tables) if not key.deferrable]
         await self._alter([sql for key in keys if not key.stays for sql in key.to_deferrable()])
@@ -200,7 +200,7 @@ class ApplicationKeys:
         if not (twins := await self._twins(_own(tables))):
             return False
         needed = {key.twin for key in await self._keys(tables) if key.has_twin}
-        orphans = [twin for twin in twins if twin not in needed]
+        orphans = [twin for twin in twins if twin not in needed and not twin.held]
         await self._drop(orphans)
         return bool(orphans)
 
@@ -215,8 +215,8 @@ class ApplicationKeys:
         twins = {(twin.table, twin.name): twin for twin in await self._twins(names)}
         with translated("reading the unique keys"):
             rows = await self._connection.fetch(_SQL["keys"], self._schema, names, STANDS_FOR)
-        places = [(row["table_name"], _twin_name(row["table_name"], row["name"])) for row in rows]
-        return [_Key(self._schema, *row, twin=twins.get(place)) for place, row in zip(places, rows, strict=True)]
+        places = [(row["table"], _twin_name(row["table"], row["name"])) for row in rows]
+        return [_Key(self._schema, twin=twins.get(place), **row) for place, row in zip(places, rows, strict=True)]
 
     async def _twins(self, names: Sequence[str]) -> list[_Twin]:
         with translated("reading the unique keys"):
