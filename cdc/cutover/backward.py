@@ -21,6 +21,7 @@ from cdc.verify.compare_recent import RecentComparison
 
 CATCH_UP_ROUNDS: Final = 50
 COMPARE_ROUNDS: Final = 20
+RAISED_SECONDS: Final = 10.0  # until it is kept, a moment later
 
 PLANNED: Final = (
     PlannedStep("catch up", "SQLite", "nothing to undo"),
@@ -30,10 +31,10 @@ PLANNED: Final = (
     PlannedStep("drain", "SQLite", "nothing to undo"),
     PlannedStep("compare the rest", "both", "nothing to undo"),
     PlannedStep("move numbers", "SQLite", "nothing to undo: they go forward only"),
+    PlannedStep("leave Postgres", "Postgres", "go back to it"),
+    PlannedStep("lift the fence", "SQLite", "raise it again, unless somebody wrote"),
     PlannedStep("flip the flag", "application", "flip it back"),
     PlannedStep("ask for reads", "application", "nothing to undo"),
-    PlannedStep("leave Postgres", "Postgres", "go back to it"),
-    PlannedStep("lift the fence", "SQLite", "raise it again"),
     PlannedStep("disarm the way back", "Postgres", "nothing to undo"),
     PlannedStep("ask for a write", "application", "nothing to undo"),
 )
@@ -60,15 +61,15 @@ class Backward:
             (self._drain, None),
             (self._compare_rest, None),
             (self._move_numbers, None),
+            (self._leave, self._go_back),
+            (self._lift, self._raise_again),
             (self._flip, self._flip_back),
             (self._ask_for_reads, None),
-            (self._leave, self._go_back),
-            (self._lift, None),
             (self._disarm, None),
             (self._ask_for_write, None),
         )
         return tuple(
-            Step(planned, do, undo, commits=do == self._lift)
+            Step(planned, do, undo, commits=do == self._ask_for_reads)
             for planned, (do, undo) in zip(PLANNED, works, strict=True)
         )
 
@@ -137,8 +138,10 @@ class Backward:
         return f"{await self._session.follow_sequences()} tables"
 
     async def _flip(self) -> str:
+        """SQLite is open by now: the writes that a proxy held find a side that takes them."""
         await self._scene.set_flags(FlagState(Side.SQLITE, Side.SQLITE))
-        return ""
+        self._scene.window.end()
+        return f"refused for {self._scene.window.seconds:.2f} s"
 
     async def _flip_back(self) -> None:
         await self._scene.set_flags(self._flag_before)
@@ -148,7 +151,7 @@ class Backward:
 
     async def _leave(self) -> str:
         """From here on SQLite is the side that counts, though it is not open yet: whoever comes next opens it."""
-        self._scene.window.require("the application has not followed the flag")
+        self._scene.window.require("Postgres is not left")
         async with self._scene.record.connection.transaction():
             await self._scene.becoming(Side.SQLITE)()
         return ""
@@ -165,8 +168,18 @@ class Backward:
 
     async def _lift(self) -> str:
         await asyncio.to_thread(fence.lift, self._scene.config)
-        self._scene.window.end()
-        return f"refused for {self._scene.window.seconds:.2f} s"
+        return ""
+
+    async def _raise_again(self) -> None:
+        """Only where nobody wrote to SQLite meanwhile: Postgres would not have it."""
+        raised = await asyncio.to_thread(fence.raise_for, self._scene.config, RAISED_SECONDS)
+        if raised.end != self._session.position:
+            await asyncio.to_thread(fence.lift, self._scene.config)
+            raise SwitchError(
+                "applications wrote to SQLite already, so it stays open",
+                remedy="nothing: SQLite is written to, as before the cutover; `cdc flag` tells where the flag points",
+            )
+        await asyncio.to_thread(fence.keep, self._scene.config, raised.end)
 
     async def _disarm(self) -> str:
         await self._scene.guard.disarm(self._scene.maps, self._scene.wait_seconds)

@@ -39,10 +39,10 @@ PLANNED: Final = (
     PlannedStep("move sequences", "Postgres", "nothing to undo: they go forward only"),
     PlannedStep("arm the way back", "Postgres", "disarm it"),
     PlannedStep("probe the way back", "both", "nothing to undo: it changes no row"),
-    PlannedStep("flip the flag", "application", "flip it back"),
-    PlannedStep("ask for reads", "application", "nothing to undo"),
     PlannedStep("keep the fence", "SQLite", "lift the fence"),
     PlannedStep("open Postgres", "Postgres", "close it, and carry back what was written there"),
+    PlannedStep("flip the flag", "application", "flip it back"),
+    PlannedStep("ask for reads", "application", "nothing to undo"),
     PlannedStep("ask for a write", "application", "nothing to undo"),
 )
 
@@ -72,10 +72,10 @@ class Forward:
             (self._move_sequences, None),
             (self._arm, self._disarm),
             (self._probe, None),
-            (self._flip, self._flip_back),
-            (self._ask_for_reads, None),
             (self._keep_fence, self._lift_fence),
             (self._open, self._close),
+            (self._flip, self._flip_back),
+            (self._ask_for_reads, None),
             (self._ask_for_write, None),
         )
         return tuple(Step(planned, do, undo) for planned, (do, undo) in zip(PLANNED, works, strict=True))
@@ -189,8 +189,10 @@ class Forward:
         return f"{tables} tables"
 
     async def _flip(self) -> str:
+        """Postgres is open by now: the writes that a proxy held find a side that takes them."""
         await self._scene.set_flags(FlagState(Side.POSTGRES, Side.POSTGRES))
-        return ""
+        self._scene.window.end()
+        return f"refused for {self._scene.window.seconds:.2f} s"
 
     async def _flip_back(self) -> None:
         await self._scene.set_flags(self._flag_before)
@@ -199,15 +201,14 @@ class Forward:
         return await self._scene.ask(Side.POSTGRES, "reads")
 
     async def _keep_fence(self) -> str:
-        self._scene.window.require("the application has not followed the flag")
+        self._scene.window.require("the fence is not kept")
         await asyncio.to_thread(fence.keep, self._scene.config, self._fenced_end)
         return ""
 
     async def _open(self) -> str:
         scene, self._opening = self._scene, True
         await scene.guard.open_writes(scene.maps, scene.wait_seconds, scene.becoming(Side.POSTGRES))
-        scene.window.end()
-        return f"refused for {scene.window.seconds:.2f} s"
+        return ""
 
     async def _close(self) -> None:
         """What an application wrote meanwhile is carried back before SQLite opens."""

@@ -44,6 +44,17 @@ def create(file: Path, mode: Literal["wb", "ab"] = "wb") -> BinaryIO:
     return open(file, mode, opener=opener)  # a path has no such `open`
 
 
+def replace(file: Path, content: bytes) -> None:
+    """Put content in place of a file's, durably: whoever reads it finds all of the old or all of the new one."""
+    make_folder(file.parent)
+    partial = file.with_name(f"{file.name}.partial")
+    with create(partial) as output:
+        output.write(content)
+        output.flush()
+        os.fsync(output.fileno())
+    partial.rename(file)
+
+
 def touch(file: Path) -> None:
     """Make an empty file for a library to fill, which keeps its permissions."""
     create(file, "ab").close()

@@ -51,14 +51,8 @@ def hold(config: Config, *, released: bool) -> PauseNote:
     else:
         note = PauseNote(earlier.since, earlier.by, released or earlier.released)
     file = _file(config)
-    partial = file.with_name(f"{file.name}.partial")
     try:
-        private_files.make_folder(file.parent)
-        with private_files.create(partial) as output:
-            output.write(msgspec.json.encode(note) + b"\n")
-            output.flush()
-            os.fsync(output.fileno())
-        partial.rename(file)  # the daemon may read it at any moment, and finds the whole note or none
+        private_files.replace(file, msgspec.json.encode(note) + b"\n")
     except OSError as error:
         raise _unwritable(file, error) from None
     return note

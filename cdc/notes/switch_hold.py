@@ -39,7 +39,7 @@ def held(config: Config) -> Iterator[None]:
     file = _file(config)
     private_files.make_folder(file.parent)
     # The file stays: one that is taken away could be locked by two, each of whom opened another one.
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, private_files.FILE_MODE)
+    descriptor = private_files.opener(str(file), os.O_RDWR | os.O_CREAT)
     try:
         if not any(_locked(descriptor, fcntl.LOCK_EX) for _ in _attempts()):
             raise StillWorking(

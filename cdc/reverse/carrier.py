@@ -24,6 +24,7 @@ from cdc.postgres.record.record import Record
 from cdc.reverse.forms import FormsByTable
 from cdc.sql_names import qualified, quote
 from cdc.sqlite.apply.drain import Drain
+from cdc.sqlite.fence import fence
 from cdc.sqlite.fence.past_fence import opened_past_fence
 
 
@@ -120,6 +121,7 @@ class Carrier:
             drain = Drain(connection, self._targets, self._forms, held, self.touched)
             await asyncio.to_thread(drain.begin)
             try:
+                fence.require_raised(connection, self._config)
                 yield drain
             except BaseException:
                 await asyncio.to_thread(drain.undo)

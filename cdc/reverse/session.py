@@ -9,9 +9,10 @@ from loguru import logger
 from cdc.audit import trail
 from cdc.audit.actions import Tell
 from cdc.config import Config
-from cdc.errors import SourceChanged
+from cdc.errors import CaptureLost, SourceChanged
 from cdc.facts.changes import Position
 from cdc.facts.table_map import TableMap
+from cdc.notes import emergency_note
 from cdc.observe.daemon_state import DaemonState
 from cdc.postgres.connection.open import hang_up, show_life
 from cdc.postgres.connection.source_lock import lock_source
@@ -94,7 +95,9 @@ class ReverseSession:
         return cls(config, record, maps, carrier, state.position, daemon_state, audit_sync)
 
     async def drain(self) -> bool:
-        """Carry what waits; False when nothing does."""
+        """Carry what waits; False when nothing does. Raises `CaptureLost` once SQLite was opened without Postgres."""
+        if emergency_note.read(self._config) is not None:
+            raise CaptureLost("SQLite was opened without Postgres", remedy="the daemon gives Postgres up, and goes on")
         began = time.monotonic()
         carried = await self.carrier.carry()
         if carried is None:
@@ -121,6 +124,8 @@ class ReverseSession:
         """Show that it lives; what is fenced needs no pruning."""
         if time.monotonic() - self._beat_at < self._config.replicate.heartbeat_seconds:
             return
+        if not (await self.lag()).entries and not await self.carrier.uncarried.count():
+            await asyncio.to_thread(emergency_note.mark_returned, self._config)
         await self.record.heartbeat(await asyncio.to_thread(file_traces.read, self._config.source.path))
         self._beat_at = time.monotonic()
         self._daemon_state.heartbeat(None)

@@ -19,7 +19,7 @@ from cdc.facts.target_schema import TargetTable
 from cdc.identity.continuity import Continuity, no_capture
 from cdc.identity.file_location import settle_path
 from cdc.mapping.map_tables import map_schema
-from cdc.notes import end_note
+from cdc.notes import emergency_note, end_note
 from cdc.postgres.apply import fitness
 from cdc.postgres.apply.direct import Applier
 from cdc.postgres.connection.open import Connection
@@ -31,6 +31,7 @@ from cdc.postgres.record.record import Record
 from cdc.postgres.record.stream_row import StreamState
 from cdc.postgres.record.waiting_tables import Waiting
 from cdc.postgres.tables import catalogue
+from cdc.reverse.emergency import give_postgres_up
 from cdc.reverse.sides import settle_sides
 from cdc.sqlite.changelog.source import Source
 from cdc.sqlite.changelog.source_file import Look
@@ -72,10 +73,14 @@ class StreamOpener:
     async def require_active(self, look: Look) -> None:
         """Raise `PostgresActive` when applications write to Postgres; else see to it that they can write to SQLite."""
         state = await self._record.stream.read()
-        if state is not None and state.phase.active is Side.POSTGRES:
-            raise PostgresActive(self._config.source.path)
-        maps = (await current_tables(self._record, self._config, look.schema)).fed if state else ()
-        await settle_sides(self._config, self._record, state.phase if state else Phase.NEW, maps, self.audit)
+        if state is None or state.position is None:
+            return
+        maps = (await current_tables(self._record, self._config, look.schema)).fed
+        if state.phase.active is Side.POSTGRES:
+            if emergency_note.read(self._config) is None:
+                raise PostgresActive(self._config.source.path)
+            await give_postgres_up(self._config, self._record, state.position, maps, self.audit)
+        await settle_sides(self._config, self._record, Phase.REPLICATE, maps, self.audit)
 
     async def settle(self, look: Look) -> OpenedStream:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""

@@ -106,6 +106,11 @@ class Outbox(RecordPart):
         with translated("forgetting what was read of changes in Postgres"):
             return int(await self._connection.fetchval(SQL["forget"], *facts))
 
+    async def forget_all(self) -> None:
+        """Forget every entry: nobody will carry them."""
+        with translated("forgetting changes in Postgres"):
+            await self._connection.execute(SQL["drop_entries"], self._source_id)
+
     async def lag(self) -> OutboxLag:
         """What waits."""
         with translated("counting what changed in Postgres"):

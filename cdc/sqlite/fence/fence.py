@@ -166,6 +166,18 @@ def keep(config: Config, end: Position) -> None:
     crash_point("fence.after_commit")
 
 
+def require_raised(connection: apsw.Connection, config: Config) -> None:
+    """Raise `FenceDown` when applications can write: nothing may be carried into the file beside them.
+
+    For a transaction that holds the file locked for writing.
+    """
+    if _raised(connection) is None:
+        raise FenceDown(
+            f"{config.source.path} accepts writes, so that nothing may be carried into it",
+            remedy="`cdc status` tells who accepts writes",
+        )
+
+
 def lift(config: Config) -> None:
     """Let the application write again; writes nothing where nothing is raised. Raises `SourceBusy` as `raise_for`."""
     with opened(config) as connection, translated("looking at the fence"), read_transaction(connection):

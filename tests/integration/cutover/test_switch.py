@@ -1,10 +1,12 @@
 """Cutover and rollback with a real daemon beside them: nothing is lost in either direction, and nobody writes twice."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import apsw
 import asyncpg
+import msgspec
 import pytest
 from harness import (
     Daemon,
@@ -19,14 +21,18 @@ from harness import (
     wait_until_follows,
 )
 
-from cdc.config import Config
+from cdc.config import Config, CutoverSection, FileFlag
 from cdc.cutover import prepare, run, survey
+from cdc.cutover.flag.flags import Flags
+from cdc.cutover.flag.state import FlagState
 from cdc.cutover.plan import Readiness
-from cdc.errors import ExitCode
+from cdc.errors import ExitCode, SwitchError
 from cdc.facts.progress import Silent
+from cdc.facts.side import Side
 from cdc.first_copy import snapshots
 from cdc.observe.status import gather
 from cdc.postgres.server.endpoint import reached
+from cdc.reverse import emergency
 
 TABLES = """
 CREATE TABLE channel(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
@@ -134,4 +140,61 @@ async def test_there_and_back_and_there_again(config: Config) -> None:
         await carried(config, daemon)
         assert await rows_in(config, "sqlite") == []
         assert "compare whole tables" not in daemon.words()
+    app.close()
+
+
+async def test_sqlite_is_opened_without_postgres_and_postgres_given_up_later(config: Config) -> None:
+    """What Postgres had and SQLite lacked is saved when they meet again, and SQLite's rows stand."""
+    app = application(config.source.path)
+    with Daemon(config) as daemon:
+        await ready(config, daemon)
+        await run.cutover(config, quiet)
+        await execute(config.target.dsn, "INSERT INTO video(id, channel, title) VALUES ('carried', 2, 'c')")
+        await carried(config, daemon)
+        daemon.kill()
+    await execute(config.target.dsn, "INSERT INTO video(id, channel, title) VALUES ('lost', 2, 'l')")
+    assert (await emergency.missing(config)).changes == 1
+    emergency.open_sqlite(config)
+    app.execute("INSERT INTO video(id, title) VALUES ('here', 'h')").fetchall()
+    with pytest.raises(SwitchError, match="nothing to open"):
+        emergency.open_sqlite(config)
+    with Daemon(config) as daemon:
+        await wait_until_caught_up(config, config.target.dsn, daemon=daemon)
+        assert await picture(config) == ("replicate", "SQLite", ExitCode.OK)
+    there = ["a", "b", "carried", "here"]
+    assert [row[0] for row in await rows_in(config, "sqlite")] == there
+    assert [row[0] for row in await rows_in(config, "postgres")] == there
+    saved = [file.read_text() for file in config.state.dir.rglob("*.csv")]
+    assert len(saved) == 1
+    assert "lost" in saved[0]
+    app.close()
+
+
+async def test_a_flag_that_a_killed_switch_left_behind_is_set_back(config: Config, tmp_path: Path) -> None:
+    flags = CutoverSection(flags=[FileFlag(kind="file", path=tmp_path / "flag.json")])
+    flagged = msgspec.structs.replace(config, cutover=flags)
+    Flags(flagged).set_all(FlagState(Side.POSTGRES, Side.POSTGRES))
+    with Daemon(flagged) as daemon:
+
+        async def is_back() -> bool:
+            return (await asyncio.to_thread(Flags(flagged).now)).state == FlagState(Side.SQLITE, Side.SQLITE)
+
+        await wait_for(is_back, "the flag to say where writes go", daemon=daemon)
+
+
+async def test_the_last_moment_waits_for_a_word_and_nothing_is_refused_before(config: Config, tmp_path: Path) -> None:
+    app = application(config.source.path)
+    with Daemon(config) as daemon:
+        await ready(config, daemon)
+        shown: list[str] = []
+        switching = asyncio.create_task(run.cutover(config, shown.append, tmp_path / "go"))
+
+        async def waits() -> bool:
+            return "wait for the word" in shown
+
+        await wait_for(waits, "the last moment", daemon=daemon)
+        app.execute("INSERT INTO video(id, title) VALUES ('late', 'l')").fetchall()
+        (tmp_path / "go").touch()
+        await switching
+        assert await value(config.target.dsn, "SELECT title FROM video WHERE id = 'late'") == "l"
     app.close()
