@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from cdc.config import CheckSection, Config, ExpectedValue
 from cdc.cutover.flag.web import Unreached, WebAnswer, ask, headers_in
-from cdc.errors import CdcError, SourceError
+from cdc.errors import CdcError, Policy
 from cdc.facts.side import Side
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.server.endpoint import connected
@@ -62,26 +62,19 @@ class Checks:
     async def _result(self, check: CheckSection, side: Side) -> CheckResult:
         probe = secrets.token_hex(8)
         until = time.monotonic() + check.within_seconds
+        wrong = None
         try:
             await _patiently(until, lambda: _asked(check, side, probe))
-            wrong = await self._wrong_in_database(check, side, probe, until)
+            if check.sql is not None:
+                await _patiently(until, lambda: self._looked_up(check, side, probe))
+        except _NotYet as error:
+            wrong = str(error)
+            if not error.done:
+                return CheckResult(check.name, met=False, words=wrong)
         except CdcError as error:
             return CheckResult(check.name, met=False, words=error.message)
-        except _NotYet as error:
-            if not error.done:
-                return CheckResult(check.name, met=False, words=str(error))
-            wrong = str(error)
         undone = await _undone(check, probe)  # also a row that went to the other side
         return CheckResult(check.name, met=wrong is None, words=(wrong or f"as it should be on {side}") + undone)
-
-    async def _wrong_in_database(self, check: CheckSection, side: Side, probe: str, until: float) -> str | None:
-        if check.sql is None:
-            return None
-        try:
-            await _patiently(until, lambda: self._looked_up(check, side, probe))
-        except _NotYet as error:
-            return str(error)
-        return None
 
     async def _looked_up(self, check: CheckSection, side: Side, probe: str) -> None:
         sql = (check.sql or "").replace(PROBE, probe)
@@ -91,7 +84,7 @@ class Checks:
             else:
                 found = await self._in_postgres(check.name, sql)
         except CdcError as error:
-            raise _NotYet(error.message, again=not isinstance(error, SourceError)) from None
+            raise _NotYet(error.message, again=error.policy is Policy.RETRY) from None
         if not found:
             raise _NotYet(f"its row is not in {side}: the query answers {'nothing' if found is None else found}")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from installation import Installation
 from msgspec.structs import replace
-from told import env, serving, shell, told
+from told import env, in_json, serving, shell, told
 
 from cdc.audit import trail
 from cdc.cutover.flag.flags import Flags
@@ -348,6 +348,29 @@ def test_an_interrupt_takes_back_what_was_changed(cut_off: Installation, variabl
     assert (code, err.splitlines()[-2]) == (130, "error: interrupted")
     assert (shown(cut_off)[0], shown(cut_off)[1]["reads"]) == (0, "sqlite")
     assert "'sqlite'" in variables.read_text()
+
+
+def test_reads_that_the_application_does_not_move_are_told_once_the_flags_are_set(
+    cut_off: Installation, variables: Path
+) -> None:
+    configured(cut_off, variables, restart(variables))
+    with serving() as app:
+        app.answer = lambda *_: in_json(backend="sqlite")
+        cut_off.configure(
+            f"""
+[[cutover.checks]]
+name = "backend"
+url = "{app.url}/health"
+sqlite = {{ backend = "sqlite" }}
+postgres = {{ backend = "postgres" }}
+within_seconds = 0.1"""
+        )
+        code, out, _ = cut_off.run("flag", "reads", "postgres")
+        assert (code, 'backend is "sqlite", not "postgres"' in out) == (1, True)
+        assert shown(cut_off)[1]["reads"] == "postgres"
+        code, out, _ = cut_off.run("flag", "reads", "sqlite", "--json")
+        met = {"name": "backend", "met": True, "words": "as it should be on sqlite"}
+        assert (code, json.loads(out)["checks"]) == (0, [met])
 
 
 def test_without_flags_the_command_says_so(cut_off: Installation) -> None:
