@@ -1,10 +1,9 @@
 """`cdc audit`: who did what, when, with what result, and whether the record of it is whole."""
 
-import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
@@ -15,15 +14,13 @@ from cdc.audit.check import ACCEPT, ChainCheck, ChainVerdict, Witness
 from cdc.audit.trail import FILE, AuditEntry, Detail, look, opened
 from cdc.cli.completion import complete_table
 from cdc.cli.help import Command
-from cdc.cli.options import Options, pass_session, run_async
+from cdc.cli.options import Options, pass_session, run_async, span
 from cdc.cli.output import counted, print_json, print_table, say, time_text
 from cdc.cli.target import desk
 from cdc.config import Config
 from cdc.errors import ExitCode, TargetError, UsageError
 
 MOST_KEYS: Final = 10  # of an entry; --json names them all
-_SPAN: Final = re.compile(r"(\d+) *([smhd])")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class MomentParameter(click.ParamType[datetime]):
@@ -33,8 +30,8 @@ class MomentParameter(click.ParamType[datetime]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """The moment; one without a zone is in UTC."""
-        if span := _SPAN.fullmatch(str(value)):
-            return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        if (ago := span(str(value))) is not None:
+            return datetime.now(UTC) - ago
         try:
             found = datetime.fromisoformat(str(value))
         except ValueError:

@@ -1,11 +1,13 @@
 """`cdc cutover`: applications write to Postgres from now on, and SQLite follows."""
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
 from cdc.cli.help import Command
-from cdc.cli.options import Options, audited, pass_session, run_async
+from cdc.cli.options import Options, SpanParameter, audited, pass_session, run_async
 from cdc.cli.output import counted, print_json, say
 from cdc.errors import ExitCode, UsageError
 from cdc.facts.side import Side
@@ -24,10 +26,17 @@ from cdc.facts.side import Side
 @click.option("--prepare", "prepares", is_flag=True, help="Only make ready: fences, the way back, a comparison.")
 @click.option("--reads-only", is_flag=True, help="Have the application read from Postgres, and write to SQLite.")
 @click.option("--wait-for", type=click.Path(path_type=Path), help="Hold the last moment until this file appears.")
+@click.option("--watch", type=SpanParameter(), help="Ask the checks for so long, such as 10m; go back if they fail.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
 def cutover(
-    session: Options, dry_run: bool, prepares: bool, reads_only: bool, wait_for: Path | None, as_json: bool
+    session: Options,
+    dry_run: bool,
+    prepares: bool,
+    reads_only: bool,
+    wait_for: Path | None,
+    watch: timedelta | None,
+    as_json: bool,
 ) -> int:
     """Let applications write to Postgres, and carry what they change there back to SQLite.
 
@@ -37,6 +46,8 @@ def cutover(
     """
     from cdc.cli.switch_report import showing, tell_plan, tell_reads, tell_switched
     from cdc.cutover import prepare, reads, run, survey
+    from cdc.cutover.watch import require_checks
+    from cdc.cutover.watch import watch as watched
 
     if dry_run + prepares > 1 or (prepares and reads_only):
         raise UsageError("--prepare goes with no other option of `cdc cutover`", remedy="give one of them")
@@ -57,5 +68,10 @@ def cutover(
         return tell_plan(plan, as_json=as_json)
     if reads_only:
         return tell_reads(run_async(reads.move_reads(config, Side.POSTGRES)), Side.POSTGRES, as_json=as_json)
+    if watch:
+        require_checks(config)
     done = run_async(run.cutover(config, showing(as_json=as_json), wait_for))
+    if watch and not done.afterwards and (why := run_async(watched(config, watch.total_seconds()))):
+        back = run_async(run.rollback(config, showing(as_json=as_json), session.progress()))
+        return tell_switched(replace(back, afterwards=why), "the cutover was taken back", as_json=as_json)
     return tell_switched(done, "applications write to Postgres, and SQLite follows", as_json=as_json)

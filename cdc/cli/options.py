@@ -1,12 +1,14 @@
 """What every command shares: the options given before it, the configuration, the audit trail, the event loop."""
 
 import asyncio
+import re
 import signal
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, TypeVar
@@ -139,4 +141,23 @@ def _suspend(_number: int, _frame: FrameType | None) -> None:
     signal.signal(signal.SIGTSTP, _suspend)
 
 
+_SPAN: Final = re.compile(r"(\d+) *([smhd])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ACTS: Final = {signal.SIGTERM: _terminate, signal.SIGTSTP: _suspend}
+
+
+def span(text: str) -> timedelta | None:
+    """A span of time as people write it, such as `30s`, `10m`, `12h` or `7d`; None when it is none."""
+    found = _SPAN.fullmatch(text)
+    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
+
+
+class SpanParameter(click.ParamType[timedelta]):
+    """A span of time."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """See `span`."""
+        found = span(str(value))
+        return found if found is not None else self.fail(f"{value} is no time: write 30s, 10m, 12h or 7d", param, ctx)

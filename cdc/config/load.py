@@ -205,6 +205,7 @@ _MAY_BE_ZERO: Final = (
     "shadow_clean_hours",
     "share",
     "stale_after_hours",
+    "watch_p95_seconds",
 )
 
 

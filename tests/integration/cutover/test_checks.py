@@ -15,6 +15,8 @@ from told import Answer, Server, in_json, serving, told
 
 from cdc.config import CheckSection, Config, CutoverSection
 from cdc.cutover.flag.checks import CheckResult, Checks, unlike
+from cdc.cutover.watch import require_checks, watch
+from cdc.errors import ConfigError
 from cdc.facts.side import Side
 
 SCHEMA = "CREATE TABLE note(id INTEGER PRIMARY KEY, words TEXT)"
@@ -135,3 +137,18 @@ async def test_a_query_that_a_side_does_not_understand_is_told(config: Config) -
 )
 def test_what_is_not_as_expected_is_named(body: bytes, expected: dict[str, Any], words: str | None) -> None:
     assert unlike(body, expected) == words
+
+
+def test_an_application_that_does_badly_after_the_cutover_is_noticed(tmp_path: Path) -> None:
+    with serving() as server:
+        check = {"name": "list", "url": f"{server.url}/list", "within_seconds": 0.5}
+        config = told(tmp_path, [], [check])
+        assert asyncio.run(watch(config, 1.5)) is None
+        assert len(server.asked) >= 2
+        server.answer = lambda _method, _path, _body: (500, {}, b"")
+        assert "list: " in str(asyncio.run(watch(config, 60)))
+        slow = replace(config, cutover=replace(config.cutover, watch_p95_seconds=1e-6))
+        server.answer = lambda _method, _path, _body: (200, {}, b"")
+        assert "over the limit" in str(asyncio.run(watch(slow, 60, every_seconds=0.01)))
+    with pytest.raises(ConfigError, match="nothing to watch"):
+        require_checks(told(tmp_path, []))

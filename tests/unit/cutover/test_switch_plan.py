@@ -16,6 +16,7 @@ from cdc.cutover.plan import (
     cutover_gates,
     rollback_gates,
 )
+from cdc.cutover.watch import p95
 from cdc.errors import ExitCode
 from cdc.facts.side import Side
 
@@ -134,3 +135,8 @@ def test_the_answer_for_programs_is_whole() -> None:
     assert {gate["name"] for gate in told["gates"] if not gate["passed"]} == {"quarantine"}
     assert told["steps"] == [{"name": "one", "side": "both", "undo": "-", "usual_milliseconds": None}]
     assert all("cdc quarantine" in step for step in told["next_steps"])
+
+
+def test_of_twenty_times_the_second_largest_is_the_95th_percentile() -> None:
+    assert p95([float(n) for n in range(1, 21)]) == 19.0
+    assert p95([3.0]) == 3.0
