@@ -55,8 +55,9 @@ END
 
 
 def key_texts(columns: Sequence[str], alias: str) -> str:
-    """The key of a row as an array of texts."""
-    return f"ARRAY[{', '.join(f'{alias}.{quote(column)}::text' for column in columns)}]"
+    """The key of a row as an array of texts, no two of which are equal but not the same."""
+    texts = (f'{alias}.{quote(column)}::text COLLATE "C"' for column in columns)
+    return f"ARRAY[{', '.join(texts)}]"
 
 
 def body(mapped: TableMap) -> str:
