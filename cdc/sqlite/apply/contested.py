@@ -7,6 +7,7 @@ which nothing feeds, broken texts and rowids come back as they were.
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
@@ -60,19 +61,16 @@ class Contest:
         self._connection.execute(f"CREATE TEMP TABLE _cdc_taken_out(n INTEGER PRIMARY KEY, {', '.join(self._kept)})")
         done, refused = Counter[str](), dict[Texts, Rejection]()
         for n, (key, row) in enumerate(waiting()):
-            try:
+            with _refusing(key, refused):
                 self._take_out(n, key, row)
-            except RowRefused as error:
-                refused[key] = error.why
-        for n, (key, row) in enumerate(waiting()):
-            if key not in refused:
-                try:
-                    done[self._put_back(n, key, row)] += 1
-                except RowRefused as error:
-                    refused[key] = error.why
-                except ValueTaken as error:
-                    detail = f"another row of SQLite has a value that is unique there: {error}"
-                    refused[key] = Rejection("", Reason.CONSTRAINT, detail, _TAKEN)
+        # New rows come last: SQLite would give them rowids of those that are taken out.
+        for kind, write in (("updated", self._put_back), ("inserted", self._insert)):
+            for n, (key, row) in enumerate(waiting()):
+                if key not in refused and self._is_taken_out(n) is (kind == "updated"):
+                    with _refusing(key, refused), self._connection:
+                        write(n, row)
+                        self._writer.written(key, row)
+                        done[kind] += 1
         self._connection.execute("DROP TABLE temp._cdc_taken_out")
         return done, refused
 
@@ -93,18 +91,27 @@ class Contest:
             self._connection.execute(change, [bindable(value), n])
         self._writer.delete(found)
 
-    def _put_back(self, n: int, key: Texts, row: Texts) -> str:
-        """Write a row that was taken out, or a new one; returns which it was."""
-        kept = "FROM temp._cdc_taken_out WHERE n = ?"
-        was_there = self._connection.execute(f"SELECT 1 {kept}", (n,)).get
-        with self._connection:  # what SQLite stored may turn out to be another value
-            if was_there:
-                into = f"INSERT OR ABORT INTO {self._own}({', '.join(map(quote, self._names))})"
-                self._writer.run(f"{into} SELECT {', '.join(self._kept)} {kept}", (n,))
-            else:
-                self._writer.insert(row)
-            self._writer.written(key, row)
-        return "updated" if was_there else "inserted"
+    def _is_taken_out(self, n: int) -> bool:
+        return self._connection.execute("SELECT 1 FROM temp._cdc_taken_out WHERE n = ?", (n,)).get is not None
+
+    def _put_back(self, n: int, _row: Texts) -> None:
+        into = f"INSERT OR ABORT INTO {self._own}({', '.join(map(quote, self._names))})"
+        self._writer.run(f"{into} SELECT {', '.join(self._kept)} FROM temp._cdc_taken_out WHERE n = ?", (n,))
+
+    def _insert(self, _n: int, row: Texts) -> None:
+        self._writer.insert(row)
+
+
+@contextmanager
+def _refusing(key: Texts, refused: dict[Texts, Rejection]) -> Iterator[None]:
+    """Keeps the reason why a row cannot be written."""
+    try:
+        yield
+    except RowRefused as error:
+        refused[key] = error.why
+    except ValueTaken as error:
+        detail = f"another row of SQLite has a value that is unique there: {error}"
+        refused[key] = Rejection("", Reason.CONSTRAINT, detail, _TAKEN)
 
 
 def _without(refused: Container[Texts], waiting: Waiting) -> Iterator[tuple[Texts, Texts]]:

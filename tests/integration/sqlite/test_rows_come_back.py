@@ -1,11 +1,11 @@
 """Rows that come back from Postgres change what was changed there, whatever constraints and keys SQLite has."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from random import Random
 
 import apsw
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cdc.config import decode_config
@@ -186,9 +186,10 @@ states = st.dictionaries(keys, st.tuples(st.sampled_from("abcdef"), st.integers(
 
 
 @settings(max_examples=80, deadline=None)
+@example({1: ("a", 1), 6: ("b", 2)}, {6: ("a", 1), 1: ("b", 3), 2: ("c", 2)}, Random(1), "", False)
 @given(states, states, st.randoms(use_true_random=False), st.sampled_from(["", "WITHOUT ROWID"]), st.booleans())
 def test_any_state_becomes_any_other(
-    before: dict[int, tuple[str, int]], after: dict[int, tuple[str, int]], random: Any, suffix: str, whole: bool
+    before: dict[int, tuple[str, int]], after: dict[int, tuple[str, int]], random: Random, suffix: str, whole: bool
 ) -> None:
     back = Back(f"CREATE TABLE t(id INT PRIMARY KEY NOT NULL, u TEXT UNIQUE, v INT UNIQUE) {suffix}")
     back.db.executemany("INSERT INTO t VALUES (?, ?, ?)", [(key, *row) for key, row in before.items()])
@@ -214,7 +215,7 @@ def test_any_state_becomes_any_other(
         ("v NUMERIC", {}, "0.12345678901234567890", "the value of column v has no such form"),
         ("v TEXT", {"type": "timestamp"}, "infinity", "the value of column v is infinite, or outside of the days"),
         ("v TEXT", {"type": "literal"}, "anything", "the value of column v is no SQL literal"),
-        ("v INT", {"format": "epoch ms"}, "12024-01-01 00:00:00+00", "the value of column v is infinite, or outside"),
+        ("v INT", {"format": "epoch ms"}, "12024-01-01 00:00:00+00", "the value of column v has no such form"),
         ("v TEXT", {"type": "jsonb", "empty": "null"}, None, ""),
     ],
 )

@@ -6,6 +6,7 @@ judged is judged by the databases: SQLite says what is stored byte for byte, Pos
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -215,8 +216,10 @@ def test_what_comes_back_to_an_empty_table_is_the_same_in_postgres_again(databas
             done = rig.back(way, forms)
             lost = {row.key for row in done.refused}
             assert len(lost) + sum(done.inserted.values()) == len(given) - len(held), way
-            # A value that was made to fit on purpose may be one that SQLite has no other name for.
-            assert not lost or way.rules.loses or way.declared not in ("", "BLOB"), (way, done.refused)
+            # In UTC some instants are outside of the years that texts have, and a value that was made to fit on purpose
+            # may be one that no other value of SQLite becomes.
+            inside = [key for key in lost if not re.search("^10000-|BC$", before[key][1] or "")]
+            assert not inside or way.rules.loses or way.declared not in ("", "BLOB"), (way, done.refused)
             assert rig.forward(way) == []
             assert rig.texts(way) == {key: row for key, row in before.items() if key not in lost}, way
 
