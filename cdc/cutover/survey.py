@@ -215,7 +215,10 @@ def _partly(maps: Sequence[TableMap]) -> tuple[str, ...]:
 
 
 def _unchecked(config: Config, seen: Surveyed) -> tuple[str, ...]:
-    found = [*_PAST_TRIGGERS, *(f"{name} cannot be fenced: {why}" for name, why in seen.fence.unfenceable.items())]
+    found = [
+        *_PAST_TRIGGERS,
+        *(f"{name} is neither fenced nor carried back: {why}" for name, why in seen.fence.unfenceable.items()),
+    ]
     if not config.cutover.flags:
         found.append("whether the application follows: no [[cutover.flags]] tells it where to go")
     if not config.cutover.checks:

@@ -27,6 +27,7 @@ from cdc.postgres.tables.hashed_rows import snapshot
 from cdc.reverse.carrier import Carried, Carrier
 from cdc.reverse.forms import forms_from_json
 from cdc.reverse.sides import not_refused, settle_sides
+from cdc.sqlite.apply.full_text import rebuild_indexes
 from cdc.sqlite.apply.sequences import follow_sequences
 from cdc.sqlite.changelog import file_traces, positions, source_file
 from cdc.sqlite.changelog.source_file import Look
@@ -110,7 +111,10 @@ class ReverseSession:
         return await self.carrier.outbox.lag()
 
     async def follow_sequences(self) -> int:
-        """Let SQLite number new rows after those of Postgres, rows that are gone too; returns of how many tables."""
+        """Let SQLite number new rows after those of Postgres, rows that are gone too; returns of how many tables.
+
+        Full-text indexes are made anew with it: both are done before applications write to SQLite again.
+        """
         async with snapshot(self.record.connection):
             numbers = await sequences.next_numbers(self.record.connection, self.maps)
         following = {n.mapped.source.name: n.next for n in numbers}
@@ -168,6 +172,7 @@ def _require_fenced(config: Config, position: Position) -> None:
 def _follow(config: Config, maps: tuple[TableMap, ...], numbers: dict[str, int]) -> None:
     with opened_past_fence(config) as connection, write_transaction(connection):
         follow_sequences(connection, maps, numbers)
+        rebuild_indexes(connection)
 
 
 def not_the_fenced_file(config: Config) -> SourceChanged:

@@ -198,3 +198,27 @@ async def test_the_last_moment_waits_for_a_word_and_nothing_is_refused_before(co
         await switching
         assert await value(config.target.dsn, "SELECT title FROM video WHERE id = 'late'") == "l"
     app.close()
+
+
+async def test_a_full_text_index_fits_its_table_after_a_rollback(config: Config) -> None:
+    app = application(config.source.path)
+    app.execute("""
+        CREATE VIRTUAL TABLE search USING fts5(title, content='video', content_rowid='rowid');
+        INSERT INTO search(search) VALUES ('rebuild');
+        CREATE TRIGGER video_ai AFTER INSERT ON video BEGIN
+            INSERT INTO search(rowid, title) VALUES (new.rowid, new.title); END;
+        CREATE TRIGGER video_ad AFTER DELETE ON video BEGIN
+            INSERT INTO search(search, rowid, title) VALUES ('delete', old.rowid, old.title); END;
+    """).fetchall()
+    with Daemon(config) as daemon:
+        await ready(config, daemon)
+        await run.cutover(config, quiet)
+        await execute(config.target.dsn, "INSERT INTO video(id, channel, title) VALUES ('new', 2, 'walrus')")
+        await execute(config.target.dsn, "DELETE FROM video WHERE id = 'a'")
+        await run.rollback(config, quiet, Silent())
+    app.execute("INSERT INTO video(id, channel, title) VALUES ('newer', 2, 'walrus again')").fetchall()
+    app.execute("DELETE FROM video WHERE id = 'b'").fetchall()
+    app.execute("INSERT INTO search(search, rank) VALUES ('integrity-check', 1)").fetchall()
+    found = app.execute("SELECT title FROM search WHERE search MATCH 'walrus' ORDER BY title").fetchall()
+    assert found == [("walrus",), ("walrus again",)]
+    app.close()
