@@ -65,10 +65,9 @@ class Scene:
         """What belongs into the transaction that makes a side the one that applications write to."""
 
         async def become() -> None:
+            # On the way back the stream gives keys their old form when it begins: that can take longer than a moment.
             if side is Side.POSTGRES:
                 await self.keys.make_immediate(self.maps)
-            else:
-                await self.keys.make_deferrable(self.maps)
             await self.record.switch_to(side)
 
         return become

@@ -13,7 +13,6 @@ from cdc.facts.changes import Position
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
 from cdc.notes import emergency_note
-from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.outbox.guard import WriteGuard
 from cdc.postgres.outbox.reading import Outbox
 from cdc.postgres.record.record import Record
@@ -71,10 +70,8 @@ async def give_postgres_up(
     For whoever holds the source's lock and finds the note.
     """
     guard = WriteGuard(record.connection, record.source_id)
-    keys = ApplicationKeys(record.connection, config.target.schema)
 
     async def follow_sqlite() -> None:
-        await keys.make_deferrable(maps)
         await record.switch_to(Side.SQLITE)
         await record.reposition(position, [mapped.source.name for mapped in maps])
         await Outbox(record.connection, record.source_id).forget_all()

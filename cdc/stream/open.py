@@ -23,6 +23,7 @@ from cdc.notes import emergency_note, end_note
 from cdc.postgres.apply import fitness
 from cdc.postgres.apply.direct import Applier
 from cdc.postgres.connection.open import Connection
+from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.record import own_schema, stream_row
 from cdc.postgres.record.audit_sync import AuditSync
 from cdc.postgres.record.durable import commit_durably
@@ -81,6 +82,9 @@ class StreamOpener:
                 raise PostgresActive(self._config.source.path)
             await give_postgres_up(self._config, self._record, state.position, maps, self.audit)
         await settle_sides(self._config, self._record, Phase.REPLICATE, maps, self.audit)
+        keys = ApplicationKeys(self._connection, self._config.target.schema)
+        async with self._connection.transaction():
+            await keys.make_deferrable(maps)
 
     async def settle(self, look: Look) -> OpenedStream:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""
