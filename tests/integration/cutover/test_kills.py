@@ -51,7 +51,9 @@ async def test_killed_at_a_step(tmp_path: Path, database: str) -> None:
         await wait_until_alike(config, daemon)
         here, there = entries_in_sqlite(config.source.path), await entries_in_postgres(database)
         assert ledger.wrong(set(here), "SQLite") + ledger.wrong(set(there), "Postgres") == []
-        print(ledger.count("sqlite", "acknowledged"), ledger.count("postgres", "acknowledged"), len(ledger.alternations()))
+        print(
+            ledger.count("sqlite", "acknowledged"), ledger.count("postgres", "acknowledged"), len(ledger.alternations())
+        )
 
 
 async def towards(config: Config, daemon: Daemon, side: str, wanted: str) -> str:
