@@ -99,7 +99,7 @@ class Backward:
     async def _fence(self) -> str:
         scene = self._scene
         scene.window.begin()
-        await scene.guard.close_writes(scene.maps, min(scene.wait_seconds, scene.window.limit_seconds), nothing_else)
+        await scene.guard.close_writes(scene.maps, scene.patience_seconds, nothing_else)
         return ""
 
     async def _open_again(self) -> None:
@@ -152,8 +152,7 @@ class Backward:
     async def _leave(self) -> str:
         """From here on SQLite is the side that counts, though it is not open yet: whoever comes next opens it."""
         self._scene.window.require("Postgres is not left")
-        async with self._scene.record.connection.transaction():
-            await self._scene.becoming(Side.SQLITE)()
+        await self._scene.count_on(Side.SQLITE, self._scene.patience_seconds)
         return ""
 
     async def _go_back(self) -> None:
@@ -163,8 +162,7 @@ class Backward:
                 remedy="nothing: SQLite is written to, as before the cutover; `cdc status` tells more",
             )
         if (await self._scene.phase()).active is Side.SQLITE:
-            async with self._scene.record.connection.transaction():
-                await self._scene.becoming(Side.POSTGRES)()
+            await self._scene.count_on(Side.POSTGRES, self._scene.wait_seconds)
 
     async def _lift(self) -> str:
         await asyncio.to_thread(fence.lift, self._scene.config)

@@ -177,7 +177,7 @@ class Forward:
         return f"{len(numbers)} sequences"
 
     async def _arm(self) -> str:
-        await self._scene.guard.arm(self._scene.maps, self._scene.wait_seconds)
+        await self._scene.guard.arm(self._scene.maps, self._scene.patience_seconds)
         return ""
 
     async def _disarm(self) -> None:
@@ -207,7 +207,7 @@ class Forward:
 
     async def _open(self) -> str:
         scene, self._opening = self._scene, True
-        await scene.guard.open_writes(scene.maps, scene.wait_seconds, scene.becoming(Side.POSTGRES))
+        await scene.open_postgres()
         return ""
 
     async def _close(self) -> None:
@@ -217,8 +217,7 @@ class Forward:
             return
         await scene.guard.close_writes(scene.maps, scene.wait_seconds, nothing_else)
         await scene.carrier.carry()
-        async with scene.record.connection.transaction():
-            await scene.becoming(Side.SQLITE)()
+        await scene.count_on(Side.SQLITE, scene.wait_seconds)
 
     async def _ask_for_write(self) -> str:
         return await self._scene.ask(Side.POSTGRES, "writes")

@@ -14,10 +14,13 @@ from cdc.errors import SwitchError
 from cdc.facts.phase import Phase
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
+from cdc.postgres.connection.errors import translated
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.outbox.guard import WriteGuard
+from cdc.postgres.outbox.table_locks import AGAINST_ALL, AGAINST_WRITERS, locked
 from cdc.postgres.record.record import Record
 from cdc.reverse.carrier import Carrier
+from cdc.sql_names import qualified
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,27 @@ class Scene:
         assert state is not None
         return state.phase
 
-    def becoming(self, side: Side) -> Callable[[], Awaitable[None]]:
-        """What belongs into the transaction that makes a side the one that applications write to."""
+    @property
+    def patience_seconds(self) -> float:
+        """The same while writes are refused."""
+        return max(0.0, min(self.wait_seconds, self.window.left_seconds))
 
+    async def open_postgres(self) -> None:
+        """Let applications write to Postgres, and have it be the side that counts, in one transaction."""
+        # Asked before, so that no lock has to become a stronger one.
+        altered = await self.keys.altered(self.maps)
+        mode = AGAINST_ALL if altered else AGAINST_WRITERS
+        await self.guard.open_writes(self.maps, self.patience_seconds, self._become(Side.POSTGRES), mode)
+
+    async def count_on(self, side: Side, wait_seconds: float) -> None:
+        """Have a side be the one that counts, in a transaction; neither side opens or closes with it."""
+        altered = await self.keys.altered(self.maps) if side is Side.POSTGRES else []
+        tables = [qualified(mapped.schema, mapped.target) for mapped in altered]
+        with translated(f"having {side} be the side that is written to"):
+            async with locked(self.record.connection, tables, wait_seconds, AGAINST_ALL):
+                await self._become(side)()
+
+    def _become(self, side: Side) -> Callable[[], Awaitable[None]]:
         async def become() -> None:
             # On the way back the stream gives keys their old form when it begins: that can take longer than a moment.
             if side is Side.POSTGRES:

@@ -144,6 +144,11 @@ class ApplicationKeys:
         """The keys that an application cannot use for `ON CONFLICT` now, each as `name of table`."""
         return [str(key) for key in await self._keys(tables) if key.deferrable]
 
+    async def altered(self, tables: Sequence[TableMap]) -> list[TableMap]:
+        """The tables of which `make_immediate` alters something: nobody may even read them meanwhile."""
+        changing = {key.table for key in await self._keys(tables) if key.deferrable and not key.stays}
+        return [mapped for mapped in tables if mapped.target in changing]
+
     async def unready(self, tables: Sequence[TableMap]) -> list[str]:
         """The keys whose next change of form would take the time of an index build, though a twin could spare it.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from cdc.facts.table_map import TableMap
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.outbox.table_locks import AGAINST_ALL, SQL, locked
+from cdc.postgres.outbox.table_locks import AGAINST_ALL, AGAINST_WRITERS, SQL, locked
 from cdc.postgres.outbox.triggers import FENCE, OUTBOX, body, comment, make_function, make_triggers, switch
 from cdc.postgres.record.disabled_triggers import DisabledTriggers
 from cdc.postgres.record.part import RecordPart
@@ -80,14 +80,21 @@ class WriteGuard(RecordPart):
         """Note writes no longer; what was noted stays."""
         await self._switch_outbox(maps, wait, on=False)
 
-    async def open_writes(self, maps: Sequence[TableMap], wait: float, also: Callable[[], Awaitable[None]]) -> None:
+    async def open_writes(
+        self,
+        maps: Sequence[TableMap],
+        wait: float,
+        also: Callable[[], Awaitable[None]],
+        mode: str = AGAINST_WRITERS,
+    ) -> None:
         """Let applications write, and note what they write; their own triggers fire again as they did before.
 
-        `also` runs in the same transaction.
+        `also` runs in the same transaction. The `mode` in which the tables are locked is for what it needs: a lock that
+        had to become a stronger one could meet a reader that is about to write, and end in a deadlock with it.
         """
         triggers = DisabledTriggers(self._connection, self._source_id)
         with translated("letting applications write to Postgres"):
-            async with self._locked(maps, wait):
+            async with self._locked(maps, wait, mode):
                 for mapped in maps:
                     await self._connection.execute(switch(mapped, fence=False, outbox=True))
                     await triggers.restore(mapped.schema, mapped.target)
@@ -116,8 +123,10 @@ class WriteGuard(RecordPart):
                 for mapped in maps:
                     await self._connection.execute(switch(mapped, outbox=on))
 
-    def _locked(self, maps: Sequence[TableMap], wait: float) -> AbstractAsyncContextManager[None]:
-        return locked(self._connection, [qualified(m.schema, m.target) for m in maps], wait)
+    def _locked(
+        self, maps: Sequence[TableMap], wait: float, mode: str = AGAINST_WRITERS
+    ) -> AbstractAsyncContextManager[None]:
+        return locked(self._connection, [qualified(m.schema, m.target) for m in maps], wait, mode)
 
 
 def _guard(triggers: Sequence[Any], mapped: TableMap) -> TableGuard:

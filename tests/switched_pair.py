@@ -1,0 +1,130 @@
+"""An application that is moved to and fro by the real commands, with a real daemon beside them."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import apsw
+import asyncpg
+import msgspec
+from comparison import Comparison
+from harness import Daemon, application, make_config, up, wait_for, write_config
+
+from cdc.config import Config
+from cdc.config.cutover import CutoverSection
+from cdc.observe.daemon_file import FILE
+from cdc.observe.daemon_state import Activity
+
+COMMAND_SECONDS = 120.0
+_PROBE = "INSERT INTO probe(id, n) VALUES (-1, 0)"  # rolled back
+PROBE = "CREATE TABLE probe(id INTEGER PRIMARY KEY, n INTEGER)"
+
+
+async def set_up(folder: Path, dsn: str, tables: str, *, wal: bool = True, **cutover: float) -> Config:
+    """A file with these tables, replicated until Postgres has everything."""
+    app = application(folder / "app.db", wal=wal)
+    app.execute(f"{tables};{PROBE}").fetchall()
+    app.close()
+    config = make_config(folder, folder / "app.db", dsn, heartbeat_seconds=0.2)
+    config = msgspec.structs.replace(config, cutover=CutoverSection(**cutover))  # type: ignore[arg-type]
+    await up(config)
+    return config
+
+
+class Command:
+    """A command in a process of its own; `crash_at` kills it there."""
+
+    def __init__(self, config: Config, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        file = write_config(config.state.dir.parent / "command.toml", config)
+        self.process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("cdc")), "-c", str(file), *arguments],
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.words = ""
+
+    async def ends(self) -> int:
+        """Its exit code, negative for a signal."""
+        self.words, _ = await asyncio.to_thread(self.process.communicate, timeout=COMMAND_SECONDS)
+        return self.process.returncode
+
+
+async def run(config: Config, *arguments: str, crash_at: str = "") -> tuple[int, str]:
+    """Run a command to its end; returns its exit code and all that it wrote."""
+    command = Command(config, *arguments, environment={"CDC_CRASH_AT": crash_at} if crash_at else None)
+    code = await command.ends()
+    return code, command.words
+
+
+async def done(config: Config, *arguments: str) -> None:
+    """Run a command that must succeed."""
+    code, words = await run(config, *arguments)
+    assert code == 0, f"{arguments} ended with {code}:\n{words}"
+
+
+async def accepting(config: Config) -> frozenset[str]:
+    """The sides that accept a write now, tried for real and taken back."""
+    found = set()
+    app = application(config.source.path)
+    try:
+        with suppress(apsw.ConstraintError):
+            app.execute("BEGIN IMMEDIATE")
+            app.execute(_PROBE)
+            found.add("sqlite")
+    finally:
+        app.execute("ROLLBACK")
+        app.close()
+    connection = await asyncpg.connect(config.target.dsn)
+    try:
+        transaction = connection.transaction()
+        await transaction.start()
+        with suppress(asyncpg.ReadOnlySQLTransactionError):
+            await connection.execute(_PROBE)
+            found.add("postgres")
+        await transaction.rollback()
+    finally:
+        await connection.close()
+    return frozenset(found)
+
+
+async def settled(config: Config, daemon: Daemon) -> str:
+    """Wait until exactly one side accepts writes and the daemon follows from there; returns which."""
+    sides: frozenset[str] = frozenset()
+
+    async def clean() -> bool:
+        nonlocal sides
+        sides = await accepting(config)
+        assert len(sides) < 2, "both accept writes"
+        wanted = Activity.STREAMING if sides == {"sqlite"} else Activity.RETURNING
+        return bool(sides) and f'"{wanted}"' in (config.state.dir / FILE).read_text(encoding="utf-8")
+
+    await wait_for(clean, "one side to accept writes, and the other to follow", daemon=daemon)
+    return next(iter(sides))
+
+
+async def wait_until_alike(config: Config, daemon: Daemon) -> None:
+    """Wait until both hold the same, told by a reader of its own; nobody may be writing."""
+    found: list[str] = []
+
+    async def alike() -> bool:
+        nonlocal found
+        reader = application(config.source.path)
+        target = await asyncpg.connect(config.target.dsn)
+        try:
+            found = await Comparison(reader, target).differences()
+        finally:
+            await target.close()
+            reader.close()
+        return not found
+
+    try:
+        await wait_for(alike, "equality", daemon=daemon, seconds=30)
+    except AssertionError as error:
+        raise AssertionError("\n".join([*found[:10], str(error)[-6000:]])) from None
