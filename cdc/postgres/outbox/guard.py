@@ -3,7 +3,6 @@
 What changes for several tables is one transaction, so no writer ever finds some of them open and others not.
 """
 
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass

@@ -176,9 +176,8 @@ async def test_a_key_is_read_as_it_was_noted_whatever_session_wrote_it(database:
     ):
         await copy.open()
         # What is ours is not misled by names of a session either.
-        await app.execute(
-            "SET standard_conforming_strings = on; CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (false)"
-        )
+        await app.execute("CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (false); CREATE TEMP TABLE new_rows()")
+        await app.execute("SET standard_conforming_strings = on")
         insert = f"INSERT INTO {quote(table)} VALUES {KEYS[types]}"
         await app.execute(insert)
         await copy.follow()
