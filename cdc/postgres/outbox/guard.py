@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.outbox.table_locks import AGAINST_ALL, AGAINST_WRITERS, SQL, locked
 from cdc.postgres.outbox.triggers import FENCE, OUTBOX, body, comment, make_function, make_triggers, switch
 from cdc.postgres.record.disabled_triggers import DisabledTriggers
 from cdc.postgres.record.part import RecordPart
+from cdc.postgres.tables.catalogue import read_tables
 from cdc.sql_names import qualified
 
 
@@ -40,7 +42,13 @@ class WriteGuard(RecordPart):
         """The targets whose writes cannot all be captured, each with its reason, such as `is partitioned: ...`."""
         with translated("asking which tables can be captured"):
             rows = await self._connection.fetch(SQL["uncapturable"], *_places(maps))
-        return {row["target"]: row["reason"] for row in rows if row["reason"]}
+        unnamed: dict[str, str] = {}
+        for schema in {mapped.schema for mapped in maps}:
+            here = [mapped for mapped in maps if mapped.schema == schema]
+            targets = await read_tables(self._connection, schema, [mapped.target for mapped in here])
+            unnamed |= {mapped.target: _without_name(mapped, targets.get(mapped.target)) for mapped in here}
+        reasons = unnamed | {row["target"]: row["reason"] for row in rows if row["reason"]}
+        return {target: reason for target, reason in reasons.items() if reason}
 
     async def look(self, maps: Sequence[TableMap]) -> dict[str, TableGuard]:
         """How each target is guarded now."""
@@ -136,6 +144,15 @@ def _guard(triggers: Sequence[Any], mapped: TableMap) -> TableGuard:
         captured=all(made.get(name) for name in OUTBOX),
         missing=tuple(name for name in (FENCE, *OUTBOX) if name not in made),
     )
+
+
+def _without_name(mapped: TableMap, there: TargetTable | None) -> str:
+    """Why there may be rows of a table that its key does not name, empty when it names all."""
+    key = ", ".join(mapped.key)
+    if there is None or not there.is_keyed_by(mapped.key):
+        return f"has no unique key on {key}, by which its rows are named"
+    columns = map(there.column, mapped.key)
+    return "" if all(c and c.not_null for c in columns) else f"has a key that may be NULL: {key}"
 
 
 def _places(maps: Sequence[TableMap]) -> tuple[list[str], list[str]]:

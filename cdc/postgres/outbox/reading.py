@@ -22,7 +22,7 @@ from cdc.sql_names import listed, qualified, quote
 
 MOST_ROWS: Final = 1_000  # of a page
 MOST_CHARACTERS: Final = 16_000_000  # of a page, if its rows are like those of the one before
-_FIRST_ROWS: Final = 100
+_FIRST_ROWS: Final = 10
 
 
 class OutboxLag(NamedTuple):
@@ -70,6 +70,8 @@ class OutboxReading:
             yield ChangedRows(mapped, (), {}, whole=True)
 
     async def _changed(self, mapped: TableMap) -> AsyncIterator[ChangedRows]:
+        # Whatever it is, it stays that from here on; and that it is gone is an error like others.
+        await self._connection.execute(f"LOCK TABLE ONLY {_name(mapped)} IN ACCESS SHARE MODE")
         types = (await read_tables(self._connection, mapped.schema, [mapped.target]))[mapped.target]
         async for page in self._fetched(_changed_sql(mapped, types), self._source_id, mapped.target):
             rows = {tuple(own): tuple(values) for _, there, own, *values in page if there}
