@@ -16,6 +16,7 @@ from cdc.facts.progress import Progress
 from cdc.facts.source_schema import SourceSchema
 from cdc.facts.table_map import TableMap
 from cdc.faults import crash_point
+from cdc.identity.active_side import require_sqlite_active
 from cdc.identity.file_location import settle_path
 from cdc.mapping.map_tables import map_schema
 from cdc.notes import end_note
@@ -197,6 +198,7 @@ async def followed(
             break
     else:
         record, state = Record(connection, source_id or ""), None
+    await require_sqlite_active(config, state)
     if state is None or state.position is None:
         await record.ownership.require_free(config, map_schema(schema, config))
         raise stream_row.never_loaded()
