@@ -176,7 +176,7 @@ def _require_same_tables(maps: tuple[TableMap, ...], targets: dict[str, TargetTa
     if other := other | {m.source.name for m in maps if m.target not in targets}:
         raise SwitchError(
             f"these tables are not mapped as they were at the cutover, or are gone: {', '.join(sorted(other))}",
-            remedy="undo what was changed, in the configuration (`schema`, `include`, `exclude`, `target`) or in a schema",
+            remedy="undo what changed: `schema`, `include`, `exclude`, `target` in the configuration, or a table",
         )
 
 

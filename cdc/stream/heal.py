@@ -3,7 +3,8 @@
 A position that is lost is never guessed: the stream goes on from the newest entry of the changelog, and every table is
 read as a whole first. That is done by itself where the tables in Postgres are marked as made for this source; where
 others made them, a person says so with `cdc load --resync`. After a cutover nothing goes from the file to Postgres: a
-file that refuses writes for good stands at its end, and a Postgres that notes what applications write says who they are.
+file that refuses writes for good, and a Postgres that notes what is written there, say which side counts, and the end
+of the file is the position.
 """
 
 import asyncio
