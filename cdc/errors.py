@@ -110,12 +110,6 @@ class SwitchError(CdcError):
 class PostgresActive(SwitchError):
     """Applications write to Postgres since the cutover: what only makes sense before it is refused."""
 
-    def __init__(self, path: object) -> None:
-        super().__init__(
-            f"applications write to Postgres since the cutover, and {path} follows",
-            remedy="`cdc rollback` takes writes back to SQLite; `cdc status` tells how both stand",
-        )
-
 
 class SwitchTooSlow(SwitchError):
     """Writes would be refused for longer than they may; another try may be quicker."""

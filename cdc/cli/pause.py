@@ -31,13 +31,17 @@ def pause(session: Options, release_triggers: bool) -> None:
     It finishes what it is applying, lets go of both databases, and stays so, also over a restart, until `cdc resume`.
     The command returns when the daemon stands still. With --release-triggers, `cdc resume` has every table compared.
     """
+    from cdc.identity.active_side import refuse_after_cutover
     from cdc.notes import pause_note
     from cdc.sqlite.changelog import source_file
+    from cdc.sqlite.fence import fence
 
     session.start_log()
     config = session.config()
     with audited(config, "pause", release_triggers=release_triggers) as told:
         source_file.require_capture(config)
+        if release_triggers:
+            refuse_after_cutover(config.source.path, None, fence.look(config))
         pause_note.hold(config, released=release_triggers)
         runs = _wait(config, paused=True)
         triggers = source_file.release_triggers(config) if release_triggers else 0

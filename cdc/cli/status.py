@@ -169,7 +169,9 @@ def _verification(told: dict[str, Any]) -> str:
     if verification["result"] is not None:
         parts.append(f"{verification['result']}, {seconds_text(verification['age_seconds'])} ago")
     if verification["compared_since"] not in {None, verification["finished_at"]}:
-        parts.append(f"every row within the last {seconds_text(verification['compared_age_seconds'])}, by the daemon")
+        rests = ", which rests since the cutover" if told["phase"] == "cutover" else ""
+        seconds = seconds_text(verification["compared_age_seconds"])
+        parts.append(f"every row within the last {seconds}, by the daemon{rests}")
     return "; ".join(parts) or "never; `cdc verify` compares every row"
 
 

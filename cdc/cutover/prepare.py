@@ -3,10 +3,10 @@
 import asyncio
 
 from cdc.config import Config
-from cdc.errors import PostgresActive, SwitchError, SwitchUnequal
+from cdc.errors import SwitchError, SwitchUnequal
 from cdc.facts.progress import Progress
-from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
+from cdc.identity.active_side import require_sqlite_active
 from cdc.mapping.reversible import cannot_go_back
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
@@ -37,8 +37,7 @@ async def prepare(config: Config, progress: Progress) -> VerifyReport:
         state = await record.stream.read()
         if state is None or state.position is None:
             raise stream_row.never_loaded()
-        if state.phase.active is Side.POSTGRES:
-            raise PostgresActive(config.source.path)
+        await require_sqlite_active(config, state)
         maps = tuple((await current_tables(record, config, look.schema)).fed)
         targets = await catalogue.read_tables(connection, config.target.schema, [m.target for m in maps])
         guard = WriteGuard(connection, record.source_id)

@@ -18,6 +18,7 @@ from cdc.errors import AlreadyRunning, CdcError
 from cdc.facts.progress import Progress
 from cdc.first_copy import create_schema, loader, snapshots
 from cdc.host.systemd import Manager
+from cdc.identity.active_side import require_sqlite_active
 from cdc.log import redact
 from cdc.notes import end_note
 from cdc.observe.alerts import ENDED, Alerts
@@ -188,6 +189,7 @@ def _tell_failure(task: "asyncio.Task[None]") -> None:
 
 async def _first_copy(config: Config, progress: Progress) -> None:
     """The phases before the stream, each in the audit trail as if it had been given by itself."""
+    await require_sqlite_active(config, None)
     await create_schema.require_free(config)
     if not await _can_go_on(config):
         manifest = (await snapshots.take_snapshot(config, progress)).manifest

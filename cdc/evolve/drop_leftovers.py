@@ -15,6 +15,7 @@ from cdc.facts.leftover import Leftover
 from cdc.facts.source_schema import SourceSchema
 from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
+from cdc.identity.active_side import require_sqlite_active
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.source_lock import lock_source
 from cdc.postgres.ddl import drop_leftover
@@ -53,6 +54,7 @@ async def drop(config: Config) -> list[Dropped]:
     async with connected(config, "schema") as connection:
         await lock_source(connection, source_id)
         record = Record(connection, source_id)
+        await require_sqlite_active(config, await record.stream.read())
         leftovers = await _waiting(record, config, source_schema)
         with translated("dropping what is left over"):
             async with connection.transaction():

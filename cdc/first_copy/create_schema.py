@@ -11,6 +11,7 @@ from cdc.facts.phase import Phase
 from cdc.facts.table_map import TableMap
 from cdc.first_copy.preflight import copy_for_plan, read_adopted
 from cdc.first_copy.snapshots import Copy, read_copy, verified_snapshot, without_capture
+from cdc.identity.active_side import require_sqlite_active
 from cdc.identity.file_location import settle_path
 from cdc.mapping.adoption import require_compatible
 from cdc.mapping.known import recall, remember
@@ -49,6 +50,7 @@ async def create_schema(config: Config) -> list[str]:
     async with connected(config, "schema") as connection:
         record = Record(connection, copy.source_id)
         state = await record.stream.read()
+        await require_sqlite_active(config, state)
         if state is not None:
             if state.position is not None and state.ended_at is not None:
                 raise end_note.ended(config, state.ended_at)

@@ -15,7 +15,7 @@ import msgspec
 from cdc.config import Config
 from cdc.errors import CdcError, ExitCode
 from cdc.facts.phase import Phase
-from cdc.facts.side import Writable, writable
+from cdc.facts.side import Side, Writable, writable
 from cdc.facts.source_schema import WaitingTable
 from cdc.notes import end_note, pause_note
 from cdc.observe import daemon_file, state_folder
@@ -44,6 +44,12 @@ _NEXT_STEP: Final = {
 }
 _BOTH: Final = "both databases accept writes: what is written to SQLite now does not reach Postgres"
 _BOTH_STEP: Final = "stop what writes to SQLite; then see what differs with `cdc verify`"
+_GONE: Final = "writes to SQLite are refused for good, and Postgres does not know any more that a cutover was made"
+_GONE_STEP: Final = "start the daemon, `cdc run`: it sees which side is written to, or says what to do"
+_NOT_FENCED: Final = (
+    "the SQLite file is not the one that was fenced at the cutover: it was replaced, restored or emptied"
+)
+_NOT_FENCED_STEP: Final = "put that file back; Postgres has everything, and goes on meanwhile"
 _WRITES_FAIL_STEP: Final = f"{_PUT_BACK}; or take the triggers out: `cdc cleanup --capture-only`"
 
 
@@ -86,6 +92,12 @@ class Status:
         if self.fence is None or not self.target.reachable:
             return None
         return writable(sqlite_refuses=self.fence.refuses, postgres_open=self.target.guard.open > 0)
+
+    @property
+    def switched(self) -> bool:
+        """Whether applications write to Postgres as far as one of both databases knows, so that SQLite follows."""
+        kept = self.fence is not None and self.fence.permanent
+        return kept or self.phase.active is Side.POSTGRES
 
     @property
     def phase(self) -> Phase:
@@ -181,12 +193,15 @@ class Status:
     @property
     def hurting(self) -> list[Warned]:
         """What keeps the application from writing: nothing is more urgent."""
-        return [Warned(_WRITES_FAIL, _WRITES_FAIL_STEP)] if self.source.writes_fail else []
+        fail = self.source.writes_fail and not self.switched  # where nobody writes, nobody's writes fail
+        return [Warned(_WRITES_FAIL, _WRITES_FAIL_STEP)] if fail else []
 
     @property
     def critical(self) -> list[Warned]:
         """What keeps the replication from going on until a person acts."""
         stream = self.target.stream
+        if stream is None and self.target.reachable and self.switched:
+            return [Warned(_GONE, _GONE_STEP)]
         if stream is None or self.ended_since:
             return self.hurting
         if self.writes is Writable.BOTH:
@@ -198,6 +213,8 @@ class Status:
     def _without_capture(self) -> list[Warned]:
         if self.source.capture_installed is not False:
             return []
+        if self.switched:
+            return [Warned(_NOT_FENCED, _NOT_FENCED_STEP)]
         if self.source.remains:
             return [Warned("tables of capture were dropped from the SQLite file", _PUT_BACK)]
         return [
@@ -262,7 +279,8 @@ class Status:
         found = []
         if self.target.gone:
             what = f"what this tool keeps in Postgres is not whole: {self.target.gone}"
-            found.append(Warned(what, "make it whole with `cdc schema`; a daemon that runs does so by itself"))
+            by_itself = "make it whole with `cdc schema`; a daemon that runs does so by itself"
+            found.append(Warned(what, "start the daemon, which makes it whole" if self.switched else by_itself))
         found += [
             Warned(f"table {held.source_table} waits: {held.reason}", held.remedy) for held in self.target.waiting
         ]
@@ -273,9 +291,10 @@ class Status:
         if leftovers := [left for left in self.target.leftovers if left.source_table not in held]:
             left = ", ".join(map(str, leftovers))
             what = f"the application dropped or renamed what Postgres still has: {left}"
-            found.append(
-                Warned(what, "see `cdc schema --apply-pending --print`; without --print it saves and drops it")
+            rest = (
+                "it stays for as long as SQLite follows" if self.switched else "without --print it saves and drops it"
             )
+            found.append(Warned(what, f"see `cdc schema --apply-pending --print`; {rest}"))
         if self.waiting:
             names = _named([table.name for table in self.waiting])
             what = f"tables wait, and are not replicated: {names}: {self.waiting[0].reason}"

@@ -9,9 +9,11 @@ from loguru import logger
 from cdc.audit import trail
 from cdc.audit.actions import Tell
 from cdc.config import Config
-from cdc.errors import CaptureLost, SourceChanged
+from cdc.errors import CaptureLost, SwitchError
 from cdc.facts.changes import Position
 from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable
+from cdc.identity.file_location import settle_path
 from cdc.notes import emergency_note
 from cdc.observe.daemon_state import DaemonState
 from cdc.postgres.connection.open import hang_up, show_life
@@ -25,8 +27,8 @@ from cdc.postgres.server.endpoint import Endpoint
 from cdc.postgres.tables import catalogue, sequences
 from cdc.postgres.tables.hashed_rows import snapshot
 from cdc.reverse.carrier import Carried, Carrier
-from cdc.reverse.forms import forms_from_json
-from cdc.reverse.sides import not_refused, settle_sides
+from cdc.reverse.forms import FormsByTable, forms_from_json, forms_to_json, learn_forms
+from cdc.reverse.sides import not_refused, not_the_fenced_file, settle_sides
 from cdc.sqlite.apply.full_text import rebuild_indexes
 from cdc.sqlite.apply.sequences import follow_sequences
 from cdc.sqlite.changelog import file_traces, positions, source_file
@@ -84,11 +86,15 @@ class ReverseSession:
         state = await record.stream.read()
         if state is None or state.position is None:
             raise never_loaded()
+        await settle_path(record, config, state.source_path)
         maps = tuple((await current_tables(record, config, look.schema)).fed)
-        await settle_sides(config, record, state.phase, maps, _telling(config))
-        await asyncio.to_thread(_require_fenced, config, state.position)
         targets = await catalogue.read_tables(record.connection, config.target.schema, [m.target for m in maps])
         forms = forms_from_json((await record.switch.read()).forms)
+        _require_same_tables(maps, targets, forms)
+        await settle_sides(config, record, state.phase, maps, _telling(config))
+        await asyncio.to_thread(_require_fenced, config, state.position)
+        if not forms:
+            forms = await _learned_again(config, record, maps, targets, state.position)
         carrier = Carrier(config, record, maps, targets, forms)
         await carrier.uncarried.retry()
         audit_sync = AuditSync(config, record)
@@ -169,18 +175,34 @@ def _require_fenced(config: Config, position: Position) -> None:
         raise not_refused(config)
 
 
+def _require_same_tables(maps: tuple[TableMap, ...], targets: dict[str, TargetTable], forms: FormsByTable) -> None:
+    """Raise when other tables are mapped than were at the cutover: some would stay behind, or stay open on both sides.
+
+    Where nobody knows any more which these were, each that is mapped has to be in Postgres at least.
+    """
+    mapped = {m.source.name for m in maps}
+    other = (mapped ^ forms.keys()) if forms else set()
+    if other := other | {m.source.name for m in maps if m.target not in targets}:
+        raise SwitchError(
+            f"these tables are not mapped as they were at the cutover, or are gone: {', '.join(sorted(other))}",
+            remedy="undo what changed: `schema`, `include`, `exclude`, `target` in the configuration, or a table",
+        )
+
+
+async def _learned_again(
+    config: Config, record: Record, maps: tuple[TableMap, ...], targets: dict[str, TargetTable], position: Position
+) -> FormsByTable:
+    """How the application wrote its values: the fenced file has rows of its own still."""
+    forms = await asyncio.to_thread(learn_forms, config, maps, targets)
+    await record.switch.prepare(position.seq, forms_to_json(forms))
+    await record.switch.forget_prepared()
+    return forms
+
+
 def _follow(config: Config, maps: tuple[TableMap, ...], numbers: dict[str, int]) -> None:
     with opened_past_fence(config) as connection, write_transaction(connection):
         follow_sequences(connection, maps, numbers)
         rebuild_indexes(connection)
-
-
-def not_the_fenced_file(config: Config) -> SourceChanged:
-    """The error of a file that was replaced, restored or written to since the cutover."""
-    return SourceChanged(
-        f"{config.source.path} is not the file that was fenced at the cutover, or was written to since",
-        remedy="put that file back; Postgres has everything, and goes on meanwhile",
-    )
 
 
 def _telling(config: Config) -> Tell:

@@ -10,7 +10,7 @@ from typing import Final
 
 from cdc.audit.actions import Tell
 from cdc.config import Config
-from cdc.errors import SwitchError
+from cdc.errors import SourceChanged, SwitchError
 from cdc.facts.phase import Phase
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
@@ -54,6 +54,14 @@ def not_refused(config: Config) -> SwitchError:
     return SwitchError(
         f"writes to {config.source.path} are not refused, though applications write to Postgres since the cutover",
         remedy="stop what writes to it, then see what differs with `cdc verify`",
+    )
+
+
+def not_the_fenced_file(config: Config) -> SourceChanged:
+    """The error of a file that was replaced, restored or written to since the cutover."""
+    return SourceChanged(
+        f"{config.source.path} is not the file that was fenced at the cutover, or was written to since",
+        remedy="put that file back; Postgres has everything, and goes on meanwhile",
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cdc.config import Config
 from cdc.errors import TargetError
+from cdc.identity.active_side import require_sqlite_active
 from cdc.postgres.record import stream_row
 from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import connected
@@ -35,7 +36,8 @@ class LivePositions:
 async def live_positions(config: Config) -> AsyncIterator[LivePositions]:
     """Both positions for the time of a block.
 
-    Raises errors of either database, and `TargetError` where nothing was loaded yet or no daemon follows.
+    Raises errors of either database, `TargetError` where nothing was loaded yet or no daemon follows, and
+    `PostgresActive` after a cutover: what is written there has no position that SQLite could be asked at.
     """
     source_id, _ = await asyncio.to_thread(source_file.whose, config)
     if source_id is None:
@@ -45,6 +47,7 @@ async def live_positions(config: Config) -> AsyncIterator[LivePositions]:
         state = await record.stream.read()
         if state is None or state.position is None:
             raise stream_row.never_loaded()
+        await require_sqlite_active(config, state)
         if not await record.daemon_runs():
             raise TargetError(
                 f"no daemon follows {config.source.path}, so Postgres does not come along",

@@ -1,15 +1,22 @@
-"""Ending the replication of a file on purpose: capture goes, and the tables in Postgres are free for another source."""
+"""Ending the replication of a file on purpose: capture goes, and the tables in Postgres are free for another source.
+
+What was prepared for a cutover goes at both ends. After a cutover all of it is refused: a file without its fence would
+accept writes beside Postgres.
+"""
 
 import asyncio
 from dataclasses import dataclass
 
 from cdc.config import Config
 from cdc.errors import AlreadyRunning, TargetRefused, TargetUnavailable, UsageError
+from cdc.identity.active_side import refuse_after_cutover, require_sqlite_active
 from cdc.identity.file_location import is_copy
 from cdc.notes import end_note
 from cdc.observe import daemon_file
 from cdc.postgres.connection.open import Connection, hang_up
 from cdc.postgres.connection.source_lock import lock_source
+from cdc.postgres.ddl.immediate_keys import ApplicationKeys
+from cdc.postgres.outbox.guard import WriteGuard
 from cdc.postgres.record import own_schema, stream_row
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.status import never_started
@@ -29,7 +36,8 @@ class Ended:
 async def end(config: Config) -> Ended:
     """Take capture out of the file and note that this was meant; raises `AlreadyRunning` beside a daemon.
 
-    While Postgres cannot be reached, capture goes all the same: given again later, this tells Postgres.
+    While Postgres cannot be reached, capture goes all the same: given again later, this tells Postgres. Raises
+    `PostgresActive` after a cutover.
     """
     if shown := daemon_file.look(config):
         raise AlreadyRunning(
@@ -37,12 +45,12 @@ async def end(config: Config) -> Ended:
             remedy="stop it first (`systemctl stop cdc`), then give the command again",
         )
     if never_started(config):
-        return Ended(await _remove(config))
+        return Ended(await _remove_unasked(config))
     async with reached(config) as target:
         try:
             connection = await target.connect("cleanup")
         except (TargetUnavailable, TargetRefused) as error:
-            return Ended(await _remove(config), error.message)
+            return Ended(await _remove_unasked(config), error.message)
         try:
             return Ended(await _end(connection, config))
         finally:
@@ -52,7 +60,7 @@ async def end(config: Config) -> Ended:
 async def release(config: Config, path: str) -> None:
     """Free the tables of the source whose file is, or was, at a path; its daemon must not run.
 
-    Raises `UsageError` when Postgres knows no such source.
+    Raises `UsageError` when Postgres knows no such source, `PostgresActive` when applications write to its tables.
     """
     async with connected(config, "cleanup") as connection:
         await own_schema.make_whole(connection)
@@ -63,7 +71,9 @@ async def release(config: Config, path: str) -> None:
                 remedy="name the file as the message does that says whose the tables are",
             )
         await lock_source(connection, source_id)
-        await Record(connection, source_id).stream.ended()
+        record = Record(connection, source_id)
+        refuse_after_cutover(path, await record.stream.read(), None)
+        await _let_tables_go(record, config)
 
 
 async def _end(connection: Connection, config: Config) -> bool:
@@ -74,14 +84,30 @@ async def _end(connection: Connection, config: Config) -> bool:
         if state := await record.stream.read():
             break
     else:
-        return await _remove(config)
+        return await _remove_unasked(config)
     if await asyncio.to_thread(is_copy, config, record.source_id, state.source_path):
         return await asyncio.to_thread(source_file.remove_capture, config)  # the original goes on
     await lock_source(connection, record.source_id)
+    await require_sqlite_active(config, await record.stream.read())
     # Ended between these two, only Postgres was not told: given again, the command does that.
     removed = await _remove(config, had_capture=True)
-    await record.stream.ended()
+    await _let_tables_go(record, config)
     return removed
+
+
+async def _let_tables_go(record: Record, config: Config) -> None:
+    """Have the tables be anybody's, without a trigger or an index that was made for a cutover."""
+    await WriteGuard(record.connection, record.source_id).remove(config.cutover.wait_for_writers_seconds)
+    targets = await record.ownership.targets(config.target.schema)
+    await ApplicationKeys(record.connection, config.target.schema).forget(targets)
+    await record.switch.forget_prepared()
+    await record.stream.ended()
+
+
+async def _remove_unasked(config: Config) -> bool:
+    """The same where Postgres knows nothing of the file, or cannot be asked."""
+    await require_sqlite_active(config, None)
+    return await _remove(config)
 
 
 async def _remove(config: Config, *, had_capture: bool = False) -> bool:

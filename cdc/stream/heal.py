@@ -2,7 +2,9 @@
 
 A position that is lost is never guessed: the stream goes on from the newest entry of the changelog, and every table is
 read as a whole first. That is done by itself where the tables in Postgres are marked as made for this source; where
-others made them, a person says so with `cdc load --resync`.
+others made them, a person says so with `cdc load --resync`. After a cutover nothing goes from the file to Postgres: a
+file that refuses writes for good, and a Postgres that notes what is written there, say which side counts, and the end
+of the file is the position.
 """
 
 import asyncio
@@ -15,6 +17,7 @@ from cdc.audit.actions import Tell
 from cdc.config import Config
 from cdc.errors import TargetTaken
 from cdc.facts.phase import Phase
+from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.first_copy.snapshots import read_copy, snapshots_folder
@@ -22,6 +25,7 @@ from cdc.mapping.known import Decisions, map_known, recall, remember
 from cdc.mapping.map_tables import map_schema
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl.schema_script import mark
+from cdc.postgres.outbox.guard import WriteGuard
 from cdc.postgres.record import own_schema
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.status import never_started
@@ -29,9 +33,12 @@ from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
+from cdc.sqlite.fence import fence
 from cdc.sqlite.snapshot.snapshot import latest
 
+_RETURNING: Final = "stream while SQLite follows"
 _UNKNOWN: Final = {
+    _RETURNING: "the position: it is the end of the file, which has refused writes since the cutover",
     "stream": "the position: every table is compared as a whole",
     "mapping": "what was decided about columns: read again from the newest snapshot and from Postgres",
     "quarantine": "which rows are held: every table is compared as a whole",
@@ -42,6 +49,9 @@ _UNKNOWN: Final = {
     "pending": "what the application dropped and Postgres still has: `cdc verify` says what nothing feeds",
     "audit": "entries of the audit trail: the audit file may have them",
     "outbox": "which rows applications changed in Postgres: tables where that is noted are read as a whole",
+    "uncarried": "which rows SQLite cannot hold: tables where writes are noted are read as a whole",
+    "switch": "what was prepared for a cutover, and how the application writes its values: learned from it again",
+    "switch_step": "the steps of earlier switches",
     "disabled_trigger": "which triggers to enable again at cutover",
     "verified_table": "how far the comparison in the background was: it begins anew",
     "repaired_row": "which rows were repaired before, by which a repair that does not last is seen",
@@ -60,16 +70,21 @@ async def heal(record: Record, config: Config, look: Look, tell: Tell, *, accept
     connection = record.connection
     lost = await own_schema.make_whole(connection)
     state = await record.stream.read()
-    # A stream in this phase had a position.
-    if state is None or (state.position is None and state.phase is Phase.REPLICATE):
+    # A stream in these phases had a position.
+    if state is None or (state.position is None and state.phase in {Phase.REPLICATE, Phase.CUTOVER}):
         if not (tables := await _ours(connection, config, look, accepted=accepted)):
             return
         try:
             await record.ownership.require_free(config, tables)
         except TargetTaken:
             return  # they are another's: whoever wants them is told so
-        await _go_on(record, config, look, tables)
-        state, lost = await record.stream.read(), lost | {"stream"}
+        follows = await _follows_postgres(record, config, tables)
+        if follows is None or (state is not None and state.phase.active is Side.POSTGRES and not follows):
+            return  # who opens both databases next refuses in words
+        await _go_on(record, config, look, () if follows else tables)
+        if follows:
+            await record.stream.enter(Phase.CUTOVER)
+        state, lost = await record.stream.read(), lost | {_RETURNING if follows else "stream"}
     if state is not None and state.position is not None and not state.columns:
         await record.stream.store_columns(await _decisions(connection, config, look))
         lost |= {"mapping"}
@@ -104,6 +119,14 @@ async def _ours(connection: Connection, config: Config, look: Look, *, accepted:
     marks = {m.target: mark(m) for m in maps}
     ours = await own_schema.ours(connection, config.target.schema, marks)
     return tuple(m for m in maps if m.target in ours or (accepted and m.adopted and m.target in targets))
+
+
+async def _follows_postgres(record: Record, config: Config, tables: Sequence[TableMap]) -> bool | None:
+    """Whether applications write to Postgres, as both databases show it; None where only SQLite says so."""
+    if not (await asyncio.to_thread(fence.look, config)).permanent:
+        return False
+    guards = (await WriteGuard(record.connection, record.source_id).look(tables)).values()
+    return True if all(guard.captured and not guard.fenced for guard in guards) else None
 
 
 async def _go_on(record: Record, config: Config, look: Look, tables: Sequence[TableMap]) -> None:

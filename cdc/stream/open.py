@@ -8,7 +8,7 @@ from loguru import logger
 from cdc.audit import trail
 from cdc.audit.actions import Tell
 from cdc.config import Config
-from cdc.errors import PostgresActive, SourceChanged, TargetError
+from cdc.errors import SourceChanged, TargetError
 from cdc.evolve import views
 from cdc.evolve.follow import SchemaFollower
 from cdc.facts.changes import Position
@@ -16,6 +16,7 @@ from cdc.facts.phase import Phase
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
+from cdc.identity.active_side import postgres_active
 from cdc.identity.continuity import Continuity, no_capture
 from cdc.identity.file_location import settle_path
 from cdc.mapping.map_tables import map_schema
@@ -33,7 +34,7 @@ from cdc.postgres.record.stream_row import StreamState
 from cdc.postgres.record.waiting_tables import Waiting
 from cdc.postgres.tables import catalogue
 from cdc.reverse.emergency import give_postgres_up
-from cdc.reverse.sides import settle_sides
+from cdc.reverse.sides import not_the_fenced_file, settle_sides
 from cdc.sqlite.changelog.source import Source
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.connection.errors import not_set_up
@@ -72,14 +73,18 @@ class StreamOpener:
         self._follower = SchemaFollower(config, record, self.audit)
 
     async def require_active(self, look: Look) -> None:
-        """Raise `PostgresActive` when applications write to Postgres; else see to it that they can write to SQLite."""
+        """Raise `PostgresActive` when applications write to Postgres; else see to it that they can write to SQLite.
+
+        What is lost of the schema `cdc` is made again first: both directions go by it.
+        """
+        await heal(self._record, self._config, look, self.audit)
         state = await self._record.stream.read()
         if state is None or state.position is None:
             return
         maps = (await current_tables(self._record, self._config, look.schema)).fed
         if state.phase.active is Side.POSTGRES:
             if emergency_note.read(self._config) is None:
-                raise PostgresActive(self._config.source.path)
+                raise postgres_active(self._config.source.path)
             await give_postgres_up(self._config, self._record, state.position, maps, self.audit)
         await settle_sides(self._config, self._record, Phase.REPLICATE, maps, self.audit)
         keys = ApplicationKeys(self._connection, self._config.target.schema)
@@ -88,7 +93,6 @@ class StreamOpener:
 
     async def settle(self, look: Look) -> OpenedStream:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""
-        await heal(self._record, self._config, look, self.audit)
         await self._require_its_own(look)
         look = await self._continuity.ensure(look, await self._position())
         state = await self._state()
@@ -210,6 +214,7 @@ async def identify(connection: Connection, config: Config, look: Look) -> Record
             raise not_set_up(config.source.path)
         previous = Record(connection, id_by_path)
         state, note = await previous.stream.read(), end_note.read(config)
+        _require_before_cutover(config, state)
         if state and (since := state.ended_at or (note and note.since)):
             raise end_note.ended(config, since)
         if not look.remains:
@@ -217,9 +222,16 @@ async def identify(connection: Connection, config: Config, look: Look) -> Record
         return previous
     carried = Record(connection, look.capture.source_id)
     if id_by_path not in (None, carried.source_id) and await carried.stream.read() is None:
+        _require_before_cutover(config, await Record(connection, str(id_by_path)).stream.read())
         raise SourceChanged(
             f"{config.source.path} carries the capture of another file than the one that was replicated from here: "
             "it was overwritten, replaced or restored",
             remedy="if this file is the right one, run `cdc load --resync`: it compares every row and goes on",
         )
     return carried
+
+
+def _require_before_cutover(config: Config, state: StreamState | None) -> None:
+    """Another file in the place of the fenced one is for nobody to accept: Postgres has what it lacks."""
+    if state is not None and state.phase.active is Side.POSTGRES:
+        raise not_the_fenced_file(config)

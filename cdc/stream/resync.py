@@ -16,11 +16,13 @@ from cdc.facts.progress import Progress
 from cdc.facts.source_schema import SourceSchema
 from cdc.facts.table_map import TableMap
 from cdc.faults import crash_point
+from cdc.identity.active_side import require_sqlite_active
 from cdc.identity.file_location import settle_path
 from cdc.mapping.map_tables import map_schema
 from cdc.notes import end_note
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.source_lock import lock_source
+from cdc.postgres.outbox.guard import WriteGuard
 from cdc.postgres.record import own_schema, stream_row
 from cdc.postgres.record.known_tables import current_tables
 from cdc.postgres.record.record import Record
@@ -176,6 +178,8 @@ async def request_resync(config: Config) -> list[str]:
         record = Record(connection, new_id)
         crash_point("resync.before_adopt")
         if before.source_id != new_id:
+            # What was prepared for a cutover was so for the file before, and refuses writes in the name of another.
+            await WriteGuard(connection, before.source_id).remove(config.cutover.wait_for_writers_seconds)
             await record.adopt(before.source_id)
         crash_point("resync.before_position")
         tables = [t.name for t in look.schema.tables]
@@ -197,6 +201,7 @@ async def followed(
             break
     else:
         record, state = Record(connection, source_id or ""), None
+    await require_sqlite_active(config, state)
     if state is None or state.position is None:
         await record.ownership.require_free(config, map_schema(schema, config))
         raise stream_row.never_loaded()

@@ -3,6 +3,7 @@
 import asyncio
 
 from cdc.config import Config
+from cdc.identity.active_side import require_sqlite_active
 from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import connected
 from cdc.sqlite.changelog import source_file
@@ -15,5 +16,7 @@ async def retry_quarantined(config: Config, table: str | None) -> int:
     if look.capture is None:
         raise not_set_up(config.source.path)
     async with connected(config, "quarantine") as connection:
-        keys = await Record(connection, look.capture.source_id).quarantine.keys_of(table)
+        record = Record(connection, look.capture.source_id)
+        await require_sqlite_active(config, await record.stream.read())
+        keys = await record.quarantine.keys_of(table)
     return await asyncio.to_thread(source_file.log_again, config, keys)

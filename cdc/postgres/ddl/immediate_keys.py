@@ -196,10 +196,6 @@ class ApplicationKeys:
         await self._alter([sql for key in keys if not key.stays for sql in key.to_deferrable()])
         return [str(key) for key in keys if key.stays]
 
-    async def remove_twins(self, tables: Sequence[TableMap]) -> None:
-        """Drop all twins, outside of a transaction; also what a build left that was ended."""
-        await self._drop(await self._twins(_own(tables)))
-
     async def drop_orphans(self, tables: Sequence[TableMap]) -> bool:
         """Drop the twins whose key is gone or another one: they would still refuse rows. Whether there were any."""
         if not (twins := await self._twins(_own(tables))):
@@ -209,14 +205,19 @@ class ApplicationKeys:
         await self._drop(orphans)
         return bool(orphans)
 
-    async def forget(self, tables: Sequence[TableMap]) -> None:
-        """Let the keys have their present form for good: no twins, and no word of what stood there."""
-        await self.remove_twins(tables)
-        plain = [key for key in await self._keys(tables) if not key.deferrable]
+    async def forget(self, targets: Sequence[str]) -> None:
+        """Let the keys of these targets have their present form for good: no twins, and no word of what stood there.
+
+        Outside of a transaction. What a build left that was ended goes as well.
+        """
+        await self._drop(await self._twins(targets))
+        plain = [key for key in await self._keys_of(targets) if not key.deferrable]
         await self._alter([f"COMMENT ON INDEX {qualified(self._schema, key.name)} IS NULL" for key in plain])
 
     async def _keys(self, tables: Sequence[TableMap]) -> list[_Key]:
-        names = _own(tables)
+        return await self._keys_of(_own(tables))
+
+    async def _keys_of(self, names: Sequence[str]) -> list[_Key]:
         twins = {(twin.table, twin.name): twin for twin in await self._twins(names)}
         with translated("reading the unique keys"):
             rows = await self._connection.fetch(_SQL["keys"], self._schema, names, STANDS_FOR)

@@ -88,7 +88,7 @@ async def make_whole(connection: Connection) -> frozenset[str]:
                 await connection.execute(SQL["go_on_with_audit"])
             if lost & {"quarantine", "crosswalk", "target_table"}:
                 await connection.execute(SQL["compare_everything"])
-            if "outbox" in lost:
+            if lost & {"outbox", "uncarried"}:
                 await connection.execute(SQL["reread_captured"])
     return lost
 

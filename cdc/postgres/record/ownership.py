@@ -36,6 +36,12 @@ class Ownership(RecordPart):
                 await self._connection.execute(SQL["claim"], *place)
                 _refuse(await self._connection.fetch(SQL["owned_by_others"], *place), config)
 
+    async def targets(self, schema: str) -> list[str]:
+        """The names of the tables in a schema that the source owns."""
+        with translated("looking whose the tables in Postgres are"):
+            rows = await self._connection.fetch(SQL["owned"], self._source_id, schema)
+        return [row["target_table"] for row in rows]
+
     async def require_free(self, config: Config, maps: Sequence[TableMap]) -> None:
         """Raises `TargetTaken` when the target of one of these maps is another source's; claims nothing."""
         place = (self._source_id, config.target.schema, [m.target for m in maps])

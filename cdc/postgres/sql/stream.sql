@@ -174,6 +174,9 @@ WHERE o.source_id <> EXCLUDED.source_id AND (
     OR NOT EXISTS (SELECT FROM cdc.stream AS s WHERE s.source_id = o.source_id AND s.ended_at IS NULL)
 )
 
+-- name: owned
+SELECT target_table FROM cdc.owned_table WHERE source_id = $1 AND target_schema = $2 ORDER BY 1
+
 -- name: owned_by_others
 SELECT o.target_table, o.since, s.source_path FROM cdc.owned_table AS o JOIN cdc.stream AS s USING (source_id)
 WHERE o.target_schema = $2 AND o.target_table = ANY($3::text[]) AND o.source_id <> $1

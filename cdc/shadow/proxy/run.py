@@ -23,10 +23,11 @@ from cdc.shadow.proxy.handler import Handler
 from cdc.shadow.proxy.mirror import Mirror
 from cdc.shadow.proxy.positions import SourcePosition, TargetPosition
 from cdc.shadow.proxy.sides import Sides
-from cdc.shadow.proxy.switch import Switch
+from cdc.shadow.proxy.switch import ActiveSide, Switch
 from cdc.shadow.proxy.upstream import LONGEST_LINE, MOST_HEADERS, Upstream
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.errors import not_set_up
+from cdc.sqlite.fence import fence
 
 KIND: Final = "proxy"  # in the ledger
 BACKLOG: Final = 1_024  # connections that wait to be accepted
@@ -61,6 +62,8 @@ async def proxy(config: Config) -> "AsyncIterator[Proxy]":
     source_id, _ = await asyncio.to_thread(source_file.whose, config)
     if source_id is None:
         raise not_set_up(config.source.path)
+    # One that begins after a cutover must not lead users to a file that refuses them.
+    switched = (await asyncio.to_thread(fence.look, config)).permanent
     async with AsyncExitStack() as stack:
         source = SourcePosition(config.source.path)
         stack.callback(source.close)
@@ -72,7 +75,7 @@ async def proxy(config: Config) -> "AsyncIterator[Proxy]":
             source,
             TargetPosition(config, source_id),
         )
-        running = Proxy(config, sides, comparer)
+        running = Proxy(config, sides, comparer, ActiveSide.CANDIDATE if switched else ActiveSide.BASELINE)
         await stack.enter_async_context(running.works())
         yield running
 
@@ -95,13 +98,15 @@ def _check(section: ProxySection) -> None:
 class Proxy:
     """The parts of one proxy, and what they count."""
 
-    def __init__(self, config: Config, sides: Sides, comparer: Comparer) -> None:
+    def __init__(
+        self, config: Config, sides: Sides, comparer: Comparer, active: ActiveSide = ActiveSide.BASELINE
+    ) -> None:
         section = config.shadow
         self._config = config
         self._target = sides.target
         self._ledger = Ledger(KIND, section.examples)
         self._canary = Canary(section.proxy.serve_candidate, section.proxy.fallback_seconds)
-        self._switch = Switch(section.proxy.held_requests)
+        self._switch = Switch(section.proxy.held_requests, active)
         self._mirror = Mirror(section, sides, comparer, self._take)
         self._handler = Handler(section, sides, self._switch, self._mirror, self._canary)
         self._told: set[str] = set()  # endpoints

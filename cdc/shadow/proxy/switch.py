@@ -30,8 +30,8 @@ class TooManyHeld(Exception):
 class Switch:
     """`most_held` bounds how many writes may wait at a time."""
 
-    def __init__(self, most_held: int) -> None:
-        self.active = ActiveSide.BASELINE
+    def __init__(self, most_held: int, active: ActiveSide = ActiveSide.BASELINE) -> None:
+        self.active = active
         self._most_held = most_held
         self._open = asyncio.Event()
         self._open.set()

@@ -153,7 +153,7 @@ async def test_keys_serve_an_application_and_replication_again_after_the_way_bac
             assert await keys.make_deferrable(maps) == []
         assert await definitions(pair) == before
         await keys.prepare(maps, Silent())
-        await keys.remove_twins(maps)
+        await keys.forget([mapped.target for mapped in maps])
         assert await definitions(pair) == before
         await swap(pair)
         # For a moment of the first swap: a twin refused what its key would have let wait.
@@ -260,7 +260,7 @@ async def test_what_others_made_or_hung_on_a_key_stays(tmp_path: Path, database:
             await keys.make_immediate(maps)
         assert "UNIQUE (org) INCLUDE (badge)" in [row[3] for row in await definitions(pair)]
         await keys.prepare(maps, Silent())
-        await keys.forget(maps)
+        await keys.forget([mapped.target for mapped in maps])
         comments = {row[-1] for row in await definitions(pair)}
         assert comments == {None}
         assert await keys.make_deferrable(maps) == await keys.deferrable(maps) == []
