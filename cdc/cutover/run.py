@@ -1,6 +1,7 @@
 """A switch from its first to its last step: tried a few times, undone where it fails, told as it goes."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -91,7 +92,7 @@ async def _switch(
     began = datetime.now(UTC)
     with switch_hold.held(config):
         async with reached(config) as endpoint:
-            for number in range(1, config.cutover.tries + 1):
+            for number in itertools.count(1):
                 run = f"{to} {began:%Y-%m-%dT%H:%M:%S.%fZ} {number}"
                 attempt = _Attempt(run, RefusedWindow(config.cutover.max_refused_seconds), show)
                 trail.record(config.state.dir, "switch", "started", {"to": to, "run": run})
@@ -101,14 +102,14 @@ async def _switch(
                     _tell(config, to, attempt, undone)
                     if undone.committed:
                         return Switched(to, run, attempt.window.seconds, number, _words(undone.cause))
-                    if not _may_help(undone) or number == config.cutover.tries:
+                    if not _may_help(undone) or number >= config.cutover.tries:
                         raise _given_up(to, undone) from undone.cause
                     show(f"given up at {undone.step}: {_words(undone.cause)}; everything is as before, trying again")
                     await asyncio.sleep(AGAIN_SECONDS)
                 else:
-                    _tell(config, to, attempt, None)
-                    return Switched(to, run, attempt.window.seconds, number)
-    raise AssertionError(config.cutover.tries)
+                    break
+    _tell(config, to, attempt, None)
+    return Switched(to, run, attempt.window.seconds, number)
 
 
 async def _forward(config: Config, endpoint: Endpoint, attempt: _Attempt, word: Path | None) -> None:
@@ -199,7 +200,7 @@ def _position_at(config: Config, seq: int) -> Position:
 # --- the steps, and what is told of them ------------------------------------------------------------------------------
 
 
-class _Notes:
+class _Journal:
     """The journal of one try in Postgres."""
 
     def __init__(self, record: SwitchRecord, run: str) -> None:
@@ -216,7 +217,7 @@ class _Notes:
 
 
 async def _carry_out(steps: Sequence[Step], record: Record, attempt: _Attempt) -> None:
-    await carry_out(steps, _Notes(record.switch, attempt.run), attempt.show)
+    await carry_out(steps, _Journal(record.switch, attempt.run), attempt.show)
 
 
 def _may_help(undone: StepsUndone) -> bool:
@@ -237,7 +238,7 @@ def _given_up(to: Side, undone: StepsUndone) -> BaseException:
         )
     return SwitchError(
         f"the switch to {to} was given up at {undone.step}, and everything is as before: {cause.message}",
-        remedy=cause.remedy,
+        remedy=f"{cause.remedy}; then try again",
     )
 
 
