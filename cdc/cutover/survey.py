@@ -1,7 +1,7 @@
 """What both databases, the state folder and the flag show before a switch; nothing is written anywhere."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -129,7 +129,7 @@ async def _cutover_plan(config: Config, status: Status, connection: Connection) 
         Side.POSTGRES,
         cutover_gates(facts, limits),
         forward.PLANNED,
-        (*_unchecked(config, seen), *_partly(seen.maps)),
+        (*_unchecked(config, seen), *_without_default(seen), *_partly(seen.maps)),
         await record.switch.usual_milliseconds(),
     )
 
@@ -155,7 +155,7 @@ async def _rollback_plan(config: Config, status: Status, connection: Connection)
         Side.SQLITE,
         rollback_gates(facts),
         backward.PLANNED,
-        _unchecked(config, seen),
+        (*_unchecked(config, seen), *await _in_postgres_alone(config, connection, seen)),
         await record.switch.usual_milliseconds(),
         would_lose=f"{lost:,}",
     )
@@ -208,6 +208,27 @@ async def _no_way_back(record: Record, seen: Surveyed) -> tuple[str, ...]:
         if (target := seen.targets.get(mapped.target)) is not None:
             found += [f"{mapped.source.name}: {why}" for why in cannot_go_back(mapped, target)]
     return tuple(found)
+
+
+async def _in_postgres_alone(config: Config, connection: Connection, seen: Surveyed) -> tuple[str, ...]:
+    """Tables that no table of SQLite is the source of: an application may have made them since the cutover."""
+    with translated("asking which tables are in Postgres alone"):
+        rows = await connection.fetch(load("switch")["unfed"], config.target.schema, [m.target for m in seen.maps])
+    return tuple(f"table {row[0]} is in Postgres alone, and its rows stay there" for row in rows)
+
+
+def _without_default(seen: Surveyed) -> Iterator[str]:
+    """Columns that an application may leave out of an INSERT in SQLite alone."""
+    for mapped in seen.maps:
+        target = seen.targets.get(mapped.target)
+        for column in mapped.columns:
+            source = mapped.source.column(column.source) if column.source else None
+            there = target.column(column.target) if target else None
+            if source is None or there is None or source.default is None:
+                continue
+            if not (there.has_default or there.generated or there.identity):
+                fails = "fails there" if there.not_null else "gives NULL there"
+                yield f"{mapped.source.name}.{source.name} has a default in SQLite alone: an INSERT without it {fails}"
 
 
 def _partly(maps: Sequence[TableMap]) -> tuple[str, ...]:

@@ -36,3 +36,7 @@ WHERE l.locktype = 'relation' AND l.granted AND l.relation IN (SELECT to_regclas
     AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND a.pid <> pg_backend_pid()
     AND a.xact_start < clock_timestamp() - make_interval(secs => $2)
 ORDER BY 3 DESC
+
+-- name: unfed
+SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND c.relname <> ALL($2::text[]) ORDER BY 1

@@ -222,3 +222,26 @@ async def test_a_full_text_index_fits_its_table_after_a_rollback(config: Config)
     found = app.execute("SELECT title FROM search WHERE search MATCH 'walrus' ORDER BY title").fetchall()
     assert found == [("walrus",), ("walrus again",)]
     app.close()
+
+
+async def test_a_plan_writes_nothing_and_tells_what_postgres_lacks(config: Config) -> None:
+    app = application(config.source.path)
+    app.execute(
+        "CREATE TABLE note(id INTEGER PRIMARY KEY, at TEXT NOT NULL DEFAULT (lower(hex(randomblob(4)))))"
+    ).fetchall()
+    app.close()
+    with Daemon(config) as daemon:
+        await wait_until_follows(config, daemon)
+        await wait_until_caught_up(config, config.target.dsn, daemon=daemon)
+    before = [config.source.path.read_bytes(), await contents(config.target.dsn)]
+    plan = await survey.cutover_plan(config)
+    assert [config.source.path.read_bytes(), await contents(config.target.dsn)] == before
+    assert {gate.name for gate in plan.gates if not gate.passed} == {"daemon", "prepared"}
+    assert "note.at has a default in SQLite alone: an INSERT without it fails there" in plan.unchecked
+
+
+async def contents(dsn: str) -> list[Any]:
+    """Every row of every table that is ours or the application's, by name."""
+    names = "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname = ANY($1)"
+    tables = [row[0] for row in await fetch(dsn, f"{names} ORDER BY 1", ["cdc", "public"])]
+    return [(name, await fetch(dsn, f"SELECT t::text FROM {name} AS t ORDER BY 1")) for name in tables]
