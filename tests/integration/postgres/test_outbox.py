@@ -62,6 +62,11 @@ WRITES = {
 
 
 SALE_AGAIN = SHOP[SHOP.index("CREATE TABLE sale") : SHOP.index("CREATE VIEW")]
+WAITS_WITH_NOTHING = """
+SELECT FROM pg_locks AS w WHERE w.relation = 'sale'::regclass AND NOT w.granted AND NOT EXISTS (
+    SELECT FROM pg_locks AS h WHERE h.pid = w.pid AND h.relation = 'item'::regclass AND h.granted
+)
+"""
 OUTBOX_AND_FENCE = (FENCE, *OUTBOX)
 
 
@@ -299,7 +304,9 @@ async def test_a_writer_in_flight_is_waited_for_then_named_and_never_ended(datab
             await execute(database, f"GRANT pg_read_all_stats TO {named_after(database)}_owner")
         assert (await copy.guard.look(copy.maps))["sale"] == TableGuard(False, True, ())
         closing = asyncio.create_task(copy.close())
-        await app.execute("DELETE FROM item WHERE id = 4")  # whatever is locked by now is given back
+        # What was in the way is locked first the next time: so nothing is held while it is waited for.
+        await wait_for(lambda: fetch(database, WAITS_WITH_NOTHING), "the lock that was in the way")
+        await app.execute("DELETE FROM item WHERE id = 4")
         await transaction.commit()
         await closing
         assert await copy.connection.fetchval("SELECT current_setting('lock_timeout')") == "7s"
