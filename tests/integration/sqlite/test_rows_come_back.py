@@ -151,21 +151,24 @@ def test_unique_values_move_between_rows_of_one_page_and_of_several(table: str) 
 
 def test_rows_that_change_places_keep_what_nothing_feeds() -> None:
     back = Back(
-        "CREATE TABLE t(k TEXT PRIMARY KEY, u UNIQUE, broken, number REAL)",
-        "INSERT INTO t(rowid, k, u, broken, number) VALUES (5, 'a', 1, CAST(x'61ff' AS TEXT), 3)",
-        "INSERT INTO t(rowid, k, u, broken, number) VALUES (9, 'b', 2, 7.0, -0.0)",
+        "CREATE TABLE t(k TEXT PRIMARY KEY, u UNIQUE, any, broken, number REAL)",
+        "INSERT INTO t(rowid, k, u, any, broken, number) VALUES (5, 'a', 1, 'x', CAST(x'61ff' AS TEXT), 3)",
+        "INSERT INTO t(rowid, k, u, any, broken, number) VALUES (9, 'b', 2, 1, 7.0, -0.0)",
         skip=["broken", "number"],
-        columns={"u": {"type": "bigint"}},
+        columns={"u": {"type": "bigint"}, "any": {"type": "literal"}},
     )
-    before = back.rows("k, rowid, hex(broken), typeof(broken), number, typeof(number)")
-    assert told(back.drain({("a",): ("a", "2"), ("b",): ("b", "1")})) == "2 updated"
-    assert back.rows("k, rowid, hex(broken), typeof(broken), number, typeof(number)") == before
-    assert back.rows("k, u") == [("a", 2), ("b", 1)]
+    unfed = "k, rowid, hex(broken), typeof(broken), number, typeof(number)"
+    before = back.rows(unfed)
+    broken = "CAST(x'ff' AS TEXT)"
+    assert told(back.drain({("a",): ("a", "2", broken), ("b",): ("b", "1", "'1'")})) == "2 updated"
+    assert back.rows(unfed) == before
+    assert back.rows("k, u, hex(any), typeof(any)") == [("a", 2, "FF", "text"), ("b", 1, "31", "text")]
 
 
-def test_a_value_that_is_unique_in_sqlite_alone_is_refused_with_what_hangs_on_it() -> None:
+@pytest.mark.parametrize("clause", ["", "ON CONFLICT REPLACE", "ON CONFLICT IGNORE"])
+def test_a_value_that_is_unique_in_sqlite_alone_is_refused_with_what_hangs_on_it(clause: str) -> None:
     back = Back(
-        "CREATE TABLE t(id INTEGER PRIMARY KEY, u TEXT UNIQUE COLLATE NOCASE)",
+        f"CREATE TABLE t(id INTEGER PRIMARY KEY, u TEXT COLLATE NOCASE UNIQUE {clause})",
         "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')",
     )
     done = back.drain(numbered(("2", "A"), ("3", "b"), ("4", "free"), ("5", "d")))
@@ -259,12 +262,13 @@ def test_a_whole_table_has_no_other_rows_but_those_that_are_held(key: str) -> No
 
 def test_a_row_in_quarantine_is_only_replaced_by_one_of_postgres() -> None:
     back = Back(
-        "CREATE TABLE t(id INTEGER PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1, 'no number'), (2, 'nor this')"
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v INT CHECK (v <> 0))",
+        "INSERT INTO t VALUES (1, 'no number'), (2, 'nor this'), (3, 'none')",
     )
-    held = [encode_key((1,)), encode_key((2,))]
-    done = back.drain({("1",): None, ("2",): ("2", "5")}, held=held)
+    held = [encode_key((n,)) for n in (1, 2, 3)]
+    done = back.drain({("1",): None, ("2",): ("2", "5"), ("3",): ("3", "0")}, held=held)
     assert done.overwritten == (("t", encode_key((2,))),)
-    assert back.rows() == [(1, "no number"), (2, 5)]
+    assert back.rows() == [(1, "no number"), (2, 5), (3, "none")]
 
 
 # --- the transaction --------------------------------------------------------------------------------------------------

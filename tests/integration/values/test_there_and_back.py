@@ -191,6 +191,8 @@ def test_what_postgres_did_not_change_stays_byte_for_byte(database: str) -> None
 
         @settings(max_examples=120, deadline=None, print_blob=True)
         @given(st.sampled_from(ways), st.lists(loose, min_size=1, max_size=12))
+        @example(Way("TEXT", "varchar(5)", ValueRules("", "cut", "null")), ["", "abcdef"])
+        @example(Way("", "float8", ValueRules()), [-0.0, 0.0, 1])
         @example(Way("", "timestamptz", ValueRules()), ["9999-12-31 23:00:00-12:00", "0001-01-01 01:00:00+12:00"])
         def check(way: Way, given: list[Value]) -> None:
             rig.store(way, given)
