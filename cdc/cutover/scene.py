@@ -14,6 +14,7 @@ from cdc.errors import SwitchError
 from cdc.facts.phase import Phase
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
+from cdc.mapping.reversible import computed
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.outbox.guard import WriteGuard
 from cdc.postgres.record.record import Record
@@ -69,6 +70,8 @@ class Scene:
                 await self.keys.make_immediate(self.maps)
             else:
                 await self.keys.make_deferrable(self.maps)
+                # What is computed for Postgres was not, while applications wrote there.
+                await self.record.stream.request_saved_resync([m.source.name for m in self.maps if computed(m)])
             await self.record.switch_to(side)
 
         return become
