@@ -96,7 +96,6 @@ class Forward:
                 break
             await self._session.drain()
             left = await self._recent.round()
-        self._require_known()
         return f"{self._recent.compared:,} keys"
 
     async def _wait_for_word(self) -> str:
@@ -148,7 +147,6 @@ class Forward:
     async def _compare_rest(self) -> str:
         before = self._recent.compared
         left = await self._recent.round()
-        self._require_known()
         if left:
             raise SwitchUnequal(
                 f"rows are not alike in both databases: {self._recent.differing()}",
@@ -156,13 +154,6 @@ class Forward:
             )
         self._scene.window.require("the comparison")
         return f"{self._recent.compared - before:,} keys"
-
-    def _require_known(self) -> None:
-        if unknown := self._recent.unknown:
-            raise SwitchUnequal(
-                f"any row of {', '.join(unknown)} may have changed since the last whole comparison",
-                remedy="compare every row again with `cdc cutover --prepare`",
-            )
 
     async def _move_sequences(self) -> str:
         """Each gives a number that no row has."""

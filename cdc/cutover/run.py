@@ -24,6 +24,7 @@ from cdc.errors import AlreadyRunning, CdcError, Policy, StillWorking, SwitchErr
 from cdc.facts.changes import Position
 from cdc.facts.progress import Progress
 from cdc.facts.side import Side
+from cdc.mapping.reversible import carried_back
 from cdc.notes import switch_hold
 from cdc.observe.daemon_state import DaemonState
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
@@ -143,7 +144,8 @@ async def _backward(config: Config, endpoint: Endpoint, attempt: _Attempt, progr
 
     async with _opened(open_session) as session:
         look = await asyncio.to_thread(source_file.look, config)
-        recent = await RecentComparison.open(session.record, config, look, session.maps, session.position)
+        maps = tuple(map(carried_back, session.maps))
+        recent = await RecentComparison.open(session.record, config, look, maps, session.position)
         try:
             scene = _scene(config, session.record, session, session.carrier, attempt)
             await _agree(scene, Side.POSTGRES)

@@ -14,6 +14,7 @@ from cdc.errors import SwitchError
 from cdc.facts.phase import Phase
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
+from cdc.mapping.reversible import computed
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.outbox.guard import WriteGuard
@@ -89,6 +90,9 @@ class Scene:
             # On the way back the stream gives keys their old form when it begins: that can take longer than a moment.
             if side is Side.POSTGRES:
                 await self.keys.make_immediate(self.maps)
+            else:
+                # What is computed for Postgres was not, while applications wrote there.
+                await self.record.stream.request_saved_resync([m.source.name for m in self.maps if computed(m)])
             await self.record.switch_to(side)
 
         return become

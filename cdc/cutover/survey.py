@@ -155,7 +155,7 @@ async def _rollback_plan(config: Config, status: Status, connection: Connection)
         Side.SQLITE,
         rollback_gates(facts),
         backward.PLANNED,
-        (*_unchecked(config, seen), *await _in_postgres_alone(config, connection, seen)),
+        (*_unchecked(config, seen), *await _in_postgres_alone(config, connection, seen), *_partly(seen.maps)),
         await record.switch.usual_milliseconds(),
         would_lose=f"{lost:,}",
     )

@@ -4,7 +4,7 @@ A pure function over a mapping, told before anything is copied, because it is th
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from cdc.facts.source_schema import Column, KeyKind
@@ -39,8 +39,8 @@ def cannot_go_back(mapped: TableMap, target: TargetTable) -> tuple[str, ...]:
 def _never(mapped: TableMap) -> Iterator[str]:
     if mapped.crosswalk:
         yield "its key in Postgres does not say which row of SQLite a new one is"
-    elif computed := [c.target for c in mapped.columns if c.target in mapped.key and _is_computed(mapped, c)]:
-        yield f"its key is computed, so that a new row has none in SQLite: {', '.join(computed)}"
+    elif made := [c.target for c in mapped.columns if c.target in mapped.key and _is_computed(mapped, c)]:
+        yield f"its key is computed, so that a new row has none in SQLite: {', '.join(made)}"
 
 
 def way_back(mapped: TableMap) -> WayBack:
@@ -49,6 +49,17 @@ def way_back(mapped: TableMap) -> WayBack:
     rewritten = _named(mapped, "written in another form of the same value", _is_rewritten)
     level: Level = "partly" if lost else "equal" if rewritten else "exact"
     return WayBack(level, (*lost, *rewritten))
+
+
+def computed(mapped: TableMap) -> tuple[str, ...]:
+    """Columns of Postgres that are computed for it; once applications write there, they are what those make of them."""
+    return tuple(c.target for c in mapped.columns if c.target not in mapped.key and _is_computed(mapped, c))
+
+
+def carried_back(mapped: TableMap) -> TableMap:
+    """The part of a mapping that a way back can carry, which is what must be alike while Postgres is written to."""
+    away = computed(mapped)
+    return replace(mapped, columns=tuple(c for c in mapped.columns if c.target not in away))
 
 
 def _lost(mapped: TableMap) -> Iterator[str]:

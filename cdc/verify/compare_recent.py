@@ -2,7 +2,8 @@
 
 The keys are in the changelog. Each round reads what was logged since the one before, and looks at every key that is not
 settled yet: one that is alike is done with, for if it changes again it is logged again. Once the file is fenced and
-drained, a round must settle them all.
+drained, a round must settle them all. Of a table whose rows may have changed without an entry of their own, as those do
+that look something up in another table, a round looks at every row.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from cdc.canonical.rules import Canonical
 from cdc.config import Config
 from cdc.errors import TargetStateLost
 from cdc.facts.changes import Position
-from cdc.facts.progress import Progress
+from cdc.facts.progress import Progress, Silent
 from cdc.facts.row_key import show_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import KeyValues
@@ -71,8 +72,7 @@ class RecentComparison:
                 progress.start(f"comparing {name}", None)
                 await asyncio.to_thread(comparison.know, held.get(name, []))
                 async with letting_go(connection):
-                    await comparison.run(self._counting(progress))
-                self._scratch.refly(name)
+                    await self._whole(comparison, progress)
                 progress.finish()
 
     def note(self, table: str, keys: Iterable[KeyValues]) -> None:
@@ -93,15 +93,22 @@ class RecentComparison:
             held = await self._record.quarantine.keys_of(None)
             for name, comparison in self._comparisons.items():
                 self._scratch.forget(name)
-                flying = self._scratch.in_flight(name)
-                if not flying:
+                if not comparison.unknown and not self._scratch.in_flight(name):
                     continue
-                self.compared += flying
                 await asyncio.to_thread(comparison.know, held.get(name, []))
                 async with letting_go(connection):
+                    if comparison.unknown:
+                        await self._whole(comparison, Silent())
+                    self.compared += self._scratch.in_flight(name)
                     await comparison.recheck(state.position.seq)
                 self._scratch.settle(name, state.position.seq)
         return sum(map(self._scratch.in_flight, self._comparisons))
+
+    async def _whole(self, comparison: Comparison, progress: Progress) -> None:
+        """Look at every row; what differs is in flight from then on."""
+        await comparison.run(self._counting(progress))
+        self._scratch.refly(comparison.name)
+        comparison.unknown = False
 
     def _counting(self, progress: Progress) -> Callable[[int], None]:
         def advance(rows: int) -> None:
@@ -109,11 +116,6 @@ class RecentComparison:
             progress.advance(rows)
 
         return advance
-
-    @property
-    def unknown(self) -> tuple[str, ...]:
-        """Tables of which any row may have changed, as an entry says: keys alone do not tell."""
-        return tuple(name for name, comparison in self._comparisons.items() if comparison.unknown)
 
     def differing(self) -> str:
         """What the last round found, for people: `item: id 5, 7; and 3 more`."""

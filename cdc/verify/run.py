@@ -8,9 +8,11 @@ from typing import Final
 from cdc.config import Config
 from cdc.errors import TargetError, UsageError
 from cdc.facts.progress import Progress
+from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
 from cdc.mapping.check import same
 from cdc.mapping.known import CurrentTables
+from cdc.mapping.reversible import carried_back
 from cdc.notes import end_note
 from cdc.postgres.record import stream_row
 from cdc.postgres.record.known_tables import current_tables
@@ -72,7 +74,7 @@ async def _verify(
         chosen = _chosen(now.fed, tables, held)
         scratch = await asyncio.to_thread(Scratch, config.state.dir)
         try:
-            run = JointComparison(record, config, look, chosen, scratch)
+            run = JointComparison(record, config, look, _comparable(chosen, state.phase.active), scratch)
             found = _in_order(look, (*await run.compare(progress), *held))
             repaired = await Repair(record, config, scratch, run.compared).run(consent) if consent else NOTHING
         finally:
@@ -126,6 +128,11 @@ def _chosen(
         if name.lower() not in known.keys() | waiting:
             raise UsageError(f"table {name} is not replicated", remedy="see the tables with `cdc plan`")
     return tuple(known[name.lower()] for name in dict.fromkeys(tables) if name.lower() in known)
+
+
+def _comparable(maps: Sequence[TableMap], active: Side) -> tuple[TableMap, ...]:
+    """What must be alike: columns that are computed for Postgres are the application's while it writes there."""
+    return tuple(maps) if active is Side.SQLITE else tuple(map(carried_back, maps))
 
 
 def _skipped(config: Config, maps: Sequence[TableMap]) -> tuple[str, ...]:

@@ -98,6 +98,12 @@ class StreamRow(RecordPart):
         with translated("noting which tables to compare"):
             await self._connection.execute(SQL["request_resync"], self._source_id, list(tables))
 
+    async def request_saved_resync(self, tables: Sequence[str]) -> None:
+        """The same, with rows that are replaced saved to files first."""
+        with translated("noting which tables to compare"):
+            await self._connection.execute(SQL["request_resync"], self._source_id, list(tables))
+            await self._connection.execute(SQL["save_replaced"], self._source_id, list(tables))
+
     async def keep_resync(self, tables: Sequence[str]) -> tuple[str, ...]:
         """Have no others than these source tables read as a whole; returns which of them are to be.
 

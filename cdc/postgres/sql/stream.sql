@@ -115,6 +115,9 @@ UPDATE cdc.stream SET phase = 'replicate', seq = $2, entry = $3, stopped_reason 
     saving = $4::text[]
 WHERE source_id = $1
 
+-- name: save_replaced
+UPDATE cdc.stream SET saving = ARRAY(SELECT DISTINCT unnest(saving || $2::text[]) ORDER BY 1) WHERE source_id = $1
+
 -- The tables whose rows are saved before they are replaced.
 -- name: saving
 SELECT saving FROM cdc.stream WHERE source_id = $1

@@ -7,7 +7,7 @@ from cdc.config import decode_config
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable, TargetUnique
 from cdc.mapping.map_tables import map_schema
-from cdc.mapping.reversible import WayBack, cannot_go_back, way_back
+from cdc.mapping.reversible import WayBack, cannot_go_back, carried_back, computed, way_back
 from cdc.sqlite.schema.read import read_schema
 
 TABLE = "CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT NOT NULL, doc TEXT, at TEXT, twice AS (name || name))"
@@ -53,6 +53,15 @@ def test_what_is_computed_or_altered_or_left_out_does_not_come_back() -> None:
             "not carried, so that rows made in Postgres get SQLite's default: doc, at",
         ),
     )
+
+
+def test_what_must_be_alike_on_the_way_back_is_what_can_be_carried() -> None:
+    found = mapped(TABLE, columns={"upper": {"expression": "upper(name)"}, "doc": {"type": "jsonb"}})
+    assert computed(found) == ("upper",)
+    assert carried_back(found).target_columns == ("id", "name", "doc", "at", "twice")
+    rowid = mapped("CREATE TABLE t(a, b)")
+    assert carried_back(rowid) == rowid
+    assert not computed(rowid)
 
 
 def test_rows_that_sqlite_would_refuse_are_told() -> None:
