@@ -17,7 +17,8 @@ from cdc.config import Config
 from cdc.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from cdc.observe.status import Limits, Status
+    from cdc.observe.picture import Limits
+    from cdc.observe.status import Status
 
 REFRESH_SECONDS: Final = 1.0
 
@@ -45,7 +46,7 @@ def status(
 
     Works while the daemon is down and while a database cannot be reached; then it tells what it can.
     """
-    from cdc.observe.status import Limits
+    from cdc.observe.picture import Limits
 
     if watch and as_json:
         raise UsageError("--watch and --json contradict each other", remedy="call `cdc status --json` again and again")

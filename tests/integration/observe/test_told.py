@@ -9,7 +9,7 @@ from harness import DEADLINE_SECONDS, Daemon
 from installation import Installation
 
 from cdc.config import load_config
-from cdc.observe import status as status_module
+from cdc.observe import judgement
 
 HELD = "INSERT INTO p VALUES (1, 'plain text'); INSERT INTO c VALUES (1, 1)"
 PARENTS = "CREATE TABLE p(id INTEGER PRIMARY KEY, n BIGINT)"
@@ -26,7 +26,7 @@ def told(site: Installation) -> list[str]:
 
 
 def test_a_daemon_without_a_sign_of_life_is_told_first(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status_module, "NO_SIGN_SECONDS", 1.0)
+    monkeypatch.setattr(judgement, "NO_SIGN_SECONDS", 1.0)
     site.configure("[replicate]\nheartbeat_seconds = 0.2")
     replicated(site)
     with Daemon(load_config(site.config_file)) as daemon:

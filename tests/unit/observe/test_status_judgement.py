@@ -15,8 +15,10 @@ from cdc.facts.source_schema import WaitingTable
 from cdc.notes.end_note import EndNote
 from cdc.notes.pause_note import PauseNote
 from cdc.observe.daemon_file import Presence
+from cdc.observe.judgement import MOST_NAMED
+from cdc.observe.picture import Limits
 from cdc.observe.state_folder import LOW_BYTES, StateFolder
-from cdc.observe.status import MOST_NAMED, Limits, Status
+from cdc.observe.status import Status
 from cdc.postgres.record.status import HeldRows, StreamFacts, TargetFacts
 from cdc.postgres.record.verification import Verification
 from cdc.sqlite.changelog.lag import SourceFacts
