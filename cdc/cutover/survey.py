@@ -11,7 +11,8 @@ from cdc.config import Config
 from cdc.cutover import backward, forward
 from cdc.cutover.flag.flags import Flags
 from cdc.cutover.flag.state import FlagState
-from cdc.cutover.plan import CutoverFacts, GateLimits, RollbackFacts, SwitchPlan, cutover_gates, rollback_gates
+from cdc.cutover.gates import CutoverFacts, GateLimits, RollbackFacts, cutover_gates, rollback_gates
+from cdc.cutover.plan import SwitchPlan
 from cdc.errors import CdcError
 from cdc.facts.phase import Phase
 from cdc.facts.side import Side

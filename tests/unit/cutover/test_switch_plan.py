@@ -6,16 +6,8 @@ from typing import Any
 
 import pytest
 
-from cdc.cutover.plan import (
-    CutoverFacts,
-    GateLimits,
-    PlannedStep,
-    Readiness,
-    RollbackFacts,
-    SwitchPlan,
-    cutover_gates,
-    rollback_gates,
-)
+from cdc.cutover.gates import CutoverFacts, GateLimits, RollbackFacts, cutover_gates, rollback_gates
+from cdc.cutover.plan import PlannedStep, Readiness, SwitchPlan
 from cdc.cutover.watch import p95
 from cdc.errors import ExitCode
 from cdc.facts.side import Side
