@@ -262,13 +262,14 @@ def test_a_whole_table_has_no_other_rows_but_those_that_are_held(key: str) -> No
 
 def test_a_row_in_quarantine_is_only_replaced_by_one_of_postgres() -> None:
     back = Back(
-        "CREATE TABLE t(id INTEGER PRIMARY KEY, v INT CHECK (v <> 0))",
-        "INSERT INTO t VALUES (1, 'no number'), (2, 'nor this'), (3, 'none')",
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v INT CHECK (v <> 0) UNIQUE)",
+        "INSERT INTO t VALUES (1, 'no number'), (2, 'nor this'), (3, 'none'), (4, 'waits'), (5, 'waits, too'), (6, 6)",
     )
-    held = [encode_key((n,)) for n in (1, 2, 3)]
-    done = back.drain({("1",): None, ("2",): ("2", "5"), ("3",): ("3", "0")}, held=held)
-    assert done.overwritten == (("t", encode_key((2,))),)
-    assert back.rows() == [(1, "no number"), (2, 5), (3, "none")]
+    held = [encode_key((n,)) for n in range(1, 6)]
+    first: Rows = {("1",): None, ("2",): ("2", "5"), ("3",): ("3", "0"), ("4",): ("4", "6"), ("5",): ("5", "5")}
+    done = back.drain(first, {("2",): None, ("3",): None, ("5",): None, ("6",): ("6", "7")}, held=held)
+    assert done.overwritten == (("t", encode_key((2,))), ("t", encode_key((4,))))
+    assert back.rows() == [(1, "no number"), (3, "none"), (4, 6), (5, "waits, too"), (6, 7)]
 
 
 # --- the transaction --------------------------------------------------------------------------------------------------
