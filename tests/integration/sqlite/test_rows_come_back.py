@@ -98,6 +98,20 @@ def test_only_columns_that_were_changed_in_postgres_are_written() -> None:
     ]
 
 
+@pytest.mark.parametrize("suffix", ["", "WITHOUT ROWID"])
+def test_the_newest_values_are_looked_at_and_then_older_ones(suffix: str) -> None:
+    back = Back(
+        f"CREATE TABLE t(id INT PRIMARY KEY, at TEXT, gone TEXT, doc TEXT) {suffix}",
+        "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) "
+        "INSERT INTO t SELECT i, iif(i > 800, '2024-01-01T00:00:00Z', '2024-01-01 00:00+00'), "
+        "iif(i = 5, '2024-01-01 00:00+00', NULL), iif(i > 800, '[1,' || hex(zeroblob(9000)) || ']', '[1,2]') FROM n",
+        columns={name: {"type": "timestamptz"} for name in ("at", "gone")} | {"doc": {"type": "jsonb"}},
+    )
+    assert back.forms["at"].forms[0] == "YYYY-MM-DDTHH:MM:SS[.ffffff]Z"
+    assert back.forms["gone"].forms == ("YYYY-MM-DD HH:MM[:SS[.f]]+00",)
+    assert back.forms["doc"].forms == ("compact, unicode",)
+
+
 def test_a_row_is_found_by_exactly_its_key() -> None:
     back = Back(
         "CREATE TABLE t(a, b TEXT COLLATE NOCASE, v TEXT, PRIMARY KEY(a, b))",
