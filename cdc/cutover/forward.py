@@ -13,12 +13,13 @@ from cdc.cutover.flag.state import FlagState
 from cdc.cutover.plan import PlannedStep
 from cdc.cutover.scene import Scene, nothing_else, require_active
 from cdc.cutover.steps import Step
-from cdc.errors import SwitchError, SwitchUnequal
+from cdc.errors import CaptureLost, SwitchError, SwitchUnequal
 from cdc.facts.changes import Position
 from cdc.facts.side import Side
 from cdc.postgres.tables import sequences
 from cdc.postgres.tables.hashed_rows import snapshot
 from cdc.sqlite.fence import fence
+from cdc.sqlite.fence.fence import RaisedFence
 from cdc.stream.session import Session
 from cdc.verify.compare_recent import RecentComparison
 
@@ -55,7 +56,7 @@ class Forward:
         self._session = session
         self._recent = recent
         self._word = word
-        self._end: Position | None = None
+        self._fenced: RaisedFence | None = None
         self._opening = False  # Postgres may be open
         self._flag_before = scene.flags.now().state or FlagState(Side.SQLITE, Side.SQLITE)
 
@@ -120,7 +121,7 @@ class Forward:
         window = self._scene.window
         raised = await asyncio.to_thread(fence.raise_for, self._scene.config, window.limit_seconds)
         window.begin()
-        self._end = raised.end
+        self._fenced = raised
         return f"end {raised.end.seq}"
 
     async def _lift_fence(self) -> None:
@@ -142,7 +143,19 @@ class Forward:
                 f"the changelog went on beyond its end at {end.seq}, although SQLite refused writes",
                 remedy="something writes past triggers: find it before you try again (`cdc verify` tells what differs)",
             )
+        await self._require_schema()
         return f"at {end.seq}"
+
+    async def _require_schema(self) -> None:
+        """No fence refuses a change of the schema: Postgres must have followed the one that was there when it rose."""
+        state = await self._scene.record.stream.read()
+        assert state is not None
+        assert self._fenced is not None
+        there = (await asyncio.to_thread(fence.look, self._scene.config)).counter
+        if state.resync or state.schema_version != self._fenced.counter or there != self._fenced.counter:
+            raise CaptureLost(
+                "the application changed its schema in the midst of the switch", remedy="wait until its upgrade is done"
+            )
 
     async def _compare_rest(self) -> str:
         before = self._recent.compared
@@ -194,6 +207,7 @@ class Forward:
     async def _keep_fence(self) -> str:
         self._scene.window.require("the fence is not kept")
         await asyncio.to_thread(fence.keep, self._scene.config, self._fenced_end)
+        await self._require_schema()
         return ""
 
     async def _open(self) -> str:
@@ -215,5 +229,5 @@ class Forward:
 
     @property
     def _fenced_end(self) -> Position:
-        assert self._end is not None
-        return self._end
+        assert self._fenced is not None
+        return self._fenced.end

@@ -20,7 +20,16 @@ from cdc.cutover.forward import Forward
 from cdc.cutover.scene import Scene
 from cdc.cutover.steps import Step, StepsUndone, carry_out
 from cdc.cutover.window import RefusedWindow
-from cdc.errors import AlreadyRunning, CdcError, Policy, StillWorking, SwitchError, TargetUnavailable
+from cdc.errors import (
+    AlreadyRunning,
+    CaptureLost,
+    CdcError,
+    FenceDown,
+    Policy,
+    StillWorking,
+    SwitchError,
+    TargetUnavailable,
+)
 from cdc.facts.changes import Position
 from cdc.facts.progress import Progress
 from cdc.facts.side import Side
@@ -225,7 +234,10 @@ async def _carry_out(steps: Sequence[Step], record: Record, attempt: _Attempt) -
 def _may_help(undone: StepsUndone) -> bool:
     """Whether another try may do better."""
     cause = undone.cause
-    return not undone.unsettled and isinstance(cause, CdcError) and cause.policy is not Policy.NEEDS_A_PERSON
+    if undone.unsettled or not isinstance(cause, CdcError):
+        return False
+    # A session that begins anew follows a changed schema, and applies what was written past a fence that lapsed.
+    return cause.policy is not Policy.NEEDS_A_PERSON or isinstance(cause, CaptureLost | FenceDown)
 
 
 def _given_up(to: Side, undone: StepsUndone) -> BaseException:

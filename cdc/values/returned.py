@@ -101,6 +101,11 @@ class ReturnedColumn:
             explained = {name: others - places for name, others in explained.items()}
 
     @property
+    def has_choice(self) -> bool:
+        """Whether there is something to learn."""
+        return len(self._forms) > 1 or self._empty_is_null
+
+    @property
     def usual(self) -> str:
         """The form of a column of which nothing is known but its declaration."""
         kept = ("blob",) if "BLOB" in self._here.declared_type.upper() else _KEPT.get(self._here.affinity, ())

@@ -60,9 +60,11 @@ class Drain:
         self._transaction = ExitStack()
         self._writers: dict[str, TableWriter] = {}
         self._whole: set[str] = set()
+        self._waits: set[str] = set()  # tables of which some row waits, or did
         self._done: Mapping[str, Counter[str]] = {kind: Counter() for kind in ("inserted", "updated", "deleted")}
         self._refused: dict[tuple[str, Texts], Rejection] = {}
         self._overwritten: dict[tuple[str, Texts], str] = {}
+        self._to_overwrite: dict[tuple[str, Texts], str] = {}  # by rows that wait
 
     def begin(self) -> None:
         """Lock the file for writing. From here on the connection fires no trigger and enforces no foreign key.
@@ -95,11 +97,12 @@ class Drain:
         with translated("writing rows of Postgres back to SQLite"):
             for name in sorted(self._whole):
                 self._delete_unseen(self._writers[name])
-            for name, writer in self._writers.items():
-                self._settle_waiting(name, writer)
+            for name in sorted(self._waits):
+                self._settle_waiting(name, self._writers[name])
             self._connection.execute("DROP TABLE temp._cdc_waiting; DROP TABLE temp._cdc_seen")
         refused = (RefusedRow(name, key, why) for (name, key), why in self._refused.items())
-        overwritten = ((row[0], held) for row, held in self._overwritten.items() if row not in self._refused)
+        waited = {row: held for row, held in self._to_overwrite.items() if row not in self._refused}
+        overwritten = ((row[0], held) for row, held in (self._overwritten | waited).items())
         return Drained(**self._done, refused=tuple(refused), overwritten=tuple(overwritten))
 
     def commit(self) -> None:
@@ -117,15 +120,19 @@ class Drain:
     def _put(self, writer: TableWriter, key: Texts, row: Texts) -> None:
         name = writer.mapped.source.name
         found = self._find(writer, key)
-        if found is not None:
+        held = self._held_key(writer, found) if found else ""
+        if found:
             self._see(name, found.place)
-            if (encoded := encode_key(writer.key_of(found.values))) in self._held.get(name, ()):
-                self._overwritten[name, key] = encoded
         try:
             self._write(writer, found, key, row)
+            if held:
+                self._overwritten[name, key] = held
         except RowRefused as error:
             self._refused[name, key] = error.why
         except ValueTaken:
+            self._waits.add(name)
+            if held:
+                self._to_overwrite[name, key] = held
             waiting = (name, json.dumps(key), json.dumps(row))
             self._connection.execute("INSERT INTO temp._cdc_waiting VALUES (?, ?, ?)", waiting)
 
@@ -145,7 +152,7 @@ class Drain:
     def _delete(self, writer: TableWriter, key: Texts) -> None:
         name = writer.mapped.source.name
         found = self._find(writer, key)
-        if found is None or encode_key(writer.key_of(found.values)) in self._held.get(name, ()):
+        if found is None or (self._held_key(writer, found) and (name, key) not in self._overwritten):
             return
         writer.delete(found)
         self._connection.execute("DELETE FROM temp._cdc_seen WHERE source = ? AND place = ?", (name, found.place))
@@ -161,7 +168,16 @@ class Drain:
     def _forget(self, name: str, key: Texts) -> None:
         """What was to become of this key before."""
         self._refused.pop((name, key), None)
-        self._connection.execute("DELETE FROM temp._cdc_waiting WHERE source = ? AND key = ?", (name, json.dumps(key)))
+        self._to_overwrite.pop((name, key), None)
+        if name in self._waits:
+            here = (name, json.dumps(key))
+            self._connection.execute("DELETE FROM temp._cdc_waiting WHERE source = ? AND key = ?", here)
+
+    def _held_key(self, writer: TableWriter, found: StoredRow) -> str:
+        """The encoded key of a row that is in quarantine, empty for others."""
+        held = self._held.get(writer.mapped.source.name)
+        key = encode_key(writer.key_of(found.values)) if held else ""
+        return key if held and key in held else ""
 
     def _see(self, name: str, place: int | str) -> None:
         if name in self._whole:
@@ -177,12 +193,10 @@ class Drain:
     # --- at the end ---
 
     def _settle_waiting(self, name: str, writer: TableWriter) -> None:
-        some = self._connection.execute("SELECT 1 FROM temp._cdc_waiting WHERE source = ? LIMIT 1", (name,)).get
-        if some:
-            done, refused = Contest(self._connection, writer).settle(partial(self._waiting, name))
-            for kind, rows in done.items():
-                self._done[kind][name] += rows
-            self._refused |= {(name, key): why for key, why in refused.items()}
+        done, refused = Contest(self._connection, writer).settle(partial(self._waiting, name))
+        for kind, rows in done.items():
+            self._done[kind][name] += rows
+        self._refused |= {(name, key): why for key, why in refused.items()}
 
     def _waiting(self, name: str) -> Iterator[tuple[Texts, Texts]]:
         sql = "SELECT key, row FROM temp._cdc_waiting WHERE source = ? AND key > ? ORDER BY key LIMIT ?"

@@ -14,38 +14,37 @@ from cdc.sqlite.apply.fed_columns import FedColumn, fed_columns
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.rows.exact_values import fetch_values
 
-NEWEST_ROWS: Final = 300  # of which every column is looked at
+NEWEST_ROWS: Final = 300  # of which a column is looked at
 _FURTHER_ROWS: Final = 100_000  # in which values of a column are looked for that has none in those
+_LONGEST: Final = 10_000  # characters or bytes; what is longer is not read
 
 
 def written_forms(connection: apsw.Connection, mapped: TableMap, target: TargetTable) -> Mapping[str, WrittenForm]:
-    """How the application writes each column that can be written back, by its name in Postgres."""
-    columns = fed_columns(mapped, target)
+    """How the application writes each column that can be written back, by its name in Postgres.
+
+    Read before the first row comes back, and kept from then on, for what this tool writes is no example.
+    """
     with translated(f"looking at how the values of table {mapped.source.name} are written"):
-        newest = fetch_values(connection, f"{_select(columns)} {_newest(mapped, NEWEST_ROWS)}")
-        samples = list(zip(*newest, strict=True)) or [() for _ in columns]
         return {
-            column.target: column.returned.learn(sample if _has_value(sample) else _further(connection, mapped, column))
-            for column, sample in zip(columns, samples, strict=True)
+            column.target: column.returned.learn(_sample(connection, mapped, column))
+            for column in fed_columns(mapped, target)
         }
 
 
-def _has_value(sample: tuple[Value, ...]) -> bool:
-    return any(value is not None for value in sample)
+def _sample(connection: apsw.Connection, mapped: TableMap, column: FedColumn) -> list[Value]:
+    if not column.returned.has_choice:
+        return []
+    newest = _values(connection, mapped, column, NEWEST_ROWS)
+    return newest if any(v is not None for v in newest) else _values(connection, mapped, column, _FURTHER_ROWS)
 
 
-def _further(connection: apsw.Connection, mapped: TableMap, column: FedColumn) -> tuple[Value, ...]:
-    older = f"SELECT v FROM ({_select([column])} AS v {_newest(mapped, _FURTHER_ROWS)})"
-    return tuple(row[0] for row in fetch_values(connection, f"{older} WHERE v IS NOT NULL LIMIT {NEWEST_ROWS}"))
-
-
-def _select(columns: list[FedColumn]) -> str:
-    return f"SELECT {', '.join(quote(column.name) for column in columns)}"
-
-
-def _newest(mapped: TableMap, rows: int) -> str:
-    """The newest rows as far as their order tells: the last ones by rowid, or by the key where there is none."""
-    alias = mapped.source.rowid_alias
-    places = mapped.source.key.columns if alias is None else (alias,)
-    order = ", ".join(f"{quote(name)} DESC" for name in places)
-    return f"FROM {quote(mapped.source.name)} ORDER BY {order} LIMIT {rows}"
+def _values(connection: apsw.Connection, mapped: TableMap, column: FedColumn, rows: int) -> list[Value]:
+    """Values of the newest rows, as far as their order tells: of the last ones by rowid, or else by the key."""
+    source = mapped.source
+    own = quote(source.name)
+    places = source.key.columns if source.rowid_alias is None else (source.rowid_alias,)
+    order = ", ".join(f"{own}.{quote(name)} DESC" for name in places)
+    newest = f"SELECT {own}.{quote(column.name)} AS v FROM {own} ORDER BY {order} LIMIT {rows}"
+    # NULLs come last: among many rows they say no more than among few.
+    sql = f"SELECT v FROM ({newest}) WHERE coalesce(length(v), 0) <= {_LONGEST} ORDER BY v IS NULL LIMIT {NEWEST_ROWS}"
+    return [row[0] for row in fetch_values(connection, sql)]

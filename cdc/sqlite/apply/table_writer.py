@@ -71,6 +71,8 @@ class TableWriter:
         self._key = [places[name] for name in mapped.key]
         alias = mapped.source.rowid_alias
         self._rowid = None if alias is None else f"{self._own}.{quote(alias)}"
+        read = ", ".join([self._rowid or "NULL", *(f"{self._own}.{quote(column.name)}" for column in self.columns)])
+        self._select = f"SELECT {read} FROM {self._own} WHERE"
 
     # --- finding ---
 
@@ -91,10 +93,12 @@ class TableWriter:
             f"{self._own}.{quote(self.columns[n].name)} = {_mark(value, place)}"
             for place, (n, value) in enumerate(zip(self._key, wanted, strict=True), 1)
         )
-        columns = ", ".join(f"{self._own}.{quote(column.name)}" for column in self.columns)
-        sql = f"SELECT {self._rowid or 'NULL'}, {columns} FROM {self._own} WHERE {same}"
         # A collation, or a number of another class, may be equal and yet another key.
-        found = [row for row in fetch_values(self._connection, sql, list(map(bindable, wanted))) if self._has(row, key)]
+        found = [
+            row
+            for row in fetch_values(self._connection, f"{self._select} {same}", list(map(bindable, wanted)))
+            if self._has(row, key)
+        ]
         if not found:
             return None
         row = max(found, key=lambda row: tuple(row[1 + n] for n in self._key) == wanted)

@@ -98,6 +98,20 @@ def test_only_columns_that_were_changed_in_postgres_are_written() -> None:
     ]
 
 
+@pytest.mark.parametrize("suffix", ["", "WITHOUT ROWID"])
+def test_the_newest_values_are_looked_at_and_then_older_ones(suffix: str) -> None:
+    back = Back(
+        f"CREATE TABLE t(id INT PRIMARY KEY, at TEXT, gone TEXT, doc TEXT) {suffix}",
+        "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) "
+        "INSERT INTO t SELECT i, iif(i > 800, '2024-01-01T00:00:00Z', '2024-01-01 00:00+00'), "
+        "iif(i = 5, '2024-01-01 00:00+00', NULL), iif(i > 800, '[1,' || hex(zeroblob(9000)) || ']', '[1,2]') FROM n",
+        columns={name: {"type": "timestamptz"} for name in ("at", "gone")} | {"doc": {"type": "jsonb"}},
+    )
+    assert back.forms["at"].forms[0] == "YYYY-MM-DDTHH:MM:SS[.ffffff]Z"
+    assert back.forms["gone"].forms == ("YYYY-MM-DD HH:MM[:SS[.f]]+00",)
+    assert back.forms["doc"].forms == ("compact, unicode",)
+
+
 def test_a_row_is_found_by_exactly_its_key() -> None:
     back = Back(
         "CREATE TABLE t(a, b TEXT COLLATE NOCASE, v TEXT, PRIMARY KEY(a, b))",
@@ -262,13 +276,14 @@ def test_a_whole_table_has_no_other_rows_but_those_that_are_held(key: str) -> No
 
 def test_a_row_in_quarantine_is_only_replaced_by_one_of_postgres() -> None:
     back = Back(
-        "CREATE TABLE t(id INTEGER PRIMARY KEY, v INT CHECK (v <> 0))",
-        "INSERT INTO t VALUES (1, 'no number'), (2, 'nor this'), (3, 'none')",
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v INT CHECK (v <> 0) UNIQUE)",
+        "INSERT INTO t VALUES (1, 'no number'), (2, 'nor this'), (3, 'none'), (4, 'waits'), (5, 'waits, too'), (6, 6)",
     )
-    held = [encode_key((n,)) for n in (1, 2, 3)]
-    done = back.drain({("1",): None, ("2",): ("2", "5"), ("3",): ("3", "0")}, held=held)
-    assert done.overwritten == (("t", encode_key((2,))),)
-    assert back.rows() == [(1, "no number"), (2, 5), (3, "none")]
+    held = [encode_key((n,)) for n in range(1, 6)]
+    first: Rows = {("1",): None, ("2",): ("2", "5"), ("3",): ("3", "0"), ("4",): ("4", "6"), ("5",): ("5", "5")}
+    done = back.drain(first, {("2",): None, ("3",): None, ("5",): None, ("6",): ("6", "7")}, held=held)
+    assert done.overwritten == (("t", encode_key((2,))), ("t", encode_key((4,))))
+    assert back.rows() == [(1, "no number"), (3, "none"), (4, 6), (5, "waits, too"), (6, 7)]
 
 
 # --- the transaction --------------------------------------------------------------------------------------------------
