@@ -14,6 +14,7 @@ from harness import (
     execute,
     fetch,
     make_config,
+    quarantined,
     up,
     value,
     wait_for,
@@ -245,3 +246,23 @@ async def contents(dsn: str) -> list[Any]:
     names = "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname = ANY($1)"
     tables = [row[0] for row in await fetch(dsn, f"{names} ORDER BY 1", ["cdc", "public"])]
     return [(name, await fetch(dsn, f"SELECT t::text FROM {name} AS t ORDER BY 1")) for name in tables]
+
+
+async def test_a_row_that_was_held_is_let_go_once_an_application_made_it_in_postgres(config: Config) -> None:
+    """What Postgres could not hold stays in SQLite as it is, through both switches, until it is that row in both."""
+    app = application(config.source.path)
+    for key in ("x", "y"):
+        app.execute("INSERT INTO video(id, title, seen) VALUES (?, 'held', 'no date')", (key,)).fetchall()
+    with Daemon(config) as daemon:
+        await wait_until_caught_up(config, config.target.dsn, daemon=daemon)
+        assert {row[1] for row in await quarantined(config.target.dsn)} == {"tx", "ty"}
+        await execute(config.target.dsn, "UPDATE cdc.quarantine SET acknowledged_at = now(), acknowledged_by = 'test'")
+        await ready(config, daemon)
+        await run.cutover(config, quiet)
+        await execute(config.target.dsn, "INSERT INTO video(id, title) VALUES ('x', 'made')")
+        await carried(config, daemon)
+        await run.rollback(config, quiet, Silent())
+        titles = app.execute("SELECT id, title, seen FROM video WHERE id IN ('x', 'y') ORDER BY id").fetchall()
+        assert titles == [("x", "made", None), ("y", "held", "no date")]
+        assert {row[1] for row in await quarantined(config.target.dsn)} == {"ty"}
+    app.close()
