@@ -123,19 +123,18 @@ class Forward:
             if not await session.drain():
                 await asyncio.sleep(LOOK_SECONDS)
         if session.position != end:
-            raise SwitchError(
-                f"the changelog went on beyond its end at {end.seq}, although SQLite refused writes",
-                remedy="something writes past triggers: find it before you try again (`cdc verify` tells what differs)",
-            )
+            raise _went_on(end)
         return f"at {end.seq}"
 
     async def _compare_rest(self) -> str:
         before = self._recent.compared
         left = await self._recent.round()
         self._require_known()
+        if left and not (differing := self._recent.differing()):
+            raise _went_on(self._fenced_end)
         if left:
             raise SwitchUnequal(
-                f"rows are not alike in both databases: {self._recent.differing()}",
+                f"rows are not alike in both databases: {differing}",
                 remedy="see them with `cdc verify`, and have them moved again with `cdc verify --repair`",
             )
         self._scene.window.require("the comparison")
@@ -210,3 +209,11 @@ class Forward:
     def _fenced_end(self) -> Position:
         assert self._end is not None
         return self._end
+
+
+def _went_on(end: Position) -> SwitchError:
+    """The error of a key that was logged after the fence was raised: nobody could have written it."""
+    return SwitchError(
+        f"the changelog went on beyond its end at {end.seq}, although SQLite refused writes",
+        remedy="something writes past triggers: find it before you try again (`cdc verify` tells what differs)",
+    )
