@@ -51,7 +51,7 @@ class ReturningComparison:
         self._rows: dict[str, TargetRows] = {}
         self._comparisons: dict[str, Comparison] = {}
         self._uncarried: dict[str, int] = {}  # rows by table
-        self._unlike: dict[str, int] = {}  # those of them that SQLite has otherwise
+        self._alike: dict[str, int] = {}
         self._look = look
         self.position: Position | None = at
         self.compared: dict[str, tuple[TableMap, TargetTable]] = {}
@@ -67,6 +67,7 @@ class ReturningComparison:
                 for comparison in self._comparisons.values():
                     await self._know(comparison)
                     await self._run_table(comparison, progress)
+                    self._alike[comparison.name] = comparison.report().matched
                     self._scratch.refly(comparison.name)
             await self._settle(reader)
             await self._look_at_columns()
@@ -90,7 +91,7 @@ class ReturningComparison:
             rows = self._rows[name] = TargetRows(self._connection, self._record.source_id, mapped, target)
             self._comparisons[name] = Comparison(reader, self._scratch, mapped, canonical, rows)
             self.compared[name] = mapped, target
-            self._uncarried[name] = self._unlike[name] = 0
+            self._uncarried[name] = 0
         return unusable
 
     async def _know(self, comparison: Comparison) -> None:
@@ -127,7 +128,8 @@ class ReturningComparison:
             waiting = await self._outbox.waiting(self.compared[name][0], self._rows[name].key_form, keys)
         stood_still = await asyncio.to_thread(reader.version) == before
         differing = self._scratch.found_among(name, keys)
-        self._scratch.land_keys(name, set(keys) - differing)
+        self._scratch.land_keys(name, alike := set(keys) - differing)
+        self._alike[name] += len(alike)
         unsettled = differing if not stood_still else differing & waiting.on_way
         self._note_uncarried(name, differing - unsettled, waiting)
         self._scratch.land_keys(name, differing - unsettled)
@@ -135,10 +137,8 @@ class ReturningComparison:
 
     def _note_uncarried(self, name: str, certain: frozenset[str], waiting: WaitingKeys) -> None:
         uncarried = certain & waiting.uncarried
-        before = self._scratch.count(name, DIFFERENT)
         self._scratch.withdraw(name, uncarried)
         self._uncarried[name] += len(uncarried)
-        self._unlike[name] += before - self._scratch.count(name, DIFFERENT)
 
     async def _look_at_columns(self) -> None:
         async with snapshot(self._connection):
@@ -147,6 +147,6 @@ class ReturningComparison:
                     await comparison.look_at_columns()
 
     def _report(self, comparison: Comparison) -> TableReport:
-        found = comparison.report()
-        matched = max(0, found.matched - self._unlike[comparison.name])
-        return replace(found, matched=matched, uncarried=self._uncarried[comparison.name], problem=comparison.failed)
+        name = comparison.name
+        counts = {"matched": self._alike[name], "uncarried": self._uncarried[name]}
+        return replace(comparison.report(), **counts, problem=comparison.failed)
