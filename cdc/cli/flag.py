@@ -13,7 +13,7 @@ from cdc.facts.side import Side
 
 if TYPE_CHECKING:
     from cdc.cutover.flag.checks import CheckResult
-    from cdc.cutover.flag.flags import Standing
+    from cdc.cutover.flag.flags import FlagStanding
 
 RULE: Final = "writes never go to Postgres before reads do; writes move with a cutover only, which takes the rows along"
 
@@ -69,7 +69,7 @@ def _move(config: Config, switch: str, side: str | None) -> "list[CheckResult]":
     return run_async(Checks(config).ask(Side(side), "reads"))
 
 
-def _as_json(standing: "Standing", checked: "list[CheckResult]") -> dict[str, object]:
+def _as_json(standing: "FlagStanding", checked: "list[CheckResult]") -> dict[str, object]:
     unfinished = standing.unfinished
     return {
         "reads": standing.reads,
@@ -83,7 +83,7 @@ def _as_json(standing: "Standing", checked: "list[CheckResult]") -> dict[str, ob
     }
 
 
-def _print(standing: "Standing", checked: "list[CheckResult]") -> None:
+def _print(standing: "FlagStanding", checked: "list[CheckResult]") -> None:
     if not standing.said:
         say("no flag is configured: nothing tells the application where to read and write, see [[cutover.flags]]")
         return

@@ -85,7 +85,9 @@ async def _switch(
     began = datetime.now(UTC)
     with switch_hold.held(config):
         async with reached(config) as endpoint:
-            for number in range(1, config.cutover.tries + 1):
+            number = 0
+            while True:
+                number += 1
                 run = f"{to} {began:%Y-%m-%dT%H:%M:%S.%fZ} {number}"
                 attempt = _Attempt(run, RefusedWindow(config.cutover.max_refused_seconds), show)
                 trail.record(config.state.dir, "switch", "started", {"to": to, "run": run})
@@ -95,14 +97,13 @@ async def _switch(
                     _tell(config, to, attempt, undone)
                     if undone.committed:
                         return Switched(to, run, attempt.window.seconds, number, _words(undone.cause))
-                    if not _may_help(undone) or number == config.cutover.tries:
+                    if not _may_help(undone) or number >= config.cutover.tries:
                         raise _given_up(to, undone) from undone.cause
                     show(f"given up at {undone.step}: {_words(undone.cause)}; everything is as before, trying again")
                     await asyncio.sleep(AGAIN_SECONDS)
                 else:
                     _tell(config, to, attempt, None)
                     return Switched(to, run, attempt.window.seconds, number)
-    raise AssertionError(config.cutover.tries)
 
 
 async def _forward(config: Config, endpoint: Endpoint, attempt: _Attempt) -> None:
@@ -193,7 +194,7 @@ def _position_at(config: Config, seq: int) -> Position:
 # --- the steps, and what is told of them ------------------------------------------------------------------------------
 
 
-class _Notes:
+class _Journal:
     """The journal of one try in Postgres."""
 
     def __init__(self, record: SwitchRecord, run: str) -> None:
@@ -210,7 +211,7 @@ class _Notes:
 
 
 async def _carry_out(steps: Sequence[Step], record: Record, attempt: _Attempt) -> None:
-    await carry_out(steps, _Notes(record.switch, attempt.run), attempt.show)
+    await carry_out(steps, _Journal(record.switch, attempt.run), attempt.show)
 
 
 def _may_help(undone: StepsUndone) -> bool:
@@ -231,7 +232,7 @@ def _given_up(to: Side, undone: StepsUndone) -> BaseException:
         )
     return SwitchError(
         f"the switch to {to} was given up at {undone.step}, and everything is as before: {cause.message}",
-        remedy=cause.remedy,
+        remedy=f"before another try: {cause.remedy}",
     )
 
 

@@ -148,5 +148,5 @@ class ReturningComparison:
 
     def _report(self, comparison: Comparison) -> TableReport:
         name = comparison.name
-        counts = {"matched": self._alike[name], "uncarried": self._uncarried[name]}
-        return replace(comparison.report(), **counts, problem=comparison.failed)
+        alike, uncarried = self._alike[name], self._uncarried[name]
+        return replace(comparison.report(), matched=alike, uncarried=uncarried, problem=comparison.failed)

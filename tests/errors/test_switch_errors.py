@@ -31,7 +31,6 @@ from cdc.stream.session import Session
 from cdc.verify.compare_recent import RecentComparison
 
 GIVEN_UP = "the switch to {to} was given up at {step}, and everything is as before: {message}"
-NOT_UNDONE = "the switch to {to} was given up at {step}, and could not be undone: {message}; not undone: {unsettled}"
 
 
 def quiet(_: str) -> None:
@@ -200,7 +199,11 @@ def test_an_application_that_does_not_follow(site: Installation) -> None:
         *('sqlite = { side = "sqlite" }', 'postgres = { side = "postgres" }'),
     )
     config = site.prepared()
-    refused_in(cutover(config), GIVEN_UP, "the application is not where it was told to be: {words}")
+    refused_in(
+        cutover(config),
+        "the switch to {to} was given up at {step}, and everything is as before: {message}",
+        "the application is not where it was told to be: {words}",
+    )
 
 
 def test_a_window_that_is_over(cut_off: Installation) -> None:
@@ -262,5 +265,7 @@ def test_what_keeps_the_file_closed(site: Installation, monkeypatch: pytest.Monk
     refused_in(rollback(config), GIVEN_UP, template)
     past_fence(config, "UPDATE t SET v = 'one'")
     monkeypatch.setattr(fence, "lift", lifted_and_failed)
-    told = refused_in(rollback(config), NOT_UNDONE)
-    assert "leave Postgres: SQLite accepts writes already, so Postgres stays closed" in told.message
+    template = "the switch to {to} was given up at {step}, and could not be undone: {message}; not undone: {unsettled}"
+    told = refused_in(rollback(config), template)
+    stays = "SQLite accepts writes already, so Postgres stays closed"
+    assert f"leave Postgres: {stays}" in told.message

@@ -30,7 +30,7 @@ class FlagSaid:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class FlagStanding:
     """What all flags say at one moment. `unfinished` is a change that began and did not end."""
 
     said: tuple[FlagSaid, ...]
@@ -81,11 +81,11 @@ class Flags:
         self._state_dir = config.state.dir
         self._providers = [provider_of(section, config) for section in config.cutover.flags]
 
-    def now(self) -> Standing:
+    def now(self) -> FlagStanding:
         """What they say."""
         memory = recall(self._state_dir)
         said = tuple(FlagSaid(provider.label, self._saying(provider, memory)) for provider in self._providers)
-        return Standing(said, memory.state, memory.towards)
+        return FlagStanding(said, memory.state, memory.towards)
 
     def set_all(self, state: FlagState) -> None:
         """Have all of them say so, in their order; what says so already is left alone.
@@ -111,7 +111,7 @@ class Flags:
 
     # --- a change -----------------------------------------------------------------------------------------------------
 
-    def _set(self, wanted: Callable[[Standing], FlagState]) -> None:
+    def _set(self, wanted: Callable[[FlagStanding], FlagState]) -> None:
         with alone(self._state_dir):
             standing, memory = self.now(), recall(self._state_dir)
             before = memory.before if memory.towards else standing.state
@@ -186,7 +186,7 @@ class Flags:
             return Saying()
         return provider.would_say(memory.state)
 
-    def _with_sayings(self, standing: Standing) -> list[tuple[Provider, Saying]]:
+    def _with_sayings(self, standing: FlagStanding) -> list[tuple[Provider, Saying]]:
         return [(p, said.saying) for p, said in zip(self._providers, standing.said, strict=True)]
 
     def _settle(self, state: FlagState, told: set[str]) -> None:
@@ -237,7 +237,7 @@ class _Change:
 
     state: FlagState
     before: FlagState | None
-    standing: Standing
+    standing: FlagStanding
     told: set[str]
     reached: set[str] = field(default_factory=set)
 
@@ -247,7 +247,7 @@ class _Change:
         return moved(self.before, self.state) if self.before else frozenset()
 
 
-def _agreed_writes(standing: Standing) -> Side:
+def _agreed_writes(standing: FlagStanding) -> Side:
     if standing.writes is None:
         raise FlagNotSet(
             "the flags do not agree where writes go, so reads cannot be moved beside them",
