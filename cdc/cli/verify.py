@@ -58,7 +58,8 @@ def verify(session: Options, tables: tuple[str, ...], repair: bool, yes: bool, s
     Before a repair, the rows as Postgres has them are saved to files in the state folder. Rows that only Postgres has
     are deleted there only when you say so: it asks at a terminal, and leaves them elsewhere unless --yes is given.
 
-    After a cutover it is Postgres that SQLite has to be like: what is on its way back is looked at again.
+    After a cutover it is Postgres that SQLite has to be like: what is on its way back is looked at again, and there is
+    no --repair: a row that is written in Postgres once more is carried back again.
     """
     from cdc.verify import verify as compare
 
@@ -177,8 +178,10 @@ def _verdict(report: "VerifyReport") -> str:
     if report.result == DIFFERENT and not report.differences:
         return "the rows are the same in both, but an answer is not the expected one: see above"
     if report.result == DIFFERENT:
-        moves = "carry them back" if report.leads is Side.POSTGRES else "move them"
-        return f"{report.differences:,} rows differ; `cdc verify --repair` has the daemon {moves} again"
+        if report.leads is Side.POSTGRES:
+            again = "a row that is written in Postgres once more, unchanged too, is carried back again"
+            return f"{report.differences:,} rows differ in SQLite; {again}"
+        return f"{report.differences:,} rows differ; `cdc verify --repair` has the daemon move them again"
     return "not everything could be compared: see above; `cdc run` follows a changed schema by itself"
 
 

@@ -98,7 +98,10 @@ async def _switch(
                     if undone.committed:
                         return Switched(to, run, attempt.window.seconds, number, _words(undone.cause))
                     if not _may_help(undone) or number >= config.cutover.tries:
-                        raise _given_up(to, undone) from undone.cause
+                        error = undone.cause
+                        if isinstance(error, CdcError):
+                            raise _given_up(to, undone, error) from error
+                        raise error from None
                     show(f"given up at {undone.step}: {_words(undone.cause)}; everything is as before, trying again")
                     await asyncio.sleep(AGAIN_SECONDS)
                 else:
@@ -220,10 +223,7 @@ def _may_help(undone: StepsUndone) -> bool:
     return not undone.unsettled and isinstance(cause, CdcError) and cause.policy is not Policy.NEEDS_A_PERSON
 
 
-def _given_up(to: Side, undone: StepsUndone) -> BaseException:
-    cause = undone.cause
-    if not isinstance(cause, CdcError):
-        return cause
+def _given_up(to: Side, undone: StepsUndone, cause: CdcError) -> SwitchError:
     if undone.unsettled:
         return SwitchError(
             f"the switch to {to} was given up at {undone.step}, and could not be undone: {cause.message}; not undone: "
