@@ -17,7 +17,8 @@ import pytest
 from harness import DEADLINE_SECONDS
 
 from cdc.cli import main
-from cdc.config import load_config
+from cdc.config import Config, load_config
+from cdc.cutover import run as switch
 from cdc.errors import ExitCode
 from cdc.facts.changes import Position
 from cdc.facts.phase import Phase
@@ -154,6 +155,19 @@ class Installation:
         """Loaded and replicated up to now, by the commands themselves."""
         code, out, err = self.run("-q", "up", "--until-idle")
         assert (code, out) == (ExitCode.OK, ""), err
+
+    def prepared(self) -> Config:
+        """The same, and ready for a cutover; returns the configuration."""
+        self.followed()
+        code, _, err = self.run("-q", "cutover", "--prepare")
+        assert code == ExitCode.OK, err
+        return load_config(self.config_file)
+
+    def switched(self) -> Config:
+        """Applications write to Postgres, and no daemon runs; returns the configuration."""
+        config = self.prepared()
+        asyncio.run(switch.cutover(config, lambda _: None))
+        return config
 
     # --- pictures -----------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async, terminable
 from cdc.cli.output import counted, print_json, print_table, say
 from cdc.facts.row_key import show_key
+from cdc.facts.side import Side
 
 if TYPE_CHECKING:
     from cdc.verify.recurrence import Recurrence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from cdc.verify.report import TableReport, VerifyReport
 
 _SHOWN_KEYS = 5
+_KINDS_BACK = {"missing": "only in SQLite", "extra": "only in Postgres"}
 _LONGEST_VALUE = 200
 
 
@@ -55,6 +57,9 @@ def verify(session: Options, tables: tuple[str, ...], repair: bool, yes: bool, s
     code 1 says that rows differ, 2 that a table could not be compared. What was found is recorded for `cdc status`.
     Before a repair, the rows as Postgres has them are saved to files in the state folder. Rows that only Postgres has
     are deleted there only when you say so: it asks at a terminal, and leaves them elsewhere unless --yes is given.
+
+    After a cutover it is Postgres that SQLite has to be like: what is on its way back is looked at again, and there is
+    no --repair: a row that is written in Postgres once more is carried back again.
     """
     from cdc.verify import verify as compare
 
@@ -92,12 +97,17 @@ def _may_delete(extra: "Sequence[ExtraRows]", *, yes: bool, asks: bool) -> bool:
 
 def print_report(report: "VerifyReport", *, values: bool = False) -> None:
     """The counts of each table, some keys that differ, and what it means; with `values`, what both have there."""
-    columns = ("table", "equal", "different", "missing", "extra", "quarantined", "pending")
-    rows = [(t.table, t.matched, t.different, t.missing, t.extra, t.quarantined, t.pending) for t in report.tables]
+    back = report.leads is Side.POSTGRES
+    sides = ("only SQLite", "only Postgres", "not carried") if back else ("missing", "extra", "quarantined")
+    columns = ("table", "equal", "different", *sides, "pending")
+    rows = [
+        (t.table, t.matched, t.different, t.missing, t.extra, t.uncarried if back else t.quarantined, t.pending)
+        for t in report.tables
+    ]
     print_table(columns, rows, numbers=columns[1:])
     say()
     for table in report.tables:
-        _print_differences(table, report.again.get(table.table))
+        _print_differences(table, report.again.get(table.table), _KINDS_BACK if back else {})
         if values:
             _print_values(table)
     for problem in report.problems:
@@ -114,13 +124,13 @@ def print_report(report: "VerifyReport", *, values: bool = False) -> None:
     say(_verdict(report))
 
 
-def _print_differences(table: "TableReport", again: "Recurrence | None") -> None:
+def _print_differences(table: "TableReport", again: "Recurrence | None", words: Mapping[str, str]) -> None:
     if table.problem:
         say(f"! {table.table}: {table.problem}")
     for kind, keys in table.samples.items():
         more = " ..." if len(keys) > _SHOWN_KEYS else ""
         named = ", ".join(_with_columns(table, key) for key in keys[:_SHOWN_KEYS])
-        say(f"! {table.table}: {kind}: {named}{more}")
+        say(f"! {table.table}: {words.get(kind, kind)}: {named}{more}")
     if again is not None:
         say(f"! {table.table}: {again.words()}")
         for line in again.writers.lines():
@@ -150,6 +160,12 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}... ({len(text):,} characters)"
 
 
+_DIFFER = {
+    Side.SQLITE: ("", "`cdc verify --repair` has the daemon move them again"),
+    Side.POSTGRES: (" in SQLite", "a row that is written in Postgres once more, unchanged too, is carried back again"),
+}
+
+
 def _verdict(report: "VerifyReport") -> str:
     from cdc.postgres.record.verification import DIFFERENT, EQUAL
 
@@ -168,7 +184,8 @@ def _verdict(report: "VerifyReport") -> str:
     if report.result == DIFFERENT and not report.differences:
         return "the rows are the same in both, but an answer is not the expected one: see above"
     if report.result == DIFFERENT:
-        return f"{report.differences:,} rows differ; `cdc verify --repair` has the daemon move them again"
+        where, again = _DIFFER[report.leads]
+        return f"{report.differences:,} rows differ{where}; {again}"
     return "not everything could be compared: see above; `cdc run` follows a changed schema by itself"
 
 
@@ -189,5 +206,6 @@ def _left_out(report: "VerifyReport") -> list[str]:
             if report.quarantined
             else []
         ),
+        *([f"; {report.uncarried:,} rows of Postgres cannot be held by SQLite"] if report.uncarried else []),
         *([f"; columns that `skip` leaves out: {columns}"] if columns else []),
     ]

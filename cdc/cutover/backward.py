@@ -131,7 +131,8 @@ class Backward:
         if differing := self._recent.differing():
             raise SwitchUnequal(
                 f"rows are not alike in SQLite, where Postgres is written to: {differing}",
-                remedy="`cdc verify` tells all of them; `cdc verify --repair` carries them back again",
+                remedy="`cdc verify` tells all of them; a row that is written in Postgres once more, unchanged too, is "
+                "carried back again",
             )
 
     async def _move_numbers(self) -> str:

@@ -139,10 +139,7 @@ class Forward:
             if not await session.drain():
                 await asyncio.sleep(LOOK_SECONDS)
         if session.position != end:
-            raise SwitchError(
-                f"the changelog went on beyond its end at {end.seq}, although SQLite refused writes",
-                remedy="something writes past triggers: find it before you try again (`cdc verify` tells what differs)",
-            )
+            raise _went_on(end)
         await self._require_schema()
         return f"at {end.seq}"
 
@@ -160,9 +157,11 @@ class Forward:
     async def _compare_rest(self) -> str:
         before = self._recent.compared
         left = await self._recent.round()
+        if left and not (differing := self._recent.differing()):
+            raise _went_on(self._fenced_end)
         if left:
             raise SwitchUnequal(
-                f"rows are not alike in both databases: {self._recent.differing()}",
+                f"rows are not alike in both databases: {differing}",
                 remedy="see them with `cdc verify`, and have them moved again with `cdc verify --repair`",
             )
         self._scene.window.require("the comparison")
@@ -231,3 +230,11 @@ class Forward:
     def _fenced_end(self) -> Position:
         assert self._fenced is not None
         return self._fenced.end
+
+
+def _went_on(end: Position) -> SwitchError:
+    """The error of a key that was logged after the fence was raised: nobody could have written it."""
+    return SwitchError(
+        f"the changelog went on beyond its end at {end.seq}, although SQLite refused writes",
+        remedy="something writes past triggers: find it before you try again (`cdc verify` tells what differs)",
+    )

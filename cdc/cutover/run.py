@@ -113,7 +113,10 @@ async def _switch(
                     if undone.committed:
                         return Switched(to, run, attempt.window.seconds, number, _words(undone.cause))
                     if not _may_help(undone) or number >= config.cutover.tries:
-                        raise _given_up(to, undone) from undone.cause
+                        error = undone.cause
+                        if isinstance(error, CdcError):
+                            raise _given_up(to, undone, error) from error
+                        raise error from None
                     show(f"given up at {undone.step}: {_words(undone.cause)}; everything is as before, trying again")
                     await asyncio.sleep(AGAIN_SECONDS)
                 else:
@@ -240,10 +243,7 @@ def _may_help(undone: StepsUndone) -> bool:
     return cause.policy is not Policy.NEEDS_A_PERSON or isinstance(cause, CaptureLost | FenceDown)
 
 
-def _given_up(to: Side, undone: StepsUndone) -> BaseException:
-    cause = undone.cause
-    if not isinstance(cause, CdcError):
-        return cause
+def _given_up(to: Side, undone: StepsUndone, cause: CdcError) -> SwitchError:
     if undone.unsettled:
         return SwitchError(
             f"the switch to {to} was given up at {undone.step}, and could not be undone: {cause.message}; not undone: "
@@ -252,7 +252,7 @@ def _given_up(to: Side, undone: StepsUndone) -> BaseException:
         )
     return SwitchError(
         f"the switch to {to} was given up at {undone.step}, and everything is as before: {cause.message}",
-        remedy=f"{cause.remedy}; then try again",
+        remedy=f"before another try: {cause.remedy}",
     )
 
 

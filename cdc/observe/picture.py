@@ -46,8 +46,9 @@ class Picture:
 
     @property
     def writes(self) -> Writable | None:
-        """Who accepts writes now, as both databases show it; None when one of them cannot be asked."""
-        if self.fence is None or not self.target.reachable:
+        """Who accepts writes now, as both databases show it; None when one of them cannot tell."""
+        robbed = self.target.gone or (self.target.stream is None and self.switched)
+        if self.fence is None or not self.target.reachable or robbed:
             return None
         return writable(sqlite_refuses=self.fence.refuses, postgres_open=self.target.guard.open > 0)
 

@@ -44,16 +44,17 @@ class RecentComparison:
         cls, record: Record, config: Config, look: Look, maps: tuple[TableMap, ...], since: Position
     ) -> Self:
         """Begin after `since`; raises `SourceError` when the changelog does not reach back to it."""
-        scratch = await asyncio.to_thread(Scratch, config.state.dir)
-        reader = await asyncio.to_thread(Reader, config, look, maps, since)
         targets = await catalogue.read_tables(record.connection, config.target.schema, [m.target for m in maps])
+        if gone := [m.target for m in maps if m.target not in targets]:
+            raise TargetStateLost(
+                f"tables do not exist in Postgres any more: {', '.join(gone)}",
+                remedy="`cdc verify` tells what is missing, `cdc run` makes it again",
+            )
+        reader = await asyncio.to_thread(Reader, config, look, maps, since)
+        scratch = await asyncio.to_thread(Scratch, config.state.dir)
         comparisons: dict[str, Comparison] = {}
         for mapped in maps:
-            if (target := targets.get(mapped.target)) is None:
-                raise TargetStateLost(
-                    f"table {mapped.target} does not exist in Postgres any more",
-                    remedy="`cdc verify` tells what is missing, `cdc run` makes it again",
-                )
+            target = targets[mapped.target]
             rows = TargetRows(record.connection, record.source_id, mapped, target)
             comparisons[mapped.source.name] = Comparison(reader, scratch, mapped, Canonical(mapped, target), rows)
         return cls(record, reader, scratch, comparisons)

@@ -110,16 +110,19 @@ class Comparison:
     async def recheck(self, upto: int) -> None:
         """Compare the keys in flight that Postgres has passed; the caller withdraws what flies again."""
         for encoded in self._scratch.flying(self.name, upto, LOOKED_UP_KEYS):
-            keys = [decode_key(key) for key in encoded]
-            texts = {key_text(made := self._canonical.key(key)): (key, made) for key in keys}
-            # No row of Postgres has a NULL in its key.
-            possible = [
-                made for key, made in texts.values() if not isinstance(key[0], NullKey) or self._mapped.crosswalk
-            ]
-            theirs = await self._target.look_up(possible)
-            rows = await asyncio.to_thread(self._reader.look_up, self._mapped, keys)
-            ours = {text.decode(): row_digest for text, _, row_digest in self._canonical.hashed(rows)}
-            self._judge({text: key for text, (key, _) in texts.items()}, ours, theirs)
+            await self.look_again(encoded)
+
+    async def look_again(self, encoded: Sequence[str]) -> list[str]:
+        """Compare the rows of some source keys; returns these keys as findings have them."""
+        keys = [decode_key(key) for key in encoded]
+        texts = {key_text(made := self._canonical.key(key)): (key, made) for key in keys}
+        # No row of Postgres has a NULL in its key.
+        possible = [made for key, made in texts.values() if not isinstance(key[0], NullKey) or self._mapped.crosswalk]
+        theirs = await self._target.look_up(possible)
+        rows = await asyncio.to_thread(self._reader.look_up, self._mapped, keys)
+        ours = {text.decode(): row_digest for text, _, row_digest in self._canonical.hashed(rows)}
+        self._judge({text: key for text, (key, _) in texts.items()}, ours, theirs)
+        return list(texts)
 
     async def look_at_columns(self) -> None:
         """See in which columns some of the rows that differ do; those that are alike by now are left out."""

@@ -9,6 +9,7 @@ from cdc.errors import ExitCode
 from cdc.facts.changes import Position
 from cdc.facts.row_key import show_key
 from cdc.facts.schema_finding import SchemaFinding
+from cdc.facts.side import Side
 from cdc.facts.values import Failed, InvalidText, NullKey, Value
 from cdc.postgres.record.verification import CRITICAL, DIFFERENT, EQUAL, Verification
 from cdc.verify.expectations import Answered, unmet
@@ -33,8 +34,9 @@ class TableReport:
 
     `different` rows have other values in Postgres, `missing` are in SQLite only, `extra` in Postgres only. `pending`
     keys changed after the compared position and Postgres had not passed them. `quarantined` rows are known not to be in
-    Postgres. The sample keys are encoded (`cdc.facts.row_key.encode_key`), by kind; `columns` says of different ones
-    in which columns they are. `problem` is why nothing could be compared.
+    Postgres, and of `uncarried` ones that SQLite cannot hold them. The sample keys are encoded
+    (`cdc.facts.row_key.encode_key`), by kind; `columns` says of different ones in which columns they are. `problem` is
+    why nothing could be compared.
     """
 
     table: str
@@ -44,6 +46,7 @@ class TableReport:
     extra: int = 0
     pending: int = 0
     quarantined: int = 0
+    uncarried: int = 0
     samples: dict[str, list[str]] = field(default_factory=dict)
     columns: dict[str, list[ColumnDifference]] = field(default_factory=dict)
     problem: str | None = None
@@ -63,6 +66,7 @@ class TableReport:
             "extra": self.extra,
             "pending": self.pending,
             "quarantined": self.quarantined,
+            "uncarried": self.uncarried,
             "columns": {
                 show_key(key): [_column_json(found, values=values) for found in differences]
                 for key, differences in self.columns.items()
@@ -79,7 +83,7 @@ class VerifyReport:
     `schema` is what the targets have otherwise than they should, `notes` what is worth knowing of them.
     `answers` are those to the operator's own questions, asked when all tables are compared. `skipped` are columns
     (`table.column`) that Postgres does not get because the configuration says so. `again` tells by table of rows that
-    were repaired before and differ again.
+    were repaired before and differ again. `leads` is the side that applications write to.
     """
 
     started_at: datetime
@@ -93,6 +97,7 @@ class VerifyReport:
     again: Mapping[str, Recurrence] = field(default_factory=dict)
     schema: tuple[SchemaFinding, ...] = ()
     notes: tuple[str, ...] = ()
+    leads: Side = Side.SQLITE
 
     @property
     def repaired(self) -> int:
@@ -113,6 +118,11 @@ class VerifyReport:
     def quarantined(self) -> int:
         """Rows of SQLite that wait in quarantine, so that Postgres does not hold them."""
         return sum(t.quarantined for t in self.tables)
+
+    @property
+    def uncarried(self) -> int:
+        """Rows of Postgres that SQLite cannot hold."""
+        return sum(t.uncarried for t in self.tables)
 
     @property
     def result(self) -> str:
@@ -161,6 +171,8 @@ class VerifyReport:
             "differences": self.differences,
             "pending": self.pending,
             "quarantined": self.quarantined,
+            "uncarried": self.uncarried,
+            "leads": self.leads,
             "skipped_columns": list(self.skipped),
             "repaired": self.repaired,
             "left": self.repair.left,

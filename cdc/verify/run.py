@@ -10,6 +10,7 @@ from cdc.errors import TargetError, UsageError
 from cdc.facts.progress import Progress
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
+from cdc.identity.active_side import require_sqlite_active
 from cdc.mapping.check import same
 from cdc.mapping.known import CurrentTables
 from cdc.mapping.reversible import carried_back
@@ -22,6 +23,7 @@ from cdc.retry import retrying
 from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.connection.verify_scratch import Scratch
+from cdc.verify.compare_back import ReturningComparison
 from cdc.verify.compare_tables import JointComparison
 from cdc.verify.expectations import ask_both
 from cdc.verify.repair import NOTHING, Consent, ExtraRows, Repair
@@ -69,12 +71,20 @@ async def _verify(
         state = await record.stream.read()
         if state is None or state.position is None:
             raise stream_row.never_loaded()
+        if consent:
+            await require_sqlite_active(config, state)
         now = await current_tables(record, config, look.schema)
         held = _held(look, now, tables)
         chosen = _chosen(now.fed, tables, held)
         scratch = await asyncio.to_thread(Scratch, config.state.dir)
         try:
-            run = JointComparison(record, config, look, _comparable(chosen, state.phase.active), scratch)
+            back = state.phase.active is Side.POSTGRES
+            comparable = _comparable(chosen, state.phase.active)
+            run = (
+                ReturningComparison(record, config, look, comparable, scratch, state.position)
+                if back
+                else JointComparison(record, config, look, comparable, scratch)
+            )
             found = _in_order(look, (*await run.compare(progress), *held))
             repaired = await Repair(record, config, scratch, run.compared).run(consent) if consent else NOTHING
         finally:
@@ -95,6 +105,7 @@ async def _verify(
             again=run.again,
             schema=schema,
             notes=notes,
+            leads=state.phase.active,
         )
         await record.verifications.record(report.as_verification(complete=len(chosen) == len(now.fed)))
     return report

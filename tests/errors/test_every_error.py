@@ -126,7 +126,7 @@ def test_only_known_kinds_are_raised() -> None:
         tree = ast.parse(file.read_text("utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.Raise) and node.exc is not None:
-                name = ast.unparse(node.exc).partition("(")[0].rpartition(".")[2]
+                name = ast.unparse(node.exc).removeprefix("await ").partition("(")[0].rpartition(".")[2]
                 assert name in {*CLASSES, *INTERNAL, *MAKERS, *KEPT}, f"{file}:{node.lineno}: {name}"
 
 
@@ -135,7 +135,7 @@ KEPT = ("error", "pop")  # an error that was caught and kept
 
 def makers(tree: ast.Module) -> set[str]:
     """The functions of a module that make an error for others to raise."""
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     return {f.name for f in functions if isinstance(f.returns, ast.Name) and f.returns.id in CLASSES}
 
 

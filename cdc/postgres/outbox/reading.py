@@ -22,7 +22,9 @@ from cdc.sql_names import listed, qualified, quote
 
 MOST_ROWS: Final = 1_000  # of a page
 MOST_CHARACTERS: Final = 16_000_000  # of a page, if its rows are like those of the one before
+MOST_NOTED: Final = 20_000  # entries of a table among which single keys are looked for; of more, any may be there
 _FIRST_ROWS: Final = 10
+_WAITING_IN: Final = ("outbox", "uncarried")
 
 
 class OutboxLag(NamedTuple):
@@ -30,6 +32,13 @@ class OutboxLag(NamedTuple):
 
     entries: int
     oldest: datetime | None
+
+
+class WaitingKeys(NamedTuple):
+    """Keys with an entry that waits to be read, and others whose row SQLite cannot hold."""
+
+    on_way: frozenset[str]
+    uncarried: frozenset[str]
 
 
 class OutboxReading:
@@ -72,7 +81,7 @@ class OutboxReading:
     async def _changed(self, mapped: TableMap) -> AsyncIterator[ChangedRows]:
         # Whatever it is, it stays that from here on; and that it is gone is an error like others.
         await self._connection.execute(f"LOCK TABLE ONLY {_name(mapped)} IN ACCESS SHARE MODE")
-        types = (await read_tables(self._connection, mapped.schema, [mapped.target]))[mapped.target]
+        types = await _table(self._connection, mapped)
         async for page in self._fetched(_changed_sql(mapped, types), self._source_id, mapped.target):
             rows = {tuple(own): tuple(values) for _, there, own, *values in page if there}
             keys = dict.fromkeys(tuple(noted) for noted, *_ in page) | dict.fromkeys(rows)
@@ -113,6 +122,25 @@ class Outbox(RecordPart):
         with translated("forgetting changes in Postgres"):
             await self._connection.execute(SQL["drop_entries"], self._source_id)
 
+    async def waiting(self, mapped: TableMap, key_form: str, keys: Sequence[str]) -> WaitingKeys:
+        """What waits of some keys of a table, which are given as `key_form` makes them (see `TargetRows`)."""
+        types = {c.name: c.type for c in (await _table(self._connection, mapped)).columns}
+        made = ", ".join(f"o.key[{n}]::{types[name]} AS {quote(name)}" for n, name in enumerate(mapped.key, 1))
+        facts = (self._source_id, mapped.target)
+        with translated("reading what waits to be carried back"):
+            entries = await self._connection.fetchrow(SQL["entries"], *facts)
+            assert entries is not None
+            asked = ["uncarried"] if (any_key := entries["whole"] or entries["keys"] > MOST_NOTED) else _WAITING_IN
+            found = {}
+            for table in asked:
+                of_table = "o.source_id = $1 AND o.target = $2 AND o.key IS NOT NULL"
+                noted = f"SELECT {made} FROM cdc.{table} AS o WHERE {of_table}"
+                sql = f"SELECT key FROM (SELECT {key_form} AS key FROM ({noted}) AS t) AS k WHERE key = ANY($3::text[])"
+                rows = await self._connection.fetch(sql, *facts, list(keys))
+                found[table] = frozenset(row["key"] for row in rows)
+        on_way = frozenset(keys) if any_key else found["outbox"]
+        return WaitingKeys(on_way, found["uncarried"] - on_way)
+
     async def lag(self) -> OutboxLag:
         """What waits."""
         with translated("counting what changed in Postgres"):
@@ -129,6 +157,10 @@ def _changed_sql(mapped: TableMap, there: TargetTable) -> str:
         f"FROM (SELECT DISTINCT key FROM cdc.outbox WHERE source_id = $1 AND target = $2) AS k "
         f"LEFT JOIN {_name(mapped)} AS t ON {is_row}"
     )
+
+
+async def _table(connection: Connection, mapped: TableMap) -> TargetTable:
+    return (await read_tables(connection, mapped.schema, [mapped.target]))[mapped.target]
 
 
 def _texts(mapped: TableMap) -> str:

@@ -58,6 +58,10 @@ SELECT pg_current_snapshot()::text
 -- The tables that a source's entries tell of, and whether one of these asks for the whole table.
 SELECT target, bool_or(key IS NULL) AS whole FROM cdc.outbox WHERE source_id = $1 GROUP BY target
 
+-- How many entries a table has, and whether one of them asks for all of it.
+-- name: entries
+SELECT count(*) AS keys, coalesce(bool_or(key IS NULL), false) AS whole FROM cdc.outbox WHERE source_id = $1 AND target = $2
+
 -- name: forget
 -- What was visible in a snapshot is what was read in it, also by transactions that began before others and ended after
 -- them; those that were in progress then are in none of it, whichever numbers their entries have.

@@ -104,6 +104,7 @@ class TargetRows:
         self._literal_key = [column.name in literal for column in self._key]
         self._crosswalk = Crosswalk(source_id, mapped.source.name, "", self._key) if mapped.crosswalk else None
         key = _array([_form(column) for column in self._key] if self._crosswalk is None else [self._named()])
+        self.key_form = key  # SQL over a row `t` that has the columns of the key
         row = _array([_form(column) for column in columns])
         self._hashed = (
             f"SELECT {key} AS key, sha256(convert_to({key}, 'UTF8')) AS kd, sha256(convert_to({row}, 'UTF8')) AS d "

@@ -140,6 +140,11 @@ class Reader:
                 found += [row for row in rows if _identical(row[: len(key)], key)]
         return found
 
+    def version(self) -> int:
+        """A number that is another one once anybody else has committed something to the file."""
+        with translated("reading the file's version"), locking(self._connection):
+            return int(self._connection.pragma("data_version"))
+
     def news(self, take: Callable[[list[Logged]], None]) -> int:
         """Hand over every entry that was logged since the last call; returns the newest entry's number.
 

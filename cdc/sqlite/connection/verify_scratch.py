@@ -31,6 +31,7 @@ CREATE TABLE finding(tab TEXT, kind TEXT, key TEXT, encoded TEXT, PRIMARY KEY (t
 DIFFERENT: Final = "different"
 MISSING: Final = "missing"
 EXTRA: Final = "extra"
+_ANY_KIND: Final = f"kind IN ('{DIFFERENT}', '{MISSING}', '{EXTRA}')"  # for the index
 
 
 class Scratch:
@@ -98,6 +99,10 @@ class Scratch:
         sql = "DELETE FROM flight WHERE tab = ?1 AND seq <= ?2 AND key NOT IN (SELECT key FROM finding WHERE tab = ?1)"
         self._db.execute(sql, (table, upto))
 
+    def land_keys(self, table: str, keys: Iterable[str]) -> None:
+        """Forget these keys in flight; what was found about them stays."""
+        self._many("DELETE FROM flight WHERE tab = ? AND key = ?", ((table, key) for key in keys))
+
     # --- Postgres' rows of doubtful buckets, one table at a time ---
 
     def clear_target(self) -> None:
@@ -127,6 +132,18 @@ class Scratch:
     def forget(self, table: str) -> None:
         """Forget the findings about a table."""
         self._db.execute("DELETE FROM finding WHERE tab = ?", (table,))
+
+    def found_among(self, table: str, keys: Iterable[str]) -> frozenset[str]:
+        """Those of some keys about which something was found."""
+        sql = f"SELECT 1 FROM finding WHERE tab = ? AND key = ? AND {_ANY_KIND} LIMIT 1"
+        return frozenset(key for key in keys if self._db.execute(sql, (table, key)).get)
+
+    def withdraw(self, table: str, keys: Iterable[str]) -> None:
+        """Take back what was found about these keys."""
+        self._many(
+            f"DELETE FROM finding WHERE tab = ? AND key = ? AND {_ANY_KIND}",
+            ((table, key) for key in keys),
+        )
 
     def find(self, findings: Iterable[tuple[str, str, str, str]]) -> None:
         """Note findings as (table, kind, key, encoded source key)."""
