@@ -156,7 +156,7 @@ async def test_every_acknowledged_write_of_some_traffic_is_shown_by_both_and_a_l
             code, done = await traffic(here.url, "--seconds", "4", "--rate", "30", "--log", str(log))
             assert code == 0
             assert done["ingest acknowledged"] > 10
-            assert {outcome for outcome in done if "acknowledged" not in outcome} == {"read 200"}
+            assert {outcome for outcome in done if "acknowledged" not in outcome} == {"read 200", "look as logged"}
             await wait_until_caught_up(config, database, daemon=daemon)
             for side in (here, there):
                 assert await traffic(side.url, "--check", "--log", str(log)) == (0, [])

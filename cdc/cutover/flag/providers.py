@@ -4,9 +4,10 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from cdc import flag as flag_file
@@ -20,6 +21,8 @@ from cdc.log import redact
 from cdc.shadow.proxy.control import ProxyAway, say_to_proxy
 
 _TAIL: Final = 300  # characters of what a program said, in an error
+_UNDER_WAY_SECONDS: Final = 0.3  # for writes that a proxy let through before it held others, which wait meanwhile
+_LOOK_SECONDS: Final = 0.005
 _ACTIVE: Final = {Side.SQLITE: "baseline", Side.POSTGRES: "candidate"}
 
 
@@ -232,16 +235,20 @@ class ProxyProvider:
         self._say(f"release {_ACTIVE[side_of(state, 'both')]}")
 
     def hold(self) -> None:
-        """Have writes wait, a second each at most; raises `FlipFailed`."""
-        self._say("hold")
+        """Have writes wait, a second each at most, and let those under way end; raises `FlipFailed`."""
+        until = time.monotonic() + _UNDER_WAY_SECONDS
+        writing = self._say("hold").get("writing")
+        while writing and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+            writing = self._say("status").get("writing")
 
     def release(self) -> None:
         """Let them go on where they were going; raises `FlipFailed`."""
         self._say("release")
 
-    def _say(self, command: str) -> None:
+    def _say(self, command: str) -> dict[str, Any]:
         try:
-            say_to_proxy(self._folder, command)
+            return say_to_proxy(self._folder, command)
         except ProxyAway as error:
             raise FlipFailed(str(error)) from None
 

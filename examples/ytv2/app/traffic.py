@@ -9,17 +9,21 @@ dashboard has to show from then on. The log has one JSON object a line, written 
      "title": "Traffic7-0-3, take 2", "outcome": "acknowledged", "status": 200, "said": ""}
 
 `outcome` is `acknowledged`, `refused` (by a 4xx: nothing was written), or `unknown` (a 5xx, or no answer: it may have
-been written or not). With `--check` it makes no traffic, and compares what a dashboard shows with the log.
+been written or not). Each client also looks at what it wrote, and whatever contradicts the log ends in exit code 1.
+SIGTERM and SIGINT end it early, between two requests. With `--check` it makes no traffic, and compares what a dashboard
+shows with the log.
 """
 
 import argparse
 import asyncio
 import json
 import random
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +34,8 @@ import aiohttp
 PATIENCE_SECONDS = 30.0  # longer than the dashboard tries, so that nothing unanswered is written later
 VIDEOS = 6  # of each writer
 READS = ("/", "/api/reports", "/api/filters", "/api/reports?sort=published", "/api/reports?q=the", "/health")
-STEPS = {"read": 6, "ingest": 3, "delete": 1}
+STEPS = {"read": 4, "look": 2, "ingest": 3, "delete": 1}
+CONTRADICTED = "look contradicts the log"
 
 
 @dataclass(frozen=True)
@@ -51,45 +56,55 @@ class Write:
 class Expectation:
     """What the dashboard must show of a video: one of these titles, None for a video that is not there."""
 
-    titles: frozenset[str | None]
+    titles: frozenset[str | None] = frozenset({None})
 
     def met_by(self, title: str | None) -> bool:
         """Whether that is what it shows."""
         return title in self.titles
 
+    def after(self, kind: str, title: str, outcome: str) -> "Expectation":
+        """What it must show after a write with that outcome."""
+        written = title if kind == "ingest" else None
+        match outcome:
+            case "acknowledged":
+                return Expectation(frozenset({written}))
+            case "unknown":
+                return Expectation(self.titles | {written})
+            case _:
+                return self
+
 
 def expectations(lines: Iterable[str]) -> dict[str, Expectation]:
     """What a log says of each video in it: the last acknowledged write, or one of unknown outcome after that."""
-    titles: dict[str, frozenset[str | None]] = {}
+    expected: dict[str, Expectation] = {}
     for line in lines:
         write: Mapping[str, Any] = json.loads(line)
-        title = write["title"] if write["kind"] == "ingest" else None
-        before = titles.get(write["video_id"], frozenset({None}))
-        if write["outcome"] == "acknowledged":
-            titles[write["video_id"]] = frozenset({title})
-        elif write["outcome"] == "unknown":
-            titles[write["video_id"]] = before | {title}
-        else:
-            titles[write["video_id"]] = before
-    return {video: Expectation(possible) for video, possible in titles.items()}
+        before = expected.get(write["video_id"], Expectation())
+        expected[write["video_id"]] = before.after(write["kind"], write["title"], write["outcome"])
+    return expected
 
 
 class Client:
     """One reader and writer, which does one thing after the other."""
 
-    def __init__(self, number: int, seed: int, session: aiohttp.ClientSession, log: TextIO) -> None:
-        self._number, self._session, self._log = number, session, log
+    def __init__(
+        self, number: int, seed: int, session: aiohttp.ClientSession, log: TextIO, expected: dict[str, Expectation]
+    ) -> None:
+        self._number, self._session, self._log, self._expected = number, session, log, expected
         self._random = random.Random(f"{seed} {number}")
         self._videos = [f"Traffic{seed}-{number}-{video}" for video in range(VIDEOS)]
-        self._there: set[str] = set()
+        self._there = {video for video in self._videos if expected.get(video, Expectation()) != Expectation()}
         self._takes = 0
         self.done: Counter[str] = Counter()
 
-    async def work(self, rate: float, until: float) -> None:
-        """Do `rate` things a second until that time of the monotonic clock."""
+    async def work(self, rate: float, until: float, ends: asyncio.Event) -> None:
+        """Do `rate` things a second until that time of the monotonic clock, or until it is to end."""
         due = time.monotonic() + self._random.random() / rate
         while due < until:
-            await asyncio.sleep(due - time.monotonic())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ends.wait(), max(0.0, due - time.monotonic()))
+            if ends.is_set():
+                return
             await self._step()
             due = max(due + 1 / rate, time.monotonic())  # what is late is not made up for
 
@@ -97,6 +112,8 @@ class Client:
         (step,) = self._random.choices(list(STEPS), list(STEPS.values()))
         if step == "read":
             await self._read(self._random.choice(READS))
+        elif step == "look" and (known := [video for video in self._videos if video in self._expected]):
+            await self._look(self._random.choice(known))
         elif step == "delete" and self._there:
             await self._delete(self._random.choice(sorted(self._there)))
         else:
@@ -105,6 +122,19 @@ class Client:
     async def _read(self, path: str) -> None:
         status, _ = await self._ask("GET", path)
         self.done[f"read {status or 'unanswered'}"] += 1
+
+    async def _look(self, video: str) -> None:
+        """See whether it is as this client wrote it: nobody else writes it, and nothing is under way."""
+        status, said = await self._ask("GET", f"/api/reports/{video}")
+        if status not in (200, 404):
+            self.done[f"look {status or 'unanswered'}"] += 1
+            return
+        shown = json.loads(said)["title"] if status == 200 else None
+        if self._expected[video].met_by(shown):
+            self.done["look as logged"] += 1
+        else:
+            self.done[CONTRADICTED] += 1
+            sys.stderr.write(f"{video} is {shown}, and not {self._expected[video]}\n")
 
     async def _ingest(self, video: str) -> None:
         self._takes += 1
@@ -135,6 +165,7 @@ class Client:
         write = Write(self._number, kind, video, title, outcome, status, "" if status == 200 else said)
         self._log.write(json.dumps(asdict(write)) + "\n")
         self._log.flush()
+        self._expected[video] = self._expected.get(video, Expectation()).after(kind, title, outcome)
         self.done[f"{kind} {outcome}"] += 1
         return outcome
 
@@ -156,30 +187,38 @@ def _outcome(status: int) -> str:
 async def contradictions(options: argparse.Namespace) -> list[dict[str, Any]]:
     """The videos that the dashboard does not show as the log says, with what each of them says."""
     found = []
-    expected = expectations(options.log.read_text(encoding="utf-8").splitlines())
     async with aiohttp.ClientSession(options.url) as session:
-        for video, expectation in sorted(expected.items()):
+        for video, expectation in sorted(logged(options.log).items()):
             async with session.get(f"/api/reports/{video}") as response:
                 shown = (await response.json())["title"] if response.status != 404 else None
             if not expectation.met_by(shown):
-                logged = sorted(map(str, expectation.titles))
-                found.append({"video_id": video, "shown": shown, "logged": logged})
+                titles = sorted(map(str, expectation.titles))
+                found.append({"video_id": video, "shown": shown, "logged": titles})
     return found
+
+
+def logged(log: Path) -> dict[str, Expectation]:
+    """What a log that may not be there yet says of each video."""
+    return expectations(log.read_text(encoding="utf-8").splitlines()) if log.exists() else {}
 
 
 async def traffic(options: argparse.Namespace) -> dict[str, int]:
     """Work as the options say; returns how often each thing had each outcome."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
+    ends = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ends.set)
+    expected = logged(options.log)
     with options.log.open("a", encoding="utf-8") as log:
         async with aiohttp.ClientSession(options.url, timeout=timeout) as session:
-            clients = [Client(number, options.seed, session, log) for number in range(options.clients)]
+            clients = [Client(number, options.seed, session, log, expected) for number in range(options.clients)]
             until = time.monotonic() + options.seconds
-            await asyncio.gather(*(client.work(options.rate / len(clients), until) for client in clients))
+            await asyncio.gather(*(client.work(options.rate / len(clients), until, ends) for client in clients))
     return dict(sorted(sum((client.done for client in clients), Counter()).items()))
 
 
 def main() -> int:
-    """Make traffic and print what came of it, or check what is shown; 1 when that contradicts the log."""
+    """Make traffic and print what came of it, or check what is shown; 1 when something contradicts the log."""
     parser = argparse.ArgumentParser(prog="app.traffic", description="Readers and writers of a dashboard.")
     parser.add_argument("url", help="where the dashboard is, as http://127.0.0.1:8080")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long (default: %(default)s)")
@@ -191,7 +230,7 @@ def main() -> int:
     options = parser.parse_args()
     told = asyncio.run(contradictions(options) if options.check else traffic(options))
     sys.stdout.write(json.dumps(told) + "\n")
-    return int(options.check and bool(told))
+    return int(bool(told) if options.check else CONTRADICTED in told)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from told import env, in_json, serving, shell, told
 
 from cdc.audit import trail
+from cdc.cutover.flag import providers
 from cdc.cutover.flag.flags import Flags
 from cdc.cutover.flag.memory import keep, recall
 from cdc.cutover.flag.state import AT_FIRST, FlagState
@@ -170,6 +171,29 @@ async def test_the_proxy_moves_with_the_writes_and_holds_them_meanwhile(tmp_path
         switch.release(ActiveSide.BASELINE)  # as a proxy that was begun anew
         now = await asyncio.to_thread(flags.now)
         assert (now.said[0].saying.writes, now.drifted, now.agree) == (Side.SQLITE, True, False)
+
+
+async def test_a_hold_lets_writes_end_that_the_proxy_let_through_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(providers, "_UNDER_WAY_SECONDS", 60.0)
+    config = told(tmp_path, [{"kind": "proxy"}])
+    switch, asked, twice = Switch(10), [], asyncio.Event()
+
+    def status() -> dict[str, Any]:
+        asked.append(switch.writing)
+        if len(asked) > 2:
+            twice.set()
+        return switch.to_json()
+
+    async with controlled(config.state.dir, switch, status):
+        async with switch.write():
+            holding = asyncio.create_task(asyncio.to_thread(Flags(config).hold))
+            await asyncio.wait_for(twice.wait(), 10)
+            assert switch.holds
+            assert not holding.done()
+        await holding
+    assert asked[-1] == 0
 
 
 # --- failures ---------------------------------------------------------------------------------------------------------
