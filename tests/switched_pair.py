@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from cdc.config.cutover import CutoverSection
 from cdc.observe.daemon_file import FILE
 from cdc.observe.daemon_state import Activity
 
-COMMAND_SECONDS = 120.0
+COMMAND_SECONDS = 60.0
 _PROBE = "INSERT INTO probe(id, n) VALUES (-1, 0)"  # rolled back
 PROBE = "CREATE TABLE probe(id INTEGER PRIMARY KEY, n INTEGER)"
 
@@ -42,7 +43,7 @@ class Command:
         file = write_config(config.state.dir.parent / "command.toml", config)
         self.process = subprocess.Popen(
             [str(Path(sys.executable).with_name("cdc")), "-c", str(file), *arguments],
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, "PYTHONFAULTHANDLER": "1", **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -52,8 +53,31 @@ class Command:
 
     async def ends(self) -> int:
         """Its exit code, negative for a signal."""
-        self.words, _ = await asyncio.to_thread(self.process.communicate, timeout=COMMAND_SECONDS)
+        try:
+            self.words, _ = await asyncio.to_thread(self.process.communicate, timeout=COMMAND_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # what each thread does is written
+            self.words, _ = await asyncio.to_thread(self.process.communicate)
+            raise AssertionError(f"the command did not end:\n{self.words}") from None
         return self.process.returncode
+
+    async def stands_still(self) -> None:
+        """Wait until it stopped at the point of `CDC_FREEZE_AT`."""
+
+        async def stopped() -> bool:
+            state = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2][0]
+            assert state != "Z", self.process.communicate()[0]
+            return state == "T"
+
+        await wait_for(stopped, "the command to stand still")
+
+    async def goes_on(self) -> int:
+        """Let it go on wherever it stands still, until its end; returns its exit code."""
+        ending = asyncio.create_task(self.ends())
+        while not ending.done():
+            self.process.send_signal(signal.SIGCONT)
+            await asyncio.wait([ending], timeout=0.05)
+        return await ending
 
 
 async def run(config: Config, *arguments: str, crash_at: str = "") -> tuple[int, str]:

@@ -21,6 +21,7 @@ from cdc.postgres.tables.hashed_rows import snapshot
 from cdc.sqlite.fence import fence
 from cdc.sqlite.fence.fence import RaisedFence
 from cdc.stream.session import Session
+from cdc.threads import to_its_end
 from cdc.verify.compare_recent import RecentComparison
 
 CATCH_UP_ROUNDS: Final = 50
@@ -111,15 +112,15 @@ class Forward:
         return f"{self._word} is there"
 
     async def _hold(self) -> str:
-        await asyncio.to_thread(self._scene.flags.hold)
+        await to_its_end(self._scene.flags.hold)
         return ""
 
     async def _release(self) -> None:
-        await asyncio.to_thread(self._scene.flags.release)
+        await to_its_end(self._scene.flags.release)
 
     async def _raise_fence(self) -> str:
         window = self._scene.window
-        raised = await asyncio.to_thread(fence.raise_for, self._scene.config, window.limit_seconds)
+        raised = await to_its_end(fence.raise_for, self._scene.config, window.limit_seconds)
         window.begin()
         self._fenced = raised
         return f"end {raised.end.seq}"
@@ -128,7 +129,7 @@ class Forward:
         """Not while Postgres may be open: then both would accept writes."""
         if self._opening:
             require_active(await self._scene.phase(), Side.SQLITE)
-        await asyncio.to_thread(fence.lift, self._scene.config)
+        await to_its_end(fence.lift, self._scene.config)
         self._scene.window.end()
 
     async def _drain(self) -> str:
@@ -184,7 +185,9 @@ class Forward:
         return ""
 
     async def _disarm(self) -> None:
-        await self._scene.guard.disarm(self._scene.maps, self._scene.wait_seconds)
+        scene = self._scene
+        if any(table.captured for table in (await scene.guard.look(scene.maps)).values()):
+            await scene.guard.disarm(scene.maps, scene.patience_seconds)
 
     async def _probe(self) -> str:
         tables = await self._scene.carrier.probe()
@@ -205,7 +208,7 @@ class Forward:
 
     async def _keep_fence(self) -> str:
         self._scene.window.require("the fence is not kept")
-        await asyncio.to_thread(fence.keep, self._scene.config, self._fenced_end)
+        await to_its_end(fence.keep, self._scene.config, self._fenced_end)
         await self._require_schema()
         return ""
 
@@ -221,6 +224,7 @@ class Forward:
             return
         await scene.guard.close_writes(scene.maps, scene.wait_seconds, nothing_else)
         await scene.carrier.carry()
+        await scene.require_carried()
         await scene.count_on(Side.SQLITE, scene.wait_seconds)
 
     async def _ask_for_write(self) -> str:

@@ -1,6 +1,5 @@
 """All that the steps of a switch work with: both databases, what guards them, the flag and the checks."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +21,7 @@ from cdc.postgres.outbox.table_locks import AGAINST_ALL, AGAINST_WRITERS, locked
 from cdc.postgres.record.record import Record
 from cdc.reverse.carrier import Carrier
 from cdc.sql_names import qualified
+from cdc.threads import to_its_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Scene:
     async def set_flags(self, state: FlagState) -> None:
         """Tell the application, where it can be told."""
         if self.config.cutover.flags:
-            await asyncio.to_thread(self.flags.set_all, state)
+            await to_its_end(self.flags.set_all, state)
 
     async def ask(self, side: Side, after: Literal["reads", "writes"]) -> str:
         """Raise `SwitchError` when a check finds the application elsewhere; returns what there is to tell."""
@@ -84,6 +84,14 @@ class Scene:
         with translated(f"having {side} be the side that is written to"):
             async with locked(self.record.connection, tables, wait_seconds, AGAINST_ALL):
                 await self._become(side)()
+
+    async def require_carried(self) -> None:
+        """Raise `SwitchError` when SQLite cannot hold a row that an application wrote to Postgres."""
+        if rows := await self.carrier.uncarried.read():
+            raise SwitchError(
+                f"rows of Postgres cannot be held by SQLite, such as {rows[0]}",
+                remedy="`cdc status` tells which rows SQLite cannot hold, and why",
+            )
 
     def _become(self, side: Side) -> Callable[[], Awaitable[None]]:
         async def become() -> None:

@@ -4,7 +4,6 @@ After it, SQLite is Postgres as it was in that snapshot. Only then are the entri
 carries them once more, which changes nothing.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from cdc.sql_names import qualified, quote
 from cdc.sqlite.apply.drain import Drain
 from cdc.sqlite.fence import fence
 from cdc.sqlite.fence.past_fence import opened_past_fence
+from cdc.threads import to_its_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,11 @@ class Carrier:
         async with self._draining(encoded) as drain, self.outbox.reading(self._maps) as reading:
             rows = await self._write(drain, reading)
         crash_point("carry.after_commit")
-        async with self._record.connection.transaction():
-            await self.uncarried.note(reading, rows.refused, {m.source.name: m.target for m in self._maps})
-            await self._release(rows)
-            entries = await self.outbox.forget(reading)
+        with translated("forgetting what was carried back"):
+            async with self._record.connection.transaction():
+                await self.uncarried.note(reading, rows.refused, {m.source.name: m.target for m in self._maps})
+                await self._release(rows)
+                entries = await self.outbox.forget(reading)
         return Carried(entries, rows)
 
     async def _release(self, rows: Drained) -> None:
@@ -115,28 +116,28 @@ class Carrier:
 
     async def _write(self, drain: Drain, reading: OutboxReading) -> Drained:
         async for page in reading.pages():
-            await asyncio.to_thread(drain.take, page)
-        rows = await asyncio.to_thread(drain.settle)
+            await to_its_end(drain.take, page)
+        rows = await to_its_end(drain.settle)
         crash_point("carry.before_commit")
-        await asyncio.to_thread(drain.commit)
+        await to_its_end(drain.commit)
         return rows
 
     @asynccontextmanager
     async def _draining(self, held: Mapping[str, frozenset[str]]) -> AsyncIterator[Drain]:
         """One transaction in SQLite, undone on any error."""
         opening = opened_past_fence(self._config)
-        connection = await asyncio.to_thread(opening.__enter__)
+        connection = await to_its_end(opening.__enter__)
         try:
             drain = Drain(connection, self._targets, self._forms, held, self.touched)
-            await asyncio.to_thread(drain.begin)
+            await to_its_end(drain.begin)
             try:
                 fence.require_raised(connection, self._config)
                 yield drain
             except BaseException:
-                await asyncio.to_thread(drain.undo)
+                await to_its_end(drain.undo)
                 raise
         finally:
-            await asyncio.to_thread(opening.__exit__, None, None, None)
+            await to_its_end(opening.__exit__, None, None, None)
 
 
 def _nobody(_table: str, _keys: Iterable[KeyValues]) -> None:

@@ -36,6 +36,7 @@ from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.connection.transactions import read_transaction, write_transaction
 from cdc.sqlite.fence import fence
 from cdc.sqlite.fence.past_fence import opened_past_fence
+from cdc.threads import to_its_end
 
 UNCARRIED: Final = "changes that SQLite cannot hold"  # the name of the alarm
 
@@ -124,7 +125,7 @@ class ReverseSession:
         async with snapshot(self.record.connection):
             numbers = await sequences.next_numbers(self.record.connection, self.maps)
         following = {n.mapped.source.name: n.next for n in numbers}
-        await asyncio.to_thread(_follow, self._config, self.maps, following)
+        await to_its_end(_follow, self._config, self.maps, following)
         return len(following)
 
     async def move_sequences(self) -> None:

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "cdc"
 
 # From the ground up. Rooms of one line are equals, and know nothing of each other.
 ROOMS = """
-errors sql_names resources flag
+errors sql_names resources flag threads
 host retry
 config log faults
 facts

@@ -146,14 +146,17 @@ class Reader:
             return int(self._connection.pragma("data_version"))
 
     def news(self, take: Callable[[list[Logged]], None]) -> int:
-        """Hand over every entry that was logged since the last call; returns the newest entry's number.
+        """Hand over every entry that was logged between the last call and this one; returns the newest one's number.
 
         Raises `SourceBusy` when entries were pruned before they could be read, so that the comparison must begin
         again from a newer position.
         """
+        newest: int | None = None
         while True:
             with translated("reading the changelog"), read_transaction(self._connection):
                 self._require_unpruned()
+                # An application may write faster than its entries are read: what comes meanwhile is for the next call.
+                newest = newest or self._connection.execute("SELECT max(seq) FROM _cdc_changelog").get
                 columns = self._connection.execute("SELECT name FROM pragma_table_info('_cdc_changelog')").fetchall()
                 sql = "SELECT * FROM _cdc_changelog WHERE seq > ? ORDER BY seq LIMIT ?"
                 entries = self._read(sql, (self._seen, NEWS_ENTRIES), len(columns))
@@ -162,6 +165,8 @@ class Reader:
             places = {str(row[0]): place for place, row in enumerate(columns)}
             take([found for entry in entries if (found := self._logged(entry, places)) is not None])
             self._seen = int(cast("int", entries[-1][places["seq"]]))
+            if self._seen >= newest:
+                return self._seen
 
     def _logged(self, entry: tuple[Value, ...], places: dict[str, int]) -> Logged | None:
         known = self._names.get(cast("int", entry[places["tid"]]))
