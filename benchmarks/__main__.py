@@ -26,6 +26,7 @@ NAMES = (
     "two_writers",
     "memory",
     "shadow_proxy",
+    "cutover",
 )
 CHECKED = ("load", "apply", "capture", "latency", "writer", "verify", "rolling", "growth", "many_tables")
 
