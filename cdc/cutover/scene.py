@@ -94,6 +94,8 @@ class Scene:
 
     def _become(self, side: Side) -> Callable[[], Awaitable[None]]:
         async def become() -> None:
+            # Whatever the server's default: a crash that took this back could leave both sides open.
+            await self.record.connection.execute("SET LOCAL synchronous_commit = on")
             if side is Side.POSTGRES:
                 await self.keys.make_immediate(self.maps)
             else:
