@@ -41,11 +41,12 @@ class Ledger:
     """Every transaction that any writer tried."""
 
     writes: list[Write] = field(default_factory=list)
-    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    more: Callable[[Side], list[str]] = lambda _side: []  # what else each transaction does
 
     def new_rows(self, side: Side, rows: int) -> list[tuple[str, int]]:
         """Keys that nobody has, with a number that nobody has either."""
-        return [(f"{side} {n}", n) for n in itertools.islice(self._numbers, rows)]
+        return [(f"{side} {n}", n) for n in itertools.islice(self.numbers, rows)]
 
     def count(self, side: Side, outcome: Outcome) -> int:
         """How many transactions of a side ended so."""
@@ -101,15 +102,19 @@ async def entries_in_postgres(dsn: str) -> list[str]:
 def write_to_sqlite(ledger: Ledger, path: Path, stop: threading.Event, pause: float, rows: int) -> None:
     """One application; `rows` are written by a transaction, and one row without any."""
     app = application(path)
+    app.pragma("foreign_keys", True)
     while not stop.wait(pause):
         made = ledger.new_rows("sqlite", rows)
         began, outcome, words = time.monotonic_ns(), "acknowledged", ""
         try:
-            if rows > 1:
+            more = ledger.more("sqlite")
+            if rows > 1 or more:
                 app.execute("BEGIN IMMEDIATE" if made[0][1] % 2 else "BEGIN")
             for row in made:
                 app.execute("INSERT INTO entry(id, n) VALUES (?, ?)", row)
-            if rows > 1:
+            for sql in more:
+                app.execute(sql)
+            if rows > 1 or more:
                 app.execute("COMMIT")
         except apsw.Error as error:
             outcome, words = "refused", str(error)
@@ -128,7 +133,10 @@ async def write_to_postgres(
     while not stop.is_set():
         await asyncio.sleep(pause)
         if connection is None or connection.is_closed():
-            connection = await asyncpg.connect(dsn)
+            try:
+                connection = await asyncpg.connect(dsn)
+            except (asyncpg.PostgresError, OSError):
+                continue
         made = ledger.new_rows("postgres", rows)
         began, outcome, words = time.monotonic_ns(), "acknowledged", ""
         transaction = connection.transaction(isolation=isolation)
@@ -137,6 +145,8 @@ async def write_to_postgres(
             await connection.fetchval("SELECT count(*) FROM entry WHERE n < 0")  # a snapshot from before the writes
             for row in made:
                 await connection.execute("INSERT INTO entry(id, n) VALUES ($1, $2)", *row)
+            for sql in ledger.more("postgres"):
+                await connection.execute(sql)
             outcome = "unknown"
             await transaction.commit()
             outcome = "acknowledged"
@@ -153,9 +163,11 @@ async def write_to_postgres(
 
 
 @asynccontextmanager
-async def both_sides_written(path: Path, dsn: str, pause: float = 0.003) -> AsyncIterator[Ledger]:
+async def both_sides_written(
+    path: Path, dsn: str, pause: float = 0.003, ledger: Ledger | None = None
+) -> AsyncIterator[Ledger]:
     """Writers of every kind on both sides, for the time of a block; then all of them have ended."""
-    ledger, stop = Ledger(), threading.Event()
+    ledger, stop = ledger or Ledger(), threading.Event()
     threads = [
         threading.Thread(target=write_to_sqlite, args=(ledger, path, stop, pause, rows), daemon=True) for rows in (1, 3)
     ]

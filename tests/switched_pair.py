@@ -127,7 +127,8 @@ async def settled(config: Config, daemon: Daemon) -> str:
         sides = await accepting(config)
         assert len(sides) < 2, "both accept writes"
         wanted = Activity.STREAMING if sides == {"sqlite"} else Activity.RETURNING
-        return bool(sides) and f'"{wanted}"' in (config.state.dir / FILE).read_text(encoding="utf-8")
+        shown = config.state.dir / FILE
+        return bool(sides) and shown.exists() and f'"{wanted}"' in shown.read_text(encoding="utf-8")
 
     await wait_for(clean, "one side to accept writes, and the other to follow", daemon=daemon)
     return next(iter(sides))

@@ -95,6 +95,8 @@ class Scene:
 
     def _become(self, side: Side) -> Callable[[], Awaitable[None]]:
         async def become() -> None:
+            # Whatever the server's default: a crash that took this back could leave both sides open.
+            await self.record.connection.execute("SET LOCAL synchronous_commit = on")
             # On the way back the stream gives keys their old form when it begins: that can take longer than a moment.
             if side is Side.POSTGRES:
                 await self.keys.make_immediate(self.maps)

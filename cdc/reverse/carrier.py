@@ -19,6 +19,7 @@ from cdc.faults import crash_point
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.outbox.reading import Outbox, OutboxReading
 from cdc.postgres.outbox.uncarried import Uncarried
+from cdc.postgres.record.durable import flush
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.record.record import Record
 from cdc.reverse.forms import FormsByTable
@@ -66,8 +67,13 @@ class Carrier:
             return None
         held = await self._record.quarantine.keys_of(None)
         encoded = {name: frozenset(map(encode_key, keys)) for name, keys in held.items()}
-        async with self._draining(encoded) as drain, self.outbox.reading(self._maps) as reading:
-            rows = await self._write(drain, reading)
+        async with self._draining(encoded) as drain:
+            async with self.outbox.reading(self._maps) as reading:
+                rows = await self._write(drain, reading)
+            # An application may commit without waiting for the disk: SQLite must not have what a crash takes back.
+            await flush(self._record.connection)
+            crash_point("carry.before_commit")
+            await to_its_end(drain.commit)
         crash_point("carry.after_commit")
         with translated("forgetting what was carried back"):
             async with self._record.connection.transaction():
@@ -117,10 +123,7 @@ class Carrier:
     async def _write(self, drain: Drain, reading: OutboxReading) -> Drained:
         async for page in reading.pages():
             await to_its_end(drain.take, page)
-        rows = await to_its_end(drain.settle)
-        crash_point("carry.before_commit")
-        await to_its_end(drain.commit)
-        return rows
+        return await to_its_end(drain.settle)
 
     @asynccontextmanager
     async def _draining(self, held: Mapping[str, frozenset[str]]) -> AsyncIterator[Drain]:

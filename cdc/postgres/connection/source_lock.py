@@ -16,6 +16,7 @@ from cdc.postgres.connection.statements import load
 # sessions have. Whoever sets it on purpose could as well disable the triggers.
 SIGN: Final = "cdc.source"
 _NOTICE_DEATH_MILLISECONDS: Final = 500
+_ATTEMPTS: Final = 10
 
 
 def lock_key(source_id: str) -> int:
@@ -31,11 +32,14 @@ async def lock_source(connection: Connection, source_id: str) -> None:
     key, sql = lock_key(source_id), load("lock")
     with translated("taking the source's lock"):
         await _notice_death(connection)
-        if await connection.fetchval(sql["take"], key):
-            await connection.execute("SELECT set_config($1, $2, false)", SIGN, source_id)
-            return
-        # None when whoever had it let it go between these two statements.
-        holder: Any = await connection.fetchrow(sql["holder"], key)
+        holder: Any = None
+        for _ in range(_ATTEMPTS):
+            if await connection.fetchval(sql["take"], key):
+                await connection.execute("SELECT set_config($1, $2, false)", SIGN, source_id)
+                return
+            # None when whoever had it let it go between these two statements: that is no other daemon.
+            if holder := await connection.fetchrow(sql["holder"], key):
+                break
     if holder and await _was_left_behind(connection, holder["pid"]):
         raise TargetUnavailable(
             f"the lock of this source is still held by the lost connection of server process {holder['pid']}",

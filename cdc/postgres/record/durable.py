@@ -1,4 +1,4 @@
-"""Which position of the changelog no crash of Postgres can take back any more: what is older may be pruned."""
+"""What no crash of Postgres can take back any more, such as a position: what is older may be pruned."""
 
 from collections import deque
 
@@ -13,6 +13,18 @@ async def commit_durably(connection: Connection) -> None:
     """
     with translated("preparing the session"):
         await connection.execute("SET synchronous_commit = local")
+
+
+async def flush(connection: Connection) -> None:
+    """Return once all that this session could see is on the server's disk, whoever committed it without waiting.
+
+    For what is to be kept elsewhere: a crash must not take back here what is there.
+    """
+    with translated("waiting for the server's disk"):
+        async with connection.transaction():
+            await connection.execute("SET LOCAL synchronous_commit = local")
+            # Something must be in the log for a commit to wait for it, and with it for all that came before.
+            await connection.execute("SELECT pg_logical_emit_message(true, 'cdc', '')")
 
 
 class Durable:
