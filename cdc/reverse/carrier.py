@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from cdc.config import Config
 from cdc.errors import SwitchError
 from cdc.facts.drained import Drained
-from cdc.facts.row_key import encode_key
+from cdc.facts.row_key import decode_key, encode_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.facts.values import KeyValues
@@ -20,6 +20,7 @@ from cdc.faults import crash_point
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.outbox.reading import Outbox, OutboxReading
 from cdc.postgres.outbox.uncarried import Uncarried
+from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.record.record import Record
 from cdc.reverse.forms import FormsByTable
 from cdc.sql_names import qualified, quote
@@ -70,7 +71,15 @@ class Carrier:
         async with self._record.connection.transaction():
             await self.uncarried.note(reading, rows.refused, {m.source.name: m.target for m in self._maps})
             entries = await self.outbox.forget(reading)
+            await self._release(rows.overwritten)
         return Carried(entries, rows)
+
+    async def _release(self, overwritten: Iterable[tuple[str, str]]) -> None:
+        """Rows that Postgres could not hold are held no longer, where an application made others in their place."""
+        quarantine = QuarantineWriter(self._record)
+        for table, key in overwritten:
+            await quarantine.release(table, [decode_key(key)])
+        await quarantine.tell()
 
     async def probe(self) -> int:
         """Send a row of each table to SQLite as it is, while the outbox is armed; returns of how many tables.
