@@ -160,12 +160,6 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}... ({len(text):,} characters)"
 
 
-_DIFFER = {
-    Side.SQLITE: ("", "`cdc verify --repair` has the daemon move them again"),
-    Side.POSTGRES: (" in SQLite", "a row that is written in Postgres once more, unchanged too, is carried back again"),
-}
-
-
 def _verdict(report: "VerifyReport") -> str:
     from cdc.postgres.record.verification import DIFFERENT, EQUAL
 
@@ -174,19 +168,23 @@ def _verdict(report: "VerifyReport") -> str:
         left = _left_out(report)
         said = "what was compared is the same in both databases" if left else "both databases hold the same"
         return f"{said}, compared in {seconds:.1f} s{''.join(left)}"
-    if report.result == DIFFERENT and (report.repaired or report.repair.left):
-        return "; ".join(_repaired(report))
-    if report.result == DIFFERENT and report.schema and not report.differences:
-        found = counted(len(report.schema), "part")
-        return (
-            f"the rows are the same in both, but {found} of the schema in Postgres are not as they should be: see above"
-        )
     if report.result == DIFFERENT and not report.differences:
-        return "the rows are the same in both, but an answer is not the expected one: see above"
+        return f"the rows are the same in both, but {_beside_rows(report)}: see above"
     if report.result == DIFFERENT:
-        where, again = _DIFFER[report.leads]
-        return f"{report.differences:,} rows differ{where}; {again}"
+        return "; ".join(_repaired(report)) or f"{report.differences:,} rows differ{_what_helps(report)}"
     return "not everything could be compared: see above; `cdc run` follows a changed schema by itself"
+
+
+def _beside_rows(report: "VerifyReport") -> str:
+    if not report.schema:
+        return "an answer is not the expected one"
+    return f"{counted(len(report.schema), 'part')} of the schema in Postgres are not as they should be"
+
+
+def _what_helps(report: "VerifyReport") -> str:
+    if report.leads is Side.POSTGRES:
+        return " in SQLite; a row that is written in Postgres once more, unchanged too, is carried back again"
+    return "; `cdc verify --repair` has the daemon move them again"
 
 
 def _repaired(report: "VerifyReport") -> list[str]:

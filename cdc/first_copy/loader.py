@@ -22,7 +22,7 @@ from cdc.faults import crash_point
 from cdc.first_copy.create_schema import mapped_for
 from cdc.first_copy.snapshots import Copy, read_copy, verified_snapshot, without_capture
 from cdc.first_copy.table_filler import TableFiller
-from cdc.identity.active_side import require_sqlite_active
+from cdc.identity.active_side import refuse_after_cutover
 from cdc.identity.file_location import settle_path
 from cdc.mapping.map_tables import map_schema
 from cdc.notes import end_note
@@ -84,7 +84,7 @@ async def load(config: Config, progress: Progress) -> LoadReport:
     async with connected(config, "load") as connection:
         record = Record(connection, copy.source_id)
         state = await record.stream.read()
-        await require_sqlite_active(config, state)
+        refuse_after_cutover(config.source.path, state, None)
         if state is None:
             await record.ownership.require_free(config, map_schema(copy.schema, config))
             raise TargetError("the tables in Postgres do not exist yet", remedy="run `cdc schema` first")

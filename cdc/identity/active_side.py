@@ -18,7 +18,7 @@ from cdc.sqlite.fence.fence import FenceState
 async def require_sqlite_active(config: Config, state: StreamState | None) -> None:
     """Raise `PostgresActive` when applications write to Postgres; `state` is None where that cannot tell.
 
-    Errors of the SQLite file are raised too: a fence that cannot be looked at is none that is down.
+    Raises errors of the SQLite file too: of a fence that cannot be looked at nobody knows whether it is up.
     """
     refuse_after_cutover(config.source.path, state, await asyncio.to_thread(fence.look, config))
 

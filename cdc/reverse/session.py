@@ -94,6 +94,9 @@ class ReverseSession:
         _require_same_tables(maps, targets, forms)
         await settle_sides(config, record, state.phase, maps, _telling(config))
         await asyncio.to_thread(_require_fenced, config, state.position)
+        if "*" in state.resync:  # by whoever made the schema `cdc` whole; due once SQLite is written to again
+            await record.stream.request_resync([m.source.name for m in maps])
+            await record.stream.keep_resync([m.source.name for m in maps])
         if not forms:
             forms = await _learned_again(config, record, maps, targets, state.position)
         carrier = Carrier(config, record, maps, targets, forms)

@@ -99,7 +99,7 @@ async def _verify(
             position=seen,
             tables=found,
             repair=repaired,
-            problems=_problems(look),
+            problems=() if back else _problems(look),  # nothing is captured where nobody writes
             answers=answers,
             skipped=_skipped(config, chosen),
             again=run.again,

@@ -72,6 +72,29 @@ def test_rows_are_compared_with_those_of_postgres(site: Installation) -> None:
     assert "only in Postgres: 4" in site.run("verify")[1]
 
 
+def test_a_row_that_an_application_makes_in_the_place_of_a_held_one_is_held_no_longer(site: Installation) -> None:
+    site.sql("INSERT INTO t VALUES (1, 'one'), (5, CAST(x'ff' AS TEXT))")
+    config = site.switched()
+    site.target_sql("INSERT INTO t VALUES (5, 'five')")
+    asyncio.run(drain(config))
+    assert counts(compared(site)[1]) == {"matched": 2}
+    assert asyncio.run(value(site.dsn, "SELECT count(*) FROM cdc.quarantine")) == 0
+    rolled_back(config)
+
+
+def test_rows_that_sqlite_cannot_hold_are_counted_by_themselves(site: Installation) -> None:
+    site.sql("CREATE TABLE w(id INTEGER PRIMARY KEY, n INTEGER CHECK (n < 10)); INSERT INTO w VALUES (1, 1), (2, 2)")
+    config = site.switched()
+    site.target_sql(
+        "DO $$ BEGIN EXECUTE (SELECT string_agg(format('ALTER TABLE w DROP CONSTRAINT %I', conname), ';') "
+        "FROM pg_constraint WHERE conrelid = 'w'::regclass AND contype = 'c'); END $$;"
+        "UPDATE w SET n = 99 WHERE id = 2"
+    )
+    asyncio.run(drain(config))
+    assert counts(compared(site, "--table", "w")[1]) == {"matched": 1, "uncarried": 1}
+    assert "not carried" in site.run("verify", "--table", "w")[1]
+
+
 def test_what_is_lost_of_the_schema_cdc_is_made_again_and_nothing_goes_to_postgres(site: Installation) -> None:
     site.sql("INSERT INTO t VALUES (1, 'one')")
     config = site.switched()
@@ -81,6 +104,7 @@ def test_what_is_lost_of_the_schema_cdc_is_made_again_and_nothing_goes_to_postgr
         assert asyncio.run(value(site.dsn, "SELECT v FROM t")) == lost
         assert asyncio.run(value(site.dsn, "SELECT phase FROM cdc.stream")) == Phase.CUTOVER
         assert counts(compared(site)[1]) == {"matched": 1}, lost
+    assert asyncio.run(value(site.dsn, "SELECT resync FROM cdc.stream")) == ["t"]  # and none that nobody can name
     site.target_sql("ALTER TABLE cdc.stream DROP COLUMN seq; UPDATE t SET v = 'last'")
     asyncio.run(drain(config))
     assert counts(compared(site)[1]) == {"matched": 1}
