@@ -36,6 +36,10 @@ async def set_up(folder: Path, dsn: str, tables: str, *, wal: bool = True, **cut
     return config
 
 
+def quiet(_: str) -> None:
+    """Nobody looks at the steps."""
+
+
 class Command:
     """A command in a process of its own; `crash_at` kills it there."""
 

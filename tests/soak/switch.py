@@ -164,8 +164,8 @@ class Soak:
         await wait_until_alike(self.config, self._daemon)
         self.counts["comparisons"] += 1
         path, dsn = self.config.source.path, self.config.target.dsn
-        problems = ledger.wrong(set(entries_in_sqlite(path)), "SQLite")
-        problems += ledger.wrong(set(await entries_in_postgres(dsn)), "Postgres")
+        problems = ledger.wrong(set(entries_in_sqlite(path)))
+        problems += ledger.wrong(set(await entries_in_postgres(dsn)))
         alternations = ledger.alternations()
         # A cutover that is undone at its last step has opened Postgres for a moment.
         if not changes <= len(alternations) + 1 or len(alternations) > changes + 2 * self.counts["undone late"]:
