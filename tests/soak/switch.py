@@ -48,12 +48,13 @@ MOMENTS = (
 SCORES = ("NULL", "0", "-1.5", "1e308", "5e-324", "0.1", "12345678901234567", "3")
 EXTRAS = ("NULL", "'{}'", "'[1, 2.50, \"x\"]'", '\'{"a": null, "b": {"c": [true]}}\'', "'\"text\"'", "'12'")
 AMOUNTS = ("NULL", "0", "1.25", "-99.9", "1000000")
+ENDS = ("begun", "done")
 FORWARD = (
     "fence.before_commit", "fence.after_commit", "fence.before_commit:2", "fence.after_commit:2",
-    "carry.before_commit", "carry.after_commit", *(f"switch.step_{kind}:{n}" for n in range(1, 15) for kind in ("begun", "done")),
+    "carry.before_commit", "carry.after_commit", *(f"switch.step_{how}:{n}" for n in range(1, 15) for how in ENDS),
 )  # fmt: skip
 BACKWARD = (
-    "carry.before_commit", "carry.after_commit", *(f"switch.step_{kind}:{n}" for n in range(1, 14) for kind in ("begun", "done")),
+    "carry.before_commit", "carry.after_commit", *(f"switch.step_{how}:{n}" for n in range(1, 14) for how in ENDS),
 )  # fmt: skip
 FATES = ("none", "none", "crash", "crash", "kill", "interrupt", "freeze", "cut off", "kill daemon", "kill both")
 ROUNDS = 4  # between two rests
@@ -79,7 +80,7 @@ class Statements:
             return [f"REPLACE INTO channel(name, rank) VALUES ({name}, {rank})"]
         return [
             f"DELETE FROM channel WHERE rank = {rank} AND name <> {name}",
-            f"INSERT INTO channel(name, rank) VALUES ({name}, {rank}) ON CONFLICT (name) DO UPDATE SET rank = excluded.rank",
+            f"INSERT INTO channel(name, rank) VALUES ({name}, {rank}) ON CONFLICT (name) DO UPDATE SET rank = {rank}",
         ]
 
     def _video(self, side: str) -> list[str]:
@@ -160,7 +161,7 @@ class Soak:
                 moved = self._side != before
                 changes += moved
                 self.counts["moves"] += moved
-                await wait_for(accepted(ledger, self._side), f"writes on {self._side}", daemon=self._daemon)  # type: ignore[arg-type]
+                await wait_for(accepted(ledger, self._side), f"writes on {self._side}", daemon=self._daemon)
         await wait_until_alike(self.config, self._daemon)
         self.counts["comparisons"] += 1
         path, dsn = self.config.source.path, self.config.target.dsn
@@ -219,18 +220,14 @@ class Soak:
     async def _frozen(self, command: Command) -> int:
         """Stand still at a point, perhaps for longer than writes are refused."""
         seconds = self._chance.choice((0.1, 1.0, 4.0))
-
-        async def stopped() -> bool:
-            state = Path(f"/proc/{command.process.pid}/stat").read_text().rpartition(") ")[2][0]
-            return state in "TZ"
-
-        await wait_for(stopped, "the command to stand still")
+        await command.stands_still()
         await asyncio.sleep(seconds)
         return await command.goes_on()
 
     async def _last_steps(self) -> str:
-        sql = "SELECT step FROM cdc.switch_step WHERE run = (SELECT run FROM cdc.switch_step ORDER BY began_at DESC LIMIT 1)"
-        return "\n".join(row["step"] for row in await fetch(self.config.target.dsn, sql))
+        last = "SELECT run FROM cdc.switch_step ORDER BY began_at DESC LIMIT 1"
+        steps = f"SELECT step FROM cdc.switch_step WHERE run = ({last})"
+        return "\n".join(row["step"] for row in await fetch(self.config.target.dsn, steps))
 
 
 async def main() -> int:
