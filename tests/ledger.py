@@ -138,7 +138,8 @@ async def write_to_postgres(
         await asyncio.sleep(pause)
         if connection is None or connection.is_closed():
             try:
-                connection = await asyncpg.connect(dsn)
+                # What is acknowledged is to be kept, whatever the server's default is.
+                connection = await asyncpg.connect(dsn, server_settings={"synchronous_commit": "on"})
             except (asyncpg.PostgresError, OSError):
                 continue
         made = ledger.new_rows("postgres", rows)

@@ -18,7 +18,8 @@ from random import Random
 _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parent)]
 
-from harness import Daemon, fetch, wait_for, wait_until_follows
+import servers
+from harness import Daemon, application, execute, fetch, wait_for, wait_until_follows
 from ledger import ENTRY, Ledger, accepted, both_sides_written, entries_in_postgres, entries_in_sqlite
 from loguru import logger
 from servers import Server
@@ -56,7 +57,19 @@ FORWARD = (
 BACKWARD = (
     "carry.before_commit", "carry.after_commit", *(f"switch.step_{how}:{n}" for n in range(1, 14) for how in ENDS),
 )  # fmt: skip
-FATES = ("none", "none", "crash", "crash", "kill", "interrupt", "freeze", "cut off", "kill daemon", "kill both")
+FATES = ("none", "crash", "crash", "kill", "interrupt", "freeze", "cut off", "kill daemon", "kill both")
+FATES += ("crash Postgres",)
+    "none",
+    "crash",
+    "crash",
+    "kill",
+    "interrupt",
+    "freeze",
+    "cut off",
+    "kill daemon",
+    "kill both",
+    "crash Postgres",
+)
 ROUNDS = 4  # between two rests
 
 
@@ -129,8 +142,9 @@ class Statements:
 class Soak:
     """Rounds, each with a fate of its own."""
 
-    def __init__(self, config: Config, chance: Random) -> None:
+    def __init__(self, config: Config, server: Server, chance: Random) -> None:
         self.config = config
+        self._server = server
         self.counts: Counter[str] = Counter()
         self._chance = chance
         self._daemon = Daemon(config)
@@ -175,6 +189,17 @@ class Soak:
         for write in ledger.writes:
             self.counts[f"{write.side} {write.outcome}"] += 1
         assert not problems, "\n".join(problems[:10])
+        await self._forget_entries()
+
+    async def _forget_entries(self) -> None:
+        """So that looking at all of them takes no longer each time."""
+        forget = "DELETE FROM entry"
+        if self._side == "postgres":
+            await execute(self.config.target.dsn, forget)
+        else:
+            app = application(self.config.source.path)
+            app.execute(forget)
+            app.close()
 
     async def _round(self) -> None:
         name = "cutover" if self._side == "sqlite" else "rollback"
@@ -204,7 +229,7 @@ class Soak:
 
     async def _struck(self, command: Command, fate: str) -> int:
         ending = asyncio.create_task(command.ends())
-        if fate in {"kill", "interrupt", "cut off", "kill daemon", "kill both"}:
+        if fate in {"kill", "interrupt", "cut off", "kill daemon", "kill both", "crash Postgres"}:
             await asyncio.wait([ending], timeout=self._chance.uniform(0.8, 2.5))
         if fate in {"kill daemon", "kill both"}:
             self._daemon.kill()
@@ -212,6 +237,9 @@ class Soak:
             command.process.send_signal(signal.SIGKILL)
         if fate == "interrupt" and command.process.poll() is None:
             command.process.send_signal(self._chance.choice((signal.SIGINT, signal.SIGTERM)))
+        if fate == "crash Postgres":
+            await asyncio.to_thread(self._server.crash)
+            await asyncio.to_thread(self._server.start)
         if fate == "cut off":
             cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'cdc %'"
             await fetch(self.config.target.dsn, cut)
@@ -238,10 +266,11 @@ async def main() -> int:
     wanted = parser.parse_args()
     logger.disable("cdc")
     with tempfile.TemporaryDirectory(prefix="cdc-switch-", ignore_cleanup_errors=True) as folder:
+        servers.SETTINGS["synchronous_commit"] = "off"  # a crash forgets what nobody waited for
         server = Server(Path(folder) / "postgres")
         try:
             config = await set_up(Path(folder), server.dsn, TABLES, wal=not wanted.journal, max_refused_seconds=3.0)
-            soak = Soak(config, Random(wanted.seed))
+            soak = Soak(config, server, Random(wanted.seed))
             try:
                 await soak.run(wanted.minutes * 60)
             except Exception:
