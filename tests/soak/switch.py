@@ -57,8 +57,7 @@ FORWARD = (
 BACKWARD = (
     "carry.before_commit", "carry.after_commit", *(f"switch.step_{how}:{n}" for n in range(1, 14) for how in ENDS),
 )  # fmt: skip
-FATES = ("none", "crash", "crash", "kill", "interrupt", "freeze", "cut off", "kill daemon", "kill both")
-FATES += ("crash Postgres",)
+FATES = (
     "none",
     "crash",
     "crash",
