@@ -249,4 +249,6 @@ def _tell(config: Config, to: Side, attempt: _Attempt, undone: StepsUndone | Non
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "interrupted"
     return error.message if isinstance(error, CdcError) else type(error).__name__
