@@ -12,7 +12,7 @@ BENCH ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check unit test lint format types docs soak bench bench-check clean
+.PHONY: help demo check unit test lint format types docs soak soak-switch bench bench-check clean
 
 help:
 	@echo "make demo    the whole story on sample data and a Postgres of its own"
@@ -22,6 +22,7 @@ help:
 	@echo "make lint    formatting and lint        make format  apply the formatting"
 	@echo "make types   mypy, strict               make docs    write the reference pages again"
 	@echo "make soak    an hour of everything       make bench   the numbers of this machine"
+	@echo "make soak-switch   cutovers and rollbacks that die in every way"
 	@echo "make bench-check   compare this machine's ratios with the recorded ones"
 	@echo "make clean   remove what these made"
 
@@ -73,6 +74,9 @@ docs: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.soak $(SOAK)
+
+soak-switch: $(VENV)/.dev
+	$(BIN)/python -m tests.soak.switch $(SOAK)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -47,6 +47,8 @@ CRASH_POINTS: Final = (
     "apply.after_commit",
     "fence.before_commit",
     "fence.after_commit",
+    "carry.before_commit",
+    "carry.after_commit",
     "prune.before_commit",
     "prune.after_commit",
     "switch.step_begun",  # of every step of a cutover or a rollback, in their order

@@ -67,7 +67,11 @@ class Ledger:
                 last = write
         return found
 
-    def wrong(self, there: set[str], where: str) -> list[str]:
+    def moves(self) -> list[Side]:
+        """The sides that acceptance moved to, in order."""
+        return [after.side for _, after in self.alternations()]
+
+    def wrong(self, there: set[str]) -> list[str]:
         """What is not as it was told, in the rows of one side."""
         problems = []
         for write in self.writes:
@@ -77,7 +81,7 @@ class Ledger:
                 or (write.outcome == "refused" and any(present))
                 or any(present) != all(present)
             ):
-                problems.append(f"{where}: {present} of {write}")
+                problems.append(f"{present} of {write}")
         return problems
 
 
@@ -134,7 +138,8 @@ async def write_to_postgres(
         await asyncio.sleep(pause)
         if connection is None or connection.is_closed():
             try:
-                connection = await asyncpg.connect(dsn)
+                # What is acknowledged is to be kept, whatever the server's default is.
+                connection = await asyncpg.connect(dsn, server_settings={"synchronous_commit": "on"})
             except (asyncpg.PostgresError, OSError):
                 continue
         made = ledger.new_rows("postgres", rows)
@@ -184,7 +189,7 @@ async def both_sides_written(
         await asyncio.gather(*tasks)
 
 
-def accepted(ledger: Ledger, side: Side) -> Callable[[], Any]:
+def accepted(ledger: Ledger, side: str) -> Callable[[], Any]:
     """A condition that holds once a side has acknowledged something that was begun after this call."""
     since = time.monotonic_ns()
 

@@ -53,6 +53,7 @@ from cdc.verify.compare_recent import RecentComparison
 
 DAEMON_SECONDS: Final = 30.0  # until the daemon has finished what it does, and stands back
 LOOK_SECONDS: Final = 0.05
+ROLE: Final = "switch"  # who has the source's lock, until Postgres has noticed that we let it go
 AGAIN_SECONDS: Final = 1.0  # between two tries; nothing is refused meanwhile
 
 Show = Callable[[str], None]
@@ -129,7 +130,7 @@ async def _forward(config: Config, endpoint: Endpoint, attempt: _Attempt, word: 
     watch = Watch(config.source.path)
 
     async def open_session() -> Session:
-        return await Session.open(config, endpoint, watch, DaemonState())
+        return await Session.open(config, endpoint, watch, DaemonState(), role=ROLE)
 
     async with _opened(open_session) as session:
         look = await asyncio.to_thread(source_file.look, config)
@@ -152,7 +153,7 @@ async def _forward(config: Config, endpoint: Endpoint, attempt: _Attempt, word: 
 
 async def _backward(config: Config, endpoint: Endpoint, attempt: _Attempt, progress: Progress) -> None:
     async def open_session() -> ReverseSession:
-        return await ReverseSession.open(config, endpoint, DaemonState())
+        return await ReverseSession.open(config, endpoint, DaemonState(), ROLE)
 
     async with _opened(open_session) as session:
         look = await asyncio.to_thread(source_file.look, config)
@@ -269,4 +270,6 @@ def _tell(config: Config, to: Side, attempt: _Attempt, undone: StepsUndone | Non
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "interrupted"
     return error.message if isinstance(error, CdcError) else type(error).__name__

@@ -1,5 +1,6 @@
 """Steps one after the other: each noted before and after, and undone in turn when a later one fails."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -112,4 +113,6 @@ async def _note(writing: Awaitable[None]) -> None:
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "interrupted"
     return error.message if isinstance(error, CdcError) else type(error).__name__

@@ -67,12 +67,15 @@ class ReverseSession:
         self._beat_at = 0.0
 
     @classmethod
-    async def open(cls, config: Config, endpoint: Endpoint, daemon_state: DaemonState) -> Self:
-        """Open both ends; raises `SourceChanged` when the file is not the one that was fenced at the cutover."""
+    async def open(cls, config: Config, endpoint: Endpoint, daemon_state: DaemonState, role: str = "daemon") -> Self:
+        """Open both ends; raises `SourceChanged` when the file is not the one that was fenced at the cutover.
+
+        `role` is as in the other direction.
+        """
         look = await asyncio.to_thread(source_file.look, config)
         if look.capture is None:
             raise not_the_fenced_file(config)
-        connection = await endpoint.connect("daemon")
+        connection = await endpoint.connect(role)
         try:
             daemon_state.backend = await show_life(connection, daemon_state.beat)
             record = Record(connection, look.capture.source_id)

@@ -80,12 +80,16 @@ class Session:
         watch: Watch,
         daemon_state: DaemonState | None = None,
         further: Sequence[OpenTarget] = (),
+        role: str = "daemon",
     ) -> Self:
-        """Open both ends and settle whatever changed since the last time; raises when that needs a person."""
+        """Open both ends and settle whatever changed since the last time; raises when that needs a person.
+
+        `role` says who has the source's lock then: a daemon gives way to another daemon, and waits for a command.
+        """
         daemon_state = daemon_state or DaemonState()
         await relieve(config)
         look = await asyncio.to_thread(source_file.look, config)
-        connection = await endpoint.connect("daemon")
+        connection = await endpoint.connect(role)
         try:
             daemon_state.backend = await show_life(connection, daemon_state.beat)
             daemon_state.behind_since = None

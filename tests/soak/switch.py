@@ -18,7 +18,8 @@ from random import Random
 _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parent)]
 
-from harness import Daemon, fetch, wait_for, wait_until_follows
+import servers
+from harness import Daemon, application, execute, fetch, wait_for, wait_until_follows
 from ledger import ENTRY, Ledger, accepted, both_sides_written, entries_in_postgres, entries_in_sqlite
 from loguru import logger
 from servers import Server
@@ -48,14 +49,26 @@ MOMENTS = (
 SCORES = ("NULL", "0", "-1.5", "1e308", "5e-324", "0.1", "12345678901234567", "3")
 EXTRAS = ("NULL", "'{}'", "'[1, 2.50, \"x\"]'", '\'{"a": null, "b": {"c": [true]}}\'', "'\"text\"'", "'12'")
 AMOUNTS = ("NULL", "0", "1.25", "-99.9", "1000000")
+ENDS = ("begun", "done")
 FORWARD = (
     "fence.before_commit", "fence.after_commit", "fence.before_commit:2", "fence.after_commit:2",
-    "carry.before_commit", "carry.after_commit", *(f"switch.step_{kind}:{n}" for n in range(1, 15) for kind in ("begun", "done")),
+    "carry.before_commit", "carry.after_commit", *(f"switch.step_{how}:{n}" for n in range(1, 15) for how in ENDS),
 )  # fmt: skip
 BACKWARD = (
-    "carry.before_commit", "carry.after_commit", *(f"switch.step_{kind}:{n}" for n in range(1, 14) for kind in ("begun", "done")),
+    "carry.before_commit", "carry.after_commit", *(f"switch.step_{how}:{n}" for n in range(1, 14) for how in ENDS),
 )  # fmt: skip
-FATES = ("none", "none", "crash", "crash", "kill", "interrupt", "freeze", "cut off", "kill daemon", "kill both")
+FATES = (
+    "none",
+    "crash",
+    "crash",
+    "kill",
+    "interrupt",
+    "freeze",
+    "cut off",
+    "kill daemon",
+    "kill both",
+    "crash Postgres",
+)
 ROUNDS = 4  # between two rests
 
 
@@ -79,7 +92,7 @@ class Statements:
             return [f"REPLACE INTO channel(name, rank) VALUES ({name}, {rank})"]
         return [
             f"DELETE FROM channel WHERE rank = {rank} AND name <> {name}",
-            f"INSERT INTO channel(name, rank) VALUES ({name}, {rank}) ON CONFLICT (name) DO UPDATE SET rank = excluded.rank",
+            f"INSERT INTO channel(name, rank) VALUES ({name}, {rank}) ON CONFLICT (name) DO UPDATE SET rank = {rank}",
         ]
 
     def _video(self, side: str) -> list[str]:
@@ -128,8 +141,9 @@ class Statements:
 class Soak:
     """Rounds, each with a fate of its own."""
 
-    def __init__(self, config: Config, chance: Random) -> None:
+    def __init__(self, config: Config, server: Server, chance: Random) -> None:
         self.config = config
+        self._server = server
         self.counts: Counter[str] = Counter()
         self._chance = chance
         self._daemon = Daemon(config)
@@ -160,12 +174,12 @@ class Soak:
                 moved = self._side != before
                 changes += moved
                 self.counts["moves"] += moved
-                await wait_for(accepted(ledger, self._side), f"writes on {self._side}", daemon=self._daemon)  # type: ignore[arg-type]
+                await wait_for(accepted(ledger, self._side), f"writes on {self._side}", daemon=self._daemon)
         await wait_until_alike(self.config, self._daemon)
         self.counts["comparisons"] += 1
         path, dsn = self.config.source.path, self.config.target.dsn
-        problems = ledger.wrong(set(entries_in_sqlite(path)), "SQLite")
-        problems += ledger.wrong(set(await entries_in_postgres(dsn)), "Postgres")
+        problems = ledger.wrong(set(entries_in_sqlite(path)))
+        problems += ledger.wrong(set(await entries_in_postgres(dsn)))
         alternations = ledger.alternations()
         # A cutover that is undone at its last step has opened Postgres for a moment.
         if not changes <= len(alternations) + 1 or len(alternations) > changes + 2 * self.counts["undone late"]:
@@ -174,6 +188,17 @@ class Soak:
         for write in ledger.writes:
             self.counts[f"{write.side} {write.outcome}"] += 1
         assert not problems, "\n".join(problems[:10])
+        await self._forget_entries()
+
+    async def _forget_entries(self) -> None:
+        """So that looking at all of them takes no longer each time."""
+        forget = "DELETE FROM entry"
+        if self._side == "postgres":
+            await execute(self.config.target.dsn, forget)
+        else:
+            app = application(self.config.source.path)
+            app.execute(forget)
+            app.close()
 
     async def _round(self) -> None:
         name = "cutover" if self._side == "sqlite" else "rollback"
@@ -203,7 +228,7 @@ class Soak:
 
     async def _struck(self, command: Command, fate: str) -> int:
         ending = asyncio.create_task(command.ends())
-        if fate in {"kill", "interrupt", "cut off", "kill daemon", "kill both"}:
+        if fate in {"kill", "interrupt", "cut off", "kill daemon", "kill both", "crash Postgres"}:
             await asyncio.wait([ending], timeout=self._chance.uniform(0.8, 2.5))
         if fate in {"kill daemon", "kill both"}:
             self._daemon.kill()
@@ -211,6 +236,9 @@ class Soak:
             command.process.send_signal(signal.SIGKILL)
         if fate == "interrupt" and command.process.poll() is None:
             command.process.send_signal(self._chance.choice((signal.SIGINT, signal.SIGTERM)))
+        if fate == "crash Postgres":
+            await asyncio.to_thread(self._server.crash)
+            await asyncio.to_thread(self._server.start)
         if fate == "cut off":
             cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'cdc %'"
             await fetch(self.config.target.dsn, cut)
@@ -219,18 +247,14 @@ class Soak:
     async def _frozen(self, command: Command) -> int:
         """Stand still at a point, perhaps for longer than writes are refused."""
         seconds = self._chance.choice((0.1, 1.0, 4.0))
-
-        async def stopped() -> bool:
-            state = Path(f"/proc/{command.process.pid}/stat").read_text().rpartition(") ")[2][0]
-            return state in "TZ"
-
-        await wait_for(stopped, "the command to stand still")
+        await command.stands_still()
         await asyncio.sleep(seconds)
         return await command.goes_on()
 
     async def _last_steps(self) -> str:
-        sql = "SELECT step FROM cdc.switch_step WHERE run = (SELECT run FROM cdc.switch_step ORDER BY began_at DESC LIMIT 1)"
-        return "\n".join(row["step"] for row in await fetch(self.config.target.dsn, sql))
+        last = "SELECT run FROM cdc.switch_step ORDER BY began_at DESC LIMIT 1"
+        steps = f"SELECT step FROM cdc.switch_step WHERE run = ({last})"
+        return "\n".join(row["step"] for row in await fetch(self.config.target.dsn, steps))
 
 
 async def main() -> int:
@@ -241,10 +265,11 @@ async def main() -> int:
     wanted = parser.parse_args()
     logger.disable("cdc")
     with tempfile.TemporaryDirectory(prefix="cdc-switch-", ignore_cleanup_errors=True) as folder:
+        servers.SETTINGS["synchronous_commit"] = "off"  # a crash forgets what nobody waited for
         server = Server(Path(folder) / "postgres")
         try:
             config = await set_up(Path(folder), server.dsn, TABLES, wal=not wanted.journal, max_refused_seconds=3.0)
-            soak = Soak(config, Random(wanted.seed))
+            soak = Soak(config, server, Random(wanted.seed))
             try:
                 await soak.run(wanted.minutes * 60)
             except Exception:
