@@ -38,7 +38,7 @@ def cutover(
     watch: timedelta | None,
     as_json: bool,
 ) -> int:
-    """Let applications write to Postgres, and carry what they change there back to SQLite.
+    """Let applications write to Postgres; SQLite follows.
 
     SQLite refuses writes for the moment of the switch, at most `max_refused_seconds`, and from then on. Whatever fails
     on the way is undone, and everything is as before. `cdc rollback` goes back at any time and loses nothing. With

@@ -54,10 +54,11 @@ def _open_sqlite(session: Options, *, yes: bool, as_json: bool) -> int:
 
     config = session.config()
     missing = run_async(emergency.missing(config))
-    if missing.changes == 0:
-        say("Postgres answers, and nothing is missing in SQLite: `cdc rollback` goes back in good order")
     if not yes:
-        raise UsageError(f"SQLite would lack {missing}", remedy="if that may be, add --yes")
+        raise UsageError(
+            f"SQLite would lack {missing}",
+            remedy="while Postgres answers, `cdc rollback` goes back in good order; if it does not, add --yes",
+        )
     with audited(config, "emergency", missing=str(missing)):
         emergency.open_sqlite(config)
         if config.cutover.flags:

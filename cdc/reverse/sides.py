@@ -40,8 +40,8 @@ async def settle_sides(config: Config, record: Record, phase: Phase, maps: Seque
         raise SwitchError(
             f"writes to {config.source.path} are refused for good, and nothing in Postgres says that it is written to: "
             "what this tool kept there is gone",
-            remedy="put the schema `cdc` back from a backup of Postgres, where applications can go on meanwhile; or have "
-            "them write to SQLite as it stands, with `cdc rollback --emergency`",
+            remedy="put the schema `cdc` back from a backup of Postgres, where applications can go on meanwhile; or "
+            "have them write to SQLite as it stands, with `cdc rollback --emergency`",
         )
     if sqlite.permanent or sqlite.until is not None:
         await asyncio.to_thread(fence.lift, config)

@@ -23,6 +23,7 @@ from cdc.mapping.map_tables import map_schema
 from cdc.notes import emergency_note, end_note
 from cdc.postgres.apply import fitness
 from cdc.postgres.apply.direct import Applier
+from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.record import own_schema, stream_row
@@ -79,17 +80,18 @@ class StreamOpener:
         """
         await heal(self._record, self._config, look, self.audit)
         state = await self._record.stream.read()
-        if state is None or state.position is None:
-            return
-        maps = (await current_tables(self._record, self._config, look.schema)).fed
-        if state.phase.active is Side.POSTGRES:
-            if emergency_note.read(self._config) is None:
-                raise postgres_active(self._config.source.path)
+        phase = state.phase if state else Phase.NEW
+        if state and phase.active is Side.POSTGRES and emergency_note.read(self._config) is None:
+            raise postgres_active(self._config.source.path)
+        maps = (await current_tables(self._record, self._config, look.schema)).fed if state else ()
+        if state and state.position and phase.active is Side.POSTGRES:
             await give_postgres_up(self._config, self._record, state.position, maps, self.audit)
-        await settle_sides(self._config, self._record, Phase.REPLICATE, maps, self.audit)
+            phase = Phase.REPLICATE
+        await settle_sides(self._config, self._record, phase, maps, self.audit)
         keys = ApplicationKeys(self._connection, self._config.target.schema)
-        async with self._connection.transaction():
-            await keys.make_deferrable(maps)
+        with translated("giving unique keys their form"):
+            async with self._connection.transaction():
+                await keys.make_deferrable(maps)
 
     async def settle(self, look: Look) -> OpenedStream:
         """Make sure of everything the loop relies on: position, capture, targets, mapping."""

@@ -12,10 +12,12 @@ from error_assertions import logged, refused
 from installation import Installation
 
 from cdc.config import Config, load_config
-from cdc.cutover import prepare, run
+from cdc.cutover import prepare, reads, run
 from cdc.cutover.scene import require_active
+from cdc.cutover.watch import require_checks
 from cdc.cutover.window import RefusedWindow
 from cdc.errors import CdcError, ExitCode, SourceBusy
+from cdc.facts.changes import Position
 from cdc.facts.phase import Phase
 from cdc.facts.progress import Silent
 from cdc.facts.side import Side
@@ -122,9 +124,28 @@ def test_what_is_not_as_it_was_at_the_cutover(site: Installation) -> None:
 
 
 def test_two_ways_at_once(cut_off: Installation) -> None:
-    refused(
-        cut_off, ["cutover", "--dry-run", "--prepare"], "--dry-run and --prepare contradict each other", ExitCode.USAGE
-    )
+    template = "--prepare goes with no other option of `cdc cutover`"
+    refused(cut_off, ["cutover", "--dry-run", "--prepare"], template, ExitCode.USAGE)
+
+
+def test_nothing_to_watch(cut_off: Installation) -> None:
+    async def watched() -> None:
+        require_checks(load_config(cut_off.config_file))
+
+    refused_in(watched(), "there is nothing to watch: no check of reads is configured")
+
+
+def test_nothing_to_open(site: Installation) -> None:
+    site.followed()
+    template = "writes to {path} are not refused, so there is nothing to open"
+    refused(site, ["rollback", "--emergency", "--yes"], template, ExitCode.CRITICAL)
+    config = load_config(site.config_file)
+
+    async def carried() -> None:
+        with opened_past_fence(config) as connection:
+            fence.require_raised(connection, config)
+
+    refused_in(carried(), "{path} accepts writes, so that nothing may be carried into it")
 
 
 def test_a_table_that_could_not_come_back(site: Installation) -> None:
@@ -188,8 +209,6 @@ def test_what_is_found_out_while_it_is_made(site: Installation, monkeypatch: pyt
             refused_in(cutover(config), GIVEN_UP, template)
     past_guard(site, "UPDATE t SET v = 'other' WHERE id = 1")
     refused_in(cutover(config), GIVEN_UP, "rows are not alike in both databases: {differing}")
-    site.sql("INSERT INTO _cdc_changelog(tid, op) VALUES (1, '*')")
-    refused_in(cutover(config), GIVEN_UP, "any row of {unknown} may have changed since the last whole comparison")
     assert not fence.look(config).refuses
 
 
@@ -204,6 +223,28 @@ def test_an_application_that_does_not_follow(site: Installation) -> None:
         "the switch to {to} was given up at {step}, and everything is as before: {message}",
         "the application is not where it was told to be: {words}",
     )
+
+
+def test_reads_that_the_application_does_not_take_along(site: Installation) -> None:
+    site.configure(
+        *("[[cutover.flags]]", 'kind = "file"', 'path = "flag.json"'),
+        *("[[cutover.checks]]", 'name = "health"', 'url = "http://127.0.0.1:1/"', "within_seconds = 0.1"),
+        'postgres = { side = "postgres" }',
+    )
+    template = "reads are where they were, for the application did not go to {side} as it was told: {words}"
+    refused_in(reads.move_reads(load_config(site.config_file), Side.POSTGRES), template)
+
+
+def test_a_schema_that_changes_in_the_midst(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.configure("[cutover]", "tries = 1")
+    config, real = site.prepared(), fence.keep
+
+    def kept_and_altered(config: Config, end: Position) -> None:
+        real(config, end)
+        site.sql("CREATE TABLE late(id INTEGER PRIMARY KEY)")
+
+    monkeypatch.setattr(fence, "keep", kept_and_altered)
+    refused_in(cutover(config), GIVEN_UP, "the application changed its schema in the midst of the switch")
 
 
 def test_a_window_that_is_over(cut_off: Installation) -> None:
@@ -251,9 +292,13 @@ def test_a_table_that_goes_while_it_is_compared(site: Installation) -> None:
 def test_what_keeps_the_file_closed(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     real = fence.lift
 
+    first = iter([True])
+
     def lifted_and_failed(config: Config) -> None:
         real(config)
-        raise SourceBusy("the file is locked", remedy="wait")
+        if next(first, False):
+            site.sql("INSERT INTO t VALUES (7, 'here')")
+            raise SourceBusy("the file is locked", remedy="wait")
 
     site.sql("INSERT INTO t VALUES (1, 'one')")
     config = site.switched()
@@ -269,3 +314,13 @@ def test_what_keeps_the_file_closed(site: Installation, monkeypatch: pytest.Monk
     told = refused_in(rollback(config), template)
     stays = "SQLite accepts writes already, so Postgres stays closed"
     assert f"leave Postgres: {stays}" in told.message
+    told_at_once = "applications wrote to SQLite already, so it stays open"
+    assert f"lift the fence: {told_at_once}" in told.message
+
+
+def test_what_sqlite_cannot_hold_or_would_lack(site: Installation) -> None:
+    site.sql("CREATE TABLE f(id INTEGER PRIMARY KEY, r REAL)")
+    config = site.switched()
+    site.target_sql("INSERT INTO f VALUES (5, 'NaN')")
+    refused(site, ["rollback", "--emergency"], "SQLite would lack {missing}", ExitCode.USAGE)
+    refused_in(rollback(config), GIVEN_UP, "rows of Postgres cannot be held by SQLite, such as {rows}")
