@@ -26,7 +26,7 @@ async def test_ways_back_that_are_hindered(tmp_path: Path, database: str) -> Non
     with Daemon(config) as daemon:
         await wait_until_follows(config, daemon)
         await prepare.prepare(config, Silent())
-        await run.cutover(config, quiet, Silent())
+        await run.cutover(config, quiet)
 
         writer = await asyncpg.connect(database)
         transaction = writer.transaction()
@@ -81,7 +81,7 @@ async def test_interrupted_while_the_fence_is_lifted(tmp_path: Path, database: s
     with Daemon(config) as daemon:
         await wait_until_follows(config, daemon)
         await prepare.prepare(config, Silent())
-        await run.cutover(config, quiet, Silent())
+        await run.cutover(config, quiet)
         app = application(config.source.path)
 
         def interrupt(step: str) -> None:

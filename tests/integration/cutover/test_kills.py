@@ -50,7 +50,7 @@ async def test_daemon_killed_while_it_carries_back(tmp_path: Path, database: str
     with Daemon(config) as daemon:
         await wait_until_follows(config, daemon)
         await prepare.prepare(config, Silent())
-        await run_here.cutover(config, quiet, Silent())
+        await run_here.cutover(config, quiet)
         daemon.kill()
     async with both_sides_written(config.source.path, database, pause=0.02) as ledger:
         for step in ("carry.before_commit", "carry.after_commit"):

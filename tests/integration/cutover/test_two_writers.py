@@ -17,12 +17,12 @@ async def test_both_sides_are_written_all_the_time(tmp_path: Path, database: str
         await wait_until_follows(config, daemon)
         await prepare.prepare(config, Silent())
         async with both_sides_written(config.source.path, database) as ledger:
-            await run.cutover(config, quiet, Silent())
+            await run.cutover(config, quiet)
             await wait_for(accepted(ledger, "postgres"), "writes to Postgres", daemon=daemon)
             await run.rollback(config, quiet, Silent())
             await wait_for(accepted(ledger, "sqlite"), "writes to SQLite", daemon=daemon)
             await prepare.prepare(config, Silent())
-            await run.cutover(config, quiet, Silent())
+            await run.cutover(config, quiet)
             await wait_for(accepted(ledger, "postgres"), "writes to Postgres again", daemon=daemon)
         assert await settled(config, daemon) == "postgres"
         await wait_until_alike(config, daemon)
