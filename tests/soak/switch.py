@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -26,6 +27,8 @@ from servers import Server
 from switched_pair import Command, done, set_up, settled, wait_until_alike
 
 from cdc.config import Config
+from cdc.cutover import backward, forward
+from cdc.cutover.plan import PlannedStep
 
 TABLES = f"""
 {ENTRY};
@@ -50,13 +53,17 @@ SCORES = ("NULL", "0", "-1.5", "1e308", "5e-324", "0.1", "12345678901234567", "3
 EXTRAS = ("NULL", "'{}'", "'[1, 2.50, \"x\"]'", '\'{"a": null, "b": {"c": [true]}}\'', "'\"text\"'", "'12'")
 AMOUNTS = ("NULL", "0", "1.25", "-99.9", "1000000")
 ENDS = ("begun", "done")
-FORWARD = (
-    "fence.before_commit", "fence.after_commit", "fence.before_commit:2", "fence.after_commit:2",
-    "carry.before_commit", "carry.after_commit", *(f"switch.step_{how}:{n}" for n in range(1, 15) for how in ENDS),
-)  # fmt: skip
-BACKWARD = (
-    "carry.before_commit", "carry.after_commit", *(f"switch.step_{how}:{n}" for n in range(1, 14) for how in ENDS),
-)  # fmt: skip
+CARRYING = ("carry.before_commit", "carry.after_commit")
+FENCING = ("fence.before_commit", "fence.after_commit", "fence.before_commit:2", "fence.after_commit:2")
+
+
+def steps(planned: Sequence[PlannedStep]) -> tuple[str, ...]:
+    """Before and after each of them."""
+    return tuple(f"switch.step_{how}:{n}" for n in range(1, len(planned) + 1) for how in ENDS)
+
+
+FORWARD = (*FENCING, *CARRYING, *steps(forward.PLANNED))
+BACKWARD = (*CARRYING, *steps(backward.PLANNED))
 FATES = (
     "none",
     "crash",

@@ -17,9 +17,9 @@ from cdc.facts.progress import Silent
 
 KILLS = (
     ("cutover", "fence.after_commit:2", "sqlite"),  # refused for good, and Postgres is not open yet
-    ("cutover", "switch.step_done:13", "postgres"),  # open, but nobody was told
+    ("cutover", "switch.step_done:12", "postgres"),  # open, but nobody was told
     ("rollback", "switch.step_done:4", "postgres"),  # Postgres closed, and SQLite has not everything
-    ("rollback", "switch.step_done:10", "sqlite"),  # SQLite counts, and is not open yet
+    ("rollback", "switch.step_done:8", "sqlite"),  # SQLite counts, and is not open yet
 )
 
 
