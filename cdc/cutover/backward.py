@@ -181,6 +181,8 @@ class Backward:
 
     async def _raise_again(self) -> None:
         """Only where nobody wrote to SQLite meanwhile: Postgres would not have it."""
+        if (await asyncio.to_thread(fence.look, self._scene.config)).permanent:
+            return  # it was never lifted
         raised = await to_its_end(fence.raise_for, self._scene.config, RAISED_SECONDS)
         if raised.end != self._session.position:
             await to_its_end(fence.lift, self._scene.config)

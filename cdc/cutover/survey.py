@@ -122,7 +122,7 @@ async def _cutover_plan(config: Config, status: Status, connection: Connection) 
         shadow_uncovered=(),
         snapshot_at=datetime.fromisoformat(status.snapshot.taken_at) if status.snapshot else None,
         no_way_back=await _no_way_back(record, seen),
-        long_writers=await _long_writers(connection, seen.maps),
+        long_writers=await _long_writers(connection, seen.maps, await _altered(config, record, seen)),
         flag_problems=await asyncio.to_thread(_flag_problems, config, seen.phase.active),
     )
     limits = GateLimits(LAG_SECONDS, config.cutover.verified_within_hours, config.cutover.shadow_clean_hours)
@@ -149,7 +149,7 @@ async def _rollback_plan(config: Config, status: Status, connection: Connection)
         oldest_at=waiting.oldest,
         uncarried=tuple(map(str, await uncarried.read())),
         fence=() if seen.fence.permanent and seen.fence.whole else ("it is not whole",),
-        long_writers=await _long_writers(connection, seen.maps),
+        long_writers=await _long_writers(connection, seen.maps, ()),
         flag_problems=await asyncio.to_thread(_flag_problems, config, seen.phase.active),
     )
     return SwitchPlan(
@@ -248,11 +248,18 @@ def _unchecked(config: Config, seen: Surveyed) -> tuple[str, ...]:
     return tuple(found)
 
 
-async def _long_writers(connection: Connection, maps: Sequence[TableMap]) -> tuple[str, ...]:
-    """Transactions in Postgres that hold locks on target tables for so long that a switch would wait for them."""
-    tables = [qualified(m.schema, m.target) for m in maps]
+async def _altered(config: Config, record: Record, seen: Surveyed) -> Sequence[TableMap]:
+    """The tables whose keys are altered by a cutover: whoever reads one holds it up."""
+    return await ApplicationKeys(record.connection, config.target.schema).altered(seen.maps)
+
+
+async def _long_writers(
+    connection: Connection, maps: Sequence[TableMap], altered: Sequence[TableMap]
+) -> tuple[str, ...]:
+    """Transactions in Postgres that last so long that a switch would wait for them."""
+    written, read = ([qualified(m.schema, m.target) for m in tables] for tables in (maps, altered))
     with translated("asking who writes to the target tables"):
-        rows = await connection.fetch(load("switch")["long_writers"], tables, LONG_SECONDS)
+        rows = await connection.fetch(load("switch")["long_writers"], written, read, LONG_SECONDS)
     return tuple(f"{row['name']} (process {row['pid']}) in Postgres, for {row['seconds']:.0f} s" for row in rows)
 
 

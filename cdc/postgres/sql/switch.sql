@@ -27,14 +27,18 @@ SELECT run, n, step, began_at, ended_at, outcome, detail FROM cdc.switch_step WH
 SELECT step, 1000 * percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM ended_at - began_at)) AS milliseconds
 FROM cdc.switch_step WHERE source_id = $1 AND outcome = 'done' GROUP BY step
 
--- Others' transactions that wrote to some tables and last, by the locks that they hold.
+-- Others' transactions that last and would hold a switch up, by the locks that they hold: those that wrote to some
+-- tables ($1), and those that only read some of them ($2), which are altered.
 -- name: long_writers
 SELECT DISTINCT a.pid, coalesce(nullif(a.application_name, ''), a.usename::text, 'without a name') AS name,
     extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds
 FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
-WHERE l.locktype = 'relation' AND l.granted AND l.relation IN (SELECT to_regclass(t)::oid FROM unnest($1::text[]) AS t)
-    AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND a.pid <> pg_backend_pid()
-    AND a.xact_start < clock_timestamp() - make_interval(secs => $2)
+WHERE l.locktype = 'relation' AND l.granted AND a.pid <> pg_backend_pid()
+    AND a.application_name NOT LIKE 'cdc %' AND a.xact_start < clock_timestamp() - make_interval(secs => $3)
+    AND (l.relation IN (SELECT to_regclass(t)::oid FROM unnest($2::text[]) AS t) OR (
+        l.relation IN (SELECT to_regclass(t)::oid FROM unnest($1::text[]) AS t)
+        AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
+    ))
 ORDER BY 3 DESC
 
 -- name: unfed

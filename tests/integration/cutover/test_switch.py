@@ -266,3 +266,22 @@ async def test_a_row_that_was_held_is_let_go_once_an_application_made_it_in_post
         assert titles == [("x", "made", None), ("y", "held", "no date")]
         assert {row[1] for row in await quarantined(config.target.dsn)} == {"ty"}
     app.close()
+
+
+async def test_whoever_would_hold_a_switch_up_is_named_before(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who wrote to a table, and who only reads one whose keys are altered in the moment of the switch."""
+    monkeypatch.setattr(survey, "LONG_SECONDS", 0.0)
+    for sql, named in (
+        ("SELECT count(*) FROM channel", True),
+        ("SELECT count(*) FROM video", False),
+        ("LOCK TABLE video IN ROW EXCLUSIVE MODE", True),
+    ):
+        other = await asyncpg.connect(config.target.dsn, server_settings={"application_name": "a report"})
+        try:
+            async with other.transaction():
+                await other.execute(sql)
+                plan = await survey.cutover_plan(config)
+        finally:
+            await other.close()
+        (gate,) = (gate for gate in plan.gates if gate.name == "long transactions")
+        assert (not gate.passed, "a report (process" in gate.now) == (named, named), sql
