@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from error_assertions import logged, refused
 from installation import Installation
+from msgspec.structs import replace
 
 from cdc.config import Config, load_config
 from cdc.cutover import prepare, reads, run
@@ -292,6 +293,9 @@ def test_a_table_that_goes_while_it_is_compared(site: Installation) -> None:
 def test_what_keeps_the_file_closed(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     real = fence.lift
 
+    def locked(_: Config) -> None:
+        raise SourceBusy("the file is locked", remedy="wait")
+
     first = iter([True])
 
     def lifted_and_failed(config: Config) -> None:
@@ -309,6 +313,10 @@ def test_what_keeps_the_file_closed(site: Installation, monkeypatch: pytest.Monk
     template = "rows are not alike in SQLite, where Postgres is written to: {differing}"
     refused_in(rollback(config), GIVEN_UP, template)
     past_fence(config, "UPDATE t SET v = 'one'")
+    once = replace(config, cutover=replace(config.cutover, tries=1))
+    with monkeypatch.context() as patched:
+        patched.setattr(fence, "lift", locked)
+        refused_in(rollback(once), GIVEN_UP)  # and is as before, for it was never lifted
     monkeypatch.setattr(fence, "lift", lifted_and_failed)
     template = "the switch to {to} was given up at {step}, and could not be undone: {message}; not undone: {unsettled}"
     told = refused_in(rollback(config), template)
