@@ -63,7 +63,7 @@ def _move(config: Config, switch: str, side: str | None) -> "list[CheckResult]":
     if switch == "writes":
         raise UsageError(
             "writes are not moved by hand: rows that one database has and the other lacks would be left behind",
-            remedy="have a cutover move them, or take them back: both move the rows first",
+            remedy="`cdc cutover` moves them, `cdc rollback` takes them back: both move the rows first",
         )
     Flags(config).move_reads(Side(side))
     return run_async(Checks(config).ask(Side(side), "reads"))

@@ -209,7 +209,7 @@ class Flags:
         if not change.state.allowed:
             raise UsageError(
                 "reads cannot go to SQLite while writes go to Postgres: nobody would see what was written",
-                remedy="take the writes back first, with the rows that were written meanwhile",
+                remedy="`cdc rollback` takes writes back, with the rows that were written meanwhile, and reads with them",
             )
         if untold := change.moves - self._told_of(change):
             raise ConfigError(
@@ -256,7 +256,7 @@ def _agreed_writes(standing: FlagStanding) -> Side:
     if standing.writes is None:
         raise FlagNotSet(
             "the flags do not agree where writes go, so reads cannot be moved beside them",
-            remedy="see `cdc flag`; finish the change of writes that was begun, or take it back",
+            remedy="see `cdc flag`: the daemon sets the flags to the side that is written to, once it runs",
         )
     return standing.writes
 
