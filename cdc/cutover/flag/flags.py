@@ -209,7 +209,7 @@ class Flags:
         if not change.state.allowed:
             raise UsageError(
                 "reads cannot go to SQLite while writes go to Postgres: nobody would see what was written",
-                remedy="`cdc rollback` takes writes back, with the rows that were written meanwhile, and reads with them",
+                remedy="`cdc rollback` takes writes back, with rows that were written meanwhile, and reads with them",
             )
         if untold := change.moves - self._told_of(change):
             raise ConfigError(
