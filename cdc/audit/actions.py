@@ -174,6 +174,19 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "flip": _step(
         "one of the flags was set", flag="its kind and what it is", reads="where reads go", writes="where writes go"
     ),
+    "prepare cutover": _step("`cdc cutover --prepare`", rows="how many are alike in both"),
+    "switch": _step(
+        "one try of `cdc cutover` or `cdc rollback`: `started` when it began, and once more when it ended",
+        to="the side that writes shall go to, `sqlite` or `postgres`",
+        run="the name of the try, by which cdc.switch_step has its steps",
+        refused_seconds="for how long nobody accepted writes",
+        step="the step that failed",
+        unsettled="steps that could not be undone, with the reasons",
+    ),
+    "lift the fence": _step("the daemon let applications write to SQLite again, for a switch had ended in its midst"),
+    "open Postgres again": _step("the daemon let applications write to Postgres again, for the same reason"),
+    "emergency": _step("`cdc rollback --emergency`", missing="what SQLite lacks of Postgres, in words"),
+    "give Postgres up": _step("Postgres follows SQLite again, which was opened without it"),
     "apply pending": _step("`cdc schema --apply-pending`", dropped="what was dropped"),
     "drop leftover": _step(
         "a column or table that was left over was saved and dropped, in the transaction that has this entry",

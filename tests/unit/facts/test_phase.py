@@ -6,15 +6,19 @@ import pytest
 
 from cdc.facts.phase import Phase, may_follow, may_precede
 
-REMEMBERED = [Phase.SNAPSHOT, Phase.SCHEMA, Phase.LOAD, Phase.REPLICATE]
+REMEMBERED = [Phase.SNAPSHOT, Phase.SCHEMA, Phase.LOAD, Phase.REPLICATE, Phase.CUTOVER]
 
 
 def test_the_way_of_a_move_is_open() -> None:
     assert all(may_follow(phase, before) for before, phase in pairwise(REMEMBERED))
 
 
-def test_only_a_finished_load_is_followed() -> None:
-    assert may_precede(Phase.REPLICATE) == {Phase.LOAD, Phase.REPLICATE}
+def test_only_a_finished_load_is_followed_or_a_cutover_that_is_taken_back() -> None:
+    assert may_precede(Phase.REPLICATE) == {Phase.LOAD, Phase.REPLICATE, Phase.CUTOVER}
+
+
+def test_nothing_but_the_way_back_follows_a_cutover() -> None:
+    assert {phase for phase in Phase if may_follow(phase, Phase.CUTOVER)} == {Phase.CUTOVER, Phase.REPLICATE}
 
 
 @pytest.mark.parametrize("before", [Phase.NEW, Phase.ENDED, Phase.UNKNOWN])
