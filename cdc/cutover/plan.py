@@ -65,6 +65,7 @@ class SwitchPlan:
     unchecked: tuple[str, ...] = ()
     usual_milliseconds: Mapping[str, float] = field(default_factory=dict)
     would_lose: str = ""  # of a way back: what would be lost
+    option: str = ""  # with which the command is given
 
     @property
     def readiness(self) -> Readiness:
@@ -102,7 +103,7 @@ class SwitchPlan:
         """What to do now, one for each gate that is closed; the switch itself when none is."""
         closed = [gate.remedy for gate in self.gates if not gate.passed]
         command = "cdc cutover" if self.to is Side.POSTGRES else "cdc rollback"
-        return list(dict.fromkeys(closed)) or [f"`{command}`"]
+        return list(dict.fromkeys(closed)) or [f"`{' '.join(filter(None, (command, self.option)))}`"]
 
     def to_json(self) -> dict[str, Any]:
         """The stable form for programs."""

@@ -20,7 +20,9 @@ GATES: Final = frozenset(
 async def reads_plan(config: Config) -> SwitchPlan:
     """The gates of a cutover that concern reads."""
     plan = await survey.cutover_plan(config)
-    return SwitchPlan(plan.to, tuple(gate for gate in plan.gates if gate.name in GATES), (), plan.unchecked)
+    return SwitchPlan(
+        plan.to, tuple(gate for gate in plan.gates if gate.name in GATES), (), plan.unchecked, option="--reads-only"
+    )
 
 
 async def move_reads(config: Config, side: Side) -> list[CheckResult]:

@@ -1,7 +1,7 @@
 """What both databases, the state folder and the flag show before a switch; nothing is written anywhere."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ from cdc.postgres.record import stream_row
 from cdc.postgres.record.known_tables import current_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.switch import SwitchState
+from cdc.postgres.record.verified_tables import VerifiedTable
 from cdc.postgres.server.endpoint import reached
 from cdc.postgres.tables import catalogue
 from cdc.sql_names import qualified
@@ -116,7 +117,7 @@ async def _cutover_plan(config: Config, status: Status, connection: Connection) 
         unacknowledged=status.unacknowledged,
         prepared_at=seen.switch.prepared_at,
         unprepared=await _unprepared(config, record, seen),
-        verified_at=_verified_at(status, seen),
+        verified_at=_verified_at(status, seen, await record.verified.read()),
         differing=_differing(status),
         shadow_clean_since=status.target.shadow.clean_since if status.target.shadow else None,
         shadow_uncovered=(),
@@ -173,11 +174,14 @@ def _waiting(status: Status, resyncing: Sequence[str]) -> tuple[str, ...]:
     return (*held, *resyncing)
 
 
-def _verified_at(status: Status, seen: Surveyed) -> datetime | None:
-    """Since when every row is known to be alike: what was prepared, or what the daemon compares all the time."""
+def _verified_at(status: Status, seen: Surveyed, verified: Mapping[str, VerifiedTable]) -> datetime | None:
+    """Since when every row is known to be alike: what was prepared or verified, or what the daemon compares by itself."""
     whole = status.target.verification
-    moments = [seen.switch.prepared_at, whole.finished_at if whole and whole.result == "equal" else None]
-    return max((moment for moment in (*moments, status.compared_since) if moment is not None), default=None)
+    passes = [verified[m.source.name].since if m.source.name in verified else None for m in seen.maps]
+    compared = [since for since in passes if since is not None]
+    by_daemon = min(compared) if compared and len(compared) == len(passes) else None
+    moments = (seen.switch.prepared_at, whole.finished_at if whole and whole.result == "equal" else None, by_daemon)
+    return max((moment for moment in moments if moment is not None), default=None)
 
 
 def _differing(status: Status) -> tuple[str, ...]:

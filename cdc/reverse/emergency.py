@@ -8,7 +8,7 @@ from typing import Final
 
 from cdc.audit.actions import Tell
 from cdc.config import Config
-from cdc.errors import SwitchError, TargetError
+from cdc.errors import CdcError, SwitchError, TargetError
 from cdc.facts.changes import Position
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
@@ -59,7 +59,11 @@ def open_sqlite(config: Config) -> None:
             remedy="`cdc status` tells who accepts writes",
         )
     emergency_note.leave(config)
-    fence.lift(config)
+    try:
+        fence.lift(config)
+    except CdcError:
+        emergency_note.forget(config)  # the daemon would give Postgres up for a command that failed
+        raise
 
 
 async def give_postgres_up(

@@ -163,7 +163,7 @@ class ReverseSession:
     async def _tell_uncarried(self) -> None:
         if waiting := await self.carrier.uncarried.read():
             first = waiting[0]
-            words = f"{len(waiting):,} rows of Postgres cannot be held by SQLite: {first}"
+            words = f"{await self.carrier.uncarried.count():,} rows of Postgres cannot be held by SQLite: {first}"
             if UNCARRIED not in self._daemon_state.alarms:
                 logger.bind(table=first.source_table, reason=str(first), remedy=first.remedy).error(
                     "a row of Postgres cannot be held by SQLite"

@@ -23,14 +23,15 @@ from harness import (
 )
 
 from cdc.config import Config, CutoverSection, FileFlag
-from cdc.cutover import prepare, run, survey
+from cdc.cutover import prepare, reads, run, survey
 from cdc.cutover.flag.flags import Flags
 from cdc.cutover.flag.state import FlagState
 from cdc.cutover.plan import Readiness
-from cdc.errors import ExitCode, SwitchError
+from cdc.errors import ExitCode, SourceBusy, SwitchError
 from cdc.facts.progress import Silent
 from cdc.facts.side import Side
 from cdc.first_copy import snapshots
+from cdc.notes import emergency_note
 from cdc.observe.status import gather
 from cdc.postgres.server.endpoint import reached
 from cdc.reverse import emergency
@@ -155,6 +156,12 @@ async def test_sqlite_is_opened_without_postgres_and_postgres_given_up_later(con
         daemon.kill()
     await execute(config.target.dsn, "INSERT INTO video(id, channel, title) VALUES ('lost', 2, 'l')")
     assert (await emergency.missing(config)).changes == 1
+    impatient = msgspec.structs.replace(config, source=msgspec.structs.replace(config.source, busy_timeout_seconds=0.1))
+    app.execute("BEGIN IMMEDIATE")
+    with pytest.raises(SourceBusy):
+        emergency.open_sqlite(impatient)
+    app.execute("ROLLBACK")
+    assert emergency_note.read(config) is None  # what failed does not happen later
     emergency.open_sqlite(config)
     app.execute("INSERT INTO video(id, title) VALUES ('here', 'h')").fetchall()
     with pytest.raises(SwitchError, match="nothing to open"):
@@ -237,7 +244,9 @@ async def test_a_plan_writes_nothing_and_tells_what_postgres_lacks(config: Confi
     before = [config.source.path.read_bytes(), await contents(config.target.dsn)]
     plan = await survey.cutover_plan(config)
     assert [config.source.path.read_bytes(), await contents(config.target.dsn)] == before
-    assert {gate.name for gate in plan.gates if not gate.passed} == {"daemon", "prepared"}
+    assert {gate.name for gate in plan.gates if not gate.passed} == {"daemon", "prepared", "verified"}
+    assert next(gate.now for gate in plan.gates if gate.name == "verified") == "never"
+    assert (await reads.reads_plan(config)).exit_code == ExitCode.DIFFERENCE  # nobody reads what was never compared
     assert "note.at has a default in SQLite alone: an INSERT without it fails there" in plan.unchecked
 
 

@@ -58,6 +58,7 @@ def plan(facts: CutoverFacts, limits: GateLimits = LIMITS) -> SwitchPlan:
 def test_all_gates_open_is_ready() -> None:
     ready = plan(FINE)
     assert (ready.verdict, ready.exit_code, ready.next_steps) == ("READY", ExitCode.OK, ["`cdc cutover`"])
+    assert replace(ready, option="--reads-only").next_steps == ["`cdc cutover --reads-only`"]
     back = SwitchPlan(Side.SQLITE, rollback_gates(BACK), ())
     assert (back.verdict, back.next_steps) == ("READY", ["`cdc rollback`"])
 
