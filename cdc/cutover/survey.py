@@ -175,7 +175,7 @@ def _waiting(status: Status, resyncing: Sequence[str]) -> tuple[str, ...]:
 
 
 def _verified_at(status: Status, seen: Surveyed, verified: Mapping[str, VerifiedTable]) -> datetime | None:
-    """Since when every row is known to be alike: what was prepared or verified, or what the daemon compares by itself."""
+    """Since when every row is known to be alike: prepared or verified, or compared by the daemon of itself."""
     whole = status.target.verification
     passes = [verified[m.source.name].since if m.source.name in verified else None for m in seen.maps]
     compared = [since for since in passes if since is not None]

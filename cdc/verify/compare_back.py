@@ -14,20 +14,18 @@ from typing import Final
 
 from cdc.canonical.rules import Canonical
 from cdc.config import Config
-from cdc.errors import TargetError
 from cdc.facts.changes import Position
 from cdc.facts.progress import Progress
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
-from cdc.postgres.connection.refusals import is_refusal
 from cdc.postgres.outbox.reading import Outbox, WaitingKeys
 from cdc.postgres.record.record import Record
 from cdc.postgres.tables import catalogue
-from cdc.postgres.tables.hashed_rows import TargetRows, letting_go, snapshot
+from cdc.postgres.tables.hashed_rows import TargetRows, snapshot
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.changelog.verify_reader import Reader
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, Scratch
-from cdc.verify.compare_table import Comparison
+from cdc.verify.compare_table import Comparison, know_quarantined, run_table
 from cdc.verify.recurrence import Recurrence
 from cdc.verify.report import TableReport
 
@@ -65,8 +63,8 @@ class ReturningComparison:
             unusable = await self._begin(reader)
             async with snapshot(self._connection):
                 for comparison in self._comparisons.values():
-                    await self._know(comparison)
-                    await self._run_table(comparison, progress)
+                    await know_quarantined(self._record, comparison)
+                    await run_table(self._connection, comparison, progress)
                     self._alike[comparison.name] = comparison.report().matched
                     self._scratch.refly(comparison.name)
             await self._settle(reader)
@@ -93,21 +91,6 @@ class ReturningComparison:
             self.compared[name] = mapped, target
             self._uncarried[name] = 0
         return unusable
-
-    async def _know(self, comparison: Comparison) -> None:
-        held = await self._record.quarantine.keys_of(comparison.name)
-        await asyncio.to_thread(comparison.know, held.get(comparison.name, []))
-
-    async def _run_table(self, comparison: Comparison, progress: Progress) -> None:
-        progress.start(f"comparing {comparison.name}", None)
-        try:
-            async with letting_go(self._connection):
-                await comparison.run(progress.advance)
-        except TargetError as error:
-            if not is_refusal(error):
-                raise
-            comparison.failed = error.message
-        progress.finish()
 
     async def _settle(self, reader: Reader) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -10,11 +10,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from cdc.canonical.rules import Canonical, bucket, key_text, texts_of
+from cdc.errors import TargetError
 from cdc.facts.key_range import ALL_KEYS, KeyRange
+from cdc.facts.progress import Progress
 from cdc.facts.row_key import decode_key, encode_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import KeyValues, NullKey, Row
-from cdc.postgres.tables.hashed_rows import Sum, TargetRows
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.refusals import is_refusal
+from cdc.postgres.record.record import Record
+from cdc.postgres.tables.hashed_rows import Sum, TargetRows, letting_go
 from cdc.sqlite.changelog.verify_reader import Logged, Reader
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
 from cdc.verify.compare_ranges import RangeComparison, both
@@ -244,6 +249,26 @@ class Comparison:
                 kind = MISSING if there is None else EXTRA if here is None else DIFFERENT
                 findings.append((self.name, kind, text, encode_key(key)))
         self._scratch.find(findings)
+
+
+async def know_quarantined(record: Record, comparison: Comparison) -> None:
+    """Tell a comparison what is in quarantine at this moment."""
+    held = await record.quarantine.keys_of(comparison.name)
+    await asyncio.to_thread(comparison.know, held.get(comparison.name, []))
+
+
+async def run_table(connection: Connection, comparison: Comparison, progress: Progress) -> None:
+    """Compare all rows of a table, in the caller's snapshot; one that cannot be compared says why in its report."""
+    progress.start(f"comparing {comparison.name}", None)
+    try:
+        async with letting_go(connection):
+            await comparison.run(progress.advance)
+    except TargetError as error:
+        # One value that the server cannot write as text is no reason to leave the other tables alone.
+        if not is_refusal(error):
+            raise
+        comparison.failed = error.message
+    progress.finish()
 
 
 def _number(key: KeyValues) -> int | None:

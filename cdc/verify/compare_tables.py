@@ -13,21 +13,19 @@ from typing import Final
 
 from cdc.canonical.rules import Canonical
 from cdc.config import Config
-from cdc.errors import TargetError
 from cdc.facts.changes import Position
 from cdc.facts.key_range import ALL_KEYS, KeyRange, has_ranges
 from cdc.facts.progress import Progress
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.postgres.connection.changelog_lease import keeping_changelog
-from cdc.postgres.connection.refusals import is_refusal
 from cdc.postgres.record.record import Record
 from cdc.postgres.tables import catalogue
 from cdc.postgres.tables.hashed_rows import TargetRows, letting_go, snapshot
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.changelog.verify_reader import Logged, Reader
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
-from cdc.verify.compare_table import Comparison
+from cdc.verify.compare_table import Comparison, know_quarantined, run_table
 from cdc.verify.recurrence import Recurrence, recurrence
 from cdc.verify.report import TableReport
 
@@ -91,7 +89,7 @@ class JointComparison:
                         if problem := await self._begin(mapped, targets.get(mapped.target)):
                             unusable[mapped.source.name] = TableReport(mapped.source.name, problem=problem)
                     for comparison in self._comparisons.values():
-                        await self._run_table(comparison, progress)
+                        await run_table(self._connection, comparison, progress)
                     newest = await self._catch_up(at.seq)
                 except BaseException:
                     self._reader.close()
@@ -142,7 +140,7 @@ class JointComparison:
         comparison = Comparison(
             self._reader, self._scratch, mapped, canonical, rows, keys=keys, keep_up=self._read_news
         )
-        await self._know(comparison)
+        await know_quarantined(self._record, comparison)
         self._comparisons[mapped.source.name] = comparison
         self.compared[mapped.source.name] = mapped, target
         return None
@@ -154,23 +152,6 @@ class JointComparison:
         keys = await asyncio.to_thread(self._reader.range_after, mapped, part.after, part.rows)
         self.ranges[mapped.source.name] = keys
         return keys
-
-    async def _know(self, comparison: Comparison) -> None:
-        """Tell a comparison what is in quarantine at this moment."""
-        held = await self._record.quarantine.keys_of(comparison.name)
-        await asyncio.to_thread(comparison.know, held.get(comparison.name, []))
-
-    async def _run_table(self, comparison: Comparison, progress: Progress) -> None:
-        progress.start(f"comparing {comparison.name}", None)
-        try:
-            async with letting_go(self._connection):
-                await comparison.run(progress.advance)
-        except TargetError as error:
-            # One value that the server cannot write as text is no reason to leave the other tables alone.
-            if not is_refusal(error):
-                raise
-            comparison.failed = error.message
-        progress.finish()
 
     async def _catch_up(self, passed: int) -> int:
         """Learn which keys were logged meanwhile, and judge nothing about them; returns the newest entry."""
@@ -198,11 +179,13 @@ class JointComparison:
                 return
             async with self._at_one_position() as at:
                 for comparison in waiting:
-                    await self._know(comparison)  # what was written meanwhile may have come there, or left it
+                    await know_quarantined(
+                        self._record, comparison
+                    )  # what was written meanwhile may have come there, or left it
                     if comparison.unknown:
                         comparison.unknown = False  # Postgres has passed the entries that said so
                         self._scratch.land(comparison.name, at.seq)  # and these are judged with all others
-                        await self._run_table(comparison, progress)
+                        await run_table(self._connection, comparison, progress)
                     else:
                         async with letting_go(self._connection):
                             await comparison.recheck(at.seq)
