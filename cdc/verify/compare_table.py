@@ -61,6 +61,7 @@ class Comparison:
         self.name = mapped.source.name
         self.reads = mapped.source.reads
         self.unknown = False  # an entry said that anything in the table may have changed
+        self.doubtful = False  # a table that this one looks up was written to: what differs may be on its way
         self.failed: str | None = None  # why it could not be compared
         self._ends_early = False
         self._columns: dict[str, list[ColumnDifference]] = {}

@@ -156,9 +156,12 @@ class JointComparison:
     async def _catch_up(self, passed: int) -> int:
         """Learn which keys were logged meanwhile, and judge nothing about them; returns the newest entry."""
         newest = await asyncio.to_thread(self._read_news)
-        for name in self._comparisons:
+        for name, comparison in self._comparisons.items():
             self._scratch.land(name, passed)
             self._scratch.withdraw_flying(name)
+            if comparison.doubtful:
+                self._scratch.refly(name)
+                comparison.doubtful = False
         return newest
 
     def _read_news(self) -> int:
@@ -169,7 +172,7 @@ class JointComparison:
         for name, comparison in self._comparisons.items():
             comparison.note(entry for entry in entries if entry.table == name)
             if changed.intersection(comparison.reads):
-                comparison.unknown = True
+                comparison.doubtful = True
 
     async def _settle(self, newest: int, progress: Progress) -> None:
         """Look again at what was in flight, for as long as the daemon makes headway, and only so many times."""
