@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from harness import application, drain, execute, fetch, live, make_config, up, value
 
-from cdc.canonical import chosen, rules
+from cdc.canonical import rules
+from cdc.canonical.type_limits import fits
 from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.errors import ExitCode, UsageError
 from cdc.facts.changes import Position
@@ -387,7 +388,7 @@ async def test_postgres_writes_the_same_text_for_every_character(database: str) 
 async def test_json_documents_read_as_in_postgres(database: str, document: str) -> None:
     column = TargetColumn("c", "jsonb", "jsonb")
     form = rules.form_of(column)
-    assert chosen.fits(document, column)
+    assert fits(document, column)
     assert form(document) == await value(database, "SELECT ($1::text)::jsonb::text", document)
 
 
