@@ -21,6 +21,7 @@ from cdc.postgres.connection.open import connect
 from cdc.postgres.record.record import Record
 from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog import verify_reader
+from cdc.sqlite.changelog.verify_rows import Page
 from cdc.values import registry
 from cdc.values.encoder import Encoder
 from cdc.verify import TableReport, VerifyReport, verify
@@ -320,7 +321,7 @@ async def test_entries_pruned_too_early_begin_the_comparison_again(
         async with live(site.config) as daemon:
             await daemon.sync()
 
-    def page(reader: verify_reader.Reader, mapped: TableMap, *place: Any) -> verify_reader.Page:
+    def page(reader: verify_reader.Reader, mapped: TableMap, *place: Any) -> Page:
         if not passes:
             site.write("UPDATE item SET name = 'n' WHERE id < 9")
             asyncio.run(follow())
@@ -343,7 +344,7 @@ async def test_a_table_dropped_while_it_is_compared_begins_the_comparison_again(
         async with live(site.config) as daemon:
             await daemon.sync()
 
-    def page(reader: verify_reader.Reader, mapped: TableMap, *place: Any) -> verify_reader.Page:
+    def page(reader: verify_reader.Reader, mapped: TableMap, *place: Any) -> Page:
         if not passes:
             site.write("DROP TABLE loose")
             asyncio.run(follow())
