@@ -10,9 +10,10 @@ from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Tab
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.mapping.type_names import column_of_type
 from cdc.sql_names import heading
+from cdc.values.booleans import BOOLEAN
 from cdc.values.column_rules import problem_with
 from cdc.values.documents import is_document
-from cdc.values.numbers import BIGINT, BOOLEAN, DOUBLE, NUMERIC
+from cdc.values.numbers import BIGINT, DOUBLE, NUMERIC
 from cdc.values.texts import BYTEA, TEXT
 
 LONGEST_NAME_BYTES: Final = 63

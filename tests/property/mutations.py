@@ -84,7 +84,7 @@ def _deletes_forgotten(patched: pytest.MonkeyPatch, _dsn: str) -> None:
     async def nothing(*_: Any) -> bool:
         return False
 
-    patched.setattr(staged.Batch, "_stage_gone", nothing)
+    patched.setattr(staged, "stage_gone", nothing)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
