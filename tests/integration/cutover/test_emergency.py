@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import apsw
 import asyncpg
@@ -34,7 +35,7 @@ async def carrying(config: Config) -> AsyncIterator[tuple[ReverseSession, int]]:
             await session.close()
 
 
-def in_sqlite(site: Installation, sql: str) -> list[object]:
+def in_sqlite(site: Installation, sql: str) -> list[Any]:
     reader = apsw.Connection(str(site.database))
     reader.set_busy_timeout(1000)
     try:
