@@ -118,12 +118,13 @@ def _check_address(metrics: MetricsSection, file: str) -> None:
 
 def _beside(config: Config, base: Path) -> Config:
     """The same configuration with its relative paths made absolute."""
-    password = config.target.password_file
+    password, log = config.target.password_file, config.shadow.access_log
     return msgspec.structs.replace(
         config,
         source=msgspec.structs.replace(config.source, path=base / config.source.path),
         target=msgspec.structs.replace(config.target, password_file=base / password if password else None),
         state=msgspec.structs.replace(config.state, dir=base / config.state.dir),
+        shadow=msgspec.structs.replace(config.shadow, access_log=base / log if log else None),
         cutover=_cutover_beside(config.cutover, base),
         tables={name: _columns_beside(table, base) for name, table in config.tables.items()},
     )

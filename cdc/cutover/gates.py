@@ -52,7 +52,7 @@ class CutoverFacts:
 def cutover_gates(facts: CutoverFacts, limits: GateLimits) -> tuple[Gate, ...]:
     """The gates of a cutover, in the order in which they are best opened."""
     return (
-        _active(facts, Side.SQLITE, "`cdc rollback --dry-run` tells of the way back"),
+        written_to(facts.active, Side.SQLITE),
         Gate(
             "replication",
             facts.replicates and not facts.waiting,
@@ -126,7 +126,7 @@ class RollbackFacts:
 def rollback_gates(facts: RollbackFacts) -> tuple[Gate, ...]:
     """The gates of a rollback."""
     return (
-        _active(facts, Side.POSTGRES, "nothing: SQLite is written to, as before the cutover"),
+        written_to(facts.active, Side.POSTGRES),
         _daemon(facts.daemon_runs, facts.paused),
         Gate(
             "changes carried back",
@@ -148,10 +148,14 @@ def rollback_gates(facts: RollbackFacts) -> tuple[Gate, ...]:
     )
 
 
-def _active(facts: CutoverFacts | RollbackFacts, wanted: Side, remedy: str) -> Gate:
+def written_to(active: Side, wanted: Side) -> Gate:
+    """The gate that all others stand behind: on the other side there is nothing to switch, and they mean nothing."""
     names = {Side.SQLITE: "SQLite", Side.POSTGRES: "Postgres"}
-    passed = facts.active is wanted
-    return Gate("written to", passed, names[facts.active], names[wanted], remedy, fatal=True)
+    remedies = {
+        Side.SQLITE: "`cdc rollback --dry-run` tells of the way back",
+        Side.POSTGRES: "nothing: SQLite is written to, as before the cutover",
+    }
+    return Gate("written to", active is wanted, names[active], names[wanted], remedies[wanted], fatal=True)
 
 
 def _daemon(runs: bool | None, paused: bool) -> Gate:
@@ -187,7 +191,8 @@ def _shadow(facts: CutoverFacts, limits: GateLimits) -> Gate:
     now = _some(facts.shadow_uncovered) or f"alike for {hours:.1f} h"
     passed = hours >= limits.shadow_hours and not facts.shadow_uncovered
     limit = f"alike for {limits.shadow_hours:g} h, every endpoint"
-    return Gate("shadow reads", passed, now, limit, "see `cdc shadow report`", facts.shadow_clean_since)
+    remedy = "see `cdc shadow report`; `cdc shadow http` asks what nobody asked yet"
+    return Gate("shadow reads", passed, now, limit, remedy, facts.shadow_clean_since)
 
 
 def _writers(long_writers: Sequence[str]) -> Gate:

@@ -9,9 +9,10 @@ from typing import Final
 
 from cdc.config import Config
 from cdc.cutover import backward, forward
+from cdc.cutover.coverage import uncovered
 from cdc.cutover.flag.flags import Flags
 from cdc.cutover.flag.state import FlagState
-from cdc.cutover.gates import CutoverFacts, GateLimits, RollbackFacts, cutover_gates, rollback_gates
+from cdc.cutover.gates import CutoverFacts, GateLimits, RollbackFacts, cutover_gates, rollback_gates, written_to
 from cdc.cutover.plan import SwitchPlan
 from cdc.errors import CdcError
 from cdc.facts.phase import Phase
@@ -104,6 +105,8 @@ async def _seen(config: Config, status: Status, connection: Connection) -> tuple
 
 async def _cutover_plan(config: Config, status: Status, connection: Connection) -> SwitchPlan:
     record, seen = await _seen(config, status, connection)
+    if not (side := written_to(seen.phase.active, Side.SQLITE)).passed:
+        return SwitchPlan(Side.POSTGRES, (side,), ())
     facts = CutoverFacts(
         now=datetime.now(UTC),
         active=seen.phase.active,
@@ -120,7 +123,7 @@ async def _cutover_plan(config: Config, status: Status, connection: Connection) 
         verified_at=_verified_at(status, seen, await record.verified.read()),
         differing=_differing(status),
         shadow_clean_since=status.target.shadow.clean_since if status.target.shadow else None,
-        shadow_uncovered=(),
+        shadow_uncovered=await uncovered(config, record),
         snapshot_at=datetime.fromisoformat(status.snapshot.taken_at) if status.snapshot else None,
         no_way_back=await _no_way_back(record, seen),
         long_writers=await _long_writers(connection, seen.maps, await _altered(config, record, seen)),
@@ -138,6 +141,8 @@ async def _cutover_plan(config: Config, status: Status, connection: Connection) 
 
 async def _rollback_plan(config: Config, status: Status, connection: Connection) -> SwitchPlan:
     record, seen = await _seen(config, status, connection)
+    if not (side := written_to(seen.phase.active, Side.POSTGRES)).passed:
+        return SwitchPlan(Side.SQLITE, (side,), ())
     waiting = await Outbox(connection, record.source_id).lag()
     uncarried = Uncarried(connection, record.source_id)
     lost = await uncarried.count()

@@ -9,7 +9,7 @@ from loguru import logger
 from cdc.audit import trail
 from cdc.audit.actions import Tell
 from cdc.config import Config
-from cdc.errors import CaptureLost, SwitchError
+from cdc.errors import CaptureLost, FenceDown, SwitchError
 from cdc.facts.changes import Position
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
@@ -110,10 +110,13 @@ class ReverseSession:
 
     async def drain(self) -> bool:
         """Carry what waits; False when nothing does. Raises `CaptureLost` once SQLite was opened without Postgres."""
-        if emergency_note.read(self._config) is not None:
-            raise CaptureLost("SQLite was opened without Postgres", remedy="the daemon gives Postgres up, and goes on")
+        _require_not_given_up(self._config)
         began = time.monotonic()
-        carried = await self.carrier.carry()
+        try:
+            carried = await self.carrier.carry()
+        except FenceDown:
+            _require_not_given_up(self._config)  # while Postgres was read
+            raise
         if carried is None:
             return False
         self._tell(carried, time.monotonic() - began)
@@ -171,6 +174,11 @@ class ReverseSession:
             self._daemon_state.alarm(UNCARRIED, words, first.remedy)
         else:
             self._daemon_state.calm(UNCARRIED)
+
+
+def _require_not_given_up(config: Config) -> None:
+    if emergency_note.read(config) is not None:
+        raise CaptureLost("SQLite was opened without Postgres", remedy="the daemon gives Postgres up, and goes on")
 
 
 def _require_fenced(config: Config, position: Position) -> None:
