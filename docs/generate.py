@@ -188,6 +188,8 @@ KEYS: Final = {
     "shadow.proxy.flush_seconds": "How often the counts are added to what Postgres knows.",
     "shadow.proxy.held_requests": "How many writes may wait while they are held; more are answered with 503.",
     "shadow.proxy.end_seconds": "How long open requests may take to end when the proxy is stopped.",
+    "shadow.proxy.metrics": "HOST:PORT where the proxy serves its own `/metrics` and `/healthz`; nowhere without it. "
+    "`allow_remote` in [metrics] holds here too.",
     "shadow.rules.read": "How values at that place are compared, see [rules](shadow.md#rules).",
     "shadow.rules.endpoint": "A shell pattern of endpoints, such as `GET /api/reports*`, or of names of queries.",
     "shadow.rules.path": "A place in JSON (RFC 9535), `$` for the whole body, a header, a CSS selector for elements of "

@@ -71,6 +71,28 @@ ACTIONS: Final[Mapping[str, Action]] = {
         verdicts="how many of them came to which verdict",
         not_asked="how many must not be asked, or could not",
     ),
+    "shadow proxy": _step(
+        "`cdc shadow proxy`: `started` when it begins, and once more when it ends",
+        listen="where users reach it",
+        baseline="the instance on SQLite",
+        candidate="the instance on Postgres",
+        requests="how many users put",
+        verdicts="how many reads came to which verdict",
+        not_compared="how many reads were not compared",
+    ),
+    "load shadow rules": _step(
+        "the proxy compares by these rules from now on, for it began or was told to read its configuration again",
+        rules="how many",
+        digest="by which the same rules are known again",
+    ),
+    "hold writes": _step("the proxy has writes wait", active="the side that is served"),
+    "release writes": _step(
+        "the proxy lets writes go on, or sends all requests to the other side",
+        active="the side that is served now",
+        before="the side that was served before",
+        seconds="for how long writes were held",
+        writes="how many waited meanwhile",
+    ),
     "verify": _step(
         "`cdc verify`",
         repair="whether rows that differ were to be moved again",

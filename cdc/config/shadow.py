@@ -71,6 +71,7 @@ class ProxySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flush_seconds: float = 5.0
     held_requests: int = 1_000
     end_seconds: float = 10.0  # for open requests to end
+    metrics: str | None = None  # where its own metrics are served
 
     @property
     def address(self) -> tuple[str, int]:

@@ -16,6 +16,7 @@ from cdc.facts.target_schema import TargetTable
 from cdc.identity.file_location import settle_path
 from cdc.notes import emergency_note
 from cdc.observe.daemon_state import DaemonState
+from cdc.observe.shadow_alarm import tell_shadow_reads
 from cdc.postgres.connection.open import hang_up, show_life
 from cdc.postgres.connection.source_lock import lock_source
 from cdc.postgres.outbox.reading import OutboxLag
@@ -152,6 +153,7 @@ class ReverseSession:
         await self._audit_sync.sync()
         await asyncio.to_thread(_require_fenced, self._config, self.position)
         await self._tell_uncarried()
+        await tell_shadow_reads(self.record.shadow, self._daemon_state)
 
     async def close(self) -> None:
         """Let go of both ends."""
