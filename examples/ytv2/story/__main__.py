@@ -24,6 +24,7 @@ REQUESTS: Final = (
     *("/", "/api/reports", "/api/filters", "/api/reports?sort=published", "/api/reports?sort=title&size=50&page=2"),
     *("/api/reports?category=Technology", "/api/reports?q=the&size=50", "/api/reports?has_audio=true", "/?q=qwen"),
 )
+REPAIRED: Final[dict[str, str]] = {}
 ONE_VIDEO: Final = "/api/reports/{id}=SELECT id FROM content"
 
 
@@ -81,7 +82,9 @@ class Story:
         await self._cdc("load")
 
     async def _follow(self) -> None:
-        self._chapter("Phase 2: dual write", "The daemon follows every write, while users go on; a proxy stands before.")
+        self._chapter(
+            "Phase 2: dual write", "The daemon follows every write, while users go on; a proxy stands before."
+        )
         await self._stage.start_daemon()
         await self._stage.start_dashboard(
             "on postgres",
@@ -149,7 +152,9 @@ class Story:
     async def _clean_legacy(self) -> None:
         self._chapter("Legacy", "The scripts that copied whole files over each other, and everything that calls them.")
         await self._cdc("cleanup", "--legacy", "legacy", good=(1,))
-        self._say("somebody takes the calls out by hand, as the list says; then whole files go, each saved before", "dim")
+        self._say(
+            "somebody takes the calls out by hand, as the list says; then whole files go, each saved before", "dim"
+        )
         for name, text in REPAIRED.items():
             (self._stage.folder / "legacy" / name).write_text(text, encoding="utf-8")
         await self._cdc("cleanup", "--legacy", "legacy", "--apply")
