@@ -210,7 +210,7 @@ async def _told(folder: Path, *, brisk: bool) -> int:
     try:
         await story.tell()
     except StoryError as error:
-        print(f"\nthis must not happen: {error}", file=sys.stderr)
+        sys.stderr.write(f"\nthis must not happen: {error}\n")
         return 1
     return 0
 

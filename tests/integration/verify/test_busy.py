@@ -83,7 +83,7 @@ async def test_a_busy_table_is_no_error_and_a_difference_beside_it_is_found(conf
             report = await verify(config, None, False, Silent())
             found = {t.table: t.samples for t in report.tables if t.samples}
             assert found.pop("word") == {"missing": ["tw5000"]}
-            # Whether the row is missing or on its way can only be said in a moment in which nothing it reads is written.
+            # Whether it is missing or on its way can only be said in a moment in which nothing it reads is written.
             (tag,) = (t for t in report.tables if t.table == "tag")
             assert found == {"tag": {"missing": ["i5000"]}} or (tag.pending and not found)
         report = await verify(config, None, False, Silent())
