@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 from conftest import fresh_database
-from harness import application, execute, up, value
+from harness import application, execute, make_config, up, value
 from switched_pair import accepting, quiet, run, set_up
 
 from cdc.audit import trail
-from cdc.config import Config, SourceSection
+from cdc.config import Config, CutoverSection, SourceSection, TargetSection
 from cdc.cutover import prepare
 from cdc.cutover import run as switch
-from cdc.ending import remains
+from cdc.ending import cleanup, remains
 from cdc.ending.finalize import finalize
 from cdc.ending.survey import FinalWish
 from cdc.errors import ExitCode
@@ -27,6 +27,7 @@ from cdc.postgres.server.dump import DumpPrograms, find_programs
 from cdc.postgres.server.embedded import EmbeddedServer
 from cdc.postgres.server.endpoint import reached
 from cdc.sqlite.snapshot.snapshot import open_snapshot, restore
+from cdc.stream import end
 
 TABLES = """
 CREATE TABLE channel(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, nick TEXT);
@@ -156,3 +157,66 @@ async def test_killed_anywhere_the_end_leaves_both_databases_as_without_us(
     code, words = await run(config, "up")
     assert (code, "move" in words) == (2, True)
     assert not (await remains.look(config, keep_fence=False)).postgres
+
+
+ADOPTED = """
+CREATE TABLE channel(id bigint PRIMARY KEY, name text NOT NULL, nick text, seen_at timestamptz DEFAULT now(),
+    CONSTRAINT named UNIQUE (name));
+CREATE TABLE video(id text PRIMARY KEY, channel bigint REFERENCES channel(id), title text COLLATE "C" DEFAULT '-');
+CREATE TABLE probe(id bigint PRIMARY KEY, n bigint);
+COMMENT ON TABLE video IS 'of the application';
+ALTER TABLE video ALTER COLUMN title SET STATISTICS 200, REPLICA IDENTITY FULL, SET (fillfactor = 80);
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER touched BEFORE UPDATE ON channel FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE TRIGGER always BEFORE INSERT ON video FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE TRIGGER never BEFORE INSERT ON video FOR EACH ROW EXECUTE FUNCTION touch();
+ALTER TABLE video ENABLE ALWAYS TRIGGER always, DISABLE TRIGGER never;
+"""
+
+
+async def adopted(folder: Path, dsn: str) -> tuple[Config, str]:
+    """Replicated into tables that an application made, and the schema of these before anything was done to them."""
+    await execute(dsn, ADOPTED)
+    before = await schema_of(dsn)
+    with closing(application(folder / "app.db")) as app:
+        app.execute(TABLES).fetchall()
+        app.execute("CREATE TABLE probe(id INTEGER PRIMARY KEY, n INTEGER)").fetchall()
+    config = make_config(folder, folder / "app.db", dsn)
+    config = msgspec.structs.replace(
+        config,
+        target=TargetSection(dsn, adopt=True),
+        cutover=CutoverSection(finalize_after_hours=0.0),
+        replicate=msgspec.structs.replace(config.replicate, heartbeat_seconds=0.2),
+    )
+    await up(config)
+    return config, before
+
+
+async def cleaned(config: Config, *, keep_fence: bool = False) -> None:
+    assert await cleanup.clean(config, await remains.look(config, keep_fence=keep_fence), keep_fence=keep_fence) == []
+
+
+async def test_adopted_tables_are_as_they_were_and_the_file_may_stay_fenced(tmp_path: Path, database: str) -> None:
+    config, before = await adopted(tmp_path, database)
+    assert await schema_of(database) != before
+    await switched(config)
+    await finalize(config, FinalWish(without_dump=True), quiet, Silent())
+    await cleaned(config, keep_fence=True)
+    assert await schema_of(database) == before
+    assert (await remains.look(config, keep_fence=True)).nothing
+    assert await accepting(config) == {"postgres"}
+    assert (await status_of(config)).exit_code == ExitCode.OK
+    await cleaned(config)
+    assert await accepting(config) == {"postgres", "sqlite"}
+
+
+async def test_where_replication_ended_before_a_cutover_postgres_is_cleaned_too(tmp_path: Path, database: str) -> None:
+    config, before = await adopted(tmp_path, database)
+    await end.end(config)
+    await execute(database, "CREATE VIEW cdc.own AS SELECT 1")
+    left = await remains.look(config, keep_fence=False)
+    assert left.sqlite == ()
+    assert await cleanup.clean(config, left, keep_fence=False) == ["view cdc.own"]
+    await execute(database, "DROP SCHEMA cdc CASCADE")
+    assert await schema_of(database) == before
+    assert (await status_of(config)).phase == "ended"
