@@ -215,6 +215,7 @@ KEYS: Final = {
     "cutover.verified_within_hours": "A whole comparison must have found both equal within so many hours.",
     "cutover.shadow_clean_hours": "For so long no shadow read must have differed; 0 does not ask.",
     "cutover.watch_p95_seconds": "With `--watch`: how long the checks may take, 95th percentile; 0 does not ask.",
+    "cutover.finalize_after_hours": "`cdc finalize` does not end the way back before; 0 does not ask.",
     "cutover.flags.file.kind": "`file`. Flags are set in the order of their sections; see [the flag](flag.md).",
     "cutover.flags.file.path": "The file, which is made when it is not there.",
     "cutover.flags.env.kind": "`env`.",

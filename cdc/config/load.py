@@ -207,6 +207,7 @@ _MAY_BE_ZERO: Final = (
     "rolling_share",
     "serve_candidate",
     "shadow_clean_hours",
+    "finalize_after_hours",
     "share",
     "stale_after_hours",
     "watch_p95_seconds",

@@ -64,14 +64,17 @@ class Carrier:
         self._targets = {m.source.name: targets[m.target] for m in maps}
         self._forms = forms
 
-    async def carry(self) -> Carried | None:
-        """Carry all that waits now; None when nothing does. Raises errors of either database, with nothing lost."""
+    async def carry(self, exported: str | None = None) -> Carried | None:
+        """Carry all that waits now; None when nothing does. Raises errors of either database, with nothing lost.
+
+        With the name of a snapshot that another transaction has `exported`, SQLite becomes what that one shows.
+        """
         if not (await self.outbox.lag()).entries:
             return None
         held = await self._record.quarantine.keys_of(None)
         encoded = {name: frozenset(map(encode_key, keys)) for name, keys in held.items()}
         with KeptPages(self._maps) as kept:
-            async with self.outbox.reading(self._maps) as reading:
+            async with self.outbox.reading(self._maps, exported) as reading:
                 async for page in reading.pages():
                     await to_its_end(kept.add, page)
             # An application may commit without waiting for the disk: SQLite must not have what a crash takes back.

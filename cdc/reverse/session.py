@@ -13,6 +13,7 @@ from cdc.errors import CaptureLost, FenceDown, SwitchError
 from cdc.facts.changes import Position
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
+from cdc.identity.active_side import refuse_finalized
 from cdc.identity.file_location import settle_path
 from cdc.notes import emergency_note
 from cdc.observe.daemon_state import DaemonState
@@ -91,6 +92,7 @@ class ReverseSession:
         state = await record.stream.read()
         if state is None or state.position is None:
             raise never_loaded()
+        refuse_finalized(config, state)
         await settle_path(record, config, state.source_path)
         maps = tuple((await current_tables(record, config, look.schema)).fed)
         targets = await catalogue.read_tables(record.connection, config.target.schema, [m.target for m in maps])

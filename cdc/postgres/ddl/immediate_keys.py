@@ -223,6 +223,12 @@ class ApplicationKeys:
         plain = [key for key in await self._keys_of(targets) if not key.deferrable]
         await self._alter([f"COMMENT ON INDEX {qualified(self._schema, key.name)} IS NULL" for key in plain])
 
+    async def traces(self, targets: Sequence[str]) -> list[str]:
+        """What `forget` would take away, in words."""
+        twins = [f"index {twin.name} of {twin.table}" for twin in await self._twins(targets)]
+        plain = [f"comment of ours on index {key.name}" for key in await self._keys_of(targets) if not key.deferrable]
+        return twins + plain
+
     async def _keys(self, tables: Sequence[TableMap]) -> list[_Key]:
         return await self._keys_of(_own(tables))
 
