@@ -32,6 +32,7 @@ shadow
 shadow.proxy
 cutover.flag
 cutover
+rehearsal
 daemon
 demo
 cli
