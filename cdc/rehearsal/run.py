@@ -44,7 +44,7 @@ async def rehearse(config: Config, times: int, progress: Progress, kills: Sequen
         name = await asyncio.to_thread(schema_name, config)
         async with scratch_pair(config, endpoint, source_id, progress) as pair:
             report = RehearsalReport(pair.id, began, name, times)
-            report.left_out += await _copy_adopted(config, endpoint, maps, pair)
+            report.left_out += await _copy_adopted(config, endpoint, source_id, maps, pair)
             await _play(pair, report, progress, kills)
         report.seconds = time.monotonic() - clock
         async with _connected(endpoint) as connection:
@@ -82,13 +82,18 @@ async def _following(config: Config, endpoint: Endpoint) -> tuple[str, tuple[Tab
 
 
 async def _copy_adopted(
-    config: Config, endpoint: Endpoint, maps: Sequence[TableMap], pair: ScratchPair
-) -> Sequence[str]:
-    """Tables that others made are not made by the copy's first load: it gets empty ones like them."""
+    config: Config, endpoint: Endpoint, source_id: str, maps: Sequence[TableMap], pair: ScratchPair
+) -> list[str]:
+    """Tables that others made are not made by the copy's first load: it gets empty ones like them.
+
+    Returns what the copy does without, in words.
+    """
     async with _connected(endpoint) as connection:
         names = [mapped.target for mapped in maps if mapped.adopted]
         targets = await catalogue.read_tables(connection, config.target.schema, names)
-        return await ScratchSchema(connection, pair.config.target.schema).copy_tables(targets)
+        left_out = await ScratchSchema(connection, pair.config.target.schema).copy_tables(targets)
+        triggers = await Record(connection, source_id).disabled_triggers.recorded(config.target.schema)
+    return [*left_out, *(f"trigger {name} of {table} in Postgres" for table, name in sorted(triggers))]
 
 
 async def _play(pair: ScratchPair, report: RehearsalReport, progress: Progress, kills: Sequence[Kill]) -> None:

@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from cdc.config import AlertsSection, Config, CutoverSection, FileFlag, MetricsSection, load_config
+from cdc.config import AlertsSection, Config, CutoverSection, FileFlag, MetricsSection, ShadowSection, load_config
 from cdc.config.written import as_toml
 from cdc.errors import CdcError, StillWorking
 from cdc.facts.progress import Progress
@@ -77,6 +77,7 @@ def scratch_config(config: Config, dsn: str, folder: Path, schema: str) -> Confi
         state=replace(config.state, dir=folder / "state"),
         metrics=MetricsSection(),
         alerts=AlertsSection(),
+        shadow=ShadowSection(),
         verify=replace(config.verify, expect=[]),
         cutover=cutover,
     )

@@ -3,13 +3,14 @@
 import asyncio
 import time
 from asyncio.subprocess import Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cdc.errors import SwitchError
 from cdc.facts.progress import Progress, Silent
 from cdc.facts.side import Side, Writable
 from cdc.facts.table_map import TableMap
+from cdc.observe import daemon_file
 from cdc.observe.daemon_state import Activity
 from cdc.observe.status import gather
 from cdc.postgres.connection.open import Connection
@@ -29,9 +30,9 @@ WRITES_SECONDS: Final = 1.0  # how long the application writes between two switc
 SETTLE_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 0.05
 
-_FOLLOWING: Final = {
-    Writable.SQLITE: (Side.SQLITE, Activity.STREAMING),
-    Writable.POSTGRES: (Side.POSTGRES, Activity.RETURNING),
+_FOLLOWED: Final[Mapping[str, tuple[Side, Writable]]] = {
+    Activity.STREAMING: (Side.SQLITE, Writable.SQLITE),
+    Activity.RETURNING: (Side.POSTGRES, Writable.POSTGRES),
 }
 
 
@@ -168,14 +169,19 @@ class RehearsalStage:
     async def _settled(self, wanted: Side | None = None, seconds: float | None = SETTLE_SECONDS) -> Side:
         """Wait until one side accepts writes and the daemon follows from there; returns which."""
         until = None if seconds is None else time.monotonic() + seconds
-        while True:
-            found = await gather(self._pair.config, self._endpoint)
-            doing = found.presence.doing if found.presence else None
-            side, following = _FOLLOWING.get(found.writes, (None, None)) if found.writes else (None, None)
-            if side is not None and doing == following and found.daemon_runs and wanted in (None, side):
-                return side
-            self._require(f"{found.writes or 'nobody'} accepts writes, and the daemon is {doing or 'away'}", until)
+        while (side := await self._followed()) is None or wanted not in (None, side):
+            self._require(f"{wanted or 'one side'} alone was to accept writes, and to be followed", until)
             await asyncio.sleep(LOOK_SECONDS)
+        return side
+
+    async def _followed(self) -> Side | None:
+        """The side that accepts writes, when the daemon follows from there."""
+        shown = daemon_file.look(self._pair.config)
+        if shown is None or shown.doing not in _FOLLOWED:
+            return None
+        found = await gather(self._pair.config, self._endpoint)
+        side, accepting = _FOLLOWED[shown.doing]
+        return side if found.writes is accepting and found.daemon_runs else None
 
     async def _caught_up(self) -> None:
         """Wait until the other side has everything; nobody writes now."""

@@ -37,7 +37,7 @@ class ScratchSchema:
         """Make empty tables like these of another schema; returns what of them has no copy, in words.
 
         Nothing in a copy reaches back: a number that it gives is of a sequence of its own, a foreign key leads to
-        another copy, and no trigger is there, for what its function writes to nobody can tell.
+        another copy, and no trigger is there, for nobody can tell what its function writes to.
         """
         with translated("making tables like those of the target"):
             for table in tables.values():
@@ -112,8 +112,6 @@ def _is_among(key: TargetForeignKey, tables: Mapping[str, TargetTable]) -> bool:
 
 
 def _left_out(table: TargetTable, tables: Mapping[str, TargetTable]) -> Iterator[str]:
-    if table.user_triggers:
-        yield f"triggers of {table.name} in Postgres: {', '.join(table.user_triggers)}"
     for key in table.foreign_keys:
         if not _is_among(key, tables):
             yield f"the foreign key {key.name} of {table.name}, which leads to {key.parent_schema}.{key.parent}"
