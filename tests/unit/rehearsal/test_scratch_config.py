@@ -35,7 +35,7 @@ def scratch() -> Config:
 def test_nobody_is_told_and_nothing_is_asked(scratch: Config) -> None:
     assert (scratch.metrics.listen, scratch.alerts.webhook, scratch.alerts.ping) == (None, None, None)
     assert scratch.shadow.baseline is None
-    assert scratch.alerts.command == scratch.cutover.checks == scratch.verify.expect == []
+    assert not any((scratch.alerts.command, scratch.cutover.checks, scratch.verify.expect))
     assert scratch.cutover.shadow_clean_hours == scratch.cutover.rehearsed_within_hours == 0.0
     ((flag,),) = (scratch.cutover.flags,)
     assert msgspec.to_builtins(flag, enc_hook=str) == {"kind": "file", "path": "/scratch/1/flag.json"}
