@@ -214,6 +214,8 @@ KEYS: Final = {
     "cutover.tries": "How often it is tried before it is given up, with everything as it was.",
     "cutover.verified_within_hours": "A whole comparison must have found both equal within so many hours.",
     "cutover.shadow_clean_hours": "For so long no shadow read must have differed; 0 does not ask.",
+    "cutover.rehearsed_within_hours": "A rehearsal of today's schema must have passed within so many hours; 0 does not "
+    "ask. Without it one need not be, but the newest that was made has to hold, for 168 hours.",
     "cutover.watch_p95_seconds": "With `--watch`: how long the checks may take, 95th percentile; 0 does not ask.",
     "cutover.finalize_after_hours": "`cdc finalize` does not end the way back before; 0 does not ask.",
     "cutover.flags.file.kind": "`file`. Flags are set in the order of their sections; see [the flag](flag.md).",

@@ -32,7 +32,8 @@ shadow
 shadow.proxy
 cutover.flag
 cutover
-ending daemon
+ending rehearsal
+daemon
 demo
 cli
 __main__
