@@ -173,7 +173,9 @@ class Story:
 
     async def _switch(self, command: str) -> None:
         """There or back, right after a user deleted something."""
-        await self._promises.delete_one(self._at)
+        video = await self._promises.delete_one(self._at)
+        with (self._stage.folder / "deleted").open("a", encoding="utf-8") as deleted:
+            deleted.write(f"{video}\n")
         await self._cdc(command)
         await self._holds()
         await self._busy()
