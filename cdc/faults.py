@@ -53,6 +53,9 @@ CRASH_POINTS: Final = (
     "prune.after_commit",
     "switch.step_begun",  # of every step of a cutover or a rollback, in their order
     "switch.step_done",
+    "legacy.before_manifest",
+    "legacy.before_removal",
+    "legacy.after_restore",
     "trail.before_end",
     "trail.before_note",
 )
