@@ -27,6 +27,7 @@ from cdc.config import (
     FileFlag,
     Formats,
     HttpFlag,
+    LegacySection,
     MetricsSection,
     PagedList,
     ProxyFlag,
@@ -77,6 +78,7 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
     ('[[cutover.flags]] kind = "http"', HttpFlag),
     ('[[cutover.flags]] kind = "proxy"', ProxyFlag),
     ("[[cutover.checks]]", CheckSection),
+    ("[legacy]", LegacySection),
     ("[formats]", Formats),
     ("[tables.NAME]", TableOptions),
     ("[tables.NAME.columns.COLUMN]", ColumnOptions),
@@ -257,6 +259,10 @@ KEYS: Final = {
     "cutover.checks.undo_method": "and by which method.",
     "cutover.checks.timeout_seconds": "How long one answer may take.",
     "cutover.checks.within_seconds": "Within so long it must be as it should, for an application that begins anew.",
+    "legacy.scripts": "Names of scripts that have to be gone; see [remains](legacy.md).",
+    "legacy.flags": "Variables that nothing is to read any more, beside those of `[[cutover.flags]]`.",
+    "legacy.exclude": "Shell patterns of files that are left out, by their path below the one that was given, or by "
+    "their name.",
     "tables.NAME.target": "The table's name in Postgres.",
     "tables.NAME.adopt": "Whether this table is adopted, where it differs from `adopt` in [target].",
     "tables.NAME.skip": "Columns that are not replicated. One that this file does not have is noted by `cdc plan`, "

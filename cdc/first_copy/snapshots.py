@@ -88,7 +88,7 @@ def require_tables(schema: SourceSchema, config: Config) -> None:
 
 async def take_last_snapshot(config: Config, progress: Progress) -> Snapshot:
     """A checked and rehearsed copy without anything of ours in it: restored, it is the application's file as it was."""
-    with _shown(progress, "snapshot (bytes)") as shown:
+    with absolute(progress, "snapshot (bytes)") as shown:
         return await asyncio.to_thread(_rehearsed, config, shown, _take_capture_out)
 
 
