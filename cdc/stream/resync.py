@@ -34,6 +34,7 @@ from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.changelog.verify_reader import Logged, Reader
 from cdc.sqlite.connection.verify_scratch import Scratch
+from cdc.verify.compare_ranges import ComparedTable
 from cdc.verify.compare_table import Comparison
 
 LIMIT_ROWS: Final = 100  # of a table that may be deleted or changed without a question
@@ -143,7 +144,9 @@ async def _begin(
         if target is None or (canonical := Canonical(mapped, target)).missing:
             continue
         rows = TargetRows(record.connection, record.source_id, mapped, target)
-        comparison = comparisons[mapped.source.name] = Comparison(reader, scratch, mapped, canonical, rows)
+        comparison = comparisons[mapped.source.name] = Comparison(
+            ComparedTable(reader, scratch, mapped, canonical, rows)
+        )
         await asyncio.to_thread(comparison.know, quarantined.get(mapped.source.name, []))
     return comparisons
 

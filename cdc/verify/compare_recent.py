@@ -24,7 +24,8 @@ from cdc.postgres.tables.hashed_rows import TargetRows, letting_go, snapshot
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.changelog.verify_reader import Logged, Reader
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
-from cdc.verify.compare_table import Comparison
+from cdc.verify.compare_ranges import ComparedTable
+from cdc.verify.compare_table import Comparison, note_news
 
 SHOWN_KEYS: Final = 5
 
@@ -56,7 +57,9 @@ class RecentComparison:
         for mapped in maps:
             target = targets[mapped.target]
             rows = TargetRows(record.connection, record.source_id, mapped, target)
-            comparisons[mapped.source.name] = Comparison(reader, scratch, mapped, Canonical(mapped, target), rows)
+            comparisons[mapped.source.name] = Comparison(
+                ComparedTable(reader, scratch, mapped, Canonical(mapped, target), rows)
+            )
         return cls(record, reader, scratch, comparisons)
 
     def close(self) -> None:
@@ -85,7 +88,7 @@ class RecentComparison:
 
         A key that changes on either side meanwhile may stay unsettled; when nothing can change, what stays differs.
         """
-        await asyncio.to_thread(self._reader.news, self._note)
+        await asyncio.to_thread(self._reader.news, lambda entries: note_news(self._comparisons, entries))
         connection = self._record.connection
         async with snapshot(connection):
             state = await self._record.stream.read()
@@ -129,10 +132,3 @@ class RecentComparison:
                 more = f" and {rows - len(keys):,} more" if rows > len(keys) else ""
                 told.append(f"{name}: {', '.join(map(show_key, keys))}{more}")
         return "; ".join(told)
-
-    def _note(self, entries: list[Logged]) -> None:
-        changed = {entry.table for entry in entries}
-        for name, comparison in self._comparisons.items():
-            comparison.note(entry for entry in entries if entry.table == name)
-            if changed.intersection(comparison.reads):
-                comparison.unknown = True
