@@ -121,6 +121,9 @@ KEYS: Final = {
     "shadow.candidate": "The address of an instance of the application on Postgres, which must not write.",
     "shadow.reference": "The address of a third instance, on a database that `cdc load` filled from a snapshot: what "
     "differs there too is of the application, not of the data.",
+    "shadow.access_log": "The web server's access log. What users asked for and no shadow read ever compared is named "
+    "by `cdc shadow report`, and closes a gate of the cutover where `shadow_clean_hours` asks for shadow reads.",
+    "shadow.log_format": "Its format, as the server's configuration has it; `combined` where none is given.",
     "shadow.baseline_headers": "Headers for each request to the baseline; `env:NAME` is taken from the environment.",
     "shadow.candidate_headers": "The same for the candidate,",
     "shadow.reference_headers": "and for the reference.",
@@ -157,6 +160,8 @@ KEYS: Final = {
     "shadow.proxy.flush_seconds": "How often the counts are added to what Postgres knows.",
     "shadow.proxy.held_requests": "How many writes may wait while they are held; more are answered with 503.",
     "shadow.proxy.end_seconds": "How long open requests may take to end when the proxy is stopped.",
+    "shadow.proxy.metrics": "HOST:PORT where the proxy serves its own `/metrics` and `/healthz`; nowhere without it. "
+    "`allow_remote` in [metrics] holds here too.",
     "shadow.rules.read": "How values at that place are compared, see [rules](shadow.md#rules).",
     "shadow.rules.endpoint": "A shell pattern of endpoints, such as `GET /api/reports*`, or of names of queries.",
     "shadow.rules.path": "A place in JSON (RFC 9535), `$` for the whole body, a header, a CSS selector for elements of "
@@ -182,6 +187,7 @@ KEYS: Final = {
     "cutover.verified_within_hours": "A whole comparison must have found both equal within so many hours.",
     "cutover.shadow_clean_hours": "For so long no shadow read must have differed; 0 does not ask.",
     "cutover.watch_p95_seconds": "With `--watch`: how long the checks may take, 95th percentile; 0 does not ask.",
+    "cutover.finalize_after_hours": "`cdc finalize` does not end the way back before; 0 does not ask.",
     "cutover.flags.file.kind": "`file`. Flags are set in the order of their sections; see [the flag](flag.md).",
     "cutover.flags.file.path": "The file, which is made when it is not there.",
     "cutover.flags.env.kind": "`env`.",

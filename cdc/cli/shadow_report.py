@@ -62,7 +62,7 @@ def report(
             run_async(_forget(config))
         say("all shadow reads are forgotten: what was clean has to be shown again")
         return int(ExitCode.OK)
-    found = run_async(_report(config, _logged(logs, log_format, config) if logs else []))
+    found = run_async(_report(config, _logged(logs, log_format, config)))
     if html is not None:
         _write(html, _page_of(found))
         say(f"the report is in {html}")
@@ -82,14 +82,19 @@ def report(
 
 
 def _logged(logs: tuple[Path, ...], log_format: str | None, config: Config) -> "list[HttpRequest]":
+    """The reads of the logs that are given, or else of the configured one."""
+    if not (logs or config.shadow.access_log):
+        return []
     try:
-        from cdc.shadow.http_plan import logged_reads
+        from cdc.shadow.http_plan import configured_reads, logged_reads
         from cdc.shadow.request_files import DEFAULT_FORMAT
     except ModuleNotFoundError as error:
         raise UsageError(
             f"access logs are read by {error.name}, which is not installed",
-            remedy="run `pip install 'cdc-sqlite-postgres[shadow]'`, or leave `--coverage-log` out",
+            remedy="run `pip install 'cdc-sqlite-postgres[shadow]'`, or name no log",
         ) from None
+    if not logs:
+        return configured_reads(config.shadow)
     return logged_reads(logs, log_format or DEFAULT_FORMAT, config.shadow)
 
 

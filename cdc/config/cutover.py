@@ -94,6 +94,7 @@ class CutoverSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verified_within_hours: float = 24.0
     shadow_clean_hours: float = 0.0
     watch_p95_seconds: float = 0.0
+    finalize_after_hours: float = 24.0
     flags: list[FlagSection] = msgspec.field(default_factory=list)
     checks: list[CheckSection] = msgspec.field(default_factory=list)
 

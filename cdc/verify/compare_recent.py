@@ -88,7 +88,7 @@ class RecentComparison:
 
         A key that changes on either side meanwhile may stay unsettled; when nothing can change, what stays differs.
         """
-        await asyncio.to_thread(self._reader.news, lambda entries: note_news(self._comparisons, entries))
+        await asyncio.to_thread(self._reader.news, self._note)
         connection = self._record.connection
         async with snapshot(connection):
             state = await self._record.stream.read()
@@ -132,3 +132,7 @@ class RecentComparison:
                 more = f" and {rows - len(keys):,} more" if rows > len(keys) else ""
                 told.append(f"{name}: {', '.join(map(show_key, keys))}{more}")
         return "; ".join(told)
+
+    def _note(self, entries: list[Logged]) -> None:
+        for comparison in note_news(self._comparisons, entries):
+            comparison.unknown = True

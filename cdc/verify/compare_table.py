@@ -43,6 +43,7 @@ class Comparison:
         self.name = table.mapped.source.name
         self.reads = table.mapped.source.reads
         self.unknown = False  # an entry said that anything in the table may have changed
+        self.doubtful = False  # a table that this one looks up was written to: what differs may be on its way
         self.failed: str | None = None  # why it could not be compared
         self._ends_early = False
         self._columns: dict[str, list[ColumnDifference]] = {}
@@ -226,13 +227,12 @@ class Comparison:
         self._scratch.find(findings)
 
 
-def note_news(comparisons: Mapping[str, Comparison], entries: Sequence[Logged]) -> None:
-    """Tell comparisons, by source table, what was logged: of their tables, and of those that theirs look up."""
+def note_news(comparisons: Mapping[str, Comparison], entries: Sequence[Logged]) -> list[Comparison]:
+    """Tell comparisons, by source table, what was logged of them; returns those that look up a table that changed."""
     changed = {entry.table for entry in entries}
     for name, comparison in comparisons.items():
         comparison.note(entry for entry in entries if entry.table == name)
-        if changed.intersection(comparison.reads):
-            comparison.unknown = True
+    return [comparison for comparison in comparisons.values() if changed.intersection(comparison.reads)]
 
 
 async def know_quarantined(record: Record, comparison: Comparison) -> None:

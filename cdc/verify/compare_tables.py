@@ -23,7 +23,7 @@ from cdc.postgres.record.record import Record
 from cdc.postgres.tables import catalogue
 from cdc.postgres.tables.hashed_rows import TargetRows, letting_go, snapshot
 from cdc.sqlite.changelog.source_file import Look
-from cdc.sqlite.changelog.verify_reader import Reader
+from cdc.sqlite.changelog.verify_reader import Logged, Reader
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
 from cdc.verify.compare_ranges import ComparedTable
 from cdc.verify.compare_table import Comparison, know_quarantined, note_news, run_table
@@ -156,13 +156,20 @@ class JointComparison:
     async def _catch_up(self, passed: int) -> int:
         """Learn which keys were logged meanwhile, and judge nothing about them; returns the newest entry."""
         newest = await asyncio.to_thread(self._read_news)
-        for name in self._comparisons:
+        for name, comparison in self._comparisons.items():
             self._scratch.land(name, passed)
             self._scratch.withdraw_flying(name)
+            if comparison.doubtful:
+                self._scratch.refly(name)
+                comparison.doubtful = False
         return newest
 
     def _read_news(self) -> int:
-        return self._reader.news(lambda entries: note_news(self._comparisons, entries))
+        return self._reader.news(self._note)
+
+    def _note(self, entries: list[Logged]) -> None:
+        for comparison in note_news(self._comparisons, entries):
+            comparison.doubtful = True
 
     async def _settle(self, newest: int, progress: Progress) -> None:
         """Look again at what was in flight, for as long as the daemon makes headway, and only so many times."""

@@ -10,7 +10,7 @@ from cdc.errors import TargetError, UsageError
 from cdc.facts.progress import Progress
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
-from cdc.identity.active_side import require_sqlite_active
+from cdc.identity.active_side import refuse_finalized, require_sqlite_active
 from cdc.mapping.check import same
 from cdc.mapping.known import CurrentTables
 from cdc.mapping.reversible import carried_back
@@ -58,6 +58,7 @@ async def verify(
 async def _verify(
     config: Config, tables: Sequence[str] | None, consent: Consent | None, progress: Progress
 ) -> VerifyReport:
+    refuse_finalized(config)
     started = datetime.now(UTC)
     look, capture = await asyncio.to_thread(_captured, config)
     async with connected(config, "verify") as connection:
@@ -65,6 +66,7 @@ async def _verify(
         state = await record.stream.read()
         if state is None or state.position is None:
             raise stream_row.never_loaded()
+        refuse_finalized(config, state)
         if consent:
             await require_sqlite_active(config, state)
         now = await current_tables(record, config, look.schema)

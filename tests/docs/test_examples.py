@@ -27,6 +27,7 @@ RUN_ELSEWHERE = {
     "cdc -c /etc/cdc/bot.toml --log-json run",
     "cdc status --watch",
     "cdc unit | sudo tee /etc/systemd/system/cdc.service",
+    "cdc unit --proxy | sudo tee /etc/systemd/system/cdc-proxy.service",
     "cdc -c /etc/cdc/bot.toml unit --name bot --user bot",
     "cdc shadow http --requests paths.txt",
     "cdc shadow http --openapi openapi.json --repeat 20",

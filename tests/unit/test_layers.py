@@ -32,7 +32,7 @@ shadow
 shadow.proxy
 cutover.flag
 cutover
-daemon
+ending daemon
 demo
 cli
 __main__

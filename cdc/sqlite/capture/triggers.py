@@ -158,11 +158,11 @@ def makes_writes_fail(connection: apsw.Connection) -> bool:
 def failing_triggers(connection: apsw.Connection) -> list[StoredTrigger]:
     """The triggers of ours that cannot run: those of capture without a changelog, those of the fence without a state.
 
-    Lets the driver's errors through.
+    A fence that stands alone asks nothing, and refuses as it should. Lets the driver's errors through.
     """
     capture, fence = (triggers_named(connection, form) for form in (CAPTURE_TRIGGER, FENCE_TRIGGER))
     failing = [] if own_tables.takes(connection, [t.sql for t in capture]) else capture
-    return failing if fence_state.answers(connection) else failing + fence
+    return failing if fence_state.answers(connection) else failing + [t for t in fence if fence_state.asks(t.sql)]
 
 
 def damaged(connection: apsw.Connection, capture: Capture) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import msgspec
 import pytest
 from aiohttp import web
 from comparison import differences
@@ -15,14 +16,19 @@ from harness import Daemon, application, fetch, wait_until_follows, write_config
 from shadowed_app import ITEMS, Handler, Instance, on_both
 
 from cdc.cli import main
-from cdc.config import Config, ExpectedDifference, PagedList, ShadowRule
+from cdc.config import Config, CutoverSection, ExpectedDifference, PagedList, ShadowRule
+from cdc.config.shadow import ShadowSection
+from cdc.cutover.coverage import uncovered
 from cdc.errors import ExitCode
 from cdc.facts.progress import Silent
 from cdc.facts.shadow import Outcome, Verdict
+from cdc.postgres.record.record import Record
+from cdc.postgres.server.endpoint import connected
 from cdc.shadow.from_data import Sample
 from cdc.shadow.http_plan import Sources
 from cdc.shadow.http_report import HttpReport
 from cdc.shadow.http_run import HttpRun, shadow_http
+from cdc.sqlite.changelog import source_file
 
 SCHEMA = ITEMS
 
@@ -322,7 +328,16 @@ async def test_the_ledger_has_both_timings_and_a_log_shows_what_was_never_compar
         report = await asked(both.configured(followed), sources, repeat=2)
         again = await asked(both.configured(followed), sources)
         assert both.candidate.requests[:4] == both.candidate.requests[8:12]
-        file = write_config(tmp_path / "shadow.toml", both.configured(followed))
+        configured = both.configured(followed, access_log=log, log_format=sources.log_format)
+        file = write_config(tmp_path / "shadow.toml", configured)
+    asks = msgspec.structs.replace(configured, cutover=CutoverSection(shadow_clean_hours=1))
+    missed = ("never compared: GET /pages?page, 2 in the log", "never compared: GET /items, 1 in the log")
+    assert await missing_for_a_cutover(asks) == missed
+    assert await missing_for_a_cutover(configured) == ()
+    await asyncio.to_thread(main, ["-q", "-c", str(file), "shadow", "report"])
+    assert "never compared: GET /pages?page, 2 requests in the log\n" in capsys.readouterr().out
+    (unlike,) = await missing_for_a_cutover(msgspec.structs.replace(asks, shadow=ShadowSection(access_log=log)))
+    assert "has no read in it" in unlike
     call = ["-q", "-c", str(file), "shadow", "report", "--coverage-log", str(log), "--log-format", sources.log_format]
     await asyncio.to_thread(main, call)
     told = capsys.readouterr().out
@@ -337,6 +352,13 @@ async def test_the_ledger_has_both_timings_and_a_log_shows_what_was_never_compar
     ((endpoint, ours, theirs),) = rows
     assert endpoint == "GET /items/{id}"
     assert sum(json.loads(ours).values()) == sum(json.loads(theirs).values()) == 12
+
+
+async def missing_for_a_cutover(config: Config) -> tuple[str, ...]:
+    look = await asyncio.to_thread(source_file.look, config)
+    assert look.capture is not None
+    async with connected(config, "test") as connection:
+        return await uncovered(config, Record(connection, look.capture.source_id))
 
 
 async def test_the_candidate_is_asked_first_every_other_time(followed: Config, tmp_path: Path, database: str) -> None:
