@@ -161,6 +161,16 @@ async def up(config: Config) -> None:
     await service.up(config, until_idle=True, progress=Silent())
 
 
+async def followed(folder: Path, database: str, tables: str, **replicate: Any) -> Config:
+    """The configuration of an application of these tables, in `folder`, that Postgres has everything of."""
+    app = application(folder / "app.db")
+    app.execute(tables).fetchall()
+    app.close()
+    config = make_config(folder, folder / "app.db", database, **replicate)
+    await up(config)
+    return config
+
+
 async def load(config: Config) -> None:
     """Snapshot, schema and first copy, without replication after it: what `up` does before it follows."""
     await snapshots.take_snapshot(config, Silent())

@@ -162,7 +162,7 @@ def _rounded(value: Value, column: TargetColumn, reading: ValueRules) -> Text:
 
 
 def _rounded_instant(value: Value, column: TargetColumn, reading: ValueRules) -> Text:
-    found = instant_of(value, reading.format)
-    if found is None or (reading.format == "" and has_zone(value) != (column.base == "timestamptz")):
+    instant = instant_of(value, reading.format)
+    if instant is None or (reading.format == "" and has_zone(value) != (column.base == "timestamptz")):
         return NEVER
-    return instant_text(nearest_instant(found, column), column)
+    return instant_text(nearest_instant(instant, column), column)

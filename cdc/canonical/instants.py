@@ -27,13 +27,13 @@ def instant_of(value: Value, format_: str) -> Fraction | None:
     """Microseconds since 1970 as exactly as they are written; None for a text of another form."""
     if format_ in EPOCHS or format_ == "julian day":
         return counted_instant(value, format_)
-    found = _MOMENT.fullmatch(value) if isinstance(value, str) else None
-    if found is None or (format_ == "" and found["clock"] is None):
+    written = _MOMENT.fullmatch(value) if isinstance(value, str) else None
+    if written is None or (format_ == "" and written["clock"] is None):
         return None
-    clock = re.sub(r"\.\d+", "", found["clock"] or " 00:00")
-    zone = found["zone"] or "+00:00"
-    whole = datetime.fromisoformat(f"{found['day']}{clock}{zone}")
-    digits = found["digits"]
+    clock = re.sub(r"\.\d+", "", written["clock"] or " 00:00")
+    zone = written["zone"] or "+00:00"
+    whole = datetime.fromisoformat(f"{written['day']}{clock}{zone}")
+    digits = written["digits"]
     return (whole - _EPOCH) // _MICROSECOND + (Fraction(f"0.{digits}") * 1_000_000 if digits else Fraction(0))
 
 
@@ -53,8 +53,8 @@ def counted_instant(value: Value, format_: str) -> Fraction:
 
 def has_zone(value: Value) -> bool:
     """Whether an ISO text names the zone that it is in."""
-    found = _MOMENT.fullmatch(str(value))
-    return found is not None and found["zone"] is not None
+    written = _MOMENT.fullmatch(str(value))
+    return written is not None and written["zone"] is not None
 
 
 def instant_text(instant: Fraction, column: TargetColumn) -> str:

@@ -43,11 +43,11 @@ def _fits_date(value: Value, _: TargetColumn) -> bool:
 
 
 def _fits_time(value: Value, _: TargetColumn) -> bool:
-    found = re.fullmatch(CLOCK, value, re.ASCII) if isinstance(value, str) else None
-    if found is None:
+    clock = re.fullmatch(CLOCK, value, re.ASCII) if isinstance(value, str) else None
+    if clock is None:
         return False
-    digits = (found["digits"] or "").rstrip("0")
-    return int(str(value)[3:5]) < 60 and int(str(value)[6:8] or 0) < 60 and len(digits) <= 6
+    digits = (clock["digits"] or "").rstrip("0")
+    return int(clock[0][3:5]) < 60 and int(clock[0][6:8] or 0) < 60 and len(digits) <= 6
 
 
 def _fits_document(value: Value, column: TargetColumn) -> bool:

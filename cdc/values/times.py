@@ -1,7 +1,7 @@
 """Dates, times of day and timestamps: read strictly from ISO texts, or from numbers that count from some beginning."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from typing import Final
@@ -10,7 +10,7 @@ from cdc.facts.target_schema import TargetColumn
 from cdc.facts.values import Value
 from cdc.values.counted_times import counted_formats
 from cdc.values.encoder import Encoder
-from cdc.values.family import ColumnEncoding, Family, Format, PostgresType, Promise, Returning
+from cdc.values.family import ColumnEncoding, Family, Format, PostgresType, Promise, Returning, ValueForm
 from cdc.values.iso_times import (
     DATES,
     DAY_MICROSECONDS,
@@ -71,29 +71,30 @@ TIME: Final = PostgresType(
     same_when_equal=True,
     rewrites=True,
 )
-TIMESTAMP: Final = PostgresType(
-    "timestamp",
-    "timestamp",
-    _texts("'YYYY-MM-DD HH:MM[:SS[.ffffff]]' without an offset", TIMESTAMPS, microseconds_of),
-    Returning(stored(TIMESTAMPS, microseconds_of, DAY_MICROSECONDS), lambda _: NAIVE_FORMS, sample=without_own_offset),
-    aliases=("timestamp without time zone",),
-    nearest=_nearest,
-    fixed=(8, 8),
-    same_when_equal=True,
-    rewrites=True,
-    coarse=True,
+
+
+def _moment_type(
+    base: str, in_full: str, offset: str, lines: re.Pattern[str], read: Read, forms: Sequence[ValueForm]
+) -> PostgresType:
+    return PostgresType(
+        base,
+        base,
+        _texts(f"'YYYY-MM-DD HH:MM[:SS[.ffffff]]' {offset}", lines, read),
+        Returning(stored(lines, read, DAY_MICROSECONDS), lambda _: forms, sample=without_own_offset),
+        aliases=(in_full,),
+        nearest=_nearest,
+        fixed=(8, 8),
+        same_when_equal=True,
+        rewrites=True,
+        coarse=True,
+    )
+
+
+TIMESTAMP: Final = _moment_type(
+    "timestamp", "timestamp without time zone", "without an offset", TIMESTAMPS, microseconds_of, NAIVE_FORMS
 )
-TIMESTAMPTZ: Final = PostgresType(
-    "timestamptz",
-    "timestamptz",
-    _texts("'YYYY-MM-DD HH:MM[:SS[.ffffff]]' with an offset or Z", INSTANTS, instants_of),
-    Returning(stored(INSTANTS, instants_of, DAY_MICROSECONDS), lambda _: ZONED_FORMS, sample=without_own_offset),
-    aliases=("timestamp with time zone",),
-    nearest=_nearest,
-    fixed=(8, 8),
-    same_when_equal=True,
-    rewrites=True,
-    coarse=True,
+TIMESTAMPTZ: Final = _moment_type(
+    "timestamptz", "timestamp with time zone", "with an offset or Z", INSTANTS, instants_of, ZONED_FORMS
 )
 
 # --- formats ----------------------------------------------------------------------------------------------------------

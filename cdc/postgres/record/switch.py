@@ -40,13 +40,12 @@ class SwitchStep:
 
 
 class SwitchRecord(RecordPart):
-    """The switch of one source."""
+    """What was prepared for a switch of one source, when it was made, and the steps of every attempt."""
 
     async def read(self) -> SwitchState:
         """What is recorded now."""
         with translated("reading what was prepared"):
-            # Asked, not tried: an error would end the transaction that a caller may be in.
-            if await self._connection.fetchval("SELECT to_regclass('cdc.switch')") is None:
+            if not await self._knows("switch"):
                 return SwitchState()
             row = await self._connection.fetchrow(SQL["read"], self._source_id)
         if row is None:
@@ -68,7 +67,7 @@ class SwitchRecord(RecordPart):
         await self._connection.execute(SQL["note_switch"], self._source_id)
 
     async def begin_step(self, run: str, n: int, step: str) -> None:
-        """Note that a step begins."""
+        """Note that a step begins, so that it is known if whoever carries it out dies."""
         with translated("noting a step of the switch"):
             await self._connection.execute(SQL["begin_step"], self._source_id, run, n, step)
 

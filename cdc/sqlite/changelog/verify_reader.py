@@ -102,7 +102,7 @@ class Reader:
         with translated("reading the file's version"), locking(self._connection):
             return int(self._connection.pragma("data_version"))
 
-    def news(self, take: Callable[[list[Logged]], None]) -> int:
+    def news(self, take: Callable[[list[Logged]], object]) -> int:
         """Hand over every entry that was logged between the last call and this one; returns the newest one's number.
 
         Raises `SourceBusy` when entries were pruned before they could be read, so that the comparison must begin

@@ -53,9 +53,9 @@ class ComparedRows:
             conditions.append(f"{order} <= ?")
             bound.append(last)
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        found = self._fetch(mapped, before, f"{where} ORDER BY {order} LIMIT ?", [*bound, size])
-        end = found[-1][: width or 1] if len(found) == size else None
-        return Page([row[width:] for row in found] if width else found, end)
+        rows = self._fetch(mapped, before, f"{where} ORDER BY {order} LIMIT ?", [*bound, size])
+        end = rows[-1][: width or 1] if len(rows) == size else None
+        return Page([row[width:] for row in rows] if width else rows, end)
 
     def range_after(self, mapped: TableMap, after: int | None, rows: int) -> KeyRange:
         """The keys of the next so many rows after a key; the last range has no end."""
@@ -76,17 +76,17 @@ class ComparedRows:
         """Rows with other columns before them; `rest` follows the table in the query."""
         expressions = [f"({c.expression})" for c in mapped.columns]
         try:
-            found = self._select(mapped, [*before, *_key_columns(mapped), *expressions], rest, bound)
+            rows = self._select(mapped, [*before, *_key_columns(mapped), *expressions], rest, bound)
         except FAILURES:
             return self._fetch_singly(mapped, before, rest, bound)
-        return _known(mapped, found, len(before))
+        return _with_null_keys(mapped, rows, len(before))
 
     def _fetch_singly(
         self, mapped: TableMap, before: Sequence[str], rest: str, bound: Sequence[Parameter]
     ) -> list[Row]:
         """The same rows, each read by a query of its own, because a value of one of them cannot be computed."""
-        found = _known(mapped, self._select(mapped, [*before, *_key_columns(mapped)], rest, bound), len(before))
-        return [(*row, *self._values(mapped, row[len(before) :])) for row in found]
+        rows = _with_null_keys(mapped, self._select(mapped, [*before, *_key_columns(mapped)], rest, bound), len(before))
+        return [(*row, *self._values(mapped, row[len(before) :])) for row in rows]
 
     def _values(self, mapped: TableMap, key: KeyValues) -> Row:
         """The mapped columns of one row; only where that fails one by one, for a writer may wait meanwhile."""
@@ -126,12 +126,12 @@ class ComparedRows:
         picked = ", ".join(
             f"typeof({n}), CASE typeof({n}) WHEN 'text' THEN CAST({n} AS BLOB) ELSE {n} END" for n in names
         )
-        found = self._connection.execute(f"WITH q({', '.join(names)}) AS ({sql}) SELECT {picked} FROM q", bound)
+        rows = self._connection.execute(f"WITH q({', '.join(names)}) AS ({sql}) SELECT {picked} FROM q", bound)
         return [
             tuple(
                 _text(v, self._encoding) if kind == "text" else v for kind, v in zip(row[::2], row[1::2], strict=True)
             )
-            for row in found
+            for row in rows
         ]
 
 
@@ -169,16 +169,16 @@ def _with_key(mapped: TableMap, key: KeyValues) -> tuple[str, list[Parameter]]:
     return f"WHERE {same}", [_bindable(value) for value in key]
 
 
-def _known(mapped: TableMap, found: list[Row], before: int) -> list[Row]:
+def _with_null_keys(mapped: TableMap, rows: list[Row], before: int) -> list[Row]:
     """Rows whose declared key has a NULL have a key of their own instead: the rowid, which stands first."""
     if mapped.source.null_rowid is None:
-        return found
+        return rows
     end = before + mapped.source_key_width
     return [
         (*row[:before], *(NullKey(cast("int", row[0])) for _ in row[before:end]), *row[end:])
         if None in row[before:end]
         else row
-        for row in found
+        for row in rows
     ]
 
 
@@ -197,8 +197,8 @@ def _bindable(value: Value) -> Parameter:
     return value.data if isinstance(value, InvalidText) else value
 
 
-def _is_identical(found: Sequence[Value], key: Sequence[Value]) -> bool:
-    return all(type(a) is type(b) and a == b for a, b in zip(found, key, strict=True))
+def _is_identical(there: Sequence[Value], key: Sequence[Value]) -> bool:
+    return all(type(a) is type(b) and a == b for a, b in zip(there, key, strict=True))
 
 
 def _text(value: Value, encoding: str) -> Value:

@@ -17,6 +17,7 @@ import apsw
 from cdc.errors import SnapshotError, SourceError
 from cdc.faults import crash_point, stall_point
 from cdc.host import private_files
+from cdc.host.durable import flush
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.open import open_copy
 from cdc.sqlite.snapshot.integrity import OK, check_integrity, row_counts
@@ -25,7 +26,6 @@ from cdc.sqlite.snapshot.manifest import (
     Manifest,
     changelog_seq,
     count_foreign_key_violations,
-    flush,
     read_manifest,
     sha256_of,
     write_manifest,

@@ -13,9 +13,8 @@ from harness import (
     application,
     execute,
     fetch,
-    make_config,
+    followed,
     quarantined,
-    up,
     value,
     wait_for,
     wait_until_caught_up,
@@ -49,12 +48,7 @@ INSERT INTO video VALUES
 
 @pytest.fixture
 async def config(tmp_path: Path, database: str) -> Config:
-    app = application(tmp_path / "app.db")
-    app.execute(TABLES).fetchall()
-    app.close()
-    made = make_config(tmp_path, tmp_path / "app.db", database, heartbeat_seconds=0.2)
-    await up(made)
-    return made
+    return await followed(tmp_path, database, TABLES, heartbeat_seconds=0.2)
 
 
 def quiet(_: str) -> None:
