@@ -179,6 +179,7 @@ class FinalFacts:
     unsettled: tuple[str, ...]
     long_writers: tuple[str, ...]
     flag_problems: tuple[str, ...]
+    embedded: bool
     server_version: int
     dump_with: str
     dumps: bool = True
@@ -217,6 +218,13 @@ def final_gates(facts: FinalFacts, after_hours: float) -> tuple[Gate, ...]:
         ),
         _writers(facts.long_writers),
         _flag(facts.flag_problems),
+        Gate(
+            "server",
+            not facts.embedded,
+            "the embedded one" if facts.embedded else "of its own",
+            "one that runs without the daemon, which ends",
+            "move Postgres to a server of its own first: see Moving Postgres in docs/runbook.md",
+        ),
         dump_gate(facts.dump_with, facts.server_version, wanted=facts.dumps),
     )
 

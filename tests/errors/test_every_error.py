@@ -23,6 +23,8 @@ OUT_OF_REACH: dict[str, str] = {
     "the application changed its schema while table {name} was compared": "`cdc verify` begins again by itself",
     "rows of Postgres would be replaced, and the answer was no": "only on a terminal, which "
     "tests/integration/stream/test_resync.py has",
+    "{what} was not confirmed": "only on a terminal, where somebody says no",
+    "there is no pg_dump for a server of version {version}": "the plan says so before anything begins",
     "asking {path}: {name}: it took longer than {seconds} s": "an outcome of shadow reads, which go on: "
     "tests/integration/shadow/test_sql.py",
     "SQLite was opened without Postgres": "the daemon gives Postgres up by itself, and nobody reads these words",
