@@ -111,6 +111,10 @@ class PostgresActive(SwitchError):
     """Applications write to Postgres since the cutover: what only makes sense before it is refused."""
 
 
+class Finalized(SwitchError):
+    """The way back was ended on purpose: Postgres is the application's only truth, and SQLite follows no more."""
+
+
 class SwitchTooSlow(SwitchError):
     """Writes would be refused for longer than they may; another try may be quicker."""
 

@@ -42,7 +42,7 @@ _OPTIONS: Final = (
     click.option("--even-if-called", is_flag=True, help="With --apply: whatever calls them, and fails then."),
     click.option("--undo", type=click.Path(path_type=Path), metavar="MANIFEST", help="Put removed scripts back."),
     click.option("--all", "show_all", is_flag=True, help="With --legacy: mentions in comments and texts as well."),
-    click.option("--json", "as_json", is_flag=True, help="Answer --legacy or --undo with one JSON object."),
+    click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object."),
 )
 
 
@@ -65,8 +65,8 @@ def with_legacy(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def chosen(session: Options, **given: Any) -> Any:
         call = LegacyCall(**{field.name: given.pop(field.name) for field in fields(LegacyCall)})
-        if not any((call.legacy, call.paths, call.apply, call.even_if_called, call.undo, call.show_all, call.as_json)):
-            return command(session, **given)
+        if not any((call.legacy, call.paths, call.apply, call.even_if_called, call.undo, call.show_all)):
+            return command(session, as_json=call.as_json, **given)
         if (call.legacy is None) == (call.undo is None) or any(given.values()) or (call.undo and call.paths):
             raise UsageError(
                 "a search of a code base needs a place, and goes with no other work",

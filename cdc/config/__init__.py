@@ -17,6 +17,7 @@
 Relative paths are relative to the configuration file.
 """
 
+from cdc.config.changes import changed_keys
 from cdc.config.cutover import (
     CheckSection,
     CommandFlag,
@@ -85,6 +86,7 @@ __all__ = [
     "TableOptions",
     "TargetSection",
     "VerifySection",
+    "changed_keys",
     "config_path",
     "decode_config",
     "load_config",

@@ -1,13 +1,11 @@
 """What the operator decides, section by section, with what holds where nothing is said."""
 
 import fnmatch
-import ipaddress
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
-from cdc.config.address import host_and_port
 from cdc.config.cutover import CutoverSection
 from cdc.config.shadow import ShadowSection
 
@@ -78,20 +76,6 @@ class MetricsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str | None = None
     allow_remote: bool = False
     max_lag_seconds: float | None = None
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port of `listen`; raises `ValueError` when it is not written as HOST:PORT."""
-        return host_and_port(self.listen or "")
-
-    @property
-    def local(self) -> bool:
-        """Whether only programs on this machine can reach the address; a name other than `localhost` may be any."""
-        host, _ = self.address
-        try:
-            return host == "localhost" or ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
 
 
 class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -32,6 +32,7 @@ shadow
 shadow.proxy
 cutover.flag
 cutover
+ending rehearsal
 daemon
 demo
 cli
