@@ -111,6 +111,10 @@ class PostgresActive(SwitchError):
     """Applications write to Postgres since the cutover: what only makes sense before it is refused."""
 
 
+class Finalized(SwitchError):
+    """The way back was ended on purpose: Postgres is the application's only truth, and SQLite follows no more."""
+
+
 class SwitchTooSlow(SwitchError):
     """Writes would be refused for longer than they may; another try may be quicker."""
 
@@ -191,6 +195,10 @@ class NotAgreed(CdcError):
 
 class FlagNotSet(CdcError):
     """The application could not be told, by all of its flags, where to read and write."""
+
+
+class RemovalRefused(CdcError):
+    """Files of the time before the move cannot be removed, or put back, as things stand."""
 
 
 class StillWorking(CdcError):

@@ -53,6 +53,12 @@ CRASH_POINTS: Final = (
     "prune.after_commit",
     "switch.step_begun",  # of every step of a cutover or a rollback, in their order
     "switch.step_done",
+    "cleanup.after_sqlite",
+    "cleanup.before_schema",
+    "cleanup.after_postgres",
+    "legacy.before_manifest",
+    "legacy.before_removal",
+    "legacy.after_restore",
     "trail.before_end",
     "trail.before_note",
 )

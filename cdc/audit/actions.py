@@ -71,6 +71,28 @@ ACTIONS: Final[Mapping[str, Action]] = {
         verdicts="how many of them came to which verdict",
         not_asked="how many must not be asked, or could not",
     ),
+    "shadow proxy": _step(
+        "`cdc shadow proxy`: `started` when it begins, and once more when it ends",
+        listen="where users reach it",
+        baseline="the instance on SQLite",
+        candidate="the instance on Postgres",
+        requests="how many users put",
+        verdicts="how many reads came to which verdict",
+        not_compared="how many reads were not compared",
+    ),
+    "load shadow rules": _step(
+        "the proxy compares by these rules from now on, for it began or was told to read its configuration again",
+        rules="how many",
+        digest="by which the same rules are known again",
+    ),
+    "hold writes": _step("the proxy has writes wait", active="the side that is served"),
+    "release writes": _step(
+        "the proxy lets writes go on, or sends all requests to the other side",
+        active="the side that is served now",
+        before="the side that was served before",
+        seconds="for how long writes were held",
+        writes="how many waited meanwhile",
+    ),
     "verify": _step(
         "`cdc verify`",
         repair="whether rows that differ were to be moved again",
@@ -132,7 +154,12 @@ ACTIONS: Final[Mapping[str, Action]] = {
         file="the page's name",
     ),
     "restore": _step("`cdc restore`", snapshot="its folder", to="the file that was written"),
-    "cleanup": _step("`cdc cleanup`", removed="whether there was something to remove"),
+    "cleanup": _step(
+        "`cdc cleanup`",
+        removed="whether there was something to remove",
+        sqlite="how many objects of ours were in the SQLite file",
+        postgres="how many things of ours were in Postgres",
+    ),
     "free tables": _step(
         "`cdc cleanup --release`: the tables of a source are free for another", source="where its file was"
     ),
@@ -182,6 +209,13 @@ ACTIONS: Final[Mapping[str, Action]] = {
         "one of the flags was set", flag="its kind and what it is", reads="where reads go", writes="where writes go"
     ),
     "prepare cutover": _step("`cdc cutover --prepare`", rows="how many are alike in both"),
+    "rehearse": _step(
+        "`cdc rehearse`",
+        times="how many cutovers and rollbacks of a copy",
+        kills="how many switches of it were killed",
+        result="`passed`, `refused` or `failed`",
+        refused_seconds="for how long nobody accepted writes, the median of the cutovers",
+    ),
     "switch": _step(
         "one try of `cdc cutover` or `cdc rollback`: `started` when it began, and once more when it ended",
         to="the side that writes shall go to, `sqlite` or `postgres`",
@@ -189,6 +223,15 @@ ACTIONS: Final[Mapping[str, Action]] = {
         refused_seconds="for how long nobody accepted writes",
         step="the step that failed",
         unsettled="steps that could not be undone, with the reasons",
+    ),
+    "finalize": _step(
+        "`cdc finalize`: `started` when it began, and once more when it ended",
+        run="its name, by which cdc.switch_step has its steps",
+        rows="how many were alike in both at the end",
+        snapshot="the last snapshot",
+        snapshot_sha256="the SHA-256 of its database",
+        dump="the dump, in the state folder",
+        dump_sha256="its SHA-256",
     ),
     "lift the fence": _step("the daemon let applications write to SQLite again, for a switch had ended in its midst"),
     "open Postgres again": _step("the daemon let applications write to Postgres again, for the same reason"),

@@ -13,8 +13,8 @@ from hashlib import sha256
 from types import NoneType
 from typing import Any, Final
 
-from cdc.canonical.chosen import NEVER, Form, Text
-from cdc.facts.values import Failed, Row, Value
+from cdc.canonical.text import NEVER, UNFIT, Form, Text, canonical_text
+from cdc.facts.values import Row, Value
 
 ColumnForm = Callable[[Sequence[Value]], Sequence[Text]]
 
@@ -24,22 +24,11 @@ _NULL: Final = b"\xff"
 _BETWEEN: Final = "\x00"
 _MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_UNFIT: Final = (ValueError, TypeError, OverflowError, ArithmeticError, RecursionError, struct.error)
 _CHARACTERS: Final = frozenset({"text", "varchar", "bpchar", "citext"})
 
 
-def canonical_text(form: Form, value: Value) -> Text:
-    """The text of a value that is not NULL; `NEVER` for one that does not fit."""
-    if isinstance(value, Failed):
-        return NEVER
-    try:
-        return form(value)
-    except _UNFIT:
-        return NEVER
-
-
 def column_form(form: Form, kind: str) -> ColumnForm:
-    """The same for a whole column, with a short way where all values are of the kind that is usual for the type."""
+    """The canonical texts of a whole column, with a short way where all values are of the type's usual kind."""
     usual, whole = _SHORT.get(kind, (NoneType, None))
 
     def column(values: Sequence[Value]) -> Sequence[Text]:
@@ -47,7 +36,7 @@ def column_form(form: Form, kind: str) -> ColumnForm:
         if kinds <= {str, NoneType} and kind in _CHARACTERS:
             return values  # type: ignore[return-value]
         if whole is not None and kinds <= {usual, NoneType}:
-            with suppress(*_UNFIT):  # one of them needs to be looked at alone
+            with suppress(*UNFIT):  # one of them needs to be looked at alone
                 return whole(values) if NoneType not in kinds else _spread(whole, values)
         return [None if value is None else canonical_text(form, value) for value in values]
 

@@ -22,7 +22,6 @@ A row is the JSON array of its texts, NULL being `null`, and is compared by its 
 hold becomes a text that Postgres never has, so that the row shows as missing or different and never as equal.
 """
 
-import json
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -33,12 +32,13 @@ from typing import Any, Final
 import msgspec
 
 from cdc.canonical import chosen
-from cdc.canonical.chosen import NEVER, Form, Text
-from cdc.canonical.columns import FLAGS, OrderedRows, canonical_text, column_form
+from cdc.canonical.columns import FLAGS, OrderedRows, column_form
+from cdc.canonical.json_documents import jsonb_text
+from cdc.canonical.text import NEVER, Form, Text, canonical_text, literal_text
 from cdc.facts.row_key import encode_key
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn, TargetTable
-from cdc.facts.values import InvalidText, NullKey, Row, Value
+from cdc.facts.values import NullKey, Row, Value
 
 BUCKETS: Final = 4096
 
@@ -145,7 +145,7 @@ def _read(column: TargetColumn, reading: ValueRules, *, literal: bool, schema: s
 def form_of(column: TargetColumn, *, literal: bool = False) -> Form:
     """How a value that is not NULL becomes a canonical text; the form may raise for values that do not fit."""
     if literal:
-        return _literal
+        return literal_text
     return _FORMS.get(column.base, _characters)
 
 
@@ -222,66 +222,7 @@ def _json(value: Value) -> str:
 
 
 def _jsonb(value: Value) -> str:
-    document = json.loads(_json(value), parse_int=_Number, parse_float=_Number, parse_constant=_refuse)
-    return _document(document)
-
-
-class _Number(str):
-    """A number in a JSON document as it was written."""
-
-    __slots__ = ()
-
-
-def _refuse(_: str) -> None:
-    raise ValueError
-
-
-def _document(document: Any) -> str:
-    """Written from the inside out, because documents may be deeper than Python lets calls be."""
-    parts = [document]
-    for part in parts:  # grows meanwhile
-        parts += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
-    texts: dict[int, str] = {}
-    for part in reversed(parts):
-        texts[id(part)] = _part(part, texts)
-    return texts[id(document)]
-
-
-def _part(part: Any, texts: dict[int, str]) -> str:
-    match part:
-        case _Number():
-            return _decimal(part)
-        case dict():
-            ordered = sorted(part.items(), key=lambda item: (len(item[0].encode()), item[0].encode()))
-            return "{" + ", ".join([f"{_encode(key).decode()}: {texts[id(value)]}" for key, value in ordered]) + "}"
-        case list():
-            return "[" + ", ".join([texts[id(inner)] for inner in part]) + "]"
-        case _:
-            return _encode(part).decode()
-
-
-def _decimal(text: str) -> str:
-    number = Decimal(text)
-    shown = format(number, "f")
-    if number.is_zero():
-        return "0" + ("." + "0" * places if (places := -int(number.as_tuple().exponent)) > 0 else "")
-    return shown
-
-
-def _literal(value: Value) -> str:
-    match value:
-        case float() if abs(value) == float("inf"):
-            return "9.0e+999" if value > 0 else "-9.0e+999"
-        case int() | float():
-            return repr(value)
-        case bytes():
-            return f"x'{value.hex()}'"
-        case InvalidText(data):
-            return f"CAST(x'{data.hex()}' AS TEXT)"
-        case str() if "\x00" in value:
-            return f"CAST(x'{value.encode().hex()}' AS TEXT)"
-        case _:
-            return "'" + str(value).replace("'", "''") + "'"
+    return jsonb_text(_json(value))
 
 
 _FORMS: Final[dict[str, Form]] = {

@@ -40,7 +40,7 @@ class MomentParameter(click.ParamType[datetime]):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which entries are shown. All are checked."""
+    """Which entries are shown, as the options of those names say. All are checked."""
 
     actions: tuple[str, ...] = ()
     since: datetime | None = None
@@ -99,18 +99,7 @@ class Shown:
 )
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
-def audit(  # noqa: PLR0913 (an option each)
-    session: Options,
-    *,
-    limit: int,
-    actions: tuple[str, ...],
-    since: datetime | None,
-    table: str | None,
-    batches: bool,
-    postgres: bool,
-    accept: bool,
-    as_json: bool,
-) -> int:
+def audit(session: Options, /, *, limit: int, postgres: bool, accept: bool, as_json: bool, **wanted: Any) -> int:
     """Show who did what, when, with what result.
 
     Every entry of the trail is checked, whether it is shown or not: one that was changed, removed, inserted or moved is
@@ -118,8 +107,7 @@ def audit(  # noqa: PLR0913 (an option each)
     """
     session.start_log()
     config = session.config()
-    wanted = Wanted(actions, since, table, batches)
-    shown, note = (_postgres if postgres else _file)(config, wanted, limit)
+    shown, note = (_postgres if postgres else _file)(config, Wanted(**wanted), limit)
     verdict = shown.check.verdict()
     if accept and not verdict.whole:
         verdict = _accept(config, shown.check, verdict, postgres=postgres)

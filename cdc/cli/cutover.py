@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from cdc.cli.options import Options, SpanParameter, audited, pass_session, run_a
 from cdc.cli.output import counted, print_json, say
 from cdc.errors import ExitCode, UsageError
 from cdc.facts.side import Side
+
+if TYPE_CHECKING:
+    from cdc.verify.report import VerifyReport
 
 
 @click.command(
@@ -57,12 +61,7 @@ def cutover(
         with audited(config, "prepare cutover") as told:
             report = run_async(prepare.prepare(config, session.progress()))
             told |= {"rows": sum(table.matched for table in report.tables)}
-        if as_json:
-            print_json({"prepared": True, "position": report.position.seq, "rows": told["rows"]})
-        else:
-            rows = counted(sum(table.matched for table in report.tables), "row")
-            say(f"ready: fences and the way back stand, and {rows} are alike in both; next: `cdc cutover --dry-run`")
-        return ExitCode.OK
+        return _tell_prepared(report, as_json=as_json)
     plan = run_async(reads.reads_plan(config) if reads_only else survey.cutover_plan(config))
     if dry_run or plan.exit_code:
         return tell_plan(plan, as_json=as_json)
@@ -75,3 +74,18 @@ def cutover(
         back = run_async(run.rollback(config, showing(as_json=as_json), session.progress()))
         return tell_switched(replace(back, afterwards=why), "the cutover was taken back", as_json=as_json)
     return tell_switched(done, "applications write to Postgres, and SQLite follows", as_json=as_json)
+
+
+def _tell_prepared(report: "VerifyReport", *, as_json: bool) -> int:
+    alike, pending, held = sum(t.matched for t in report.tables), report.pending, report.quarantined
+    if as_json:
+        position = report.position.seq
+        print_json({"prepared": True, "position": position, "rows": alike, "pending": pending, "quarantined": held})
+        return ExitCode.OK
+    say(f"ready: fences and the way back stand, and {counted(alike, 'row')} are alike in both")
+    if pending:
+        say(f"written to meanwhile: {counted(pending, 'row')}; the switch compares these, and all that come after")
+    if held:
+        say(f"in quarantine, and not in Postgres: {counted(held, 'row')}; see `cdc quarantine list`")
+    say("next: `cdc cutover --dry-run`")
+    return ExitCode.OK

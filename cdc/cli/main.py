@@ -14,6 +14,7 @@ from cdc.cli import (
     load,
     plan,
     quarantine,
+    rehearse,
     restore,
     rollback,
     run,
@@ -25,6 +26,7 @@ from cdc.cli.audit import audit
 from cdc.cli.completion import completion
 from cdc.cli.demo import demo
 from cdc.cli.failure import report
+from cdc.cli.finalize import finalize
 from cdc.cli.flag import flag
 from cdc.cli.help import Group
 from cdc.cli.init import init
@@ -78,9 +80,10 @@ def cli(
 cli.add_under("Before", demo, init, plan.plan)
 cli.add_under("Phases 0 and 1, the copy", snapshot.snapshot, schema.schema, load.load)
 cli.add_under("Phase 2, following", run.up, run.run, unit, status.status, verify, shadow, quarantine.quarantine)
-cli.add_under("Phase 3, the cutover", cutover.cutover, rollback.rollback, flag)
+cli.add_under("Phase 3, the cutover", rehearse.rehearse, cutover.cutover, rollback.rollback, flag)
 cli.add_under("Upgrades of the application", pause, resume)
-cli.add_under("The way back", restore.restore, cleanup.cleanup)
+cli.add_under("Phase 4, the end", finalize, cleanup.cleanup)
+cli.add_under("The way back", restore.restore)
 cli.add_under("At any time", write_report, audit, completion)
 
 

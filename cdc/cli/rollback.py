@@ -33,9 +33,11 @@ def rollback(session: Options, dry_run: bool, reads_only: bool, emergency: bool,
     """
     from cdc.cli.switch_report import showing, tell_plan, tell_reads, tell_switched
     from cdc.cutover import reads, run, survey
+    from cdc.ending.backups import refuse_way_back
 
     session.start_log()
     config = session.config()
+    refuse_way_back(config)
     if emergency:
         return _open_sqlite(session, yes=yes, as_json=as_json)
     if reads_only:

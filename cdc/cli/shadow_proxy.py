@@ -1,14 +1,17 @@
 """`cdc shadow proxy`: stands before the application, and compares what both sides answer."""
 
+import os
 from typing import Any, Final, TypeVar
 
 import click
 import msgspec
 
+from cdc.audit import trail
 from cdc.cli.help import Command
-from cdc.cli.options import Options, pass_session, run_async
+from cdc.cli.options import Options, audited, pass_session, run_async
 from cdc.config import Config
 from cdc.errors import ConfigError, UsageError
+from cdc.log import redact
 
 _URL: Final = "URL"
 
@@ -59,15 +62,27 @@ def proxy(
     of the same state of the data are compared. What came of it is kept in Postgres; see `docs/shadow-proxy.md`.
     """
     session.start_log(daemon=True)
-    config = _chosen(session.config(), listen, baseline, candidate, serve_candidate)
+
+    def chosen() -> Config:
+        return _chosen(session.config(), listen, baseline, candidate, serve_candidate)
+
+    config = chosen()
     try:
-        from cdc.shadow.proxy.run import serve
+        from cdc.shadow.proxy.service import serve
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"the proxy needs what is not installed: {error.name}",
             remedy='run `pip install "cdc-sqlite-postgres[shadow]"`',
         ) from None
-    run_async(serve(config, minutes))
+    shadow = config.shadow
+    sides = {"baseline": redact(shadow.baseline or ""), "candidate": redact(shadow.candidate or "")}
+    trail.record(config.state.dir, "shadow proxy", "started", {"listen": shadow.proxy.listen, **sides})
+    with audited(config, "shadow proxy") as told:
+        # On a terminal SIGHUP means that the terminal goes away: the proxy ends.
+        facts = run_async(serve(config, minutes, None if os.isatty(0) else chosen))
+        told["requests"] = facts.requests
+        told["verdicts"] = [f"{count} {verdict}" for verdict, count in sorted(facts.verdicts.items())]
+        told["not_compared"] = sum(facts.not_compared.values())
 
 
 def _chosen(

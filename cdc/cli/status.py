@@ -98,6 +98,8 @@ def _picture(found: "Status") -> RenderableType:
 
 def _facts(told: dict[str, Any], style: str) -> list[tuple[str, object]]:
     new, loaded = told["phase"] == "new", told["position"]["seq"] is not None or told["phase"] == "unknown"
+    if told["phase"] == "finalized":
+        return _final_facts(told, style)
     return [
         ("phase", Text().append(told["phase"], style=style)),
         ("writes", _writes(told) if loaded else None),
@@ -112,6 +114,24 @@ def _facts(told: dict[str, Any], style: str) -> list[tuple[str, object]]:
         ("shadow reads", _shadow(told["shadow"], told["at"])),
         ("snapshot", time_text(told["snapshot"]["taken_at"])),
         ("state", _state(told["state"])),
+        ("source", told["source"]["path"]),
+        ("target", told["target"]["where"]),
+        ("next step", told["next_step"]),
+    ]
+
+
+def _final_facts(told: dict[str, Any], style: str) -> list[tuple[str, object]]:
+    """What is left to tell once nothing follows any more."""
+    final = told["finalized"] or {}
+    cleaned = time_text(final.get("cleaned"))
+    return [
+        ("phase", Text().append(told["phase"], style=style)),
+        ("writes", told["writes"]),
+        ("ended", f"the way back, at {time_text(final['since'])} by {final['by']}" if final else None),
+        ("cleaned", f"both databases, at {cleaned}" if cleaned else None),
+        ("last snapshot", final.get("snapshot")),
+        ("dump", (final.get("dump") or {}).get("file")),
+        ("state", f"{told['state']['dir']}: {_state(told['state'])}"),
         ("source", told["source"]["path"]),
         ("target", told["target"]["where"]),
         ("next step", told["next_step"]),

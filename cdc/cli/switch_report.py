@@ -72,16 +72,22 @@ def print_switch_plan(plan: SwitchPlan) -> None:
     closed = [gate for gate in plan.gates if not gate.passed]
     for gate in closed:
         say(f"  {gate.name}: {gate.remedy}")
+    if plan.steps:
+        _print_steps(plan)
+    say()
+    say(f"plan {plan.plan_id}; next: {'; '.join(plan.next_steps)}")
+
+
+def _print_steps(plan: SwitchPlan) -> None:
     say()
     rows = [(n, step.name, step.side, _usual(plan, step.name), step.undo) for n, step in enumerate(plan.steps, 1)]
-    print_table(("", "step", "where", "usually", "undone by"), rows, numbers=("",))
+    usually = "in rehearsals" if plan.usual_in == "rehearsals" else "usually"
+    print_table(("", "step", "where", usually, "undone by"), rows, numbers=("",))
     if plan.unchecked:
         say()
         say("not checked:")
         for what in plan.unchecked:
             say(f"  {what}")
-    say()
-    say(f"plan {plan.plan_id}; next: {'; '.join(plan.next_steps)}")
 
 
 def _row(gate: Gate) -> tuple[object, ...]:

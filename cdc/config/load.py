@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
+from cdc.config.address import is_local
 from cdc.config.cutover import (
     CheckSection,
     CutoverSection,
@@ -72,8 +73,8 @@ def decode_config(raw: dict[str, Any], file: str = "configuration") -> Config:
             f"{file}: `schema` in [target] cannot be `{schema}`",
             remedy="choose another schema; `cdc` holds this tool's own state and `pg_` names belong to Postgres",
         )
-    if config.metrics.listen is not None:
-        _check_address(config.metrics, file)
+    _check_address(config.metrics.listen, "listen", "metrics", config.metrics, file)
+    _check_address(config.shadow.proxy.metrics, "metrics", "shadow.proxy", config.metrics, file)
     for key in ("webhook", "ntfy", "ping"):
         _check_url(getattr(config.alerts, key), key, "alerts", file)
     for key in ("baseline", "candidate", "reference"):
@@ -100,30 +101,33 @@ def _check_url(url: str | None, key: str, section: str, file: str) -> None:
         )
 
 
-def _check_address(metrics: MetricsSection, file: str) -> None:
+def _check_address(listen: str | None, key: str, section: str, metrics: MetricsSection, file: str) -> None:
+    if listen is None:
+        return
     try:
-        local = metrics.local
+        local = is_local(listen)
     except ValueError:
         raise ConfigError(
-            f"{file}: `listen` in [metrics] is no address: {metrics.listen}",
+            f"{file}: `{key}` in [{section}] is no address: {listen}",
             remedy='write it as HOST:PORT, such as "127.0.0.1:9464" or "[::1]:9464"',
         ) from None
     if not local and not metrics.allow_remote:
         raise ConfigError(
-            f"{file}: other machines could reach `listen` in [metrics]: {metrics.listen}",
-            remedy='listen on "127.0.0.1:9464", or write `allow_remote = true`: the pages have no login, '
+            f"{file}: other machines could reach `{key}` in [{section}]: {listen}",
+            remedy='listen on "127.0.0.1:9464", or write `allow_remote = true` in [metrics]: the pages have no login, '
             "and tell the names of tables, not what is in them",
         )
 
 
 def _beside(config: Config, base: Path) -> Config:
     """The same configuration with its relative paths made absolute."""
-    password = config.target.password_file
+    password, log = config.target.password_file, config.shadow.access_log
     return msgspec.structs.replace(
         config,
         source=msgspec.structs.replace(config.source, path=base / config.source.path),
         target=msgspec.structs.replace(config.target, password_file=base / password if password else None),
         state=msgspec.structs.replace(config.state, dir=base / config.state.dir),
+        shadow=msgspec.structs.replace(config.shadow, access_log=base / log if log else None),
         cutover=_cutover_beside(config.cutover, base),
         tables={name: _columns_beside(table, base) for name, table in config.tables.items()},
     )
@@ -200,9 +204,11 @@ _MAY_BE_ZERO: Final = (
     "max_writer_pause_seconds",
     "prune_seconds",
     "query_allowance_ms",
+    "rehearsed_within_hours",
     "rolling_share",
     "serve_candidate",
     "shadow_clean_hours",
+    "finalize_after_hours",
     "share",
     "stale_after_hours",
     "watch_p95_seconds",

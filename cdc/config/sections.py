@@ -1,13 +1,11 @@
 """What the operator decides, section by section, with what holds where nothing is said."""
 
 import fnmatch
-import ipaddress
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
-from cdc.config.address import host_and_port
 from cdc.config.cutover import CutoverSection
 from cdc.config.shadow import ShadowSection
 
@@ -79,20 +77,6 @@ class MetricsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow_remote: bool = False
     max_lag_seconds: float | None = None
 
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port of `listen`; raises `ValueError` when it is not written as HOST:PORT."""
-        return host_and_port(self.listen or "")
-
-    @property
-    def local(self) -> bool:
-        """Whether only programs on this machine can reach the address; a name other than `localhost` may be any."""
-        host, _ = self.address
-        try:
-            return host == "localhost" or ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
-
 
 class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A query and its answer, which both databases must give; `target_sql` where Postgres needs other words."""
@@ -121,6 +105,14 @@ class AlertsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ping: str | None = None
     repeat_hours: float = 24.0
     ping_seconds: float = 60.0
+
+
+class LegacySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is left of the time before the move and has to go: `cdc cleanup --legacy` looks for it."""
+
+    scripts: list[str] = msgspec.field(default_factory=lambda: ["sync_sqlite_db.py", "nas_sync.py"])
+    flags: list[str] = msgspec.field(default_factory=list)  # beside those of [[cutover.flags]]
+    exclude: list[str] = msgspec.field(default_factory=list)
 
 
 Format = Literal["iso utc", "epoch s", "epoch ms", "epoch us", "julian day", "words", "number", "uuid", "utf-8"]
@@ -192,6 +184,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verify: VerifySection = msgspec.field(default_factory=VerifySection)
     shadow: ShadowSection = msgspec.field(default_factory=ShadowSection)
     cutover: CutoverSection = msgspec.field(default_factory=CutoverSection)
+    legacy: LegacySection = msgspec.field(default_factory=LegacySection)
     formats: Formats = msgspec.field(default_factory=Formats)
     tables: dict[str, TableOptions] = msgspec.field(default_factory=dict)
 

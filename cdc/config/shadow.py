@@ -1,5 +1,6 @@
 """The section of shadow reads: whom to ask, how, and which differences are meant."""
 
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -70,6 +71,7 @@ class ProxySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flush_seconds: float = 5.0
     held_requests: int = 1_000
     end_seconds: float = 10.0  # for open requests to end
+    metrics: str | None = None  # where its own metrics are served
 
     @property
     def address(self) -> tuple[str, int]:
@@ -83,8 +85,10 @@ class PagedList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endpoint: str
     list: str  # its place in an answer (RFC 9535)
     key: str  # the member that identifies an element
-    page: str = "page"  # the parameter of the query that has a page's number
+    page: str = "page"  # the parameter of the query that has a page's number, or its cursor
     first: int = 1  # the number of the first page
+    cursor: str | None = None  # the place of the next page's cursor, where pages have no numbers
+    next: str | None = None  # the place of the next page's address, or the header that has it
     total: str | None = None  # the place of how many elements there are in all
 
 
@@ -94,6 +98,8 @@ class ShadowSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     baseline: str | None = None  # the one on SQLite
     candidate: str | None = None  # the one on Postgres
     reference: str | None = None  # one on a database that was loaded from a snapshot
+    access_log: Path | None = None  # of the web server: what users ask for
+    log_format: str | None = None  # `combined` where none is given
     baseline_headers: dict[str, str] = msgspec.field(default_factory=dict)
     candidate_headers: dict[str, str] = msgspec.field(default_factory=dict)
     reference_headers: dict[str, str] = msgspec.field(default_factory=dict)

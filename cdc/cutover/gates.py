@@ -9,15 +9,29 @@ from cdc.cutover.plan import Gate
 from cdc.facts.side import Side
 
 INFINITE: Final = float("inf")
+WEEK_HOURS: Final = 168.0
 
 
 @dataclass(frozen=True, slots=True)
 class GateLimits:
-    """Within what a switch may begin; hours of 0 are not asked for."""
+    """Within what a switch may begin; hours of 0 are not asked for.
+
+    Where `rehearsed_hours` is None nobody asked for a rehearsal; but one that was made has to hold, for a week.
+    """
 
     lag_seconds: float
     verified_hours: float
     shadow_hours: float
+    rehearsed_hours: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RehearsalFacts:
+    """The newest rehearsal: when it ended, with what result, and whether it was of the schema that the file has now."""
+
+    at: datetime
+    result: str
+    same_schema: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +61,13 @@ class CutoverFacts:
     no_way_back: tuple[str, ...]
     long_writers: tuple[str, ...]
     flag_problems: tuple[str, ...]
+    rehearsal: RehearsalFacts | None = None
 
 
 def cutover_gates(facts: CutoverFacts, limits: GateLimits) -> tuple[Gate, ...]:
     """The gates of a cutover, in the order in which they are best opened."""
     return (
-        _active(facts, Side.SQLITE, "`cdc rollback --dry-run` tells of the way back"),
+        written_to(facts.active, Side.SQLITE),
         Gate(
             "replication",
             facts.replicates and not facts.waiting,
@@ -94,6 +109,7 @@ def cutover_gates(facts: CutoverFacts, limits: GateLimits) -> tuple[Gate, ...]:
         ),
         _verified(facts, limits),
         _shadow(facts, limits),
+        _rehearsed(facts, limits),
         Gate(
             "snapshot",
             facts.snapshot_at is not None,
@@ -126,7 +142,7 @@ class RollbackFacts:
 def rollback_gates(facts: RollbackFacts) -> tuple[Gate, ...]:
     """The gates of a rollback."""
     return (
-        _active(facts, Side.POSTGRES, "nothing: SQLite is written to, as before the cutover"),
+        written_to(facts.active, Side.POSTGRES),
         _daemon(facts.daemon_runs, facts.paused),
         Gate(
             "changes carried back",
@@ -148,10 +164,92 @@ def rollback_gates(facts: RollbackFacts) -> tuple[Gate, ...]:
     )
 
 
-def _active(facts: CutoverFacts | RollbackFacts, wanted: Side, remedy: str) -> Gate:
+@dataclass(frozen=True, slots=True)
+class FinalFacts:
+    """What both databases, the flag and the machine show before the way back is ended.
+
+    `dump_with` is the program that would make the dump, empty where none is fit; `dumps` says whether one is wanted.
+    """
+
+    now: datetime
+    active: Side
+    switched_at: datetime | None
+    uncarried: tuple[str, ...]
+    fence: tuple[str, ...]
+    unsettled: tuple[str, ...]
+    long_writers: tuple[str, ...]
+    flag_problems: tuple[str, ...]
+    server_version: int
+    dump_with: str
+    dumps: bool = True
+    leaves_behind: bool = False
+
+
+def final_gates(facts: FinalFacts, after_hours: float) -> tuple[Gate, ...]:
+    """The gates of the end of the way back, which is kept for `after_hours` at least; 0 does not ask."""
+    return (
+        written_to(
+            facts.active,
+            Side.POSTGRES,
+            "`cdc cutover` first; to stay with SQLite instead, `cdc cleanup --capture-only`",
+        ),
+        _kept(facts, after_hours),
+        Gate(
+            "changes carried back",
+            not facts.uncarried or facts.leaves_behind,
+            _some(facts.uncarried) or "all, or on their way",
+            "SQLite can hold every row",
+            "correct these rows in Postgres; or add --leave-behind, and the last snapshot is without them",
+        ),
+        Gate(
+            "SQLite fence",
+            not facts.fence,
+            _some(facts.fence) or "whole",
+            "whole since the cutover",
+            "somebody may have written to SQLite meanwhile: `cdc verify` tells what differs",
+        ),
+        Gate(
+            "Postgres schema",
+            not facts.unsettled,
+            _some(facts.unsettled) or "whole",
+            "triggers fire, constraints hold, indexes are used",
+            "ALTER TABLE ... ENABLE TRIGGER, ... VALIDATE CONSTRAINT, or REINDEX INDEX, each for what is named",
+        ),
+        _writers(facts.long_writers),
+        _flag(facts.flag_problems),
+        dump_gate(facts.dump_with, facts.server_version, wanted=facts.dumps),
+    )
+
+
+def dump_gate(dump_with: str, server_version: int, *, wanted: bool) -> Gate:
+    """Whether a program is there that dumps from a server of this version, unless none is `wanted`."""
+    now = (dump_with or "no pg_dump that is new enough") if wanted else "not wanted"
+    return Gate(
+        "dump",
+        bool(dump_with) or not wanted,
+        now,
+        f"pg_dump {server_version} or newer",
+        f"install postgresql-client-{server_version}; or make a backup of your own, and add --without-dump",
+    )
+
+
+def _kept(facts: FinalFacts, after_hours: float) -> Gate:
+    """How long applications have been writing to Postgres; nobody knows counts as not long enough."""
+    hours = (facts.now - facts.switched_at).total_seconds() / 3600 if facts.switched_at else 0.0
+    now = f"for {hours:.1f} h" if facts.switched_at else "nobody knows for how long"
+    limit = f"for {after_hours:g} h" if after_hours else "`finalize_after_hours` in [cutover] does not ask"
+    remedy = "wait: look at the application on Postgres for as long; or set `finalize_after_hours` in [cutover]"
+    return Gate("on Postgres", hours >= after_hours, now, limit, remedy, facts.switched_at)
+
+
+def written_to(active: Side, wanted: Side, remedy: str = "") -> Gate:
+    """The gate that all others stand behind: on the other side there is nothing to switch, and they mean nothing."""
     names = {Side.SQLITE: "SQLite", Side.POSTGRES: "Postgres"}
-    passed = facts.active is wanted
-    return Gate("written to", passed, names[facts.active], names[wanted], remedy, fatal=True)
+    remedies = {
+        Side.SQLITE: "`cdc rollback --dry-run` tells of the way back",
+        Side.POSTGRES: "nothing: SQLite is written to, as before the cutover",
+    }
+    return Gate("written to", active is wanted, names[active], names[wanted], remedy or remedies[wanted], fatal=True)
 
 
 def _daemon(runs: bool | None, paused: bool) -> Gate:
@@ -187,7 +285,21 @@ def _shadow(facts: CutoverFacts, limits: GateLimits) -> Gate:
     now = _some(facts.shadow_uncovered) or f"alike for {hours:.1f} h"
     passed = hours >= limits.shadow_hours and not facts.shadow_uncovered
     limit = f"alike for {limits.shadow_hours:g} h, every endpoint"
-    return Gate("shadow reads", passed, now, limit, "see `cdc shadow report`", facts.shadow_clean_since)
+    remedy = "see `cdc shadow report`; `cdc shadow http` asks what nobody asked yet"
+    return Gate("shadow reads", passed, now, limit, remedy, facts.shadow_clean_since)
+
+
+def _rehearsed(facts: CutoverFacts, limits: GateLimits) -> Gate:
+    made, hours = facts.rehearsal, WEEK_HOURS if limits.rehearsed_hours is None else limits.rehearsed_hours
+    if not hours:
+        return Gate("rehearsed", True, "not asked for", "`rehearsed_within_hours` in [cutover]")
+    limit = f"passed, of today's schema, at most {hours:g} h ago"
+    if made is None:
+        return Gate("rehearsed", limits.rehearsed_hours is None, "never", limit, "`cdc rehearse`")
+    age = (facts.now - made.at).total_seconds() / 3600
+    now = f"{made.result}, {age:.1f} h ago{'' if made.same_schema else ', of another schema'}"
+    passed = made.result == "passed" and made.same_schema and age <= hours
+    return Gate("rehearsed", passed, now, limit, "`cdc rehearse`", made.at)
 
 
 def _writers(long_writers: Sequence[str]) -> Gate:

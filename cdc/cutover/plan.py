@@ -64,8 +64,10 @@ class SwitchPlan:
     steps: tuple[PlannedStep, ...]
     unchecked: tuple[str, ...] = ()
     usual_milliseconds: Mapping[str, float] = field(default_factory=dict)
+    usual_in: str = ""  # `switches` that were made here, or `rehearsals` where there were none
     would_lose: str = ""  # of a way back: what would be lost
     option: str = ""  # with which the command is given
+    command: str = ""  # that carries it out, where it is no switch
 
     @property
     def readiness(self) -> Readiness:
@@ -102,7 +104,7 @@ class SwitchPlan:
     def next_steps(self) -> list[str]:
         """What to do now, one for each gate that is closed; the switch itself when none is."""
         closed = [gate.remedy for gate in self.gates if not gate.passed]
-        command = "cdc cutover" if self.to is Side.POSTGRES else "cdc rollback"
+        command = self.command or ("cdc cutover" if self.to is Side.POSTGRES else "cdc rollback")
         return list(dict.fromkeys(closed)) or [f"`{' '.join(filter(None, (command, self.option)))}`"]
 
     def to_json(self) -> dict[str, Any]:
@@ -123,6 +125,7 @@ class SwitchPlan:
                 }
                 for step in self.steps
             ],
+            "usual_in": self.usual_in or None,
             "unchecked": list(self.unchecked),
             "next_steps": self.next_steps,
         }

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from cdc.audit import trail
 from cdc.config import Config
@@ -57,7 +57,16 @@ ROLE: Final = "switch"  # who has the source's lock, until Postgres has noticed 
 AGAIN_SECONDS: Final = 1.0  # between two tries; nothing is refused meanwhile
 
 Show = Callable[[str], None]
-T = TypeVar("T", Session, ReverseSession)
+
+
+class Closed(Protocol):
+    """What is closed at its end."""
+
+    async def close(self) -> None:
+        """Let go of it."""
+
+
+T = TypeVar("T", bound=Closed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +121,13 @@ async def _switch(
                 except StepsUndone as undone:
                     _tell(config, to, attempt, undone)
                     if undone.committed:
-                        return Switched(to, run, attempt.window.seconds, number, _words(undone.cause))
+                        return Switched(to, run, attempt.window.seconds, number, words_of(undone.cause))
                     if not _may_help(undone) or number >= config.cutover.tries:
                         error = undone.cause
                         if isinstance(error, CdcError):
                             raise _given_up(to, undone, error) from error
                         raise error from None
-                    show(f"given up at {undone.step}: {_words(undone.cause)}; everything is as before, trying again")
+                    show(f"given up at {undone.step}: {words_of(undone.cause)}; everything is as before, trying again")
                     await asyncio.sleep(AGAIN_SECONDS)
                 else:
                     break
@@ -132,7 +141,7 @@ async def _forward(config: Config, endpoint: Endpoint, attempt: _Attempt, word: 
     async def open_session() -> Session:
         return await Session.open(config, endpoint, watch, DaemonState(), role=ROLE)
 
-    async with _opened(open_session) as session:
+    async with opened_alone(open_session) as session:
         look = await asyncio.to_thread(source_file.look, config)
         prepared = await session.record.switch.read()
         if prepared.verified_seq is None:
@@ -155,7 +164,7 @@ async def _backward(config: Config, endpoint: Endpoint, attempt: _Attempt, progr
     async def open_session() -> ReverseSession:
         return await ReverseSession.open(config, endpoint, DaemonState(), ROLE)
 
-    async with _opened(open_session) as session:
+    async with opened_alone(open_session) as session:
         look = await asyncio.to_thread(source_file.look, config)
         maps = tuple(map(carried_back, session.maps))
         recent = await RecentComparison.open(session.record, config, look, maps, session.position)
@@ -168,7 +177,7 @@ async def _backward(config: Config, endpoint: Endpoint, attempt: _Attempt, progr
 
 
 @asynccontextmanager
-async def _opened(open_session: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:
+async def opened_alone(open_session: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:
     """A session of our own, once the daemon has let go of the source; it stands back for as long as the hold lasts."""
     until = time.monotonic() + DAEMON_SECONDS
     while True:
@@ -215,7 +224,7 @@ def _position_at(config: Config, seq: int) -> Position:
 # --- the steps, and what is told of them ------------------------------------------------------------------------------
 
 
-class _Journal:
+class Journal:
     """The journal of one try in Postgres."""
 
     def __init__(self, record: SwitchRecord, run: str) -> None:
@@ -224,15 +233,17 @@ class _Journal:
         self._n = 0
 
     async def begins(self, name: str) -> None:
+        """A step is about to be done."""
         self._n += 1
         await self._record.begin_step(self._run, self._n, name)
 
     async def ended(self, outcome: str, detail: str) -> None:
+        """It has ended."""
         await self._record.end_step(self._run, self._n, outcome, detail)
 
 
 async def _carry_out(steps: Sequence[Step], record: Record, attempt: _Attempt) -> None:
-    await carry_out(steps, _Journal(record.switch, attempt.run), attempt.show)
+    await carry_out(steps, Journal(record.switch, attempt.run), attempt.show)
 
 
 def _may_help(undone: StepsUndone) -> bool:
@@ -264,12 +275,13 @@ def _tell(config: Config, to: Side, attempt: _Attempt, undone: StepsUndone | Non
         "refused_seconds": round(attempt.window.seconds, 3),
     }
     if undone is not None:
-        details |= {"step": undone.step, "reason": _words(undone.cause), "unsettled": list(undone.unsettled)}
+        details |= {"step": undone.step, "reason": words_of(undone.cause), "unsettled": list(undone.unsettled)}
     result = "done" if undone is None or undone.committed else "failed"
     trail.record(config.state.dir, "switch", result, details)
 
 
-def _words(error: BaseException) -> str:
+def words_of(error: BaseException) -> str:
+    """What ended a step, in words."""
     if isinstance(error, asyncio.CancelledError):
         return "interrupted"
     return error.message if isinstance(error, CdcError) else type(error).__name__

@@ -9,15 +9,18 @@ from typing import Final
 
 from cdc.config import Config
 from cdc.cutover import backward, forward
+from cdc.cutover.coverage import uncovered
 from cdc.cutover.flag.flags import Flags
 from cdc.cutover.flag.state import FlagState
-from cdc.cutover.gates import CutoverFacts, GateLimits, RollbackFacts, cutover_gates, rollback_gates
+from cdc.cutover.gates import CutoverFacts, GateLimits, RollbackFacts, cutover_gates, rollback_gates, written_to
 from cdc.cutover.plan import SwitchPlan
+from cdc.cutover.precedents import newest_rehearsal, usual_milliseconds
 from cdc.errors import CdcError
 from cdc.facts.phase import Phase
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
+from cdc.identity.active_side import refuse_finalized
 from cdc.mapping.reversible import cannot_go_back, way_back
 from cdc.observe.status import Status, gather
 from cdc.postgres.connection.errors import translated
@@ -94,7 +97,9 @@ async def survey(config: Config, status: Status, record: Record, look: Look) -> 
     return Surveyed(status, look, state.phase, maps, targets, shown, await record.switch.read())
 
 
-async def _seen(config: Config, status: Status, connection: Connection) -> tuple[Record, Surveyed]:
+async def look_at_both(config: Config, status: Status, connection: Connection) -> tuple[Record, Surveyed]:
+    """The same of the source that the file carries; raises `Finalized` where there is nothing to switch any more."""
+    refuse_finalized(config)
     look = await asyncio.to_thread(source_file.look, config)
     if look.capture is None:
         raise stream_row.never_loaded()
@@ -103,7 +108,9 @@ async def _seen(config: Config, status: Status, connection: Connection) -> tuple
 
 
 async def _cutover_plan(config: Config, status: Status, connection: Connection) -> SwitchPlan:
-    record, seen = await _seen(config, status, connection)
+    record, seen = await look_at_both(config, status, connection)
+    if not (side := written_to(seen.phase.active, Side.SQLITE)).passed:
+        return SwitchPlan(Side.POSTGRES, (side,), ())
     facts = CutoverFacts(
         now=datetime.now(UTC),
         active=seen.phase.active,
@@ -120,24 +127,30 @@ async def _cutover_plan(config: Config, status: Status, connection: Connection) 
         verified_at=_verified_at(status, seen, await record.verified.read()),
         differing=_differing(status),
         shadow_clean_since=status.target.shadow.clean_since if status.target.shadow else None,
-        shadow_uncovered=(),
+        shadow_uncovered=await uncovered(config, record),
         snapshot_at=datetime.fromisoformat(status.snapshot.taken_at) if status.snapshot else None,
         no_way_back=await _no_way_back(record, seen),
-        long_writers=await _long_writers(connection, seen.maps, await _altered(config, record, seen)),
-        flag_problems=await asyncio.to_thread(_flag_problems, config, seen.phase.active),
+        long_writers=await long_writers(connection, seen.maps, await _altered(config, record, seen)),
+        flag_problems=await asyncio.to_thread(flag_problems, config, seen.phase.active),
+        rehearsal=await newest_rehearsal(config, record),
     )
-    limits = GateLimits(LAG_SECONDS, config.cutover.verified_within_hours, config.cutover.shadow_clean_hours)
+    asked = config.cutover
+    limits = GateLimits(
+        LAG_SECONDS, asked.verified_within_hours, asked.shadow_clean_hours, asked.rehearsed_within_hours
+    )
     return SwitchPlan(
         Side.POSTGRES,
         cutover_gates(facts, limits),
         forward.PLANNED,
         (*_unchecked(config, seen), *_without_default(seen), *_partly(seen.maps)),
-        await record.switch.usual_milliseconds(),
+        *await usual_milliseconds(record, Side.POSTGRES),
     )
 
 
 async def _rollback_plan(config: Config, status: Status, connection: Connection) -> SwitchPlan:
-    record, seen = await _seen(config, status, connection)
+    record, seen = await look_at_both(config, status, connection)
+    if not (side := written_to(seen.phase.active, Side.POSTGRES)).passed:
+        return SwitchPlan(Side.SQLITE, (side,), ())
     waiting = await Outbox(connection, record.source_id).lag()
     uncarried = Uncarried(connection, record.source_id)
     lost = await uncarried.count()
@@ -150,15 +163,15 @@ async def _rollback_plan(config: Config, status: Status, connection: Connection)
         oldest_at=waiting.oldest,
         uncarried=tuple(map(str, await uncarried.read())),
         fence=() if seen.fence.permanent and seen.fence.whole else ("it is not whole",),
-        long_writers=await _long_writers(connection, seen.maps, ()),
-        flag_problems=await asyncio.to_thread(_flag_problems, config, seen.phase.active),
+        long_writers=await long_writers(connection, seen.maps, ()),
+        flag_problems=await asyncio.to_thread(flag_problems, config, seen.phase.active),
     )
     return SwitchPlan(
         Side.SQLITE,
         rollback_gates(facts),
         backward.PLANNED,
-        (*_unchecked(config, seen), *await _in_postgres_alone(config, connection, seen), *_partly(seen.maps)),
-        await record.switch.usual_milliseconds(),
+        (*_unchecked(config, seen), *await in_postgres_alone(config, connection, seen), *_partly(seen.maps)),
+        *await usual_milliseconds(record, Side.SQLITE),
         would_lose=f"{lost:,}",
     )
 
@@ -215,7 +228,7 @@ async def _no_way_back(record: Record, seen: Surveyed) -> tuple[str, ...]:
     return tuple(found)
 
 
-async def _in_postgres_alone(config: Config, connection: Connection, seen: Surveyed) -> tuple[str, ...]:
+async def in_postgres_alone(config: Config, connection: Connection, seen: Surveyed) -> tuple[str, ...]:
     """Tables that no table of SQLite is the source of: an application may have made them since the cutover."""
     with translated("asking which tables are in Postgres alone"):
         rows = await connection.fetch(load("switch")["unfed"], config.target.schema, [m.target for m in seen.maps])
@@ -257,7 +270,7 @@ async def _altered(config: Config, record: Record, seen: Surveyed) -> Sequence[T
     return await ApplicationKeys(record.connection, config.target.schema).altered(seen.maps)
 
 
-async def _long_writers(
+async def long_writers(
     connection: Connection, maps: Sequence[TableMap], altered: Sequence[TableMap]
 ) -> tuple[str, ...]:
     """Transactions in Postgres that last so long that a switch would wait for them."""
@@ -267,7 +280,7 @@ async def _long_writers(
     return tuple(f"{row['name']} (process {row['pid']}) in Postgres, for {row['seconds']:.0f} s" for row in rows)
 
 
-def _flag_problems(config: Config, active: Side) -> tuple[str, ...]:
+def flag_problems(config: Config, active: Side) -> tuple[str, ...]:
     """Where writes are told to go to another side than the one that is written to."""
     if not config.cutover.flags:
         return ()

@@ -8,13 +8,12 @@ read, and the daemon goes on as before.
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from loguru import logger
 
 from cdc.audit import trail
-from cdc.config import Config
+from cdc.config import Config, changed_keys
 from cdc.errors import CdcError, ConfigError
 from cdc.host.systemd import Manager
 from cdc.log import redact
@@ -57,7 +56,7 @@ class Reloading:
 
     async def _reload(self) -> None:
         config = await asyncio.to_thread(self._reread)
-        keys = changed_keys(self._config, config)
+        keys = _live_keys(self._config, config)
         if not keys:
             logger.info("the configuration is as it was")
             return
@@ -83,10 +82,9 @@ class Reloading:
         logger.bind(error=reason, remedy=remedy).error("the new configuration is refused; the old one stays")
 
 
-def changed_keys(before: Config, after: Config) -> list[str]:
-    """The keys whose values differ, as `section.key`; raises `ConfigError` when one of them cannot change live."""
-    old, new = _flat(before), _flat(after)
-    keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+def _live_keys(before: Config, after: Config) -> list[str]:
+    """The keys whose values differ; raises `ConfigError` when one of them cannot change live."""
+    keys = changed_keys(before, after)
     fixed = ", ".join(key for key in keys if not key.startswith(LIVE))
     if fixed:
         raise ConfigError(
@@ -94,15 +92,3 @@ def changed_keys(before: Config, after: Config) -> list[str]:
             remedy="undo the change, or restart the daemon: `systemctl restart cdc`",
         )
     return keys
-
-
-def _flat(config: Config) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    waiting: list[tuple[str, Any]] = list(msgspec.to_builtins(config, enc_hook=str).items())
-    while waiting:
-        name, value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += [(f"{name}.{key}", inner) for key, inner in value.items()]
-        else:
-            found[name] = value
-    return found

@@ -14,11 +14,11 @@ from cdc.daemon.flag_keeper import FlagKeeper
 from cdc.daemon.reload import Reloading, Reread
 from cdc.daemon.stop import Stop
 from cdc.daemon.watchdog import Watchdog, words
-from cdc.errors import AlreadyRunning, CdcError
+from cdc.errors import AlreadyRunning, CdcError, Finalized
 from cdc.facts.progress import Progress
 from cdc.first_copy import create_schema, loader, snapshots
 from cdc.host.systemd import Manager
-from cdc.identity.active_side import require_sqlite_active
+from cdc.identity.active_side import refuse_finalized, require_sqlite_active
 from cdc.log import redact
 from cdc.notes import end_note
 from cdc.observe.alerts import ENDED, Alerts
@@ -98,6 +98,11 @@ class Daemon:
                 await self._stop.bound(work)
                 await self._end(None)
                 logger.info("replication ended")
+            except Finalized as error:
+                await self._end(None if self._stream.began else error)
+                if not self._stream.began:
+                    raise  # nobody ended it just now: it was started again where there is nothing to follow
+                logger.info("replication ended for good: the way back was ended on purpose")
             except CdcError as error:
                 await self._end(error)
                 raise
@@ -112,6 +117,7 @@ class Daemon:
 
     async def copy_and_follow(self, until_idle: bool, progress: Progress, begin_anew: BeginAnew | None) -> None:
         """The work of `up`."""
+        refuse_finalized(self._config)
         await self._target.dsn()  # an embedded server is kept from here on, not started anew for each step
         await heal.heal_now(self._config)
         shown = _Shown(progress, self._daemon_state)

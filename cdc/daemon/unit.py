@@ -23,6 +23,25 @@ _PRIVATE: Final = (Path("/tmp"), Path("/var/tmp"))
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceKind:
+    """What a unit runs: the packaged one that it is made from, the command, and what that does in words.
+
+    `suffix` tells its name from the daemon's.
+    """
+
+    packaged: str
+    command: tuple[str, ...]
+    does: str
+    suffix: str = ""
+
+
+DAEMON: Final = ServiceKind("cdc.service", ("up",), "Replicate {file} to Postgres")
+PROXY: Final = ServiceKind(
+    "cdc-proxy.service", ("shadow", "proxy"), "Serve the users of {file}, and compare its answers on Postgres", "-proxy"
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Installation:
     """What differs from one installation to the next.
 
@@ -40,6 +59,12 @@ class Installation:
     group: int | None
     embedded: bool
     offline: bool
+    kind: ServiceKind = DAEMON
+
+    @property
+    def unit(self) -> str:
+        """The unit's name, without what all services end with."""
+        return f"{self.name}{self.kind.suffix}"
 
     @property
     def user(self) -> str:
@@ -47,7 +72,9 @@ class Installation:
         return self.account.pw_name if _ACCOUNT.fullmatch(self.account.pw_name) else str(self.account.pw_uid)
 
 
-def installation(config: Config, config_file: Path, user: str | None, name: str | None) -> Installation:
+def installation(
+    config: Config, config_file: Path, user: str | None, name: str | None, kind: ServiceKind = DAEMON
+) -> Installation:
     """How `cdc` is installed here; raises `UsageError`, and `SourceUnavailable` when there is no SQLite file."""
     require_file(config.source.path)
     source = config.source.path.resolve()
@@ -64,7 +91,8 @@ def installation(config: Config, config_file: Path, user: str | None, name: str 
         account=account,
         group=None if account.pw_uid == owner.st_uid else owner.st_gid,
         embedded=config.target.embedded,
-        offline=config.target.embedded and config.metrics.listen is None,
+        offline=kind is DAEMON and config.target.embedded and config.metrics.listen is None,
+        kind=kind,
     )
     if not _NAME.fullmatch(made.name):
         raise UsageError(f"a unit cannot be named {made.name}", remedy="use letters, digits and dashes")
@@ -88,7 +116,7 @@ def _account(user: str) -> pwd.struct_passwd:
 
 def render(made: Installation) -> str:
     """The unit; every line of the packaged one that is no part of an installation stays as it is there."""
-    _, _, body = (resources.folder("systemd") / "cdc.service").read_text("utf-8").partition("[Unit]\n")
+    _, _, body = (resources.folder("systemd") / made.kind.packaged).read_text("utf-8").partition("[Unit]\n")
     own = _own_lines(made)
     lines: list[str] = []
     for line in body.splitlines():
@@ -99,17 +127,17 @@ def render(made: Installation) -> str:
 
 def _header(made: Installation) -> list[str]:
     return [
-        f"# Follows {made.source} as {made.config_file} says. Printed by `cdc unit`; to be used as",
-        f"# /etc/systemd/system/{made.name}.service, then:",
-        f"#   sudo systemctl daemon-reload && sudo systemctl enable --now {made.name}",
+        f"# For {made.source}, as {made.config_file} says. Printed by `cdc unit`; to be used as",
+        f"# /etc/systemd/system/{made.unit}.service, then:",
+        f"#   sudo systemctl daemon-reload && sudo systemctl enable --now {made.unit}",
     ]
 
 
 def _own_lines(made: Installation) -> dict[str, list[str]]:
     """What stands in place of the lines with these keys, commented out or not."""
-    command = [*made.program, "-c", str(made.config_file), "up"]
+    command = [*made.program, "-c", str(made.config_file), *made.kind.command]
     own = {
-        "Description": [f"Description=Replicate {_escaped(made.source.name)} to Postgres"],
+        "Description": ["Description=" + made.kind.does.format(file=_escaped(made.source.name))],
         "Documentation": [],
         "Environment": [],
         "EnvironmentFile": [f"EnvironmentFile=-/etc/cdc/{made.name}.env"],
@@ -120,6 +148,8 @@ def _own_lines(made: Installation) -> dict[str, list[str]]:
         "StateDirectoryMode": [],
         "ReadWritePaths": list(_access(made)),
     }
+    if made.kind is PROXY:
+        own["After"] = [f"After=network-online.target postgresql.service {made.name}.service"]
     if made.offline:
         own["PrivateNetwork"] = ["PrivateNetwork=yes"]
         own["RestrictAddressFamilies"] = ["RestrictAddressFamilies=AF_UNIX"]

@@ -10,8 +10,9 @@ from cdc.facts.side import Side
 class Phase(StrEnum):
     """Where a source is on its way; `cdc status` shows the value.
 
-    Postgres remembers `SNAPSHOT` to `CUTOVER`, in which applications write to it and SQLite follows. The others are
-    seen from outside: nothing was set up yet, replication was ended on purpose, or nobody who could tell can be asked.
+    Postgres remembers `SNAPSHOT` to `FINALIZED`. From `CUTOVER` on applications write to it: first SQLite follows, then
+    it does no more. The others are seen from outside: nothing was set up yet, replication was ended on purpose, or
+    nobody who could tell can be asked.
     """
 
     NEW = "new"
@@ -20,13 +21,14 @@ class Phase(StrEnum):
     LOAD = "load"
     REPLICATE = "replicate"
     CUTOVER = "cutover"
+    FINALIZED = "finalized"
     ENDED = "ended"
     UNKNOWN = "unknown"
 
     @property
     def active(self) -> Side:
         """The database that applications write to."""
-        return Side.POSTGRES if self is Phase.CUTOVER else Side.SQLITE
+        return Side.POSTGRES if self in {Phase.CUTOVER, Phase.FINALIZED} else Side.SQLITE
 
     @classmethod
     def _missing_(cls, value: object) -> "Phase":
@@ -40,7 +42,8 @@ _FOLLOWED_BY: Final[Mapping[Phase, frozenset[Phase]]] = {
     # A position that was lost together with the tables means that all begins anew, from either of these.
     Phase.LOAD: frozenset({Phase.SCHEMA, Phase.LOAD, Phase.REPLICATE}),
     Phase.REPLICATE: frozenset({Phase.SCHEMA, Phase.REPLICATE, Phase.CUTOVER}),
-    Phase.CUTOVER: frozenset({Phase.CUTOVER, Phase.REPLICATE}),
+    Phase.CUTOVER: frozenset({Phase.CUTOVER, Phase.REPLICATE, Phase.FINALIZED}),
+    Phase.FINALIZED: frozenset({Phase.FINALIZED}),
 }
 
 

@@ -30,6 +30,20 @@ class Timings:
         """How many were counted."""
         return self.steps.total()
 
+    @property
+    def seconds(self) -> float:
+        """All of them together, to 1 %."""
+        return sum(count * _LEAST * math.exp(step * _STEP) for step, count in self.steps.items())
+
+    def within(self, seconds: float) -> int:
+        """How many took no longer than that, to 1 %."""
+        last = round(math.log(max(seconds, _LEAST) / _LEAST) / _STEP)
+        return sum(count for step, count in self.steps.items() if step <= last)
+
+    def copy(self) -> "Timings":
+        """The counts as they are now; they may be added to meanwhile, in another thread."""
+        return Timings(self.steps.copy())
+
     def quantile(self, share: float) -> float:
         """The seconds within which that share of all was answered, to 1 %; needs a sample."""
         return self._at(math.ceil(share * self.samples))

@@ -1,8 +1,8 @@
 """Phase 0: a checked copy of the file that knows its position in the changelog, and which older ones may go."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +15,15 @@ from cdc.facts.changes import Position
 from cdc.facts.profile import TableProfile
 from cdc.facts.progress import Progress
 from cdc.facts.source_schema import SourceSchema
+from cdc.identity.active_side import refuse_finalized
 from cdc.mapping.map_tables import map_schema
 from cdc.postgres.record import stream_row
 from cdc.postgres.record.status import never_started
 from cdc.postgres.server.endpoint import connected
-from cdc.sqlite.capture import triggers
+from cdc.sqlite.capture import removal, triggers
 from cdc.sqlite.changelog import positions, source_file
 from cdc.sqlite.connection.errors import no_tables
-from cdc.sqlite.connection.open import open_copy
+from cdc.sqlite.connection.open import open_copy, open_source
 from cdc.sqlite.connection.transactions import read_transaction
 from cdc.sqlite.schema.profile import profile
 from cdc.sqlite.schema.read import read_schema
@@ -48,10 +49,12 @@ async def take_snapshot(config: Config, progress: Progress) -> Snapshot:
     """Install capture, then take a checked copy that knows its position in the changelog, and rehearse its restore.
 
     What cannot be mapped is refused before anything is written; capture that led to no snapshot is taken out again.
+    Raises `Finalized` where capture is on its way out of the file.
     """
+    refuse_finalized(config)
     had_capture = await asyncio.to_thread(_install, config)
     try:
-        with _shown(progress, "snapshot (bytes)") as shown:
+        with absolute(progress, "snapshot (bytes)") as shown:
             return await asyncio.to_thread(_rehearsed, config, shown)
     except CdcError:
         if not had_capture:
@@ -83,9 +86,26 @@ def require_tables(schema: SourceSchema, config: Config) -> None:
     raise no_tables(config.source.path)
 
 
-def _rehearsed(config: Config, progress: "_Absolute") -> Snapshot:
+async def take_last_snapshot(config: Config, progress: Progress) -> Snapshot:
+    """A checked and rehearsed copy without anything of ours in it: restored, it is the application's file as it was."""
+    with absolute(progress, "snapshot (bytes)") as shown:
+        return await asyncio.to_thread(_rehearsed, config, shown, _take_capture_out)
+
+
+def _take_capture_out(copy: Path) -> None:
+    with closing(open_source(copy)) as connection:
+        removal.remove(connection)
+
+
+def _rehearsed(config: Config, progress: "_Absolute", finish: Callable[[Path], None] | None = None) -> Snapshot:
     pause = config.snapshot.max_writer_pause_seconds
-    taken = take(config.source.path, snapshots_folder(config), max_writer_pause_seconds=pause, progress=progress)
+    taken = take(
+        config.source.path,
+        snapshots_folder(config),
+        max_writer_pause_seconds=pause,
+        progress=progress,
+        finish=finish,
+    )
     try:
         rehearse(taken)
     except CdcError:
@@ -125,7 +145,8 @@ async def _snapshots_in_use(config: Config) -> frozenset[str] | None:
 
 
 @contextmanager
-def _shown(progress: Progress, what: str) -> Iterator["_Absolute"]:
+def absolute(progress: Progress, what: str) -> Iterator["_Absolute"]:
+    """A progress for who tells "so many of so many", for the time of a block."""
     shown = _Absolute(progress, what)
     try:
         yield shown

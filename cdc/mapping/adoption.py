@@ -10,9 +10,10 @@ from cdc.facts.source_schema import Affinity, KeyKind
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable
 from cdc.sql_names import heading
+from cdc.values.booleans import BOOLEAN
 from cdc.values.column_rules import encoder_for, problem_with
 from cdc.values.identifiers import UUID
-from cdc.values.numbers import BOOLEAN, DOUBLE, INTEGER, NUMERIC, SMALLINT, WHOLE
+from cdc.values.numbers import DOUBLE, INTEGER, NUMERIC, SMALLINT, WHOLE
 from cdc.values.texts import BYTEA, TEXT, VARCHAR
 from cdc.values.times import DATE
 

@@ -10,9 +10,10 @@ from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Tab
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.mapping.type_names import column_of_type
 from cdc.sql_names import heading
+from cdc.values.booleans import BOOLEAN
 from cdc.values.column_rules import problem_with
 from cdc.values.documents import is_document
-from cdc.values.numbers import BIGINT, BOOLEAN, DOUBLE, NUMERIC
+from cdc.values.numbers import BIGINT, DOUBLE, NUMERIC
 from cdc.values.texts import BYTEA, TEXT
 
 LONGEST_NAME_BYTES: Final = 63
@@ -55,7 +56,12 @@ def refuse_unknown(table: Table, options: TableOptions) -> None:
 
     One to skip may be missing, since files of other generations can have it, unless its name looks like a slip.
     """
-    columns = [c.name for c in table.columns]
+    _refuse_unknown_skips(table, options)
+    for name, column in options.columns.items():
+        _refuse_unknown_column(table, name, column, key_is_own=not options.target_key)
+
+
+def _refuse_unknown_skips(table: Table, options: TableOptions) -> None:
     for name in options.skip:
         if not has(table, name):
             if slip := did_you_mean(name, _not_named(table, options), likeness=_SLIP):
@@ -68,30 +74,32 @@ def refuse_unknown(table: Table, options: TableOptions) -> None:
                 f"[tables.{table.name}] skips {name}, which identifies the rows",
                 remedy="remove it from `skip`, or name other columns that identify them in Postgres in `target_key`",
             )
-    for name, column in options.columns.items():
-        if not has(table, name) and not column.computed:
-            raise MappingError(
-                f"[tables.{table.name}.columns.{name}]: the table has no such column",
-                remedy=f"{did_you_mean(name, columns)}correct the name; a column that only Postgres has needs "
-                "an `expression` or a function in `python`",
-            )
-        if column.expression is not None and column.python is not None:
-            raise MappingError(
-                f"[tables.{table.name}.columns.{name}]: `expression` and `python` both say what the value is",
-                remedy="remove one of them",
-            )
-        if column.expression is not None and not column.expression.strip():
-            raise MappingError(
-                f"[tables.{table.name}.columns.{name}]: `expression` is empty",
-                remedy="write SQL that SQLite can evaluate for a row of that table, or remove `expression`",
-            )
-        is_own_key = not options.target_key and has(table, name) and in_key(table, table.column(name))
-        if column.computed and is_own_key:
-            raise MappingError(
-                f"[tables.{table.name}.columns.{name}]: the column identifies the rows and cannot be computed",
-                remedy="compute a column of its own with another name, or say in `target_key` by which columns "
-                "Postgres knows the rows",
-            )
+
+
+def _refuse_unknown_column(table: Table, name: str, column: ColumnOptions, *, key_is_own: bool) -> None:
+    columns = [c.name for c in table.columns]
+    if not has(table, name) and not column.computed:
+        raise MappingError(
+            f"[tables.{table.name}.columns.{name}]: the table has no such column",
+            remedy=f"{did_you_mean(name, columns)}correct the name; a column that only Postgres has needs "
+            "an `expression` or a function in `python`",
+        )
+    if column.expression is not None and column.python is not None:
+        raise MappingError(
+            f"[tables.{table.name}.columns.{name}]: `expression` and `python` both say what the value is",
+            remedy="remove one of them",
+        )
+    if column.expression is not None and not column.expression.strip():
+        raise MappingError(
+            f"[tables.{table.name}.columns.{name}]: `expression` is empty",
+            remedy="write SQL that SQLite can evaluate for a row of that table, or remove `expression`",
+        )
+    if column.computed and key_is_own and has(table, name) and in_key(table, table.column(name)):
+        raise MappingError(
+            f"[tables.{table.name}.columns.{name}]: the column identifies the rows and cannot be computed",
+            remedy="compute a column of its own with another name, or say in `target_key` by which columns "
+            "Postgres knows the rows",
+        )
 
 
 def _not_named(table: Table, options: TableOptions) -> list[str]:

@@ -29,8 +29,9 @@ from cdc.mapping.check import (
 from cdc.mapping.type_names import canonical_type
 from cdc.sql_names import heading, quote
 from cdc.values import json_schema, user_functions
+from cdc.values.booleans import BOOLEAN
 from cdc.values.documents import JSONB
-from cdc.values.numbers import BIGINT, BOOLEAN, DOUBLE, NUMERIC
+from cdc.values.numbers import BIGINT, DOUBLE, NUMERIC
 from cdc.values.registry import FORMATS
 from cdc.values.texts import BYTEA, TEXT
 from cdc.values.times import WRITTEN, is_temporal, type_of_declared

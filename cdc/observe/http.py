@@ -1,22 +1,23 @@
-"""`/metrics` for Prometheus and `/healthz` for whoever restarts or alerts, served while the daemon runs.
+"""`/metrics` for Prometheus and `/healthz` for whoever restarts or alerts, served while a daemon or a proxy runs.
 
-The server has threads of its own, because its point is to answer while the daemon's loop is stuck.
+The server has threads of its own, because its point is to answer while the loop of the process is stuck.
 """
 
 import json
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from socketserver import TCPServer, ThreadingMixIn
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from loguru import logger
 from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 
 from cdc.config import Config
+from cdc.config.address import host_and_port
 from cdc.errors import ConfigError
 from cdc.observe.collector import Gauges
 from cdc.observe.counters import Tally
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 SLOWEST_CLIENT_SECONDS: Final = 5.0  # who sends no request for so long is hung up on
 _UNTIL_WOKEN: Final = 3600.0
 
-WELCOME: Final = "cdc: /metrics is for Prometheus, /healthz answers 200 while changes flow and 503 with a reason else\n"
+WELCOME: Final = "cdc: /metrics is for Prometheus, /healthz answers 200 while all is well and 503 with a reason else\n"
 
 
 @contextmanager
@@ -45,19 +46,30 @@ def served(config: Config, daemon_state: DaemonState) -> Iterator[str | None]:
     daemon_state.listeners = (*daemon_state.listeners, Tally(registry))
     gauges = Gauges(config, daemon_state)
     registry.register(gauges)
+
+    def health() -> dict[str, Any]:
+        return judge(daemon_state, gauges.source(), config.metrics.max_lag_seconds).to_json()
+
+    with pages_served(config.metrics.listen, registry, health) as address:
+        yield address
+
+
+@contextmanager
+def pages_served(listen: str, registry: CollectorRegistry, health: Callable[[], dict[str, Any]]) -> Iterator[str]:
+    """Serve a registry, and what `health` says, which has a member `healthy`; raises `ConfigError`."""
     ProcessCollector(registry=registry)
-    with _listening(config.metrics.address, config.metrics.listen) as server:
-        server.set_app(_pages(make_wsgi_app(registry, disable_compression=True), _health(config, daemon_state, gauges)))
+    with _listening(listen) as server:
+        server.set_app(_pages(make_wsgi_app(registry, disable_compression=True), _health(health)))
         with _running(server):
             logger.bind(address=server.address).info("metrics are served")
             yield server.address
 
 
-def _health(config: Config, daemon_state: DaemonState, gauges: Gauges) -> "WSGIApplication":
+def _health(health: Callable[[], dict[str, Any]]) -> "WSGIApplication":
     def answer(_environment: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
-        found = judge(daemon_state, gauges.source(), config.metrics.max_lag_seconds)
-        status = HTTPStatus.OK if found.healthy else HTTPStatus.SERVICE_UNAVAILABLE
-        return _answer(start, status, "application/json", json.dumps(found.to_json(), ensure_ascii=False) + "\n")
+        found = health()
+        status = HTTPStatus.OK if found["healthy"] else HTTPStatus.SERVICE_UNAVAILABLE
+        return _answer(start, status, "application/json", json.dumps(found, ensure_ascii=False) + "\n")
 
     return answer
 
@@ -122,12 +134,12 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 @contextmanager
-def _listening(address: tuple[str, int], listen: str) -> Iterator[_Server]:
+def _listening(listen: str) -> Iterator[_Server]:
     try:
-        server = _Server(address)
+        server = _Server(host_and_port(listen))
     except OSError as error:
         raise ConfigError(
-            f"`listen` in [metrics] cannot be used: {listen}: {error.strerror or error}",
+            f"metrics cannot be served at {listen}: {error.strerror or error}",
             remedy="choose another port, or find out which program listens there with `ss -ltnp`",
         ) from None
     try:

@@ -22,7 +22,9 @@ _WRITES_FAIL: Final = (
 _NEXT_STEP: Final = {
     Phase.NEW: "see what would happen with `cdc plan`, then start with `cdc up`",
     Phase.CUTOVER: "nothing: SQLite follows Postgres; `cdc rollback` goes back, and loses nothing",
+    Phase.FINALIZED: "take away what is left of this tool in both databases: `cdc cleanup`",
 }
+_CLEAN: Final = "nothing: the application is on Postgres, and nothing of this tool is left in either database"
 _BOTH: Final = "both databases accept writes: what is written to SQLite now does not reach Postgres"
 _BOTH_STEP: Final = "stop what writes to SQLite; then see what differs with `cdc verify`"
 _GONE: Final = "writes to SQLite are refused for good, and Postgres does not know any more that a cutover was made"
@@ -58,6 +60,8 @@ class Judged(Picture):
     @property
     def unreachable(self) -> list[Warned]:
         """The databases that cannot be asked although something was set up, or although the other one answers."""
+        if self.final and self.final.cleaned:
+            return []  # nothing of ours is in them any more
         sides: list[SourceFacts | TargetFacts] = [self.source]
         if not (self.phase == Phase.NEW and self.target.where == "embedded"):  # it is started by the first step
             sides.append(self.target)
@@ -73,6 +77,8 @@ class Judged(Picture):
     def critical(self) -> list[Warned]:
         """What keeps the replication from going on until a person acts."""
         stream = self.target.stream
+        if self.phase is Phase.FINALIZED:
+            return []
         if stream is None and self.target.reachable and self.switched:
             return [Warned(_GONE, _GONE_STEP)]
         if stream is None or self.ended_since:
@@ -100,10 +106,18 @@ class Judged(Picture):
     @property
     def warnings(self) -> list[Warned]:
         """What needs an eye while the replication goes on."""
+        if self.phase is Phase.FINALIZED:
+            return [*self._half_ended(), *self._low()]
         if self.ended_since:
             return self._low()
         parts = (self._switching, self._silent, self._daemon_warnings, self._data_warnings, self._low, self._late)
         return [warned for part in parts for warned in part()]
+
+    def _half_ended(self) -> list[Warned]:
+        if self.final and self.final.complete:
+            return []
+        what = "the way back was ended, and not all that belongs to it is done"
+        return [Warned(what, "have the rest done: `cdc finalize`")]
 
     def _switching(self) -> list[Warned]:
         """What is not as it is to be while applications write to Postgres, or are about to."""
@@ -200,8 +214,8 @@ class Judged(Picture):
             if found:
                 return found[0].step
         match self.phase:
-            case Phase.NEW | Phase.CUTOVER:
-                return _NEXT_STEP[self.phase]
+            case Phase.NEW | Phase.CUTOVER | Phase.FINALIZED:
+                return _CLEAN if self.final and self.final.cleaned else _NEXT_STEP[self.phase]
             case Phase.ENDED:
                 return f"nothing: replication was ended on purpose at {self.ended_since}; `cdc up` begins anew"
             case Phase.REPLICATE:

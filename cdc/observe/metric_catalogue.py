@@ -87,4 +87,34 @@ FREE_BYTES: Final = _gauge(
     "cdc_free_bytes", "Free space on the disk of the state folder or of the SQLite file.", "disk"
 )
 
+# --- of the shadow proxy, which serves them itself --------------------------------------------------------------------
+
+PROXY_REQUESTS: Final = Metric("cdc_proxy_requests_total", MetricKind.COUNTER, "Requests that users put.")
+PROXY_PAIRS: Final = Metric(
+    "cdc_proxy_pairs_total",
+    MetricKind.COUNTER,
+    "Reads that were put to both sides, by verdict.",
+    ("verdict",),
+)
+PROXY_NOT_COMPARED: Final = Metric(
+    "cdc_proxy_not_compared_total", MetricKind.COUNTER, "Reads that were not compared, and why.", ("reason",)
+)
+PROXY_ADDED: Final = Metric(
+    "cdc_proxy_added_seconds",
+    MetricKind.HISTOGRAM,
+    "What the proxy took of the time of a read that it compares: all of it but the waiting for the application.",
+)
+PROXY_HELD: Final = Metric(
+    "cdc_proxy_held_writes_total", MetricKind.COUNTER, "Writes that ever waited, because writes were held."
+)
+PROXY_WAITING: Final = _gauge("cdc_proxy_waiting_writes", "Writes that wait now, because writes are held.")
+PROXY_WRITING: Final = _gauge("cdc_proxy_writes_under_way", "Writes that a side has not answered yet.")
+PROXY_QUEUE: Final = _gauge("cdc_proxy_waiting_pairs", "Pairs that are not judged yet.")
+PROXY_ACTIVE: Final = _gauge(
+    "cdc_proxy_active", "1 for the side that users are served from, 0 for the other one.", "side"
+)
+PROXY_BREAKER: Final = _gauge("cdc_proxy_breaker", "1 for the state of the circuit breaker, 0 for others.", "state")
+PROXY_CANARY: Final = _gauge("cdc_proxy_serves_candidate", "1 while a share of the reads is served by the candidate.")
+PROXY_SILENT: Final = _gauge("cdc_proxy_last_turn_age_seconds", "How long ago the loop of the proxy last came round.")
+
 CATALOGUE: Final = tuple(found for found in list(globals().values()) if isinstance(found, Metric))

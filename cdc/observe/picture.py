@@ -7,7 +7,7 @@ from typing import Final
 from cdc.facts.phase import Phase
 from cdc.facts.side import Side, Writable, writable
 from cdc.facts.source_schema import WaitingTable
-from cdc.notes import end_note, pause_note
+from cdc.notes import end_note, final_note, pause_note
 from cdc.observe.daemon_file import Presence
 from cdc.observe.state_folder import StateFolder
 from cdc.postgres.record.status import TargetFacts
@@ -43,10 +43,13 @@ class Picture:
     waiting: tuple[WaitingTable, ...] = ()
     removed: end_note.EndNote | None = None
     fence: FenceState | None = None  # None where nobody can tell
+    final: final_note.FinalNote | None = None
 
     @property
     def writes(self) -> Writable | None:
         """Who accepts writes now, as both databases show it; None when one of them cannot tell."""
+        if self.phase is Phase.FINALIZED:
+            return Writable.POSTGRES
         robbed = self.target.gone or (self.target.stream is None and self.switched)
         if self.fence is None or not self.target.reachable or robbed:
             return None
@@ -60,10 +63,12 @@ class Picture:
 
     @property
     def phase(self) -> Phase:
-        """`new` before anything was set up, then snapshot, schema, load, replicate; `ended` by `cdc cleanup`.
+        """`new` before anything was set up, then snapshot, schema, load, replicate, cutover; `unknown` to everybody.
 
-        `unknown` when nobody can tell.
+        `finalized` by `cdc finalize`, also when nothing is left in either database; `ended` by `cdc cleanup`.
         """
+        if self.final:
+            return Phase.FINALIZED
         if self.ended_since:
             return Phase.ENDED
         if self.target.stream:
@@ -86,8 +91,10 @@ class Picture:
     def lag_changes(self) -> int | None:
         """Changes that one side has and the other has not, None when one of the two cannot tell.
 
-        After a cutover these are changes of Postgres that SQLite has not.
+        After a cutover these are changes of Postgres that SQLite has not; where it follows no more, nobody counts.
         """
+        if self.phase is Phase.FINALIZED:
+            return None
         if self.phase is Phase.CUTOVER:
             return self.target.guard.entries
         return self.source.pending
@@ -95,6 +102,8 @@ class Picture:
     @property
     def lag_seconds(self) -> float | None:
         """How long the oldest such change has been waiting, 0 when there is none, None when unknown."""
+        if self.phase is Phase.FINALIZED:
+            return None
         if self.phase is Phase.CUTOVER:
             return self.target.guard.oldest_seconds or 0.0
         return self.source.lag_seconds

@@ -14,7 +14,7 @@ import msgspec
 from cdc.config import Config
 from cdc.errors import CdcError
 from cdc.facts.source_schema import WaitingTable
-from cdc.notes import end_note, pause_note
+from cdc.notes import end_note, final_note, pause_note
 from cdc.observe import daemon_file, state_folder
 from cdc.observe.judgement import Judged
 from cdc.observe.picture import NO_LIMITS, Limits
@@ -45,6 +45,7 @@ class Status(Judged):
             "uncarried": self.target.guard.uncarried if self.target.reachable else None,
             **self._target_json(),
             "activity": self._activity_json(),
+            "finalized": msgspec.to_builtins(self.final),
             "paused": msgspec.to_builtins(self.pause),
             "state": {
                 "dir": str(self.folder.path),
@@ -148,6 +149,7 @@ async def gather(config: Config, target: Endpoint, limits: Limits = NO_LIMITS) -
         waiting=await asyncio.to_thread(_waiting, config) if source.capture_installed else (),
         removed=await asyncio.to_thread(end_note.read, config),
         fence=await asyncio.to_thread(_fence, config) if source.reachable else None,
+        final=await asyncio.to_thread(final_note.read, config),
     )
 
 

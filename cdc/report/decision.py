@@ -18,8 +18,11 @@ _BEFORE: Final = {
     Phase.LOAD: "The first copy is not complete.",
 }
 _AFTER: Final = {
-    "ended": ("ENDED", "Replication was ended on purpose: neither side follows the other."),
-    "finalized": ("FINALIZED", "The way back was ended on purpose: Postgres alone is written to, and SQLite rests."),
+    Phase.ENDED: ("ENDED", "Replication was ended on purpose: neither side follows the other."),
+    Phase.FINALIZED: (
+        "FINALIZED",
+        "The way back was ended on purpose: Postgres alone is written to, and SQLite rests.",
+    ),
 }
 _TRAIL: Final = "see `cdc audit`; what happened has to be found out, and recorded by `cdc audit --accept`"
 _COUNTS: Final = "see which rows: `cdc verify`"
@@ -60,8 +63,8 @@ def decide(facts: ReportFacts) -> Decision:
 
 def _verdict(facts: ReportFacts) -> tuple[str, str, ExitCode]:
     status, phase = facts.status, facts.status.phase
-    if str(phase) in _AFTER:
-        return (*_AFTER[str(phase)], ExitCode.OK)
+    if phase in _AFTER:
+        return (*_AFTER[phase], status.exit_code)
     if status.unreachable:
         sides = " and ".join(warned.what for warned in status.unreachable)
         return "UNKNOWN", f"Nothing can be decided: {sides}.", status.exit_code

@@ -5,7 +5,10 @@ The same facts make the same document, whatever machine it is made on.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from statistics import median
 from typing import Any, Final
+
+import msgspec
 
 from cdc import __version__
 from cdc.audit.chain import AuditEntry
@@ -14,6 +17,7 @@ from cdc.facts.row_key import show_key
 from cdc.facts.shadow import COMPARED, PROVES, Verdict
 from cdc.log import redact
 from cdc.postgres.record.quarantine import QuarantinedRow
+from cdc.postgres.record.rehearsals import PastRehearsal
 from cdc.postgres.record.verification import Verification
 from cdc.report.decision import adds_up, decide
 from cdc.report.differences import find_differences, told_time
@@ -29,6 +33,7 @@ MOST_DIFFERENCES: Final = 100
 MOST_KEYS: Final = 20  # of one cause in quarantine
 LONGEST_KEY: Final = 120  # characters
 MOST_CAUSES: Final = 200
+MOST_ENDPOINTS: Final = 100  # of an access log, that were never compared
 
 Json = dict[str, Any]
 
@@ -75,9 +80,10 @@ def _parts(facts: ReportFacts, kept: KeptFacts) -> Json:
         "verification": _verification(facts, kept),
         "differences": _differences(kept, facts.audit.entries),
         "downtime": _downtime(facts.audit.entries),
-        "rehearsals": [dict(rehearsal) for rehearsal in kept.rehearsals],
+        "rehearsals": [_rehearsal(rehearsal) for rehearsal in kept.rehearsals],
         "shadow": _shadow(kept),
         "quarantine": _quarantine(kept.quarantine),
+        "final": msgspec.to_builtins(facts.status.final),
         "snapshots": [_snapshot(manifest) for manifest in facts.snapshots],
         "timeline": {**make_timeline(facts.audit.entries, facts.audit.batches).to_json(), "older": facts.audit.dropped},
         "audit": _audit(facts.audit),
@@ -181,16 +187,43 @@ def _downtime(entries: Iterable[AuditEntry]) -> Json:
     return {"switches": told, "refused_seconds": round(sum(seconds), 3)}
 
 
+def _rehearsal(made: PastRehearsal) -> Json:
+    return {
+        "finished_at": told_time(made.finished_at),
+        "seconds": round((made.finished_at - made.began_at).total_seconds(), 1),
+        "times": made.times,
+        "kills": made.kills,
+        "result": made.result,
+        "refused": [
+            {"command": command, "median_seconds": round(median(taken), 3), "most_seconds": round(max(taken), 3)}
+            for command, taken in sorted(made.refused.items())
+            if taken
+        ],
+    }
+
+
 def _shadow(kept: KeptFacts) -> Json:
     report = kept.shadow
     if report is None:
-        return {"endpoints": [], "clean_since": None, "clean_days_wanted": None, "never_compared": []}
+        return {
+            "endpoints": [],
+            "clean_since": None,
+            "clean_days_wanted": None,
+            "never_compared": [],
+            "logged": 0,
+            "logged_compared": 0,
+        }
     told = [_endpoint(endpoint) for endpoint in report.endpoints]
     return {
         "endpoints": told,
         "clean_since": told_time(report.clean.since),
         "clean_days_wanted": report.clean_days,
-        "never_compared": [endpoint["endpoint"] for endpoint in told if not endpoint["compared"]],
+        "never_compared": [
+            {"endpoint": endpoint, "requests": count}
+            for endpoint, count in list(report.clean.never_compared.items())[:MOST_ENDPOINTS]
+        ],
+        "logged": report.clean.logged,
+        "logged_compared": report.clean.compared,
     }
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from cdc.audit.chain import AuditEntry
 from cdc.audit.check import ChainVerdict
 from cdc.cutover.plan import SwitchPlan
 from cdc.observe.status import Status
 from cdc.postgres.record.quarantine import QuarantinedRow
+from cdc.postgres.record.rehearsals import PastRehearsal
 from cdc.postgres.record.repaired_rows import RepairedTable
 from cdc.postgres.record.verification import Verification
 from cdc.shadow.report import ShadowReport
@@ -44,7 +44,7 @@ class KeptFacts:
     repaired: tuple[RepairedTable, ...] = ()
     quarantine: tuple[QuarantinedRow, ...] = ()
     shadow: ShadowReport | None = None
-    rehearsals: tuple[Mapping[str, Any], ...] = ()
+    rehearsals: tuple[PastRehearsal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

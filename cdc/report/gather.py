@@ -9,13 +9,12 @@ from typing import Final
 from cdc.audit.chain import Head
 from cdc.config import Config
 from cdc.cutover import survey
-from cdc.errors import CdcError
+from cdc.errors import CdcError, UsageError
 from cdc.facts.phase import Phase
 from cdc.observe import status as observe
 from cdc.observe.picture import Limits
 from cdc.observe.status import Status
 from cdc.postgres.connection.open import Connection, hang_up
-from cdc.postgres.record.past_rehearsals import read_rehearsals
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.status import ANSWER_SECONDS, never_started
 from cdc.postgres.server.endpoint import Endpoint, reached
@@ -24,6 +23,7 @@ from cdc.report.facts import AuditFacts, KeptFacts, PlanFacts, ReportFacts, Rows
 from cdc.report.machine import read_machine
 from cdc.report.rows import read_rows
 from cdc.shadow.report import make_report
+from cdc.shadow.requests import HttpRequest
 from cdc.sqlite.snapshot.manifest import Manifest
 from cdc.sqlite.snapshot.snapshot import older_than_newest
 
@@ -105,9 +105,21 @@ async def _kept(config: Config, record: Record) -> KeptFacts:
         verifications=tuple(await record.verifications.newest(MOST_COMPARISONS)),
         repaired=tuple(await record.repaired.by_table()),
         quarantine=tuple(await record.quarantine.list_rows()),
-        shadow=make_report(endpoints, places, config.shadow, datetime.now(UTC)),
-        rehearsals=tuple(await read_rehearsals(record)),
+        shadow=make_report(
+            endpoints, places, config.shadow, datetime.now(UTC), await asyncio.to_thread(_logged_reads, config)
+        ),
+        rehearsals=tuple(await record.rehearsals.past()),
     )
+
+
+def _logged_reads(config: Config) -> list[HttpRequest]:
+    """What users asked for, of the access log that is configured; a log that cannot be read closes a gate by itself."""
+    try:
+        from cdc.shadow.http_plan import configured_reads  # noqa: PLC0415 (of an extra that need not be installed)
+
+        return configured_reads(config.shadow)
+    except (ModuleNotFoundError, UsageError):
+        return []
 
 
 async def _plan(config: Config, status: Status) -> PlanFacts:

@@ -1,7 +1,8 @@
 """Carrying: what waits in the outbox is written to the fenced file, in one transaction, as one snapshot shows it.
 
 After it, SQLite is Postgres as it was in that snapshot. Only then are the entries forgotten, so a crash in between
-carries them once more, which changes nothing.
+carries them once more, which changes nothing. The snapshot is read to its end before SQLite is locked: a server that
+hangs keeps nobody from the file.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from cdc.config import Config
 from cdc.errors import SwitchError
+from cdc.facts.changed_rows import ChangedRows
 from cdc.facts.drained import Drained
 from cdc.facts.row_key import decode_key, encode_key
 from cdc.facts.table_map import TableMap
@@ -17,7 +19,7 @@ from cdc.facts.target_schema import TargetTable
 from cdc.facts.values import KeyValues
 from cdc.faults import crash_point
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.outbox.reading import Outbox, OutboxReading
+from cdc.postgres.outbox.reading import Outbox
 from cdc.postgres.outbox.uncarried import Uncarried
 from cdc.postgres.record.durable import flush
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
@@ -25,6 +27,7 @@ from cdc.postgres.record.record import Record
 from cdc.reverse.forms import FormsByTable
 from cdc.sql_names import qualified, quote
 from cdc.sqlite.apply.drain import Drain
+from cdc.sqlite.apply.kept_pages import KeptPages
 from cdc.sqlite.fence import fence
 from cdc.sqlite.fence.past_fence import opened_past_fence
 from cdc.threads import to_its_end
@@ -61,19 +64,26 @@ class Carrier:
         self._targets = {m.source.name: targets[m.target] for m in maps}
         self._forms = forms
 
-    async def carry(self) -> Carried | None:
-        """Carry all that waits now; None when nothing does. Raises errors of either database, with nothing lost."""
+    async def carry(self, exported: str | None = None) -> Carried | None:
+        """Carry all that waits now; None when nothing does. Raises errors of either database, with nothing lost.
+
+        With the name of a snapshot that another transaction has `exported`, SQLite becomes what that one shows.
+        """
         if not (await self.outbox.lag()).entries:
             return None
         held = await self._record.quarantine.keys_of(None)
         encoded = {name: frozenset(map(encode_key, keys)) for name, keys in held.items()}
-        async with self._draining(encoded) as drain:
-            async with self.outbox.reading(self._maps) as reading:
-                rows = await self._write(drain, reading)
+        with KeptPages(self._maps) as kept:
+            async with self.outbox.reading(self._maps, exported) as reading:
+                async for page in reading.pages():
+                    await to_its_end(kept.add, page)
             # An application may commit without waiting for the disk: SQLite must not have what a crash takes back.
             await flush(self._record.connection)
-            crash_point("carry.before_commit")
-            await to_its_end(drain.commit)
+            # Nobody waits for Postgres from here on: SQLite is locked, and `cdc rollback --emergency` may come.
+            async with self._draining(encoded) as drain:
+                rows = await self._write(drain, kept)
+                crash_point("carry.before_commit")
+                await to_its_end(drain.commit)
         crash_point("carry.after_commit")
         with translated("forgetting what was carried back"):
             async with self._record.connection.transaction():
@@ -120,8 +130,8 @@ class Carrier:
             )
         return str(done) == "UPDATE 1"
 
-    async def _write(self, drain: Drain, reading: OutboxReading) -> Drained:
-        async for page in reading.pages():
+    async def _write(self, drain: Drain, pages: Iterable[ChangedRows]) -> Drained:
+        for page in pages:
             await to_its_end(drain.take, page)
         return await to_its_end(drain.settle)
 

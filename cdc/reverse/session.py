@@ -9,13 +9,15 @@ from loguru import logger
 from cdc.audit import trail
 from cdc.audit.actions import Tell
 from cdc.config import Config
-from cdc.errors import CaptureLost, SwitchError
+from cdc.errors import CaptureLost, FenceDown, SwitchError
 from cdc.facts.changes import Position
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
+from cdc.identity.active_side import refuse_finalized
 from cdc.identity.file_location import settle_path
 from cdc.notes import emergency_note
 from cdc.observe.daemon_state import DaemonState
+from cdc.observe.shadow_alarm import tell_shadow_reads
 from cdc.postgres.connection.open import hang_up, show_life
 from cdc.postgres.connection.source_lock import lock_source
 from cdc.postgres.outbox.reading import OutboxLag
@@ -90,6 +92,7 @@ class ReverseSession:
         state = await record.stream.read()
         if state is None or state.position is None:
             raise never_loaded()
+        refuse_finalized(config, state)
         await settle_path(record, config, state.source_path)
         maps = tuple((await current_tables(record, config, look.schema)).fed)
         targets = await catalogue.read_tables(record.connection, config.target.schema, [m.target for m in maps])
@@ -110,10 +113,13 @@ class ReverseSession:
 
     async def drain(self) -> bool:
         """Carry what waits; False when nothing does. Raises `CaptureLost` once SQLite was opened without Postgres."""
-        if emergency_note.read(self._config) is not None:
-            raise CaptureLost("SQLite was opened without Postgres", remedy="the daemon gives Postgres up, and goes on")
+        _require_not_given_up(self._config)
         began = time.monotonic()
-        carried = await self.carrier.carry()
+        try:
+            carried = await self.carrier.carry()
+        except FenceDown:
+            _require_not_given_up(self._config)  # while Postgres was read
+            raise
         if carried is None:
             return False
         self._tell(carried, time.monotonic() - began)
@@ -149,6 +155,7 @@ class ReverseSession:
         await self._audit_sync.sync()
         await asyncio.to_thread(_require_fenced, self._config, self.position)
         await self._tell_uncarried()
+        await tell_shadow_reads(self.record.shadow, self._daemon_state)
 
     async def close(self) -> None:
         """Let go of both ends."""
@@ -171,6 +178,11 @@ class ReverseSession:
             self._daemon_state.alarm(UNCARRIED, words, first.remedy)
         else:
             self._daemon_state.calm(UNCARRIED)
+
+
+def _require_not_given_up(config: Config) -> None:
+    if emergency_note.read(config) is not None:
+        raise CaptureLost("SQLite was opened without Postgres", remedy="the daemon gives Postgres up, and goes on")
 
 
 def _require_fenced(config: Config, position: Position) -> None:

@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from cdc.canonical.chosen import NEVER, Form
 from cdc.canonical.rules import form_of, reading_form
+from cdc.canonical.text import NEVER, Form
 from cdc.facts.shadow import Difference
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetColumn

@@ -83,6 +83,12 @@ def planned(config: Config, sources: Sources) -> HttpPlan:
     return HttpPlan(asked, left_out, paths, logged_reads(sources.coverage, sources.log_format, config.shadow))
 
 
+def configured_reads(options: ShadowSection) -> list[HttpRequest]:
+    """Those in the access log that the configuration names; none where it names none."""
+    logs = [options.access_log] if options.access_log else []
+    return logged_reads(logs, options.log_format or DEFAULT_FORMAT, options)
+
+
 def logged_reads(logs: Iterable[Path], log_format: str, options: ShadowSection) -> list[HttpRequest]:
     """The requests in access logs, without those that must not be asked; raises `UsageError` for what is no log."""
     requests = [request for log in logs for request in from_access_log(log, log_format)[0]]

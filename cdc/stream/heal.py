@@ -21,6 +21,7 @@ from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.first_copy.snapshots import read_copy, snapshots_folder
+from cdc.identity.active_side import refuse_finalized
 from cdc.mapping.known import Decisions, map_known, recall, remember
 from cdc.mapping.map_tables import map_schema
 from cdc.postgres.connection.open import Connection
@@ -52,6 +53,7 @@ _UNKNOWN: Final = {
     "uncarried": "which rows SQLite cannot hold: tables where writes are noted are read as a whole",
     "switch": "what was prepared for a cutover, and how the application writes its values: learned from it again",
     "switch_step": "the steps of earlier switches",
+    "rehearsal": "when a switch was rehearsed",
     "disabled_trigger": "which triggers to enable again at cutover",
     "verified_table": "how far the comparison in the background was: it begins anew",
     "repaired_row": "which rows were repaired before, by which a repair that does not last is seen",
@@ -97,10 +99,11 @@ async def heal(record: Record, config: Config, look: Look, tell: Tell, *, accept
 async def heal_now(config: Config, *, accepted: bool = False) -> None:
     """Heal for a command, before it does its own work, over a connection of its own; nothing where nothing was set up.
 
-    Raises errors of either database.
+    Raises errors of either database, and `Finalized`.
     """
     if never_started(config):
         return
+    refuse_finalized(config)
     look = await asyncio.to_thread(source_file.look, config)
     if look.capture is None:
         return

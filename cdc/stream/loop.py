@@ -10,6 +10,7 @@ from loguru import logger
 from cdc.config import Config
 from cdc.errors import CaptureLost, CdcError, PostgresActive
 from cdc.faults import stall_point
+from cdc.identity.active_side import refuse_finalized
 from cdc.notes import pause_note, switch_hold
 from cdc.observe.daemon_state import Activity, DaemonState
 from cdc.postgres.server.endpoint import Endpoint
@@ -232,7 +233,8 @@ class Stream:
         return session
 
     async def _open_session(self, config: Config) -> Session | ReverseSession:
-        """A session of the direction in which changes flow."""
+        """A session of the direction in which changes flow; raises `Finalized` where none does any more."""
+        refuse_finalized(config)
         try:
             return await Session.open(config, self._target, self._watch, self.daemon_state, self._further)
         except PostgresActive:

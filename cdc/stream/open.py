@@ -111,16 +111,8 @@ class StreamOpener:
         if finish_after_resync and not resync:
             await self._follower.finish(list(maps.values()), targets)
             targets = await self._read_targets([m.target for m in maps.values()])
-        tables = [(m, targets[m.target], compile_converter(m, targets[m.target])) for m in maps.values()]
-        applier = Applier(self._record, tables)
-        await applier.prepare()
-        # After `prepare`, which lets commits return before they are on the disk.
-        if self._config.replicate.durable_commits:
-            await commit_durably(self._connection)
-        for target in targets.values():
-            names = await self._record.disabled_triggers.disable(target.schema, target.name)
-            if names:
-                await self.audit("disable triggers", table=target.name, triggers=", ".join(names))
+        applier = await self._applier(maps, targets)
+        await self._disable_triggers(targets)
         # Not before capture is whole: by this counter the next session sees whether something changed unseen.
         await self._record.stream.store_schema_version(look.counter)
         await self._record.stream.enter(Phase.REPLICATE)
@@ -140,6 +132,20 @@ class StreamOpener:
             audit_sync=audit_sync,
             tell=self.audit,
         )
+
+    async def _applier(self, maps: dict[str, TableMap], targets: dict[str, TargetTable]) -> Applier:
+        tables = [(m, targets[m.target], compile_converter(m, targets[m.target])) for m in maps.values()]
+        applier = Applier(self._record, tables)
+        await applier.prepare()
+        # After `prepare`, which lets commits return before they are on the disk.
+        if self._config.replicate.durable_commits:
+            await commit_durably(self._connection)
+        return applier
+
+    async def _disable_triggers(self, targets: dict[str, TargetTable]) -> None:
+        for target in targets.values():
+            if names := await self._record.disabled_triggers.disable(target.schema, target.name):
+                await self.audit("disable triggers", table=target.name, triggers=", ".join(names))
 
     async def _require_its_own(self, look: Look) -> None:
         """Raises when the tables are another source's, replication was ended, or the file is a copy."""

@@ -32,9 +32,10 @@ from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.hashed_rows import TargetRows, snapshot
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
-from cdc.sqlite.changelog.verify_reader import Logged, Reader
+from cdc.sqlite.changelog.verify_reader import Reader
 from cdc.sqlite.connection.verify_scratch import Scratch
-from cdc.verify.compare_table import Comparison
+from cdc.verify.compare_ranges import ComparedTable
+from cdc.verify.compare_table import Comparison, note_news
 
 LIMIT_ROWS: Final = 100  # of a table that may be deleted or changed without a question
 LIMIT_SHARE: Final = 0.01  # or this part of it, whichever is more
@@ -117,7 +118,7 @@ async def _compare(record: Record, config: Config, look: Look, progress: Progres
                     progress.start(f"comparing {compared.name}", None)
                     await compared.run(progress.advance)
                     progress.finish()
-            await asyncio.to_thread(reader.news, lambda entries: _note(comparisons, entries))
+            await asyncio.to_thread(reader.news, lambda entries: note_news(comparisons, entries))
         finally:
             reader.close()
         for name in comparisons:
@@ -143,14 +144,11 @@ async def _begin(
         if target is None or (canonical := Canonical(mapped, target)).missing:
             continue
         rows = TargetRows(record.connection, record.source_id, mapped, target)
-        comparison = comparisons[mapped.source.name] = Comparison(reader, scratch, mapped, canonical, rows)
+        comparison = comparisons[mapped.source.name] = Comparison(
+            ComparedTable(reader, scratch, mapped, canonical, rows)
+        )
         await asyncio.to_thread(comparison.know, quarantined.get(mapped.source.name, []))
     return comparisons
-
-
-def _note(comparisons: dict[str, Comparison], entries: list[Logged]) -> None:
-    for name, compared in comparisons.items():
-        compared.note(entry for entry in entries if entry.table == name)
 
 
 def _change(name: str, compared: Comparison | None) -> Change:

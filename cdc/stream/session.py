@@ -14,6 +14,7 @@ from cdc.errors import SourceFull, SourceUnavailable
 from cdc.facts.changes import Position
 from cdc.facts.table_map import TableMap
 from cdc.observe.daemon_state import DaemonState, difference_in
+from cdc.observe.shadow_alarm import tell_shadow_reads
 from cdc.postgres.apply.saved_rows import Replaced
 from cdc.postgres.apply.target import PostgresTarget
 from cdc.postgres.connection.changelog_lease import is_kept
@@ -185,6 +186,7 @@ class Session:
                 await target.heartbeat(traces)
             self._beat_at = now
             self._daemon_state.heartbeat(await self._findings())
+            await tell_shadow_reads(self.record.shadow, self._daemon_state)
             await self._audit_sync.sync()
             if self.source.is_open:
                 await self.source.check()

@@ -6,12 +6,13 @@ The configuration stands below this room, and the comparison must not import it:
 from typing import Final
 
 from cdc.facts.target_schema import TargetColumn
-from cdc.values import documents, identifiers, numbers, texts, times
+from cdc.values import booleans, documents, identifiers, numbers, texts, times
 from cdc.values.encoder import Encoder
 from cdc.values.family import Family, Format, PostgresType, Promise, Returning
 
 FAMILIES: Final[dict[str, Family]] = {
     "numbers": numbers.FAMILY,
+    "booleans": booleans.FAMILY,
     "texts": texts.FAMILY,
     "documents": documents.FAMILY,
     "times": times.FAMILY,
@@ -24,7 +25,7 @@ TYPES: Final[dict[str, PostgresType]] = {
     for type_ in (
         *numbers.WHOLE,
         *numbers.FLOATS,
-        numbers.BOOLEAN,
+        booleans.BOOLEAN,
         texts.BYTEA,
         *documents.FAMILY.types,
         numbers.NUMERIC,

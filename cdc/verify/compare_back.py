@@ -25,6 +25,7 @@ from cdc.postgres.tables.hashed_rows import TargetRows, snapshot
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.changelog.verify_reader import Reader
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, Scratch
+from cdc.verify.compare_ranges import ComparedTable
 from cdc.verify.compare_table import Comparison, know_quarantined, run_table
 from cdc.verify.recurrence import Recurrence
 from cdc.verify.report import TableReport
@@ -87,7 +88,7 @@ class ReturningComparison:
                 unusable[name] = TableReport(name, problem=f"{what} not exist in Postgres any more")
                 continue
             rows = self._rows[name] = TargetRows(self._connection, self._record.source_id, mapped, target)
-            self._comparisons[name] = Comparison(reader, self._scratch, mapped, canonical, rows)
+            self._comparisons[name] = Comparison(ComparedTable(reader, self._scratch, mapped, canonical, rows))
             self.compared[name] = mapped, target
             self._uncarried[name] = 0
         return unusable

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Final, TypeVar, cast
 
 from cdc.canonical.rules import Canonical, texts_of
-from cdc.facts.key_range import KeyRange
+from cdc.facts.key_range import ALL_KEYS, KeyRange
 from cdc.facts.row_key import encode_key
 from cdc.facts.table_map import TableMap
-from cdc.facts.values import Row
+from cdc.facts.values import KeyValues, Row
 from cdc.postgres.tables.hashed_rows import RangeHash, TargetRows
-from cdc.sqlite.changelog.verify_reader import Reader
+from cdc.sqlite.changelog.verify_reader import PAGE_ROWS, Reader
+from cdc.sqlite.changelog.verify_rows import Page
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
 
 RANGE_ROWS: Final = 10_000
@@ -59,39 +60,53 @@ class Range:
     end: int | None
 
 
-class RangeComparison:
-    """One pass over a table, or over the part of it within `keys`, in the order of its key.
+@dataclass(frozen=True, slots=True)
+class ComparedTable:
+    """What is compared with what: a table of SQLite, or its rows within `keys`, and those of Postgres in one snapshot.
 
-    `held_rows` are the rows whose keys are in quarantine, `rows` are all others. Findings go to the scratch, some of
-    them about keys in flight.
+    `keep_up` is called in a thread after each page of SQLite: it reads what the changelog has that is new, so that
+    entries are known before they are pruned. Findings go to the scratch.
     """
 
-    def __init__(
-        self,
-        reader: Reader,
-        scratch: Scratch,
-        mapped: TableMap,
-        canonical: Canonical,
-        target: TargetRows,
-        *,
-        keys: KeyRange,
-        keep_up: Callable[[], object],
-    ) -> None:
-        self._reader = reader
-        self._scratch = scratch
-        self._mapped = mapped
-        self._name = mapped.source.name
-        self._canonical = canonical
-        self._target = target
-        self._keys = keys
-        self._keep_up = keep_up
+    reader: Reader
+    scratch: Scratch
+    mapped: TableMap
+    canonical: Canonical
+    target: TargetRows
+    keys: KeyRange = ALL_KEYS
+    keep_up: Callable[[], object] = lambda: None
+
+    def page(self, after: KeyValues | None, most: int = PAGE_ROWS) -> Page:
+        """The next rows of SQLite after a place."""
+        return self.reader.page(self.mapped, after, self.keys.last, most)
+
+    def look_up(self, keys: Sequence[KeyValues]) -> list[Row]:
+        """The rows of SQLite that have exactly one of these keys."""
+        return self.reader.look_up(self.mapped, keys)
+
+    def extra(self, key: str) -> tuple[str, str, str, str]:
+        """The finding of a row of Postgres that SQLite does not have."""
+        return self.mapped.source.name, EXTRA, key, encode_key(self.target.source_key(texts_of(key)))
+
+
+class RangeComparison:
+    """One pass over a table in the order of its key.
+
+    `held_rows` are the rows whose keys are in quarantine, `rows` are all others. Some findings are about keys in
+    flight.
+    """
+
+    def __init__(self, table: ComparedTable) -> None:
+        self._table = table
+        self._scratch = table.scratch
+        self._name = table.mapped.source.name
         self._wanted = FIRST_ROWS
         self.rows = 0
         self.held_rows = 0
 
     async def run(self, advance: Callable[[int], None]) -> None:
         """Compare all of it; `advance` is told how many rows of SQLite were compared."""
-        here: Range | None = await asyncio.to_thread(self._read, self._keys.after)
+        here: Range | None = await asyncio.to_thread(self._read, self._table.keys.after)
         while here is not None:
             following, equal = await both(self._read_on(here.end), self._is_equal(here))
             if not equal:
@@ -104,13 +119,13 @@ class RangeComparison:
 
     def _read(self, after: int | None) -> Range:
         """The next range, in as many short reads as the file wants it to be."""
-        hashed, rows, but, read = self._canonical.ordered(), list[Row](), list[int](), 0
+        hashed, rows, but, read = self._table.canonical.ordered(), list[Row](), list[int](), 0
         end, complete, bearable = after, False, True
         while not complete and read < self._wanted and hashed.size < RANGE_BYTES:
             key = None if end is None else (end,)
-            page = self._reader.page(self._mapped, key, self._keys.last, min(READ_ROWS, self._wanted - read))
+            page = self._table.page(key, min(READ_ROWS, self._wanted - read))
             complete, begin = page.end is None, end
-            end = self._keys.last if page.end is None else cast("int", page.end[0])
+            end = self._table.keys.last if page.end is None else cast("int", page.end[0])
             ours, flying = self._settled(page.rows, KeyRange(begin, end))
             bearable = bearable and flying is not None and len(but) + len(flying) <= MOST_FLYING
             if bearable:
@@ -127,7 +142,7 @@ class RangeComparison:
     def _settled(self, rows: Sequence[Row], keys: KeyRange) -> tuple[Sequence[Row], Sequence[int] | None]:
         """Rows that were just read, without those that are held or in flight, and the keys in flight."""
         # What is logged by now is all that changed before the last of these rows was read.
-        self._keep_up()
+        self._table.keep_up()
         ours = _without(rows, self._scratch.known_within(self._name, keys))
         self.held_rows += len(rows) - len(ours)
         self.rows += len(ours)
@@ -135,19 +150,19 @@ class RangeComparison:
         return (ours, None) if flying is None else (_without(ours, frozenset(flying)), flying)
 
     async def _is_equal(self, here: Range) -> bool:
-        return here.hash is not None and here.hash == await self._target.hash_within(
+        return here.hash is not None and here.hash == await self._table.target.hash_within(
             here.keys, here.but, len(here.rows)
         )
 
     async def _look_closer(self, here: Range) -> None:
         """Compare single rows; what Postgres has in this range comes in batches, for it may be anything."""
         ours = await asyncio.to_thread(self._by_key, here.rows)
-        async for batch in self._target.rows_within(here.keys, here.but):
+        async for batch in self._table.target.rows_within(here.keys, here.but):
             findings = []
             for key, there in batch:
                 raw, digest = ours.pop(key, (None, None))
                 if raw is None:
-                    findings.append((self._name, EXTRA, key, encode_key(self._target.source_key(texts_of(key)))))
+                    findings.append(self._table.extra(key))
                 elif digest != there:
                     findings.append((self._name, DIFFERENT, key, encode_key(raw[:1])))
             await asyncio.to_thread(self._scratch.find, findings)
@@ -155,7 +170,7 @@ class RangeComparison:
         await asyncio.to_thread(self._scratch.find, missing)
 
     def _by_key(self, rows: Sequence[Row]) -> dict[str, tuple[Row, bytes]]:
-        hashed = self._canonical.hashed(rows)
+        hashed = self._table.canonical.hashed(rows)
         return {key.decode(): (raw, digest) for raw, (key, _, digest) in zip(rows, hashed, strict=True)}
 
 

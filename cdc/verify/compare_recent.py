@@ -24,7 +24,8 @@ from cdc.postgres.tables.hashed_rows import TargetRows, letting_go, snapshot
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.changelog.verify_reader import Logged, Reader
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
-from cdc.verify.compare_table import Comparison
+from cdc.verify.compare_ranges import ComparedTable
+from cdc.verify.compare_table import Comparison, note_news
 
 SHOWN_KEYS: Final = 5
 
@@ -56,7 +57,9 @@ class RecentComparison:
         for mapped in maps:
             target = targets[mapped.target]
             rows = TargetRows(record.connection, record.source_id, mapped, target)
-            comparisons[mapped.source.name] = Comparison(reader, scratch, mapped, Canonical(mapped, target), rows)
+            comparisons[mapped.source.name] = Comparison(
+                ComparedTable(reader, scratch, mapped, Canonical(mapped, target), rows)
+            )
         return cls(record, reader, scratch, comparisons)
 
     def close(self) -> None:
@@ -131,8 +134,5 @@ class RecentComparison:
         return "; ".join(told)
 
     def _note(self, entries: list[Logged]) -> None:
-        changed = {entry.table for entry in entries}
-        for name, comparison in self._comparisons.items():
-            comparison.note(entry for entry in entries if entry.table == name)
-            if changed.intersection(comparison.reads):
-                comparison.unknown = True
+        for comparison in note_news(self._comparisons, entries):
+            comparison.unknown = True

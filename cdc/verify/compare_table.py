@@ -6,61 +6,44 @@ kind of key and collation; memory holds one page and `BUCKETS` sums.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from cdc.canonical.rules import Canonical, bucket, key_text, texts_of
+from cdc.canonical.rules import bucket, key_text
 from cdc.errors import TargetError
-from cdc.facts.key_range import ALL_KEYS, KeyRange
 from cdc.facts.progress import Progress
 from cdc.facts.row_key import decode_key, encode_key
-from cdc.facts.table_map import TableMap
 from cdc.facts.values import KeyValues, NullKey, Row
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.refusals import is_refusal
 from cdc.postgres.record.record import Record
-from cdc.postgres.tables.hashed_rows import Sum, TargetRows, letting_go
-from cdc.sqlite.changelog.verify_reader import Logged, Reader
-from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
-from cdc.verify.compare_ranges import RangeComparison, both
+from cdc.postgres.tables.hashed_rows import Sum, letting_go
+from cdc.sqlite.changelog.verify_reader import Logged
+from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING
+from cdc.verify.compare_ranges import ComparedTable, RangeComparison, both
 from cdc.verify.report import SAMPLE_KEYS, ColumnDifference, TableReport
 
 LOOKED_UP_KEYS: Final = 500
 
 
 class Comparison:
-    """One table on both sides, or a range of its keys. The caller holds the Postgres snapshot.
+    """One table on both sides, or a range of its keys.
 
-    `keep_up` is called in a thread after each page of SQLite: it reads what the changelog has that is new, so that
-    entries are known before they are pruned. The caller reads the news once more afterwards.
+    The caller holds the Postgres snapshot, and reads the news of the changelog once more afterwards.
     """
 
-    def __init__(
-        self,
-        reader: Reader,
-        scratch: Scratch,
-        mapped: TableMap,
-        canonical: Canonical,
-        target: TargetRows,
-        *,
-        keys: KeyRange = ALL_KEYS,
-        keep_up: Callable[[], object] = lambda: None,
-    ) -> None:
-        self._reader = reader
-        self._scratch = scratch
-        self._mapped = mapped
-        self._canonical = canonical
-        self._target = target
-        self._keys = keys
-        self._keep_up = keep_up
-        self._width = mapped.source_key_width
+    def __init__(self, table: ComparedTable) -> None:
+        self._table = table
+        self._scratch = table.scratch
+        self._width = table.mapped.source_key_width
         self._rows = 0
         self._quarantined = 0
         self._held_rows = 0  # rows of SQLite whose keys are in quarantine
         self._moved = False  # something in the table changed meanwhile, so its counts are of several moments
-        self.name = mapped.source.name
-        self.reads = mapped.source.reads
+        self.name = table.mapped.source.name
+        self.reads = table.mapped.source.reads
         self.unknown = False  # an entry said that anything in the table may have changed
+        self.doubtful = False  # a table that this one looks up was written to: what differs may be on its way
         self.failed: str | None = None  # why it could not be compared
         self._ends_early = False
         self._columns: dict[str, list[ColumnDifference]] = {}
@@ -71,36 +54,28 @@ class Comparison:
         for entry in entries:
             if entry.key is None:
                 self._moved = self.unknown = True
-            elif self._keys.holds(entry.key):
+            elif self._table.keys.holds(entry.key):
                 self._moved = True
-                key = key_text(self._canonical.key(entry.key))
+                key = key_text(self._table.canonical.key(entry.key))
                 flying.append((self.name, key, encode_key(entry.key), entry.seq, _number(entry.key)))
         self._scratch.fly(flying)
 
     def know(self, keys: Sequence[KeyValues]) -> None:
         """Keys in quarantine must not be in Postgres."""
-        held = [(key_text(self._canonical.key(key)), _number(key)) for key in keys if self._keys.holds(key)]
+        held = [(key_text(self._table.canonical.key(key)), _number(key)) for key in keys if self._table.keys.holds(key)]
         self._quarantined = self._scratch.know(self.name, held)
 
     async def run(self, advance: Callable[[int], None]) -> None:
         """Compare all rows; findings about keys in flight are there too, and are for the caller to withdraw."""
         self.failed = None
         self._scratch.forget(self.name)
-        if self._target.ranged:
+        if self._table.target.ranged:
             await self._run_ranges(advance)
         else:
             await self._run_buckets(advance)
 
     async def _run_ranges(self, advance: Callable[[int], None]) -> None:
-        ranges = RangeComparison(
-            self._reader,
-            self._scratch,
-            self._mapped,
-            self._canonical,
-            self._target,
-            keys=self._keys,
-            keep_up=self._keep_up,
-        )
+        ranges = RangeComparison(self._table)
         await ranges.run(advance)
         self._rows, self._held_rows = ranges.rows, ranges.held_rows
 
@@ -120,12 +95,14 @@ class Comparison:
     async def look_again(self, encoded: Sequence[str]) -> list[str]:
         """Compare the rows of some source keys; returns these keys as findings have them."""
         keys = [decode_key(key) for key in encoded]
-        texts = {key_text(made := self._canonical.key(key)): (key, made) for key in keys}
+        texts = {key_text(made := self._table.canonical.key(key)): (key, made) for key in keys}
         # No row of Postgres has a NULL in its key.
-        possible = [made for key, made in texts.values() if not isinstance(key[0], NullKey) or self._mapped.crosswalk]
-        theirs = await self._target.look_up(possible)
-        rows = await asyncio.to_thread(self._reader.look_up, self._mapped, keys)
-        ours = {text.decode(): row_digest for text, _, row_digest in self._canonical.hashed(rows)}
+        possible = [
+            made for key, made in texts.values() if not isinstance(key[0], NullKey) or self._table.mapped.crosswalk
+        ]
+        theirs = await self._table.target.look_up(possible)
+        rows = await asyncio.to_thread(self._table.look_up, keys)
+        ours = {text.decode(): row_digest for text, _, row_digest in self._table.canonical.hashed(rows)}
         self._judge({text: key for text, (key, _) in texts.items()}, ours, theirs)
         return list(texts)
 
@@ -133,14 +110,14 @@ class Comparison:
         """See in which columns some of the rows that differ do; those that are alike by now are left out."""
         self._columns = {}
         encoded = {text: decode_key(text) for text in self._scratch.samples(self.name, DIFFERENT, SAMPLE_KEYS)}
-        keys = {key_text(made := self._canonical.key(key)): (text, made) for text, key in encoded.items()}
-        theirs = await self._target.look_at([made for _, made in keys.values()])
-        rows = await asyncio.to_thread(self._reader.look_up, self._mapped, list(encoded.values()))
-        for row, (key, ours) in zip(rows, self._canonical.texts(rows), strict=True):
+        keys = {key_text(made := self._table.canonical.key(key)): (text, made) for text, key in encoded.items()}
+        theirs = await self._table.target.look_at([made for _, made in keys.values()])
+        rows = await asyncio.to_thread(self._table.look_up, list(encoded.values()))
+        for row, (key, ours) in zip(rows, self._table.canonical.texts(rows), strict=True):
             if key not in theirs or key not in keys:
                 continue
             texts, shown = theirs[key]
-            values = zip(self._canonical.names, row[self._width :], ours, texts, shown, strict=True)
+            values = zip(self._table.canonical.names, row[self._width :], ours, texts, shown, strict=True)
             differing = [ColumnDifference(name, value, seen) for name, value, a, b, seen in values if a != b]
             if differing:
                 self._columns[keys[key][0]] = differing
@@ -182,7 +159,7 @@ class Comparison:
 
     async def _target_sums(self) -> dict[int, Sum]:
         try:
-            return await self._target.sums()
+            return await self._table.target.sums()
         except BaseException:
             self._ends_early = True  # SQLite need not be read to its end
             raise
@@ -192,7 +169,7 @@ class Comparison:
         combined: defaultdict[int, int] = defaultdict(int)
 
         def add(rows: Sequence[Row]) -> None:
-            for key, key_digest, row_digest in self._canonical.hashed(rows):
+            for key, key_digest, row_digest in self._table.canonical.hashed(rows):
                 if self._quarantined and self._is_known(key.decode()):
                     self._held_rows += 1
                 else:
@@ -205,12 +182,12 @@ class Comparison:
 
     async def _look_closer(self, doubtful: frozenset[int], advance: Callable[[int], None]) -> None:
         self._scratch.clear_target()
-        async for batch in self._target.rows(sorted(doubtful)):
+        async for batch in self._table.target.rows(sorted(doubtful)):
             await asyncio.to_thread(self._scratch.add_target, batch)
 
         def probe(rows: Sequence[Row]) -> None:
             findings = []
-            for raw, (text, key_digest, row_digest) in zip(rows, self._canonical.hashed(rows), strict=True):
+            for raw, (text, key_digest, row_digest) in zip(rows, self._table.canonical.hashed(rows), strict=True):
                 if bucket(key_digest) in doubtful and not self._is_known(key := text.decode()):
                     there = self._scratch.take_target(key)
                     if there != row_digest:
@@ -219,14 +196,16 @@ class Comparison:
             self._scratch.find(findings)
 
         await self._each_page(probe, advance)
-        await asyncio.to_thread(lambda: self._scratch.find(list(map(self._extra, self._scratch.rest_of_target()))))
+        await asyncio.to_thread(
+            lambda: self._scratch.find(list(map(self._table.extra, self._scratch.rest_of_target())))
+        )
 
     async def _each_page(self, work: Callable[[Sequence[Row]], None], advance: Callable[[int], None]) -> None:
-        place: KeyValues | None = None if self._keys.after is None else (self._keys.after,)
+        place: KeyValues | None = None if self._table.keys.after is None else (self._table.keys.after,)
         while True:
-            page = await asyncio.to_thread(self._reader.page, self._mapped, place, self._keys.last)
+            page = await asyncio.to_thread(self._table.page, place)
             await asyncio.to_thread(work, page.rows)
-            await asyncio.to_thread(self._keep_up)
+            await asyncio.to_thread(self._table.keep_up)
             advance(len(page.rows))
             if page.end is None or self._ends_early:
                 return
@@ -237,9 +216,6 @@ class Comparison:
     def _is_known(self, key: str) -> bool:
         return bool(self._quarantined) and self._scratch.is_known(self.name, key)
 
-    def _extra(self, key: str) -> tuple[str, str, str, str]:
-        return self.name, EXTRA, key, encode_key(self._target.source_key(texts_of(key)))
-
     def _judge(self, keys: dict[str, KeyValues], ours: dict[str, bytes], theirs: dict[str, bytes]) -> None:
         findings = []
         for text, key in keys.items():
@@ -249,6 +225,14 @@ class Comparison:
                 kind = MISSING if there is None else EXTRA if here is None else DIFFERENT
                 findings.append((self.name, kind, text, encode_key(key)))
         self._scratch.find(findings)
+
+
+def note_news(comparisons: Mapping[str, Comparison], entries: Sequence[Logged]) -> list[Comparison]:
+    """Tell comparisons, by source table, what was logged of them; returns those that look up a table that changed."""
+    changed = {entry.table for entry in entries}
+    for name, comparison in comparisons.items():
+        comparison.note(entry for entry in entries if entry.table == name)
+    return [comparison for comparison in comparisons.values() if changed.intersection(comparison.reads)]
 
 
 async def know_quarantined(record: Record, comparison: Comparison) -> None:

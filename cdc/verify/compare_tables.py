@@ -25,7 +25,8 @@ from cdc.postgres.tables.hashed_rows import TargetRows, letting_go, snapshot
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.changelog.verify_reader import Logged, Reader
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
-from cdc.verify.compare_table import Comparison, know_quarantined, run_table
+from cdc.verify.compare_ranges import ComparedTable
+from cdc.verify.compare_table import Comparison, know_quarantined, note_news, run_table
 from cdc.verify.recurrence import Recurrence, recurrence
 from cdc.verify.report import TableReport
 
@@ -137,9 +138,8 @@ class JointComparison:
             return f"columns do not exist in Postgres: {', '.join(canonical.missing)}"
         keys = await self._range(mapped, target)
         rows = TargetRows(self._connection, self._record.source_id, mapped, target, keys)
-        comparison = Comparison(
-            self._reader, self._scratch, mapped, canonical, rows, keys=keys, keep_up=self._read_news
-        )
+        table = ComparedTable(self._reader, self._scratch, mapped, canonical, rows, keys, self._read_news)
+        comparison = Comparison(table)
         await know_quarantined(self._record, comparison)
         self._comparisons[mapped.source.name] = comparison
         self.compared[mapped.source.name] = mapped, target
@@ -156,20 +156,20 @@ class JointComparison:
     async def _catch_up(self, passed: int) -> int:
         """Learn which keys were logged meanwhile, and judge nothing about them; returns the newest entry."""
         newest = await asyncio.to_thread(self._read_news)
-        for name in self._comparisons:
+        for name, comparison in self._comparisons.items():
             self._scratch.land(name, passed)
             self._scratch.withdraw_flying(name)
+            if comparison.doubtful:
+                self._scratch.refly(name)
+                comparison.doubtful = False
         return newest
 
     def _read_news(self) -> int:
         return self._reader.news(self._note)
 
     def _note(self, entries: list[Logged]) -> None:
-        changed = {entry.table for entry in entries}
-        for name, comparison in self._comparisons.items():
-            comparison.note(entry for entry in entries if entry.table == name)
-            if changed.intersection(comparison.reads):
-                comparison.unknown = True
+        for comparison in note_news(self._comparisons, entries):
+            comparison.doubtful = True
 
     async def _settle(self, newest: int, progress: Progress) -> None:
         """Look again at what was in flight, for as long as the daemon makes headway, and only so many times."""
@@ -179,9 +179,8 @@ class JointComparison:
                 return
             async with self._at_one_position() as at:
                 for comparison in waiting:
-                    await know_quarantined(
-                        self._record, comparison
-                    )  # what was written meanwhile may have come there, or left it
+                    # What was written meanwhile may have come there, or left it.
+                    await know_quarantined(self._record, comparison)
                     if comparison.unknown:
                         comparison.unknown = False  # Postgres has passed the entries that said so
                         self._scratch.land(comparison.name, at.seq)  # and these are judged with all others

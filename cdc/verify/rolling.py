@@ -32,6 +32,7 @@ from cdc.postgres.record.verification import Verification
 from cdc.postgres.record.verified_tables import VerifiedTable
 from cdc.postgres.server.endpoint import Endpoint
 from cdc.sqlite.changelog import source_file
+from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.connection.verify_scratch import Scratch
 from cdc.verify.compare_tables import JointComparison, Slice
 from cdc.verify.recurrence import Recurrence
@@ -223,13 +224,7 @@ class RollingVerifier(Listener):
             undue = nothing_due(known, began, within, sooner=sooner, put_off=waiting)
             return max(SHORTEST_SECONDS, min(undue, self._schema.seconds))
         self._written -= {part.before.name for part in parts if part.before.began_at is None}
-        slices = {part.before.name: Slice(part.before.after_key, SLICE_ROWS) for part in parts}
-        scratch = await asyncio.to_thread(Scratch, config.state.dir)
-        try:
-            joint = JointComparison(record, config, look, [part.mapped for part in parts], scratch, slices)
-            reports = await joint.compare(Silent())
-        finally:
-            await asyncio.to_thread(scratch.close)
+        joint, reports = await self._compared(record, config, look, parts)
         assert joint.position is not None
         for part, report in zip(parts, reports, strict=True):
             if report.problem or (report.pending and not report.matched):
@@ -244,6 +239,17 @@ class RollingVerifier(Listener):
             await self._tell(record, config, report, after, verification, joint.again.get(report.table))
         await record.verified.keep([mapped.source.name for mapped in now.fed])
         return None
+
+    async def _compared(
+        self, record: Record, config: Config, look: Look, parts: Sequence[Part]
+    ) -> tuple[JointComparison, tuple[TableReport, ...]]:
+        slices = {part.before.name: Slice(part.before.after_key, SLICE_ROWS) for part in parts}
+        scratch = await asyncio.to_thread(Scratch, config.state.dir)
+        try:
+            joint = JointComparison(record, config, look, [part.mapped for part in parts], scratch, slices)
+            return joint, await joint.compare(Silent())
+        finally:
+            await asyncio.to_thread(scratch.close)
 
     def _alarmed(self, maps: Sequence[TableMap]) -> frozenset[str]:
         return frozenset(m.source.name for m in maps if difference_in(m.source.name) in self._daemon_state.alarms)

@@ -10,7 +10,7 @@ from cdc.errors import TargetError, UsageError
 from cdc.facts.progress import Progress
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
-from cdc.identity.active_side import require_sqlite_active
+from cdc.identity.active_side import refuse_finalized, require_sqlite_active
 from cdc.mapping.check import same
 from cdc.mapping.known import CurrentTables
 from cdc.mapping.reversible import carried_back
@@ -20,6 +20,7 @@ from cdc.postgres.record.known_tables import current_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import connected
 from cdc.retry import retrying
+from cdc.sqlite.capture.triggers import Capture
 from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.connection.verify_scratch import Scratch
@@ -57,20 +58,15 @@ async def verify(
 async def _verify(
     config: Config, tables: Sequence[str] | None, consent: Consent | None, progress: Progress
 ) -> VerifyReport:
+    refuse_finalized(config)
     started = datetime.now(UTC)
-    look = await asyncio.to_thread(sqlite.look, config)
-    if look.capture is None:
-        if note := end_note.read(config):
-            raise end_note.ended(config, note.since)
-        raise TargetError(
-            f"{config.source.path} carries no capture, so it cannot be said which state of it Postgres should show",
-            remedy="see `cdc status`: it was never set up, or was replaced or restored",
-        )
+    look, capture = await asyncio.to_thread(_captured, config)
     async with connected(config, "verify") as connection:
-        record = Record(connection, look.capture.source_id)
+        record = Record(connection, capture.source_id)
         state = await record.stream.read()
         if state is None or state.position is None:
             raise stream_row.never_loaded()
+        refuse_finalized(config, state)
         if consent:
             await require_sqlite_active(config, state)
         now = await current_tables(record, config, look.schema)
@@ -91,12 +87,10 @@ async def _verify(
             scratch.close()
         answers = await ask_both(record, config) if tables is None else ()
         schema, notes = await compare_schema(record, config, [m.source.name for m in chosen])
-        ended = datetime.now(UTC)
-        seen = run.position or state.position
         report = VerifyReport(
             started_at=started,
-            finished_at=ended,
-            position=seen,
+            finished_at=datetime.now(UTC),
+            position=run.position or state.position,
             tables=found,
             repair=repaired,
             problems=() if back else _problems(look),  # nothing is captured where nobody writes
@@ -109,6 +103,18 @@ async def _verify(
         )
         await record.verifications.record(report.as_verification(complete=len(chosen) == len(now.fed)))
     return report
+
+
+def _captured(config: Config) -> tuple[Look, Capture]:
+    look = sqlite.look(config)
+    if look.capture is None:
+        if note := end_note.read(config):
+            raise end_note.ended(config, note.since)
+        raise TargetError(
+            f"{config.source.path} carries no capture, so it cannot be said which state of it Postgres should show",
+            remedy="see `cdc status`: it was never set up, or was replaced or restored",
+        )
+    return look, look.capture
 
 
 def _held(look: Look, now: CurrentTables, tables: Sequence[str] | None) -> tuple[TableReport, ...]:

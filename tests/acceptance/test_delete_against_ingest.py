@@ -16,11 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import apsw
 import asyncpg
 import pytest
 from app_processes import Client
-from comparison import Comparison
+from comparison import differences
 from harness import Daemon, application, make_config, up, wait_for, wait_until_caught_up
 from ingest_client import STATE
 from pace import Pace
@@ -183,7 +182,7 @@ async def test_a_deleted_row_stays_deleted_whatever_ingests_it_again(tmp_path: P
         await wait_for(lambda: _saw(watcher, len(journal), watching), "the watcher to see the last state")
         watcher.stop()
         await watching
-    assert await _differences(app, database) == []
+    assert await differences(app, database) == []
     assert len(watcher.states) >= LEAST_STATES[wal], f"only {len(watcher.states)} states were seen"
     app.close()
 
@@ -213,11 +212,3 @@ async def _saw(watcher: Watcher, counter: int, watching: "asyncio.Task[None]") -
     if watching.done():
         watching.result()
     return watcher.counter == counter
-
-
-async def _differences(app: apsw.Connection, dsn: str) -> list[str]:
-    target = await asyncpg.connect(dsn)
-    try:
-        return await Comparison(app, target).differences()
-    finally:
-        await target.close()

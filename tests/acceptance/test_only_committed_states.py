@@ -10,12 +10,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-import apsw
 import asyncpg
 import pytest
 from app_processes import Client
 from bank_client import ROWS, TOTAL
-from comparison import Comparison
+from comparison import differences
 from harness import Daemon, application, make_config, up, wait_for, wait_until_caught_up
 from pace import Pace
 
@@ -103,7 +102,7 @@ async def test_every_read_of_postgres_sees_one_committed_state(tmp_path: Path, d
         await reading
         await asyncio.to_thread(writer.end)
         await wait_until_caught_up(config, database, daemon=daemon)
-    assert await _differences(app, database) == []
+    assert await differences(app, database) == []
     app.close()
 
 
@@ -118,11 +117,3 @@ async def _made(readers: Readers, reads: int, versions: int, reading: "asyncio.T
         return reading.done() or (readers.reads >= reads and len(readers.versions) >= versions)
 
     await wait_for(made, f"{reads} reads of {versions} versions", daemon=daemon)
-
-
-async def _differences(app: apsw.Connection, dsn: str) -> list[str]:
-    target = await asyncpg.connect(dsn)
-    try:
-        return await Comparison(app, target).differences()
-    finally:
-        await target.close()

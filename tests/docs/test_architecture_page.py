@@ -4,7 +4,6 @@ import ast
 import re
 from functools import cache
 
-import generate
 import pytest
 import rooms
 from pages import ROOT, page
@@ -14,14 +13,6 @@ PAGE = page("docs/architecture.md")
 WALKS = PAGE.partition("## One key")[2].partition("## Where a promise is kept")[0]
 NAMED = sorted(set(re.findall(r"`((?:cdc|tests|triggers)/[\w/.]*)(?:::([\w.]+))?`", PAGE)))
 PROMISES = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("| [")]
-
-
-def test_the_picture_is_current() -> None:
-    assert page("docs/architecture.svg") == rooms.picture(), "run `make docs`"
-
-
-def test_the_paragraphs_are_current() -> None:
-    assert generate.architecture_page() == PAGE, "run `make docs`"
 
 
 # --- what people wrote ------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 import generate
 import pytest
+from cli_reference import walk
+from configuration_reference import keys_of
 
 from cdc.cli.main import cli
 from cdc.observe.metric_catalogue import CATALOGUE
@@ -27,28 +29,9 @@ def page(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def test_the_page_of_the_command_line_is_current() -> None:
-    assert page("docs/cli.md") == generate.cli_page(), "run `make docs`"
-
-
-def test_the_page_of_the_configuration_is_current() -> None:
-    assert page("docs/configuration.md") == generate.configuration_page(), "run `make docs`"
-
-
-def test_the_page_of_errors_is_current() -> None:
-    assert page("docs/errors.md") == generate.errors_page(), "run `make docs`"
-
-
-def test_the_actions_on_the_page_of_the_audit_trail_are_current() -> None:
-    assert page("docs/audit.md") == generate.audit_page(), "run `make docs`"
-
-
-def test_the_list_of_metrics_is_current() -> None:
-    assert page("docs/metrics.md") == generate.metrics_page(), "run `make docs`"
-
-
-def test_the_promises_on_the_page_of_types_are_current() -> None:
-    assert page("docs/types.md") == generate.types_page(), "run `make docs`"
+@pytest.mark.parametrize("name", generate.PAGES)
+def test_what_is_written_from_the_program_is_current(name: str) -> None:
+    assert page(f"docs/{name}") == generate.PAGES[name](), "run `make docs`"
 
 
 def test_the_alerts_ask_only_for_metrics_that_there_are() -> None:
@@ -60,32 +43,27 @@ def test_the_alerts_ask_only_for_metrics_that_there_are() -> None:
 
 def test_every_command_and_option_is_on_its_page() -> None:
     text = page("docs/cli.md")
-    for path, command in generate.walk(cli):
+    for path, command in walk(cli):
         assert f"## `{path}`" in text
         for option in command.params:
             assert not isinstance(option, click.Option) or option.opts[-1] in text
 
 
 def test_every_option_says_what_it_means() -> None:
-    for path, command in generate.walk(cli):
+    for path, command in walk(cli):
         assert command.help, path
         for option in command.params:
             assert not isinstance(option, click.Option) or option.help, f"{path} {option.name}"
 
 
 def test_every_key_of_the_configuration_is_explained_and_no_other() -> None:
-    keys = {
-        f"{generate.key_prefix(heading)}.{name}"
-        for heading, struct in generate.SECTIONS
-        for name in struct.__struct_fields__
-        if f"{generate.key_prefix(heading)}.{name}" not in generate.OWN_SECTIONS
-    }
+    keys = {key for section in generate.SECTIONS for key in keys_of(section, generate.SECTIONS)}
     assert keys == set(generate.KEYS)
 
 
 @pytest.mark.parametrize("name", [*PAGES, "systemd/cdc.service"])
 def test_every_command_that_a_page_names_exists(name: str) -> None:
-    known = {path for path, _ in generate.walk(cli)} | {"cdc quarantine", "cdc COMMAND"}
+    known = {path for path, _ in walk(cli)} | {"cdc quarantine", "cdc COMMAND"}
     words = {w for path in known for w in [path.split()[1]]}
     for found in re.finditer(r"`(?:[^`]*&& )?cdc (?:-c \S+ )?([a-zA-Z]+)", page(name)):
         assert found[1] in words, f"{name} names `cdc {found[1]}`"

@@ -12,13 +12,13 @@ from cdc.errors import ExitCode
 @pytest.mark.parametrize("address", ["", "9464", "localhost", ":9464", "127.0.0.1:", "127.0.0.1:http", "[::1]:70000"])
 def test_what_is_no_address(cut_off: Installation, address: str) -> None:
     cut_off.configure(f"[metrics]\nlisten = '{address}'")
-    refused(cut_off, ["run"], "{file}: `listen` in [metrics] is no address: {listen}", ExitCode.CONFIG)
+    refused(cut_off, ["run"], "{file}: `{key}` in [{section}] is no address: {listen}", ExitCode.CONFIG)
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:9464", "[::]:9464", "192.168.1.5:9464", "nas.local:9464"])
 def test_an_address_that_other_machines_reach(cut_off: Installation, address: str) -> None:
     cut_off.configure(f"[metrics]\nlisten = '{address}'")
-    refused(cut_off, ["run"], "{file}: other machines could reach `listen` in [metrics]: {listen}", ExitCode.CONFIG)
+    refused(cut_off, ["run"], "{file}: other machines could reach `{key}` in [{section}]: {listen}", ExitCode.CONFIG)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "127.9.9.9:1", "localhost:0", "[::1]:0"])
@@ -35,7 +35,7 @@ def test_an_address_that_other_machines_reach_is_allowed_when_it_is_meant(cut_of
 def test_a_port_that_is_in_use(cut_off: Installation) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         cut_off.configure(f"[metrics]\nlisten = '127.0.0.1:{other.getsockname()[1]}'")
-        refused(cut_off, ["run"], "`listen` in [metrics] cannot be used: {listen}: {error}", ExitCode.CONFIG)
+        refused(cut_off, ["run"], "metrics cannot be served at {listen}: {error}", ExitCode.CONFIG)
 
 
 @pytest.mark.parametrize("key", ["webhook", "ntfy", "ping"])

@@ -4,10 +4,12 @@ import socket
 import sys
 
 import pytest
-from error_assertions import refused
+from error_assertions import logged, refused
 from installation import Installation
+from small_tables import config
 
-from cdc.errors import ExitCode
+from cdc.errors import ConfigError, ExitCode
+from cdc.shadow.proxy.service import live_keys
 
 SIDES = '[shadow]\nbaseline = "http://127.0.0.1:1"\ncandidate = "http://127.0.0.1:2"'
 PROXY = ["shadow", "proxy"]
@@ -21,6 +23,21 @@ def test_a_proxy_without_both_sides(cut_off: Installation) -> None:
 def test_a_proxy_that_shall_listen_on_what_is_no_address(cut_off: Installation) -> None:
     cut_off.configure(SIDES, '[shadow.proxy]\nlisten = "8090"')
     refused(cut_off, PROXY, "the proxy cannot listen on what is no address: {listen}", ExitCode.CONFIG)
+
+
+def test_a_change_that_a_running_proxy_cannot_take_up_and_changes_that_it_can_or_need_not() -> None:
+    before = config(shadow={"baseline": "http://a", "candidate": "http://b"})
+    moved = config(shadow={"baseline": "http://c", "candidate": "http://b", "deny": ["/admin"]})
+    with pytest.raises(ConfigError) as refusal:
+        live_keys(before, moved)
+    assert "shadow.baseline" in refusal.value.message
+    assert "deny" not in refusal.value.message
+    told = {"error": refusal.value.message, "remedy": refusal.value.remedy}
+    logged(told, "this cannot change while the proxy runs: {fixed}")
+    other = config(
+        shadow={"baseline": "http://a", "candidate": "http://b", "deny": ["/admin"]}, verify={"rolling_hours": 2}
+    )
+    assert live_keys(before, other) == ["shadow.deny"]
 
 
 def test_a_share_that_is_none(cut_off: Installation) -> None:
@@ -57,6 +74,7 @@ def test_a_control_socket_that_cannot_be_made(site: Installation) -> None:
 
 
 def test_a_proxy_without_its_libraries(cut_off: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "cdc.shadow.proxy.service", raising=False)
     monkeypatch.delitem(sys.modules, "cdc.shadow.proxy.run", raising=False)
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     refused(cut_off, PROXY, "the proxy needs what is not installed: {error}", ExitCode.CONFIG)

@@ -11,7 +11,6 @@ from typing import Final
 
 import asyncpg
 
-from cdc.errors import TargetError
 from cdc.facts.changes import AppliedBatch, Position, Reason, Rejection, TableRows, Tally
 from cdc.facts.row_key import decode_key, encode_key
 from cdc.facts.values import KeyValues
@@ -23,10 +22,11 @@ from cdc.postgres.apply.move import IN_THE_WAY, Mover, Place
 from cdc.postgres.apply.optional_indexes import give_way
 from cdc.postgres.apply.outcome import unmoved
 from cdc.postgres.apply.saved_rows import Replaced
+from cdc.postgres.apply.stage_rows import stage_gone, stage_rows
 from cdc.postgres.apply.stage_sql import AppliedTable
 from cdc.postgres.apply.stages import Stages
 from cdc.postgres.connection.errors import translated
-from cdc.postgres.connection.refusals import CONSTRAINT_REMEDY, REFUSED, is_refusal, send_accepted
+from cdc.postgres.connection.refusals import CONSTRAINT_REMEDY, REFUSED, is_refusal
 from cdc.postgres.record.commit import Begun, store_position
 from cdc.postgres.record.quarantine import Held, orphans
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
@@ -37,10 +37,6 @@ from cdc.sql_names import listed
 from cdc.values.converter import Converted
 
 _TWIN: Final = "another row has the same key in Postgres"
-
-
-class StageRefused(TargetError):
-    """A stage took rows together that it may take one by one: the batch is to be begun again, `careful`."""
 
 
 class Batch:
@@ -187,47 +183,13 @@ class Batch:
             self._altered[read.table] += sum(converted.altered.values())
         rejected = list(converted.rejected)
         if converted.rows:
-            rejected += await self._stage_rows(table, converted)
+            rejected += await stage_rows(self._connection, table, converted, careful=self.careful)
         gone = [*read.gone, *(key for key, _ in rejected)]
-        if gone and await self._stage_gone(table, gone):
+        if gone and await stage_gone(self._connection, table, gone):
             self._leaving.add(read.table)
         await self._quarantine.put(read.table, [Held(encode_key(key), why) for key, why in rejected])
         self._staged[read.table] = self._staged.get(read.table, 0) + 1
         self._touched.add(read.table)
-
-    async def _stage_rows(self, table: AppliedTable, converted: Converted) -> list[tuple[KeyValues, Rejection]]:
-        """Stage rows; returns the source keys of those that Postgres refuses, with the reason."""
-        rows, columns = converted.rows, table.columns
-        if table.crosswalk is not None:
-            pairs = zip(rows, converted.keys, strict=True)
-            rows, columns = [(*row, encode_key(key)) for row, key in pairs], (*columns, SOURCE_KEY)
-
-        async def copy(portion: Sequence[tuple[object, ...]]) -> None:
-            await self._copy(table, portion, columns)
-
-        if self.careful:
-            refused = await send_accepted(self._connection, rows, copy)
-            return [(converted.keys[place], why) for place, why in refused.items()]
-        try:
-            await copy(rows)
-        except (asyncpg.InternalServerError, *REFUSED) as error:
-            if not is_refusal(error):
-                raise
-            # Without a savepoint around it, the failed COPY has ended the transaction.
-            raise StageRefused(f"staging changes: Postgres refuses: {error.args[0]}") from error
-        return []
-
-    async def _stage_gone(self, table: AppliedTable, keys: Sequence[KeyValues]) -> bool:
-        """Stage source keys as gone; False when no row of the target can have any of them."""
-        if table.crosswalk is None:
-            # A key that does not fit the target's types is of a row that never got there.
-            rows = [key for raw in keys if not isinstance(key := table.converter.key(raw), Rejection)]
-            columns: tuple[str, ...] = table.key
-        else:
-            rows = [(encode_key(raw),) for raw in keys]
-            columns = (SOURCE_KEY,)
-        await self._copy(table, [(*key, True) for key in rows], (*columns, "_cdc_gone"))
-        return bool(rows)
 
     async def _settle_keys(self, table: AppliedTable, crosswalk: Crosswalk) -> None:
         """Bring the stage of a table with a crosswalk to one row for each key of Postgres."""
@@ -240,9 +202,6 @@ class Batch:
         await self._connection.execute(crosswalk.leave_old_keys())
         await self._connection.execute(crosswalk.keep_taken())
         self._leaving.add(table.source_name)
-
-    async def _copy(self, table: AppliedTable, rows: Sequence[tuple[object, ...]], columns: Sequence[str]) -> None:
-        await self._connection.copy_records_to_table(table.stage, records=rows, columns=list(columns))
 
     async def _keep_latest(self, table: AppliedTable) -> None:
         if self._staged.get(table.source_name, 0) > 1:

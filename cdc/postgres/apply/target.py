@@ -8,7 +8,7 @@ from cdc.audit.actions import Tell
 from cdc.facts.changes import AppliedBatch, Position, Round, Traces
 from cdc.postgres.apply.direct import Applier
 from cdc.postgres.apply.saved_rows import Replaced
-from cdc.postgres.apply.staged import StageRefused
+from cdc.postgres.apply.stage_rows import StageRefused
 from cdc.postgres.connection.open import hang_up
 from cdc.postgres.record.commit import Begun
 from cdc.postgres.record.durable import Durable

@@ -8,7 +8,7 @@ import configparser
 import os
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from cdc.errors import TargetRefused
 
@@ -45,6 +45,21 @@ def holds_password(dsn: str) -> bool:
     except ValueError:
         return False
     return parts.password is not None or _option(parts, "password") is not None
+
+
+def without_password(dsn: str) -> tuple[str, str | None]:
+    """The DSN for a command line, which every user of the machine may read, and the password that stood in it.
+
+    Raises `ValueError` for what is no DSN.
+    """
+    parts = parts_of(dsn)
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    query = urlencode([pair for pair in options if pair[0] != "password"], quote_via=quote)
+    userinfo, at, hosts = parts.netloc.rpartition("@")
+    netloc = f"{userinfo.partition(':')[0]}{at}{hosts}"
+    inside = unquote(parts.password) if parts.password is not None else _option(parts, "password")
+    # Not by `geturl`, which leaves the slashes of an empty host out.
+    return f"{parts.scheme}://{netloc}{parts.path}{'?' if query else ''}{query}", inside
 
 
 def require_clear(dsn: str) -> None:

@@ -21,8 +21,10 @@ from cdc.postgres.connection.statements import load
 from cdc.postgres.ddl.indexes import DEFERRABLE
 from cdc.postgres.tables.catalogue import STANDS_FOR, TWIN
 from cdc.postgres.tables.statement import shorten
+from cdc.retry import policy
 from cdc.sql_names import qualified, quote, quote_literal
 
+BUILD_ATTEMPTS: Final = 5
 LOCK_SECONDS: Final = 5.0  # for each table; who waits for a lock holds up everybody who comes after
 
 _SQL: Final = load("application_keys")
@@ -159,8 +161,15 @@ class ApplicationKeys:
     async def prepare(self, tables: Sequence[TableMap], progress: Progress) -> None:
         """Build the twins that are lacking, outside of a transaction; nobody is kept from writing meanwhile.
 
-        Each waits for transactions older than itself. One that was ended in the middle is built anew by the next call.
+        Each waits for transactions older than itself. One that was ended in the middle, such as by a deadlock with a
+        daemon that gives keys their other form, is built anew: here a few times, else by the next call.
         """
+        async for attempt in policy(BUILD_ATTEMPTS):
+            with attempt:
+                await self._build_lacking(tables, progress)
+
+    async def _build_lacking(self, tables: Sequence[TableMap], progress: Progress) -> None:
+        """One attempt. A build waits for older transactions, and one of these may ask for a lock on the table."""
         lacking = [key for key in await self._keys(tables) if key.lacks_twin]
         if not lacking:
             return
@@ -213,6 +222,12 @@ class ApplicationKeys:
         await self._drop(await self._twins(targets))
         plain = [key for key in await self._keys_of(targets) if not key.deferrable]
         await self._alter([f"COMMENT ON INDEX {qualified(self._schema, key.name)} IS NULL" for key in plain])
+
+    async def traces(self, targets: Sequence[str]) -> list[str]:
+        """What `forget` would take away, in words."""
+        twins = [f"index {twin.name} of {twin.table}" for twin in await self._twins(targets)]
+        plain = [f"comment of ours on index {key.name}" for key in await self._keys_of(targets) if not key.deferrable]
+        return twins + plain
 
     async def _keys(self, tables: Sequence[TableMap]) -> list[_Key]:
         return await self._keys_of(_own(tables))

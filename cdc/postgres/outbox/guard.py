@@ -72,6 +72,12 @@ class WriteGuard(RecordPart):
                         await self._connection.execute(sql)
                     await self._connection.execute(switch(mapped, fence=True, outbox=False))
 
+    async def guarded(self) -> list[str]:
+        """The tables that something of ours stands on, as qualified names."""
+        with translated("looking at fences and outboxes"):
+            rows = await self._connection.fetch(SQL["functions"], comment(self._source_id))
+        return sorted({table for row in rows for table in row["tables"]})
+
     async def remove(self, wait: float) -> None:
         """Take everything off the tables again, and forget what was noted; then anybody may write."""
         with translated("taking down fences and outboxes"):

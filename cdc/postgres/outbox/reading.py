@@ -18,7 +18,7 @@ from cdc.postgres.outbox.table_locks import SQL
 from cdc.postgres.outbox.triggers import TEXT_SETTINGS, key_texts
 from cdc.postgres.record.part import RecordPart
 from cdc.postgres.tables.catalogue import read_tables
-from cdc.sql_names import listed, qualified, quote
+from cdc.sql_names import listed, qualified, quote, quote_literal
 
 MOST_ROWS: Final = 1_000  # of a page
 MOST_CHARACTERS: Final = 16_000_000  # of a page, if its rows are like those of the one before
@@ -99,10 +99,15 @@ class Outbox(RecordPart):
     """What was noted of writes to one source's target tables, over one connection."""
 
     @asynccontextmanager
-    async def reading(self, maps: Sequence[TableMap]) -> AsyncIterator[OutboxReading]:
-        """One state of Postgres to read what is noted for these tables in; a transaction that only reads."""
+    async def reading(self, maps: Sequence[TableMap], exported: str | None = None) -> AsyncIterator[OutboxReading]:
+        """One state of Postgres to read what is noted for these tables in; a transaction that only reads.
+
+        It is the state that another transaction has `exported`, where that is given.
+        """
         with translated("reading what changed in Postgres"):
             async with self._connection.transaction(isolation="repeatable_read", readonly=True):
+                if exported is not None:
+                    await self._connection.execute(f"SET TRANSACTION SNAPSHOT {quote_literal(exported)}")
                 for setting in TEXT_SETTINGS.items():
                     await self._connection.execute("SELECT set_config($1, $2, true)", *setting)
                 snapshot = await self._connection.fetchval(SQL["snapshot"])

@@ -26,7 +26,7 @@ class LeftOutParts(RecordPart):
     """What one source's targets do without."""
 
     async def read(self) -> frozenset[LeftOutPlace]:
-        """All of it."""
+        """Everything that is left out now."""
         with translated("reading what was left out"):
             return frozenset(
                 LeftOutPlace(*row) for row in await self._connection.fetch(SQL["left_out"], self._source_id)

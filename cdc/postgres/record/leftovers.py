@@ -19,12 +19,12 @@ SQL: Final = load("pending")
 
 
 class Leftovers(RecordPart):
-    """The leftovers of one source."""
+    """What the application of one source dropped or renamed, and Postgres still has."""
 
     async def read(self) -> tuple[Leftover, ...]:
         """The leftovers of a source; none where the schema `cdc` is of a version that knew none."""
         with translated("reading the leftovers"):
-            if await self._connection.fetchval("SELECT to_regclass('cdc.pending')") is None:
+            if not await self._knows("pending"):
                 return ()
             rows = await self._connection.fetch(SQL["read"], self._source_id)
         return tuple(_leftover(row) for row in rows)

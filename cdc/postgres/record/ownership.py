@@ -46,7 +46,7 @@ class Ownership(RecordPart):
         """Raises `TargetTaken` when the target of one of these maps is another source's; claims nothing."""
         place = (self._source_id, config.target.schema, [m.target for m in maps])
         with translated("looking whose the tables in Postgres are"):
-            if await self._connection.fetchval("SELECT to_regclass('cdc.owned_table') IS NOT NULL"):
+            if await self._knows("owned_table"):
                 _refuse(await self._connection.fetch(SQL["owned_by_others"], *place), config)
 
 

@@ -41,7 +41,7 @@ class RepairedRows(RecordPart):
     async def among(self, table: str, keys: Sequence[str]) -> tuple[int, datetime | None]:
         """How many of these keys were repaired before, and when the last of them was."""
         with translated("reading what was repaired"):
-            if await self._connection.fetchval("SELECT to_regclass('cdc.repaired_row')") is None:
+            if not await self._knows("repaired_row"):
                 return 0, None
             row = await self._connection.fetchrow(SQL["among"], self._source_id, table, _digests(keys))
         return (row["rows"], row["at"]) if row else (0, None)

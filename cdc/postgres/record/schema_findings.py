@@ -18,7 +18,7 @@ class SchemaFindings(RecordPart):
     async def read(self) -> tuple[SchemaFinding, ...]:
         """All of them; none where the schema `cdc` is of a version that knew none."""
         with translated("reading what was found of the schema"):
-            if await self._connection.fetchval("SELECT to_regclass('cdc.schema_finding')") is None:
+            if not await self._knows("schema_finding"):
                 return ()
             return tuple(SchemaFinding(*row) for row in await self._connection.fetch(SQL["findings"], self._source_id))
 

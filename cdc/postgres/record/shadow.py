@@ -79,12 +79,16 @@ class ShadowPlace:
 
 @dataclass(frozen=True, slots=True)
 class ShadowSummary:
-    """How many endpoints were asked, how many are not alike now, and since when all are; None while one is not."""
+    """How many endpoints were asked, how many are not shown to be alike, and since when all are; None while one is not.
+
+    Of `unlike` endpoints the answers differed, and were not alike since.
+    """
 
     endpoints: int
     differing: int
     clean_since: datetime | None
     last_at: datetime
+    unlike: int = 0
 
 
 class ShadowReads(RecordPart):
@@ -113,7 +117,7 @@ class ShadowReads(RecordPart):
         if row is None or not row["endpoints"]:
             return None
         clean = None if row["differing"] else row["clean_since"]
-        return ShadowSummary(row["endpoints"], row["differing"], clean, row["last_at"])
+        return ShadowSummary(row["endpoints"], row["differing"], clean, row["last_at"], row["unlike"])
 
     async def endpoints(self) -> tuple[ShadowEndpoint, ...]:
         """Every endpoint that was ever asked."""

@@ -20,6 +20,7 @@ from cdc.postgres.connection.open import Connection, hang_up
 from cdc.postgres.connection.source_lock import lock_key
 from cdc.postgres.connection.statements import load
 from cdc.postgres.record import own_schema
+from cdc.postgres.record.part import knows
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.shadow import ShadowSummary
 from cdc.postgres.record.verification import Verification
@@ -156,14 +157,14 @@ async def findings(record: Record) -> TargetFindings:
 async def find_source_id(connection: Connection, source_id: str | None, path: str) -> str | None:
     """The source's id if Postgres knows it; without an id, that of the source last seen at this path."""
     with translated("looking for the source"):
-        if await connection.fetchval("SELECT to_regclass('cdc.stream') IS NULL"):
+        if not await knows(connection, "stream"):
             return None
         row = await connection.fetchrow(SQL["stream"], source_id, path)
     return str(row["source_id"]) if row else None
 
 
 async def _read(connection: Connection, facts: TargetFacts, source_id: str | None, path: str) -> TargetFacts:
-    if await connection.fetchval("SELECT to_regclass('cdc.stream') IS NULL"):
+    if not await knows(connection, "stream"):
         return facts
     row = await connection.fetchrow(SQL["stream"], source_id, path)
     if row is None:

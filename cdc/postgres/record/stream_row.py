@@ -13,7 +13,7 @@ from cdc.mapping.known import Decisions
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
-from cdc.postgres.record.part import RecordPart
+from cdc.postgres.record.part import RecordPart, knows
 
 SQL: Final = load("stream")
 
@@ -50,8 +50,7 @@ class StreamRow(RecordPart):
     async def read(self) -> StreamState | None:
         """The stream's state, None when this source is not known here or nothing was ever set up."""
         with translated("reading the stream's position"):
-            # Asked, not tried: an error would end the transaction that a caller may be in.
-            if await self._connection.fetchval("SELECT to_regclass('cdc.stream')") is None:
+            if not await self._knows("stream"):
                 return None
             row = await self._connection.fetchrow(SQL["read"], self._source_id)
         if row is None:
@@ -154,7 +153,7 @@ class StreamRow(RecordPart):
 async def find_by_path(connection: Connection, path: str, schema: str) -> str | None:
     """The id of the stream from this path into this schema, None when there is none."""
     with translated("looking for the stream"):
-        if await connection.fetchval("SELECT to_regclass('cdc.stream')") is None:
+        if not await knows(connection, "stream"):
             return None
         source_id: str | None = await connection.fetchval(SQL["find_by_path"], path, schema)
     return source_id
@@ -163,7 +162,7 @@ async def find_by_path(connection: Connection, path: str, schema: str) -> str | 
 async def snapshots_in_use(connection: Connection) -> frozenset[str]:
     """The snapshots that copies in this database began with, whichever source they are of."""
     with translated("looking which snapshots are in use"):
-        if await connection.fetchval("SELECT to_regclass('cdc.stream')") is None:
+        if not await knows(connection, "stream"):
             return frozenset()
         rows = await connection.fetch(SQL["snapshots"])
     return frozenset(row["snapshot_id"] for row in rows)

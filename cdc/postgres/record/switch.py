@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from cdc.facts.side import Side
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.statements import load
 from cdc.postgres.record.part import RecordPart
@@ -39,13 +40,12 @@ class SwitchStep:
 
 
 class SwitchRecord(RecordPart):
-    """The switch of one source."""
+    """What was prepared for a switch of one source, when it was made, and the steps of every attempt."""
 
     async def read(self) -> SwitchState:
         """What is recorded now."""
         with translated("reading what was prepared"):
-            # Asked, not tried: an error would end the transaction that a caller may be in.
-            if await self._connection.fetchval("SELECT to_regclass('cdc.switch')") is None:
+            if not await self._knows("switch"):
                 return SwitchState()
             row = await self._connection.fetchrow(SQL["read"], self._source_id)
         if row is None:
@@ -67,7 +67,7 @@ class SwitchRecord(RecordPart):
         await self._connection.execute(SQL["note_switch"], self._source_id)
 
     async def begin_step(self, run: str, n: int, step: str) -> None:
-        """Note that a step begins."""
+        """Note that a step begins, so that it is known if whoever carries it out dies."""
         with translated("noting a step of the switch"):
             await self._connection.execute(SQL["begin_step"], self._source_id, run, n, step)
 
@@ -81,8 +81,8 @@ class SwitchRecord(RecordPart):
         with translated("reading the steps of the switch"):
             return [SwitchStep(**row) for row in await self._connection.fetch(SQL["steps"], self._source_id)]
 
-    async def usual_milliseconds(self) -> dict[str, float]:
-        """How long each step usually took, by its name."""
+    async def usual_milliseconds(self, to: Side) -> dict[str, float]:
+        """How long each step of a switch to a side usually took, by its name."""
         with translated("reading the steps of the switch"):
-            rows = await self._connection.fetch(SQL["usual"], self._source_id)
+            rows = await self._connection.fetch(SQL["usual"], self._source_id, to)
         return {row["step"]: float(row["milliseconds"]) for row in rows}

@@ -77,11 +77,7 @@ class Verifications(RecordPart):
 
     async def latest(self) -> Verification | None:
         """The newest comparison of all tables, None when there was none."""
-        with translated("reading the last comparison"):
-            if await self._connection.fetchval("SELECT to_regclass('cdc.verification')") is None:
-                return None
-            row = await self._connection.fetchrow(SQL["latest"], self._source_id)
-        return Verification(**dict(row)) if row else None
+        return await self._newest("latest")
 
     async def newest(self, most: int) -> list[Verification]:
         """The newest comparisons, of some tables or of all, the newest first and at most so many."""
@@ -97,8 +93,11 @@ class Verifications(RecordPart):
 
     async def differing(self) -> Verification | None:
         """The newest comparison of some tables that was not equal, if none of all of them came later or was equal."""
+        return await self._newest("differing")
+
+    async def _newest(self, which: str) -> Verification | None:
         with translated("reading the last comparison"):
-            if await self._connection.fetchval("SELECT to_regclass('cdc.verification')") is None:
+            if not await self._knows("verification"):
                 return None
-            row = await self._connection.fetchrow(SQL["differing"], self._source_id)
+            row = await self._connection.fetchrow(SQL[which], self._source_id)
         return Verification(**dict(row)) if row else None

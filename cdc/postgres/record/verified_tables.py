@@ -39,7 +39,7 @@ class OldestVerified:
 
 
 class VerifiedTables(RecordPart):
-    """The tables of one source."""
+    """How far the tables of one source were compared, each by itself."""
 
     async def read(self) -> dict[str, VerifiedTable]:
         """What is known, by source table."""

@@ -34,7 +34,7 @@ class WaitingTables(RecordPart):
     async def read(self) -> tuple[Waiting, ...]:
         """The tables of a source that wait; none where the schema `cdc` is of a version that knew none."""
         with translated("reading which tables wait"):
-            if await self._connection.fetchval("SELECT to_regclass('cdc.target_table')") is None:
+            if not await self._knows("target_table"):
                 return ()
             rows = await self._connection.fetch(SQL["waiting"], self._source_id)
         return tuple(Waiting(row["source_table"], row["target"], row["reason"], row["remedy"]) for row in rows)

@@ -20,7 +20,7 @@ SELECT pg_advisory_xact_lock(7091283446150923)
 -- What was read of a stream's row is void: its position is unknown until everything was compared. Who said that Postgres
 -- is written to is believed all the same: to doubt it could overwrite what was.
 -- name: forget_positions
-UPDATE cdc.stream SET seq = NULL, entry = NULL, phase = CASE phase WHEN 'cutover' THEN phase ELSE 'replicate' END
+UPDATE cdc.stream SET seq = NULL, entry = NULL, phase = CASE WHEN phase IN ('cutover', 'finalized') THEN phase ELSE 'replicate' END
 WHERE seq IS NOT NULL
 
 -- name: go_on_with_audit

@@ -43,5 +43,5 @@ DELETE FROM cdc.shadow_endpoint WHERE source_id = $1
 -- A recording without a candidate is no shadow read. What only moved was never shown.
 -- name: summary
 SELECT count(*) AS endpoints, count(*) FILTER (WHERE clean_since IS NULL) AS differing, max(clean_since) AS clean_since,
-    max(last_at) AS last_at
+    count(*) FILTER (WHERE clean_since IS NULL AND verdicts ?| '{different,unstable}') AS unlike, max(last_at) AS last_at
 FROM cdc.shadow_endpoint WHERE source_id = $1 AND kind <> 'baseline'

@@ -15,6 +15,7 @@ from urllib.parse import quote as quote_name
 from cdc.errors import TargetError
 from cdc.facts.target_schema import TargetTable
 from cdc.host import private_files
+from cdc.host.durable import flush
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.sql_names import listed, qualified
@@ -71,7 +72,7 @@ async def writing(file: Path) -> "AsyncIterator[Sink]":
             output.flush()
             await asyncio.to_thread(os.fsync, output.fileno())
         partial.rename(file)
-        await asyncio.to_thread(_flush, file.parent)
+        await asyncio.to_thread(flush, file.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -106,15 +107,6 @@ class Sink:
                 self.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 return
         self._output.write(data)
-
-
-def _flush(folder: Path) -> None:
-    # A new name is on the disk only once its folder is.
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 async def save_rows(

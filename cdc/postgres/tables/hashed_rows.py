@@ -84,11 +84,11 @@ async def total(connection: Connection, schema: str, relation: str, columns: Seq
     """The rows of a table or view as one sum, in which a row that is there twice counts twice."""
     row = _array([_form(column) for column in columns])
     hashed = f"SELECT sha256(convert_to({row}, 'UTF8')) AS d FROM {qualified(schema, relation)} AS t"
-    found = await connection.fetchrow(
+    whole = await connection.fetchrow(
         f"SELECT count(*) AS rows, coalesce(sum({_HASH}::numeric), 0)::text AS combined FROM ({hashed} OFFSET 0) AS h"
     )
-    assert found is not None
-    return Sum(found["rows"], int(found["combined"]))
+    assert whole is not None
+    return Sum(whole["rows"], int(whole["combined"]))
 
 
 class TargetRows:
@@ -128,16 +128,16 @@ class TargetRows:
             f"FROM ({self._some_hashed} OFFSET 0) AS h GROUP BY 1"
         )
         with translated(f"comparing table {self._name}"):
-            found = await self._connection.fetch(sql)
-        return {r["bucket"]: Sum(r["rows"], r["combined"] & 0xFFFFFFFFFFFFFFFF) for r in found}
+            buckets = await self._connection.fetch(sql)
+        return {r["bucket"]: Sum(r["rows"], r["combined"] & 0xFFFFFFFFFFFFFFFF) for r in buckets}
 
     async def rows(self, buckets: Sequence[int]) -> AsyncIterator[list[tuple[str, bytes]]]:
         """Key text and hash of every row in some buckets, a batch at a time; inside `snapshot` only."""
         sql = f"SELECT key, d FROM ({self._some_hashed} OFFSET 0) AS h WHERE {_BUCKET} = ANY($1::int[])"
         with translated(f"comparing table {self._name}"):
             cursor = await self._connection.cursor(sql, list(buckets))
-            while found := await cursor.fetch(FETCHED_ROWS):
-                yield [(r["key"], r["d"]) for r in found]
+            while batch := await cursor.fetch(FETCHED_ROWS):
+                yield [(r["key"], r["d"]) for r in batch]
 
     async def hash_within(self, keys: KeyRange, but: Sequence[int], most: int) -> RangeHash:
         """The rows of a range without some keys; of more than `most` rows it is only told that there are more."""
@@ -151,17 +151,17 @@ class TargetRows:
             f"{where} ORDER BY {key} LIMIT ${len(bound) + 1}) AS t"
         )
         with translated(f"comparing table {self._name}"):
-            found = await self._connection.fetchrow(sql, *bound, most + 1)
-        assert found is not None
-        return RangeHash(found["rows"], found["hash"])
+            range_ = await self._connection.fetchrow(sql, *bound, most + 1)
+        assert range_ is not None
+        return RangeHash(range_["rows"], range_["hash"])
 
     async def rows_within(self, keys: KeyRange, but: Sequence[int]) -> AsyncIterator[list[tuple[str, bytes]]]:
         """Key text and hash of every row of a range without some keys, a batch at a time; inside `snapshot` only."""
         where, bound = self._within(keys, but)
         with translated(f"comparing table {self._name}"):
             cursor = await self._connection.cursor(f"{self._hashed} {where}", *bound)
-            while found := await cursor.fetch(FETCHED_ROWS):
-                yield [(r["key"], r["d"]) for r in found]
+            while batch := await cursor.fetch(FETCHED_ROWS):
+                yield [(r["key"], r["d"]) for r in batch]
 
     async def look_up(self, keys: Sequence[Sequence[str | None]]) -> dict[str, bytes]:
         """Hash by key text of the rows that exist among some keys, given as canonical texts.

@@ -6,8 +6,9 @@ from cdc.facts.row_key import encode_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable
 from cdc.sql_names import quote
+from cdc.values.booleans import BOOLEAN
 from cdc.values.identifiers import read_literal
-from cdc.values.numbers import BOOLEAN, DOUBLE, FLOATS, NUMERIC, WHOLE
+from cdc.values.numbers import DOUBLE, FLOATS, NUMERIC, WHOLE
 from cdc.values.texts import BYTEA
 from cdc.values.times import DATE
 

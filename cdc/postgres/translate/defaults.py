@@ -7,8 +7,9 @@ from typing import Final
 
 from cdc.facts.table_map import ColumnMap
 from cdc.sql_names import quote_literal
+from cdc.values.booleans import BOOLEAN
 from cdc.values.documents import JSONB
-from cdc.values.numbers import BIGINT, BOOLEAN, DOUBLE, INTEGER, NUMERIC
+from cdc.values.numbers import BIGINT, DOUBLE, INTEGER, NUMERIC
 from cdc.values.texts import BYTEA, TEXT
 from cdc.values.times import DATE, TIMESTAMP, TIMESTAMPTZ
 

@@ -28,7 +28,8 @@ from cdc.postgres.translate.terms import (
     value,
 )
 from cdc.sql_names import quote, quote_literal
-from cdc.values.numbers import BIGINT, BOOLEAN, DOUBLE, INTEGER, NUMERIC
+from cdc.values.booleans import BOOLEAN
+from cdc.values.numbers import BIGINT, DOUBLE, INTEGER, NUMERIC
 from cdc.values.texts import TEXT
 
 KINDS: Final[dict[str, Kind]] = {

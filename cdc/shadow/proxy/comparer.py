@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -39,12 +40,21 @@ class Comparer:
     """Compares one pair at a time, as it came over the wire; raises `ConfigError` for rules that are none."""
 
     def __init__(self, section: ShadowSection) -> None:
-        Rules.of(section)  # the process makes its own; what is wrong with them is said here
-        self._section = section
-        self._names = frozenset(name.lower() for name in (*section.compared_headers, "content-encoding"))
+        self._take(section)
         self._turn = asyncio.Lock()
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
+
+    def _take(self, section: ShadowSection) -> None:
+        Rules.of(section)  # the process makes its own; what is wrong with them is said here
+        self._section = section
+        self._names = frozenset(name.lower() for name in (*section.compared_headers, "content-encoding"))
+
+    async def reload(self, section: ShadowSection) -> None:
+        """Compare by other rules from now on; raises `ConfigError` for rules that are none, and keeps the old ones."""
+        async with self._turn:
+            self._take(section)
+            await asyncio.to_thread(self.close)
 
     async def compare(self, endpoint: str, baseline: HttpAnswer, candidate: HttpAnswer) -> Compared | Incomparable:
         """How both sides compare."""
@@ -107,7 +117,8 @@ def _named(answer: HttpAnswer, names: frozenset[str]) -> list[tuple[str, str]]:
 def _serve(pipe: Connection, section: ShadowSection) -> None:
     """Answer jobs until the other end of the pipe is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the proxy ends this one
-    os.nice(_NICENESS)
+    with suppress(OSError):  # a service may be forbidden to
+        os.nice(_NICENESS)
     rules = Rules.of(section)
     while True:
         try:

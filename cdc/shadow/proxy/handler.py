@@ -12,6 +12,7 @@ from aiohttp import web
 from yarl import URL
 
 from cdc.config import ShadowSection
+from cdc.facts.timings import Timings
 from cdc.shadow.proxy.canary import Canary
 from cdc.shadow.proxy.headers import FORWARDED_FOR, for_baseline, wants_tunnel
 from cdc.shadow.proxy.mirror import TOO_LARGE, Mirror, Pair, TimedAnswer
@@ -34,9 +35,10 @@ class Handler:
         self._switch = switch
         self._pairs = pairs
         self._canary = canary
-        self._selection = Selection(section)
+        self.selection = Selection(section)
         self._comparisons: set[asyncio.Task[None]] = set()
         self.requests = 0
+        self.added = Timings()  # what reads that are compared took here, beside the baseline
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer of the active side."""
@@ -64,14 +66,14 @@ class Handler:
             return web.Response(status=503, text="too many writes wait\n", headers={"Retry-After": "1"})
 
     async def _read(self, request: web.BaseRequest, question: Question) -> web.StreamResponse:
-        asked = not request.can_read_body and self._selection.may_be_asked(request.method, question.target)
+        asked = not request.can_read_body and self.selection.may_be_asked(request.method, question.target)
         if self._switch.active is ActiveSide.CANDIDATE or not asked:
             return await self._pass_on(request, question, self._switch.active)
         if self._canary.serves and self._canary.takes(self._client(request)):
             served = await self._from_candidate(request, question)
             if served is not None:
                 return served
-        if not self._selection.drawn(request.path):
+        if not self.selection.drawn(request.path):
             return await self._pass_on(request, question, ActiveSide.BASELINE)
         return await self._mirrored(request, question)
 
@@ -82,9 +84,11 @@ class Handler:
 
     async def _mirrored(self, request: web.BaseRequest, question: Question) -> web.StreamResponse:
         """The baseline's answer, and with it a pair if nothing was written from before the question until after it."""
+        began = time.perf_counter()
         before = self._sides.source.lately()
         kept = Kept(self._proxy.keep_bytes)
         response = await self._pass_on(request, question, ActiveSide.BASELINE, kept)
+        self.added.add(time.perf_counter() - began - kept.seconds)
         if kept.too_large:
             self._pairs.skip(TOO_LARGE)
         elif kept.answer is not None:

@@ -1,29 +1,36 @@
 """The proxy as a whole: what it is made of, and how it begins and ends."""
 
 import asyncio
+import hashlib
 import logging
-import signal
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
+import msgspec
 from aiohttp import web
 from loguru import logger
 
-from cdc.config import Config, ProxySection
-from cdc.errors import ConfigError
+from cdc.config import Config, ProxySection, ShadowSection
+from cdc.errors import CdcError, ConfigError
+from cdc.facts.proxy import ProxyFacts
 from cdc.facts.shadow import Outcome
-from cdc.log import left_behind
+from cdc.facts.timings import Timings
+from cdc.log import redact
 from cdc.shadow.ledger import Ledger
+from cdc.shadow.proxy.breaker import BreakerState
 from cdc.shadow.proxy.canary import Canary
 from cdc.shadow.proxy.comparer import Comparer
 from cdc.shadow.proxy.control import controlled
 from cdc.shadow.proxy.handler import Handler
 from cdc.shadow.proxy.mirror import Mirror
 from cdc.shadow.proxy.positions import SourcePosition, TargetPosition
+from cdc.shadow.proxy.selection import Selection
 from cdc.shadow.proxy.sides import Sides
 from cdc.shadow.proxy.switch import ActiveSide, Switch
+from cdc.shadow.proxy.trail import ProxyTrail
 from cdc.shadow.proxy.upstream import LONGEST_LINE, MOST_HEADERS, Upstream
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.errors import not_set_up
@@ -31,27 +38,16 @@ from cdc.sqlite.fence import fence
 
 KIND: Final = "proxy"  # in the ledger
 BACKLOG: Final = 1_024  # connections that wait to be accepted
-_ENDS: Final = (signal.SIGTERM, signal.SIGINT)
-
-
-async def serve(config: Config, minutes: float | None = None) -> None:
-    """Serve users until SIGTERM or SIGINT, or for so many minutes.
-
-    Raises `ConfigError` where sides are missing or the address cannot be listened on, and errors of the SQLite file. A
-    Postgres that is away is waited for, while users are served.
-    """
-    stop = asyncio.Event()
-    async with proxy(config) as running:
-        with _signals(stop):
-            logger.bind(address=running.address, baseline=config.shadow.baseline).info("the proxy serves")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), None if minutes is None else 60 * minutes)
-            logger.info("the proxy ends")
+_DIGEST_DIGITS: Final = 16  # of the rules, to tell others from them
 
 
 @asynccontextmanager
 async def proxy(config: Config) -> "AsyncIterator[Proxy]":
-    """A proxy that serves for the time of a block; raises what `serve` does."""
+    """A proxy that serves for the time of a block.
+
+    Raises `ConfigError` where sides are missing or the address cannot be listened on, and errors of the SQLite file. A
+    Postgres that is away is waited for, while users are served.
+    """
     baseline, candidate = config.shadow.baseline, config.shadow.candidate
     if baseline is None or candidate is None:
         raise ConfigError(
@@ -104,25 +100,32 @@ class Proxy:
         section = config.shadow
         self._config = config
         self._target = sides.target
+        self._comparer = comparer
+        self._trail = ProxyTrail(config)
         self._ledger = Ledger(KIND, section.examples)
         self._canary = Canary(section.proxy.serve_candidate, section.proxy.fallback_seconds)
-        self._switch = Switch(section.proxy.held_requests, active)
+        self._switch = Switch(section.proxy.held_requests, active, self._trail.tell)
         self._mirror = Mirror(section, sides, comparer, self._take)
         self._handler = Handler(section, sides, self._switch, self._mirror, self._canary)
         self._told: set[str] = set()  # endpoints
         self._skips_told: Counter[str] = Counter()
+        self._turned_at = time.monotonic()
         self.address = ""
 
     @asynccontextmanager
     async def works(self) -> AsyncIterator[None]:
         """Listen for the time of a block, with all that works beside; at its end open requests get some time to end."""
-        beside = [self._target.keep_connected(), self._mirror.run(), self._flush_often()]
+        beside = [self._target.keep_connected(), self._mirror.run(), self._flush_often(), self._trail.run()]
         tasks = [asyncio.create_task(work) for work in beside]
+        for task in tasks:
+            task.add_done_callback(_tell_failure)
+        self._tell_rules()
         try:
             async with controlled(self._config.state.dir, self._switch, self.status), self._listening():
                 yield
             await self._handler.end()
             await self._flush()
+            await self._trail.flush()
         finally:
             for task in tasks:
                 task.cancel()
@@ -159,16 +162,53 @@ class Proxy:
         finally:
             await runner.cleanup()
 
+    def lives(self) -> None:
+        """The loop came round."""
+        self._turned_at = time.monotonic()
+
+    async def reload(self, section: ShadowSection) -> None:
+        """Choose and compare as another section says; raises `ConfigError`, and then all is as before."""
+        await self._comparer.reload(section)
+        self._handler.selection = Selection(section)
+        self._config = msgspec.structs.replace(self._config, shadow=section)
+        self._tell_rules()
+
+    def _tell_rules(self) -> None:
+        section = self._config.shadow
+        digest = hashlib.sha256(msgspec.json.encode((section.rules, sorted(section.compared_headers)))).hexdigest()
+        self._trail.tell("load shadow rules", rules=len(section.rules), digest=digest[:_DIGEST_DIGITS])
+
+    def facts(self) -> ProxyFacts:
+        """How it stands, for whoever reads its metrics, from another thread."""
+        return ProxyFacts(
+            requests=self._handler.requests,
+            verdicts=dict(self._ledger.verdicts),
+            not_compared=dict(self._mirror.skipped),
+            added=self._handler.added.copy(),
+            pairs_waiting=self._mirror.waiting,
+            waiting=self._switch.waiting,
+            writing=self._switch.writing,
+            held=self._switch.held,
+            active=self._switch.active.value,
+            sides=tuple(ActiveSide),
+            breaker=self._mirror.breaker.state.value,
+            breaker_states=tuple(BreakerState),
+            serves_candidate=self._canary.serves,
+            silent_seconds=time.monotonic() - self._turned_at,
+        )
+
     def status(self) -> dict[str, Any]:
         """How it stands, for the control socket."""
+        facts = self.facts()
         return {
             **self._switch.to_json(),
-            "requests": self._handler.requests,
-            "breaker": self._mirror.breaker.state.value,
-            "serves_candidate": self._canary.serves,
-            "pairs_waiting": self._mirror.waiting,
-            "verdicts": dict(self._ledger.verdicts),
-            "not_compared": dict(self._mirror.skipped),
+            "requests": facts.requests,
+            "breaker": facts.breaker,
+            "serves_candidate": facts.serves_candidate,
+            "pairs_waiting": facts.pairs_waiting,
+            "verdicts": facts.verdicts,
+            "not_compared": facts.not_compared,
+            "added_ms": _milliseconds(facts.added),
         }
 
     # --- what pairs came to -------------------------------------------------------------------------------------------
@@ -195,17 +235,18 @@ class Proxy:
         self._skips_told = self._mirror.skipped.copy()
 
 
-@contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(left_behind)
-    for number in _ENDS:
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield
-    finally:
-        for number in _ENDS:
-            loop.remove_signal_handler(number)
+def _milliseconds(added: Timings) -> dict[str, float]:
+    shares = {"p50": 0.5, "p99": 0.99} if added.samples else {}
+    return {name: round(1_000 * added.quantile(share), 3) for name, share in shares.items()}
+
+
+def _tell_failure(task: "asyncio.Task[None]") -> None:
+    """Users are served whatever else ends, and somebody has to know that nothing is compared."""
+    if not task.cancelled() and (error := task.exception()):
+        told = logger.bind(kind=type(error).__name__)
+        if isinstance(error, CdcError):
+            told = told.bind(error=redact(error.message), remedy=error.remedy)
+        told.error("a part of the proxy ended that should not")
 
 
 def _server_log() -> logging.Logger:

@@ -5,7 +5,8 @@ after `WAIT_SECONDS`. A hold that nobody ends ends by itself.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from typing import Any, Final
@@ -23,16 +24,27 @@ class ActiveSide(StrEnum):
     CANDIDATE = "candidate"
 
 
+# Records what happened in the audit trail: an action, and its details by name.
+TellTrail = Callable[..., None]
+
+
+def tell_nobody(action: str, **details: str | float | None) -> None:
+    """What happens is recorded nowhere."""
+
+
 class TooManyHeld(Exception):
     """As many writes wait as may; becomes 503 and never leaves this room."""
 
 
 class Switch:
-    """`most_held` bounds how many writes may wait at a time."""
+    """`most_held` bounds how many writes may wait at a time; holds and changes of the side are told by `tell`."""
 
-    def __init__(self, most_held: int, active: ActiveSide = ActiveSide.BASELINE) -> None:
+    def __init__(self, most_held: int, active: ActiveSide = ActiveSide.BASELINE, tell: TellTrail = tell_nobody) -> None:
         self.active = active
         self._most_held = most_held
+        self.tell = tell
+        self._held_at = 0.0
+        self._held_before = 0
         self._open = asyncio.Event()
         self._open.set()
         self._ends: asyncio.TimerHandle | None = None
@@ -47,15 +59,22 @@ class Switch:
 
     def hold(self) -> None:
         """Have writes wait from now on; those under way go on, see `writing`."""
+        if not self.holds:
+            self._held_at, self._held_before = time.monotonic(), self.held
+            self.tell("hold writes", active=self.active.value)
         self._open.clear()
         self._forget_end()
         self._ends = asyncio.get_running_loop().call_later(LONGEST_HOLD_SECONDS, self._let_go)
 
     def release(self, switch_to: ActiveSide | None = None) -> None:
         """Let them go on, to another side from now on when one is given."""
-        if switch_to is not None and switch_to is not self.active:
-            self.active = switch_to
-            logger.bind(active=switch_to.value).warning("the active side has changed")
+        before, self.active = self.active, switch_to or self.active
+        if self.active is not before:
+            logger.bind(active=self.active.value).warning("the active side has changed")
+        if self.holds or self.active is not before:
+            seconds = round(time.monotonic() - self._held_at, 3) if self.holds else 0.0
+            writes = self.held - self._held_before if self.holds else 0
+            self.tell("release writes", active=self.active.value, before=before.value, seconds=seconds, writes=writes)
         self._forget_end()
         self._open.set()
 

@@ -76,11 +76,11 @@ class Contest:
 
     def _take_out(self, n: int, key: Texts, row: Texts) -> None:
         """Keep a row of SQLite, changed as Postgres has it, and delete it from its table; new rows have none."""
-        found = self._writer.find(key)
-        if found is None:
+        stored = self._writer.find(key)
+        if stored is None:
             return
-        changes = self._writer.changes(found, row)
-        where, bound = self._writer.at(found, 2)
+        changes = self._writer.changes(stored, row)
+        where, bound = self._writer.at(stored, 2)
         names = ", ".join(f"{self._own}.{quote(name)}" for name in self._names)
         into = f"INSERT INTO temp._cdc_taken_out(n, {', '.join(self._kept)})"
         self._connection.execute(f"{into} SELECT ?1, {names} FROM {self._own} WHERE {where}", [n, *bound])
@@ -89,7 +89,7 @@ class Contest:
             mark = "CAST(?1 AS TEXT)" if isinstance(value, InvalidText) else "?1"
             change = f"UPDATE temp._cdc_taken_out SET {column} = {mark} WHERE n = ?2"
             self._connection.execute(change, [bindable(value), n])
-        self._writer.delete(found)
+        self._writer.delete(stored)
 
     def _is_taken_out(self, n: int) -> bool:
         return self._connection.execute("SELECT 1 FROM temp._cdc_taken_out WHERE n = ?", (n,)).get is not None

@@ -119,12 +119,12 @@ class Drain:
 
     def _put(self, writer: TableWriter, key: Texts, row: Texts) -> None:
         name = writer.mapped.source.name
-        found = self._find(writer, key)
-        held = self._held_key(writer, found) if found else ""
-        if found:
-            self._see(name, found.place)
+        stored = self._find(writer, key)
+        held = self._held_key(writer, stored) if stored else ""
+        if stored:
+            self._see(name, stored.place)
         try:
-            self._write(writer, found, key, row)
+            self._write(writer, stored, key, row)
             if held:
                 self._overwritten[name, key] = held
         except RowRefused as error:
@@ -136,34 +136,34 @@ class Drain:
             waiting = (name, json.dumps(key), json.dumps(row))
             self._connection.execute("INSERT INTO temp._cdc_waiting VALUES (?, ?, ?)", waiting)
 
-    def _write(self, writer: TableWriter, found: StoredRow | None, key: Texts, row: Texts) -> None:
+    def _write(self, writer: TableWriter, stored: StoredRow | None, key: Texts, row: Texts) -> None:
         name = writer.mapped.source.name
-        changes = writer.changes(found, row) if found else []
-        if found and not changes:
+        changes = writer.changes(stored, row) if stored else []
+        if stored and not changes:
             return
         with self._connection:  # what SQLite stored may turn out to be another value
-            if found:
-                writer.update(found, changes)
+            if stored:
+                writer.update(stored, changes)
             else:
                 writer.insert(row)
             self._see(name, writer.written(key, row).place)
-        self._done["updated" if found else "inserted"][name] += 1
+        self._done["updated" if stored else "inserted"][name] += 1
 
     def _delete(self, writer: TableWriter, key: Texts) -> None:
         name = writer.mapped.source.name
-        found = self._find(writer, key)
-        if found is None or (self._held_key(writer, found) and (name, key) not in self._overwritten):
+        stored = self._find(writer, key)
+        if stored is None or (self._held_key(writer, stored) and (name, key) not in self._overwritten):
             return
-        writer.delete(found)
-        self._connection.execute("DELETE FROM temp._cdc_seen WHERE source = ? AND place = ?", (name, found.place))
+        writer.delete(stored)
+        self._connection.execute("DELETE FROM temp._cdc_seen WHERE source = ? AND place = ?", (name, stored.place))
         self._done["deleted"][name] += 1
 
     def _find(self, writer: TableWriter, key: Texts) -> StoredRow | None:
-        found = writer.find(key)
-        source_key = writer.key_of(found.values) if found else writer.source_key(key)
+        stored = writer.find(key)
+        source_key = writer.key_of(stored.values) if stored else writer.source_key(key)
         if source_key is not None:
             self._touched(writer.mapped.source.name, [source_key])
-        return found
+        return stored
 
     def _forget(self, name: str, key: Texts) -> None:
         """What was to become of this key before."""
@@ -173,10 +173,10 @@ class Drain:
             here = (name, json.dumps(key))
             self._connection.execute("DELETE FROM temp._cdc_waiting WHERE source = ? AND key = ?", here)
 
-    def _held_key(self, writer: TableWriter, found: StoredRow) -> str:
+    def _held_key(self, writer: TableWriter, stored: StoredRow) -> str:
         """The encoded key of a row that is in quarantine, empty for others."""
         held = self._held.get(writer.mapped.source.name)
-        key = encode_key(writer.key_of(found.values)) if held else ""
+        key = encode_key(writer.key_of(stored.values)) if held else ""
         return key if held and key in held else ""
 
     def _see(self, name: str, place: int | str) -> None:
@@ -201,9 +201,9 @@ class Drain:
     def _waiting(self, name: str) -> Iterator[tuple[Texts, Texts]]:
         sql = "SELECT key, row FROM temp._cdc_waiting WHERE source = ? AND key > ? ORDER BY key LIMIT ?"
         last = ""
-        while found := self._connection.execute(sql, (name, last, _PAGE)).fetchall():
-            yield from ((tuple(json.loads(str(key))), tuple(json.loads(str(row)))) for key, row in found)
-            last = str(found[-1][0])
+        while page := self._connection.execute(sql, (name, last, _PAGE)).fetchall():
+            yield from ((tuple(json.loads(str(key))), tuple(json.loads(str(row)))) for key, row in page)
+            last = str(page[-1][0])
 
     def _delete_unseen(self, writer: TableWriter) -> None:
         """Delete rows that Postgres does not have, though it could: their keys have no NULL, and none is held."""
@@ -234,5 +234,5 @@ class Drain:
             return
         rest, bound = select.with_key(writer.mapped, decode_key(held))
         rowid = f"{quote(source.name)}.{quote(source.rowid_alias)}"
-        for found in self._connection.execute(f"SELECT {rowid} {rest}", bound):
-            self._see(source.name, int(found[0]))
+        for row in self._connection.execute(f"SELECT {rowid} {rest}", bound):
+            self._see(source.name, int(row[0]))

@@ -94,14 +94,14 @@ class TableWriter:
             for place, (n, value) in enumerate(zip(self._key, wanted, strict=True), 1)
         )
         # A collation, or a number of another class, may be equal and yet another key.
-        found = [
+        rows = [
             row
             for row in fetch_values(self._connection, f"{self._select} {same}", list(map(bindable, wanted)))
             if self._has(row, key)
         ]
-        if not found:
+        if not rows:
             return None
-        row = max(found, key=lambda row: tuple(row[1 + n] for n in self._key) == wanted)
+        row = max(rows, key=lambda row: tuple(row[1 + n] for n in self._key) == wanted)
         return self._stored(row)
 
     def _has(self, row: Row, key: Texts) -> bool:
@@ -117,17 +117,17 @@ class TableWriter:
         """The source key in the values of a row."""
         return tuple(values[n] for n in self._key)
 
-    def at(self, found: StoredRow, first: int = 1) -> tuple[str, list[Binding]]:
+    def at(self, stored: StoredRow, first: int = 1) -> tuple[str, list[Binding]]:
         """The condition that is true for one row alone, whose parameters are numbered from `first`."""
         if self._rowid is not None:
-            return f"{self._rowid} = ?{first}", [bindable(found.place)]
-        key = self.key_of(found.values)
+            return f"{self._rowid} = ?{first}", [bindable(stored.place)]
+        key = self.key_of(stored.values)
         marks = [_mark(value, first + n) for n, value in enumerate(key)]
         return select.matches(self.mapped, lambda place: marks[place - 1]), list(map(bindable, key))
 
     # --- writing ---
 
-    def changes(self, found: StoredRow, row: Texts) -> list[tuple[int, Value]]:
+    def changes(self, stored: StoredRow, row: Texts) -> list[tuple[int, Value]]:
         """The columns, by their place, that are other values in Postgres, each with the value to write.
 
         Raises `RowRefused` where SQLite has none for one of them.
@@ -135,15 +135,15 @@ class TableWriter:
         return [
             (n, self._made(n, row[column.place]))
             for n, column in enumerate(self.columns)
-            if not column.in_key and not column.returned.alike(found.values[n], row[column.place])
+            if not column.in_key and not column.returned.alike(stored.values[n], row[column.place])
         ]
 
-    def update(self, found: StoredRow, changes: Sequence[tuple[int, Value]]) -> None:
+    def update(self, stored: StoredRow, changes: Sequence[tuple[int, Value]]) -> None:
         """Set columns of a row; raises `ValueTaken` or `RowRefused`, and then nothing was written."""
         sets = ", ".join(
             f"{quote(self.columns[n].name)} = {_mark(v, place)}" for place, (n, v) in enumerate(changes, 1)
         )
-        where, bound = self.at(found, len(changes) + 1)
+        where, bound = self.at(stored, len(changes) + 1)
         self.run(f"UPDATE OR ABORT {self._own} SET {sets} WHERE {where}", [*(bindable(v) for _, v in changes), *bound])
 
     def insert(self, row: Texts) -> None:
@@ -153,20 +153,20 @@ class TableWriter:
         marks = ", ".join(_mark(value, place) for place, value in enumerate(values, 1))
         self.run(f"INSERT OR ABORT INTO {self._own}({names}) VALUES ({marks})", list(map(bindable, values)))
 
-    def delete(self, found: StoredRow) -> None:
+    def delete(self, stored: StoredRow) -> None:
         """Delete a row."""
-        where, bound = self.at(found)
+        where, bound = self.at(stored)
         self._connection.execute(f"DELETE FROM {self._own} WHERE {where}", bound)
 
     def written(self, key: Texts, row: Texts) -> StoredRow:
         """The row as SQLite stored it; raises `RowRefused` where it made another value of one that was written."""
-        found = self.find(key)
+        stored = self.find(key)
         wrong = [
             column
             for n, column in enumerate(self.columns)
-            if found is None or not column.returned.alike(found.values[n], row[column.place])
+            if stored is None or not column.returned.alike(stored.values[n], row[column.place])
         ]
-        if found is None or wrong:
+        if stored is None or wrong:
             column = wrong[0]
             raise RowRefused(
                 Rejection(
@@ -177,7 +177,7 @@ class TableWriter:
                     _CORRECT,
                 )
             )
-        return found
+        return stored
 
     def run(self, sql: str, bound: Sequence[Binding] = ()) -> None:
         """Run a statement that writes one row; raises as `update` does."""

@@ -19,6 +19,11 @@ def answers(connection: apsw.Connection) -> bool:
     return {"id", "fenced"} <= _columns(connection)
 
 
+def asks(trigger_sql: str) -> bool:
+    """Whether a trigger of the fence asks there; one that stands alone refuses without."""
+    return "_cdc_state" in trigger_sql
+
+
 def steps(connection: apsw.Connection) -> int:
     """How far the fence moved SQLite's schema counter in the life of the file."""
     if _STEPS not in _columns(connection):

@@ -80,11 +80,13 @@ def install(connection: apsw.Connection, tables: Sequence[Table]) -> Installed:
     application holds the file for too long, `SourceError` when a table cannot be captured; then nothing was changed.
     """
     with locking(connection):
-        if is_whole(connection, tables):
-            return Installed(require_capture(connection, tables), ())
-        with installing(connection):
-            changed = make_whole(connection, tables)
-        return Installed(require_capture(connection, tables), changed)
+        changed: tuple[str, ...] = ()
+        if not is_whole(connection, tables):
+            with installing(connection):
+                changed = make_whole(connection, tables)
+        capture = read_capture(connection, tables)
+        assert capture is not None
+        return Installed(capture, changed)
 
 
 def is_whole(connection: apsw.Connection, tables: Sequence[Table]) -> bool:
@@ -156,11 +158,11 @@ def makes_writes_fail(connection: apsw.Connection) -> bool:
 def failing_triggers(connection: apsw.Connection) -> list[StoredTrigger]:
     """The triggers of ours that cannot run: those of capture without a changelog, those of the fence without a state.
 
-    Lets the driver's errors through.
+    A fence that stands alone asks nothing, and refuses as it should. Lets the driver's errors through.
     """
     capture, fence = (triggers_named(connection, form) for form in (CAPTURE_TRIGGER, FENCE_TRIGGER))
     failing = [] if own_tables.takes(connection, [t.sql for t in capture]) else capture
-    return failing if fence_state.answers(connection) else failing + fence
+    return failing if fence_state.answers(connection) else failing + [t for t in fence if fence_state.asks(t.sql)]
 
 
 def damaged(connection: apsw.Connection, capture: Capture) -> tuple[str, ...]:
@@ -292,10 +294,3 @@ def _next_id(connection: apsw.Connection, missing: Sequence[str]) -> int:
             if largest is not None:
                 return int(largest) + 1
     return 1
-
-
-def require_capture(connection: apsw.Connection, tables: Sequence[Table]) -> Capture:
-    """What was installed for these tables a moment ago."""
-    capture = read_capture(connection, tables)
-    assert capture is not None
-    return capture

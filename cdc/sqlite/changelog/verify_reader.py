@@ -5,7 +5,7 @@ rollback-journal mode waits for milliseconds only; what changes between two page
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -16,33 +16,22 @@ from cdc.config import Config
 from cdc.errors import SourceBusy, SourceChanged
 from cdc.facts.changes import Position
 from cdc.facts.key_range import KeyRange
-from cdc.facts.source_schema import KeyKind
 from cdc.facts.table_map import TableMap
-from cdc.facts.values import Failed, InvalidText, KeyValues, NullKey, Row, Value
-from cdc.sql_names import quote
+from cdc.facts.values import KeyValues, NullKey, Row, Value
 from cdc.sqlite.capture.schema_signature import signature
 from cdc.sqlite.changelog.errors import emptied, entry_lost, target_behind
 from cdc.sqlite.changelog.file_identity import FileIdentity
 from cdc.sqlite.changelog.positions import position_at
 from cdc.sqlite.changelog.source_file import Look
+from cdc.sqlite.changelog.verify_rows import ComparedRows, Page
 from cdc.sqlite.connection.errors import translated
-from cdc.sqlite.connection.functions import FAILURES, provide, why
+from cdc.sqlite.connection.functions import provide
 from cdc.sqlite.connection.open import open_source
 from cdc.sqlite.connection.transactions import locking, read_transaction
 
 PAGE_ROWS: Final = 5_000
 PAGE_ROWS_JOURNAL: Final = 500  # a few milliseconds, in which a rollback-journal writer waits for its commit
 NEWS_ENTRIES: Final = 20_000
-
-Parameter = int | float | str | bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some rows in the table's order, each the key and then the mapped columns; `end` is None after the last."""
-
-    rows: list[Row]
-    end: KeyValues | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +57,7 @@ class Reader:
         self._nullable = {m.source.name for m in maps if m.source.null_rowid is not None}
         self._signature = look.signature
         self._seen = position.seq
-        with locking(self._connection):
-            self._encoding = str(self._connection.pragma("encoding")).lower().replace("utf-16", "utf-16-")
+        self._rows = ComparedRows(self._connection)
         provide(self._connection, maps)
         # Nothing is pruned that was not applied before, so what was there when the file was looked at says it.
         if look.newest is not None and position.seq < look.oldest_seq:
@@ -82,36 +70,13 @@ class Reader:
 
     def page(self, mapped: TableMap, after: KeyValues | None, last: int | None = None, most: int = PAGE_ROWS) -> Page:
         """The next rows after a place, from the start when it is None; of a table in ranges up to the key `last`."""
-        size = min(most, self._page_rows)
-        names = _place_columns(mapped)
-        order = ", ".join(names)
-        # A key that is the rowid is the place itself.
-        before = _places(mapped) if mapped.source.key.kind is KeyKind.COLUMNS else []
-        width = len(before)
-        bound: list[Parameter] = []
-        conditions = []
-        if after is not None:
-            marks = ", ".join(_mark(value) for value in after)
-            bound = [_bindable(value) for value in after]
-            conditions.append(f"({order}) > ({marks})")
-        if last is not None:
-            conditions.append(f"{order} <= ?")
-            bound.append(last)
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        rest = f"{where} ORDER BY {order} LIMIT ?"
         with self._reading(mapped):
-            found = self._fetch(mapped, before, rest, [*bound, size])
-        end = found[-1][: width or 1] if len(found) == size else None
-        return Page([row[width:] for row in found] if width else found, end)
+            return self._rows.page(mapped, after, last, min(most, self._page_rows))
 
     def range_after(self, mapped: TableMap, after: int | None, rows: int) -> KeyRange:
         """The keys of the next so many rows after a key; the last range has no end. See `KeyRange`."""
-        name = _key(mapped)[0]
-        where, bound = ("", []) if after is None else (f"WHERE {name} > ?", [after])
-        sql = f"SELECT {name} FROM {quote(mapped.source.name)} {where} ORDER BY {name} LIMIT 1 OFFSET ?"
         with self._reading(mapped):
-            last = self._connection.execute(sql, [*bound, rows - 1]).get
-        return KeyRange(after, last)
+            return self._rows.range_after(mapped, after, rows)
 
     @contextmanager
     def _reading(self, mapped: TableMap) -> Iterator[None]:
@@ -129,23 +94,15 @@ class Reader:
 
     def look_up(self, mapped: TableMap, keys: Sequence[KeyValues]) -> list[Row]:
         """The rows that have exactly one of these keys, in one snapshot."""
-        columns = [f"{quote(mapped.source.name)}.{quote(name)}" for name in mapped.source.key.columns]
-        found: list[Row] = []
         with self._reading(mapped):
-            for key in keys:
-                where, bound = _where(mapped, columns, key)
-                places = _places(mapped)
-                # A collation may find a row whose key is equal and yet another one.
-                rows = [row[len(places) :] for row in self._fetch(mapped, places, where, bound)]
-                found += [row for row in rows if _identical(row[: len(key)], key)]
-        return found
+            return [row for key in keys for row in self._rows.with_key(mapped, key)]
 
     def version(self) -> int:
         """A number that is another one once anybody else has committed something to the file."""
         with translated("reading the file's version"), locking(self._connection):
             return int(self._connection.pragma("data_version"))
 
-    def news(self, take: Callable[[list[Logged]], None]) -> int:
+    def news(self, take: Callable[[list[Logged]], object]) -> int:
         """Hand over every entry that was logged between the last call and this one; returns the newest one's number.
 
         Raises `SourceBusy` when entries were pruned before they could be read, so that the comparison must begin
@@ -159,7 +116,7 @@ class Reader:
                 newest = newest or self._connection.execute("SELECT max(seq) FROM _cdc_changelog").get
                 columns = self._connection.execute("SELECT name FROM pragma_table_info('_cdc_changelog')").fetchall()
                 sql = "SELECT * FROM _cdc_changelog WHERE seq > ? ORDER BY seq LIMIT ?"
-                entries = self._read(sql, (self._seen, NEWS_ENTRIES), len(columns))
+                entries = self._rows.read(sql, (self._seen, NEWS_ENTRIES), len(columns))
             if not entries:
                 return self._seen
             places = {str(row[0]): place for place, row in enumerate(columns)}
@@ -202,137 +159,3 @@ class Reader:
                 "changes were applied and pruned while the comparison was reading",
                 remedy="run `cdc verify` again, best when the application is quieter",
             )
-
-    def _fetch(self, mapped: TableMap, before: Sequence[str], rest: str, bound: Sequence[Parameter]) -> list[Row]:
-        """Rows with other columns before them; `rest` follows the table in the query."""
-        expressions = [f"({c.expression})" for c in mapped.columns]
-        try:
-            found = self._select(mapped, [*before, *_key(mapped), *expressions], rest, bound)
-        except FAILURES:
-            return self._fetch_singly(mapped, before, rest, bound)
-        return _known(mapped, found, len(before))
-
-    def _fetch_singly(
-        self, mapped: TableMap, before: Sequence[str], rest: str, bound: Sequence[Parameter]
-    ) -> list[Row]:
-        """The same rows, each read by a query of its own, because a value of one of them cannot be computed."""
-        found = _known(mapped, self._select(mapped, [*before, *_key(mapped)], rest, bound), len(before))
-        return [(*row, *self._values(mapped, row[len(before) :])) for row in found]
-
-    def _values(self, mapped: TableMap, key: KeyValues) -> Row:
-        """The mapped columns of one row; only where that fails one by one, for a writer may wait meanwhile."""
-        if isinstance(key[0], NullKey):
-            rest, bound = _where(mapped, _key(mapped), key)
-        else:
-            rest = "WHERE " + " AND ".join(_is_exactly(c, value) for c, value in zip(_key(mapped), key, strict=True))
-            bound = [_bindable(value) for value in key for _ in range(3)]
-        expressions = [f"({c.expression})" for c in mapped.columns]
-        try:
-            return self._select(mapped, expressions, rest, bound)[0]
-        except FAILURES:
-            return tuple(self._value(mapped, expression, rest, bound) for expression in expressions)
-
-    def _value(self, mapped: TableMap, expression: str, rest: str, bound: Sequence[Parameter]) -> Value:
-        try:
-            return self._select(mapped, [expression], rest, bound)[0][0]
-        except FAILURES as error:
-            return Failed(why(error))
-
-    def _select(self, mapped: TableMap, columns: Sequence[str], rest: str, bound: Sequence[Parameter]) -> list[Row]:
-        sql = f"SELECT {', '.join(columns)} FROM {quote(mapped.source.name)} {rest}"
-        return self._read(sql, bound, len(columns))
-
-    def _read(self, sql: str, bound: Sequence[Parameter], width: int) -> list[Row]:
-        """All rows; those of a UTF-16 file as bytes, because SQLite's conversion bends texts that are not valid."""
-        if self._encoding == "utf-8":
-            with suppress(UnicodeDecodeError):
-                return cast("list[Row]", self._connection.execute(sql, bound).fetchall())
-        return self._read_bytes(sql, bound, width)
-
-    def _read_bytes(self, sql: str, bound: Sequence[Parameter], width: int) -> list[Row]:
-        """The same rows with every text read as its bytes, because one of them may not be valid."""
-        names = [f"c{n}" for n in range(width)]
-        picked = ", ".join(
-            f"typeof({n}), CASE typeof({n}) WHEN 'text' THEN CAST({n} AS BLOB) ELSE {n} END" for n in names
-        )
-        found = self._connection.execute(f"WITH q({', '.join(names)}) AS ({sql}) SELECT {picked} FROM q", bound)
-        return [
-            tuple(
-                _text(v, self._encoding) if kind == "text" else v for kind, v in zip(row[::2], row[1::2], strict=True)
-            )
-            for row in found
-        ]
-
-
-def _place_columns(mapped: TableMap) -> list[str]:
-    """What rows are paged by: the rowid where there is one, else the primary key under its own collations."""
-    if mapped.source.rowid_alias is not None:
-        return [f"{quote(mapped.source.name)}.{quote(mapped.source.rowid_alias)}"]
-    index = next((i for i in mapped.source.indexes if i.origin == "pk"), None)
-    terms = {t.column.lower(): t.collation for t in index.terms if t.column is not None} if index else {}
-    columns = [mapped.source.column(name) for name in mapped.source.key.columns]
-    own = quote(mapped.source.name)
-    collations = [terms.get(c.name.lower(), c.collation) for c in columns]
-    # With the word in it, a row value of several columns is no search in the index: only where it says something.
-    return [
-        f"{own}.{quote(c.name)}" + ("" if c.collation.lower() == wanted.lower() else f" COLLATE {quote(wanted)}")
-        for c, wanted in zip(columns, collations, strict=True)
-    ]
-
-
-def _places(mapped: TableMap) -> list[str]:
-    alias = mapped.source.rowid_alias
-    names = (alias,) if alias is not None else mapped.source.key.columns
-    return [f"{quote(mapped.source.name)}.{quote(name)}" for name in names]
-
-
-def _key(mapped: TableMap) -> list[str]:
-    return [f"{quote(mapped.source.name)}.{quote(name)}" for name in mapped.source.key.columns]
-
-
-def _where(mapped: TableMap, columns: Sequence[str], key: KeyValues) -> tuple[str, list[Parameter]]:
-    """Where the row of a key is, perhaps among others."""
-    if isinstance(key[0], NullKey):
-        return f"WHERE {_places(mapped)[0]} IS ?", [key[0].rowid]
-    same = " AND ".join(f"{c} IS {_mark(v)}" for c, v in zip(columns, key, strict=True))
-    return f"WHERE {same}", [_bindable(value) for value in key]
-
-
-def _known(mapped: TableMap, found: list[Row], before: int) -> list[Row]:
-    """Rows whose declared key has a NULL have a key of their own instead: the rowid, which stands first."""
-    if mapped.source.null_rowid is None:
-        return found
-    end = before + mapped.source_key_width
-    return [
-        (*row[:before], *(NullKey(cast("int", row[0])) for _ in row[before:end]), *row[end:])
-        if None in row[before:end]
-        else row
-        for row in found
-    ]
-
-
-def _is_exactly(column: str, value: Value) -> str:
-    mark = _mark(value)
-    return f"{column} IS {mark} AND {column} COLLATE BINARY IS {mark} AND typeof({column}) = typeof({mark})"
-
-
-def _mark(value: Value) -> str:
-    # The plus keeps the cast from lending its affinity to the column it is compared with.
-    return "+CAST(? AS TEXT)" if isinstance(value, InvalidText) else "?"
-
-
-def _bindable(value: Value) -> Parameter:
-    assert not isinstance(value, Failed | NullKey)
-    return value.data if isinstance(value, InvalidText) else value
-
-
-def _identical(found: Sequence[Value], key: Sequence[Value]) -> bool:
-    return all(type(a) is type(b) and a == b for a, b in zip(found, key, strict=True))
-
-
-def _text(value: Value, encoding: str) -> Value:
-    data = cast("bytes", value)
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError:
-        return InvalidText(data)

@@ -39,11 +39,19 @@ class FencePlan:
         return tuple(self.create.values())
 
 
-def trigger_sql(number: int, table: str) -> dict[str, str]:
-    """The triggers of one table by name, word for word as SQLite stores them."""
+def trigger_sql(number: int, table: str, form: str = "fence") -> dict[str, str]:
+    """The triggers of one table by name, word for word as SQLite stores them; `form` is the template's name."""
     names = {f"_cdc_fence_{number}_{suffix}": event for suffix, event in _EVENTS.items()}
-    made_from, on = template("fence"), quote(table)
+    made_from, on = template(form), quote(table)
     return {name: made_from.substitute(trigger=quote(name), event=event, table=on) for name, event in names.items()}
+
+
+def standing(connection: apsw.Connection, config: Config) -> dict[str, str]:
+    """The triggers of a fence that stands alone, by name: for every table that can carry one."""
+    tables, _ = _tables(connection, config)
+    return {
+        name: sql for n, table in enumerate(tables, 1) for name, sql in trigger_sql(n, table, "standing_fence").items()
+    }
 
 
 def plan(connection: apsw.Connection, config: Config) -> FencePlan:

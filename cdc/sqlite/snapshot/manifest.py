@@ -1,7 +1,6 @@
 """What a snapshot's copy holds, written beside it: enough to prove later that it is whole and still the same."""
 
 import hashlib
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -10,7 +9,8 @@ import apsw
 import msgspec
 
 from cdc.errors import SnapshotError
-from cdc.host.private_files import create
+from cdc.host import private_files
+from cdc.host.durable import flush
 from cdc.sql_names import quote
 
 FORMAT: Final = 1
@@ -56,11 +56,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     """Store the manifest in a snapshot's folder: it is there whole or not at all, also after a power cut."""
     path = folder / FILE_NAME
     text = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2) + b"\n"
-    partial = path.with_suffix(".partial")
-    with create(partial) as output:
-        output.write(text)
-    flush(partial)
-    partial.rename(path)
+    private_files.replace(path, text)
     # A name is durable by the folder that holds it: the manifest's by this one, the snapshot's by the one above.
     flush(folder)
     flush(folder.parent)
@@ -84,15 +80,6 @@ def read_manifest(folder: Path) -> Manifest:
             remedy="use the version of cdc that took the snapshot",
         )
     return manifest
-
-
-def flush(path: Path) -> None:
-    """Make a file or the names in a folder durable. Never for a live database: closing it would drop SQLite's locks."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sha256_of(path: Path) -> str:

@@ -17,10 +17,10 @@ import apsw
 
 from cdc.errors import SnapshotError
 from cdc.host import private_files
+from cdc.host.durable import flush
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.open import open_source
 from cdc.sqlite.connection.transactions import journal_mode, locking, read_transaction
-from cdc.sqlite.snapshot.manifest import flush
 
 _CHUNK_BYTES: Final = 4 * 1024 * 1024  # between two looks at the clock and two calls of `progress`
 _SAMPLE_BYTES: Final = 4 * 1024 * 1024  # read to learn how fast this disk is

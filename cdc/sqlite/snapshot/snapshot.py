@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ import apsw
 from cdc.errors import SnapshotError, SourceError
 from cdc.faults import crash_point, stall_point
 from cdc.host import private_files
+from cdc.host.durable import flush
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.open import open_copy
 from cdc.sqlite.snapshot.integrity import OK, check_integrity, row_counts
@@ -25,7 +26,6 @@ from cdc.sqlite.snapshot.manifest import (
     Manifest,
     changelog_seq,
     count_foreign_key_violations,
-    flush,
     read_manifest,
     sha256_of,
     write_manifest,
@@ -62,10 +62,16 @@ class Snapshot:
 
 
 def take(
-    source: Path, snapshots: Path, *, max_writer_pause_seconds: float, progress: Progress | None = None
+    source: Path,
+    snapshots: Path,
+    *,
+    max_writer_pause_seconds: float,
+    progress: Progress | None = None,
+    finish: Callable[[Path], None] | None = None,
 ) -> Snapshot:
     """Copy `source` into a new folder under `snapshots`; `progress` is called with bytes done and bytes in all.
 
+    `finish` is given the copy before it is checked, to make of it what is to be kept.
     When this returns, the copy is checked, durable and described by a manifest; when it raises, nothing is left that
     `latest` would return. Raises `SnapshotError`, `SourceBusy` or `SourceUnavailable`.
     """
@@ -79,6 +85,8 @@ def take(
             try:
                 copy = OnlineCopy(source, folder / DATABASE, max_writer_pause_seconds, progress)
                 mode, method = copy.make()
+                if finish is not None:
+                    finish(folder / DATABASE)
                 manifest = _describe(folder, source, taken_at, mode, method)
                 stall_point("snapshot.copy")
                 crash_point("snapshot.before_manifest")

@@ -13,9 +13,8 @@ from harness import (
     application,
     execute,
     fetch,
-    make_config,
+    followed,
     quarantined,
-    up,
     value,
     wait_for,
     wait_until_caught_up,
@@ -49,12 +48,7 @@ INSERT INTO video VALUES
 
 @pytest.fixture
 async def config(tmp_path: Path, database: str) -> Config:
-    app = application(tmp_path / "app.db")
-    app.execute(TABLES).fetchall()
-    app.close()
-    made = make_config(tmp_path, tmp_path / "app.db", database, heartbeat_seconds=0.2)
-    await up(made)
-    return made
+    return await followed(tmp_path, database, TABLES, heartbeat_seconds=0.2)
 
 
 def quiet(_: str) -> None:
@@ -110,6 +104,8 @@ async def test_there_and_back_and_there_again(config: Config) -> None:
         with pytest.raises(apsw.ConstraintError, match="cdc"):
             app.execute("INSERT INTO video(id) VALUES ('refused')").fetchall()
         assert await picture(config) == ("cutover", "Postgres", ExitCode.OK)
+        again = await survey.cutover_plan(config)  # of which nothing would mean anything
+        assert ([gate.name for gate in again.gates], again.steps, again.exit_code) == (["written to"], (), 2)
 
         await execute(config.target.dsn, "INSERT INTO channel(name) VALUES ('three') ON CONFLICT (name) DO NOTHING")
         await execute(config.target.dsn, "INSERT INTO video VALUES ('c', 3, 'C', '2025-01-01 00:00:00', true, 3, '{}')")
@@ -127,6 +123,7 @@ async def test_there_and_back_and_there_again(config: Config) -> None:
         assert done.afterwards == ""
         assert await rows_in(config, "sqlite") == [("c", 3, "C")]
         assert await picture(config) == ("replicate", "SQLite", ExitCode.OK)
+        assert [gate.name for gate in (await survey.rollback_plan(config)).gates] == ["written to"]
         with pytest.raises(asyncpg.PostgresError, match="replication"):
             await execute(config.target.dsn, "INSERT INTO video(id) VALUES ('refused')")
 

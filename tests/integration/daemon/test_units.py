@@ -25,6 +25,7 @@ from cdc.retry import LONGEST_WAIT_SECONDS
 from cdc.stream.loop import LONGEST_REST_SECONDS
 
 UNITS: Final = ("cdc.service", "cdc@.service")
+PROXY: Final = "cdc-proxy.service"
 LOOSEST: Final = 1.5  # of 10, by `systemd-analyze security`
 TARGETS: Final = {"a server": "postgresql://cdc@db.lan/app", "the embedded server": "embedded"}
 
@@ -60,6 +61,8 @@ KEPT_APART: Final = {
     "SystemCallFilter": "@system-service ~@privileged @resources",
     "UMask": "0077",
 }
+# The proxy has to lower the priority of the process that compares.
+LOWERS_ITS_PRIORITY: Final = {"SystemCallFilter": "@system-service ~@privileged @resources setpriority"}
 
 
 def text_of(name: str) -> str:
@@ -130,18 +133,18 @@ def printed(capsys: pytest.CaptureFixture[str], *options: str) -> str:
 # --- the packaged units -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", UNITS)
+@pytest.mark.parametrize("name", [*UNITS, PROXY])
 def test_systemd_takes_a_packaged_unit_and_rates_it_as_tight(name: str, tmp_path: Path) -> None:
     # Where the program is to be installed there is none here.
     unit = tmp_path / name
-    unit.write_text(text_of(name).replace("/opt/cdc/.venv/bin/python", sys.executable))
+    unit.write_text(re.sub(r"/opt/cdc/.venv/bin/(python|cdc)", sys.executable, text_of(name)))
     is_taken_and_tight(unit)
 
 
-@pytest.mark.parametrize("name", UNITS)
+@pytest.mark.parametrize("name", [*UNITS, PROXY])
 def test_a_packaged_unit_keeps_the_daemon_apart(name: str) -> None:
     found = values(text_of(name))
-    assert {key: found.get(key) for key in KEPT_APART} == KEPT_APART
+    assert {key: found.get(key) for key in KEPT_APART} == KEPT_APART | (LOWERS_ITS_PRIORITY if name == PROXY else {})
     assert found["User"] not in ("", "root")
 
 
@@ -193,6 +196,21 @@ def test_a_printed_unit_names_this_program_and_configuration_and_the_user_of_the
     assert found["User"] == pwd.getpwuid(os.getuid()).pw_name
     assert "Group" not in found
     assert {key: found.get(key) for key in KEPT_APART} == KEPT_APART
+
+
+def test_the_unit_of_the_proxy_starts_it_after_the_daemon_under_a_name_of_its_own(
+    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configured(TARGETS["a server"])
+    unit = tmp_path / "shop-proxy.service"
+    unit.write_text(printed(capsys, "--proxy", "--name", "shop", "--user", "1234"))
+    is_taken_and_tight(unit)
+    found = values(unit.read_text())
+    assert words(found["ExecStart"])[1:] == ["-c", str(site / "cdc.toml"), "shadow", "proxy"]
+    assert found["After"].endswith(" shop.service")
+    assert "enable --now shop-proxy\n" in unit.read_text()
+    configured(TARGETS["the embedded server"])
+    assert "PrivateNetwork" not in values(printed(capsys, "--proxy"))
 
 
 def test_a_printed_unit_may_write_the_folder_of_the_file_itself_and_the_state_folder(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import msgspec
 import pytest
 from aiohttp import web
 from comparison import differences
@@ -15,14 +16,19 @@ from harness import Daemon, application, fetch, wait_until_follows, write_config
 from shadowed_app import ITEMS, Handler, Instance, on_both
 
 from cdc.cli import main
-from cdc.config import Config, ExpectedDifference, PagedList, ShadowRule
+from cdc.config import Config, CutoverSection, ExpectedDifference, PagedList, ShadowRule
+from cdc.config.shadow import ShadowSection
+from cdc.cutover.coverage import uncovered
 from cdc.errors import ExitCode
 from cdc.facts.progress import Silent
 from cdc.facts.shadow import Outcome, Verdict
+from cdc.postgres.record.record import Record
+from cdc.postgres.server.endpoint import connected
 from cdc.shadow.from_data import Sample
 from cdc.shadow.http_plan import Sources
 from cdc.shadow.http_report import HttpReport
 from cdc.shadow.http_run import HttpRun, shadow_http
+from cdc.sqlite.changelog import source_file
 
 SCHEMA = ITEMS
 
@@ -239,6 +245,53 @@ async def test_all_pages_are_walked_and_compared_together(
     assert [place for outcome in report.shown for place in places(outcome)] == paths
 
 
+def linked(order: str, size: int = 4, leads_to: str = "{url}{path}?after={after}&of={name}") -> Handler:
+    """Pages that lead to each other by cursors of the side, in the document and in a header."""
+
+    async def answer(app: Instance, request: web.Request) -> web.StreamResponse:
+        at = int(request.query.get("after", f"{app.name}0").removeprefix(app.name))
+        rows = await app.query(f"SELECT id, name FROM item ORDER BY {order} LIMIT {size} OFFSET {at}")
+        more = at + size < 12
+        after = f"{app.name}{at + size}" if more else None
+        address = leads_to.format(url=app.url, path=request.path, after=after, name=app.name)
+        headers = {"Link": f'<{address}>; rel="next"'} if more else None
+        items = [{"id": row[0], "name": row[1]} for row in rows]
+        return web.json_response({"items": items, "after": after, "total": 12}, headers=headers)
+
+    return answer
+
+
+async def test_pages_that_lead_to_each_other_are_followed_on_each_side_and_nowhere_else(
+    followed: Config, tmp_path: Path, database: str
+) -> None:
+    swapped = "CASE id WHEN 4 THEN 5 WHEN 5 THEN 4 ELSE id END"
+    ours = {
+        "/by": linked("id"),
+        "/astray": linked("id", leads_to="/write"),
+        "/circle": linked("id", leads_to="/circle"),
+    }
+    theirs = {**ours, "/by_link": linked(swapped), "/by_less": linked("id", size=3)}
+    lists = [
+        PagedList("GET /by_cursor*", list="$.items", key="id", total="$.total", cursor="$.after", page="after"),
+        PagedList("GET /*", list="$.items", key="id", total="$.total", next="Link", page="after"),
+    ]
+    rules = [ShadowRule("ignored", path="$.after")]
+    async with on_both(tmp_path / "app.db", database, ours, theirs) as both:
+        config = both.configured(followed, pages=lists, deny=["/write"], rules=rules)
+        paths = ["/by_cursor?after=7", "/by_cursor?after=9", "/by_link", "/by_less", "/astray", "/circle"]
+        report = await asked(config, lines(tmp_path, *paths))
+        assert [path for _, path in both.candidate.requests[:3]] == [
+            "/by_cursor", "/by_cursor?after=candidate4", "/by_cursor?after=candidate8",
+        ]  # fmt: skip
+    came_to = {outcome.request.split(",")[0]: (outcome.verdict, places(outcome)) for outcome in report.shown}
+    assert report.verdicts[Verdict.EQUAL] == 1
+    assert came_to["GET /by_link"] == (Verdict.UNSTABLE, ["id 4", "id 5"])
+    assert came_to["GET /by_less"][0] is Verdict.UNSTABLE
+    reasons = {outcome.request.split(",")[0]: outcome.reason for outcome in report.shown}
+    assert "page 2 must not be asked: `deny` has /write" in reasons["GET /astray"]
+    assert "its pages lead in a circle" in reasons["GET /circle"]
+
+
 async def test_ties_of_a_real_order_do_not_look_like_lost_rows(followed: Config, tmp_path: Path, database: str) -> None:
     async with on_both(tmp_path / "app.db", database) as both:
         report = await asked(both.configured(followed, pages=[PAGES]), lines(tmp_path, "/pages"))
@@ -322,7 +375,16 @@ async def test_the_ledger_has_both_timings_and_a_log_shows_what_was_never_compar
         report = await asked(both.configured(followed), sources, repeat=2)
         again = await asked(both.configured(followed), sources)
         assert both.candidate.requests[:4] == both.candidate.requests[8:12]
-        file = write_config(tmp_path / "shadow.toml", both.configured(followed))
+        configured = both.configured(followed, access_log=log, log_format=sources.log_format)
+        file = write_config(tmp_path / "shadow.toml", configured)
+    asks = msgspec.structs.replace(configured, cutover=CutoverSection(shadow_clean_hours=1))
+    missed = ("never compared: GET /pages?page, 2 in the log", "never compared: GET /items, 1 in the log")
+    assert await missing_for_a_cutover(asks) == missed
+    assert await missing_for_a_cutover(configured) == ()
+    await asyncio.to_thread(main, ["-q", "-c", str(file), "shadow", "report"])
+    assert "never compared: GET /pages?page, 2 requests in the log\n" in capsys.readouterr().out
+    (unlike,) = await missing_for_a_cutover(msgspec.structs.replace(asks, shadow=ShadowSection(access_log=log)))
+    assert "has no read in it" in unlike
     call = ["-q", "-c", str(file), "shadow", "report", "--coverage-log", str(log), "--log-format", sources.log_format]
     await asyncio.to_thread(main, call)
     told = capsys.readouterr().out
@@ -337,6 +399,13 @@ async def test_the_ledger_has_both_timings_and_a_log_shows_what_was_never_compar
     ((endpoint, ours, theirs),) = rows
     assert endpoint == "GET /items/{id}"
     assert sum(json.loads(ours).values()) == sum(json.loads(theirs).values()) == 12
+
+
+async def missing_for_a_cutover(config: Config) -> tuple[str, ...]:
+    look = await asyncio.to_thread(source_file.look, config)
+    assert look.capture is not None
+    async with connected(config, "test") as connection:
+        return await uncovered(config, Record(connection, look.capture.source_id))
 
 
 async def test_the_candidate_is_asked_first_every_other_time(followed: Config, tmp_path: Path, database: str) -> None:

@@ -6,6 +6,8 @@ import asyncpg
 from replicated_pair import replicated
 
 from cdc.facts.shadow import Difference, Outcome, Verdict
+from cdc.observe.daemon_state import DaemonState
+from cdc.observe.shadow_alarm import tell_shadow_reads
 from cdc.postgres.record.record import Record
 from cdc.shadow.clean_time import CleanTime, clean_since
 from cdc.shadow.ledger import Ledger
@@ -30,8 +32,15 @@ async def test_counts_add_up_and_a_difference_ends_what_was_clean(tmp_path: Path
             await ledger.flush(kept)
 
         try:
+            daemon_state = DaemonState()
+
+            async def alarms() -> list[str]:
+                await tell_shadow_reads(kept, daemon_state)
+                return [alarm.words for alarm in daemon_state.alarms.values()]
+
             await flushed(outcome(Verdict.MOVED))
             assert (await kept.endpoints())[0].clean_since is None  # it was never shown
+            assert await alarms() == []
             await flushed(outcome(Verdict.EQUAL), outcome(Verdict.EQUAL))
             first = (await kept.endpoints())[0]
             await flushed(outcome(Verdict.EQUAL), outcome(Verdict.NOISE))
@@ -45,9 +54,11 @@ async def test_counts_add_up_and_a_difference_ends_what_was_clean(tmp_path: Path
             await flushed(outcome(Verdict.EQUAL), *[outcome(Verdict.DIFFERENT, one) for _ in range(3)])
             assert (await kept.endpoints())[0].clean_since is None
             assert (await clean_since(record)).since is None
+            assert await alarms() == ["1 of 1 endpoints do not answer alike on Postgres"]
             await flushed(outcome(Verdict.DIFFERENT, one), outcome(Verdict.EQUAL))
             after = (await kept.endpoints())[0]
             assert after.clean_since is not None
+            assert await alarms() == []
             assert after.clean_since > first.clean_since
             assert await clean_since(record) == CleanTime(after.clean_since, endpoints=1)
             (place,) = await kept.places()

@@ -1,4 +1,4 @@
-"""Writes are held and go on at the side that is active then, by the control socket; and how a proxy ends."""
+"""Writes are held and go on at the side that is active then, by the control socket."""
 
 import asyncio
 import itertools
@@ -8,12 +8,12 @@ from typing import Any
 
 import apsw
 import pytest
-from harness import Daemon, value, wait_for, wait_until_said
-from msgspec.structs import replace
-from proxied import Site, ledger, site
-from two_sides import COUNTER, Instance, served
+from harness import wait_for
+from proxied import Site, site
+from two_sides import COUNTER
 
-from cdc.config import Config, ProxySection, ShadowSection
+from cdc.audit import trail
+from cdc.config import Config
 from cdc.shadow.proxy import switch
 
 SCHEMA = COUNTER
@@ -70,6 +70,9 @@ async def test_held_writes_wait_while_reads_go_on_and_none_fails(app: apsw.Conne
         assert not (await control.say("release"))["holds"]
         assert await asyncio.gather(*writes) == [200] * 20
         assert app.execute("SELECT n FROM counter").get == 20
+    held, released = [entry for entry in trail.read(config.state.dir) if entry.action.endswith(" writes")]
+    assert (held.action, released.action) == ("hold writes", "release writes")
+    assert {"active": "baseline", "before": "baseline", "writes": 20}.items() <= released.details.items()
 
 
 @pytest.mark.usefixtures("_patient")
@@ -128,50 +131,3 @@ async def test_a_hold_that_nobody_ends_ends_by_itself(
 async def test_another_command_is_answered_with_those_there_are(app: apsw.Connection, config: Config) -> None:
     async with site(app, config) as here:
         assert "release candidate" in (await Control(here.config).say("relaese"))["error"]
-
-
-# --- the command ------------------------------------------------------------------------------------------------------
-
-
-async def test_a_proxy_that_is_told_to_end_lets_open_requests_end_and_keeps_its_counts(
-    app: apsw.Connection, config: Config
-) -> None:
-    async def nothing() -> int:
-        return 0
-
-    baseline, candidate = Instance(nothing), Instance(nothing)
-    async with served(baseline), served(candidate):
-        keys = ProxySection(listen="127.0.0.1:0", flush_seconds=3_600.0, end_seconds=60.0)
-        chosen = replace(config, shadow=ShadowSection(baseline.url, candidate.url, proxy=keys))
-        with Daemon(chosen, ["--log-json", "shadow", "proxy"]) as process:
-            await wait_until_said(process, "the proxy serves")
-            address = json.loads(process.words().splitlines()[0])["address"]
-            await _get(address + "/page")
-            open_request = asyncio.create_task(_get(address + "/wait"))
-
-            async def asked() -> bool:
-                return len(baseline.asked) == 2 and len(candidate.asked) == 1
-
-            await wait_for(asked, "both requests to arrive", daemon=process)
-            process.process.terminate()
-            await wait_until_said(process, "the proxy ends")
-            baseline.released.set()
-            assert await open_request == b"released"
-            assert await asyncio.to_thread(process.wait) == 0
-        async with ledger(config) as kept:
-            assert [e.verdicts for e in await kept.endpoints() if e.endpoint == "GET /page"] == [{"equal": 1}]
-        sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'cdc shadow%'"
-        assert await value(config.target.dsn, sessions) == 0
-
-
-async def _get(url: str) -> bytes:
-    reader, writer = await asyncio.open_connection(*_place(url))
-    writer.write(f"GET /{url.rpartition('/')[2]} HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n".encode())
-    answer = await reader.read()
-    writer.close()
-    return answer.partition(b"\r\n\r\n")[2]
-
-
-def _place(url: str) -> tuple[str, int]:
-    host, _, port = url.removeprefix("http://").rpartition("/")[0].partition(":")
-    return host, int(port)

@@ -17,6 +17,7 @@ from cdc.facts.target_schema import TargetTable, TargetUnique
 from cdc.mapping.map_tables import map_table
 from cdc.mapping.type_names import column_of_type
 from cdc.sqlite.apply.drain import Drain
+from cdc.sqlite.apply.kept_pages import KeptPages
 from cdc.sqlite.apply.learn import written_forms
 from cdc.sqlite.apply.sequences import follow_sequences
 from cdc.sqlite.schema.read import read_schema
@@ -43,9 +44,12 @@ class Back:
         """What becomes of some pages of rows by their keys, None for a row that is gone."""
         drain = Drain(self.db, {"t": self.target}, {"t": self.forms}, {"t": set(held)})
         drain.begin()
-        for page in pages:
-            there = {key: row for key, row in page.items() if row is not None}
-            drain.take(ChangedRows(self.mapped, tuple(page), there, whole))
+        with KeptPages([self.mapped]) as kept:
+            for page in pages:
+                there = {key: row for key, row in page.items() if row is not None}
+                kept.add(ChangedRows(self.mapped, tuple(page), there, whole))
+            for changed in kept:
+                drain.take(changed)
         done = drain.settle()
         drain.commit()
         assert self.db.execute("PRAGMA integrity_check").get == "ok"

@@ -17,7 +17,7 @@ from test_value_roundtrip import moments, values
 
 from cdc.canonical import chosen as readings
 from cdc.canonical import rules
-from cdc.canonical.columns import canonical_text
+from cdc.canonical.text import NEVER, canonical_text
 from cdc.config import ColumnOptions, Formats, TableOptions
 from cdc.errors import MappingError
 from cdc.facts.progress import Silent
@@ -138,7 +138,7 @@ class Rig:
             named = f"{value!r} in {type_} by {reading}"
             expected = None if value is None else canonical_text(form, value)
             if stored is None:
-                assert expected == readings.NEVER, f"{named} was rejected, and is {expected!r}"
+                assert expected == NEVER, f"{named} was rejected, and is {expected!r}"
             else:
                 assert stored[1] == expected, named
 

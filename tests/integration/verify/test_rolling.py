@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from harness import Daemon, application, execute, fetch, make_config, up, value, wait_for
+from harness import Daemon, application, execute, fetch, followed, value, wait_for
 
 from cdc.config import AlertsSection, Config, VerifySection
 from cdc.errors import ExitCode
@@ -75,11 +75,7 @@ def listening() -> Iterator[tuple[Listening, str]]:
 
 @pytest.fixture
 async def config(tmp_path: Path, database: str) -> Config:
-    app = application(tmp_path / "app.db")
-    app.execute(TABLES).fetchall()
-    app.close()
-    made = make_config(tmp_path, tmp_path / "app.db", database, heartbeat_seconds=0.2)
-    await up(made)
+    made = await followed(tmp_path, database, TABLES, heartbeat_seconds=0.2)
     return msgspec.structs.replace(made, verify=EAGER)
 
 

@@ -10,7 +10,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from harness import Daemon, application, execute, make_config, recorded, up, value, wait_for, wait_until_caught_up
+from harness import (
+    Daemon,
+    application,
+    execute,
+    followed,
+    recorded,
+    value,
+    wait_for,
+    wait_until_caught_up,
+)
 
 from cdc.config import Config, VerifySection
 from cdc.errors import ExitCode
@@ -29,11 +38,7 @@ EAGER = VerifySection(rolling_share=1.0, rolling_hours=0.5 / 3600)  # it is look
 
 @pytest.fixture
 async def config(tmp_path: Path, database: str) -> Config:
-    app = application(tmp_path / "app.db")
-    app.execute(TABLES).fetchall()
-    app.close()
-    made = make_config(tmp_path, tmp_path / "app.db", database, heartbeat_seconds=0.2)
-    await up(made)
+    made = await followed(tmp_path, database, TABLES, heartbeat_seconds=0.2)
     return msgspec.structs.replace(made, verify=EAGER)
 
 

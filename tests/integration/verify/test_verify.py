@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from harness import application, drain, execute, fetch, live, make_config, up, value
 
-from cdc.canonical import chosen, rules
+from cdc.canonical import rules
+from cdc.canonical.type_limits import fits
 from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.errors import ExitCode, UsageError
 from cdc.facts.changes import Position
@@ -20,6 +21,7 @@ from cdc.postgres.connection.open import connect
 from cdc.postgres.record.record import Record
 from cdc.sqlite.changelog import source_file as sqlite
 from cdc.sqlite.changelog import verify_reader
+from cdc.sqlite.changelog.verify_rows import Page
 from cdc.values import registry
 from cdc.values.encoder import Encoder
 from cdc.verify import TableReport, VerifyReport, verify
@@ -319,7 +321,7 @@ async def test_entries_pruned_too_early_begin_the_comparison_again(
         async with live(site.config) as daemon:
             await daemon.sync()
 
-    def page(reader: verify_reader.Reader, mapped: TableMap, *place: Any) -> verify_reader.Page:
+    def page(reader: verify_reader.Reader, mapped: TableMap, *place: Any) -> Page:
         if not passes:
             site.write("UPDATE item SET name = 'n' WHERE id < 9")
             asyncio.run(follow())
@@ -342,7 +344,7 @@ async def test_a_table_dropped_while_it_is_compared_begins_the_comparison_again(
         async with live(site.config) as daemon:
             await daemon.sync()
 
-    def page(reader: verify_reader.Reader, mapped: TableMap, *place: Any) -> verify_reader.Page:
+    def page(reader: verify_reader.Reader, mapped: TableMap, *place: Any) -> Page:
         if not passes:
             site.write("DROP TABLE loose")
             asyncio.run(follow())
@@ -387,7 +389,7 @@ async def test_postgres_writes_the_same_text_for_every_character(database: str) 
 async def test_json_documents_read_as_in_postgres(database: str, document: str) -> None:
     column = TargetColumn("c", "jsonb", "jsonb")
     form = rules.form_of(column)
-    assert chosen.fits(document, column)
+    assert fits(document, column)
     assert form(document) == await value(database, "SELECT ($1::text)::jsonb::text", document)
 
 

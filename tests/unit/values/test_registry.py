@@ -7,7 +7,8 @@ from typing import get_args
 
 import pytest
 
-from cdc.canonical import chosen, columns, rules
+from cdc.canonical import chosen, columns, rules, type_limits
+from cdc.canonical.text import NEVER
 from cdc.config import sections as config
 from cdc.facts.profile import TextForms
 from cdc.facts.table_map import ValueRules
@@ -114,7 +115,7 @@ def test_the_comparison_reads_every_format() -> None:
 
 
 def test_the_comparison_knows_what_every_type_holds() -> None:
-    assert set(chosen._FITS) == set(TYPES)
+    assert set(type_limits._FITS) == set(TYPES)
 
 
 def test_the_comparison_has_a_rule_for_every_type_that_is_not_its_own_characters() -> None:
@@ -145,8 +146,8 @@ def test_the_comparison_knows_every_outcome() -> None:
         target = column(base, length=2 if outcome == "cut" else None)
         by_outcome = ValueRules(on_invalid=outcome)
         assert not problem_with(target, by_outcome)
-        assert chosen.form(target, by_outcome, rules.form_of(target))(value) != chosen.NEVER, outcome
-        assert chosen.form(target, ValueRules(), rules.form_of(target))(value) == chosen.NEVER, outcome
+        assert chosen.form(target, by_outcome, rules.form_of(target))(value) != NEVER, outcome
+        assert chosen.form(target, ValueRules(), rules.form_of(target))(value) == NEVER, outcome
 
 
 @pytest.mark.parametrize("base", TYPES)
@@ -157,7 +158,7 @@ def test_the_comparison_rounds_the_types_that_are_rounded(base: str) -> None:
     if problem_with(target, ValueRules(on_invalid="round")):
         assert TYPES[base].nearest is None
     else:
-        assert rounds(unfit) != chosen.NEVER
+        assert rounds(unfit) != NEVER
 
 
 # --- the profile ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,87 @@
+"""Taking what Postgres remembers of a source away for good: its rows, and the schema `cdc` with the last source."""
+
+from typing import Final
+
+from cdc.errors import TargetError
+from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
+from cdc.postgres.connection.statements import load
+from cdc.postgres.record import own_schema
+from cdc.postgres.record.disabled_triggers import DisabledTriggers
+from cdc.postgres.record.part import RecordPart
+from cdc.sql_names import qualified, quote
+
+SQL: Final = load("removal")
+_SOURCE: Final = "source_id"
+
+
+async def is_there(connection: Connection) -> bool:
+    """Whether there is a schema `cdc`."""
+    with translated("looking for the schema cdc"):
+        return bool(await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", own_schema.SCHEMA))
+
+
+async def left(connection: Connection) -> list[str]:
+    """What is in the schema `cdc`, such as `table cdc.stream`; nothing where there is no such schema."""
+    with translated("looking at the schema cdc"):
+        return [row[0] for row in await connection.fetch(SQL["left"])]
+
+
+async def drop_schema(connection: Connection) -> list[str]:
+    """Drop what this tool made in the schema `cdc`, and the schema if nothing else is in it; returns what else is.
+
+    All or nothing, and nothing of anybody else's with it. Raises `TargetError` when something of others leans on it.
+    """
+    with translated("dropping the schema cdc"):
+        async with connection.transaction():
+            if leaners := [row[0] for row in await connection.fetch(SQL["leaners"])]:
+                raise TargetError(
+                    f"something of others in Postgres leans on the schema cdc: {'; '.join(leaners)}",
+                    remedy="drop or change that first, then give the command again: nothing is dropped along",
+                )
+            ours = sorted({part.table for part in own_schema.expected()})
+            await connection.execute(
+                f"DROP TABLE IF EXISTS {', '.join(qualified(own_schema.SCHEMA, table) for table in ours)}"
+            )
+            others = [row[0] for row in await connection.fetch(SQL["left"])]
+            if not others:
+                await connection.execute(f"DROP SCHEMA IF EXISTS {quote(own_schema.SCHEMA)}")
+    return others
+
+
+class SourceRemoval(RecordPart):
+    """What is known of one source, on its way out."""
+
+    async def others(self) -> list[str]:
+        """The files of other sources that Postgres remembers, whose rows stay."""
+        with translated("looking for other sources"):
+            if await self._connection.fetchval("SELECT to_regclass('cdc.stream')") is None:
+                return []
+            return [row[0] for row in await self._connection.fetch(SQL["others"], self._source_id)]
+
+    async def disabled_triggers(self) -> list[str]:
+        """Triggers of targets that replication disabled and that do not fire yet, as `trigger of table`."""
+        with translated("looking for disabled triggers"):
+            if await self._connection.fetchval("SELECT to_regclass('cdc.disabled_trigger')") is None:
+                return []
+            rows = await self._connection.fetch(SQL["disabled"], self._source_id)
+        return [f"{row['trigger']} of {row['table']}" for row in rows]
+
+    async def restore_triggers(self) -> None:
+        """Let these fire again as they did before."""
+        if not await self.disabled_triggers():
+            return
+        with translated("looking for disabled triggers"):
+            places = await self._connection.fetch(SQL["disabled_places"], self._source_id)
+        triggers = DisabledTriggers(self._connection, self._source_id)
+        for schema, table in places:
+            await triggers.restore(schema, table)
+
+    async def forget(self) -> None:
+        """Delete the rows of the source from every table of the schema `cdc`, all or nothing."""
+        tables = sorted({part.table for part in own_schema.expected() if part.name == _SOURCE})
+        with translated("forgetting the source"):
+            async with self._connection.transaction():
+                for table in tables:
+                    sql = f"DELETE FROM {qualified(own_schema.SCHEMA, table)} WHERE {_SOURCE} = $1"
+                    await self._connection.execute(sql, self._source_id)
