@@ -117,6 +117,7 @@ INTERNAL = {
     "FlagUnreadable": "of `cdc.flag`, for the application that asks it",
     "TooManyHeld": "writes that wait while they are held; one more is answered with 503",
     "StepsUndone": "a step that failed in a switch whose steps were undone; told as what made it fail",
+    "Unrenderable": "a document that a template cannot show; who verifies a report says so",
     "Terminated": "SIGTERM",
     "KeyError": "a name that the program itself got wrong",
     "TypeError": "a type that the program itself got wrong",

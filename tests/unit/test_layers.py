@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "cdc"
 # From the ground up. Rooms of one line are equals, and know nothing of each other.
 ROOMS = """
 errors sql_names resources flag threads
-host retry
+host retry pages
 config log faults
 facts
 canonical values audit target legacy
@@ -33,6 +33,7 @@ shadow.proxy
 cutover.flag
 cutover
 ending rehearsal
+report
 daemon
 demo
 cli
@@ -58,7 +59,7 @@ KEPT_IN = {
     "aiohttp": {"shadow"},
     "multidict": {"shadow.proxy"},
     "yarl": {"shadow"},
-    "jinja2": {"shadow"},
+    "jinja2": {"pages"},
     "click": {"cli"},
     "rich": {"cli"},
 }
