@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.11 with venv, and pip's network, nothing else.
+# `make demo`, `make story` and `make test` need Python 3.11 with venv, and pip's network, nothing else.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,10 +13,11 @@ BENCH ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check unit test lint format types docs soak soak-switch bench bench-check clean
+.PHONY: help demo story check unit test lint format types docs soak soak-switch bench bench-check clean
 
 help:
 	@echo "make demo    the whole story on sample data and a Postgres of its own"
+	@echo "make story   the whole move, from the first look to the signed report, with users at work"
 	@echo "make check   the fast ring, within a minute: format, lint, types and unit tests"
 	@echo "make unit    the unit tests alone, on the Python that PYTHON names"
 	@echo "make test    every test, with real SQLite files and real Postgres servers"
@@ -33,6 +34,11 @@ $(VENV)/.demo: pyproject.toml
 	$(PIP) --editable '.[embedded]'
 	@touch $@
 
+$(VENV)/.story: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[embedded,shadow]'
+	@touch $@ $(VENV)/.demo
+
 $(VENV)/.unit: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable '.[unit]'
@@ -45,6 +51,9 @@ $(VENV)/.dev: pyproject.toml
 
 demo: $(VENV)/.demo
 	$(BIN)/cdc demo
+
+story: $(VENV)/.story
+	$(BIN)/python examples/ytv2/story
 
 # One after the other, and the quickest to fail first.
 check: $(VENV)/.dev

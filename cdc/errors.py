@@ -197,6 +197,10 @@ class FlagNotSet(CdcError):
     """The application could not be told, by all of its flags, where to read and write."""
 
 
+class RemovalRefused(CdcError):
+    """Files of the time before the move cannot be removed, or put back, as things stand."""
+
+
 class StillWorking(CdcError):
     """What was asked for has begun and is not done yet: wait."""
 

@@ -56,6 +56,9 @@ CRASH_POINTS: Final = (
     "cleanup.after_sqlite",
     "cleanup.before_schema",
     "cleanup.after_postgres",
+    "legacy.before_manifest",
+    "legacy.before_removal",
+    "legacy.after_restore",
     "trail.before_end",
     "trail.before_note",
 )

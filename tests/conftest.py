@@ -6,9 +6,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import apsw
 import pytest
+from fast_folder import fast_folder
 from harness import application, make_config, up
 from installation import CLOSED_PORT, Installation
 from postgres_versions import postgres_versions
@@ -44,14 +46,16 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+def start_server() -> Iterator[StartServer]:
     """Starts a server of a major version of Postgres once in a test process; all stop at its end."""
     started: dict[int, EmbeddedServer] = {}
     with ExitStack() as running:
 
         def start(version: int) -> EmbeddedServer:
             if version not in started:
-                folder, programs = tmp_path_factory.mktemp("postgres"), postgres_versions()[version]
+                # A database more costs as much as its files do: on a disk a quarter of all that the tests cost.
+                place = TemporaryDirectory(prefix="cdc-postgres-", dir=fast_folder())
+                folder, programs = Path(running.enter_context(place)), postgres_versions()[version]
                 started[version] = running.enter_context(embedded.start(folder, binaries=programs, settings=SETTINGS))
             return started[version]
 

@@ -17,11 +17,11 @@ from typing import Any, Self
 
 import apsw
 import asyncpg
-import msgspec
 from comparison import differences
 
 from cdc.audit.chain import AuditEntry, decode
 from cdc.config import Config, ReplicateSection, SourceSection, StateSection, TableOptions, TargetSection
+from cdc.config.written import as_toml
 from cdc.daemon import service
 from cdc.errors import CaptureLost
 from cdc.facts.progress import Silent
@@ -295,30 +295,8 @@ class Daemon:
 
 def write_config(file: Path, config: Config) -> Path:
     """The configuration as a file that `cdc -c` reads."""
-    plain = msgspec.to_builtins(config, enc_hook=str)
-    lines: list[str] = []
-    _write_section(lines, "", plain)
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    file.write_text(as_toml(config), encoding="utf-8")
     return file
-
-
-def _write_section(lines: list[str], name: str, content: Mapping[str, Any]) -> None:
-    if name:
-        lines.append(f"[{name}]")
-    values = {key: found for key, found in content.items() if found is not None and not isinstance(found, dict)}
-    lines += [f"{_toml(key)} = {_toml(found)}" for key, found in values.items()]
-    for key, found in content.items():
-        if isinstance(found, dict):
-            _write_section(lines, f"{name}.{_toml(key)}" if name else _toml(key), found)
-
-
-def _toml(found: object) -> str:
-    if isinstance(found, list):
-        return f"[{', '.join(map(_toml, found))}]"
-    if isinstance(found, dict):
-        members = (f"{_toml(key)} = {_toml(value)}" for key, value in found.items() if value is not None)
-        return f"{{ {', '.join(members)} }}"
-    return json.dumps(found, ensure_ascii=False)
 
 
 async def wait_for(

@@ -202,6 +202,13 @@ ACTIONS: Final[Mapping[str, Action]] = {
         "one of the flags was set", flag="its kind and what it is", reads="where reads go", writes="where writes go"
     ),
     "prepare cutover": _step("`cdc cutover --prepare`", rows="how many are alike in both"),
+    "rehearse": _step(
+        "`cdc rehearse`",
+        times="how many cutovers and rollbacks of a copy",
+        kills="how many switches of it were killed",
+        result="`passed`, `refused` or `failed`",
+        refused_seconds="for how long nobody accepted writes, the median of the cutovers",
+    ),
     "switch": _step(
         "one try of `cdc cutover` or `cdc rollback`: `started` when it began, and once more when it ended",
         to="the side that writes shall go to, `sqlite` or `postgres`",

@@ -34,12 +34,11 @@ class Everything:
 
 
 def everything_options(command: Callable[..., int]) -> Callable[..., int]:
-    """The options of taking everything away, handed over as one: `everything`."""
+    """The options of taking everything away, handed over as one, with `as_json` of the command: `everything`."""
 
     @click.option("--dry-run", is_flag=True, help="Only list what goes and what stays; nothing is changed.")
     @click.option("--yes", is_flag=True, help="Do not ask.")
     @click.option("--keep-fence", is_flag=True, help="Let the SQLite file refuse writes for good, by a fence alone.")
-    @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
     @functools.wraps(command)
     def gathered(*arguments: Any, dry_run: bool, yes: bool, keep_fence: bool, as_json: bool, **more: Any) -> int:
         return command(*arguments, everything=Everything(dry_run, yes, keep_fence, as_json), **more)

@@ -3,6 +3,7 @@
 import click
 
 from cdc.cli.clean_up import Everything, clean_up, everything_options
+from cdc.cli.cleanup_legacy import with_legacy
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async
 from cdc.cli.output import say
@@ -16,12 +17,15 @@ from cdc.errors import ExitCode, UsageError
         ("cdc cleanup", "Check the backups, list it, ask, and take it away."),
         ("cdc cleanup --capture-only", "Take triggers and changelog out of the SQLite file."),
         ("cdc cleanup --release /srv/old/app.db", "Free the tables in Postgres that another file feeds."),
+        ("cdc cleanup --legacy /srv/app /etc/cron.d", "What is left of old sync scripts and of SQLite in a code base."),
+        ("cdc cleanup --legacy /srv/app --apply", "Remove the named scripts, with a backup."),
     ),
 )
 @click.option("--capture-only", is_flag=True, help="Remove this tool's triggers and tables from the SQLite file.")
 @click.option("--release", metavar="PATH", help="Free the tables of the file that is, or was, at PATH.")
-@everything_options
 @pass_session
+@with_legacy
+@everything_options
 def cleanup(session: Options, capture_only: bool, release: str | None, everything: Everything) -> int:
     """Take away what this tool left at both ends.
 
@@ -33,6 +37,10 @@ def cleanup(session: Options, capture_only: bool, release: str | None, everythin
     --capture-only removes what this tool left in the SQLite file. The application's own data stays as it is, and so do
     the tables in Postgres: they may be fed from another file from then on. --release does that much for a file that is
     gone, or that another configuration names, and touches no SQLite file. The daemon must be stopped.
+
+    --legacy opens no database: it searches code, schedules and settings for scripts that copied the SQLite file, for
+    what calls them, and for what still uses SQLite, and exits with 1 while anything is left. --apply removes the
+    scripts alone, and --undo puts them back.
     """
     from cdc.stream import end
 

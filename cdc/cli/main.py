@@ -14,6 +14,7 @@ from cdc.cli import (
     load,
     plan,
     quarantine,
+    rehearse,
     restore,
     rollback,
     run,
@@ -78,7 +79,7 @@ def cli(
 cli.add_under("Before", demo, init, plan.plan)
 cli.add_under("Phases 0 and 1, the copy", snapshot.snapshot, schema.schema, load.load)
 cli.add_under("Phase 2, following", run.up, run.run, unit, status.status, verify, shadow, quarantine.quarantine)
-cli.add_under("Phase 3, the cutover", cutover.cutover, rollback.rollback, flag)
+cli.add_under("Phase 3, the cutover", rehearse.rehearse, cutover.cutover, rollback.rollback, flag)
 cli.add_under("Upgrades of the application", pause, resume)
 cli.add_under("Phase 4, the end", finalize, cleanup.cleanup)
 cli.add_under("The way back", restore.restore)

@@ -81,7 +81,8 @@ def print_switch_plan(plan: SwitchPlan) -> None:
 def _print_steps(plan: SwitchPlan) -> None:
     say()
     rows = [(n, step.name, step.side, _usual(plan, step.name), step.undo) for n, step in enumerate(plan.steps, 1)]
-    print_table(("", "step", "where", "usually", "undone by"), rows, numbers=("",))
+    usually = "in rehearsals" if plan.usual_in == "rehearsals" else "usually"
+    print_table(("", "step", "where", usually, "undone by"), rows, numbers=("",))
     if plan.unchecked:
         say()
         say("not checked:")

@@ -8,6 +8,7 @@
     [verify]      stale_after_hours = 168
     [shadow]      baseline = "http://127.0.0.1:8080", candidate = "http://127.0.0.1:8081"
     [cutover]     max_refused_seconds = 5.0, and how the application is told in [[cutover.flags]]
+    [legacy]      scripts = ["nas_sync.py"], flags = [], exclude = []
     [metrics]     listen = "127.0.0.1:9464"
     [formats]     timestamptz = "iso utc"
     [tables.NAME] target = "...", skip = ["column"], key = "rowid"
@@ -37,6 +38,7 @@ from cdc.config.sections import (
     Config,
     Expectation,
     Formats,
+    LegacySection,
     MetricsSection,
     ReferenceOptions,
     ReplicateSection,
@@ -68,6 +70,7 @@ __all__ = [
     "FollowedSwitch",
     "Formats",
     "HttpFlag",
+    "LegacySection",
     "MetricsSection",
     "PagedList",
     "ProxyFlag",

@@ -93,6 +93,7 @@ class CutoverSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tries: int = 3
     verified_within_hours: float = 24.0
     shadow_clean_hours: float = 0.0
+    rehearsed_within_hours: float | None = None
     watch_p95_seconds: float = 0.0
     finalize_after_hours: float = 24.0
     flags: list[FlagSection] = msgspec.field(default_factory=list)

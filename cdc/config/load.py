@@ -204,6 +204,7 @@ _MAY_BE_ZERO: Final = (
     "max_writer_pause_seconds",
     "prune_seconds",
     "query_allowance_ms",
+    "rehearsed_within_hours",
     "rolling_share",
     "serve_candidate",
     "shadow_clean_hours",

@@ -107,6 +107,14 @@ class AlertsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ping_seconds: float = 60.0
 
 
+class LegacySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is left of the time before the move and has to go: `cdc cleanup --legacy` looks for it."""
+
+    scripts: list[str] = msgspec.field(default_factory=lambda: ["sync_sqlite_db.py", "nas_sync.py"])
+    flags: list[str] = msgspec.field(default_factory=list)  # beside those of [[cutover.flags]]
+    exclude: list[str] = msgspec.field(default_factory=list)
+
+
 Format = Literal["iso utc", "epoch s", "epoch ms", "epoch us", "julian day", "words", "number", "uuid", "utf-8"]
 OnInvalid = Literal["quarantine", "null", "text", "replace", "cut", "round"]
 
@@ -176,6 +184,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verify: VerifySection = msgspec.field(default_factory=VerifySection)
     shadow: ShadowSection = msgspec.field(default_factory=ShadowSection)
     cutover: CutoverSection = msgspec.field(default_factory=CutoverSection)
+    legacy: LegacySection = msgspec.field(default_factory=LegacySection)
     formats: Formats = msgspec.field(default_factory=Formats)
     tables: dict[str, TableOptions] = msgspec.field(default_factory=dict)
 

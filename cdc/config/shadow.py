@@ -85,8 +85,10 @@ class PagedList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endpoint: str
     list: str  # its place in an answer (RFC 9535)
     key: str  # the member that identifies an element
-    page: str = "page"  # the parameter of the query that has a page's number
+    page: str = "page"  # the parameter of the query that has a page's number, or its cursor
     first: int = 1  # the number of the first page
+    cursor: str | None = None  # the place of the next page's cursor, where pages have no numbers
+    next: str | None = None  # the place of the next page's address, or the header that has it
     total: str | None = None  # the place of how many elements there are in all
 
 

@@ -9,15 +9,29 @@ from cdc.cutover.plan import Gate
 from cdc.facts.side import Side
 
 INFINITE: Final = float("inf")
+WEEK_HOURS: Final = 168.0
 
 
 @dataclass(frozen=True, slots=True)
 class GateLimits:
-    """Within what a switch may begin; hours of 0 are not asked for."""
+    """Within what a switch may begin; hours of 0 are not asked for.
+
+    Where `rehearsed_hours` is None nobody asked for a rehearsal; but one that was made has to hold, for a week.
+    """
 
     lag_seconds: float
     verified_hours: float
     shadow_hours: float
+    rehearsed_hours: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RehearsalFacts:
+    """The newest rehearsal: when it ended, with what result, and whether it was of the schema that the file has now."""
+
+    at: datetime
+    result: str
+    same_schema: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +61,7 @@ class CutoverFacts:
     no_way_back: tuple[str, ...]
     long_writers: tuple[str, ...]
     flag_problems: tuple[str, ...]
+    rehearsal: RehearsalFacts | None = None
 
 
 def cutover_gates(facts: CutoverFacts, limits: GateLimits) -> tuple[Gate, ...]:
@@ -94,6 +109,7 @@ def cutover_gates(facts: CutoverFacts, limits: GateLimits) -> tuple[Gate, ...]:
         ),
         _verified(facts, limits),
         _shadow(facts, limits),
+        _rehearsed(facts, limits),
         Gate(
             "snapshot",
             facts.snapshot_at is not None,
@@ -271,6 +287,19 @@ def _shadow(facts: CutoverFacts, limits: GateLimits) -> Gate:
     limit = f"alike for {limits.shadow_hours:g} h, every endpoint"
     remedy = "see `cdc shadow report`; `cdc shadow http` asks what nobody asked yet"
     return Gate("shadow reads", passed, now, limit, remedy, facts.shadow_clean_since)
+
+
+def _rehearsed(facts: CutoverFacts, limits: GateLimits) -> Gate:
+    made, hours = facts.rehearsal, WEEK_HOURS if limits.rehearsed_hours is None else limits.rehearsed_hours
+    if not hours:
+        return Gate("rehearsed", True, "not asked for", "`rehearsed_within_hours` in [cutover]")
+    limit = f"passed, of today's schema, at most {hours:g} h ago"
+    if made is None:
+        return Gate("rehearsed", limits.rehearsed_hours is None, "never", limit, "`cdc rehearse`")
+    age = (facts.now - made.at).total_seconds() / 3600
+    now = f"{made.result}, {age:.1f} h ago{'' if made.same_schema else ', of another schema'}"
+    passed = made.result == "passed" and made.same_schema and age <= hours
+    return Gate("rehearsed", passed, now, limit, "`cdc rehearse`", made.at)
 
 
 def _writers(long_writers: Sequence[str]) -> Gate:

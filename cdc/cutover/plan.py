@@ -64,6 +64,7 @@ class SwitchPlan:
     steps: tuple[PlannedStep, ...]
     unchecked: tuple[str, ...] = ()
     usual_milliseconds: Mapping[str, float] = field(default_factory=dict)
+    usual_in: str = ""  # `switches` that were made here, or `rehearsals` where there were none
     would_lose: str = ""  # of a way back: what would be lost
     option: str = ""  # with which the command is given
     command: str = ""  # that carries it out, where it is no switch
@@ -124,6 +125,7 @@ class SwitchPlan:
                 }
                 for step in self.steps
             ],
+            "usual_in": self.usual_in or None,
             "unchecked": list(self.unchecked),
             "next_steps": self.next_steps,
         }

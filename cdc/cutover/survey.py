@@ -14,6 +14,7 @@ from cdc.cutover.flag.flags import Flags
 from cdc.cutover.flag.state import FlagState
 from cdc.cutover.gates import CutoverFacts, GateLimits, RollbackFacts, cutover_gates, rollback_gates, written_to
 from cdc.cutover.plan import SwitchPlan
+from cdc.cutover.precedents import newest_rehearsal, usual_milliseconds
 from cdc.errors import CdcError
 from cdc.facts.phase import Phase
 from cdc.facts.side import Side
@@ -131,14 +132,18 @@ async def _cutover_plan(config: Config, status: Status, connection: Connection) 
         no_way_back=await _no_way_back(record, seen),
         long_writers=await long_writers(connection, seen.maps, await _altered(config, record, seen)),
         flag_problems=await asyncio.to_thread(flag_problems, config, seen.phase.active),
+        rehearsal=await newest_rehearsal(config, record),
     )
-    limits = GateLimits(LAG_SECONDS, config.cutover.verified_within_hours, config.cutover.shadow_clean_hours)
+    asked = config.cutover
+    limits = GateLimits(
+        LAG_SECONDS, asked.verified_within_hours, asked.shadow_clean_hours, asked.rehearsed_within_hours
+    )
     return SwitchPlan(
         Side.POSTGRES,
         cutover_gates(facts, limits),
         forward.PLANNED,
         (*_unchecked(config, seen), *_without_default(seen), *_partly(seen.maps)),
-        await record.switch.usual_milliseconds(),
+        *await usual_milliseconds(record, Side.POSTGRES),
     )
 
 
@@ -166,7 +171,7 @@ async def _rollback_plan(config: Config, status: Status, connection: Connection)
         rollback_gates(facts),
         backward.PLANNED,
         (*_unchecked(config, seen), *await in_postgres_alone(config, connection, seen), *_partly(seen.maps)),
-        await record.switch.usual_milliseconds(),
+        *await usual_milliseconds(record, Side.SQLITE),
         would_lose=f"{lost:,}",
     )
 

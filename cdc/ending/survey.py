@@ -86,7 +86,6 @@ async def _final_plan(config: Config, status: Status, connection: Connection, wi
         final_gates(facts, config.cutover.finalize_after_hours),
         (*steps.BEFORE, *steps.AFTER),
         await _only_on_one_side(config, status, record, seen),
-        await record.switch.usual_milliseconds(),
         would_lose=f"the way back, for good; {lost:,} rows of Postgres are not in the last snapshot",
         option=wish.options,
         command=COMMAND,

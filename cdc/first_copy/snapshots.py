@@ -54,7 +54,7 @@ async def take_snapshot(config: Config, progress: Progress) -> Snapshot:
     refuse_finalized(config)
     had_capture = await asyncio.to_thread(_install, config)
     try:
-        with _shown(progress, "snapshot (bytes)") as shown:
+        with absolute(progress, "snapshot (bytes)") as shown:
             return await asyncio.to_thread(_rehearsed, config, shown)
     except CdcError:
         if not had_capture:
@@ -88,7 +88,7 @@ def require_tables(schema: SourceSchema, config: Config) -> None:
 
 async def take_last_snapshot(config: Config, progress: Progress) -> Snapshot:
     """A checked and rehearsed copy without anything of ours in it: restored, it is the application's file as it was."""
-    with _shown(progress, "snapshot (bytes)") as shown:
+    with absolute(progress, "snapshot (bytes)") as shown:
         return await asyncio.to_thread(_rehearsed, config, shown, _take_capture_out)
 
 
@@ -145,7 +145,8 @@ async def _snapshots_in_use(config: Config) -> frozenset[str] | None:
 
 
 @contextmanager
-def _shown(progress: Progress, what: str) -> Iterator["_Absolute"]:
+def absolute(progress: Progress, what: str) -> Iterator["_Absolute"]:
+    """A progress for who tells "so many of so many", for the time of a block."""
     shown = _Absolute(progress, what)
     try:
         yield shown

@@ -78,8 +78,9 @@ class Rules:
             elif _is_selector(rule) and (rule.endpoint == "*" or "/" in rule.endpoint):  # others are of queries
                 _try_selector(rule.path)
         for lists in section.pages:
-            compiled(lists.list)
-            compiled(lists.total or WHOLE)
+            for path in (lists.list, lists.total, lists.cursor, lists.next):
+                if path is not None and (path.startswith(WHOLE) or path is not lists.next):  # that may be a header
+                    compiled(path)
         return cls(tuple(section.rules), frozenset(name.lower() for name in section.compared_headers))
 
     def for_answers(self, endpoint: str, status: int) -> EndpointRules:

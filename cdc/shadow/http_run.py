@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cdc.config import Config, PagedList
+from cdc.config import Config, PagedList, ShadowSection
 from cdc.errors import ConfigError
 from cdc.facts.progress import Progress
 from cdc.facts.shadow import Outcome, Verdict
@@ -25,6 +25,7 @@ from cdc.shadow.http_rules import Rules
 from cdc.shadow.http_side import Instance, Mask, NoAnswer, headers_of, instance
 from cdc.shadow.ledger import BASELINE_KIND, Ledger
 from cdc.shadow.moment import Patience, timed
+from cdc.shadow.page_links import first_page
 from cdc.shadow.positions import live_positions
 from cdc.shadow.requests import ALL_PAGES, HttpRequest
 from cdc.sqlite.changelog import source_file
@@ -64,7 +65,7 @@ async def shadow_http(config: Config, wanted: HttpRun, progress: Progress) -> Ht
         pairs = Pairs(positions, Patience(config.shadow.attempts, config.shadow.patience_seconds))
         judge = Judge(sides["baseline"], sides["candidate"], sides.get("reference"), pairs, rules)
         report = HttpReport(expected=await asyncio.to_thread(expectations, config.source, config.shadow.expect))
-        asking = _Asking(endpoints, config.shadow.pages, judge, report.expected)
+        asking = _Asking(endpoints, config.shadow, judge, report.expected)
         requests = list(asking.once_a_list(plan.requests))
         counting = _Counting(KIND, config, positions.record, report)
         await _ask_all(config, wanted, requests, asking.outcome, counting, progress)
@@ -105,19 +106,19 @@ class _Asking:
     """One request after the other, by whichever way its endpoint is judged."""
 
     endpoints: Endpoints
-    pages: Sequence[PagedList]
+    section: ShadowSection
     judge: Judge
     expected: Sequence[Expectations]
 
     def _list_of(self, request: HttpRequest, endpoint: str) -> PagedList | None:
-        return paging.paged(endpoint, self.pages) if request.method == "GET" else None
+        return paging.paged(endpoint, self.section.pages) if request.method == "GET" else None
 
     def once_a_list(self, requests: Iterable[HttpRequest]) -> Iterator[HttpRequest]:
         """The requests, but of those for pages of one list the first one alone: it has all pages walked."""
         walks: set[str] = set()
         for request in requests:
             lists = self._list_of(request, self.endpoints.folded(request).endpoint)
-            walk = lists and paging.page_of(request, lists, lists.first).target
+            walk = lists and first_page(request, lists).target
             if walk not in walks:
                 yield request
             walks |= {walk} if walk else set()
@@ -129,10 +130,9 @@ class _Asking:
         if lists is None:
             outcome = await self.judge.outcome(request, folded.endpoint)
         else:
-            first = paging.page_of(request, lists, lists.first)
+            first = first_page(request, lists)
             found = Outcome(folded.endpoint, f"{first}{ALL_PAGES}", Verdict.MOVED)
-            sides = (self.judge.baseline, self.judge.candidate)
-            outcome = await paging.judged(self.judge.pairs, sides, found, request, lists, self.judge.rules)
+            outcome = await paging.judged(self.judge, found, request, lists, self.section)
         return as_expected(outcome, folded.values, self.expected)
 
 

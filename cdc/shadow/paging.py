@@ -7,23 +7,22 @@ stands at the end of one page here begins the next one there.
 import copy
 import fnmatch
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import urlencode
 
-from cdc.config import PagedList, ShadowRule
+from cdc.config import PagedList, ShadowRule, ShadowSection
 from cdc.facts.shadow import Difference, Outcome, Verdict
 from cdc.shadow.compare_http import Compared
 from cdc.shadow.compare_json import JsonComparison, canonical, decode
 from cdc.shadow.http_answer import HttpAnswer
-from cdc.shadow.http_judge import unanswered
-from cdc.shadow.http_pair import Pairs
+from cdc.shadow.http_judge import Judge, unanswered
 from cdc.shadow.http_rules import Location, Rules, compiled, reasons
 from cdc.shadow.http_side import Instance, NoAnswer
 from cdc.shadow.moment import Moved
 from cdc.shadow.noise import within
-from cdc.shadow.requests import HttpRequest
+from cdc.shadow.page_links import first_page, is_linked, next_page, place_of_next, with_page
+from cdc.shadow.requests import HttpRequest, refusal
 
 MOST_PAGES: Final = 1_000
 MOST_NAMED: Final = 10  # rows that changed their pages
@@ -39,6 +38,7 @@ class Walk:
     pages: Sequence[Sequence[Any]]
     total: Any
     key: str
+    next_at: Location | None = None  # where it says what the next page is
 
     @property
     def keys(self) -> Counter[str]:
@@ -81,28 +81,63 @@ def paged(endpoint: str, lists: Iterable[PagedList]) -> PagedList | None:
     return next((entry for entry in lists if fnmatch.fnmatchcase(endpoint, entry.endpoint)), None)
 
 
-def page_of(request: HttpRequest, lists: PagedList, number: int) -> HttpRequest:
-    """The request for a page, whichever one the given one asks for."""
-    query = [(name, value) for name, value in request.query if name != lists.page]
-    return replace(request, target=f"{request.path}?{urlencode([*query, (lists.page, str(number))])}")
+async def walked(side: Instance, request: HttpRequest, lists: PagedList, section: ShadowSection) -> Walk | NoAnswer:
+    """Every page that a side has, or the reason why they cannot all be had."""
+    if is_linked(lists):
+        return await _linked(side, request, lists, section)
+    return await _numbered(side, request, lists)
 
 
-async def walked(side: Instance, request: HttpRequest, lists: PagedList) -> Walk | NoAnswer:
-    """Every page that a side has, until one is empty or the last one again; a reason where one is no page."""
+async def _linked(side: Instance, request: HttpRequest, lists: PagedList, section: ShadowSection) -> Walk | NoAnswer:
+    """The pages that lead to each other, until one leads nowhere."""
+    first: Walk | None = None
+    pages: list[Sequence[Any]] = []
+    asked: set[str] = set()
+    following: HttpRequest | None = first_page(request, lists)
+    while following is not None:
+        number = len(pages) + 1
+        if number > MOST_PAGES:
+            return _too_many()
+        if following.target in asked:
+            return NoAnswer(f"page {number} is one of those before it: its pages lead in a circle")
+        if reason := refusal(following, section):
+            return NoAnswer(f"page {number} must not be asked: {reason}")
+        asked.add(following.target)
+        answer = await side.ask(following)
+        if isinstance(answer, NoAnswer):
+            return answer
+        if (page := _read(answer, lists)) is None:
+            return _no_page(number, answer, lists)
+        first = first or page
+        pages.append(page.pages[0])
+        following = next_page(following, answer, page.document, lists, side.base_url)
+    return replace(first, pages=pages) if first else NoAnswer("it has no page")
+
+
+async def _numbered(side: Instance, request: HttpRequest, lists: PagedList) -> Walk | NoAnswer:
+    """The pages by their numbers, until one is empty or the last one again."""
     first: Walk | None = None
     pages: list[Sequence[Any]] = []
     for number in range(lists.first, lists.first + MOST_PAGES):
-        answer = await side.ask(page_of(request, lists, number))
+        answer = await side.ask(with_page(request, lists, str(number)))
         if isinstance(answer, NoAnswer):
             return answer
         page = _read(answer, lists)
         if first is not None and (page is None or page.pages[0] in ([], pages[-1])):
             return replace(first, pages=pages)  # some say 404 behind the last page, some repeat it for ever
         if page is None:
-            return NoAnswer(f"page {number} has status {answer.status}, and no list at {lists.list}")
+            return _no_page(number, answer, lists)
         first = first or page
         pages.append(page.pages[0])
+    return _too_many()
+
+
+def _too_many() -> NoAnswer:
     return NoAnswer(f"it has more than {MOST_PAGES:,} pages")
+
+
+def _no_page(number: int, answer: HttpAnswer, lists: PagedList) -> NoAnswer:
+    return NoAnswer(f"page {number} has status {answer.status}, and no list at {lists.list}")
 
 
 def _read(answer: HttpAnswer, lists: PagedList) -> Walk | None:
@@ -114,15 +149,20 @@ def _read(answer: HttpAnswer, lists: PagedList) -> Walk | None:
     if answer.status != _OK or node is None or not isinstance(node.value, list):
         return None
     total = compiled(lists.total).find_one(document) if lists.total else None
-    return Walk(document, node.location, [node.value], total and total.value, lists.key)
+    next_at = place_of_next(document, lists)
+    return Walk(document, node.location, [node.value], total and total.value, lists.key, next_at)
 
 
 async def judged(
-    pairs: Pairs, sides: tuple[Instance, Instance], found: Outcome, request: HttpRequest, lists: PagedList, rules: Rules
+    judge: Judge, found: Outcome, request: HttpRequest, lists: PagedList, section: ShadowSection
 ) -> Outcome:
     """What all pages together came to."""
-    baseline, candidate = sides
-    moment = await pairs.pair(lambda: walked(baseline, request, lists), lambda: walked(candidate, request, lists))
+    pairs, rules = judge.pairs, judge.rules
+
+    def walk(side: Instance) -> Callable[[], Awaitable[Walk | NoAnswer]]:
+        return lambda: walked(side, request, lists, section)
+
+    moment = await pairs.pair(walk(judge.baseline), walk(judge.candidate))
     if isinstance(moment, Moved):
         return replace(found, reason="something was written while pages were walked")
     found = replace(found, seq=moment.seq)
@@ -133,7 +173,7 @@ async def judged(
     found = replace(found, verdict=compared.verdict, differences=compared.differences, rules=compared.rules)
     if compared.verdict is not Verdict.DIFFERENT:
         return found
-    again = await pairs.still_at(moment.seq, lambda: walked(baseline, request, lists))
+    again = await pairs.still_at(moment.seq, walk(judge.baseline))
     itself = compared_walks(found.endpoint, ours, again, rules) if isinstance(again, Walk) else Compared(Verdict.MOVED)
     noisy = {difference.path for difference in itself.differences}
     real = tuple(difference for difference in compared.differences if not within(difference.path, noisy))
@@ -144,11 +184,12 @@ def compared_walks(endpoint: str, ours: Walk, theirs: Walk, rules: Rules) -> Com
     """All pages of both sides as one set of elements, and the rest of the first page beside it."""
     keys = ours.keys.keys() & theirs.keys.keys() if _ties_moved(ours, theirs) else None
     documents = ours.whole(keys), theirs.whole(keys)
-    as_set = ShadowRule("set", key=ours.key)
+    as_set, followed = ShadowRule("set", key=ours.key), ShadowRule("ignored")
     places = {**rules.for_answers(endpoint, _OK).at_places(*documents), ours.location: [as_set]}
+    places |= {walk.next_at: [followed] for walk in (ours, theirs) if walk.next_at is not None}
     comparison = JsonComparison(places)
     comparison.compare(*documents)
-    used = reasons(rule for rule in comparison.used if rule is not as_set)
+    used = reasons(rule for rule in comparison.used if rule is not as_set and rule is not followed)
     if comparison.differences:
         return Compared(Verdict.DIFFERENT, tuple(comparison.differences), used)
     if moved := _moved(ours, theirs):

@@ -53,6 +53,7 @@ _UNKNOWN: Final = {
     "uncarried": "which rows SQLite cannot hold: tables where writes are noted are read as a whole",
     "switch": "what was prepared for a cutover, and how the application writes its values: learned from it again",
     "switch_step": "the steps of earlier switches",
+    "rehearsal": "when a switch was rehearsed",
     "disabled_trigger": "which triggers to enable again at cutover",
     "verified_table": "how far the comparison in the background was: it begins anew",
     "repaired_row": "which rows were repaired before, by which a repair that does not last is seen",

@@ -21,8 +21,9 @@ import apsw
 import asyncpg
 import pytest
 from backlogs import run_backlogs
+from fast_folder import fast_folder
 from loguru import logger
-from replicas import Found, Place, Weaken, fast_folder, run_workload
+from replicas import Found, Place, Weaken, run_workload
 
 from cdc.facts.changes import Position, Round
 from cdc.postgres.apply import direct, staged

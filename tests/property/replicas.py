@@ -10,7 +10,6 @@ change owners within a batch. Such rows go to quarantine until their table chang
 
 import asyncio
 import contextlib
-import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -45,12 +44,6 @@ class Place:
     folder: Path
     dsn: str
     connection: Any  # asyncpg.Connection
-
-
-def fast_folder() -> str | None:
-    """Where files cost no disk access, None where there is no such place."""
-    memory = Path("/dev/shm")
-    return str(memory) if os.access(memory, os.W_OK) else None
 
 
 @dataclass(frozen=True)

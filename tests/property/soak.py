@@ -17,8 +17,9 @@ _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parent)]
 
 import asyncpg
+from fast_folder import fast_folder
 from loguru import logger
-from replicas import Place, fast_folder, run_workload
+from replicas import Place, run_workload
 
 from cdc.postgres.server import embedded
 

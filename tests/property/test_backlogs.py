@@ -15,9 +15,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 from backlogs import run_backlogs
+from fast_folder import fast_folder
 from loguru import logger
 from mutations import MUTATIONS, QUICK, first_found
-from replicas import Place, fast_folder
+from replicas import Place
 
 from cdc.postgres.server.embedded import EmbeddedServer
 

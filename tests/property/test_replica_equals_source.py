@@ -13,10 +13,11 @@ from pathlib import Path
 import apsw
 import asyncpg
 import pytest
+from fast_folder import fast_folder
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from loguru import logger
-from replicas import Found, Place, Weaken, fast_folder, run_workload
+from replicas import Found, Place, Weaken, run_workload
 
 from cdc.postgres.server.embedded import EmbeddedServer
 from cdc.sql_names import quote

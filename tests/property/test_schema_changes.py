@@ -14,12 +14,13 @@ import apsw
 import asyncpg
 import pytest
 from comparison import Comparison
+from fast_folder import fast_folder
 from harness import application, live, load, make_config
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from loguru import logger
 from migrations import Application
-from replicas import Place, attempt, fast_folder
+from replicas import Place, attempt
 
 from cdc.config import Config
 from cdc.postgres.connection.open import connect

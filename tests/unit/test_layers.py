@@ -15,7 +15,7 @@ errors sql_names resources flag threads
 host retry
 config log faults
 facts
-canonical values audit target
+canonical values audit target legacy
 mapping notes
 sqlite.connection postgres.connection
 sqlite.rows postgres.server
@@ -32,7 +32,8 @@ shadow
 shadow.proxy
 cutover.flag
 cutover
-ending daemon
+ending rehearsal
+daemon
 demo
 cli
 __main__

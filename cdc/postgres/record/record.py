@@ -20,6 +20,7 @@ from cdc.postgres.record.leftovers import Leftovers
 from cdc.postgres.record.loaded_tables import LoadedTables
 from cdc.postgres.record.ownership import Ownership
 from cdc.postgres.record.quarantine import Quarantine
+from cdc.postgres.record.rehearsals import Rehearsals
 from cdc.postgres.record.repaired_rows import RepairedRows
 from cdc.postgres.record.schema_findings import SchemaFindings
 from cdc.postgres.record.shadow import ShadowReads
@@ -62,6 +63,7 @@ class Record:
         self.made_views = MadeViews(*part)
         self.schema_findings = SchemaFindings(*part)
         self.switch = SwitchRecord(*part)
+        self.rehearsals = Rehearsals(*part)
 
     async def adopt(self, old_id: str) -> None:
         """Let this source, a file with a new id, carry on the stream of the file that was there before."""

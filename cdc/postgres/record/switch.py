@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from cdc.facts.side import Side
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.statements import load
 from cdc.postgres.record.part import RecordPart
@@ -80,8 +81,8 @@ class SwitchRecord(RecordPart):
         with translated("reading the steps of the switch"):
             return [SwitchStep(**row) for row in await self._connection.fetch(SQL["steps"], self._source_id)]
 
-    async def usual_milliseconds(self) -> dict[str, float]:
-        """How long each step usually took, by its name."""
+    async def usual_milliseconds(self, to: Side) -> dict[str, float]:
+        """How long each step of a switch to a side usually took, by its name."""
         with translated("reading the steps of the switch"):
-            rows = await self._connection.fetch(SQL["usual"], self._source_id)
+            rows = await self._connection.fetch(SQL["usual"], self._source_id, to)
         return {row["step"]: float(row["milliseconds"]) for row in rows}

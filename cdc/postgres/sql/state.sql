@@ -423,3 +423,19 @@ CREATE TABLE IF NOT EXISTS cdc.uncarried (
     remedy       text NOT NULL,
     since        timestamptz NOT NULL DEFAULT now()
 );
+
+-- Rehearsals of a cutover and a rollback, on a copy: `schema_name` is the application's schema in SQLite as it was then.
+-- `steps` has by side and step how many milliseconds each took, `refused` by side for how many seconds writes were
+-- refused. The newest ones are kept.
+CREATE TABLE IF NOT EXISTS cdc.rehearsal (
+    id          text PRIMARY KEY,
+    source_id   text NOT NULL,
+    began_at    timestamptz NOT NULL,
+    finished_at timestamptz NOT NULL DEFAULT now(),
+    times       integer NOT NULL,
+    kills       integer NOT NULL,
+    schema_name text NOT NULL,
+    result      text NOT NULL,
+    refused     jsonb NOT NULL,
+    steps       jsonb NOT NULL
+);

@@ -22,10 +22,10 @@ WHERE source_id = $1 AND run = $2 AND n = $3
 -- name: steps
 SELECT run, n, step, began_at, ended_at, outcome, detail FROM cdc.switch_step WHERE source_id = $1 ORDER BY began_at, n
 
--- How long each step took when it was done, over the attempts of the past.
+-- How long each step took when it was done, over the attempts of the past to come to a side, by which they are named.
 -- name: usual
 SELECT step, 1000 * percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM ended_at - began_at)) AS milliseconds
-FROM cdc.switch_step WHERE source_id = $1 AND outcome = 'done' GROUP BY step
+FROM cdc.switch_step WHERE source_id = $1 AND outcome = 'done' AND starts_with(run, $2 || ' ') GROUP BY step
 
 -- Others' transactions that last and would hold a switch up, by the locks that they hold: those that wrote to some
 -- tables ($1), and those that only read some of them ($2), which are altered.

@@ -245,6 +245,53 @@ async def test_all_pages_are_walked_and_compared_together(
     assert [place for outcome in report.shown for place in places(outcome)] == paths
 
 
+def linked(order: str, size: int = 4, leads_to: str = "{url}{path}?after={after}&of={name}") -> Handler:
+    """Pages that lead to each other by cursors of the side, in the document and in a header."""
+
+    async def answer(app: Instance, request: web.Request) -> web.StreamResponse:
+        at = int(request.query.get("after", f"{app.name}0").removeprefix(app.name))
+        rows = await app.query(f"SELECT id, name FROM item ORDER BY {order} LIMIT {size} OFFSET {at}")
+        more = at + size < 12
+        after = f"{app.name}{at + size}" if more else None
+        address = leads_to.format(url=app.url, path=request.path, after=after, name=app.name)
+        headers = {"Link": f'<{address}>; rel="next"'} if more else None
+        items = [{"id": row[0], "name": row[1]} for row in rows]
+        return web.json_response({"items": items, "after": after, "total": 12}, headers=headers)
+
+    return answer
+
+
+async def test_pages_that_lead_to_each_other_are_followed_on_each_side_and_nowhere_else(
+    followed: Config, tmp_path: Path, database: str
+) -> None:
+    swapped = "CASE id WHEN 4 THEN 5 WHEN 5 THEN 4 ELSE id END"
+    ours = {
+        "/by": linked("id"),
+        "/astray": linked("id", leads_to="/write"),
+        "/circle": linked("id", leads_to="/circle"),
+    }
+    theirs = {**ours, "/by_link": linked(swapped), "/by_less": linked("id", size=3)}
+    lists = [
+        PagedList("GET /by_cursor*", list="$.items", key="id", total="$.total", cursor="$.after", page="after"),
+        PagedList("GET /*", list="$.items", key="id", total="$.total", next="Link", page="after"),
+    ]
+    rules = [ShadowRule("ignored", path="$.after")]
+    async with on_both(tmp_path / "app.db", database, ours, theirs) as both:
+        config = both.configured(followed, pages=lists, deny=["/write"], rules=rules)
+        paths = ["/by_cursor?after=7", "/by_cursor?after=9", "/by_link", "/by_less", "/astray", "/circle"]
+        report = await asked(config, lines(tmp_path, *paths))
+        assert [path for _, path in both.candidate.requests[:3]] == [
+            "/by_cursor", "/by_cursor?after=candidate4", "/by_cursor?after=candidate8",
+        ]  # fmt: skip
+    came_to = {outcome.request.split(",")[0]: (outcome.verdict, places(outcome)) for outcome in report.shown}
+    assert report.verdicts[Verdict.EQUAL] == 1
+    assert came_to["GET /by_link"] == (Verdict.UNSTABLE, ["id 4", "id 5"])
+    assert came_to["GET /by_less"][0] is Verdict.UNSTABLE
+    reasons = {outcome.request.split(",")[0]: outcome.reason for outcome in report.shown}
+    assert "page 2 must not be asked: `deny` has /write" in reasons["GET /astray"]
+    assert "its pages lead in a circle" in reasons["GET /circle"]
+
+
 async def test_ties_of_a_real_order_do_not_look_like_lost_rows(followed: Config, tmp_path: Path, database: str) -> None:
     async with on_both(tmp_path / "app.db", database) as both:
         report = await asked(both.configured(followed, pages=[PAGES]), lines(tmp_path, "/pages"))

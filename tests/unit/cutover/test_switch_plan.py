@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cdc.cutover.gates import CutoverFacts, GateLimits, RollbackFacts, cutover_gates, rollback_gates
+from cdc.cutover.gates import CutoverFacts, GateLimits, RehearsalFacts, RollbackFacts, cutover_gates, rollback_gates
 from cdc.cutover.plan import PlannedStep, Readiness, SwitchPlan
 from cdc.cutover.watch import p95
 from cdc.errors import ExitCode
@@ -14,7 +14,8 @@ from cdc.facts.side import Side
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-LIMITS = GateLimits(lag_seconds=5.0, verified_hours=24.0, shadow_hours=48.0)
+LIMITS = GateLimits(lag_seconds=5.0, verified_hours=24.0, shadow_hours=48.0, rehearsed_hours=12.0)
+REHEARSED = RehearsalFacts(NOW - HOUR, "passed", same_schema=True)
 FINE = CutoverFacts(
     now=NOW,
     active=Side.SQLITE,
@@ -36,6 +37,7 @@ FINE = CutoverFacts(
     no_way_back=(),
     long_writers=(),
     flag_problems=(),
+    rehearsal=REHEARSED,
 )
 BACK = RollbackFacts(
     now=NOW,
@@ -85,6 +87,10 @@ def test_all_gates_open_is_ready() -> None:
         ({"shadow_clean_since": None}, "shadow reads", Readiness.NOT_YET),
         ({"shadow_clean_since": NOW - 47 * HOUR}, "shadow reads", Readiness.NOT_YET),
         ({"shadow_uncovered": ("GET /x",)}, "shadow reads", Readiness.NOT_YET),
+        ({"rehearsal": None}, "rehearsed", Readiness.NOT_YET),
+        ({"rehearsal": replace(REHEARSED, at=NOW - 13 * HOUR)}, "rehearsed", Readiness.NOT_YET),
+        ({"rehearsal": replace(REHEARSED, result="refused")}, "rehearsed", Readiness.NOT_YET),
+        ({"rehearsal": replace(REHEARSED, same_schema=False)}, "rehearsed", Readiness.NOT_YET),
         ({"snapshot_at": None}, "snapshot", Readiness.NOT_YET),
         ({"long_writers": ("psql, 5 min",)}, "long transactions", Readiness.NOT_YET),
         ({"flag_problems": ("env says other",)}, "flag", Readiness.NOT_YET),
@@ -103,6 +109,23 @@ def test_each_fact_closes_one_gate(change: dict[str, Any], gate: str, readiness:
 def test_hours_of_zero_ask_for_no_shadow_reads() -> None:
     facts = replace(FINE, shadow_clean_since=None, shadow_uncovered=("GET /x",))
     assert plan(facts, replace(LIMITS, shadow_hours=0.0)).readiness is Readiness.READY
+
+
+@pytest.mark.parametrize(
+    ("hours", "rehearsal", "passed"),
+    [
+        (None, None, True),  # nobody asked for one, and none was made
+        (None, replace(REHEARSED, at=NOW - 167 * HOUR), True),
+        (None, replace(REHEARSED, at=NOW - 169 * HOUR), False),  # one that was made has to hold
+        (None, replace(REHEARSED, result="failed"), False),
+        (0.0, replace(REHEARSED, result="failed"), True),
+    ],
+)
+def test_a_rehearsal_that_nobody_asked_for_has_to_hold_once_it_was_made(
+    hours: float | None, rehearsal: RehearsalFacts | None, passed: bool
+) -> None:
+    made = plan(replace(FINE, rehearsal=rehearsal), replace(LIMITS, rehearsed_hours=hours))
+    assert (made.readiness is Readiness.READY) == passed
 
 
 @pytest.mark.parametrize(
@@ -127,6 +150,7 @@ def test_the_answer_for_programs_is_whole() -> None:
     assert told["exit_code"] == 1
     assert {gate["name"] for gate in told["gates"] if not gate["passed"]} == {"quarantine"}
     assert told["steps"] == [{"name": "one", "side": "both", "undo": "-", "usual_milliseconds": None}]
+    assert told["usual_in"] is None
     assert all("cdc quarantine" in step for step in told["next_steps"])
 
 
