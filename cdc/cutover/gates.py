@@ -302,8 +302,10 @@ def _rehearsed(facts: CutoverFacts, limits: GateLimits) -> Gate:
     if not hours:
         return Gate("rehearsed", True, "not asked for", "`rehearsed_within_hours` in [cutover]")
     limit = f"passed, of today's schema, at most {hours:g} h ago"
+    if made is None and limits.rehearsed_hours is None:
+        return Gate("rehearsed", True, "never", "not asked for, but one that was made has to hold")
     if made is None:
-        return Gate("rehearsed", limits.rehearsed_hours is None, "never", limit, "`cdc rehearse`")
+        return Gate("rehearsed", False, "never", limit, "`cdc rehearse`")
     age = (facts.now - made.at).total_seconds() / 3600
     now = f"{made.result}, {age:.1f} h ago{'' if made.same_schema else ', of another schema'}"
     passed = made.result == "passed" and made.same_schema and age <= hours
