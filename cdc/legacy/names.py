@@ -11,7 +11,7 @@ from cdc.legacy.vocabulary import ENGINE_KEYS
 
 # What cannot stand beside a whole name, because it would belong to the name of another file.
 _NOT_BEFORE: Final = r"(?<![\w.\-+~#$@])"
-_NOT_AFTER: Final = r"(?![\w\-+~#])(?!\.+[\w\-+~])(?!/\w)"
+_NOT_AFTER: Final = r"(?![\w\-+~#])(?!\.+[\w\-+~%*{$])(?!/\w)"
 SQLITE_ADDRESS: Final = re.compile(r"(?<![\w.+/\-])(?:jdbc:)?sqlite3?(?:\+\w+)?:(?=[/\w.:~$%{<])", re.IGNORECASE)
 _SQLITE_WORD: Final = re.compile(r"(?:^|[_.\-])SQLITE3?(?:$|[_.\-])", re.IGNORECASE)
 _SQLITE_PATH: Final = re.compile(r"(?:[^\s\"']*/)?[\w\-+){}($]+\.(?:sqlite3?|db3)", re.IGNORECASE)

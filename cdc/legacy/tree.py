@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
-from cdc.errors import ConfigError
+from cdc.errors import UsageError
 from cdc.legacy.vocabulary import FOLDERS_NOT_ENTERED
 
 MOST_BYTES: Final = 4 * 1024 * 1024  # of a file that is read as text; code is smaller, and logs are no code
@@ -54,7 +54,7 @@ def walk(paths: Sequence[Path], exclude: Sequence[str] = (), without: Sequence[P
     for given in paths:
         root = given.resolve()
         if not root.exists():
-            raise ConfigError(f"{given} is not there to be searched", remedy="name a folder or a file that is there")
+            raise UsageError(f"{given} is not there to be searched", remedy="name a folder or a file that is there")
         for path in _below(root, tree.unsearched, ours) if root.is_dir() else iter([root]):
             if path in seen:
                 continue

@@ -21,6 +21,8 @@ VIDEO = "yt:video-c"
 # Calls that follow for ever, need a terminal, play for a minute, or belong to a shell: other tests run those.
 RUN_ELSEWHERE = {
     "cdc cleanup --release /srv/old/app.db",
+    "cdc cleanup --legacy /srv/app /etc/cron.d",
+    "cdc cleanup --legacy /srv/app --apply",
     "cdc init app.db && cdc up",
     "cdc up",
     "cdc run",
