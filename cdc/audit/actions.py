@@ -146,6 +146,13 @@ ACTIONS: Final[Mapping[str, Action]] = {
         findings="what it should be and what it is, as `cdc verify` tells it",
     ),
     "end of an altered schema": _step("a target that was altered is as it was made again", table=_TABLE),
+    "report": _step(
+        "`cdc report`",
+        verdict="what it says on its first page",
+        document="the SHA-256 of its document, by which `cdc report --verify` knows it again",
+        page="that of its page, all before the seal",
+        file="the page's name",
+    ),
     "restore": _step("`cdc restore`", snapshot="its folder", to="the file that was written"),
     "cleanup": _step(
         "`cdc cleanup`",

@@ -4,14 +4,15 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from cdc.audit.actions import ACTIONS
 from cdc.audit.chain import Head, Sealed, entry
 from cdc.audit.check import ACCEPT, ChainCheck, ChainVerdict, Witness
-from cdc.audit.trail import FILE, AuditEntry, Detail, look, opened
+from cdc.audit.details_text import details_text
+from cdc.audit.trail import AuditEntry, Detail, look, opened
 from cdc.cli.completion import complete_table
 from cdc.cli.help import Command
 from cdc.cli.options import Options, pass_session, run_async, span
@@ -19,8 +20,7 @@ from cdc.cli.output import counted, print_json, print_table, say, time_text
 from cdc.cli.target import desk
 from cdc.config import Config
 from cdc.errors import ExitCode, TargetError, UsageError
-
-MOST_KEYS: Final = 10  # of an entry; --json names them all
+from cdc.notes import final_note
 
 
 class MomentParameter(click.ParamType[datetime]):
@@ -135,6 +135,8 @@ async def _postgres_remembers(config: Config) -> tuple[list[Witness], str | None
 
     if never_started(config):
         return [], None
+    if gone := _taken_away(config):
+        return [], gone
     try:
         async with desk(config, "audit") as record:
             known = (await record.audit.ends()).file if record else Head()
@@ -143,24 +145,32 @@ async def _postgres_remembers(config: Config) -> tuple[list[Witness], str | None
     return [Witness("Postgres", known)], None
 
 
+def _taken_away(config: Config) -> str | None:
+    """Why Postgres remembers nothing any more, None where it does."""
+    note = final_note.read(config)
+    return f"`cdc cleanup` took it away at {time_text(note.cleaned)}" if note and note.cleaned else None
+
+
 def _postgres(config: Config, wanted: Wanted, limit: int) -> tuple[Shown, str | None]:
     """The trail in Postgres, compared with what was noted of it beside the file."""
+    if gone := _taken_away(config):
+        return Shown(ChainCheck("entry"), wanted, limit), f"{gone}, and the file has all of it"
     with look(config.state.dir) as found:
-        beside = Witness(f"the state folder, which has a copy in {FILE},", found.postgres)
-    return run_async(_stored(config, beside, wanted, limit)), None
+        noted = found.postgres
+    return run_async(_stored(config, noted, wanted, limit)), None
 
 
-async def _stored(config: Config, beside: Witness, wanted: Wanted, limit: int) -> Shown:
+async def _stored(config: Config, noted: Head, wanted: Wanted, limit: int) -> Shown:
+    from cdc.postgres.record.audit import beside_file
     from cdc.postgres.record.status import never_started
 
-    nothing = Shown(ChainCheck("entry", [beside]), wanted, limit)
+    nothing = Shown(ChainCheck("entry", [beside_file(noted)]), wanted, limit)
     if never_started(config):
         return nothing
     async with desk(config, "audit") as record:
         if record is None:
             return nothing
-        end = Witness("cdc.stream", (await record.audit.ends()).own)
-        shown = Shown(ChainCheck("entry", [beside, end]), wanted, limit)
+        shown = Shown(await record.audit.examination(noted), wanted, limit)
         async for one in record.audit.stored():
             shown.see(one)
     return shown
@@ -192,7 +202,7 @@ async def _accept_in_postgres(config: Config, made: AuditEntry, beyond: Head) ->
 
 def _print(entries: Sequence[AuditEntry], verdict: ChainVerdict, note: str | None) -> None:
     if entries:
-        rows = [(time_text(e.at), e.actor, e.action, e.result, _details(e.details)) for e in entries]
+        rows = [(time_text(e.at), e.actor, e.action, e.result, details_text(e.details)) for e in entries]
         print_table(("at", "who", "what", "result", "details"), rows)
         say()
     for found in verdict.accepted:
@@ -215,21 +225,6 @@ def _words(verdict: ChainVerdict) -> str:
     checked = f"{verdict.noun} {verdict.first:,} to {verdict.last.n:,}" if verdict.first else "nothing to check"
     but = " but for what is known" if verdict.accepted else ""
     return f"the trail is whole{but}: {checked}{older if verdict.unchained else ''}"
-
-
-def _details(details: Mapping[str, Detail]) -> str:
-    return ", ".join(f"{name} {_detail(value)}" for name, value in details.items() if value is not None)
-
-
-def _detail(value: object) -> str:
-    match value:
-        case Mapping():
-            return "; ".join(f"{name} ({_details(of)})" for name, of in value.items() if isinstance(of, Mapping))
-        case list():
-            more = f" and {len(value) - MOST_KEYS:,} more" if len(value) > MOST_KEYS else ""
-            return ", ".join(map(str, value[:MOST_KEYS])) + more
-        case _:
-            return str(value)
 
 
 def _tables_of(details: Mapping[str, Detail]) -> set[str]:

@@ -64,7 +64,9 @@ def report(
         return int(ExitCode.OK)
     found = run_async(_report(config, _logged(logs, log_format, config)))
     if html is not None:
-        _write(html, _page_of(found))
+        from cdc.shadow.page import page_of
+
+        _write(html, page_of(found))
         say(f"the report is in {html}")
     if har is not None:
         from cdc.shadow.har import har_of
@@ -102,17 +104,6 @@ async def _report(config: Config, logged: "list[HttpRequest]") -> "ShadowReport"
     from cdc.shadow.kept import read_report
 
     return await read_report(config, datetime.now(UTC), logged)
-
-
-def _page_of(found: "ShadowReport") -> str:
-    try:
-        from cdc.shadow.page import page_of
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"the page of the report needs {error.name}, which is not installed",
-            remedy="run `pip install 'cdc-sqlite-postgres[shadow]'`, or take the report as `--json`",
-        ) from None
-    return page_of(found)
 
 
 def _write(file: Path, text: str) -> None:

@@ -4,25 +4,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import jinja2
-
+from cdc.pages.render import rendered
 from cdc.shadow.report import ShadowReport, counts_text, remedy_of, unclean
 
-_TEMPLATES: Final = Path(__file__).parent / "templates"
+_TEMPLATE: Final = Path(__file__).parent / "templates" / "report.html"
 
 
 def page_of(report: ShadowReport) -> str:
     """The page as HTML; every text of users in it is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"ms": _ms, "span": _span, "moment": _moment}
-    environment.globals |= {"remedy_of": remedy_of, "counts_text": counts_text, "unclean": unclean}
-    return environment.get_template("report.html").render(report=report)
+    values = {"report": report, "remedy_of": remedy_of, "counts_text": counts_text, "unclean": unclean}
+    return rendered(_TEMPLATE, values, {"ms": _ms, "span": _span, "moment": _moment})
 
 
 def _ms(seconds: float) -> str:

@@ -23,7 +23,6 @@ DEADLINE_SECONDS = 120
 OF_AN_EXTRA = (
     "aiohttp",
     "apachelogs",
-    "jinja2",
     "jsonpath_rfc9535",
     "selectolax",
 )  # which `make demo` does not install

@@ -95,11 +95,3 @@ def test_a_log_without_the_library_that_reads_it(cut_off: Installation, monkeypa
     monkeypatch.setitem(sys.modules, "apachelogs", None)
     call = ["shadow", "report", "--coverage-log", "access.log"]
     refused(cut_off, call, "access logs are read by {error}, which is not installed", ExitCode.USAGE)
-
-
-def test_a_page_without_the_library_that_makes_it(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.followed()
-    monkeypatch.delitem(sys.modules, "cdc.shadow.page", raising=False)
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    call = ["shadow", "report", "--html", "report.html"]
-    refused(site, call, "the page of the report needs {error}, which is not installed", ExitCode.USAGE)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdc.audit.chain import AuditEntry, Head, Sealed, link
-from cdc.audit.check import last_words
+from cdc.audit.check import ChainCheck, Witness, last_words
+from cdc.audit.trail import FILE
 from cdc.errors import TargetStateLost
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.statements import load
@@ -72,6 +73,10 @@ class AuditTrail(RecordPart):
             Head(row["audit_file_n"], row["audit_file_hash"]),
         )
 
+    async def examination(self, noted: Head) -> ChainCheck:
+        """A check of the chain that knows its end, from the stream's row and as it was `noted` in the state folder."""
+        return ChainCheck("entry", [beside_file(noted), Witness("cdc.stream", (await self.ends()).own)])
+
     async def stored(self) -> AsyncIterator[Sealed]:
         """Every entry of a source, the oldest first, as it is now."""
         with translated("reading the audit trail"):
@@ -117,6 +122,11 @@ class AuditTrail(RecordPart):
                 rows = await self._connection.fetch(SQL["oldest_entries"], self._source_id, through)
                 await self.append(last_words(Sealed(row["text"], row["hash"]) for row in rows))
                 await self._connection.execute(SQL["drop_through"], self._source_id, through)
+
+
+def beside_file(noted: Head) -> Witness:
+    """The end of the chain in Postgres as it was noted in the state folder, beside the file."""
+    return Witness(f"the state folder, which has a copy in {FILE},", noted)
 
 
 def no_row() -> TargetStateLost:

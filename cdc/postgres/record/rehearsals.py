@@ -36,6 +36,18 @@ class RehearsalNote:
         return {name: statistics.median(taken) for name, taken in self.steps.get(side, {}).items()}
 
 
+@dataclass(frozen=True, slots=True)
+class PastRehearsal:
+    """How a rehearsal went; `refused` are the seconds for which each `cutover` and each `rollback` refused writes."""
+
+    began_at: datetime
+    finished_at: datetime
+    times: int
+    kills: int
+    result: str
+    refused: Mapping[str, Sequence[float]]
+
+
 class Rehearsals(RecordPart):
     """The rehearsals of one source."""
 
@@ -67,3 +79,9 @@ class Rehearsals(RecordPart):
                 return None
             row = await self._connection.fetchrow(SQL["latest"], self._source_id)
         return RehearsalNote(**{**row, "steps": json.loads(row["steps"])}) if row else None
+
+    async def past(self) -> list[PastRehearsal]:
+        """All that are remembered, the oldest first."""
+        with translated("reading the rehearsals"):
+            rows = await self._connection.fetch(SQL["past"], self._source_id)
+        return [PastRehearsal(**{**row, "refused": json.loads(row["refused"])}) for row in rows]

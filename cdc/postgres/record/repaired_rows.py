@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -12,6 +13,15 @@ from cdc.postgres.record.part import RecordPart
 
 SQL: Final = load("repaired")
 KEPT_DAYS: Final = 90
+
+
+@dataclass(frozen=True, slots=True)
+class RepairedTable:
+    """A source table, how many rows of it were repaired lately, and when the last of them was."""
+
+    source_table: str
+    rows: int
+    last_at: datetime
 
 
 class RepairedRows(RecordPart):
@@ -35,6 +45,12 @@ class RepairedRows(RecordPart):
                 return 0, None
             row = await self._connection.fetchrow(SQL["among"], self._source_id, table, _digests(keys))
         return (row["rows"], row["at"]) if row else (0, None)
+
+    async def by_table(self) -> list[RepairedTable]:
+        """What was repaired within `KEPT_DAYS`, by table."""
+        with translated("reading what was repaired"):
+            rows = await self._connection.fetch(SQL["by_table"], self._source_id)
+        return [RepairedTable(**dict(row)) for row in rows]
 
 
 def _digests(keys: Sequence[str]) -> list[bytes]:

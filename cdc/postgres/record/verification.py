@@ -79,6 +79,12 @@ class Verifications(RecordPart):
         """The newest comparison of all tables, None when there was none."""
         return await self._newest("latest")
 
+    async def newest(self, most: int) -> list[Verification]:
+        """The newest comparisons, of some tables or of all, the newest first and at most so many."""
+        with translated("reading the comparisons"):
+            rows = await self._connection.fetch(SQL["newest"], self._source_id, most)
+        return [Verification(**dict(row)) for row in rows]
+
     async def outstanding(self) -> frozenset[str]:
         """The tables of comparisons of some tables that were not equal, as far as they still count."""
         with translated("reading the last comparison"):

@@ -9,3 +9,7 @@ DELETE FROM cdc.rehearsal WHERE source_id = $1 AND id NOT IN (
 -- name: latest
 SELECT id, finished_at, times, kills, schema_name, result, steps::text AS steps
 FROM cdc.rehearsal WHERE source_id = $1 ORDER BY finished_at DESC LIMIT 1
+
+-- name: past
+SELECT began_at, finished_at, times, kills, result, refused::text AS refused
+FROM cdc.rehearsal WHERE source_id = $1 ORDER BY finished_at

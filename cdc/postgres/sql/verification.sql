@@ -29,3 +29,8 @@ WHERE source_id = $1 AND NOT complete AND result <> 'equal' AND NOT EXISTS (
     WHERE later.source_id = v.source_id AND later.finished_at > v.finished_at
         AND (later.complete OR (later.result = 'equal' AND name = ANY(later.names)))
 )
+
+-- name: newest
+SELECT started_at, finished_at, seq, tables, complete, matched, different, missing, extra, pending, quarantined,
+    repaired, result, names
+FROM cdc.verification WHERE source_id = $1 ORDER BY finished_at DESC, id DESC LIMIT $2

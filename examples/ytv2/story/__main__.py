@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from promises import Promises
+from repaired import REPAIRED
 from rich.console import Console
 from stage import Stage, StoryError
 
@@ -24,7 +25,6 @@ REQUESTS: Final = (
     *("/", "/api/reports", "/api/filters", "/api/reports?sort=published", "/api/reports?sort=title&size=50&page=2"),
     *("/api/reports?category=Technology", "/api/reports?q=the&size=50", "/api/reports?has_audio=true", "/?q=qwen"),
 )
-REPAIRED: Final[dict[str, str]] = {}
 ONE_VIDEO: Final = "/api/reports/{id}=SELECT id FROM content"
 
 
@@ -35,6 +35,7 @@ class Story:
         self._stage = stage
         self._promises: Promises
         self._busy_seconds = 1.0 if brisk else BUSY_SECONDS
+        self._rehearsals = 1 if brisk else 3
         self._console = Console(highlight=False, markup=False, emoji=False)
         self._began = time.monotonic()
         self._at = stage.on_sqlite  # where users are
@@ -108,7 +109,7 @@ class Story:
 
     async def _rehearse(self) -> None:
         self._chapter("Phase 3: rehearsal", "There and back on a copy, beside everything that runs.")
-        await self._cdc("rehearse")
+        await self._cdc("rehearse", "--times", str(self._rehearsals))
 
     async def _cut_over(self) -> None:
         self._chapter("Cutover", "Postgres takes the writes, under the eyes of users.")
