@@ -55,7 +55,7 @@ def test_a_difference_ends_with_the_first_comparison_that_found_its_tables_equal
     entries = [entry(3.5, "repair rows", "started", table="t", added=2), entry(1.5, "repair rows", table="t", added=9)]
     first, second = find_differences(comparisons, entries)
     assert (first.ended, first.repaired) == (comparisons[1], 2)
-    assert first.ending == "2 rows were repaired; compared again and equal"
+    assert first.ending == "2 rows repaired; compared again and equal"
     assert second.ended is None
     told = make_document(facts(kept=KeptFacts(comparisons), audit=AuditFacts(tuple(entries))))["differences"]
     assert (told["open"], [d["open"] for d in told["found"]]) == (1, [False, True])
@@ -97,6 +97,14 @@ def test_what_repeats_is_one_line_of_the_timeline_with_its_count() -> None:
     assert told.entries == len(entries) + len(batches)
     folded = make_timeline(entries[5:7], [])
     assert folded.first[0].text == "2 times, 5 rows in all; the last: table t, rows 3"
+
+
+def test_a_long_story_tells_of_steps_and_sums_up_the_rest() -> None:
+    entries = [entry(9 - n / 1000, "quarantine", table=str(n), rows=1) for n in range(FIRST_LINES + LAST_LINES + 1)]
+    told = make_timeline([*entries, entry(1, "verify", result="equal")], [(entries[0].at, 4)])
+    assert [line.action for line in told.first] == ["follow", "verify"]
+    assert told.first[0].text == "4 changes applied in 1 batch; 401 entries about rows that are held"
+    assert told.left_out == 0
 
 
 def test_of_a_long_story_the_middle_is_left_out_and_counted() -> None:
