@@ -71,7 +71,8 @@ One object whose keys are always there; an unknown value is `null`.
 | key | meaning |
 | --- | --- |
 | `at` | when the picture was made, ISO 8601 in UTC |
-| `phase` | `new`, `snapshot`, `schema`, `load`, `replicate`, or `unknown` while Postgres cannot be asked |
+| `phase` | `new`, `snapshot`, `schema`, `load`, `replicate`, `cutover`, `finalized`, `ended`, \
+or `unknown` while Postgres cannot be asked |
 | `exit_code` | what the command exits with |
 | `next_step` | what to do now, in words |
 | `warnings` | everything that needs an eye, the worst first |
@@ -94,6 +95,8 @@ whole `cdc verify`, null before the first; `schema`: what \
 Postgres has otherwise than it should, as `cdc verify --json` has it |
 | `shadow` | `endpoints` that shadow reads asked, `differing` of them that are not alike now, `clean_since` when all \
 are (null while one is not), `last_at` |
+| `finalized` | null until `cdc finalize`: `since`, `by`, `snapshot`, `dump`, `cleaned` (when `cdc cleanup` was \
+done) and more of what the way back was ended with |
 | `stopped` | `reason` and `remedy` when the daemon stopped with an error |
 | `activity` | what a daemon on this machine is doing: `doing` (`starting`, `loading`, `streaming`, `waiting` for a \
 database, `stopping`), `since`, and after failed attempts `error` (of the last one) and `attempts` |

@@ -5,7 +5,6 @@ Waiting is always for a condition with a deadline, never for time to pass.
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any, Self
 import apsw
 import asyncpg
 from comparison import differences
+from warm_commands import WarmCommand
 
 from cdc.audit.chain import AuditEntry, decode
 from cdc.config import Config, ReplicateSection, SourceSection, StateSection, TableOptions, TargetSection
@@ -33,7 +33,9 @@ from cdc.sqlite.connection.file_watch import Watch
 from cdc.stream.session import Session
 
 DEADLINE_SECONDS = 60.0
-_POLL_SECONDS = 0.01
+# A look often costs a connection: one every few milliseconds takes more from a daemon that starts than it works.
+_FIRST_PAUSE_SECONDS = 0.01
+_LONGEST_PAUSE_SECONDS = 0.1
 
 Rows = list[asyncpg.Record]
 
@@ -247,12 +249,10 @@ class Daemon:
         self.file = write_config(self.folder / "cdc.toml", config)
         self.log = self.folder / "daemon.log"
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [str(Path(sys.executable).with_name("cdc")), "-c", str(self.file), *command],
-                env={**os.environ, "PYTHONFAULTHANDLER": "1", **(environment or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+            self.process = WarmCommand(
+                ["-c", str(self.file), *command],
+                log,
+                environment={"PYTHONFAULTHANDLER": "1", **(environment or {})},
             )
 
     def kill(self) -> None:
@@ -308,11 +308,13 @@ async def wait_for(
 ) -> None:
     """Wait until the condition holds; fails in words after the deadline, or at once when the daemon is gone."""
     deadline = asyncio.get_running_loop().time() + seconds
+    pause = _FIRST_PAUSE_SECONDS
     while not await condition():
         told = f":\n{daemon.words()}" if daemon else ""
         assert daemon is None or daemon.runs, f"the daemon ended before {what}{told}"
         assert asyncio.get_running_loop().time() < deadline, f"waited {seconds:.0f} s for: {what}{told}"
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
 
 
 async def wait_until_equal(

@@ -1,10 +1,9 @@
 """An application that is moved to and fro by the real commands, with a real daemon beside them."""
 
 import asyncio
-import os
+import itertools
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ import asyncpg
 import msgspec
 from comparison import Comparison
 from harness import Daemon, application, make_config, up, wait_for, write_config
+from warm_commands import WarmCommand
 
 from cdc.config import Config
 from cdc.config.cutover import CutoverSection
@@ -21,6 +21,7 @@ from cdc.observe.daemon_file import FILE
 from cdc.observe.daemon_state import Activity
 
 COMMAND_SECONDS = 60.0
+_NUMBERS = itertools.count(1)
 STOPPED, ENDED = "T", "Z"  # as /proc has it
 _PROBE = "INSERT INTO probe(id, n) VALUES (-1, 0)"  # rolled back
 PROBE = "CREATE TABLE probe(id INTEGER PRIMARY KEY, n INTEGER)"
@@ -46,25 +47,25 @@ class Command:
 
     def __init__(self, config: Config, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         file = write_config(config.state.dir.parent / "command.toml", config)
-        self.process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("cdc")), "-c", str(file), *arguments],
-            env={**os.environ, "PYTHONFAULTHANDLER": "1", **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.words = ""
+        self._log = file.with_name(f"command {next(_NUMBERS)}.log")
+        with self._log.open("wb") as log:
+            self.process = WarmCommand(
+                ["-c", str(file), *arguments], log, environment={"PYTHONFAULTHANDLER": "1", **(environment or {})}
+            )
 
     async def ends(self) -> int:
         """Its exit code, negative for a signal."""
         try:
-            self.words, _ = await asyncio.to_thread(self.process.communicate, timeout=COMMAND_SECONDS)
+            return await asyncio.to_thread(self.process.wait, COMMAND_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)  # what each thread does is written
-            self.words, _ = await asyncio.to_thread(self.process.communicate)
+            await asyncio.to_thread(self.process.wait)
             raise AssertionError(f"the command did not end:\n{self.words}") from None
-        return self.process.returncode
+
+    @property
+    def words(self) -> str:
+        """All that it wrote."""
+        return self._log.read_text(encoding="utf-8")
 
     async def stands_still(self) -> None:
         """Wait until it stopped at the point of `CDC_FREEZE_AT`, or ended before."""

@@ -163,6 +163,12 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "free tables": _step(
         "`cdc cleanup --release`: the tables of a source are free for another", source="where its file was"
     ),
+    "remove legacy files": _step(
+        "`cdc cleanup --legacy --apply`: named scripts were removed, with a backup",
+        files="their paths",
+        manifest="the file that `--undo` needs",
+    ),
+    "put legacy files back": _step("`cdc cleanup --undo`", manifest="its file", files="the paths that came back"),
     "quarantine retry": _step("`cdc quarantine retry`", table="only this table", rows="how many were logged again"),
     "quarantine acknowledge": _step("`cdc quarantine acknowledge`", table="only this table", rows="how many"),
     "heal the schema cdc": _step("what was gone of the schema `cdc` was made again", lost="what is not known any more"),

@@ -20,6 +20,7 @@ from cdc.cli.output import counted, print_json, print_table, say, time_text
 from cdc.cli.target import desk
 from cdc.config import Config
 from cdc.errors import ExitCode, TargetError, UsageError
+from cdc.notes import final_note
 
 
 class MomentParameter(click.ParamType[datetime]):
@@ -134,6 +135,8 @@ async def _postgres_remembers(config: Config) -> tuple[list[Witness], str | None
 
     if never_started(config):
         return [], None
+    if gone := _taken_away(config):
+        return [], gone
     try:
         async with desk(config, "audit") as record:
             known = (await record.audit.ends()).file if record else Head()
@@ -142,8 +145,16 @@ async def _postgres_remembers(config: Config) -> tuple[list[Witness], str | None
     return [Witness("Postgres", known)], None
 
 
+def _taken_away(config: Config) -> str | None:
+    """Why Postgres remembers nothing any more, None where it does."""
+    note = final_note.read(config)
+    return f"`cdc cleanup` took it away at {time_text(note.cleaned)}" if note and note.cleaned else None
+
+
 def _postgres(config: Config, wanted: Wanted, limit: int) -> tuple[Shown, str | None]:
     """The trail in Postgres, compared with what was noted of it beside the file."""
+    if gone := _taken_away(config):
+        return Shown(ChainCheck("entry"), wanted, limit), f"{gone}, and the file has all of it"
     with look(config.state.dir) as found:
         noted = found.postgres
     return run_async(_stored(config, noted, wanted, limit)), None

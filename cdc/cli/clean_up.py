@@ -4,11 +4,11 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cdc.cli.confirm import require_yes
+from cdc.cli.confirm import require_somebody, require_yes
 from cdc.cli.options import audited, run_async
 from cdc.cli.output import counted, print_json, say
 from cdc.config import Config
@@ -16,6 +16,8 @@ from cdc.errors import ExitCode
 
 if TYPE_CHECKING:
     from cdc.ending.remains import Remains
+
+WHAT: Final = "taking this away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,8 @@ class Everything:
 
     @property
     def given(self) -> bool:
-        """Whether anything was said."""
-        return self != Everything()
+        """Whether anything was said but the form of the answer."""
+        return self.dry_run or self.yes or self.keep_fence
 
 
 def everything_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -51,6 +53,9 @@ def clean_up(config: Config, said: Everything) -> int:
     from cdc.ending import cleanup, remains
 
     left = run_async(remains.look(config, keep_fence=said.keep_fence))
+    if not said.dry_run:
+        cleanup.refuse_beside_daemon(config)
+        require_somebody(WHAT, yes=said.yes, as_json=said.as_json, look="cdc cleanup --dry-run")
     if not said.as_json:
         _show(config, left)
     if said.dry_run:
@@ -59,8 +64,7 @@ def clean_up(config: Config, said: Everything) -> int:
         return ExitCode.OK
     others: list[str] = []
     if not left.nothing or (left.final and not left.final.cleaned):
-        cleanup.refuse_beside_daemon(config)
-        require_yes("taking this away", yes=said.yes, as_json=said.as_json, look="cdc cleanup --dry-run")
+        require_yes(WHAT, yes=said.yes)
         with audited(config, "cleanup", removed=True, sqlite=len(left.sqlite), postgres=len(left.postgres)):
             others = run_async(cleanup.clean(config, left, keep_fence=said.keep_fence))
     if said.as_json:

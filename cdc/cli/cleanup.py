@@ -1,12 +1,14 @@
 """`cdc cleanup`: what is left at both ends is taken away; or replication ends, and nothing of it stays in the file."""
 
+from typing import Any
+
 import click
 
 from cdc.cli.clean_up import Everything, clean_up, everything_options
 from cdc.cli.cleanup_legacy import with_legacy
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async
-from cdc.cli.output import say
+from cdc.cli.output import print_json, say
 from cdc.errors import ExitCode, UsageError
 
 
@@ -44,24 +46,37 @@ def cleanup(session: Options, capture_only: bool, release: str | None, everythin
     """
     from cdc.stream import end
 
-    session.start_log()
-    config = session.config()
-    if not capture_only and release is None:
-        return clean_up(config, everything)
-    if (capture_only and release is not None) or everything.given:
+    named = capture_only + (release is not None)
+    if named > 1 or (named and everything.given):
         raise UsageError(
             "--capture-only and --release each go with no other option", remedy="give one of them, and nothing else"
         )
+    session.start_log()
+    config = session.config()
+    if not named:
+        return clean_up(config, everything)
     if release is not None:
         with audited(config, "free tables", source=release):
             run_async(end.release(config, release))
-        say(f"the tables that {release} fed are free; what they hold stays as it is")
+        words = {"freed": release}
+        tell(
+            words, f"the tables that {release} fed are free; what they hold stays as it is", as_json=everything.as_json
+        )
         return ExitCode.OK
     with audited(config, "cleanup") as told:
         done = run_async(end.end(config))
         told["removed"] = done.removed
-    say("capture is removed" if done.removed else "there was no capture to remove")
-    if done.untold:
+    facts = {"removed": done.removed, "untold": done.untold}
+    tell(facts, "capture is removed" if done.removed else "there was no capture to remove", as_json=everything.as_json)
+    if done.untold and not everything.as_json:
         say(f"Postgres could not be told that its tables are free: {done.untold}")
         say("give the command again when it can be reached")
     return ExitCode.OK
+
+
+def tell(facts: dict[str, Any], words: str, *, as_json: bool) -> None:
+    """The answer, for people or for a program."""
+    if as_json:
+        print_json(facts)
+    else:
+        say(words)

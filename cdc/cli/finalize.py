@@ -1,10 +1,10 @@
 """`cdc finalize`: the way back is ended on purpose."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cdc.cli.confirm import require_yes
+from cdc.cli.confirm import require_somebody, require_yes
 from cdc.cli.help import Command
 from cdc.cli.options import Options, pass_session, run_async
 from cdc.cli.output import counted, print_json, say
@@ -12,7 +12,9 @@ from cdc.config import Config
 from cdc.errors import ExitCode
 
 if TYPE_CHECKING:
-    from cdc.ending.finalize import Final
+    from cdc.ending.finalize import EndedWay
+
+WHAT: Final = "the end of the way back"
 
 
 @click.command(
@@ -45,16 +47,17 @@ def finalize(session: Options, dry_run: bool, yes: bool, without_dump: bool, lea
     config = session.config()
     wish = FinalWish(without_dump, leave_behind)
     if (note := final_note.read(config)) is not None and note.complete:
-        return _say(config, end.Final(note), as_json=as_json)  # given again, it has nothing to do
+        return _say(config, end.EndedWay(note), as_json=as_json)  # given again, it has nothing to do
     plan = run_async(final_plan(config, wish))
     if dry_run or plan.exit_code:
         return tell_plan(plan, as_json=as_json)
-    require_yes("the end of the way back", yes=yes, as_json=as_json, look="cdc finalize --dry-run")
+    require_somebody(WHAT, yes=yes, as_json=as_json, look="cdc finalize --dry-run")
+    require_yes(WHAT, yes=yes)
     done = run_async(end.finalize(config, wish, showing(as_json=as_json), session.progress()))
     return _say(config, done, as_json=as_json)
 
 
-def _say(config: Config, done: "Final", *, as_json: bool) -> int:
+def _say(config: Config, done: "EndedWay", *, as_json: bool) -> int:
     """Tell what came of it; returns the exit code."""
     if as_json:
         print_json(_json(config, done))
@@ -63,7 +66,7 @@ def _say(config: Config, done: "Final", *, as_json: bool) -> int:
     return ExitCode.DIFFERENCE if done.afterwards else ExitCode.OK
 
 
-def _tell(config: Config, done: "Final") -> None:
+def _tell(config: Config, done: "EndedWay") -> None:
     note, folder = done.note, config.state.dir
     say(f"the way back is ended: applications write to Postgres alone, and {counted(note.rows, 'row')} were alike")
     say(f"  last snapshot  {folder / 'snapshots' / note.snapshot}")
@@ -75,7 +78,7 @@ def _tell(config: Config, done: "Final") -> None:
         say("SQLite refuses writes as before; next: `cdc cleanup`")
 
 
-def _json(config: Config, done: "Final") -> dict[str, Any]:
+def _json(config: Config, done: "EndedWay") -> dict[str, Any]:
     note = done.note
     return {
         "finalized_at": note.since,

@@ -25,8 +25,8 @@ def chosen_progress(*, quiet: bool) -> Progress:
 
 
 def rate_text(done: float, seconds: float) -> str:
-    """Units a second for people: `12,300/s`; nothing when it is too early to tell."""
-    return f"{done / seconds:,.0f}/s" if seconds >= MEASURED_SECONDS else ""
+    """Units a second for people: `12,300/s`; nothing when it is too early to tell, or one takes longer than that."""
+    return f"{done / seconds:,.0f}/s" if seconds >= MEASURED_SECONDS and done >= seconds else ""
 
 
 class BarProgress:

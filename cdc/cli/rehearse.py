@@ -64,8 +64,9 @@ def print_rehearsal(report: "RehearsalReport") -> None:
         if refused:
             say(f"{name}: writes refused for {refused['median']:.2f} s, at most {refused['max']:.2f} s")
     say()
-    print_table(("", "step", "times", "min", "median", "p95", "max ms"), _steps(report), numbers=_NUMBERS)
-    say()
+    if report.steps:
+        print_table(("", "step", "times", "min", "median", "p95", "max ms"), _steps(report), numbers=_NUMBERS)
+        say()
     say(_compared(report))
     if report.kills:
         say(_killed(report))
@@ -93,12 +94,12 @@ def _steps(report: "RehearsalReport") -> Iterable[tuple[object, ...]]:
 
 def _compared(report: "RehearsalReport") -> str:
     rows, times = counted(report.compared, "row"), counted(report.comparisons, "time")
-    return f"compared {times}, every row of both sides and every write that was committed: {rows} in all are alike"
+    return f"compared: {times}, every row and every write that was committed; {rows} in all were alike"
 
 
 def _killed(report: "RehearsalReport") -> str:
-    sides = [f"{sum(kill.side is side for kill in report.kills)} on {words}" for side, words in _SIDES.items()]
-    return f"killed {counted(len(report.kills), 'switch', 'switches')}; writes went on alone {', '.join(sides)}"
+    sides = [f"{words} after {sum(kill.side is side for kill in report.kills)}" for side, words in _SIDES.items()]
+    return f"killed: {counted(len(report.kills), 'switch', 'switches')}; who accepted writes then: {', '.join(sides)}"
 
 
 _SIDES = {Side.SQLITE: "SQLite", Side.POSTGRES: "Postgres"}

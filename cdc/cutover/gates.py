@@ -179,6 +179,7 @@ class FinalFacts:
     unsettled: tuple[str, ...]
     long_writers: tuple[str, ...]
     flag_problems: tuple[str, ...]
+    embedded: bool
     server_version: int
     dump_with: str
     dumps: bool = True
@@ -217,6 +218,13 @@ def final_gates(facts: FinalFacts, after_hours: float) -> tuple[Gate, ...]:
         ),
         _writers(facts.long_writers),
         _flag(facts.flag_problems),
+        Gate(
+            "server",
+            not facts.embedded,
+            "the embedded one" if facts.embedded else "of its own",
+            "one that runs without the daemon, which ends",
+            "move Postgres to a server of its own first: see Moving Postgres in docs/runbook.md",
+        ),
         dump_gate(facts.dump_with, facts.server_version, wanted=facts.dumps),
     )
 
@@ -294,8 +302,10 @@ def _rehearsed(facts: CutoverFacts, limits: GateLimits) -> Gate:
     if not hours:
         return Gate("rehearsed", True, "not asked for", "`rehearsed_within_hours` in [cutover]")
     limit = f"passed, of today's schema, at most {hours:g} h ago"
+    if made is None and limits.rehearsed_hours is None:
+        return Gate("rehearsed", True, "never", "not asked for, but one that was made has to hold")
     if made is None:
-        return Gate("rehearsed", limits.rehearsed_hours is None, "never", limit, "`cdc rehearse`")
+        return Gate("rehearsed", False, "never", limit, "`cdc rehearse`")
     age = (facts.now - made.at).total_seconds() / 3600
     now = f"{made.result}, {age:.1f} h ago{'' if made.same_schema else ', of another schema'}"
     passed = made.result == "passed" and made.same_schema and age <= hours

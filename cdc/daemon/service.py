@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Final
 
 from loguru import logger
@@ -17,6 +17,7 @@ from cdc.daemon.watchdog import Watchdog, words
 from cdc.errors import AlreadyRunning, CdcError, Finalized
 from cdc.facts.progress import Progress
 from cdc.first_copy import create_schema, loader, snapshots
+from cdc.host.signals import answering
 from cdc.host.systemd import Manager
 from cdc.identity.active_side import refuse_finalized, require_sqlite_active
 from cdc.log import redact
@@ -130,18 +131,10 @@ class Daemon:
             await begin_anew(shown)
         await self.follow(until_idle)
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        asked = {signal.SIGTERM: self._stop.ask, signal.SIGINT: self._stop.ask}
-        asked[signal.SIGHUP] = self._reloading.ask if self._reloading else self._stop.ask
-        for number, handler in asked.items():
-            loop.add_signal_handler(number, handler)
-        try:
-            yield
-        finally:
-            for number in asked:
-                loop.remove_signal_handler(number)
+    def _signals(self) -> AbstractContextManager[None]:
+        stop = self._stop.ask
+        reload = self._reloading.ask if self._reloading else stop
+        return answering({signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload})
 
     def _on_began(self) -> None:
         self._manager.status(words(self._daemon_state))

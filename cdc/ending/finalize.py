@@ -30,14 +30,14 @@ Show = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Final:
+class EndedWay:
     """The way back has ended, with what `note` says; `afterwards` is why something that follows is not done yet."""
 
     note: FinalNote
     afterwards: str = ""
 
 
-async def finalize(config: Config, wish: FinalWish, show: Show, progress: Progress) -> Final:
+async def finalize(config: Config, wish: FinalWish, show: Show, progress: Progress) -> EndedWay:
     """End the way back; where it was ended and something after that is not done, do that.
 
     Raises `SwitchError` with everything as it was, and the way back open.
@@ -48,12 +48,12 @@ async def finalize(config: Config, wish: FinalWish, show: Show, progress: Progre
             trail.record(config.state.dir, "finalize", "started", {"run": run})
             try:
                 await _end(config, endpoint, wish, run, show, progress)
-                done = Final(confirmed(config))
+                done = EndedWay(confirmed(config))
             except StepsUndone as undone:
                 if not undone.committed:
                     _tell(config, run, None, words_of(undone.cause))
                     raise _given_up(undone) from undone.cause
-                done = Final(confirmed(config), f"{undone.step}: {words_of(undone.cause)}")
+                done = EndedWay(confirmed(config), f"{undone.step}: {words_of(undone.cause)}")
     _tell(config, run, done.note, done.afterwards)
     return done
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from cdc.config import Config
 from cdc.ending.backups import require_backups
@@ -22,8 +22,6 @@ from cdc.postgres.record.status import never_started
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables import catalogue
 from cdc.sqlite.fence import removal as file_removal
-
-NOT_ENDED: Final = "nothing has ended yet, so nothing is cleaned up: changes flow between both databases, or are to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +109,7 @@ async def _in_postgres(
         source_id = note.source_id if note else known
         state = await Record(connection, source_id).stream.read() if source_id else None
         _require_ended(config, ended=note is not None or bool(state and state.ended_at))
+        await removal.require_alone(connection)
         targets = await _targets(connection, config, source_id, there=there)
         goes = await _goes(connection, config, source_id or "", targets, there=there)
         stays = [f"{len(targets):,} tables in schema {config.target.schema} of Postgres, with their rows"]
@@ -123,7 +122,7 @@ async def _in_postgres(
 def _require_ended(config: Config, *, ended: bool) -> None:
     if not ended and end_note.read(config) is None:
         raise SwitchError(
-            NOT_ENDED,
+            "nothing has ended yet, so nothing is cleaned up: changes flow between both databases, or are to",
             remedy="after a cutover, `cdc finalize` ends the way back first; to stay with SQLite, `cdc cleanup "
             "--capture-only` ends replication",
         )
@@ -149,16 +148,16 @@ async def _goes(
     if await source.others():
         known = source_id and await Record(connection, source_id).stream.read() is not None
         return [*found, "the rows of this source in the schema cdc"] if known else found
-    return [*found, f"the schema cdc: {', '.join(await removal.left(connection)) or 'empty'}"]
+    return [*found, f"the schema cdc with {len(await removal.left(connection)):,} tables and other objects"]
 
 
 def _in_state_folder(config: Config, note: FinalNote | None) -> list[str]:
     folder = config.state.dir
     kept = [f"snapshots in {snapshots_folder(config)}"]
-    kept += [f"the dump {folder / note.dump.file}"] if note and note.dump else []
-    kept += [
-        f"the embedded Postgres in {folder / 'postgres'}: it holds the application's rows"
-    ] * config.target.embedded
+    if note and note.dump:
+        kept.append(f"the dump {folder / note.dump.file}")
+    if config.target.embedded:
+        kept.append(f"the embedded Postgres in {folder / 'postgres'}: it holds the application's rows")
     return [*kept, f"the audit trail in {folder}, which `cdc audit` checks as before"]
 
 

@@ -108,6 +108,8 @@ class Ending:
         """In one state of Postgres, of which SQLite gets all that it lacks: what differs then differs for certain."""
         moment = await self._endpoint.connect("finalize")
         try:
+            with translated("preparing the session"):
+                await moment.execute("SET idle_in_transaction_session_timeout = 0")  # it idles while SQLite is written
             async with snapshot(moment):
                 exported = await moment.fetchval("SELECT pg_export_snapshot()")
                 await self._session.carrier.carry(exported)
@@ -216,10 +218,10 @@ class AfterEnd:
 
 def confirmed(config: Config) -> FinalNote:
     """The note of an end that was made; raises `SwitchError` when it is gone."""
-    note = final_note.confirm(config)
+    note, file = final_note.confirm(config), final_note.path(config)
     if note is None:
         raise SwitchError(
-            f"the note {final_note.path(config)} is gone, and with it which snapshot was the last one",
+            f"the note {file} is gone, and with it which snapshot was the last one",
             remedy="put the state folder back from a backup; the snapshots are in it",
         )
     return note

@@ -58,8 +58,14 @@ async def final_plan(config: Config, wish: FinalWish) -> SwitchPlan:
 
 async def _plan_of_rest(connection: Connection, wish: FinalWish) -> SwitchPlan:
     version = connection.get_server_version().major
-    gate = dump_gate(str(await find_programs(version) or ""), version, wanted=not wish.without_dump)
+    gate = dump_gate(await _dump_with(version), version, wanted=not wish.without_dump)
     return SwitchPlan(Side.POSTGRES, (gate,), steps.AFTER, option=wish.options, command=COMMAND)
+
+
+async def _dump_with(server_version: int) -> str:
+    """What would make the dump, empty where nothing can."""
+    programs = await find_programs(server_version)
+    return f"pg_dump {programs.version}" if programs else ""
 
 
 async def _final_plan(config: Config, status: Status, connection: Connection, wish: FinalWish) -> SwitchPlan:
@@ -76,8 +82,9 @@ async def _final_plan(config: Config, status: Status, connection: Connection, wi
         unsettled=await _unsettled(config, record, seen),
         long_writers=await long_writers(connection, seen.maps, seen.maps),
         flag_problems=await asyncio.to_thread(flag_problems, config, seen.phase.active),
+        embedded=config.target.embedded,
         server_version=version,
-        dump_with=str(await find_programs(version) or ""),
+        dump_with=await _dump_with(version),
         dumps=not wish.without_dump,
         leaves_behind=wish.leave_behind,
     )

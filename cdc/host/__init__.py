@@ -1,4 +1,4 @@
-"""What the machine offers a process of ours: private and durable files, systemd, and which start of it this is.
+"""What the machine offers a process: private and durable files, signals, systemd, and which start of it this is.
 
 Nothing of either database comes in.
 """

@@ -16,6 +16,11 @@ SQLITE_ADDRESS: Final = re.compile(r"(?<![\w.+/\-])(?:jdbc:)?sqlite3?(?:\+\w+)?:
 _SQLITE_WORD: Final = re.compile(r"(?:^|[_.\-])SQLITE3?(?:$|[_.\-])", re.IGNORECASE)
 _SQLITE_PATH: Final = re.compile(r"(?:[^\s\"']*/)?[\w\-+){}($]+\.(?:sqlite3?|db3)", re.IGNORECASE)
 
+# Where a database file is named as one: an address, a call of the driver or of the shell, a variable about SQLite.
+_OPENED: Final = re.compile(
+    r"(?:sqlite3?(?:\+\w+)?:/{0,4}|sqlite3?\.connect\(\s*[\"']|\bsqlite3\s+|SQLITE\w*[\"']?\s*[=:,]\s*[\"']?)"
+    r"[^\s\"'?#;,)]*?([\w\-]+\.[A-Za-z]\w{0,8})(?=[\s\"'?#;,)]|$)"
+)
 _ENGINES: Final = re.compile(r"(?:django\.db\.backends\.)?(?:sqlite3?|better-sqlite3|pysqlite|aiosqlite|pdo_sqlite)")
 
 
@@ -103,6 +108,11 @@ def wanted_by(config: Config | None) -> LegacyNames:
     files = [flag.path.name for flag in flags if isinstance(flag, FileFlag)]
     databases = [config.source.path.name] if config else []
     return LegacyNames(section.scripts, databases, [*section.flags, *variables], files)
+
+
+def databases_opened_in(text: str) -> set[str]:
+    """The names of files that a text opens as databases of SQLite, so that they are known where they are only named."""
+    return {name for name in _OPENED.findall(text) if not name.endswith((".py", ".sh", ".js", ".connect"))}
 
 
 def whole_names(names: Iterable[str]) -> re.Pattern[str]:

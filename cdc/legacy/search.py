@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from cdc.legacy.names import LegacyNames
+from cdc.legacy.names import LegacyNames, databases_opened_in
 from cdc.legacy.plain import in_lines
 from cdc.legacy.readers import UNITS, reader_for
 from cdc.legacy.remains import STARTS_A_SCRIPT, Remain, RemainKind, Trace, remain, telling
@@ -48,7 +48,7 @@ def search(
     tree = walk(paths, exclude, without)
     report = LegacyReport(unsearched=tree.unsearched)
     databases, texts = _divided(tree, report, wanted)
-    known = wanted.and_databases(name for path in databases if "." in (name := path.name))
+    known = wanted.and_databases([*(path.name for path in databases if "." in path.name), *_opened(texts)])
     timers: list[tuple[TreeFile, str]] = []
     for file in texts:
         data = content(file, report.unsearched)
@@ -64,6 +64,14 @@ def search(
     order = {path: number for number, path in enumerate(sorted({r.path for r in report.remains}))}
     report.remains.sort(key=lambda r: (r.kind.step, order[r.path], r.line))
     return report
+
+
+def _opened(texts: Sequence[TreeFile]) -> Iterator[str]:
+    uncounted = Unsearched()
+    for file in texts:
+        data = content(file, uncounted)
+        if data is not None and b"sqlite" in data.lower():
+            yield from sorted(databases_opened_in(text_of_bytes(data)))
 
 
 def _divided(tree: Tree, report: LegacyReport, wanted: LegacyNames) -> tuple[set[Path], list[TreeFile]]:

@@ -47,7 +47,7 @@ async def rehearse(config: Config, times: int, progress: Progress, kills: Sequen
             report.left_out += await _copy_adopted(config, endpoint, source_id, maps, pair)
             await _play(pair, report, progress, kills)
         report.seconds = time.monotonic() - clock
-        async with _connected(endpoint) as connection:
+        async with endpoint.connected("rehearsal") as connection:
             await own_schema.make_whole(connection)
             await Record(connection, source_id).rehearsals.note(
                 _as_note(report), report.began_at, {COMMANDS[to]: taken for to, taken in report.refused_seconds.items()}
@@ -72,7 +72,7 @@ async def _following(config: Config, endpoint: Endpoint) -> tuple[str, tuple[Tab
     look = await asyncio.to_thread(source_file.look, config)
     if look.capture is None:
         raise stream_row.never_loaded()
-    async with _connected(endpoint) as connection:
+    async with endpoint.connected("rehearsal") as connection:
         record = Record(connection, look.capture.source_id)
         state = await record.stream.read()
         if state is None or state.position is None:
@@ -88,7 +88,7 @@ async def _copy_adopted(
 
     Returns what the copy does without, in words.
     """
-    async with _connected(endpoint) as connection:
+    async with endpoint.connected("rehearsal") as connection:
         names = [mapped.target for mapped in maps if mapped.adopted]
         targets = await catalogue.read_tables(connection, config.target.schema, names)
         left_out = await ScratchSchema(connection, pair.config.target.schema).copy_tables(targets)
@@ -98,7 +98,11 @@ async def _copy_adopted(
 
 async def _play(pair: ScratchPair, report: RehearsalReport, progress: Progress, kills: Sequence[Kill]) -> None:
     commands = Commands(pair.config_file)
-    async with reached(pair.config) as endpoint, commands.daemon() as daemon, _connected(endpoint) as connection:
+    async with (
+        reached(pair.config) as endpoint,
+        commands.daemon() as daemon,
+        endpoint.connected("rehearsal") as connection,
+    ):
         stage = RehearsalStage(pair, endpoint, connection, commands, daemon, report, progress)
         progress.start("first copy", None)
         await stage.begin()
@@ -141,12 +145,3 @@ def _with_keys(load: Load, sqlite: SqliteWriter) -> Load:
     written = {table for table, found in keys.items() if found}
     transactions = [replace(t, rows=tuple(row for row in t.rows if row.table in written)) for t in load.transactions]
     return replace(load, keys=keys, transactions=tuple(t for t in transactions if t.rows))
-
-
-@asynccontextmanager
-async def _connected(endpoint: Endpoint) -> AsyncIterator[Connection]:
-    connection = await endpoint.connect("rehearsal")
-    try:
-        yield connection
-    finally:
-        await hang_up(connection)

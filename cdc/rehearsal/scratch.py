@@ -28,7 +28,6 @@ from cdc.first_copy.snapshots import absolute
 from cdc.host import private_files
 from cdc.notes import switch_hold
 from cdc.observe import daemon_file
-from cdc.postgres.connection.open import Connection, hang_up
 from cdc.postgres.ddl import scratch_schema
 from cdc.postgres.ddl.scratch_schema import ScratchSchema
 from cdc.postgres.outbox.guard import WriteGuard
@@ -105,7 +104,7 @@ async def _make(config: Config, endpoint: Endpoint, source_id: str, folder: Path
     private_files.replace(folder / CONFIG_FILE, as_toml(scratch).encode())
     with absolute(progress, "copy (bytes)") as shown:
         recorded = await to_its_end(_copy, config, scratch, shown)
-    async with _connected(endpoint) as connection:
+    async with endpoint.connected("rehearsal") as connection:
         await ScratchSchema(connection, schema).make(source_id)
     return ScratchPair(folder.name, folder, scratch, folder / CONFIG_FILE, recorded)
 
@@ -132,7 +131,7 @@ async def _remove(config: Config, endpoint: Endpoint, source_id: str) -> None:
     folders = _folders(config)
     for folder in folders:
         await asyncio.to_thread(_end_processes, folder)
-    async with _connected(endpoint) as connection:
+    async with endpoint.connected("rehearsal") as connection:
         for schema in await scratch_schema.left_behind(connection, source_id):
             # The schema goes last: as long as it is there, what is known of its sources is found.
             for scratch_id in await schema.sources():
@@ -180,12 +179,3 @@ def _alone(config: Config) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-@asynccontextmanager
-async def _connected(endpoint: Endpoint) -> AsyncIterator[Connection]:
-    connection = await endpoint.connect("rehearsal")
-    try:
-        yield connection
-    finally:
-        await hang_up(connection)

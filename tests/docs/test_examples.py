@@ -20,6 +20,11 @@ SNAPSHOT = "20261123T074617.781783Z-b313a9"
 VIDEO = "yt:video-c"
 # Calls that follow for ever, need a terminal, play for a minute, or belong to a shell: other tests run those.
 RUN_ELSEWHERE = {
+    "cdc finalize --dry-run",
+    "cdc finalize",
+    "cdc finalize --yes --json",
+    "cdc cleanup --dry-run",
+    "cdc cleanup",
     "cdc cleanup --release /srv/old/app.db",
     "cdc init app.db && cdc up",
     "cdc up",

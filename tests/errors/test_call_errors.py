@@ -27,7 +27,8 @@ def test_watching_without_a_terminal(cut_off: Installation) -> None:
 
 
 def test_cleanup_that_does_not_say_of_what(cut_off: Installation) -> None:
-    refused(cut_off, ["cleanup"], "say what is to be removed", ExitCode.USAGE)
+    template = "--capture-only and --release each go with no other option"
+    refused(cut_off, ["cleanup", "--capture-only", "--dry-run"], template, ExitCode.USAGE)
 
 
 def test_a_key_that_is_not_in_quarantine(site: Installation) -> None:

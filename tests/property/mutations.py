@@ -25,6 +25,7 @@ from fast_folder import fast_folder
 from loguru import logger
 from replicas import Found, Place, Weaken, run_workload
 
+from cdc.errors import CdcError
 from cdc.facts.changes import Position, Round
 from cdc.postgres.apply import direct, staged
 from cdc.postgres.apply.stage_sql import AppliedTable
@@ -103,8 +104,8 @@ def _one_marker(patched: pytest.MonkeyPatch, _dsn: str) -> None:
         return replace(found, rescan=fresh)
 
     @asynccontextmanager
-    async def begun(applier: direct.Applier) -> AsyncIterator[staged.Batch]:
-        async with opened(applier) as one:
+    async def begun(applier: direct.Applier, *names: Any, **how: Any) -> AsyncIterator[staged.Batch]:
+        async with opened(applier, *names, **how) as one:
             yield one
         told.clear()
 
@@ -188,7 +189,7 @@ async def first_found(place: Place, name: str, seeds: Iterator[int]) -> tuple[in
         for seed in seeds:
             try:
                 found = await mutation.run(place, seed)
-            except Exception as error:  # noqa: BLE001 (a batch that fails for good was seen, too)
+            except CdcError as error:  # a batch that fails for good was seen, too
                 return seed, error
             if found is not None:
                 return seed, found

@@ -1,7 +1,8 @@
 """To and fro for a while: `python -m tests.soak.switch --minutes 20 --seed 1`. Exit code 1 when anything was not right.
 
-Writers hammer both sides. Commands that switch are killed, stopped, interrupted and cut off, the daemon is killed; at
-each rest exactly one side accepts writes, both hold the same, and every acknowledged write is there once.
+First all of it is rehearsed. Then writers hammer both sides; commands that switch are killed, stopped, interrupted and
+cut off, the daemon is killed. At each rest exactly one side accepts writes, both hold the same, and every acknowledged
+write is there once.
 """
 
 import argparse
@@ -29,6 +30,9 @@ from switched_pair import Command, done, set_up, settled, wait_until_alike
 from cdc.config import Config
 from cdc.cutover import backward, forward
 from cdc.cutover.plan import PlannedStep
+from cdc.facts.progress import Silent
+from cdc.rehearsal.kills import EACH_STEP
+from cdc.rehearsal.run import rehearse
 
 TABLES = f"""
 {ENTRY};
@@ -77,6 +81,7 @@ FATES = (
     "crash Postgres",
 )
 ROUNDS = 4  # between two rests
+RECORDED_SECONDS = 10.0  # of writes, for a rehearsal to repeat
 
 
 class Statements:
@@ -165,11 +170,23 @@ class Soak:
             await wait_until_follows(self.config, self._daemon)
             await done(self.config, "snapshot")
             await done(self.config, "cutover", "--prepare")
+            await self._rehearse()
             while time.monotonic() < until:
                 await self._episode()
         finally:
             if self._daemon.runs:
                 self._daemon.kill()
+
+    async def _rehearse(self) -> None:
+        """On a copy, with each step killed, while the original is written to and knows nothing of it."""
+        ledger = Ledger(numbers=self._numbers, more=self._statements.some)
+        async with both_sides_written(self.config.source.path, self.config.target.dsn, 0.01, ledger):
+            await asyncio.sleep(RECORDED_SECONDS)
+            report = await rehearse(self.config, 1, Silent(), EACH_STEP)
+        print(f"{time.strftime('%H:%M:%S')} rehearsal {report.result}, {len(report.kills)} kills", flush=True)
+        assert report.result == "passed", "\n".join([*report.problems, *report.refusals])
+        await wait_until_alike(self.config, self._daemon)
+        await self._forget_entries()
 
     async def _episode(self) -> None:
         ledger = Ledger(numbers=self._numbers, more=self._statements.some)

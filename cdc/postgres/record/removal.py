@@ -27,6 +27,17 @@ async def left(connection: Connection) -> list[str]:
         return [row[0] for row in await connection.fetch(SQL["left"])]
 
 
+async def require_alone(connection: Connection) -> None:
+    """Raise `TargetError` when something of others leans on what this tool made in the schema `cdc`."""
+    with translated("looking what leans on the schema cdc"):
+        leaners = [row[0] for row in await connection.fetch(SQL["leaners"])]
+    if leaners:
+        raise TargetError(
+            f"something of others in Postgres leans on the schema cdc: {'; '.join(leaners)}",
+            remedy="drop or change that first, then give the command again: nothing is dropped along",
+        )
+
+
 async def drop_schema(connection: Connection) -> list[str]:
     """Drop what this tool made in the schema `cdc`, and the schema if nothing else is in it; returns what else is.
 
@@ -34,11 +45,7 @@ async def drop_schema(connection: Connection) -> list[str]:
     """
     with translated("dropping the schema cdc"):
         async with connection.transaction():
-            if leaners := [row[0] for row in await connection.fetch(SQL["leaners"])]:
-                raise TargetError(
-                    f"something of others in Postgres leans on the schema cdc: {'; '.join(leaners)}",
-                    remedy="drop or change that first, then give the command again: nothing is dropped along",
-                )
+            await require_alone(connection)
             ours = sorted({part.table for part in own_schema.expected()})
             await connection.execute(
                 f"DROP TABLE IF EXISTS {', '.join(qualified(own_schema.SCHEMA, table) for table in ours)}"

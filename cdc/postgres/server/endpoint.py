@@ -51,6 +51,15 @@ class Endpoint:
         dsn = await self.dsn()
         return await connect(dsn, purpose=purpose, password=password_for(self._config.target))
 
+    @asynccontextmanager
+    async def connected(self, purpose: str) -> AsyncIterator[Connection]:
+        """A connection for the time of a block, closed afterwards."""
+        connection = await self.connect(purpose)
+        try:
+            yield connection
+        finally:
+            await hang_up(connection)
+
     def bound_log(self) -> None:
         """Keep the log of an embedded server from growing for ever."""
         if self._server is not None:
@@ -115,9 +124,5 @@ async def reached(config: Config, ready_seconds: float = READY_SECONDS) -> Async
 @asynccontextmanager
 async def connected(config: Config, purpose: str) -> AsyncIterator[Connection]:
     """A connection to the target for the time of a block, closed afterwards."""
-    async with reached(config) as target:
-        connection = await target.connect(purpose)
-        try:
-            yield connection
-        finally:
-            await hang_up(connection)
+    async with reached(config) as target, target.connected(purpose) as connection:
+        yield connection

@@ -5,9 +5,10 @@
 SELECT source_path FROM cdc.stream WHERE source_id <> $1 ORDER BY 1
 
 -- name: left
--- What is in the schema `cdc`, by kind and name; composite types and indexes go with their tables.
+-- What is in the schema `cdc`, by kind and name; indexes, and sequences of columns, go with their tables.
 SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' ELSE 'table' END || ' cdc.' || c.relname
 FROM pg_class AS c WHERE c.relnamespace = to_regnamespace('cdc') AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'i')
 UNION ALL SELECT 'function ' || p.oid::regprocedure::text FROM pg_proc AS p WHERE p.pronamespace = to_regnamespace('cdc')
 ORDER BY 1
 

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Final
 
 from loguru import logger
@@ -12,6 +12,7 @@ from cdc.config import Config, changed_keys
 from cdc.errors import CdcError, ConfigError
 from cdc.facts.proxy import ProxyFacts
 from cdc.facts.shadow import ENDS_CLEAN, PROVES
+from cdc.host.signals import answering
 from cdc.host.systemd import Manager
 from cdc.log import left_behind, redact
 from cdc.shadow.proxy.run import Proxy, proxy
@@ -76,19 +77,11 @@ class ProxyService:
                 stack.enter_context(proxy_pages(listen, running.facts))
             yield
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(left_behind)
-        asked = {signal.SIGTERM: self._stop.set, signal.SIGINT: self._stop.set}
-        asked[signal.SIGHUP] = self._reload_asked.set if self._reread else self._stop.set
-        for number, handler in asked.items():
-            loop.add_signal_handler(number, handler)
-        try:
-            yield
-        finally:
-            for number in asked:
-                loop.remove_signal_handler(number)
+    def _signals(self) -> AbstractContextManager[None]:
+        asyncio.get_running_loop().set_exception_handler(left_behind)
+        stop = self._stop.set
+        reload = self._reload_asked.set if self._reread else stop
+        return answering({signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload})
 
     async def _beat(self, running: Proxy) -> None:
         """A proxy lives as long as its loop comes round: users are accepted, answered and held there."""

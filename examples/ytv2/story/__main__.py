@@ -35,6 +35,7 @@ class Story:
         self._stage = stage
         self._promises: Promises
         self._busy_seconds = 1.0 if brisk else BUSY_SECONDS
+        self._rehearsals = 1 if brisk else 3
         self._console = Console(highlight=False, markup=False, emoji=False)
         self._began = time.monotonic()
         self._at = stage.on_sqlite  # where users are
@@ -108,7 +109,7 @@ class Story:
 
     async def _rehearse(self) -> None:
         self._chapter("Phase 3: rehearsal", "There and back on a copy, beside everything that runs.")
-        await self._cdc("rehearse")
+        await self._cdc("rehearse", "--times", str(self._rehearsals))
 
     async def _cut_over(self) -> None:
         self._chapter("Cutover", "Postgres takes the writes, under the eyes of users.")

@@ -38,7 +38,8 @@ deny = ["/api/reset", "/health*"]
 listen = "{listen}"
 
 [cutover]
-shadow_clean_hours = 0.001
+shadow_clean_hours = 0.001  # hours, where an operator waits for days
+finalize_after_hours = 0.0
 
 [[cutover.flags]]
 kind = "proxy"

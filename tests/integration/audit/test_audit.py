@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +26,7 @@ from harness import (
 )
 from installation import Installation
 from replicated_pair import replicated
+from warm_commands import WarmCommand
 
 from cdc.audit import trail
 from cdc.audit.actions import ACTIONS, STEP_DETAILS
@@ -198,14 +198,15 @@ async def test_processes_that_write_at_once_leave_both_places_whole(tmp_path: Pa
     await up(config)
     with Daemon(config) as daemon:
         commands = [
-            [sys.executable, "-m", "cdc", "-c", str(daemon.file), "-q", *words]
+            ["-c", str(daemon.file), "-q", *words]
             for words in (["quarantine", "acknowledge"], ["verify"], ["quarantine", "acknowledge"])
         ]
         for turn in range(6):
             app.execute(f"INSERT INTO things VALUES ({turn}, 'bad'), ({turn + 100}, {turn})")
             await wait_until_caught_up(config, database, daemon=daemon)
-            running = [await asyncio.create_subprocess_exec(*command) for command in commands]
-            while any(process.returncode is None for process in running):
+            with daemon.log.open("ab") as log:
+                running = [WarmCommand(command, log) for command in commands]
+            while any(process.poll() is None for process in running):
                 app.execute(f"UPDATE things SET n = n + 1 WHERE id = {turn + 100}")
                 await asyncio.sleep(0.002)
             assert {process.returncode for process in running} <= {ExitCode.OK, ExitCode.DIFFERENCE}

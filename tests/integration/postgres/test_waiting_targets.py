@@ -1,14 +1,13 @@
 """One table whose copy in Postgres was dropped, renamed or altered by hand waits alone; its remedy ends in equality."""
 
 import asyncio
-import sys
-from pathlib import Path
 
 import apsw
 import asyncpg
 import pytest
 from comparison import differences
 from harness import Daemon, execute, fetch, value, wait_for, wait_until_equal, wait_until_said
+from warm_commands import run_warm
 
 from cdc.config import Config
 from cdc.errors import ExitCode
@@ -48,13 +47,8 @@ HEALED = {
 
 async def command(daemon: Daemon, *words: str) -> tuple[int, str]:
     """Give a command beside the daemon; its exit code and all it wrote."""
-    program = Path(sys.executable).with_name("cdc")
-    process = await asyncio.create_subprocess_exec(
-        program, "-c", daemon.file, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    out, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode()
+    code, out, errors = await asyncio.to_thread(run_warm, ["-c", str(daemon.file), *words])
+    return code, out + errors
 
 
 @pytest.mark.parametrize("what", WAIT)

@@ -1,6 +1,7 @@
 """A rehearsal beside a production that goes on: it ends well, and nothing of production or of the copy tells of it."""
 
 import asyncio
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,8 +106,8 @@ async def killed_in_its_midst(config: Config) -> None:
         return bool(await value(config.target.dsn, loaded))
 
     await wait_for(follows, "the copy to be followed")
-    command.process.kill()
-    await asyncio.to_thread(command.process.communicate)
+    command.process.send_signal(signal.SIGKILL)
+    await asyncio.to_thread(command.process.wait)
 
 
 async def picture(config: Config) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 from harness import Daemon, application, execute, fetch, followed, value, wait_for
+from warm_commands import run_warm
 
 from cdc.config import AlertsSection, Config, VerifySection
 from cdc.errors import ExitCode
@@ -128,11 +127,9 @@ async def test_a_row_changed_by_hand_is_told_by_every_channel_and_its_end_too(co
 
 
 def _status(daemon: Daemon) -> dict[str, Any]:
-    program = str(Path(sys.executable).with_name("cdc"))
-    command = [program, "-c", str(daemon.file), "status", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    told: dict[str, Any] = json.loads(done.stdout)
-    assert told["exit_code"] == done.returncode
+    code, out, _ = run_warm(["-c", str(daemon.file), "status", "--json"])
+    told: dict[str, Any] = json.loads(out)
+    assert told["exit_code"] == code
     return told
 
 

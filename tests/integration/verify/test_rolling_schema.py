@@ -2,24 +2,14 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from harness import (
-    Daemon,
-    application,
-    execute,
-    followed,
-    recorded,
-    value,
-    wait_for,
-    wait_until_caught_up,
-)
+from harness import Daemon, application, execute, followed, recorded, value, wait_for, wait_until_caught_up
+from warm_commands import run_warm
 
 from cdc.config import Config, VerifySection
 from cdc.errors import ExitCode
@@ -43,9 +33,7 @@ async def config(tmp_path: Path, database: str) -> Config:
 
 
 def status(daemon: Daemon) -> dict[str, Any]:
-    program = str(Path(sys.executable).with_name("cdc"))
-    command = [program, "-c", str(daemon.file), "status", "--json"]
-    told: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=False).stdout)
+    told: dict[str, Any] = json.loads(run_warm(["-c", str(daemon.file), "status", "--json"])[1])
     return told
 
 

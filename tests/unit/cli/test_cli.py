@@ -119,7 +119,7 @@ def test_init_refuses_a_schema_that_could_not_be_used_later() -> None:
         (["status", "-c", "x.toml"], "stands before the command"),
         (["audit", "--limit", "0"], "`cdc audit --help`"),
         (["-v", "-q", "status"], "one of them"),
-        (["cleanup"], "--capture-only"),
+        (["cleanup", "--capture-only", "--yes"], "one of them"),
         (["status", "--watch", "--json"], "again and again"),
     ],
 )

@@ -5,8 +5,9 @@ from itertools import pairwise
 import pytest
 
 from cdc.facts.phase import Phase, may_follow, may_precede
+from cdc.facts.side import Side
 
-REMEMBERED = [Phase.SNAPSHOT, Phase.SCHEMA, Phase.LOAD, Phase.REPLICATE, Phase.CUTOVER]
+REMEMBERED = [Phase.SNAPSHOT, Phase.SCHEMA, Phase.LOAD, Phase.REPLICATE, Phase.CUTOVER, Phase.FINALIZED]
 
 
 def test_the_way_of_a_move_is_open() -> None:
@@ -17,8 +18,11 @@ def test_only_a_finished_load_is_followed_or_a_cutover_that_is_taken_back() -> N
     assert may_precede(Phase.REPLICATE) == {Phase.LOAD, Phase.REPLICATE, Phase.CUTOVER}
 
 
-def test_nothing_but_the_way_back_follows_a_cutover() -> None:
-    assert {phase for phase in Phase if may_follow(phase, Phase.CUTOVER)} == {Phase.CUTOVER, Phase.REPLICATE}
+def test_the_way_back_follows_a_cutover_or_its_end_which_nothing_follows() -> None:
+    after = {phase for phase in Phase if may_follow(phase, Phase.CUTOVER)}
+    assert after == {Phase.CUTOVER, Phase.REPLICATE, Phase.FINALIZED}
+    assert {phase for phase in Phase if may_follow(phase, Phase.FINALIZED)} == {Phase.FINALIZED}
+    assert Phase.FINALIZED.active is Side.POSTGRES
 
 
 @pytest.mark.parametrize("before", [Phase.NEW, Phase.ENDED, Phase.UNKNOWN])

@@ -320,6 +320,8 @@ REMAINS: Final = (
         ),
     ),
     Case("a hook of Git", ".git/hooks/post-merge", "#!/bin/sh\npython nas_sync.py\n", ((2, "call"),)),
+    Case("a file that is only opened elsewhere", "opens.yml", "url: sqlite:///srv/seen.db\n", ((1, "address"),)),
+    Case("and named here", "copies.sh", "cp seen.db /backup/\n", ((1, "copy of the file"),)),
     Case("a database", f"data/{DATABASE}", MAGIC, ((0, "database file"),)),
     Case("a database with another ending", "data/cache.dat", MAGIC, ((0, "database file"),)),
     Case("its companions", f"data/{DATABASE}-wal", b"7\x7f\x06\x82", ((0, "companion file"),)),

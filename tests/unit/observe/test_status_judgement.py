@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from cdc.errors import ExitCode
 from cdc.facts.leftover import Leftover
 from cdc.facts.phase import Phase
+from cdc.facts.side import Writable
 from cdc.facts.source_schema import WaitingTable
 from cdc.notes.end_note import EndNote
+from cdc.notes.final_note import FinalNote
 from cdc.notes.pause_note import PauseNote
 from cdc.observe.daemon_file import Presence
 from cdc.observe.judgement import MOST_NAMED
@@ -104,6 +107,19 @@ def test_a_note_that_it_was_ended_counts_only_while_capture_is_gone() -> None:
     noted = replace(before_anything(), removed=EndNote("app.db", "yesterday", "ana"))
     assert noted.phase == "ended"
     assert source(noted, capture_installed=True).phase == "snapshot"
+
+
+def test_a_move_that_ended_says_what_is_left_to_do_and_never_to_begin_anew() -> None:
+    note = FinalNote("app.db", "id", "public", "yesterday", "ana", "s1", "", 5, without_dump=True)
+    half = replace(stopped(stream(WELL, phase=Phase.FINALIZED)), final=note)
+    assert (half.phase, half.exit_code, half.lag_changes) == ("finalized", ExitCode.DIFFERENCE, None)
+    assert "cdc finalize" in half.next_step
+    whole = replace(half, final=replace_struct(note, guards_removed=True))
+    assert (whole.writes, whole.exit_code) == (Writable.POSTGRES, ExitCode.OK)
+    assert "cdc cleanup" in whole.next_step
+    clean = replace(away(before_anything()), final=replace_struct(note, guards_removed=True, cleaned="now"))
+    assert (clean.phase, clean.exit_code, clean.warnings) == ("finalized", ExitCode.OK, [])
+    assert clean.next_step.startswith("nothing")
 
 
 # --- what is worse ----------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import pytest
 
 from cdc.errors import TargetRefused, TargetUnavailable
-from cdc.postgres.connection.dsn import where
+from cdc.postgres.connection.dsn import where, without_password
 from cdc.postgres.connection.open import connect
 
 UNREADABLE = [
@@ -55,3 +55,15 @@ def test_the_name_of_a_target_for_people_holds_no_password(dsn: str) -> None:
 )
 def test_the_name_of_a_target_tells_its_host(dsn: str, name: str) -> None:
     assert where(dsn) == name
+
+
+@pytest.mark.parametrize(
+    ("dsn", "shown", "password"),
+    [
+        ("postgresql://u:p%40x@h:5/db?sslmode=require", "postgresql://u@h:5/db?sslmode=require", "p@x"),
+        ("postgresql://u@h/db?password=a%26b", "postgresql://u@h/db", "a&b"),
+        ("postgresql:///db?host=/run/x&user=u", "postgresql:///db?host=%2Frun%2Fx&user=u", None),
+    ],
+)
+def test_a_command_line_shows_no_password(dsn: str, shown: str, password: str | None) -> None:
+    assert without_password(dsn) == (shown, password)

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from cdc.sqlite.capture import fence_state
 from cdc.sqlite.capture.schema_objects import CAPTURE_TRIGGER, FENCE_TRIGGER
 from cdc.sqlite.fence.fence_triggers import trigger_sql
 
@@ -28,3 +29,11 @@ def test_it_names_no_column_of_the_table_and_calls_no_function() -> None:
 def test_names_are_quoted(name: str) -> None:
     quoted = '"' + name.replace('"', '""') + '"'
     assert f" BEFORE DELETE ON {quoted} WHEN " in trigger_sql(1, name)["_cdc_fence_1_d"]
+
+
+def test_a_fence_that_stands_alone_asks_nothing() -> None:
+    for name, sql in trigger_sql(7, 'a "b"', "standing_fence").items():
+        assert FENCE_TRIGGER.fullmatch(name)
+        assert not fence_state.asks(sql)
+        assert " WHEN " not in sql
+    assert all(fence_state.asks(sql) for sql in trigger_sql(7, "a").values())

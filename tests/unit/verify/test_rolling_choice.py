@@ -15,13 +15,13 @@ from cdc.observe.daemon_state import Activity, DaemonState
 from cdc.postgres.record.verified_tables import VerifiedTable
 from cdc.postgres.server.endpoint import Endpoint
 from cdc.verify.report import TableReport
-from cdc.verify.rolling import (
+from cdc.verify.rolling import RollingVerifier
+from cdc.verify.rolling_choice import (
     AGAIN,
     IDLE_SECONDS,
     PUT_OFF_SECONDS,
     SLICE_ROWS,
     SLICE_TABLES,
-    RollingVerifier,
     advanced,
     choose,
     due_at,
