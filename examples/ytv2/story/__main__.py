@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from promises import Promises
+from repaired import REPAIRED
 from rich.console import Console
 from stage import Stage, StoryError
 
@@ -24,7 +25,6 @@ REQUESTS: Final = (
     *("/", "/api/reports", "/api/filters", "/api/reports?sort=published", "/api/reports?sort=title&size=50&page=2"),
     *("/api/reports?category=Technology", "/api/reports?q=the&size=50", "/api/reports?has_audio=true", "/?q=qwen"),
 )
-REPAIRED: Final[dict[str, str]] = {}
 ONE_VIDEO: Final = "/api/reports/{id}=SELECT id FROM content"
 
 

@@ -17,8 +17,7 @@ from typing import Final
 
 import aiohttp
 
-from cdc.config import load_config
-from cdc.postgres.server.endpoint import reached
+from cdc.postgres.server import embedded
 
 HERE: Final = Path(__file__).parents[1]
 COPIED: Final = ("cdc.toml", "ytv2_migration_day.db", "queries.toml")
@@ -29,6 +28,9 @@ LOOK_SECONDS: Final = 0.05
 
 # What the operator adds to the configuration once there is something to switch.
 SWITCH: Final = """
+[legacy]
+flags = ["READ_FROM_POSTGRES"]
+
 [shadow]
 baseline = "{sqlite}"
 candidate = "{postgres}"
@@ -81,19 +83,22 @@ class Stage:
             shutil.copyfile(HERE / name, self.folder / name)
         for name in COPIED_FOLDERS:
             shutil.copytree(HERE / name, self.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        with (self.folder / "cdc.toml").open("a", encoding="utf-8") as config:
-            config.write(
-                SWITCH.format(
-                    sqlite=f"http://{self.on_sqlite}", postgres=f"http://{self.on_postgres}", listen=self.listen
-                )
-            )
-        async with reached(load_config(self.folder / "cdc.toml")) as endpoint:
-            self.dsn = await endpoint.dsn()
-            try:
-                yield
-            finally:
-                for name in reversed(list(self._processes)):
-                    await self.end(name)
+        server = await asyncio.to_thread(embedded.start, self.folder / "postgres")
+        self.dsn = server.dsn
+        try:
+            self._configure()
+            yield
+        finally:
+            for name in reversed(list(self._processes)):
+                await self.end(name)
+            await asyncio.to_thread(server.shut_down)
+
+    def _configure(self) -> None:
+        """The sample's configuration, with a server that runs by itself, and all that a switch needs."""
+        file = self.folder / "cdc.toml"
+        text = file.read_text(encoding="utf-8").replace('dsn = "embedded"', f'dsn = "{self.dsn}"')
+        addresses = {"sqlite": f"http://{self.on_sqlite}", "postgres": f"http://{self.on_postgres}"}
+        file.write_text(text + SWITCH.format(**addresses, listen=self.listen), encoding="utf-8")
 
     async def start_dashboard(self, name: str, address: str, environment: Mapping[str, str]) -> None:
         """One instance of the application, which answers when this returns."""
