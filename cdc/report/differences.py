@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cdc.audit.chain import AuditEntry
 from cdc.postgres.record.verification import EQUAL, Verification
+from cdc.report.timeline import counted
 
 MOST_NAMED: Final = 10
 _REPAIRS: Final = ("changed", "deleted", "added")
@@ -24,7 +25,7 @@ class FoundDifference:
     @property
     def ending(self) -> str:
         """How it ended, in words."""
-        mended = f"{self.repaired:,} rows were repaired; " if self.repaired else ""
+        mended = f"{counted(self.repaired, 'row')} repaired; " if self.repaired else ""
         if self.ended is None:
             return f"{mended}open: not compared as equal since"
         return f"{mended}compared again and equal"

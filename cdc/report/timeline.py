@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cdc.audit.actions import is_step
 from cdc.audit.chain import AuditEntry, Detail
 from cdc.audit.details_text import details_text
 
@@ -34,6 +35,7 @@ class TimelineLine:
     starts: int = 0
     batches: int = 0
     changes: int = 0
+    held: int = 0
 
     def join(self, other: "TimelineLine") -> None:
         """Add what says the same."""
@@ -43,17 +45,20 @@ class TimelineLine:
         self.starts += other.starts
         self.batches += other.batches
         self.changes += other.changes
+        self.held += other.held
 
     @property
     def text(self) -> str:
         """The details in words; of several entries their sum, and those of the last."""
         if self.action == FOLLOWING:
             began = [f"started {self.starts:,} times" if self.starts > 1 else "started"] if self.starts else []
-            applied = f"{self.changes:,} changes applied in {self.batches:,} batches" if self.batches else "no change"
-            return "; ".join([*began, applied])
+            changes, batches = counted(self.changes, "change"), counted(self.batches, "batch", "batches")
+            applied = f"{changes} applied in {batches}" if self.batches else "no change"
+            held = [f"{counted(self.held, 'entry', 'entries')} about rows that are held"] if self.held else []
+            return "; ".join([*began, applied, *held])
         if self.times == 1:
             return self.words
-        rows = f", {self.rows:,} rows in all" if self.rows else ""
+        rows = f", {counted(self.rows, 'row')} in all" if self.rows else ""
         return _cut(f"{self.times:,} times{rows}; the last: {self.words}")
 
     def to_json(self) -> dict[str, Any]:
@@ -89,18 +94,29 @@ class Timeline:
 
 
 def make_timeline(entries: Sequence[AuditEntry], batches: Sequence[tuple[str, int]]) -> Timeline:
-    """The story of entries and batches, each in the order of time."""
-    folded: list[TimelineLine] = []
-    for line in _in_order(entries, batches):
-        if folded and folded[-1].key == line.key:
-            folded[-1].join(line)
-        else:
-            folded.append(line)
+    """The story of entries and batches, each in the order of time. A long one tells of steps alone what they were."""
+    folded = _folded(entries, batches, steps_alone=False)
+    if len(folded) > FIRST_LINES + LAST_LINES:
+        folded = _folded(entries, batches, steps_alone=True)
     count = len(entries) + len(batches)
     if len(folded) <= FIRST_LINES + LAST_LINES:
         return Timeline(tuple(folded), 0, (), count)
     left_out = len(folded) - FIRST_LINES - LAST_LINES
     return Timeline(tuple(folded[:FIRST_LINES]), left_out, tuple(folded[-LAST_LINES:]), count)
+
+
+def _folded(
+    entries: Sequence[AuditEntry], batches: Sequence[tuple[str, int]], *, steps_alone: bool
+) -> list[TimelineLine]:
+    folded: list[TimelineLine] = []
+    for line in _in_order(entries, batches):
+        if steps_alone and not is_step(line.action):
+            line.key, line.action, line.held = (FOLLOWING,), FOLLOWING, line.times
+        if folded and folded[-1].key == line.key:
+            folded[-1].join(line)
+        else:
+            folded.append(line)
+    return folded
 
 
 def _in_order(entries: Sequence[AuditEntry], batches: Sequence[tuple[str, int]]) -> Iterator[TimelineLine]:
@@ -143,6 +159,11 @@ def _of_entry(entry: AuditEntry) -> TimelineLine:
 
 def _told(details: Mapping[str, Detail]) -> dict[str, Detail]:
     return {name.replace("_", " "): value for name, value in details.items() if name not in _UNTOLD}
+
+
+def counted(n: int, noun: str, several: str = "") -> str:
+    """So many of something: `1 row`, `2,000 rows`."""
+    return f"{n:,} {noun if n == 1 else several or noun + 's'}"
 
 
 def _cut(text: str) -> str:

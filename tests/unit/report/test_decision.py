@@ -10,6 +10,7 @@ from cdc.cutover.plan import Gate, SwitchPlan
 from cdc.errors import ExitCode
 from cdc.facts.phase import Phase
 from cdc.facts.side import Side
+from cdc.notes.final_note import FinalNote
 from cdc.postgres.record.status import GuardFacts, HeldRows
 from cdc.report.decision import decide
 from cdc.report.facts import AuditFacts, PlanFacts, ReportFacts, RowsFacts, RowsInBoth
@@ -20,6 +21,10 @@ CLOSED = replace(
 BACK = SwitchPlan(Side.SQLITE, READY.gates, (), would_lose="0")
 CUT = status(Phase.CUTOVER, guard=GuardFacts(open=1))
 AWAY = status(reachable=False, stream=None, daemon=None, error="Postgres cannot be reached")
+END = FinalNote(
+    "/srv/app.db", "id", "public", "2026-11-27", "op@host", "s", "ef" * 32, 2, without_dump=True, guards_removed=True
+)
+FINAL = replace(status(), final=END)
 ENDED = replace(CUT.target.stream, ended_at=CUT.at) if CUT.target.stream else None
 
 
@@ -32,6 +37,7 @@ ENDED = replace(CUT.target.stream, ended_at=CUT.at) if CUT.target.stream else No
         (facts(status=status(Phase.LOAD), plan=PlanFacts()), "NOT YET", ExitCode.DIFFERENCE),
         (facts(status=CUT, plan=PlanFacts(BACK)), "CUT OVER", ExitCode.OK),
         (facts(status=status(stream=ENDED), plan=PlanFacts()), "ENDED", ExitCode.OK),
+        (facts(status=FINAL, plan=PlanFacts()), "FINALIZED", ExitCode.OK),
         (facts(status=AWAY, plan=PlanFacts(), kept=None), "UNKNOWN", ExitCode.UNAVAILABLE),
     ],
 )

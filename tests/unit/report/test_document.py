@@ -3,11 +3,14 @@
 import json
 from dataclasses import replace
 
-from made_facts import comparison, entry, facts, held
+from made_facts import NOW, comparison, entry, facts, held, status
 
+from cdc.notes.final_note import Dump, FinalNote
+from cdc.postgres.record.rehearsals import PastRehearsal
 from cdc.report.differences import find_differences
 from cdc.report.document import MOST_KEYS, make_document
 from cdc.report.facts import AuditFacts, KeptFacts, RowsFacts, RowsInBoth
+from cdc.report.page import make_page
 from cdc.report.seal import canonical
 from cdc.report.timeline import FIRST_LINES, LAST_LINES, make_timeline
 
@@ -55,7 +58,7 @@ def test_a_difference_ends_with_the_first_comparison_that_found_its_tables_equal
     entries = [entry(3.5, "repair rows", "started", table="t", added=2), entry(1.5, "repair rows", table="t", added=9)]
     first, second = find_differences(comparisons, entries)
     assert (first.ended, first.repaired) == (comparisons[1], 2)
-    assert first.ending == "2 rows were repaired; compared again and equal"
+    assert first.ending == "2 rows repaired; compared again and equal"
     assert second.ended is None
     told = make_document(facts(kept=KeptFacts(comparisons), audit=AuditFacts(tuple(entries))))["differences"]
     assert (told["open"], [d["open"] for d in told["found"]]) == (1, [False, True])
@@ -99,12 +102,35 @@ def test_what_repeats_is_one_line_of_the_timeline_with_its_count() -> None:
     assert folded.first[0].text == "2 times, 5 rows in all; the last: table t, rows 3"
 
 
+def test_a_long_story_tells_of_steps_and_sums_up_the_rest() -> None:
+    entries = [entry(9 - n / 1000, "quarantine", table=str(n), rows=1) for n in range(FIRST_LINES + LAST_LINES + 1)]
+    told = make_timeline([*entries, entry(1, "verify", result="equal")], [(entries[0].at, 4)])
+    assert [line.action for line in told.first] == ["follow", "verify"]
+    assert told.first[0].text == "4 changes applied in 1 batch; 401 entries about rows that are held"
+    assert told.left_out == 0
+
+
 def test_of_a_long_story_the_middle_is_left_out_and_counted() -> None:
     lines = FIRST_LINES + LAST_LINES
     entries = [entry(9 - n / 1000, "flip", flag=str(n), table=str(n)) for n in range(lines + 7)]
     told = make_timeline(entries, [])
     assert (len(told.first), told.left_out, len(told.last)) == (FIRST_LINES, 7, LAST_LINES)
     assert told.last[-1].words.endswith(f"table {lines + 6}")
+
+
+def test_what_the_way_back_ended_with_is_told() -> None:
+    end = FinalNote("/a.db", "id", "public", "2026-11-27", "op", "s", "ef" * 32, 2, dump=Dump("d.dump", 9, "ab" * 32))
+    document = make_document(facts(status=replace(status(), final=end)))
+    assert document["final"]["dump"] == {"file": "d.dump", "bytes": 9, "sha256": "ab" * 32}
+    assert "d.dump" in make_page(document)
+
+
+def test_a_rehearsal_is_told_with_what_it_refused() -> None:
+    made = PastRehearsal(NOW, NOW, 3, 0, "passed", {"cutover": [0.1, 0.3, 0.2], "rollback": []})
+    document = make_document(facts(kept=KeptFacts(rehearsals=(made,))))
+    (told,) = document["rehearsals"][0]["refused"]
+    assert told == {"command": "cutover", "median_seconds": 0.2, "most_seconds": 0.3}
+    assert "median 0.20 s, at most 0.30 s" in make_page(document)
 
 
 def test_a_move_of_which_postgres_tells_nothing_is_told_all_the_same() -> None:
