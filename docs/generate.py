@@ -149,8 +149,8 @@ KEYS: Final = {
     "shadow.candidate": "The address of an instance of the application on Postgres, which must not write.",
     "shadow.reference": "The address of a third instance, on a database that `cdc load` filled from a snapshot: what "
     "differs there too is of the application, not of the data.",
-    "shadow.access_log": "The web server's access log. What users asked for and no shadow read ever compared is named by "
-    "`cdc shadow report`, and closes a gate of the cutover where `shadow_clean_hours` asks for shadow reads.",
+    "shadow.access_log": "The web server's access log. What users asked for and no shadow read ever compared is named "
+    "by `cdc shadow report`, and closes a gate of the cutover where `shadow_clean_hours` asks for shadow reads.",
     "shadow.log_format": "Its format, as the server's configuration has it; `combined` where none is given.",
     "shadow.baseline_headers": "Headers for each request to the baseline; `env:NAME` is taken from the environment.",
     "shadow.candidate_headers": "The same for the candidate,",
