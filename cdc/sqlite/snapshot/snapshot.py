@@ -41,6 +41,7 @@ __all__ = [
     "open_snapshot",
     "rehearse",
     "restore",
+    "restoring",
     "take",
 ]
 
