@@ -32,17 +32,8 @@ from cdc.sqlite.snapshot.manifest import (
 )
 from cdc.sqlite.snapshot.online_copy import OnlineCopy, Progress, estimate_pause_seconds, own_files, require_space
 
-__all__ = [
-    "Snapshot",
-    "check",
-    "discard",
-    "estimate_pause_seconds",
-    "latest",
-    "open_snapshot",
-    "rehearse",
-    "restore",
-    "take",
-]
+__all__ = ["Snapshot", "check", "discard", "estimate_pause_seconds", "latest", "open_snapshot", "rehearse", "restore"]
+__all__ += ["take"]
 
 DATABASE: Final = "database.sqlite"
 _NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{6}")
