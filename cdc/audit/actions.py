@@ -153,7 +153,13 @@ ACTIONS: Final[Mapping[str, Action]] = {
         page="that of its page, all before the seal",
         file="the page's name",
     ),
-    "restore": _step("`cdc restore`", snapshot="its folder", to="the file that was written"),
+    "restore": _step(
+        "`cdc restore`",
+        snapshot="its folder",
+        to="the file that was written",
+        with_changes="whether it was brought forward to what Postgres has",
+        rows="with that, how many rows are others than in the snapshot",
+    ),
     "cleanup": _step(
         "`cdc cleanup`",
         removed="whether there was something to remove",
@@ -240,7 +246,14 @@ ACTIONS: Final[Mapping[str, Action]] = {
         dump_sha256="its SHA-256",
     ),
     "lift the fence": _step("the daemon let applications write to SQLite again, for a switch had ended in its midst"),
-    "open Postgres again": _step("the daemon let applications write to Postgres again, for the same reason"),
+    "open Postgres again": _step(
+        "the daemon let applications write to Postgres again, for a switch had ended in its midst, or somebody had "
+        "enabled all triggers of a table"
+    ),
+    "note writes again": _step(
+        "the daemon notes writes to tables of Postgres again, where triggers were disabled, and carries all of them",
+        tables="which",
+    ),
     "emergency": _step("`cdc rollback --emergency`", missing="what SQLite lacks of Postgres, in words"),
     "give Postgres up": _step("Postgres follows SQLite again, which was opened without it"),
     "apply pending": _step("`cdc schema --apply-pending`", dropped="what was dropped"),

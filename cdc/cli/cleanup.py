@@ -4,11 +4,11 @@ from typing import Any
 
 import click
 
-from cdc.cli.clean_up import Everything, clean_up, everything_options
 from cdc.cli.cleanup_legacy import with_legacy
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async
 from cdc.cli.output import print_json, say
+from cdc.cli.remains import Everything, clean_up, everything_options
 from cdc.errors import ExitCode, UsageError
 
 

@@ -5,8 +5,8 @@ import itertools
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -83,7 +83,10 @@ def _undo(session: Options, manifest: Path, *, as_json: bool) -> ExitCode:
     """Put back what `--apply` removed."""
     from cdc.legacy.removal import put_back
 
-    with _recorded(_config(session), "put legacy files back", manifest=str(manifest)) as told:
+    config = _config(session)
+    about: dict[str, Detail] = {"manifest": str(manifest)}
+    # Without a configuration there is no audit trail.
+    with audited(config, "put legacy files back", **about) if config else nullcontext(about) as told:
         restored, there = put_back(manifest)
         told["files"] = restored
     if as_json:
@@ -124,16 +127,6 @@ def _config(session: Options) -> Config | None:
     return session.config() if named or session.config_path.exists() else None
 
 
-@contextmanager
-def _recorded(config: Config | None, action: str, **details: Detail) -> Iterator[dict[str, Detail]]:
-    """As `audited`, where there is a configuration, and with it an audit trail."""
-    if config is None:
-        yield {}
-    else:
-        with audited(config, action, **details) as told:
-            yield told
-
-
 def _remove(report: "LegacyReport", backups: Path, config: Config | None, *, even_if_called: bool) -> Path:
     from cdc.legacy.removal import remove
 
@@ -144,7 +137,8 @@ def _remove(report: "LegacyReport", backups: Path, config: Config | None, *, eve
             remedy="take the calls out first, in the order of `cdc cleanup --legacy PATH`; with --even-if-called the "
             "files go now, and what calls them fails",
         )
-    with _recorded(config, "remove legacy files", files=[str(found.path) for found in report.scripts]) as told:
+    about: dict[str, Detail] = {"files": [str(found.path) for found in report.scripts]}
+    with audited(config, "remove legacy files", **about) if config else nullcontext(about) as told:
         manifest = remove([found.path for found in report.scripts], backups)
         told["manifest"] = str(manifest)
     return manifest

@@ -155,6 +155,8 @@ class Backward:
         return f"refused for {self._scene.window.seconds:.2f} s"
 
     async def _flip_back(self) -> None:
+        """Not where nobody can be asked which side counts: the flag goes on to tell of the one that does."""
+        await self._scene.phase()
         await self._scene.set_flags(self._flag_before)
 
     async def _ask_for_reads(self) -> str:

@@ -18,6 +18,7 @@ from cdc.facts.changes import Position
 from cdc.facts.side import Side
 from cdc.postgres.tables import sequences
 from cdc.postgres.tables.hashed_rows import snapshot
+from cdc.reverse.probe import probe
 from cdc.sqlite.fence import fence
 from cdc.sqlite.fence.fence import RaisedFence
 from cdc.stream.session import Session
@@ -40,7 +41,7 @@ PLANNED: Final = (
     PlannedStep("compare the rest", "both", "nothing to undo"),
     PlannedStep("move sequences", "Postgres", "nothing to undo: they go forward only"),
     PlannedStep("arm the way back", "Postgres", "disarm it"),
-    PlannedStep("probe the way back", "both", "nothing to undo: it changes no row"),
+    PlannedStep("probe the way back", "both", "nothing to undo: it undoes itself"),
     PlannedStep("keep the fence", "SQLite", "lift the fence"),
     PlannedStep("open Postgres", "Postgres", "close it, and carry back what was written there"),
     PlannedStep("flip the flag", "application", "flip it back"),
@@ -190,9 +191,9 @@ class Forward:
             await scene.guard.disarm(scene.maps, scene.patience_seconds)
 
     async def _probe(self) -> str:
-        tables = await self._scene.carrier.probe()
+        probed = await probe(self._scene.carrier)
         self._scene.window.require("the probe of the way back")
-        return f"{tables} tables"
+        return str(probed)
 
     async def _flip(self) -> str:
         """Postgres is open by now: the writes that a proxy held find a side that takes them."""
@@ -201,6 +202,8 @@ class Forward:
         return f"refused for {self._scene.window.seconds:.2f} s"
 
     async def _flip_back(self) -> None:
+        """Not where nobody can be asked which side counts: the flag goes on to tell of the one that does."""
+        await self._scene.phase()
         await self._scene.set_flags(self._flag_before)
 
     async def _ask_for_reads(self) -> str:

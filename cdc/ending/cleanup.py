@@ -60,24 +60,21 @@ async def clean(config: Config, remains: Remains, *, keep_fence: bool) -> list[s
 
 
 async def _clean_postgres(connection: Connection, config: Config, remains: Remains) -> list[str]:
-    keys = ApplicationKeys(connection, config.target.schema)
-    if remains.source_id is None or not await removal.is_there(connection):
-        await keys.forget(remains.targets)
-        await marks.remove(connection, config.target.schema, remains.targets)
-        return []
-    await lock_source(connection, remains.source_id)
-    await own_schema.make_whole(connection)  # an older version's schema, or one that somebody took a part of
-    record, source = Record(connection, remains.source_id), SourceRemoval(connection, remains.source_id)
-    await WriteGuard(connection, record.source_id).remove(config.cutover.wait_for_writers_seconds)
-    await source.restore_triggers()
-    await keys.forget(remains.targets)
-    await marks.remove(connection, config.target.schema, remains.targets)
+    there, schema = await removal.is_there(connection), config.target.schema
+    record = Record(connection, remains.source_id or "")
+    source = SourceRemoval(connection, record.source_id)
+    if there:
+        await lock_source(connection, record.source_id)
+        await own_schema.make_whole(connection)  # an older version's schema, or one that somebody took a part of
+        await WriteGuard(connection, record.source_id).remove(config.cutover.wait_for_writers_seconds)
+        await source.restore_triggers()
+    await ApplicationKeys(connection, schema).forget(remains.targets)
+    await marks.remove(connection, schema, remains.targets)
     crash_point("cleanup.before_schema")
-    await _keep_trail(config, record)
-    if await source.others():
-        await source.forget()
+    if not there:
         return []
-    return await removal.drop_schema(connection)
+    await _keep_trail(config, record)
+    return await source.remove()
 
 
 async def _keep_trail(config: Config, record: Record) -> None:

@@ -54,6 +54,9 @@ async def finalize(config: Config, wish: FinalWish, show: Show, progress: Progre
                     _tell(config, run, None, words_of(undone.cause))
                     raise _given_up(undone) from undone.cause
                 done = EndedWay(confirmed(config), f"{undone.step}: {words_of(undone.cause)}")
+            except CdcError as error:
+                _tell(config, run, None, error.message)
+                raise
     _tell(config, run, done.note, done.afterwards)
     return done
 
@@ -128,8 +131,8 @@ async def _programs(record: Record, wish: FinalWish) -> DumpPrograms | None:
 
 def _given_up(undone: StepsUndone) -> BaseException:
     error = undone.cause
-    if not isinstance(error, CdcError):
-        return error
+    if not isinstance(error, CdcError) or undone.unsettled:
+        return error  # whether it is open still is for the next call to find out
     return SwitchError(
         f"the end of the way back was given up at {undone.step}, and it is open as before: {error.message}",
         remedy=f"before another try: {error.remedy}",

@@ -130,9 +130,9 @@ def _require_ended(config: Config, *, ended: bool) -> None:
 
 async def _targets(connection: Connection, config: Config, source_id: str | None, *, there: bool) -> Sequence[str]:
     """The tables that were fed; where nobody knows any more, all of the schema: comments tell which are ours."""
-    if there and source_id:
-        return await Record(connection, source_id).ownership.targets(config.target.schema)
-    return [] if there else list(await catalogue.read_tables(connection, config.target.schema))
+    if there:
+        return await Record(connection, source_id).ownership.targets(config.target.schema) if source_id else []
+    return list(await catalogue.read_tables(connection, config.target.schema))
 
 
 async def _goes(

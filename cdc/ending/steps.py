@@ -143,7 +143,11 @@ class Ending:
         return self._snapshot.manifest.id
 
     async def _remove_snapshot(self) -> None:
-        if self._snapshot is not None:
+        """Not where the way back has ended: whether a commit came through, a connection that was lost did not say."""
+        if self._snapshot is None:
+            return
+        state = await self._session.record.stream.read()
+        if state is not None and state.phase is not Phase.FINALIZED:
             await asyncio.to_thread(discard, self._snapshot)
 
     async def _end(self) -> str:

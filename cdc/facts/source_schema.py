@@ -56,13 +56,17 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """A foreign key with `parent_columns` resolved (the parent's primary key when not written)."""
+    """A foreign key with `parent_columns` resolved (the parent's primary key when not written).
+
+    `deferred` says that SQLite looks at it when a transaction ends, instead of after each statement.
+    """
 
     columns: tuple[str, ...]
     parent: str
     parent_columns: tuple[str, ...]
     on_delete: str = "NO ACTION"
     on_update: str = "NO ACTION"
+    deferred: bool = False
 
 
 class KeyKind(StrEnum):

@@ -33,6 +33,8 @@ def in_shell(text: str, wanted: LegacyNames, line: int = 1, *, certain: bool = T
 
     When it is not `certain` that a text is a command, it has to begin like one.
     """
+    if not wanted.may_be_in(text):
+        return
     found = shell.commands(text, line)
     certain = certain or (bool(found) and _begins_like_a_command(found[0].words, wanted))
     for command in found:

@@ -11,7 +11,7 @@ from cdc.legacy.vocabulary import ENGINE_KEYS
 
 # What cannot stand beside a whole name, because it would belong to the name of another file.
 _NOT_BEFORE: Final = r"(?<![\w.\-+~#$@])"
-_NOT_AFTER: Final = r"(?![\w\-+~#])(?!\.+[\w\-+~])(?!/\w)"
+_NOT_AFTER: Final = r"(?![\w\-+~#])(?!\.+[\w\-+~%*{$])(?!/\w)"
 SQLITE_ADDRESS: Final = re.compile(r"(?<![\w.+/\-])(?:jdbc:)?sqlite3?(?:\+\w+)?:(?=[/\w.:~$%{<])", re.IGNORECASE)
 _SQLITE_WORD: Final = re.compile(r"(?:^|[_.\-])SQLITE3?(?:$|[_.\-])", re.IGNORECASE)
 _SQLITE_PATH: Final = re.compile(r"(?:[^\s\"']*/)?[\w\-+){}($]+\.(?:sqlite3?|db3)", re.IGNORECASE)
@@ -19,7 +19,7 @@ _SQLITE_PATH: Final = re.compile(r"(?:[^\s\"']*/)?[\w\-+){}($]+\.(?:sqlite3?|db3
 # Where a database file is named as one: an address, a call of the driver or of the shell, a variable about SQLite.
 _OPENED: Final = re.compile(
     r"(?:sqlite3?(?:\+\w+)?:/{0,4}|sqlite3?\.connect\(\s*[\"']|\bsqlite3\s+|SQLITE\w*[\"']?\s*[=:,]\s*[\"']?)"
-    r"[^\s\"'?#;,)]*?([\w\-]+\.[A-Za-z]\w{0,8})(?=[\s\"'?#;,)]|$)"
+    r"[^\s\"'?#;,)]{0,200}?([\w\-]{1,80}\.[A-Za-z]\w{0,8})(?=[\s\"'?#;,)]|$)"
 )
 _ENGINES: Final = re.compile(r"(?:django\.db\.backends\.)?(?:sqlite3?|better-sqlite3|pysqlite|aiosqlite|pdo_sqlite)")
 

@@ -237,6 +237,6 @@ def _told(doing: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RemovalRefused(
-            f"{doing} {path} failed: {error.strerror}",
+            f"{doing} {path} failed, and no file is lost: {error.strerror}",
             remedy="let this user read and write there, or give the command as one who may; it goes on where it ended",
         ) from None

@@ -44,7 +44,7 @@ class LegacyReport:
 def search(
     paths: Sequence[Path], wanted: LegacyNames, exclude: Sequence[str] = (), without: Sequence[Path] = ()
 ) -> LegacyReport:
-    """Search the paths. Raises `ConfigError` for one that is not there; nothing is changed anywhere."""
+    """Search the paths. Raises `UsageError` for one that is not there; nothing is changed anywhere."""
     tree = walk(paths, exclude, without)
     report = LegacyReport(unsearched=tree.unsearched)
     databases, texts = _divided(tree, report, wanted)

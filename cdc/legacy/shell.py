@@ -11,7 +11,7 @@ _TOKEN: Final = re.compile(
       | <<-?[ \t]*(?P<quote>['"\\]?)(?P<here>[A-Za-z_]\w*)(?P=quote)?
       | (?P<redirect>\d?(?:<<<|[<>]+)(?:&[\d-])?)
       | (?P<end>\n|&>|;;?|&&?|\|\|?|\$?\(|\)|`)
-      | (?P<space>[ \t\r\f]+) | (?P<plain>[^\s\\'"&|;()`<>$]+|.)""",
+      | (?P<space>[^\S\n]+) | (?P<plain>[^\s\\'"&|;()`<>$]+|.)""",
     re.VERBOSE | re.DOTALL,
 )
 _COMMENT: Final = re.compile(r"#[^\n]*")

@@ -1,5 +1,6 @@
 """The files below the paths that were given: which are read, which are databases, and what is left out and why."""
 
+import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
-from cdc.errors import ConfigError
+from cdc.errors import UsageError
 from cdc.legacy.vocabulary import FOLDERS_NOT_ENTERED
 
 MOST_BYTES: Final = 4 * 1024 * 1024  # of a file that is read as text; code is smaller, and logs are no code
@@ -53,8 +54,8 @@ def walk(paths: Sequence[Path], exclude: Sequence[str] = (), without: Sequence[P
     ours = {path.resolve() for path in without}
     for given in paths:
         root = given.resolve()
-        if not root.exists():
-            raise ConfigError(f"{given} is not there to be searched", remedy="name a folder or a file that is there")
+        if not os.access(root, os.F_OK):
+            raise UsageError(f"{given} is not there to be searched", remedy="name a folder or a file that is there")
         for path in _below(root, tree.unsearched, ours) if root.is_dir() else iter([root]):
             if path in seen:
                 continue
@@ -72,27 +73,29 @@ def walk(paths: Sequence[Path], exclude: Sequence[str] = (), without: Sequence[P
 
 def _below(folder: Path, unsearched: Unsearched, ours: set[Path]) -> Iterator[Path]:
     try:
-        paths = sorted(folder.iterdir())
+        with os.scandir(folder) as entries:
+            found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
     except OSError as error:
         unsearched.unreadable.append(f"{folder}: {error.strerror}")
         return
-    for path in paths:
-        if path.is_symlink() or not path.is_dir():
+    for name, is_folder in found:
+        path = folder / name
+        if not is_folder:
             yield path
         elif path in ours:
             unsearched.folders[path.name] += 1
-        elif path.name in FOLDERS_NOT_ENTERED or (path / "pyvenv.cfg").exists():
+        elif path.name in FOLDERS_NOT_ENTERED or os.access(path / "pyvenv.cfg", os.F_OK):
             unsearched.folders[path.name] += 1
-            yield from _hooks(path)
+            yield from _hooks(path, unsearched)
         else:
             yield from _below(path, unsearched, ours)
 
 
-def _hooks(folder: Path) -> Iterator[Path]:
+def _hooks(folder: Path, unsearched: Unsearched) -> Iterator[Path]:
     """Hooks of Git run by themselves."""
     hooks = folder / "hooks"
-    if folder.name == ".git" and hooks.is_dir():
-        yield from (path for path in sorted(hooks.iterdir()) if path.suffix != ".sample" and not path.is_dir())
+    if folder.name == ".git" and os.access(hooks, os.F_OK):
+        yield from (path for path in _below(hooks, unsearched, set()) if path.suffix != ".sample")
 
 
 def _take(tree: Tree, file: TreeFile) -> None:

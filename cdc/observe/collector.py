@@ -82,8 +82,9 @@ class Gauges(Collector):
         yield from _known(names.SOURCE_READABLE, found.reachable)
         yield from _known(names.POSITION, self._daemon_state.position)
         yield from _known(names.NEWEST, found.newest_seq)
-        yield from _known(names.LAG_CHANGES, found.pending)
-        yield from _known(names.LAG_SECONDS, found.lag_seconds)
+        back = self._daemon_state.waiting_back
+        yield from _known(names.LAG_CHANGES, back.changes if back else found.pending)
+        yield from _known(names.LAG_SECONDS, (back or found).lag_seconds)
         yield from _known(names.KEPT, found.kept)
 
     def _target(self) -> Iterator[Family]:

@@ -55,6 +55,19 @@ def schema_of(table: str) -> str:
     return f"schema of {table}"
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingBack:
+    """Changes of Postgres that SQLite has not, after a cutover; `oldest_at` is since 1970, None where none waits."""
+
+    changes: int
+    oldest_at: float | None
+
+    @property
+    def lag_seconds(self) -> float:
+        """How long the oldest one has been waiting, 0 where none does."""
+        return 0.0 if self.oldest_at is None else max(0.0, time.time() - self.oldest_at)
+
+
 class Listener:
     """Who wants to know what happens. Called in the loop, so nothing in it may take long or raise."""
 
@@ -101,6 +114,7 @@ class DaemonState:
         self.target_reached: bool | None = None  # when it was tried last
         self.stage = "looking what is done already"  # of the first copy
         self.behind_since: float | None = None  # since 1970: when the oldest change was made that is being applied
+        self.waiting_back: WaitingBack | None = None  # None while changes flow from SQLite to Postgres
         self.backend: int | None = None  # the process in Postgres that works for the stream
         self.blocked_by: tuple[str, ...] = ()  # who holds a lock that it waits for
         self.alarms: Mapping[str, Alarm] = {}  # by name, while they last
@@ -132,6 +146,7 @@ class DaemonState:
         With `returning` changes flow from Postgres to SQLite.
         """
         self.position = position
+        self.waiting_back = WaitingBack(0, None) if returning else None
         self.last_error, self.attempts, self.waits_for, self.target_reached = None, 0, None, True
         self._turn_to(Activity.RETURNING if returning else Activity.STREAMING)
         self.beat()

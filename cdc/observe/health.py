@@ -43,7 +43,7 @@ class Health:
 
 def judge(daemon_state: DaemonState, source: SourceFacts, max_lag_seconds: float | None) -> Health:
     """The verdict of now. Nothing in it waits for the loop, so it also tells of a loop that is stuck."""
-    lag = source.lag_seconds
+    lag = (daemon_state.waiting_back or source).lag_seconds
     reason = _reason(daemon_state, lag, max_lag_seconds)
     return Health(daemon_state.doing, reason, lag, daemon_state.silent_seconds)
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -133,7 +133,8 @@ async def _application(
                 yield application
             finally:
                 writing.cancel()
-                await asyncio.wait([writing])
+                with suppress(asyncio.CancelledError):
+                    await writing
                 stage.account(application, load)
     finally:
         await hang_up(own)

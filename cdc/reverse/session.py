@@ -16,7 +16,7 @@ from cdc.facts.target_schema import TargetTable
 from cdc.identity.active_side import refuse_finalized
 from cdc.identity.file_location import settle_path
 from cdc.notes import emergency_note
-from cdc.observe.daemon_state import DaemonState
+from cdc.observe.daemon_state import DaemonState, WaitingBack
 from cdc.observe.shadow_alarm import tell_shadow_reads
 from cdc.postgres.connection.open import hang_up, show_life
 from cdc.postgres.connection.source_lock import lock_source
@@ -30,7 +30,7 @@ from cdc.postgres.tables import catalogue, sequences
 from cdc.postgres.tables.hashed_rows import snapshot
 from cdc.reverse.carrier import Carried, Carrier
 from cdc.reverse.forms import FormsByTable, forms_from_json, forms_to_json, learn_forms
-from cdc.reverse.sides import not_refused, not_the_fenced_file, settle_sides
+from cdc.reverse.sides import keep_open, not_refused, not_the_fenced_file, settle_sides
 from cdc.sqlite.apply.full_text import rebuild_indexes
 from cdc.sqlite.apply.sequences import follow_sequences
 from cdc.sqlite.changelog import file_traces, positions, source_file
@@ -114,14 +114,16 @@ class ReverseSession:
     async def drain(self) -> bool:
         """Carry what waits; False when nothing does. Raises `CaptureLost` once SQLite was opened without Postgres."""
         _require_not_given_up(self._config)
+        waiting = await self.lag()
+        self._daemon_state.waiting_back = _told(waiting)
+        if not waiting.entries:
+            return False
         began = time.monotonic()
         try:
             carried = await self.carrier.carry()
         except FenceDown:
             _require_not_given_up(self._config)  # while Postgres was read
             raise
-        if carried is None:
-            return False
         self._tell(carried, time.monotonic() - began)
         return True
 
@@ -154,6 +156,7 @@ class ReverseSession:
         self._daemon_state.heartbeat(None)
         await self._audit_sync.sync()
         await asyncio.to_thread(_require_fenced, self._config, self.position)
+        await keep_open(self.record, self.maps, _telling(self._config))
         await self._tell_uncarried()
         await tell_shadow_reads(self.record.shadow, self._daemon_state)
 
@@ -178,6 +181,10 @@ class ReverseSession:
             self._daemon_state.alarm(UNCARRIED, words, first.remedy)
         else:
             self._daemon_state.calm(UNCARRIED)
+
+
+def _told(lag: OutboxLag) -> WaitingBack:
+    return WaitingBack(lag.entries, lag.oldest.timestamp() if lag.oldest else None)
 
 
 def _require_not_given_up(config: Config) -> None:

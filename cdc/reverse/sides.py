@@ -28,14 +28,12 @@ async def settle_sides(config: Config, record: Record, phase: Phase, maps: Seque
     """
     sqlite = await asyncio.to_thread(fence.look, config)
     guard = WriteGuard(record.connection, record.source_id)
-    guards = await guard.look(maps)
     if phase.active is Side.POSTGRES:
         if not sqlite.permanent:
             raise not_refused(config)
-        if any(table.fenced for table in guards.values()):
-            await guard.open_writes(maps, WAIT_SECONDS, _nothing_else)
-            await tell("open Postgres again")
+        await keep_open(record, maps, tell)
         return
+    guards = await guard.look(maps)
     if sqlite.permanent and not (guards and all(table.fenced for table in guards.values())):
         raise SwitchError(
             f"writes to {config.source.path} are refused for good, and nothing in Postgres says that it is written to: "
@@ -48,6 +46,22 @@ async def settle_sides(config: Config, record: Record, phase: Phase, maps: Seque
         await tell("lift the fence")
     if any(table.captured for table in guards.values()):
         await guard.disarm(maps, WAIT_SECONDS)
+
+
+async def keep_open(record: Record, maps: Sequence[TableMap], tell: Tell) -> None:
+    """Open Postgres again where it was closed, and note what nobody notes; for whoever holds the source's lock.
+
+    A rollback may have died in its midst. Or somebody gave `ALTER TABLE ... ENABLE TRIGGER ALL`, which raises a fence,
+    or DISABLE, after which nobody knows what was written: such tables are carried as a whole.
+    """
+    guard = WriteGuard(record.connection, record.source_id)
+    astray = await guard.astray(maps)
+    if silent := {table.target for table in astray if table.silent}:
+        await guard.note_anew([m for m in maps if m.target in silent], WAIT_SECONDS)
+        await tell("note writes again", tables=", ".join(sorted(silent)))
+    if any(table.fenced for table in astray):
+        await guard.open_writes(maps, WAIT_SECONDS, _nothing_else)
+        await tell("open Postgres again")
 
 
 def not_refused(config: Config) -> SwitchError:

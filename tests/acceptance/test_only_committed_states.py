@@ -20,7 +20,7 @@ from pace import Pace
 
 CLIENT: Final = Path(__file__).with_name("bank_client.py")
 READERS: Final = 3
-READS: Final = {True: 10_000, False: 1_500}  # of all readers together, by WAL
+READS: Final = {True: 4_000, False: 1_500}  # of all readers together, by WAL
 MOST_TRANSACTIONS: Final = 200_000  # a bound; the writer is told to end before
 VERSIONS: Final = {True: 300, False: 60}  # that they see at least
 DAEMONS: Final = 3  # each with another budget; all but the last are killed

@@ -51,6 +51,8 @@ class Visitor:
         video = page.locator('li.card:not([data-id*="Traffic"])').first
         name = await video.get_attribute("data-id")
         await video.locator("h2 a").click()
+        if page.url.startswith("chrome-error:"):
+            raise Error("nobody answers")  # as `goto` says it
         there = await page.locator("main.report h1").count() == 1
         assert there or name in self._deleted(), await page.content()
         for deleted in sorted(gone)[-1:]:

@@ -26,6 +26,8 @@ RUN_ELSEWHERE = {
     "cdc cleanup --dry-run",
     "cdc cleanup",
     "cdc cleanup --release /srv/old/app.db",
+    "cdc cleanup --legacy /srv/app /etc/cron.d",
+    "cdc cleanup --legacy /srv/app --apply",
     "cdc init app.db && cdc up",
     "cdc up",
     "cdc run",

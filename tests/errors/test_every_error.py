@@ -26,6 +26,8 @@ OUT_OF_REACH: dict[str, str] = {
     "there is no pg_dump for a server of version {version}": "the plan says so before anything begins",
     "asking {path}: {name}: it took longer than {seconds} s": "an outcome of shadow reads, which go on: "
     "tests/integration/shadow/test_sql.py",
+    "the copy of {path} is not what was written": "a disk that gives back something else than it was given",
+    "{path} was changed while it was backed up, and stays": "only within the moments of one removal",
     "SQLite was opened without Postgres": "the daemon gives Postgres up by itself, and nobody reads these words",
     "the application of the demo ended by itself": "its own program would have to be broken",
     "the daemon of the demo does not get on": "its own program would have to be broken",

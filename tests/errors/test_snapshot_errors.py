@@ -178,3 +178,13 @@ def test_a_snapshot_that_is_not_what_was_taken(cut_off: Installation, taken: Pat
 def test_nothing_is_overwritten(cut_off: Installation, taken: Path, name: str) -> None:
     (cut_off.folder / name).write_text("somebody's")
     refused(cut_off, restore(taken), "{path} exists already and is not overwritten", ExitCode.CRITICAL)
+
+
+def test_a_snapshot_of_another_schema_is_not_brought_forward(site: Installation) -> None:
+    site.followed()
+    snapshot = next(file.parent for file in (site.folder / ".cdc" / "snapshots").rglob("manifest.json"))
+    site.sql("ALTER TABLE t ADD COLUMN w")
+    assert site.run("-q", "run", "--until-idle")[0] == ExitCode.OK
+    command = ["restore", str(snapshot), "--to", str(site.folder / "restored.db"), "--with-changes"]
+    template = "the application changed its schema since snapshot {id}: {tables}"
+    refused(site, command, template, ExitCode.CRITICAL, changes=[".cdc", "rows of cdc."])

@@ -35,6 +35,13 @@ from cdc.verify.compare_recent import RecentComparison
 
 GIVEN_UP = "the switch to {to} was given up at {step}, and everything is as before: {message}"
 
+NOTES_NOTHING = """
+    DO $do$ BEGIN EXECUTE format(
+        'CREATE OR REPLACE FUNCTION %s RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN RETURN NULL; END $body$',
+        (SELECT tgfoid::regprocedure FROM pg_trigger WHERE tgrelid = 'u'::regclass AND tgname = 'cdc_outbox_insert')
+    ); END $do$
+"""
+
 
 def quiet(_: str) -> None:
     """Nobody looks at the steps."""
@@ -193,7 +200,9 @@ def test_what_is_found_out_while_it_is_made(site: Installation, monkeypatch: pyt
         past_fence(config, "INSERT INTO _cdc_changelog(tid, op, k1) VALUES (1, 'I', 9)")
         return raised
 
-    site.sql("INSERT INTO t VALUES (1, 'one'), (70, 'seventy')")
+    site.sql(
+        "INSERT INTO t VALUES (1, 'one'), (70, 'seventy'); CREATE TABLE u(id INTEGER PRIMARY KEY, n TEXT NOT NULL)"
+    )
     config = site.prepared()
     site.target_sql("SELECT setval(pg_get_serial_sequence('t', 'id'), 1)")
     with monkeypatch.context() as patched:
@@ -203,6 +212,12 @@ def test_what_is_found_out_while_it_is_made(site: Installation, monkeypatch: pyt
     template = "rows that were not changed do not come back from Postgres as they are: {names}"
     refused_in(cutover(config), GIVEN_UP, template)
     past_fence(config, "UPDATE t SET v = replace(v, ' unseen', '')")
+    # A table without a row is probed as well: by one that is made for it.
+    site.target_sql("ALTER TABLE cdc.outbox ADD CONSTRAINT no_u CHECK (target <> 'u')")
+    with pytest.raises(CdcError, match=r"given up at probe the way back.*no_u"):
+        asyncio.run(cutover(config))
+    site.target_sql(f"ALTER TABLE cdc.outbox DROP CONSTRAINT no_u; {NOTES_NOTHING}")
+    refused_in(cutover(config), GIVEN_UP, template)
     for written in (written_behind, written_after):
         with monkeypatch.context() as patched:
             patched.setattr(fence, "raise_for", written)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cdc.facts.source_schema import ForeignKey
 from cdc.facts.table_map import ColumnMap, TableMap
@@ -9,6 +10,11 @@ from cdc.postgres.ddl.indexes import COARSER, DEFERRABLE, constraint, ordinary_i
 from cdc.postgres.tables.statement import Deviation, Made, Names, Statement
 from cdc.postgres.translate.terms import Untranslatable
 from cdc.sql_names import qualified, quote
+
+_AT_ONCE: Final = (
+    "INITIALLY DEFERRED becomes INITIALLY IMMEDIATE: an application that writes to Postgres has it wait with "
+    "SET CONSTRAINTS ALL DEFERRED"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ def links(maps: Sequence[TableMap]) -> Iterator[Link | Deviation]:
                 continue
             if "RESTRICT" in (key.on_delete, key.on_update):
                 yield Deviation(child.source.name, label, "RESTRICT becomes NO ACTION, which can wait for the end")
+            if key.deferred:
+                yield Deviation(child.source.name, label, _AT_ONCE)
             yield link
 
 

@@ -6,7 +6,7 @@ What changes for several tables is one transaction, so no writer ever finds some
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
@@ -17,6 +17,14 @@ from cdc.postgres.record.disabled_triggers import DisabledTriggers
 from cdc.postgres.record.part import RecordPart
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.sql_names import qualified
+
+
+class Astray(NamedTuple):
+    """A table that applications are to write to: whether it is `fenced`, whether some writes to it go unnoted."""
+
+    target: str
+    fenced: bool
+    silent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,21 @@ class WriteGuard(RecordPart):
             mapped.target: _guard([row for row in rows if row["target"] == mapped.target], mapped) for mapped in maps
         }
 
+    async def astray(self, maps: Sequence[TableMap]) -> list[Astray]:
+        """Which of the tables that applications write to are not open and noted as they should be; a cheap look."""
+        with translated("looking at fences and outboxes"):
+            rows = await self._connection.fetch(SQL["astray"], self._source_id, *_places(maps), len(OUTBOX))
+        return [Astray(*row) for row in rows]
+
+    async def note_anew(self, maps: Sequence[TableMap], wait: float) -> None:
+        """Open tables and note writes to them again. Nobody knows what went unnoted: they are asked for as a whole."""
+        with translated("noting writes again"):
+            for mapped in maps:
+                async with self._locked([mapped], wait):
+                    await self._make(mapped)
+                    await self._connection.execute(switch(mapped, fence=False, outbox=True))
+                    await self._connection.execute(SQL["ask_for_all"], self._source_id, mapped.target)
+
     async def install(self, maps: Sequence[TableMap], wait: float) -> None:
         """Make what is missing, table by table: its fence is up then, and its outbox off. Others stay as they are."""
         guards = await self.look(maps)
@@ -66,10 +89,7 @@ class WriteGuard(RecordPart):
                 if not guards[mapped.target].missing:
                     continue
                 async with self._locked([mapped], wait):
-                    for sql in make_function(mapped, self._source_id):
-                        await self._connection.execute(sql)
-                    for sql in make_triggers(mapped, self._source_id):
-                        await self._connection.execute(sql)
+                    await self._make(mapped)
                     await self._connection.execute(switch(mapped, fence=True, outbox=False))
 
     async def guarded(self) -> list[str]:
@@ -130,6 +150,10 @@ class WriteGuard(RecordPart):
                         await triggers.forget(mapped.schema, mapped.target)
                     await triggers.disable(mapped.schema, mapped.target)
                 await also()
+
+    async def _make(self, mapped: TableMap) -> None:
+        for sql in (*make_function(mapped, self._source_id), *make_triggers(mapped, self._source_id)):
+            await self._connection.execute(sql)
 
     async def _switch_outbox(self, maps: Sequence[TableMap], wait: float, *, on: bool) -> None:
         with translated("switching outboxes"):

@@ -67,6 +67,13 @@ class OutboxReading:
                     yield page
                 self.finished.append(mapped.target)
 
+    async def everything(self) -> AsyncIterator[ChangedRows]:
+        """Every row of every table, whatever was noted."""
+        with translated("reading all of Postgres"):
+            for mapped in self._maps:
+                async for page in self._whole(mapped):
+                    yield page
+
     async def _whole(self, mapped: TableMap) -> AsyncIterator[ChangedRows]:
         keys = listed(mapped.key, "t")
         sql = f"SELECT {key_texts(mapped.key, 't')}, {_texts(mapped)} FROM {_name(mapped)} AS t ORDER BY {keys}"
@@ -108,10 +115,14 @@ class Outbox(RecordPart):
             async with self._connection.transaction(isolation="repeatable_read", readonly=True):
                 if exported is not None:
                     await self._connection.execute(f"SET TRANSACTION SNAPSHOT {quote_literal(exported)}")
-                for setting in TEXT_SETTINGS.items():
-                    await self._connection.execute("SELECT set_config($1, $2, true)", *setting)
-                snapshot = await self._connection.fetchval(SQL["snapshot"])
-                yield OutboxReading(self._connection, self._source_id, snapshot, maps)
+                yield await self.reading_within(maps)
+
+    async def reading_within(self, maps: Sequence[TableMap]) -> OutboxReading:
+        """The same in a transaction of the caller: what that one wrote is read as well."""
+        for setting in TEXT_SETTINGS.items():
+            await self._connection.execute("SELECT set_config($1, $2, true)", *setting)
+        snapshot = await self._connection.fetchval(SQL["snapshot"])
+        return OutboxReading(self._connection, self._source_id, snapshot, maps)
 
     async def forget(self, reading: OutboxReading) -> int:
         """Forget exactly the entries that were read, of tables that were read to their end; returns how many.

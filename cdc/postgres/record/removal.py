@@ -16,9 +16,8 @@ _SOURCE: Final = "source_id"
 
 
 async def is_there(connection: Connection) -> bool:
-    """Whether there is a schema `cdc`."""
-    with translated("looking for the schema cdc"):
-        return bool(await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", own_schema.SCHEMA))
+    """Whether anything that this tool makes is in a schema `cdc`."""
+    return await own_schema.missing(connection) != own_schema.expected().keys()
 
 
 async def left(connection: Connection) -> list[str]:
@@ -36,24 +35,6 @@ async def require_alone(connection: Connection) -> None:
             f"something of others in Postgres leans on the schema cdc: {'; '.join(leaners)}",
             remedy="drop or change that first, then give the command again: nothing is dropped along",
         )
-
-
-async def drop_schema(connection: Connection) -> list[str]:
-    """Drop what this tool made in the schema `cdc`, and the schema if nothing else is in it; returns what else is.
-
-    All or nothing, and nothing of anybody else's with it. Raises `TargetError` when something of others leans on it.
-    """
-    with translated("dropping the schema cdc"):
-        async with connection.transaction():
-            await require_alone(connection)
-            ours = sorted({part.table for part in own_schema.expected()})
-            await connection.execute(
-                f"DROP TABLE IF EXISTS {', '.join(qualified(own_schema.SCHEMA, table) for table in ours)}"
-            )
-            others = [row[0] for row in await connection.fetch(SQL["left"])]
-            if not others:
-                await connection.execute(f"DROP SCHEMA IF EXISTS {quote(own_schema.SCHEMA)}")
-    return others
 
 
 class SourceRemoval(RecordPart):
@@ -84,11 +65,33 @@ class SourceRemoval(RecordPart):
         for schema, table in places:
             await triggers.restore(schema, table)
 
-    async def forget(self) -> None:
-        """Delete the rows of the source from every table of the schema `cdc`, all or nothing."""
-        tables = sorted({part.table for part in own_schema.expected() if part.name == _SOURCE})
-        with translated("forgetting the source"):
+    async def remove(self) -> list[str]:
+        """Forget the source; with the last one the schema goes, unless others have something in it, which is returned.
+
+        All or nothing, and nothing of anybody else's with it. Raises `TargetError` when others lean on it.
+        """
+        with translated("taking away what is known of the source"):
             async with self._connection.transaction():
-                for table in tables:
-                    sql = f"DELETE FROM {qualified(own_schema.SCHEMA, table)} WHERE {_SOURCE} = $1"
-                    await self._connection.execute(sql, self._source_id)
+                if await self._connection.fetchval("SELECT to_regclass('cdc.stream')") is not None:
+                    # A source that comes now waits, and then finds no such table, or its own row.
+                    await self._connection.execute("LOCK TABLE cdc.stream IN ACCESS EXCLUSIVE MODE")
+                if await self.others():
+                    await self._forget()
+                    return []
+                await require_alone(self._connection)
+                return await self._drop()
+
+    async def _forget(self) -> None:
+        """Delete the rows of the source from every table of the schema `cdc`."""
+        for table in sorted({part.table for part in own_schema.expected() if part.name == _SOURCE}):
+            sql = f"DELETE FROM {qualified(own_schema.SCHEMA, table)} WHERE {_SOURCE} = $1"
+            await self._connection.execute(sql, self._source_id)
+
+    async def _drop(self) -> list[str]:
+        tables = sorted({part.table for part in own_schema.expected()})
+        listed = ", ".join(qualified(own_schema.SCHEMA, table) for table in tables)
+        await self._connection.execute(f"DROP TABLE IF EXISTS {listed}")
+        others = [row[0] for row in await self._connection.fetch(SQL["left"])]
+        if not others:
+            await self._connection.execute(f"DROP SCHEMA IF EXISTS {quote(own_schema.SCHEMA)}")
+        return others

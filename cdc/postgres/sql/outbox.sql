@@ -40,6 +40,23 @@ JOIN pg_trigger AS g ON g.tgrelid = to_regclass(format('%I.%I', w.schema, w.targ
 JOIN pg_proc AS p ON p.oid = g.tgfoid AND p.pronamespace = to_regnamespace('cdc')
 WHERE g.tgargs = convert_to($1, 'UTF8') || '\x00' || convert_to(w.target, 'UTF8') || '\x00'
 
+-- name: astray
+-- Of some tables that applications write to, those that are `fenced`, or `silent`: some write to them goes unnoted, for a
+-- trigger of the outbox is gone or does not fire in every session.
+SELECT * FROM (
+    SELECT w.target, coalesce(g.fenced, false) AS fenced, coalesce(g.noting, 0) < $4 AS silent
+    FROM unnest($2::text[], $3::text[]) AS w (schema, target) CROSS JOIN LATERAL (
+        SELECT bool_or(g.tgname = 'cdc_fence' AND g.tgenabled <> 'D') AS fenced,
+            count(*) FILTER (WHERE g.tgname LIKE 'cdc\_outbox\_%' AND g.tgenabled = 'A') AS noting
+        FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid AND p.pronamespace = to_regnamespace('cdc')
+        WHERE g.tgrelid = to_regclass(format('%I.%I', w.schema, w.target))
+            AND g.tgargs = convert_to($1, 'UTF8') || '\x00' || convert_to(w.target, 'UTF8') || '\x00'
+    ) AS g
+) AS t WHERE fenced OR silent
+
+-- name: ask_for_all
+INSERT INTO cdc.outbox (source_id, target) VALUES ($1, $2)
+
 -- name: functions
 -- The functions of a source by their comment, with the tables whose triggers call them.
 SELECT p.oid::regprocedure::text AS name,

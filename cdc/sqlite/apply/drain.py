@@ -92,6 +92,19 @@ class Drain:
                 else:
                     self._put(writer, key, row)
 
+    def clear(self, changed: ChangedRows) -> int:
+        """Delete the rows of a page that is taken next, so that each has to be written anew; returns of how many.
+
+        A row that is not as Postgres has it stays.
+        """
+        writer = self._writer(changed.mapped)
+        with translated(f"clearing rows of table {changed.mapped.source.name}"):
+            there = [(writer.find(key), row) for key, row in changed.rows.items()]
+            alike = [found for found, row in there if found and not writer.differs(found, row)]
+            for found in alike:
+                writer.delete(found)
+        return len(alike)
+
     def settle(self) -> Drained:
         """Write what waited, and delete the rows that tables which came as a whole do not have; nothing may follow."""
         with translated("writing rows of Postgres back to SQLite"):

@@ -4,7 +4,7 @@ Statements say OR ABORT, because a clause such as UNIQUE ON CONFLICT REPLACE in 
 other rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -132,11 +132,16 @@ class TableWriter:
 
         Raises `RowRefused` where SQLite has none for one of them.
         """
-        return [
-            (n, self._made(n, row[column.place]))
-            for n, column in enumerate(self.columns)
-            if not column.in_key and not column.returned.alike(stored.values[n], row[column.place])
-        ]
+        return [(n, self._made(n, row[self.columns[n].place])) for n in self._unlike(stored, row)]
+
+    def differs(self, stored: StoredRow, row: Texts) -> bool:
+        """Whether a column is another value in Postgres."""
+        return any(True for _ in self._unlike(stored, row))
+
+    def _unlike(self, stored: StoredRow, row: Texts) -> Iterator[int]:
+        for n, column in enumerate(self.columns):
+            if not column.in_key and not column.returned.alike(stored.values[n], row[column.place]):
+                yield n
 
     def update(self, stored: StoredRow, changes: Sequence[tuple[int, Value]]) -> None:
         """Set columns of a row; raises `ValueTaken` or `RowRefused`, and then nothing was written."""

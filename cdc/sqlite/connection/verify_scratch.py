@@ -1,4 +1,6 @@
-"""Notes of a comparison that may outgrow memory: a temporary SQLite database beside the state, gone afterwards.
+"""Notes of a comparison that may outgrow memory: a SQLite database in the state folder, without a name.
+
+So it is gone with whoever made it, also when that was killed.
 
 Keys are texts that the caller chose; `encoded` is `cdc.facts.row_key.encode_key` of the source key, and `number` is the
 key where it is one whole number, else None.
@@ -28,6 +30,7 @@ CREATE TABLE target(key TEXT PRIMARY KEY, hash BLOB) WITHOUT ROWID;
 CREATE TABLE finding(tab TEXT, kind TEXT, key TEXT, encoded TEXT, PRIMARY KEY (tab, kind, key)) WITHOUT ROWID;
 """
 
+_WHAT: Final = "the notes of the comparison"
 DIFFERENT: Final = "different"
 MISSING: Final = "missing"
 EXTRA: Final = "extra"
@@ -39,17 +42,13 @@ class Scratch:
 
     def __init__(self, folder: Path) -> None:
         private_files.make_folder(folder)
-        self._folder = tempfile.TemporaryDirectory(prefix="verify-", dir=folder)
-        notes = Path(self._folder.name) / "notes.db"
-        private_files.touch(notes)
-        self._db = apsw.Connection(str(notes))
-        with translated("the notes of the comparison"):
+        with tempfile.NamedTemporaryFile(prefix="verify-", dir=folder) as notes, translated(_WHAT):
+            self._db = apsw.Connection(notes.name)
             self._db.execute(_TABLES).fetchall()  # rows of the first pragma would leave the rest undone
 
     def close(self) -> None:
         """Remove the notes."""
         self._db.close()
-        self._folder.cleanup()
 
     # --- keys that are known not to be in Postgres ---
 
@@ -189,5 +188,5 @@ class Scratch:
         return [int(row[0]) for row in found]
 
     def _many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
-        with translated("the notes of the comparison"), self._db:
+        with translated(_WHAT), self._db:
             self._db.executemany(sql, rows)

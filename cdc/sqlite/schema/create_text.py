@@ -54,10 +54,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class TableText:
-    """What the CREATE TABLE text adds: CHECK expressions in order, and generated expressions by lower-case column."""
+    """What the CREATE TABLE text adds: CHECK expressions in order, and generated expressions by lower-case column.
+
+    `deferred` says of each foreign key, in order, whether it is checked when a transaction ends.
+    """
 
     checks: tuple[str, ...]
     generated: dict[str, str]
+    deferred: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,10 @@ def table_text(sql: str) -> TableText:
     """The checks and generated expressions in a CREATE TABLE text; empty for other texts."""
     checks: list[str] = []
     generated: dict[str, str] = {}
+    deferred: list[bool] = []
     for part in _definitions(sql):
         table_constraint = part[0].kind == "word" and part[0].word in _TABLE_CONSTRAINTS
+        deferred += _deferred(part)
         for at, token in _top_level(part):
             following = part[at + 1].text if at + 1 < len(part) else ""
             if following != "(":
@@ -101,7 +107,7 @@ def table_text(sql: str) -> TableText:
                 checks.append(_inside(sql, part, at + 1))
             elif token.word == "AS" and not table_constraint:
                 generated[(part[0].name or "").lower()] = _inside(sql, part, at + 1)
-    return TableText(tuple(checks), generated)
+    return TableText(tuple(checks), generated, tuple(deferred))
 
 
 def index_text(sql: str) -> IndexText:
@@ -138,6 +144,14 @@ def _definitions(sql: str) -> Iterator[Sequence[Token]]:
         return
     # Commas between table constraints may be left out, which does not matter: each is found by its own word.
     yield from (part for part in split(parsed[opening + 1 : closing(parsed, opening)]) if part)
+
+
+def _deferred(part: Sequence[Token]) -> Iterator[bool]:
+    words = [token.word for _, token in _top_level(part)]
+    places = [at for at, word in enumerate(words) if word == "REFERENCES"]
+    for first, end in pairwise([*places, len(words)]):
+        clause = " ".join(words[first:end])
+        yield "DEFERRABLE INITIALLY DEFERRED" in clause and "NOT DEFERRABLE" not in clause
 
 
 def _term(sql: str, part: Sequence[Token]) -> str:

@@ -173,7 +173,7 @@ def _read_table(connection: apsw.Connection, name: str, without_rowid: bool, str
         columns=columns,
         key=Key(KeyKind.ROWID, ()),
         indexes=tuple(_indexes(connection, name)),
-        foreign_keys=tuple(_foreign_keys(connection, name)),
+        foreign_keys=tuple(_foreign_keys(connection, name, text.deferred)),
         checks=text.checks,
         without_rowid=without_rowid,
         strict=strict,
@@ -233,15 +233,17 @@ def _terms(connection: apsw.Connection, index: str, expressions: tuple[str, ...]
         yield IndexTerm(name, expression, str(collation).upper(), bool(descending))
 
 
-def _foreign_keys(connection: apsw.Connection, table: str) -> Iterator[ForeignKey]:
+def _foreign_keys(connection: apsw.Connection, table: str, deferred: tuple[bool, ...]) -> Iterator[ForeignKey]:
     rows = _valid(connection, _FOREIGN_KEYS, table)
-    for number in sorted({int(str(row[0])) for row in rows}, reverse=True):  # SQLite lists the last one declared first
+    numbers = sorted({int(str(row[0])) for row in rows}, reverse=True)  # SQLite lists the last one declared first
+    waits = deferred if len(deferred) == len(numbers) else (False,) * len(numbers)
+    for number, until_commit in zip(numbers, waits, strict=True):
         group = [row for row in rows if row[0] == number]
         _, parent, _, to, on_update, on_delete = group[0]
         columns = tuple(str(row[2]) for row in group)
         # One that names no columns of the parent means its primary key.
         parents = _primary_key(connection, str(parent)) if to is None else tuple(str(row[3]) for row in group)
-        yield ForeignKey(columns, str(parent), parents, str(on_delete), str(on_update))
+        yield ForeignKey(columns, str(parent), parents, str(on_delete), str(on_update), until_commit)
 
 
 def _primary_key(connection: apsw.Connection, table: str) -> tuple[str, ...]:

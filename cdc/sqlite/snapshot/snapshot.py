@@ -41,6 +41,7 @@ __all__ = [
     "open_snapshot",
     "rehearse",
     "restore",
+    "restoring",
     "take",
 ]
 
@@ -212,6 +213,13 @@ def restore(snapshot: Snapshot, to: Path, *, trial: bool = False) -> None:
     The umask says who may read it, but for a `trial`. Raises `SnapshotError`, and then nothing is at `to`; also when
     anything is there already.
     """
+    with restoring(snapshot, to, trial=trial):
+        pass
+
+
+@contextmanager
+def restoring(snapshot: Snapshot, to: Path, *, trial: bool = False) -> Iterator[Path]:
+    """The same, for whoever changes the checked copy before it becomes `to`: it is at the path given, until the end."""
     check(snapshot)
     _require_nothing_there(to)
     partial = to.with_name(f".{to.name}.{secrets.token_hex(3)}.partial")
@@ -224,12 +232,14 @@ def restore(snapshot: Snapshot, to: Path, *, trial: bool = False) -> None:
             _check_file(partial, snapshot.manifest, snapshot.folder.name)
             _set_journal_mode(partial, snapshot.manifest.journal_mode)
             _check_contents(partial, snapshot.manifest, snapshot.folder.name)
+            yield partial
             flush(partial)
             # Once more: copying took its time, and a -wal that came meanwhile would be replayed over the copy.
             _require_nothing_there(to)
             _publish(partial, to)
         finally:
-            partial.unlink(missing_ok=True)
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                partial.with_name(partial.name + suffix).unlink(missing_ok=True)
         flush(to.parent)
 
 

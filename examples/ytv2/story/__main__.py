@@ -165,7 +165,7 @@ class Story:
         self._chapter("The paper to sign", "What was done, measured and proven, under a seal.")
         await self._cdc("report", "--verify", "report.html")
         await self._holds()
-        await self._stage.end("users")
+        self._say(await self._stage.users_leave(), "green")
         if not await self._stage.users_agree(self._at):
             raise StoryError(f"the dashboard does not show what users wrote: see {self._stage.folder}/look.log")
         self._say("every write that was ever acknowledged to a user is there, and none that was refused", "green")
@@ -184,7 +184,7 @@ class Story:
     async def _move_users(self, address: str) -> None:
         """They come by another address from now on."""
         if self._at != self._stage.on_sqlite:
-            await self._stage.end("users")
+            self._say(await self._stage.users_leave(), "green")
         self._at = address
         (self._stage.folder / "address").write_text(address, encoding="ascii")
         await self._stage.start_users(address, RATE)

@@ -4,6 +4,7 @@ Each is a process of its own, started as an operator would. The tool is only eve
 """
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from cdc.postgres.server import embedded
 HERE: Final = Path(__file__).parents[1]
 COPIED: Final = ("cdc.toml", "ytv2_migration_day.db", "queries.toml")
 COPIED_FOLDERS: Final = ("schemas", "legacy")
+GOOD: Final = {"200", "acknowledged", "as logged"}  # what may become of a request of users
 START_SECONDS: Final = 30.0
 END_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.05
@@ -121,6 +123,15 @@ class Stage:
         log = str(self.folder / "writes.jsonl")
         command = ("app.traffic", f"http://{address}", "--log", log, "--seconds", "900", "--rate", str(rate))
         await self._start("users", *command)
+
+    async def users_leave(self) -> str:
+        """What users got, in words; raises `StoryError` when one of them saw what nobody wrote, or was refused."""
+        code = await self.end("users")
+        counts = dict(json.loads((self.folder / "users.log").read_text(encoding="utf-8").splitlines()[-1]))
+        failed = {what: n for what, n in counts.items() if what.partition(" ")[2] not in GOOD}
+        if code or failed:
+            raise StoryError(f"users were not served as they should be: {failed or counts}")
+        return f"{sum(counts.values()):,} requests of users, reads and writes: none failed, none was answered wrongly"
 
     async def users_agree(self, address: str) -> bool:
         """Whether the dashboard there shows every write that it ever acknowledged."""

@@ -13,6 +13,7 @@ import pytest
 from harness import execute, value, wait_for
 from installation import Installation
 
+from cdc.audit import trail
 from cdc.config import Config
 from cdc.errors import CaptureLost
 from cdc.observe.daemon_state import DaemonState
@@ -79,8 +80,22 @@ def test_a_server_that_hangs_in_the_midst_of_a_carry_keeps_nobody_from_the_file(
         with pytest.raises(CaptureLost):  # for nothing is carried into a file that is open
             await turn
 
+    async def mended(session: ReverseSession) -> None:
+        """Triggers of ours that somebody switched: the fence is lowered again, and what went unnoted is carried."""
+        await execute(site.dsn, "ALTER TABLE u DISABLE TRIGGER ALL; INSERT INTO u VALUES (7); DELETE FROM t")
+        await execute(site.dsn, "ALTER TABLE t ENABLE TRIGGER ALL")
+        await session.tidy()
+        await execute(site.dsn, "INSERT INTO u VALUES (8); INSERT INTO t VALUES (9)")
+        assert await session.drain()
+        assert in_sqlite(site, "SELECT id FROM u UNION ALL SELECT id FROM t") == [(7,), (8,), (9,)]
+        done = trail.read(config.state.dir)
+        assert [entry.action for entry in done][-2:] == ["note writes again", "open Postgres again"]
+        await execute(site.dsn, "DELETE FROM u; DELETE FROM t")
+        assert await session.drain()
+
     async def hanging() -> None:
         async with carrying(config) as (session, backend):
+            await mended(session)
             await hangs_once_it_was_read(session, backend)
             session.carrier.touched = lambda *_: None
             await hangs_while_it_is_read(session, backend)

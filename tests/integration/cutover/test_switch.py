@@ -43,6 +43,8 @@ INSERT INTO channel(name) VALUES ('one'), ('two');
 INSERT INTO video VALUES
     ('a', 1, 'A', '2024-01-02 03:04:05', 1, 1.5, '{"k": 1}'),
     ('b', 2, 'B', '2024-01-02 03:04:06', 0, 2.0, '{"k": [1, 2]}');
+CREATE TABLE empty(id INTEGER PRIMARY KEY AUTOINCREMENT, video TEXT NOT NULL REFERENCES video(id), at DATE NOT NULL);
+CREATE TABLE picky(id INTEGER PRIMARY KEY, n INTEGER NOT NULL CHECK (n > 7));
 """
 
 
@@ -101,6 +103,9 @@ async def test_there_and_back_and_there_again(config: Config) -> None:
         assert done.afterwards == ""
         assert done.refused_seconds < config.cutover.max_refused_seconds
         assert await value(config.target.dsn, "SELECT title FROM video WHERE id = 'a'") == "A2"
+        probed = "SELECT detail FROM cdc.switch_step WHERE step = 'probe the way back'"
+        assert await value(config.target.dsn, probed) == "tables: 2 by a row, 1 by a marker, 1 by their trigger alone"
+        assert await value(config.target.dsn, "SELECT last_value FROM channel_id_seq") == 2  # no number was drawn
         with pytest.raises(apsw.ConstraintError, match="cdc"):
             app.execute("INSERT INTO video(id) VALUES ('refused')").fetchall()
         assert await picture(config) == ("cutover", "Postgres", ExitCode.OK)

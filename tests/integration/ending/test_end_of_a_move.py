@@ -1,11 +1,13 @@
 """The end of a move on purpose: the way back is ended with proven copies, and then both databases are as without us."""
 
+import asyncio
 import re
 import subprocess
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import msgspec
 from conftest import fresh_database
 from harness import application, execute, make_config, up, value
@@ -192,6 +194,16 @@ async def adopted(folder: Path, dsn: str) -> tuple[Config, str]:
     return config, before
 
 
+async def writes_without_a_pause(dsn: str) -> None:
+    """An application that is refused nothing, and of whose row there is another version at any moment."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        while True:
+            await connection.execute("UPDATE probe SET n = n + 1")
+    finally:
+        connection.terminate()
+
+
 async def cleaned(config: Config, *, keep_fence: bool = False) -> None:
     assert await cleanup.clean(config, await remains.look(config, keep_fence=keep_fence), keep_fence=keep_fence) == []
 
@@ -200,7 +212,13 @@ async def test_adopted_tables_are_as_they_were_and_the_file_may_stay_fenced(tmp_
     config, before = await adopted(tmp_path, database)
     assert await schema_of(database) != before
     await switched(config)
-    await finalize(config, FinalWish(without_dump=True), quiet, Silent())
+    await execute(database, "INSERT INTO probe VALUES (1, 0)")
+    writer = asyncio.create_task(writes_without_a_pause(database))
+    note = (await finalize(config, FinalWish(without_dump=True), quiet, Silent())).note
+    writer.cancel()
+    with suppress(asyncio.CancelledError):
+        await writer
+    assert note.rows == 5
     await cleaned(config, keep_fence=True)
     assert await schema_of(database) == before
     assert (await remains.look(config, keep_fence=True)).nothing
@@ -213,9 +231,14 @@ async def test_adopted_tables_are_as_they_were_and_the_file_may_stay_fenced(tmp_
 async def test_where_replication_ended_before_a_cutover_postgres_is_cleaned_too(tmp_path: Path, database: str) -> None:
     config, before = await adopted(tmp_path, database)
     await end.end(config)
-    await execute(database, "CREATE VIEW cdc.own AS SELECT 1")
+    other = "INSERT INTO cdc.stream(source_id, source_path, target_schema) VALUES ('other', '/srv/other.db', 'other')"
+    await execute(database, other)
+    assert (await remains.look(config, keep_fence=False)).sqlite == ()
+    await cleaned(config)
+    assert await value(database, "SELECT string_agg(source_id, ', ') FROM cdc.stream") == "other"
+    assert await value(database, "SELECT count(*) FROM cdc.owned_table") == 0
+    await execute(database, "DELETE FROM cdc.stream; CREATE VIEW cdc.own AS SELECT 1")
     left = await remains.look(config, keep_fence=False)
-    assert left.sqlite == ()
     assert await cleanup.clean(config, left, keep_fence=False) == ["view cdc.own"]
     await execute(database, "DROP SCHEMA cdc CASCADE")
     assert await schema_of(database) == before

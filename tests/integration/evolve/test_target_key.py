@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from harness import application, drain, execute, fetch, make_config, quarantined, up, value
+from harness import application, drain, execute, fetch, live, make_config, quarantined, up, value
 
 from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.facts.progress import Silent
@@ -83,14 +83,16 @@ async def test_whatever_happens_each_key_is_held_by_one_of_the_rows_that_have_it
     await execute(any_database, KEYED_APART)
     config = adopted(tmp_path, any_database, t=BY_PAIR)
     await up(config)
-    for turn in range(8):
-        with app:
-            for _ in range(chance.randint(1, 12)):
-                app.execute(*_statement(chance))
-        if turn == 5:
-            await request_resync(config)
-        await drain(config)
-        await _check(config, app, any_database)
+    async with live(config) as replica:
+        for turn in range(8):
+            with app:
+                for _ in range(chance.randint(1, 12)):
+                    app.execute(*_statement(chance))
+            if turn == 5:
+                await replica.close()
+                await request_resync(config)
+            await replica.sync()
+            await _check(config, app, any_database)
     app.close()
 
 

@@ -224,10 +224,11 @@ async def test_foreign_keys_act_as_in_sqlite_and_let_a_child_come_first(conn: Co
     source.run("CREATE TABLE p (id INTEGER PRIMARY KEY, code TEXT UNIQUE, up INT REFERENCES p ON DELETE SET NULL)")
     source.run(
         "CREATE TABLE c (id INTEGER PRIMARY KEY, p INT REFERENCES p (id) ON DELETE CASCADE ON UPDATE RESTRICT,"
-        " code TEXT REFERENCES p (code) ON UPDATE CASCADE)"
+        " code TEXT REFERENCES p (code) ON UPDATE CASCADE DEFERRABLE INITIALLY DEFERRED)"
     )
     made = source.script()
     assert "RESTRICT becomes NO ACTION" in notes(made)
+    assert "foreign key (code) to p: INITIALLY DEFERRED becomes INITIALLY IMMEDIATE" in notes(made)
     await make(conn, made)
     tables = await read_tables(conn, SCHEMA)
     actions = {k.columns: (k.on_delete, k.on_update, k.deferrable) for k in tables["c"].foreign_keys}

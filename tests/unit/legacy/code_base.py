@@ -70,6 +70,7 @@ REMAINS: Final = (
         "cmd = f'python3 {base}/nas_sync.py --host {host}'\n",
         ((1, "call"),),
     ),
+    Case("a blank that no shell knows", "b_blank.py", "os.system('python\u00a0nas_sync.py')\n", ((1, "call"),)),
     Case(
         "asyncio",
         "b_async.py",

@@ -86,7 +86,7 @@ def test_everything_comes_back_to_the_mode_and_the_time(root: Path, tmp_path: Pa
 def test_a_link_is_not_followed_and_nothing_is_removed(root: Path, tmp_path: Path) -> None:
     (root / NAMES[1]).rename(tmp_path / "elsewhere.py")
     (root / NAMES[1]).symlink_to(tmp_path / "elsewhere.py")
-    with pytest.raises(RemovalRefused, match="failed: Too many levels of symbolic links"):
+    with pytest.raises(RemovalRefused, match="lost: Too many levels of symbolic links"):
         remove([root / name for name in NAMES], tmp_path / "backups")
     assert (tmp_path / "elsewhere.py").exists()
     assert (root / NAMES[0]).exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cdc.errors import SourceError, TargetError
-from cdc.observe.daemon_state import Activity, DaemonState
+from cdc.observe.daemon_state import Activity, DaemonState, WaitingBack
 from cdc.observe.health import SILENT_SECONDS, Health, judge
 from cdc.sqlite.changelog.lag import SourceFacts
 
@@ -58,6 +58,14 @@ def test_a_lag_is_told_only_beyond_the_limit_that_somebody_set() -> None:
     assert verdict(state, lag=1e9).healthy
     assert verdict(state, lag=5.0, limit=5).healthy
     assert verdict(state, lag=5.5, limit=5).reason == "the lag of 6 seconds is over the limit of 5"
+
+
+def test_after_a_cutover_the_lag_is_that_of_what_goes_back() -> None:
+    state = doing(Activity.RETURNING)
+    state.waiting_back = WaitingBack(3, time.time() - 100)
+    assert verdict(state, limit=60).reason == "the lag of 100 seconds is over the limit of 60"
+    state.waiting_back = WaitingBack(0, None)
+    assert verdict(state, lag=1000, limit=60).lag_seconds == 0
 
 
 def test_a_lag_that_is_unknown_is_no_reason_to_wake_anybody() -> None:

@@ -27,6 +27,15 @@ def test_checks_are_found_where_sqlite_finds_them(sql: str, checks: list[str]) -
     assert list(table_text(sql).checks) == checks
 
 
+def test_keys_that_are_checked_at_the_commit_are_found_in_their_order() -> None:
+    sql = """CREATE TABLE t(
+        a REFERENCES p DEFERRABLE INITIALLY DEFERRED REFERENCES q(x) NOT DEFERRABLE INITIALLY DEFERRED,
+        b DEFAULT 'REFERENCES p' REFERENCES p(a) deferrable /* so */ initially deferred UNIQUE,
+        FOREIGN KEY (a, b) REFERENCES r ON DELETE CASCADE DEFERRABLE INITIALLY IMMEDIATE
+    )"""
+    assert table_text(sql).deferred == (True, False, True, False)
+
+
 @pytest.mark.parametrize(
     ("column", "expression"),
     [

@@ -50,9 +50,10 @@ def everything_options(command: Callable[..., int]) -> Callable[..., int]:
 
 def clean_up(config: Config, said: Everything) -> int:
     """List what is left and what stays, and take it away after a yes."""
-    from cdc.ending import cleanup, remains
+    from cdc.ending import cleanup
+    from cdc.ending import remains as ending
 
-    left = run_async(remains.look(config, keep_fence=said.keep_fence))
+    left = run_async(ending.look(config, keep_fence=said.keep_fence))
     if not said.dry_run:
         cleanup.refuse_beside_daemon(config)
         require_somebody(WHAT, yes=said.yes, as_json=said.as_json, look="cdc cleanup --dry-run")
