@@ -16,7 +16,7 @@ from cdc.postgres.record.record import Record
 from cdc.postgres.tables import counts
 from cdc.report.facts import RowsFacts, RowsInBoth
 from cdc.sqlite.changelog import source_file
-from cdc.sqlite.changelog.counted_rows import CountedRows, count_rows
+from cdc.sqlite.changelog.counted_rows import count_rows
 
 ATTEMPTS: Final = 3  # an application that writes all the time leaves no moment at rest
 BETWEEN_SECONDS: Final = 0.3
@@ -51,8 +51,10 @@ async def _count(config: Config, record: Record, maps: tuple[TableMap, ...], pha
     names = [mapped.source.name for mapped in maps]
     before = await asyncio.to_thread(count_rows, config, names)
     there = await _count_postgres(config, record, maps)
-    # After a cutover SQLite logs nothing, so that only its rows tell whether something came meanwhile.
-    after = await asyncio.to_thread(count_rows, config, names) if phase is Phase.CUTOVER else before
+    rests = before.seq == there.seq
+    if phase is Phase.CUTOVER:
+        # SQLite logs nothing then, so that only its rows tell whether something came meanwhile.
+        rests = rests and not there.outbox and before == await asyncio.to_thread(count_rows, config, names)
     tables = tuple(
         RowsInBoth(
             m.source.name,
@@ -63,11 +65,7 @@ async def _count(config: Config, record: Record, maps: tuple[TableMap, ...], pha
         )
         for m in maps
     )
-    return RowsFacts(tables, one_position=before == after and _meet(before, there))
-
-
-def _meet(here: CountedRows, there: _PostgresRows) -> bool:
-    return here.seq == there.seq and not there.outbox
+    return RowsFacts(tables, one_position=rests)
 
 
 async def _count_postgres(config: Config, record: Record, maps: tuple[TableMap, ...]) -> _PostgresRows:
