@@ -13,6 +13,7 @@ from cdc.facts.target_schema import TargetColumn, TargetTable
 from cdc.facts.values import KeyValues
 
 MOST_RECORDED: Final = 20_000  # entries of the changelog
+FEWEST_RECORDED: Final = 20  # with fewer, next to nothing would be written while a switch is made
 WINDOW_SECONDS: Final = 10.0  # of the record, which are repeated for as long as the rehearsal takes
 ONE_MOMENT_SECONDS: Final = 0.0015  # entries that are no further apart go for one transaction
 MOST_ROWS: Final = 200  # of one transaction
@@ -41,7 +42,7 @@ class LoadTransaction:
 class Load:
     """Transactions of a window of `seconds`, repeated again and again, and the keys of the rows that they write to.
 
-    `recorded` is how many entries of the changelog it was read from; 0 where nothing was recorded, and it is made up.
+    `recorded` is how many entries of the changelog it was read from; 0 where too few were, and it is made up.
     """
 
     seconds: float
@@ -61,15 +62,19 @@ class Load:
             return "nothing is written: no table has rows"
         pace = f"{self.rows_per_second:.1f} rows a second"
         if not self.recorded:
-            return f"made up, for the changelog tells of no writes: {pace}, of {len(self.keys)} tables"
+            few = f"fewer than {FEWEST_RECORDED} writes"
+            return f"made up, for the changelog tells of {few}: {pace}, of {len(self.keys)} tables"
         return f"as the application wrote in its busiest {self.seconds:g} s of {self.recorded:,} entries: {pace}"
 
 
-def recorded_load(writes: Sequence[LoggedWrite]) -> Load | None:
-    """The busiest window of what was recorded, oldest first; None where nothing was."""
+def load_of(writes: Sequence[LoggedWrite], tables: Sequence[str]) -> Load:
+    """What was recorded, oldest first; where that is too little, a load on these tables that is made up."""
+    return recorded_load(writes) if len(writes) >= FEWEST_RECORDED else made_load(tables)
+
+
+def recorded_load(writes: Sequence[LoggedWrite]) -> Load:
+    """The busiest window of what was recorded, oldest first."""
     window = _busiest(writes)
-    if not window:
-        return None
     places: defaultdict[str, dict[KeyValues, int]] = defaultdict(dict)
     transactions = tuple(_transaction(part, window[0].at, places) for part in _transactions(window))
     keys = {table: tuple(known) for table, known in places.items()}

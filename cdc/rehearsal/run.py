@@ -23,7 +23,7 @@ from cdc.postgres.tables.rewriting import PostgresWriter
 from cdc.rehearsal.application import RehearsingApplication
 from cdc.rehearsal.commands import Commands
 from cdc.rehearsal.kills import Kill
-from cdc.rehearsal.load import MADE_KEYS, Load, made_load, recorded_load, rewrites_of
+from cdc.rehearsal.load import MADE_KEYS, Load, load_of, rewrites_of
 from cdc.rehearsal.report import COMMANDS, RehearsalReport
 from cdc.rehearsal.scratch import ScratchPair, scratch_pair
 from cdc.rehearsal.stage import RehearsalStage
@@ -124,8 +124,8 @@ async def _application(
     own = await stage.connect()
     try:
         with closing(SqliteWriter(pair.config.source.path, rewrites)) as sqlite:
-            load = recorded_load([write for write in pair.recorded if write.table in rewrites])
-            load = await asyncio.to_thread(_with_keys, load or made_load(sorted(rewrites)), sqlite)
+            recorded = [write for write in pair.recorded if write.table in rewrites]
+            load = await asyncio.to_thread(_with_keys, load_of(recorded, sorted(rewrites)), sqlite)
             application = RehearsingApplication(sqlite, PostgresWriter(own, rewrites), rewrites, load)
             await application.look()
             writing = asyncio.create_task(application.run())

@@ -38,7 +38,6 @@ async def playing(app: apsw.Connection, database: str) -> AsyncIterator[Rehearsi
     await execute(database, "INSERT INTO app.t VALUES (1, 'one'), (2, NULL)")
     rewrites: dict[str, RowRewrite] = rewrites_of([MAPPED], {"t": target_of(MAPPED)})
     load = recorded_load([LoggedWrite("t", op, (n,), float(n)) for n, op in enumerate(OPS, 1)])
-    assert load is not None
     connection = await connect(database, purpose="test")
     with closing(SqliteWriter(Path(app.filename), rewrites)) as sqlite:
         made = RehearsingApplication(sqlite, PostgresWriter(connection, rewrites), rewrites, load)
