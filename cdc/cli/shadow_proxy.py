@@ -75,8 +75,9 @@ def proxy(
             remedy='run `pip install "cdc-sqlite-postgres[shadow]"`',
         ) from None
     shadow = config.shadow
-    sides = {"baseline": redact(shadow.baseline or ""), "candidate": redact(shadow.candidate or "")}
-    trail.record(config.state.dir, "shadow proxy", "started", {"listen": shadow.proxy.listen, **sides})
+    sides = {"baseline": shadow.baseline, "candidate": shadow.candidate}
+    shown = {side: url and redact(url) for side, url in sides.items()}
+    trail.record(config.state.dir, "shadow proxy", "started", {"listen": shadow.proxy.listen, **shown})
     with audited(config, "shadow proxy") as told:
         # On a terminal SIGHUP means that the terminal goes away: the proxy ends.
         facts = run_async(serve(config, minutes, None if os.isatty(0) else chosen))

@@ -26,6 +26,11 @@ from cdc.shadow.proxy.sides import Sides
 from cdc.shadow.proxy.upstream import NotKept, Question, Unanswered
 from cdc.shadow.requests import HttpRequest
 
+# Pairs are worked on for so many times the questions that the candidate is asked at a time: most of the time of a pair
+# goes by until Postgres has told its position, which is asked for all of them together.
+_PAIRS_A_QUESTION: Final = 4
+_MOST_AT_ONCE: Final = 8  # pairs that are judged before users have their turn again
+
 # Why a question is not compared.
 QUEUE_FULL: Final = "the queue is full"
 TOO_LARGE: Final = "larger than what is kept, or without an end"
@@ -69,6 +74,8 @@ class Mirror:
         self._queued_bytes = 0
         self._answered: list[Pair] = []  # whose position afterwards is not read yet
         self._endpoints = Endpoints()
+        self._asking = asyncio.Semaphore(section.proxy.workers)
+        self._judging = asyncio.Semaphore(_MOST_AT_ONCE)
         self._asking_again = asyncio.Lock()
         self.breaker = Breaker(section.proxy.failures, section.proxy.retry_seconds, _tell_state)
         self.skipped: Counter[str] = Counter()
@@ -140,6 +147,8 @@ class Mirror:
         if pair.seq is None or not await self._sides.target.stood(pair.seq, since):
             self._came_to(pair.question, Verdict.MOVED)
             return
+        async with self._judging:  # all that waited for one position go on in the same moment
+            await asyncio.sleep(0)
         request = HttpRequest(pair.question.method, pair.question.target)
         endpoint = self._endpoints.folded(request).endpoint
         compared = await self._comparer.compare(endpoint, pair.baseline.answer, candidate.answer)
@@ -175,7 +184,7 @@ class Mirror:
     async def run(self) -> None:
         """Work the queue off; never ends."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._section.proxy.workers):
+            for _ in range(_PAIRS_A_QUESTION * self._section.proxy.workers):
                 group.create_task(self._work())
 
     async def _work(self) -> None:
@@ -198,7 +207,8 @@ class Mirror:
             self._came_to(pair.question, Verdict.MOVED)
         else:
             since = self._sides.target.connections
-            candidate = await self.put(pair.question, self._section.timeout_seconds)
+            async with self._asking:
+                candidate = await self.put(pair.question, self._section.timeout_seconds)
             if candidate is not None:
                 await self.compare(pair, candidate, since)
 

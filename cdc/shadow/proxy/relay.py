@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from aiohttp import ClientResponse, web
+from aiohttp import web
 from loguru import logger
 from multidict import CIMultiDict
 
 from cdc.shadow.http_answer import HttpAnswer
+from cdc.shadow.proxy.connections import Arriving
 from cdc.shadow.proxy.headers import end_to_end
 from cdc.shadow.proxy.upstream import Question, Unanswered, Upstream, next_chunk
 
@@ -76,13 +77,10 @@ async def pass_on(
     try:
         return await _stream(request, answer, kept)
     finally:
-        if answer.content.at_eof():
-            answer.release()
-        else:
-            answer.close()
+        answer.end()
 
 
-async def _stream(request: web.BaseRequest, answer: ClientResponse, kept: Kept | None) -> web.StreamResponse:
+async def _stream(request: web.BaseRequest, answer: Arriving, kept: Kept | None) -> web.StreamResponse:
     headers = end_to_end(answer.raw_headers)
     response = PassedOn(status=answer.status, reason=answer.reason, headers=headers)
     await response.prepare(request)

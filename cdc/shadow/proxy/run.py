@@ -23,6 +23,7 @@ from cdc.shadow.ledger import Ledger
 from cdc.shadow.proxy.breaker import BreakerState
 from cdc.shadow.proxy.canary import Canary
 from cdc.shadow.proxy.comparer import Comparer
+from cdc.shadow.proxy.connections import LONGEST_LINE, MOST_HEADERS
 from cdc.shadow.proxy.control import controlled
 from cdc.shadow.proxy.handler import Handler
 from cdc.shadow.proxy.mirror import Mirror
@@ -31,7 +32,7 @@ from cdc.shadow.proxy.selection import Selection
 from cdc.shadow.proxy.sides import Sides
 from cdc.shadow.proxy.switch import ActiveSide, Switch
 from cdc.shadow.proxy.trail import ProxyTrail
-from cdc.shadow.proxy.upstream import LONGEST_LINE, MOST_HEADERS, Upstream
+from cdc.shadow.proxy.upstream import Upstream
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.errors import not_set_up
 from cdc.sqlite.fence import fence

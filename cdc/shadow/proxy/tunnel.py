@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from aiohttp import web
-from multidict import CIMultiDict
 from yarl import URL
 
-from cdc.shadow.proxy.upstream import CONNECT_SECONDS, Question, Unanswered
+from cdc.shadow.proxy.connections import CONNECT_SECONDS, head_of
+from cdc.shadow.proxy.upstream import Question, Unanswered
 
 _CHUNK: Final = 64 * 1024
 
@@ -26,7 +26,7 @@ async def tunnel(request: web.BaseRequest, base: str, question: Question) -> web
     headers["Connection"], headers["Upgrade"] = "Upgrade", "websocket"
     there = await _connected(base)
     try:
-        there[1].write(_head(question, headers))
+        there[1].write(head_of(question.method, question.target, headers))
         async with _taken_over(request) as here:
             await _until_one_ends(_pass_on(here[0], there[1]), _pass_on(there[0], here[1]))
     finally:
@@ -44,11 +44,6 @@ async def _connected(base: str) -> Streams:
         raise Unanswered("it could not be connected to in time", late=True) from None
     except OSError as error:
         raise Unanswered(type(error).__name__) from None
-
-
-def _head(question: Question, headers: "CIMultiDict[str]") -> bytes:
-    lines = [f"{question.method} {question.target} HTTP/1.1", *(f"{key}: {value}" for key, value in headers.items())]
-    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("utf-8", "surrogateescape")
 
 
 @asynccontextmanager

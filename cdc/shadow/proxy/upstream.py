@@ -1,20 +1,26 @@
 """One instance of the application, asked over connections that are kept open."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
 from cdc.shadow.http_answer import HttpAnswer
+from cdc.shadow.proxy.connections import (
+    CONNECT_SECONDS,
+    LONGEST_LINE,
+    MOST_HEADERS,
+    REPEATABLE,
+    Arriving,
+    Connections,
+)
 from cdc.shadow.proxy.headers import end_to_end, marked
 
-CONNECT_SECONDS: Final = 5.0
-LONGEST_LINE: Final = 64 * 1024  # of a head: whether a head is too long is for the application to say
-MOST_HEADERS: Final = 1_000
 _NOT_ADDED: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 _EVENT_STREAM: Final = "text/event-stream"  # it never ends, so there is nothing to compare
@@ -49,14 +55,14 @@ class Question:
 
 
 class Upstream:
-    """Asks one side. `most_connections` of 0 is as many as are needed."""
+    """Asks one side."""
 
-    def __init__(self, base: str, most_connections: int = 0) -> None:
+    def __init__(self, base: str) -> None:
         self.base = base.rstrip("/")
-        self._kept = _session(aiohttp.TCPConnector(limit=most_connections, keepalive_timeout=30))
+        self._kept = Connections(self.base)
         # A connection that was kept may be closed by the other end in the very moment in which a request is sent. A
-        # read is sent again then, which aiohttp does by itself; whether a write was carried out, nobody would know.
-        self._fresh = _session(aiohttp.TCPConnector(limit=most_connections, force_close=True))
+        # read is sent again then; whether a write was carried out, nobody would know.
+        self._fresh = _session(aiohttp.TCPConnector(limit=0, force_close=True))
 
     async def __aenter__(self) -> Self:
         return self
@@ -64,60 +70,63 @@ class Upstream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._kept.close()
+        self._kept.close()
         await self._fresh.close()
 
-    async def ask(self, question: Question, body: Body = None, *, fresh: bool = False) -> aiohttp.ClientResponse:
-        """The head of the answer; its body is read by the caller. Raises `Unanswered`."""
-        session = self._fresh if fresh or body is not None else self._kept
-        url = URL(self.base + question.target, encoded=True)
+    async def ask(self, question: Question, body: Body = None) -> Arriving:
+        """The head of the answer; its body is read by the caller, who ends it. Raises `Unanswered`."""
         try:
-            return await session.request(
-                question.method, url, headers=question.headers, data=body, allow_redirects=False
-            )
+            if body is None and question.method in REPEATABLE:
+                return await self._kept.ask(question.method, question.target, question.headers)
+            return await self._asked_once(question, body)
         except (TimeoutError, aiohttp.ServerTimeoutError):
             raise Unanswered("it could not be connected to in time", late=True) from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
             raise Unanswered(type(error).__name__) from None
+
+    async def _asked_once(self, question: Question, body: Body) -> Arriving:
+        url = URL(self.base + question.target, encoded=True)
+        answer = await self._fresh.request(
+            question.method, url, headers=question.headers, data=body, allow_redirects=False
+        )
+        return Arriving(answer.status, answer.reason or "", answer.raw_headers, answer.content, answer.close)
 
     async def answer(self, question: Question, most_bytes: int, seconds: float) -> HttpAnswer:
         """The whole answer. Raises `Unanswered`, and `NotKept` for one of more than `most_bytes`."""
         try:
             async with asyncio.timeout(seconds):
-                response = await self.ask(question)
+                arriving = await self.ask(question)
                 # Without reading on: what is larger, or breaks off, closes the connection.
                 try:
-                    return HttpAnswer(response.status, headers_of(response), await _whole_body(response, most_bytes))
+                    headers = tuple(end_to_end(arriving.raw_headers).items())
+                    answer = HttpAnswer(arriving.status, headers, b"")
+                    return replace(answer, body=await _whole_body(arriving, answer, question, most_bytes))
                 finally:
-                    response.close() if not response.content.at_eof() else response.release()
+                    arriving.end()
         except TimeoutError:
             raise Unanswered("it took too long", late=True) from None
 
 
-async def _whole_body(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
-    if (response.content_length or 0) > most_bytes and response.method != "HEAD":
+async def _whole_body(arriving: Arriving, head: HttpAnswer, question: Question, most_bytes: int) -> bytes:
+    length = head.header("content-length") or ""
+    if length.isdecimal() and int(length) > most_bytes and question.method != "HEAD":
         raise NotKept
-    if response.content_type == _EVENT_STREAM:
+    if (head.header("content-type") or "").lower().startswith(_EVENT_STREAM):
         raise NotKept
     kept = bytearray()
-    while chunk := await next_chunk(response):
+    while chunk := await next_chunk(arriving):
         kept += chunk
         if len(kept) > most_bytes:
             raise NotKept
     return bytes(kept)
 
 
-async def next_chunk(response: aiohttp.ClientResponse) -> bytes:
+async def next_chunk(arriving: Arriving) -> bytes:
     """What arrived of a body, empty at its end. Raises `Unanswered` for a body that breaks off."""
     try:
-        return await response.content.readany()
+        return await arriving.content.readany()
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise Unanswered(f"its body broke off: {type(error).__name__}") from None
-
-
-def headers_of(response: aiohttp.ClientResponse) -> tuple[tuple[str, str], ...]:
-    """The headers of an answer that are meant for the other end."""
-    return tuple(end_to_end(response.raw_headers).items())
 
 
 def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
