@@ -26,11 +26,12 @@ def restore(session: Options, snapshot: Path, to: Path) -> None:
 
     The copy is checked against its manifest first; an existing file is not replaced.
     """
-    from cdc.sqlite.snapshot import snapshot as snapshots
+    from cdc.sqlite.snapshot.restore import restore as restore_file
+    from cdc.sqlite.snapshot.snapshot import open_snapshot
 
     session.start_log()
     with _audited_where_possible(session, "restore", snapshot=str(snapshot), to=str(to)):
-        snapshots.restore(snapshots.open_snapshot(snapshot), to)
+        restore_file(open_snapshot(snapshot), to)
     say(f"restored {to}")
 
 
