@@ -32,14 +32,15 @@ def restore(session: Options, snapshot: Path, to: Path, with_changes: bool) -> N
     The copy is checked against its manifest first; an existing file is not replaced. With --with-changes every row is
     then made as Postgres has it, and it says which state of the application that is, and what is not known.
     """
-    from cdc.sqlite.snapshot import snapshot as snapshots
+    from cdc.sqlite.snapshot.restore import restore as restore_file
+    from cdc.sqlite.snapshot.snapshot import open_snapshot
 
     session.start_log()
     if with_changes:
         _restore_with_changes(session, snapshot, to)
         return
     with _audited_where_possible(session, "restore", snapshot=str(snapshot), to=str(to)):
-        snapshots.restore(snapshots.open_snapshot(snapshot), to)
+        restore_file(open_snapshot(snapshot), to)
     say(f"restored {to}")
 
 

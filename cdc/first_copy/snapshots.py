@@ -27,7 +27,8 @@ from cdc.sqlite.connection.open import open_copy, open_source
 from cdc.sqlite.connection.transactions import read_transaction
 from cdc.sqlite.schema.profile import profile
 from cdc.sqlite.schema.read import read_schema
-from cdc.sqlite.snapshot.snapshot import Snapshot, check, discard, latest, older_than_newest, rehearse, take
+from cdc.sqlite.snapshot.restore import rehearse
+from cdc.sqlite.snapshot.snapshot import Snapshot, check, discard, latest, older_than_newest, take
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,8 @@ from cdc.sqlite.apply.sequences import follow_sequences
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.positions import seconds_since_epoch
 from cdc.sqlite.fence.past_fence import opened_past_fence
-from cdc.sqlite.snapshot.snapshot import Snapshot, restoring
+from cdc.sqlite.snapshot.restore import restoring
+from cdc.sqlite.snapshot.snapshot import Snapshot
 from cdc.threads import to_its_end
 
 

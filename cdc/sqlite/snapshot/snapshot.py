@@ -1,7 +1,6 @@
-"""Phase 0: snapshots of the application's file, taken while it is written, proven, found again and restored."""
+"""Phase 0: snapshots of the application's file, taken while it is written, proven and found again."""
 
 import fcntl
-import os
 import re
 import secrets
 import shutil
@@ -17,7 +16,6 @@ import apsw
 from cdc.errors import SnapshotError, SourceError
 from cdc.faults import crash_point, stall_point
 from cdc.host import private_files
-from cdc.host.durable import flush
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.open import open_copy
 from cdc.sqlite.snapshot.integrity import OK, check_integrity, row_counts
@@ -30,24 +28,11 @@ from cdc.sqlite.snapshot.manifest import (
     sha256_of,
     write_manifest,
 )
-from cdc.sqlite.snapshot.online_copy import OnlineCopy, Progress, estimate_pause_seconds, own_files, require_space
-
-__all__ = [
-    "Snapshot",
-    "check",
-    "discard",
-    "estimate_pause_seconds",
-    "latest",
-    "open_snapshot",
-    "rehearse",
-    "restore",
-    "restoring",
-    "take",
-]
+from cdc.sqlite.snapshot.online_copy import OnlineCopy, Progress, own_files
 
 DATABASE: Final = "database.sqlite"
 _NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{6}")
-_REHEARSAL: Final = "rehearsal-"
+REHEARSAL: Final = "rehearsal-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +63,7 @@ def take(
     """
     with own_files(snapshots):
         private_files.make_folder(snapshots)
-        with _alone(snapshots):
+        with alone(snapshots):
             _sweep(snapshots)
             taken_at = datetime.now(UTC)
             folder = snapshots / f"{taken_at:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
@@ -164,20 +149,22 @@ def _of(snapshots: Path, source: Path) -> Iterator[Snapshot]:
 
 def check(snapshot: Snapshot) -> None:
     """Prove that the copy is what was taken: size, SHA-256, structure, row counts. Raises `SnapshotError` if not."""
-    _check_file(snapshot.database, snapshot.manifest, snapshot.folder.name)
+    check_file(snapshot.database, snapshot.manifest, snapshot.folder.name)
 
 
-def _check_file(database: Path, manifest: Manifest, name: str) -> None:
+def check_file(database: Path, manifest: Manifest, name: str) -> None:
+    """Raise `SnapshotError` unless the file is, byte by byte, what the manifest says, and its contents are."""
     with own_files(database):
         size = database.stat().st_size
         if size != manifest.bytes:
             raise _differs(name, f"{database} has {size} bytes, the manifest says {manifest.bytes}")
         if sha256_of(database) != manifest.sha256:
             raise _differs(name, f"the SHA-256 of {database} is not the one in the manifest")
-    _check_contents(database, manifest, name)
+    check_contents(database, manifest, name)
 
 
-def _check_contents(database: Path, manifest: Manifest, name: str) -> None:
+def check_contents(database: Path, manifest: Manifest, name: str) -> None:
+    """Raise `SnapshotError` unless SQLite finds the file whole, and in it as many rows as the manifest says."""
     try:
         with translated(f"copy {database}"):
             integrity = check_integrity(database).verdict
@@ -204,87 +191,6 @@ def discard(snapshot: Snapshot) -> None:
     shutil.rmtree(snapshot.folder, ignore_errors=True)
 
 
-# --- restoring -------------------------------------------------------------------------------------------------------
-
-
-def restore(snapshot: Snapshot, to: Path, *, trial: bool = False) -> None:
-    """Bring the copy back as a SQLite file in the journal mode the source had, checked before and after.
-
-    The umask says who may read it, but for a `trial`. Raises `SnapshotError`, and then nothing is at `to`; also when
-    anything is there already.
-    """
-    with restoring(snapshot, to, trial=trial):
-        pass
-
-
-@contextmanager
-def restoring(snapshot: Snapshot, to: Path, *, trial: bool = False) -> Iterator[Path]:
-    """The same, for whoever changes the checked copy before it becomes `to`: it is at the path given, until the end."""
-    check(snapshot)
-    _require_nothing_there(to)
-    partial = to.with_name(f".{to.name}.{secrets.token_hex(3)}.partial")
-    with own_files(to):
-        require_space(to.parent, snapshot.manifest.bytes)
-        try:
-            if trial:
-                private_files.touch(partial)
-            shutil.copyfile(snapshot.database, partial)
-            _check_file(partial, snapshot.manifest, snapshot.folder.name)
-            _set_journal_mode(partial, snapshot.manifest.journal_mode)
-            _check_contents(partial, snapshot.manifest, snapshot.folder.name)
-            yield partial
-            flush(partial)
-            # Once more: copying took its time, and a -wal that came meanwhile would be replayed over the copy.
-            _require_nothing_there(to)
-            _publish(partial, to)
-        finally:
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                partial.with_name(partial.name + suffix).unlink(missing_ok=True)
-        flush(to.parent)
-
-
-def _publish(partial: Path, to: Path) -> None:
-    try:
-        os.link(partial, to)  # unlike a rename, it never replaces a file that appeared meanwhile
-    except FileExistsError:
-        raise _occupied(to) from None
-    except OSError:  # a file system without hard links
-        partial.rename(to)
-
-
-def rehearse(snapshot: Snapshot) -> None:
-    """Prove that the snapshot can be restored: do so beside it and remove the result. Raises `SnapshotError`."""
-    snapshots = snapshot.folder.parent
-    trial = snapshots / f"{_REHEARSAL}{secrets.token_hex(3)}.sqlite"
-    with own_files(snapshots), _alone(snapshots):
-        try:
-            restore(snapshot, trial, trial=True)
-        finally:
-            trial.unlink(missing_ok=True)
-
-
-def _set_journal_mode(database: Path, mode: str) -> None:
-    # Only WAL is kept in the file; the other modes are a matter of each connection.
-    if mode == "wal":
-        with closing(apsw.Connection(str(database))) as connection, translated(f"copy {database}"):
-            connection.pragma("journal_mode", "wal")
-
-
-def _require_nothing_there(to: Path) -> None:
-    # SQLite would replay a log that an older file of this name left behind.
-    for path in (to, *(to.with_name(to.name + suffix) for suffix in ("-wal", "-journal", "-shm"))):
-        if path.exists() or path.is_symlink():
-            raise _occupied(path)
-
-
-def _occupied(path: Path) -> SnapshotError:
-    return SnapshotError(
-        f"{path} exists already and is not overwritten",
-        remedy="restore to another name, or stop the application and move the file away, "
-        "with its -wal, -shm and -journal",
-    )
-
-
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
@@ -300,12 +206,13 @@ def _sweep(snapshots: Path) -> None:
     for folder in _folders(snapshots):
         if not (folder / FILE_NAME).exists():
             shutil.rmtree(folder)
-    for leftover in [*snapshots.glob(f"{_REHEARSAL}*"), *snapshots.glob(f".{_REHEARSAL}*")]:
+    for leftover in [*snapshots.glob(f"{REHEARSAL}*"), *snapshots.glob(f".{REHEARSAL}*")]:
         leftover.unlink()
 
 
 @contextmanager
-def _alone(snapshots: Path) -> Iterator[None]:
+def alone(snapshots: Path) -> Iterator[None]:
+    """Nobody else takes or rehearses a snapshot in that folder; raises `SnapshotError` where somebody does."""
     with private_files.create(snapshots / "lock", "ab") as lock:
         try:
             # The kernel gives it back with the process, however that ends: a crash leaves no lock behind.

@@ -28,7 +28,8 @@ from cdc.observe.status import Status, gather
 from cdc.postgres.server.dump import DumpPrograms, find_programs
 from cdc.postgres.server.embedded import EmbeddedServer
 from cdc.postgres.server.endpoint import reached
-from cdc.sqlite.snapshot.snapshot import open_snapshot, restore
+from cdc.sqlite.snapshot.restore import restore
+from cdc.sqlite.snapshot.snapshot import open_snapshot
 from cdc.stream import end
 
 TABLES = """

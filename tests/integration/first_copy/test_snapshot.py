@@ -16,6 +16,8 @@ import pytest
 
 from cdc.errors import SnapshotError, SourceUnavailable
 from cdc.sqlite.snapshot import snapshot
+from cdc.sqlite.snapshot.online_copy import estimate_pause_seconds
+from cdc.sqlite.snapshot.restore import rehearse, restore
 from cdc.sqlite.snapshot.snapshot import Snapshot
 
 ACCOUNTS = 100
@@ -199,7 +201,7 @@ def test_tables_that_need_a_function_of_the_application_are_named_as_unchecked(s
         app.execute("CREATE TABLE own(name); CREATE INDEX own_name ON own(folded(name)); INSERT INTO own VALUES ('a')")
     taken = snapshot.take(source, snapshots, max_writer_pause_seconds=PATIENT)
     assert (taken.manifest.integrity_check, list(taken.manifest.unchecked)) == ("ok", ["own"])
-    snapshot.rehearse(taken)
+    rehearse(taken)
 
 
 FAULTY = """
@@ -225,7 +227,7 @@ def test_rows_that_break_what_their_table_declares_are_counted_and_refuse_no_sna
     taken = snapshot.take(source, snapshots, max_writer_pause_seconds=PATIENT)
     assert taken.manifest.integrity_check == "ok"
     assert taken.manifest.faults == {"NULL value in faulty.a": 2, "NUMERIC value in faulty.b": 3}
-    snapshot.rehearse(taken)
+    rehearse(taken)
 
 
 def test_damage_is_found_behind_any_number_of_rows_that_break_a_rule(source: Path, snapshots: Path) -> None:
@@ -258,7 +260,7 @@ def test_a_table_under_a_collation_of_the_application_is_counted_and_its_pages_a
     taken = snapshot.take(source, snapshots, max_writer_pause_seconds=PATIENT)
     assert taken.manifest.tables["own"] == 3
     assert taken.manifest.unchecked == {"own": "no such collation sequence: alike"}
-    snapshot.rehearse(taken)
+    rehearse(taken)
 
 
 def test_free_pages_are_looked_at_in_a_file_with_a_collation_of_the_application(source: Path, snapshots: Path) -> None:
@@ -319,9 +321,9 @@ def test_a_copy_that_takes_longer_than_estimated_is_given_up(
 
 
 def test_no_pause_is_expected_in_wal_mode_and_more_for_a_larger_file_in_the_others(tmp_path: Path) -> None:
-    assert snapshot.estimate_pause_seconds(make_source(tmp_path / "wal.db", "wal")) == 0.0
-    small = snapshot.estimate_pause_seconds(make_source(tmp_path / "small.db", filler=1))
-    assert 0.0 < small < snapshot.estimate_pause_seconds(make_source(tmp_path / "large.db"))
+    assert estimate_pause_seconds(make_source(tmp_path / "wal.db", "wal")) == 0.0
+    small = estimate_pause_seconds(make_source(tmp_path / "small.db", filler=1))
+    assert 0.0 < small < estimate_pause_seconds(make_source(tmp_path / "large.db"))
 
 
 def test_blocks_are_shared_where_the_file_system_can_and_no_commit_comes_in_between(
@@ -418,7 +420,7 @@ def test_a_restored_file_holds_the_same_in_the_journal_mode_of_the_source(
     taken = snapshot.take(source, snapshots, max_writer_pause_seconds=PATIENT)
     back = tmp_path / "back"
     back.mkdir()
-    snapshot.restore(taken, back / "app.db")
+    restore(taken, back / "app.db")
     assert [path.name for path in back.iterdir()] == ["app.db"]
     assert ask(back / "app.db", "PRAGMA journal_mode") == mode
     assert ask(back / "app.db", "SELECT sum(balance) FROM account") == TOTAL
@@ -431,7 +433,7 @@ def test_nothing_that_exists_is_overwritten_or_replayed(taken: Snapshot, tmp_pat
     back.mkdir()
     (back / name).write_bytes(b"precious")
     with pytest.raises(SnapshotError, match="exists already") as refused:
-        snapshot.restore(taken, back / "app.db")
+        restore(taken, back / "app.db")
     assert "another name" in refused.value.remedy
     assert [(path.name, path.read_bytes()) for path in back.iterdir()] == [(name, b"precious")]
 
@@ -439,11 +441,11 @@ def test_nothing_that_exists_is_overwritten_or_replayed(taken: Snapshot, tmp_pat
 def test_a_damaged_snapshot_is_not_restored(taken: Snapshot, tmp_path: Path) -> None:
     os.truncate(taken.database, 4096)
     with pytest.raises(SnapshotError, match="does not pass its checks"):
-        snapshot.restore(taken, tmp_path / "back.db")
+        restore(taken, tmp_path / "back.db")
     assert list(tmp_path.glob("*back.db*")) == []
 
 
 def test_a_rehearsal_proves_the_way_back_and_leaves_nothing(taken: Snapshot) -> None:
     before = sorted(taken.folder.parent.iterdir())
-    snapshot.rehearse(taken)
+    rehearse(taken)
     assert sorted(taken.folder.parent.iterdir()) == before
