@@ -32,6 +32,7 @@ RUN_ELSEWHERE = {
     "cdc up",
     "cdc run",
     "cdc -c /etc/cdc/bot.toml --log-json run",
+    "cdc restore .cdc/snapshots/20261123T074617.781783Z-b313a9 --to newest.db --with-changes",
     "cdc status --watch",
     "cdc unit | sudo tee /etc/systemd/system/cdc.service",
     "cdc unit --proxy | sudo tee /etc/systemd/system/cdc-proxy.service",
