@@ -205,22 +205,20 @@ async def missing_columns(connection: Connection, maps: Sequence[TableMap]) -> t
 
 async def needless_not_null(connection: Connection, maps: Sequence[TableMap]) -> tuple[Statement, ...]:
     """The statements that let columns be NULL which may be so in SQLite by now: its rows would be refused."""
-    return tuple(
-        drop_not_null(mapped, column.name)
-        for mapped, target in await _own_targets(connection, maps)
-        for column in target.columns
-        if column.not_null and column.name in set(mapped.target_columns) - {*mapped.key, *not_null_columns(mapped)}
-    )
+    found: list[Statement] = []
+    for mapped, target in await _own_targets(connection, maps):
+        free = set(mapped.target_columns) - {*mapped.key, *not_null_columns(mapped)}
+        found += [drop_not_null(mapped, c.name) for c in target.columns if c.not_null and c.name in free]
+    return tuple(found)
 
 
 async def missing_not_null(connection: Connection, maps: Sequence[TableMap]) -> tuple[Statement, ...]:
     """The statements, each optional, that make columns NOT NULL which are so in SQLite and were added without it."""
-    return tuple(
-        set_not_null(mapped, column.name)
-        for mapped, target in await _own_targets(connection, maps)
-        for column in target.columns
-        if not column.not_null and column.name in not_null_columns(mapped)
-    )
+    found: list[Statement] = []
+    for mapped, target in await _own_targets(connection, maps):
+        wanted = set(not_null_columns(mapped))
+        found += [set_not_null(mapped, c.name) for c in target.columns if not c.not_null and c.name in wanted]
+    return tuple(found)
 
 
 async def _own_targets(connection: Connection, maps: Sequence[TableMap]) -> list[tuple[TableMap, TargetTable]]:
