@@ -24,7 +24,8 @@ from cdc.postgres.record.audit_sync import AuditSync
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.removal import SourceRemoval
 from cdc.postgres.record.status import never_started
-from cdc.postgres.server.endpoint import connected
+from cdc.postgres.server.endpoint import reached
+from cdc.rehearsal.scratch import remove_leftovers
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.fence import removal as file_removal
 
@@ -49,8 +50,11 @@ async def clean(config: Config, remains: Remains, *, keep_fence: bool) -> list[s
     crash_point("cleanup.after_sqlite")
     others: list[str] = []
     if not never_started(config):
-        async with connected(config, "cleanup") as connection:
-            others = await _clean_postgres(connection, config, remains)
+        async with reached(config) as endpoint:
+            if remains.source_id is not None:
+                await remove_leftovers(config, endpoint, remains.source_id)
+            async with endpoint.connected("cleanup") as connection:
+                others = await _clean_postgres(connection, config, remains)
     crash_point("cleanup.after_postgres")
     if remains.final is not None:
         cleaned, _ = final_note.now()

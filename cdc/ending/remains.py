@@ -14,6 +14,7 @@ from cdc.notes.final_note import FinalNote
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl import marks
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
+from cdc.postgres.ddl.scratch_schema import left_behind
 from cdc.postgres.outbox.guard import WriteGuard
 from cdc.postgres.record import removal, stream_row
 from cdc.postgres.record.record import Record
@@ -145,6 +146,9 @@ async def _goes(
     source = SourceRemoval(connection, source_id)
     found += [f"triggers of ours on {table}" for table in await WriteGuard(connection, source_id).guarded()]
     found += [f"trigger {name} is enabled again" for name in await source.disabled_triggers()]
+    found += [
+        f"the schema {scratch.name}, which a rehearsal left" for scratch in await left_behind(connection, source_id)
+    ]
     if await source.others():
         known = source_id and await Record(connection, source_id).stream.read() is not None
         return [*found, "the rows of this source in the schema cdc"] if known else found

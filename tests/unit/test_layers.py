@@ -30,7 +30,8 @@ shadow
 shadow.proxy
 cutover.flag
 cutover
-ending rehearsal
+rehearsal
+ending
 report
 daemon
 demo

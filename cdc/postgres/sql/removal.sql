@@ -1,8 +1,9 @@
 -- What this tool made in Postgres beside its schema `cdc`, and taking all of it away.
 
 -- name: others
--- Other sources that Postgres remembers: what is theirs in the schema `cdc` stays.
-SELECT source_path FROM cdc.stream WHERE source_id <> $1 ORDER BY 1
+-- Other sources that Postgres remembers: what is theirs in the schema `cdc` stays. The copy of a rehearsal is none.
+SELECT source_path FROM cdc.stream
+WHERE source_id <> $1 AND NOT starts_with(target_schema, 'cdc_rehearsal_') ORDER BY 1
 
 -- name: left
 -- What is in the schema `cdc`, by kind and name; indexes, and sequences of columns, go with their tables.

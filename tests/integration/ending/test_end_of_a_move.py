@@ -25,6 +25,8 @@ from cdc.facts.phase import Phase
 from cdc.facts.progress import Silent
 from cdc.first_copy.create_schema import render_schema
 from cdc.observe.status import Status, gather
+from cdc.postgres.connection.open import connect
+from cdc.postgres.ddl.scratch_schema import ScratchSchema
 from cdc.postgres.server.dump import DumpPrograms, find_programs
 from cdc.postgres.server.embedded import EmbeddedServer
 from cdc.postgres.server.endpoint import reached
@@ -205,6 +207,20 @@ async def writes_without_a_pause(dsn: str) -> None:
         connection.terminate()
 
 
+async def a_rehearsal_was_killed(dsn: str) -> None:
+    """Its schema and what is known of its copy are still there."""
+    connection = await connect(dsn, purpose="test")
+    source_id = await connection.fetchval("SELECT source_id FROM cdc.stream")
+    await ScratchSchema(connection, "cdc_rehearsal_0123").make(source_id)
+    await connection.execute(
+        """CREATE TABLE cdc_rehearsal_0123.video(id text);
+        INSERT INTO cdc.stream(source_id, source_path, target_schema) VALUES ('copy', '/copy.db', 'cdc_rehearsal_0123');
+        INSERT INTO cdc.owned_table(source_id, target_schema, target_table)
+        VALUES ('copy', 'cdc_rehearsal_0123', 'video')"""
+    )
+    await connection.close()
+
+
 async def cleaned(config: Config, *, keep_fence: bool = False) -> None:
     assert await cleanup.clean(config, await remains.look(config, keep_fence=keep_fence), keep_fence=keep_fence) == []
 
@@ -220,6 +236,7 @@ async def test_adopted_tables_are_as_they_were_and_the_file_may_stay_fenced(tmp_
     with suppress(asyncio.CancelledError):
         await writer
     assert note.rows == 5
+    await a_rehearsal_was_killed(database)
     await cleaned(config, keep_fence=True)
     assert await schema_of(database) == before
     assert (await remains.look(config, keep_fence=True)).nothing
