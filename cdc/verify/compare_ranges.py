@@ -19,6 +19,7 @@ from cdc.postgres.tables.hashed_rows import RangeHash, TargetRows
 from cdc.sqlite.changelog.verify_reader import PAGE_ROWS, Reader
 from cdc.sqlite.changelog.verify_rows import Page
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
+from cdc.threads import to_its_end
 
 RANGE_ROWS: Final = 10_000
 READ_ROWS: Final = 2_000  # at a time: more of them would leave the processor's cache before they are hashed
@@ -106,7 +107,7 @@ class RangeComparison:
 
     async def run(self, advance: Callable[[int], None]) -> None:
         """Compare all of it; `advance` is told how many rows of SQLite were compared."""
-        here: Range | None = await asyncio.to_thread(self._read, self._table.keys.after)
+        here: Range | None = await to_its_end(self._read, self._table.keys.after)
         while here is not None:
             following, equal = await both(self._read_on(here.end), self._is_equal(here))
             if not equal:
@@ -115,7 +116,7 @@ class RangeComparison:
             here = following
 
     async def _read_on(self, after: int | None) -> Range | None:
-        return None if after is None else await asyncio.to_thread(self._read, after)
+        return None if after is None else await to_its_end(self._read, after)
 
     def _read(self, after: int | None) -> Range:
         """The next range, in as many short reads as the file wants it to be."""

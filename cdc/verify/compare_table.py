@@ -20,6 +20,7 @@ from cdc.postgres.record.record import Record
 from cdc.postgres.tables.hashed_rows import Sum, letting_go
 from cdc.sqlite.changelog.verify_reader import Logged
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING
+from cdc.threads import to_its_end
 from cdc.verify.compare_ranges import ComparedTable, RangeComparison, both
 from cdc.verify.report import SAMPLE_KEYS, ColumnDifference, TableReport
 
@@ -101,7 +102,7 @@ class Comparison:
             made for key, made in texts.values() if not isinstance(key[0], NullKey) or self._table.mapped.crosswalk
         ]
         theirs = await self._table.target.look_up(possible)
-        rows = await asyncio.to_thread(self._table.look_up, keys)
+        rows = await to_its_end(self._table.look_up, keys)
         ours = {text.decode(): row_digest for text, _, row_digest in self._table.canonical.hashed(rows)}
         self._judge({text: key for text, (key, _) in texts.items()}, ours, theirs)
         return list(texts)
@@ -112,7 +113,7 @@ class Comparison:
         encoded = {text: decode_key(text) for text in self._scratch.samples(self.name, DIFFERENT, SAMPLE_KEYS)}
         keys = {key_text(made := self._table.canonical.key(key)): (text, made) for text, key in encoded.items()}
         theirs = await self._table.target.look_at([made for _, made in keys.values()])
-        rows = await asyncio.to_thread(self._table.look_up, list(encoded.values()))
+        rows = await to_its_end(self._table.look_up, list(encoded.values()))
         for row, (key, ours) in zip(rows, self._table.canonical.texts(rows), strict=True):
             if key not in theirs or key not in keys:
                 continue
@@ -203,9 +204,9 @@ class Comparison:
     async def _each_page(self, work: Callable[[Sequence[Row]], None], advance: Callable[[int], None]) -> None:
         place: KeyValues | None = None if self._table.keys.after is None else (self._table.keys.after,)
         while True:
-            page = await asyncio.to_thread(self._table.page, place)
+            page = await to_its_end(self._table.page, place)
             await asyncio.to_thread(work, page.rows)
-            await asyncio.to_thread(self._table.keep_up)
+            await to_its_end(self._table.keep_up)
             advance(len(page.rows))
             if page.end is None or self._ends_early:
                 return

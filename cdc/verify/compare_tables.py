@@ -25,6 +25,7 @@ from cdc.postgres.tables.hashed_rows import TargetRows, letting_go, snapshot
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.changelog.verify_reader import Logged, Reader
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
+from cdc.threads import to_its_end
 from cdc.verify.compare_ranges import ComparedTable
 from cdc.verify.compare_table import Comparison, know_quarantined, note_news, run_table
 from cdc.verify.recurrence import Recurrence, recurrence
@@ -80,7 +81,7 @@ class JointComparison:
             unusable: dict[str, TableReport] = {}
             async with self._at_one_position() as at:
                 self.position = at
-                self._reader = await asyncio.to_thread(Reader, self._config, self._look, self._maps, at)
+                self._reader = await to_its_end(Reader, self._config, self._look, self._maps, at)
                 try:
                     targets = await catalogue.read_tables(
                         self._connection, self._config.target.schema, [m.target for m in self._maps]
@@ -149,13 +150,13 @@ class JointComparison:
         part = self._slices.get(mapped.source.name)
         if part is None or not has_ranges(mapped, target):
             return ALL_KEYS
-        keys = await asyncio.to_thread(self._reader.range_after, mapped, part.after, part.rows)
+        keys = await to_its_end(self._reader.range_after, mapped, part.after, part.rows)
         self.ranges[mapped.source.name] = keys
         return keys
 
     async def _catch_up(self, passed: int) -> int:
         """Learn which keys were logged meanwhile, and judge nothing about them; returns the newest entry."""
-        newest = await asyncio.to_thread(self._read_news)
+        newest = await to_its_end(self._read_news)
         for name, comparison in self._comparisons.items():
             self._scratch.land(name, passed)
             self._scratch.withdraw_flying(name)

@@ -32,6 +32,7 @@ from cdc.postgres.server.endpoint import Endpoint
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.connection.verify_scratch import Scratch
+from cdc.threads import to_its_end
 from cdc.verify.compare_tables import JointComparison, Slice
 from cdc.verify.recurrence import Recurrence
 from cdc.verify.report import TableReport, VerifyReport
@@ -131,7 +132,7 @@ class RollingVerifier(Listener):
 
     async def _slice(self, config: Config) -> float | None:
         """Compare what is due; when nothing is, how many seconds nobody needs to look."""
-        look = await asyncio.to_thread(source_file.look, config)
+        look = await to_its_end(source_file.look, config)
         if look.capture is None:
             return LOOK_SECONDS  # the stream finds that out, and says what to do
         connection = self._connection = self._connection or await self._endpoint.connect("verify in the background")
@@ -171,12 +172,12 @@ class RollingVerifier(Listener):
         self, record: Record, config: Config, look: Look, parts: Sequence[Part]
     ) -> tuple[JointComparison, tuple[TableReport, ...]]:
         slices = {part.before.name: Slice(part.before.after_key, SLICE_ROWS) for part in parts}
-        scratch = await asyncio.to_thread(Scratch, config.state.dir)
+        scratch = await to_its_end(Scratch, config.state.dir)
         try:
             joint = JointComparison(record, config, look, [part.mapped for part in parts], scratch, slices)
             return joint, await joint.compare(Silent())
         finally:
-            await asyncio.to_thread(scratch.close)
+            await to_its_end(scratch.close)
 
     def _alarmed(self, maps: Sequence[TableMap]) -> frozenset[str]:
         return frozenset(m.source.name for m in maps if difference_in(m.source.name) in self._daemon_state.alarms)

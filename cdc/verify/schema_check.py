@@ -27,6 +27,7 @@ from cdc.postgres.translate.views import TargetView, translate_views
 from cdc.sql_names import qualified, quote, quote_literal
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
+from cdc.threads import to_its_end
 from cdc.verify.schema_parity import MAKE, NOTHING, added, compare
 
 QUIET_SECONDS: Final = 5.0  # the daemon moves sequences in pauses; ten times as long as it waits for one
@@ -66,12 +67,12 @@ class SchemaCheck:
 
     async def look(self, record: Record) -> SchemaReport | None:
         """What differs now; None while Postgres is not yet, or no more, where the file is."""
-        look = await asyncio.to_thread(source_file.look, self._config)
+        look = await to_its_end(source_file.look, self._config)
         if not await _follows(record, look):
             return None
         maps = (await current_tables(record, self._config, look.schema)).fed
         expected = await self._expected(record, maps)
-        newest, marks = await asyncio.to_thread(source_file.high_water, self._config, maps)
+        newest, marks = await to_its_end(source_file.high_water, self._config, maps)
         async with snapshot(record.connection):
             # Asked again: in this snapshot it is what everything else is judged by.
             if not await _follows(record, look):
@@ -79,7 +80,7 @@ class SchemaCheck:
             state = await record.stream.read()
             is_caught_up = state is not None and state.position == newest
             report = await self._compare(record, look, maps, expected, marks if is_caught_up else {})
-        if await asyncio.to_thread(source_file.schema_version, self._config) != look.signature.schema_version:
+        if await to_its_end(source_file.schema_version, self._config) != look.signature.schema_version:
             return None
         return report
 
