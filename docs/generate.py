@@ -187,6 +187,9 @@ KEYS: Final = {
     "shadow.pages.total": "The place of how many elements there are on all pages.",
     "cutover.max_refused_seconds": "How long applications may be refused their writes while these move.",
     "cutover.wait_for_writers_seconds": "How long to wait for transactions that write when that begins.",
+    "cutover.postgres_fence": "What keeps applications from writing to Postgres before a cutover and after a rollback: "
+    "triggers; or `grants`, with which other roles than the tables' owner lose their rights to write as well, and get "
+    "exactly these back when Postgres opens.",
     "cutover.tries": "How often it is tried before it is given up, with everything as it was.",
     "cutover.verified_within_hours": "A whole comparison must have found both equal within so many hours.",
     "cutover.shadow_clean_hours": "For so long no shadow read must have differed; 0 does not ask.",

@@ -27,7 +27,7 @@ _PROBE = "INSERT INTO probe(id, n) VALUES (-1, 0)"  # rolled back
 PROBE = "CREATE TABLE probe(id INTEGER PRIMARY KEY, n INTEGER)"
 
 
-async def set_up(folder: Path, dsn: str, tables: str, *, wal: bool = True, **cutover: float) -> Config:
+async def set_up(folder: Path, dsn: str, tables: str, *, wal: bool = True, **cutover: float | str) -> Config:
     """A file with these tables, replicated until Postgres has everything."""
     app = application(folder / "app.db", wal=wal)
     app.execute(f"{tables};{PROBE}").fetchall()

@@ -91,6 +91,7 @@ class CutoverSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_refused_seconds: float = 5.0
     wait_for_writers_seconds: float = 10.0
     tries: int = 3
+    postgres_fence: Literal["triggers", "grants"] = "triggers"
     verified_within_hours: float = 24.0
     shadow_clean_hours: float = 0.0
     rehearsed_within_hours: float | None = None
@@ -98,6 +99,11 @@ class CutoverSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     finalize_after_hours: float = 24.0
     flags: list[FlagSection] = msgspec.field(default_factory=list)
     checks: list[CheckSection] = msgspec.field(default_factory=list)
+
+    @property
+    def withholds_rights(self) -> bool:
+        """Whether other roles have no right to write to Postgres while it is fenced."""
+        return self.postgres_fence == "grants"
 
 
 def check_flags(section: CutoverSection, file: str) -> None:

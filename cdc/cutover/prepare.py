@@ -40,7 +40,7 @@ async def prepare(config: Config, progress: Progress) -> VerifyReport:
         await require_sqlite_active(config, state)
         maps = tuple((await current_tables(record, config, look.schema)).fed)
         targets = await catalogue.read_tables(connection, config.target.schema, [m.target for m in maps])
-        guard = WriteGuard(connection, record.source_id)
+        guard = WriteGuard(connection, record.source_id, withhold=config.cutover.withholds_rights)
         lost = [f"{name} {why}" for name, why in (await guard.reasons(maps)).items()]
         lost += [f"{m.source.name}: {why}" for m in maps for why in cannot_go_back(m, targets[m.target])]
         if lost:

@@ -201,7 +201,7 @@ def _scene(
         config=config,
         record=record,
         maps=session.maps,
-        guard=WriteGuard(record.connection, record.source_id),
+        guard=WriteGuard(record.connection, record.source_id, withhold=config.cutover.withholds_rights),
         keys=ApplicationKeys(record.connection, config.target.schema),
         carrier=carrier,
         flags=Flags(config),

@@ -55,6 +55,7 @@ _UNKNOWN: Final = {
     "switch_step": "the steps of earlier switches",
     "rehearsal": "when a switch was rehearsed",
     "disabled_trigger": "which triggers to enable again at cutover",
+    "withheld_right": "which rights to write were withheld: grant them again by hand",
     "verified_table": "how far the comparison in the background was: it begins anew",
     "repaired_row": "which rows were repaired before, by which a repair that does not last is seen",
     "left_out": "which indexes and constraints could not be made: `cdc schema` tries them again",

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.postgres.connection.errors import translated
+from cdc.postgres.connection.open import Connection
 from cdc.postgres.outbox.table_locks import AGAINST_ALL, AGAINST_WRITERS, SQL, locked
 from cdc.postgres.outbox.triggers import FENCE, OUTBOX, body, comment, make_function, make_triggers, switch
+from cdc.postgres.outbox.withheld import WithheldRights
 from cdc.postgres.record.disabled_triggers import DisabledTriggers
 from cdc.postgres.record.part import RecordPart
 from cdc.postgres.tables.catalogue import read_tables
@@ -43,8 +45,14 @@ class TableGuard:
 class WriteGuard(RecordPart):
     """The fences and outboxes of one source's target tables, over a connection of the role that owns the tables.
 
+    With `withhold`, other roles have no right to write either while a fence is up; they get it back with the fence.
     `wait` is for how many seconds transactions in flight are waited for before `TargetHindered` names them.
     """
+
+    def __init__(self, connection: Connection, source_id: str, *, withhold: bool = False) -> None:
+        super().__init__(connection, source_id)
+        self._withhold = withhold
+        self._rights = WithheldRights(connection, source_id)
 
     async def reasons(self, maps: Sequence[TableMap]) -> dict[str, str]:
         """The targets whose writes cannot all be captured, each with its reason, such as `is partitioned: ...`."""
@@ -79,6 +87,7 @@ class WriteGuard(RecordPart):
                 async with self._locked([mapped], wait):
                     await self._make(mapped)
                     await self._connection.execute(switch(mapped, fence=False, outbox=True))
+                    await self._rights.give_back(mapped.schema, mapped.target)
                     await self._connection.execute(SQL["ask_for_all"], self._source_id, mapped.target)
 
     async def install(self, maps: Sequence[TableMap], wait: float) -> None:
@@ -86,11 +95,15 @@ class WriteGuard(RecordPart):
         guards = await self.look(maps)
         with translated("putting up fences and outboxes"):
             for mapped in maps:
-                if not guards[mapped.target].missing:
+                missing = guards[mapped.target].missing
+                if not missing and not self._withhold:
                     continue
                 async with self._locked([mapped], wait):
-                    await self._make(mapped)
-                    await self._connection.execute(switch(mapped, fence=True, outbox=False))
+                    if missing:
+                        await self._make(mapped)
+                        await self._connection.execute(switch(mapped, fence=True, outbox=False))
+                    if self._withhold:
+                        await self._rights.take(mapped.schema, mapped.target)
 
     async def guarded(self) -> list[str]:
         """The tables that something of ours stands on, as qualified names."""
@@ -104,6 +117,9 @@ class WriteGuard(RecordPart):
             for function in await self._connection.fetch(SQL["functions"], comment(self._source_id)):
                 async with locked(self._connection, function["tables"], wait, AGAINST_ALL):
                     await self._connection.execute(f"DROP FUNCTION {function['name']} CASCADE")
+            for schema, table in await self._rights.tables():
+                async with locked(self._connection, [qualified(schema, table)], wait, AGAINST_WRITERS):
+                    await self._rights.give_back(schema, table)
             await self._connection.execute(SQL["drop_entries"], self._source_id)
 
     async def arm(self, maps: Sequence[TableMap], wait: float) -> None:
@@ -131,6 +147,7 @@ class WriteGuard(RecordPart):
             async with self._locked(maps, wait, mode):
                 for mapped in maps:
                     await self._connection.execute(switch(mapped, fence=False, outbox=True))
+                    await self._rights.give_back(mapped.schema, mapped.target)
                     await triggers.restore(mapped.schema, mapped.target)
                 await also()
 
@@ -145,6 +162,8 @@ class WriteGuard(RecordPart):
                 guards = await self.look(maps)
                 for mapped in maps:
                     await self._connection.execute(switch(mapped, fence=True))
+                    if self._withhold:
+                        await self._rights.take(mapped.schema, mapped.target)
                     if not guards[mapped.target].fenced:
                         # While it was open, its triggers were the application's: those that fire now are to come back.
                         await triggers.forget(mapped.schema, mapped.target)

@@ -32,7 +32,8 @@ from cdc.postgres.record.verified_tables import VerifiedTables
 from cdc.postgres.record.waiting_tables import WaitingTables
 
 _ADOPTED: Final = (
-    "stream mapping quarantine crosswalk loaded audit triggers owned pending waiting repaired left_out views outbox"
+    "stream mapping quarantine crosswalk loaded audit triggers owned pending waiting repaired left_out views outbox "
+    "rights"
 )
 
 

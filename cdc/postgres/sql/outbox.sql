@@ -90,3 +90,43 @@ SELECT count(*) FROM gone
 
 -- name: lag
 SELECT count(*) AS entries, min(at) AS oldest FROM cdc.outbox WHERE source_id = $1
+
+-- name: rights
+-- The rights to write to a table, or to columns of it, that others than its owner have. The role 0 is everybody. `giver`
+-- is who handed a right on that is not the owner.
+SELECT r.role, a.rolname::text AS role_name, r.privilege, r.column_name, r.grantable, g.rolname::text AS giver
+FROM (
+    SELECT x.grantee AS role, x.grantor, x.privilege_type AS privilege, '' AS column_name, x.is_grantable AS grantable,
+        c.relowner AS owner
+    FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS x WHERE c.oid = $1::text::regclass
+    UNION ALL
+    SELECT x.grantee, x.grantor, x.privilege_type, t.attname::text, x.is_grantable, c.relowner
+    FROM pg_class AS c JOIN pg_attribute AS t ON t.attrelid = c.oid AND NOT t.attisdropped
+    CROSS JOIN LATERAL aclexplode(t.attacl) AS x WHERE c.oid = $1::text::regclass
+) AS r
+LEFT JOIN pg_roles AS a ON a.oid = r.role
+LEFT JOIN pg_roles AS g ON g.oid = r.grantor AND r.grantor <> r.owner
+WHERE r.role <> r.owner AND r.privilege IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
+ORDER BY r.role, r.column_name, r.privilege
+
+-- name: note_right
+INSERT INTO cdc.withheld_right (source_id, target_schema, target_table, role, privilege, column_name, grantable)
+VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (source_id, target_schema, target_table, role, privilege, column_name)
+DO UPDATE SET grantable = excluded.grantable
+
+-- name: withheld
+-- What was taken of a table, for roles and columns that are still there.
+SELECT a.rolname::text AS role_name, w.privilege, w.column_name, w.grantable
+FROM cdc.withheld_right AS w LEFT JOIN pg_roles AS a ON a.oid = w.role
+WHERE w.source_id = $1 AND w.target_schema = $2 AND w.target_table = $3 AND (w.role = 0 OR a.oid IS NOT NULL)
+    AND (w.column_name = '' OR EXISTS (SELECT FROM pg_attribute AS t WHERE t.attname = w.column_name
+        AND t.attrelid = to_regclass(format('%I.%I', $2::text, $3::text)) AND NOT t.attisdropped))
+ORDER BY w.role, w.column_name, w.privilege
+
+-- name: forget_rights
+DELETE FROM cdc.withheld_right WHERE source_id = $1 AND target_schema = $2 AND target_table = $3
+
+-- name: withheld_tables
+-- Tables that are gone need nothing back.
+SELECT DISTINCT target_schema, target_table FROM cdc.withheld_right
+WHERE source_id = $1 AND to_regclass(format('%I.%I', target_schema, target_table)) IS NOT NULL ORDER BY 1, 2

@@ -439,3 +439,15 @@ CREATE TABLE IF NOT EXISTS cdc.rehearsal (
     refused     jsonb NOT NULL,
     steps       jsonb NOT NULL
 );
+
+-- Rights to write that other roles had on target tables, withheld while these are fenced; the role 0 is everybody.
+CREATE TABLE IF NOT EXISTS cdc.withheld_right (
+    source_id     text NOT NULL,
+    target_schema text NOT NULL,
+    target_table  text NOT NULL,
+    role          oid NOT NULL,
+    privilege     text NOT NULL,
+    column_name   text NOT NULL DEFAULT '',
+    grantable     boolean NOT NULL,
+    PRIMARY KEY (source_id, target_schema, target_table, role, privilege, column_name)
+);

@@ -82,6 +82,9 @@ UPDATE cdc.audit SET source_id = $2 WHERE source_id = $1
 -- name: adopt_triggers
 UPDATE cdc.disabled_trigger SET source_id = $2 WHERE source_id = $1
 
+-- name: adopt_rights
+UPDATE cdc.withheld_right SET source_id = $2 WHERE source_id = $1
+
 -- name: adopt_outbox
 UPDATE cdc.outbox SET source_id = $2 WHERE source_id = $1
 

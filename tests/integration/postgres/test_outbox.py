@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
+from typing import Final
 
 import asyncpg
 import pytest
@@ -396,6 +397,48 @@ async def test_a_role_needs_no_right_on_what_is_ours(database: str) -> None:
 
 
 # --- the triggers themselves ------------------------------------------------------------------------------------------
+
+
+RIGHTS: Final = """SELECT x.grantee::regrole::text, x.privilege_type, x.is_grantable, ''
+    FROM pg_class CROSS JOIN aclexplode(relacl) AS x WHERE oid = 'item'::regclass
+UNION ALL SELECT x.grantee::regrole::text, x.privilege_type, x.is_grantable, attname::text
+    FROM pg_attribute CROSS JOIN aclexplode(attacl) AS x WHERE attrelid = 'item'::regclass ORDER BY 1, 4, 2"""
+
+
+async def test_rights_to_write_are_withheld_with_the_fence_and_given_back_as_they_were(any_database: str) -> None:
+    async with outbox_copy(any_database, SHOP, ITEM, SALE) as copy, application(any_database) as app:
+        role, gone = (f'"{named_after(any_database)} {name}"' for name in ("it''s", "gone"))
+        await app.execute(f"CREATE ROLE {role}; CREATE ROLE {gone}")
+        try:
+            await copy.connection.execute(
+                f"""GRANT SELECT, INSERT, DELETE ON item TO {role}; GRANT TRUNCATE ON item TO {gone};
+                GRANT UPDATE (name, price) ON item TO {role} WITH GRANT OPTION;
+                GRANT UPDATE (price) ON item TO {gone}; GRANT DELETE ON item TO PUBLIC"""
+            )
+            before = await app.fetch(RIGHTS)
+            guard = WriteGuard(copy.connection, SOURCE, withhold=True)
+            await guard.install([ITEM, SALE], WAIT)
+            await app.execute(f"SET ROLE {role}")
+            for sql in ("DELETE FROM item", "UPDATE item SET name = 'x'", "INSERT INTO item(id) VALUES (77)"):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await app.execute(sql)
+            assert await app.fetchval("SELECT count(*) FROM item")
+            await guard.open_writes([ITEM, SALE], WAIT, nothing)
+            assert await app.fetch(RIGHTS) == before
+            await app.execute("DELETE FROM item")
+            await guard.close_writes([ITEM, SALE], WAIT, nothing)
+            await guard.close_writes([ITEM, SALE], WAIT, nothing)  # given again, it takes nothing for all there was
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await app.execute("DELETE FROM item")
+            await app.execute("RESET ROLE")
+            await copy.connection.execute("ALTER TABLE item DROP COLUMN price CASCADE")
+            await app.execute(f"DROP OWNED BY {gone}; DROP ROLE {gone}")
+            await guard.remove(WAIT)
+            left = [row for row in before if "gone" not in row[0] and row[3] != "price"]
+            assert await app.fetch(RIGHTS) == left
+            assert await app.fetch("SELECT * FROM cdc.withheld_right") == []
+        finally:
+            await app.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}; DROP ROLE IF EXISTS {gone}")
 
 
 async def test_tables_of_which_not_every_write_can_be_captured(database: str) -> None:
