@@ -192,6 +192,7 @@ KINDS: Final[Mapping[object, tuple[str, object]]] = {
     Literal["keep", "null"]: ("`keep` or `null`", "null"),
     Literal["no action", "cascade", "set null"]: ("`no action`, `cascade` or `set null`", "cascade"),
     Literal["refuse", "replace"]: ("`refuse` or `replace`", "replace"),
+    Literal["triggers", "grants"]: ("`triggers` or `grants`", "grants"),
 }
 _LARGEST: Final = 10**15  # of any number: far beyond sense, and SQLite can still compute with it
 _MAY_BE_ZERO: Final = (
