@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import apsw
 import pytest
@@ -54,8 +53,7 @@ def start_server() -> Iterator[StartServer]:
         def start(version: int) -> EmbeddedServer:
             if version not in started:
                 # A database more costs as much as its files do: on a disk a quarter of all that the tests cost.
-                place = TemporaryDirectory(prefix="cdc-postgres-", dir=fast_folder())
-                folder, programs = Path(running.enter_context(place)), postgres_versions()[version]
+                folder, programs = Path(running.enter_context(fast_folder())), postgres_versions()[version]
                 started[version] = running.enter_context(embedded.start(folder, binaries=programs, settings=SETTINGS))
             return started[version]
 

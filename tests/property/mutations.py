@@ -199,7 +199,7 @@ async def first_found(place: Place, name: str, seeds: Iterator[int]) -> tuple[in
 async def _look(dsn: str, names: list[str], first: int) -> int:
     missed = 0
     connection = await asyncpg.connect(dsn, server_settings={"client_min_messages": "warning"})
-    with tempfile.TemporaryDirectory(prefix="cdc-mutations-", dir=fast_folder()) as folder:
+    with fast_folder() as folder:
         for name in names:
             seeds = iter(range(first, first + MUTATIONS[name].most))
             found = await first_found(Place(Path(folder), dsn, connection), name, seeds)

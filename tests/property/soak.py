@@ -44,7 +44,7 @@ async def soak(dsn: str, wanted: argparse.Namespace) -> int:
     began = told = time.monotonic()
     ends = began + wanted.minutes * 60
     seed, statements, failures = wanted.seed, 0, 0
-    with tempfile.TemporaryDirectory(prefix="cdc-soak-", dir=fast_folder()) as folder:
+    with fast_folder() as folder:
         place = Place(Path(folder), dsn, connection)
         while time.monotonic() < ends:
             for portable in (True, False):

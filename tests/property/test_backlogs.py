@@ -7,7 +7,6 @@ more of them. Faults that are put back are found by them, so they can find other
 
 import asyncio
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +38,7 @@ def runner() -> Iterator[asyncio.Runner]:
 def place(server: EmbeddedServer, runner: asyncio.Runner) -> Iterator[Place]:
     quiet = {"client_min_messages": "warning"}
     connection = runner.run(asyncpg.connect(server.dsn, server_settings=quiet))
-    with tempfile.TemporaryDirectory(prefix="cdc-backlogs-", dir=fast_folder()) as folder:
+    with fast_folder() as folder:
         yield Place(Path(folder), server.dsn, connection)
     runner.run(connection.close())
 

@@ -6,7 +6,6 @@ The workloads are the same at every run, so that a red run means a change; `CDC_
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,7 +48,7 @@ class Runs:
 @pytest.fixture(scope="module")
 def runs(server: EmbeddedServer) -> Iterator[Runs]:
     logger.disable("cdc")
-    with asyncio.Runner() as runner, tempfile.TemporaryDirectory(prefix="cdc-replicas-", dir=fast_folder()) as folder:
+    with asyncio.Runner() as runner, fast_folder() as folder:
         quiet = {"client_min_messages": "warning"}
         connection = runner.run(asyncpg.connect(server.dsn, server_settings=quiet))
         try:

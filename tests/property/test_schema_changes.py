@@ -5,7 +5,6 @@ The runs are the same each time; `CDC_FRESH=1` draws others, and `CDC_SEED=17` r
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -95,7 +94,7 @@ async def altered(config: Config, file: apsw.Connection, dsn: str) -> list[str]:
 @pytest.fixture(scope="module")
 def runs(server: EmbeddedServer) -> Iterator[Runs]:
     logger.disable("cdc")
-    with asyncio.Runner() as runner, tempfile.TemporaryDirectory(prefix="cdc-changes-", dir=fast_folder()) as folder:
+    with asyncio.Runner() as runner, fast_folder() as folder:
         quiet = {"client_min_messages": "warning"}
         connection = runner.run(asyncpg.connect(server.dsn, server_settings=quiet))
         try:

@@ -7,6 +7,7 @@ Exit code 0 means that everything came to pass as it is told; 1 that it did not,
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -209,11 +210,18 @@ class Story:
 
 
 async def _told(folder: Path, *, brisk: bool) -> int:
-    story = Story(Stage(folder), brisk=brisk)
+    telling = asyncio.current_task()
+    assert telling is not None
+    # Whoever ends it ends all that it started.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, telling.cancel)
     try:
-        await story.tell()
+        await Story(Stage(folder), brisk=brisk).tell()
     except StoryError as error:
         sys.stderr.write(f"\nthis must not happen: {error}\n")
+        return 1
+    except asyncio.CancelledError:
+        sys.stderr.write("\nended before the story was told\n")
         return 1
     return 0
 
