@@ -40,10 +40,13 @@ from cdc.postgres.tables import catalogue
 from cdc.sql_names import qualified
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
+from cdc.sqlite.connection import lock_holders
 from cdc.sqlite.fence import fence
 from cdc.sqlite.fence.fence import FenceState
 
 LAG_SECONDS: Final = 5.0
+LOOKS: Final = 20  # at a write transaction of SQLite
+LOOK_SECONDS: Final = 0.05
 LONG_SECONDS: Final = 5.0  # a transaction that lasts as long would hold a switch up
 _PAST_TRIGGERS: Final = (
     "writes that fire no trigger in SQLite: blob handles, connections that switch triggers off, virtual tables",
@@ -130,7 +133,10 @@ async def _cutover_plan(config: Config, status: Status, connection: Connection) 
         shadow_uncovered=await uncovered(config, record),
         snapshot_at=datetime.fromisoformat(status.snapshot.taken_at) if status.snapshot else None,
         no_way_back=await _no_way_back(record, seen),
-        long_writers=await long_writers(connection, seen.maps, await _altered(config, record, seen)),
+        long_writers=(
+            *await _long_writers_of_file(config),
+            *await long_writers(connection, seen.maps, await _altered(config, record, seen)),
+        ),
         flag_problems=await asyncio.to_thread(flag_problems, config, seen.phase.active),
         rehearsal=await newest_rehearsal(config, record),
     )
@@ -263,6 +269,18 @@ def _unchecked(config: Config, seen: Surveyed) -> tuple[str, ...]:
     if not config.cutover.checks:
         found.append("whether the application followed: no [[cutover.checks]] asks it")
     return tuple(found)
+
+
+async def _long_writers_of_file(config: Config) -> tuple[str, ...]:
+    """Whoever has a write transaction open in SQLite at each of some looks: the fence would have to wait for it."""
+    held = await asyncio.to_thread(lock_holders.writers, config.source.path)
+    for _ in range(LOOKS):
+        if not held:
+            return ()
+        await asyncio.sleep(LOOK_SECONDS)
+        held &= await asyncio.to_thread(lock_holders.writers, config.source.path)
+    named = lock_holders.named(held)
+    return (f"process {named} in SQLite, for more than {LOOKS * LOOK_SECONDS:g} s",) if held else ()
 
 
 async def _altered(config: Config, record: Record, seen: Surveyed) -> Sequence[TableMap]:

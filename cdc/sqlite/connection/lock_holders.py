@@ -1,7 +1,7 @@
 """Who keeps the application's file locked, by the kernel's list of locks: nothing of the file is opened."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -19,11 +19,25 @@ def lock_holders(path: Path) -> str:
     In rollback-journal mode a reader is one too, when nobody writes. Other containers' processes cannot be seen.
     """
     path = path.resolve()
-    shm = path.with_name(f"{path.name}-shm")
-    writers = {*_holders(shm, _WAL_WRITE_LOCK), *_holders(path, _RESERVED)}
-    found = writers or (set() if shm.exists() else set(_holders(path, _SHARED)))
-    named = ", ".join(f"{pid} ({_name(pid)})" for pid in sorted(found - {os.getpid()}))
-    return f"process {named}" if named else "another connection"
+    readers_count = not _shm(path).exists()
+    found = writers(path) or (set(_holders(path, _SHARED)) - {os.getpid()} if readers_count else set())
+    return f"process {named(found)}" if found else "another connection"
+
+
+def writers(path: Path) -> frozenset[int]:
+    """The other processes that have a write transaction open on this file now; there can be one at a time."""
+    path = path.resolve()
+    found = {*_holders(_shm(path), _WAL_WRITE_LOCK), *_holders(path, _RESERVED)}
+    return frozenset(found - {os.getpid()})
+
+
+def named(processes: Collection[int]) -> str:
+    """Processes in words: `4711 (bot), 4712 (sqlite3)`."""
+    return ", ".join(f"{pid} ({_name(pid)})" for pid in sorted(processes))
+
+
+def _shm(path: Path) -> Path:
+    return path.with_name(f"{path.name}-shm")
 
 
 def _holders(file: Path, byte: int) -> Iterator[int]:

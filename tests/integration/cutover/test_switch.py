@@ -1,6 +1,7 @@
 """Cutover and rollback with a real daemon beside them: nothing is lost in either direction, and nobody writes twice."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -296,3 +297,19 @@ async def test_whoever_would_hold_a_switch_up_is_named_before(config: Config, mo
             await other.close()
         (gate,) = (gate for gate in plan.gates if gate.name == "long transactions")
         assert (not gate.passed, "a report (process" in gate.now) == (named, named), sql
+    writing = (
+        "import sqlite3, sys; sqlite3.connect(sys.argv[1], isolation_level=None).execute('BEGIN IMMEDIATE'); "
+        "print('writes', flush=True); sys.stdin.read()"
+    )
+    pipe = asyncio.subprocess.PIPE
+    command = (sys.executable, "-c", writing, config.source.path)
+    writer = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    try:
+        assert writer.stdout is not None
+        assert await writer.stdout.readline() == b"writes\n"
+        plan = await survey.cutover_plan(config)
+    finally:
+        writer.kill()
+        await writer.wait()
+    (gate,) = (gate for gate in plan.gates if gate.name == "long transactions")
+    assert gate.now == f"process {writer.pid} (python) in SQLite, for more than 1 s"
