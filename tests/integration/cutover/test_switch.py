@@ -312,4 +312,4 @@ async def test_whoever_would_hold_a_switch_up_is_named_before(config: Config, mo
         writer.kill()
         await writer.wait()
     (gate,) = (gate for gate in plan.gates if gate.name == "long transactions")
-    assert gate.now == f"process {writer.pid} (python) in SQLite, for more than 1 s"
+    assert gate.now == f"process {writer.pid} ({Path(sys.executable).name}) in SQLite, for more than 1 s"
