@@ -7,6 +7,7 @@ in which the application locks them, and with nothing held there is time for Pos
 Nobody queues behind us for longer than these times.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -17,6 +18,7 @@ import asyncpg
 from asyncpg.transaction import Transaction
 
 from cdc.errors import TargetHindered
+from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
 
@@ -25,6 +27,7 @@ AGAINST_WRITERS: Final = "SHARE ROW EXCLUSIVE"
 AGAINST_ALL: Final = "ACCESS EXCLUSIVE"
 _PATIENCE_FOR_FIRST: Final = 1.5  # times `deadlock_timeout`
 _PATIENCE_FOR_OTHERS: Final = 0.5
+_LOOK_SECONDS: Final = 0.05
 
 
 @asynccontextmanager
@@ -43,6 +46,20 @@ async def locked(
         await _undo(connection, transaction)
         raise
     await transaction.commit()
+
+
+async def wait_for_maintenance(connection: Connection, tables: Sequence[str], wait_seconds: float) -> None:
+    """Wait until nobody vacuums or analyzes one of these tables, but not for ever.
+
+    An autovacuum gives way to whoever waits for a lock, but only after `deadlock_timeout`, a second by default: that is
+    too long while writes are refused.
+    """
+    until = time.monotonic() + wait_seconds
+    with translated("looking for maintenance of the target tables"):
+        while time.monotonic() < until:
+            if not await connection.fetchval(SQL["maintained"], tables):
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _begin(connection: Connection, tables: Sequence[str], wait_seconds: float, mode: str) -> Transaction:

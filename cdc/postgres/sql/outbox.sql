@@ -11,6 +11,15 @@ WHERE l.locktype = 'relation' AND l.relation = to_regclass($1)::oid AND l.grante
     AND l.pid IS DISTINCT FROM pg_backend_pid() AND ($2 OR l.mode NOT IN ('AccessShareLock', 'RowShareLock'))
 ORDER BY l.pid
 
+-- name: maintained
+-- Whether somebody vacuums or analyzes one of some tables, or builds an index of it beside its writers.
+SELECT EXISTS (
+    SELECT FROM pg_locks AS l JOIN unnest($1::text[]) AS t ON l.relation = to_regclass(t)
+    WHERE l.locktype = 'relation' AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND l.pid IS DISTINCT FROM pg_backend_pid()
+)
+
 -- name: uncapturable
 -- Why not every write to a table would fire our triggers, or could not be read back; the first reason that holds.
 SELECT w.target, CASE

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from harness import Daemon, application, execute, wait_until_follows
+from harness import Daemon, application, execute, wait_for, wait_until_follows
 from ledger import ENTRY
 from switched_pair import accepting, quiet, set_up, settled
 
@@ -26,7 +26,7 @@ async def test_ways_back_that_are_hindered(tmp_path: Path, database: str) -> Non
     with Daemon(config) as daemon:
         await wait_until_follows(config, daemon)
         await prepare.prepare(config, Silent())
-        await run.cutover(config, quiet)
+        await cut_over_beside_maintenance(config)
 
         writer = await asyncpg.connect(database)
         transaction = writer.transaction()
@@ -53,6 +53,25 @@ async def test_ways_back_that_are_hindered(tmp_path: Path, database: str) -> Non
     app = application(config.source.path)
     assert app.execute("SELECT n FROM entry WHERE id = 'busy'").get == written > 0
     app.close()
+
+
+async def cut_over_beside_maintenance(config: Config) -> None:
+    """A vacuum would keep the switch from a table: its end is waited for while SQLite accepts writes."""
+    vacuum = await asyncpg.connect(config.target.dsn)
+    steps: list[str] = []
+
+    async def holds() -> bool:
+        return "hold writes at the proxy" in steps
+
+    async with vacuum.transaction():
+        await vacuum.execute("LOCK TABLE entry IN SHARE UPDATE EXCLUSIVE MODE")  # as VACUUM does
+        switching = asyncio.create_task(run.cutover(config, steps.append))
+        await wait_for(holds, "the switch to begin")
+        await asyncio.sleep(0.3)  # six looks
+        assert steps[-1] == "hold writes at the proxy"
+        assert await accepting(config) == {"sqlite"}
+    await switching
+    await vacuum.close()
 
 
 async def written_without_pause(config: Config) -> int:
