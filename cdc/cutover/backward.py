@@ -97,7 +97,7 @@ class Backward:
         return f"{self._recent.compared:,} rows"
 
     async def _hold(self) -> str:
-        await self._scene.wait_for_maintenance()
+        await self._scene.end_maintenance(Side.POSTGRES)
         await to_its_end(self._scene.flags.hold)
         return ""
 

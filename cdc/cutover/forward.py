@@ -113,7 +113,7 @@ class Forward:
         return f"{self._word} is there"
 
     async def _hold(self) -> str:
-        await self._scene.wait_for_maintenance()
+        await self._scene.end_maintenance(Side.SQLITE)
         await to_its_end(self._scene.flags.hold)
         return ""
 

@@ -17,7 +17,13 @@ from cdc.mapping.reversible import computed
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.outbox.guard import WriteGuard
-from cdc.postgres.outbox.table_locks import AGAINST_ALL, AGAINST_WRITERS, locked, wait_for_maintenance
+from cdc.postgres.outbox.table_locks import (
+    AGAINST_ALL,
+    AGAINST_WRITERS,
+    end_maintenance,
+    locked,
+    wait_for_maintenance,
+)
 from cdc.postgres.record.record import Record
 from cdc.reverse.carrier import Carrier
 from cdc.sql_names import qualified
@@ -70,10 +76,11 @@ class Scene:
         """The same while writes are refused."""
         return max(0.0, min(self.wait_seconds, self.window.left_seconds))
 
-    async def wait_for_maintenance(self) -> None:
-        """Let an autovacuum end before anything is refused: it would keep us from a table for a second."""
+    async def end_maintenance(self, active: Side) -> None:
+        """Before anything is refused: an autovacuum would keep us from a table for a second."""
         tables = [qualified(mapped.schema, mapped.target) for mapped in self.maps]
-        await wait_for_maintenance(self.record.connection, tables, self.wait_seconds)
+        end = end_maintenance if active is Side.SQLITE else wait_for_maintenance
+        await end(self.record.connection, tables, self.wait_seconds)
 
     async def open_postgres(self) -> None:
         """Let applications write to Postgres, and have it be the side that counts, in one transaction."""

@@ -48,12 +48,20 @@ async def locked(
     await transaction.commit()
 
 
-async def wait_for_maintenance(connection: Connection, tables: Sequence[str], wait_seconds: float) -> None:
-    """Wait until nobody vacuums or analyzes one of these tables, but not for ever.
+async def end_maintenance(connection: Connection, tables: Sequence[str], wait_seconds: float) -> None:
+    """Have whoever vacuums or analyzes one of these tables end; for tables that nobody writes to.
 
     An autovacuum gives way to whoever waits for a lock, but only after `deadlock_timeout`, a second by default: that is
-    too long while writes are refused.
+    too long while writes are refused. Raises as `locked` where somebody else does not end.
     """
+    with translated("having maintenance of the target tables end"):
+        if await connection.fetchval(SQL["maintained"], tables):
+            async with locked(connection, tables, wait_seconds):
+                pass
+
+
+async def wait_for_maintenance(connection: Connection, tables: Sequence[str], wait_seconds: float) -> None:
+    """Wait until nobody vacuums or analyzes one of these tables, but not for ever; writers queue behind nobody."""
     until = time.monotonic() + wait_seconds
     with translated("looking for maintenance of the target tables"):
         while time.monotonic() < until:
