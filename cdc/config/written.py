@@ -31,7 +31,7 @@ def _value(found: object) -> str:
     match found:
         case bool():
             return "true" if found else "false"
-        case list():
+        case list() | tuple():
             return f"[{', '.join(map(_value, found))}]"
         case dict():
             members = (f"{toml_text(key)} = {_value(value)}" for key, value in found.items() if value is not None)

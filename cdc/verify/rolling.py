@@ -57,6 +57,7 @@ class RollingVerifier(Listener):
         self._written: set[str] = set()  # tables that batches wrote to since their last pass began
         self._schema = RollingSchema(daemon_state)
         self._took_over = False
+        self._stood_by_at = -LOOK_SECONDS
         self._working: asyncio.Task[float | None] | None = None
         self._stirred = asyncio.Event()
         daemon_state.listeners = (*daemon_state.listeners, self)
@@ -92,7 +93,7 @@ class RollingVerifier(Listener):
         """Compare a slice if one is due, then rest: the work stays within its share, whatever happens meanwhile."""
         config = self._config()
         share = config.verify.rolling_share
-        if not share or self._daemon_state.doing is not Activity.STREAMING:
+        if not share or self._stands_by or self._daemon_state.doing is not Activity.STREAMING:
             await self._let_go()  # a daemon that is paused has no connection to either database
             await asyncio.sleep(LOOK_SECONDS)
             return
@@ -124,11 +125,19 @@ class RollingVerifier(Listener):
         await self._rest_undue(undue)
 
     async def stand_by(self) -> None:
-        """Give up what is under way and let go of both databases, because the daemon is held."""
+        """Give up what is under way and let go of both databases, because the daemon is held.
+
+        Nothing begins in the moment until the daemon says that it is paused.
+        """
+        self._stood_by_at = time.monotonic()
         if self._working is not None and not self._working.done():
             self._working.cancel()
             await asyncio.wait({self._working})
         await self._let_go()
+
+    @property
+    def _stands_by(self) -> bool:
+        return time.monotonic() < self._stood_by_at + LOOK_SECONDS
 
     async def _slice(self, config: Config) -> float | None:
         """Compare what is due; when nothing is, how many seconds nobody needs to look."""

@@ -1,7 +1,9 @@
 """One lock a source: who replicates or works on it, and who left it behind."""
 
+import asyncio
 import hashlib
 import os
+import time
 from contextlib import suppress
 from typing import Any, Final
 
@@ -16,6 +18,8 @@ from cdc.postgres.connection.statements import load
 # sessions have. Whoever sets it on purpose could as well disable the triggers.
 SIGN: Final = "cdc.source"
 _NOTICE_DEATH_MILLISECONDS: Final = 500
+_DEATH_SECONDS: Final = 3.0  # in which a server notices surely, unless it runs on a system where it cannot
+_LOOK_SECONDS: Final = 0.05
 _ATTEMPTS: Final = 10
 
 
@@ -29,17 +33,15 @@ async def lock_source(connection: Connection, source_id: str) -> None:
 
     Raises `TargetUnavailable`, so that it is tried again, while Postgres has not noticed yet that the holder died.
     """
-    key, sql = lock_key(source_id), load("lock")
     with translated("taking the source's lock"):
         await _notice_death(connection)
-        holder: Any = None
-        for _ in range(_ATTEMPTS):
-            if await connection.fetchval(sql["take"], key):
-                await connection.execute("SELECT set_config($1, $2, false)", SIGN, source_id)
-                return
-            # None when whoever had it let it go between these two statements: that is no other daemon.
-            if holder := await connection.fetchrow(sql["holder"], key):
-                break
+        taken, holder = await _take(connection, source_id)
+        until = time.monotonic() + _DEATH_SECONDS
+        while not taken and holder and _is_dead(holder["application_name"]) and time.monotonic() < until:
+            await asyncio.sleep(_LOOK_SECONDS)
+            taken, holder = await _take(connection, source_id)
+        if taken:
+            return
     if holder and await _was_left_behind(connection, holder["pid"]):
         raise TargetUnavailable(
             f"the lock of this source is still held by the lost connection of server process {holder['pid']}",
@@ -61,6 +63,19 @@ async def lock_source(connection: Connection, source_id: str) -> None:
         f"another daemon replicates this source already: {held_by}",
         remedy="stop that daemon first, or hold it with `cdc pause`; one source has one daemon",
     )
+
+
+async def _take(connection: Connection, source_id: str) -> tuple[bool, Any]:
+    """Whether the lock is ours now, and else who has it, where that is known."""
+    key, sql = lock_key(source_id), load("lock")
+    for _ in range(_ATTEMPTS):
+        if await connection.fetchval(sql["take"], key):
+            await connection.execute("SELECT set_config($1, $2, false)", SIGN, source_id)
+            return True, None
+        # None when whoever had it let it go between these two statements: that is no other daemon.
+        if holder := await connection.fetchrow(sql["holder"], key):
+            return False, holder
+    return False, None
 
 
 async def _was_left_behind(connection: Connection, pid: int) -> bool:
