@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Tests wait more than they work, so there are two for each core of a small machine.
-WORKERS ?= 4
+# Tests wait at times, so there is one more than the cores of a small machine.
+WORKERS ?= 3
 # `make test TESTS=tests/unit`, `make soak SOAK="--minutes 10 --seed 7"`, `make bench BENCH="load --quick"`,
 # `make unit PYTHON=python3.13 VENV=/tmp/python3.13`
 TESTS ?=

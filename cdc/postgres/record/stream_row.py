@@ -86,11 +86,16 @@ class StreamRow(RecordPart):
         await self._connection.execute(SQL["clear_resync"], self._source_id, list(tables))
 
     async def enter(self, phase: Phase) -> None:
-        """Come into a phase; raises `TargetError` when it cannot follow the one that the source is in."""
+        """Come into a phase; raises `TargetError` when it cannot follow the one that the source is in.
+
+        Raises `TargetStateLost` where replication would begin without a row, or a position, that was there before.
+        """
         with translated("noting the phase"):
             entered = await self._connection.fetchval(SQL["enter"], self._source_id, phase, may_precede(phase))
         if entered is None:
-            raise out_of_turn(phase)
+            state = await self.read()
+            gone = state is None or state.position is None
+            raise lost_row() if gone and phase is Phase.REPLICATE else out_of_turn(phase)
 
     async def request_resync(self, tables: Sequence[str]) -> None:
         """Have these source tables read as a whole with the next batch, even if this process dies first."""

@@ -120,6 +120,8 @@ async def test_a_row_changed_by_hand_is_told_by_every_channel_and_its_end_too(co
         await wait_for(lambda: holds(lambda: len(kept.of("/ping")) > pings + 1), "pings again", daemon=daemon)
         await wait_for(lambda: holds(lambda: " recovered" in words.read_text()), "its end by the command")
         assert (await asyncio.to_thread(_status, daemon))["exit_code"] == ExitCode.OK
+        ended = "SELECT count(*) FROM cdc.audit WHERE entry ->> 'action' = 'end of a difference'"
+        await wait_for(lambda: value(config.target.dsn, ended), "its end in the audit trail", daemon=daemon)
     entries = await fetch(config.target.dsn, "SELECT entry ->> 'action' FROM cdc.audit ORDER BY n")
     actions = [row[0] for row in entries]
     assert actions.count("find a difference") == 1
