@@ -51,10 +51,10 @@ class Visitor:
         # Videos of the other users come and go.
         video = page.locator('li.card:not([data-id*="Traffic"])').first
         name = await video.get_attribute("data-id")
-        await video.locator("h2 a").click()
-        if page.url.startswith("chrome-error:"):
-            raise Error("nobody answers")  # as `goto` says it
-        if await page.locator("main.report h1").count() != 1:
+        link = await video.locator("h2 a").get_attribute("href")
+        if await _status(page, f"{url}{link}") == 200:
+            assert await page.locator("main.report h1").count() == 1, await page.content()
+        else:
             # A user was told just now that it is deleted, or is about to be.
             await wait_for(lambda: self._is_deleted(name), f"{name} to be there or deleted")
         for deleted in sorted(gone)[-1:]:
