@@ -38,6 +38,10 @@ async def test_a_right_that_was_handed_on(database: str) -> None:
             with pytest.raises(TargetError) as caught:
                 await WriteGuard(copy.connection, SOURCE, withhold=True).install(copy.maps, WAIT)
             assert await app.fetchval("SELECT has_table_privilege('public', 't', 'DELETE')")
+            # With triggers alone, as the remedy has it.
+            await WriteGuard(copy.connection, SOURCE).install(copy.maps, WAIT)
+            await copy.open()
+            await app.execute(f"SET ROLE {role}; DELETE FROM t; RESET ROLE")
         finally:
             await app.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
     said(
