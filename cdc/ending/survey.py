@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cdc.config import Config
-from cdc.cutover.gates import FinalFacts, dump_gate, final_gates
 from cdc.cutover.plan import SwitchPlan
 from cdc.cutover.survey import Surveyed, flag_problems, in_postgres_alone, long_writers, look_at_both
 from cdc.ending import steps
+from cdc.ending.gates import FinalFacts, dump_gate, final_gates
 from cdc.facts.phase import Phase
 from cdc.facts.side import Side
 from cdc.notes import final_note
