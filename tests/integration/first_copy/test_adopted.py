@@ -239,6 +239,23 @@ async def test_rows_of_a_table_without_a_primary_key_are_known_by_what_it_declar
     app.close()
 
 
+@pytest.mark.parametrize("later", ["b", "zz"])
+async def test_of_several_unique_keys_one_that_is_never_null_names_the_rows(
+    tmp_path: Path, database: str, later: str
+) -> None:
+    """A migration gives a table a column and a unique index on it: rows from before have NULL there, and no name."""
+    app = application(tmp_path / "app.db")
+    app.execute("CREATE TABLE f (u TEXT NOT NULL, n INT NOT NULL, fu TEXT); CREATE UNIQUE INDEX m ON f (u, n)")
+    app.execute(f"CREATE UNIQUE INDEX {later} ON f (fu, n); INSERT INTO f VALUES ('x', 1, NULL), ('y', 1, 'Y')")
+    await execute(database, "CREATE TABLE f (u text NOT NULL, n int NOT NULL, fu text, UNIQUE (u, n))")
+    config = adopted(tmp_path, database)
+    assert (await build_plan(config)).exit_code is ExitCode.OK
+    await up(config)
+    rows = await fetch(database, "SELECT u, n, fu FROM f ORDER BY u")
+    assert [tuple(row) for row in rows] == [("x", 1, None), ("y", 1, "Y")]
+    app.close()
+
+
 async def test_a_table_whose_rows_nothing_identifies_but_the_rowid_blocks(tmp_path: Path, database: str) -> None:
     app = application(tmp_path / "app.db")
     app.execute("CREATE TABLE words (w TEXT); CREATE TABLE few (who TEXT UNIQUE); INSERT INTO few VALUES (NULL), ('a')")
