@@ -115,7 +115,9 @@ class LegacySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exclude: list[str] = msgspec.field(default_factory=list)
 
 
-Format = Literal["iso utc", "epoch s", "epoch ms", "epoch us", "julian day", "words", "number", "uuid", "utf-8"]
+Format = Literal[
+    "iso utc", "auto utc", "epoch s", "epoch ms", "epoch us", "julian day", "words", "number", "uuid", "utf-8"
+]
 OnInvalid = Literal["quarantine", "null", "text", "replace", "cut", "round"]
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from cdc.facts.target_schema import TargetColumn
 from cdc.facts.values import Value
+from cdc.values import mixed_times
 from cdc.values.counted_times import counted_formats
 from cdc.values.encoder import Encoder
 from cdc.values.family import ColumnEncoding, Family, Format, PostgresType, Promise, Returning, ValueForm
@@ -25,25 +26,37 @@ from cdc.values.iso_times import (
     stored,
     times_of_day,
 )
+from cdc.values.midnights import with_dates
 from cdc.values.patterns import Read, finer_than, texts_of_form
 from cdc.values.time_forms import DAY, DAY_OR_MOMENT, NAIVE_FORMS, TIME_FORMS, ZONED_FORMS, without_own_offset
 
-# --- rounding ---------------------------------------------------------------------------------------------------------
+# --- rounding and cutting ---------------------------------------------------------------------------------------------
 
 _BEYOND_MICROSECONDS: Final = re.compile(r":[0-9]{2}\.[0-9]{6}(?P<rest>[0-9]+)")
 
 
 def _nearest(value: Value, at: ColumnEncoding) -> int:
     """The nearest instant that the column holds, halves to the later one; raises `Unfit` for what is none."""
+    instant, rest = _in_full(value, at)
+    digits = 6 if at.column.precision is None else at.column.precision
+    units = (instant + rest).scaleb(digits - 6) + Decimal("0.5")
+    return int(units.to_integral_value(ROUND_FLOOR)) * int(10 ** (6 - digits))
+
+
+def _day_of(value: Value, at: ColumnEncoding) -> int:
+    """The day of an instant; raises `Unfit` for what is none."""
+    return _in_full(value, at)[0] // DAY_MICROSECONDS
+
+
+def _in_full(value: Value, at: ColumnEncoding) -> tuple[int, Decimal]:
+    """The instant in microseconds, and the part of one that is written beyond them."""
     rest = Decimal(0)
     if type(value) is str and (beyond := _BEYOND_MICROSECONDS.search(value)):
         rest = Decimal(f"0.{beyond['rest']}")
         value = value[: beyond.start("rest")] + value[beyond.end("rest") :]
     instant = at.wide.scalar(value)
     assert isinstance(instant, int)
-    digits = 6 if at.column.precision is None else at.column.precision
-    units = (instant + rest).scaleb(digits - 6) + Decimal("0.5")
-    return int(units.to_integral_value(ROUND_FLOOR)) * int(10 ** (6 - digits))
+    return instant, rest
 
 
 # --- types ------------------------------------------------------------------------------------------------------------
@@ -58,6 +71,8 @@ DATE: Final = PostgresType(
     "date",
     _texts("'YYYY-MM-DD' from year 1 to 9999", DATES, days_of),
     Returning(stored(DATES, days_of, 1), lambda _: (DAY,)),
+    cut=_day_of,
+    wide="timestamp",
     fixed=(4, 4),
     same_when_equal=True,
 )
@@ -105,7 +120,19 @@ def _iso_utc(target: TargetColumn) -> Encoder:
     return texts_of_form(takes, MOMENTS, moments_of, finer_than(target.precision))
 
 
-_INTO: Final = (TIMESTAMPTZ, TIMESTAMP)
+_INSTANTS: Final = (TIMESTAMPTZ, TIMESTAMP)
+_FORMATS: Final = (
+    Format(
+        "iso utc",
+        "ISO dates and timestamps, mixed as they come; those without an offset are in UTC, a date is its midnight",
+        _INSTANTS,
+        _iso_utc,
+        lambda _: (*NAIVE_FORMS, DAY_OR_MOMENT, *ZONED_FORMS),
+        usual=TIMESTAMPTZ,
+    ),
+    Format("auto utc", mixed_times.READS, _INSTANTS, mixed_times.auto_utc, mixed_times.auto_forms(), usual=TIMESTAMPTZ),
+    *counted_formats(_INSTANTS, TIMESTAMPTZ),
+)
 
 
 # --- what SQLite says of them -----------------------------------------------------------------------------------------
@@ -147,17 +174,7 @@ def type_of_declared(name: str) -> PostgresType | None:
 
 FAMILY: Final = Family(
     types=(DATE, TIME, TIMESTAMP, TIMESTAMPTZ),
-    formats=(
-        Format(
-            "iso utc",
-            "ISO dates and timestamps, mixed as they come; those without an offset are in UTC, a date is its midnight",
-            _INTO,
-            _iso_utc,
-            lambda _: (*NAIVE_FORMS, DAY_OR_MOMENT, *ZONED_FORMS),
-            usual=TIMESTAMPTZ,
-        ),
-        *counted_formats(_INTO, TIMESTAMPTZ),
-    ),
+    formats=tuple(with_dates(format_, DATE) for format_ in _FORMATS),
     promises=(
         Promise((DATE.name,), "`YYYY-MM-DD`, years 1 to 9999", "'', '2024-02-30', a time of day"),
         Promise(
