@@ -146,6 +146,8 @@ def _mended(value: Value, column: TargetColumn) -> Text:
 def _rounded(value: Value, column: TargetColumn, reading: ValueRules) -> Text:
     if column.base in {"timestamp", "timestamptz"}:
         return _rounded_instant(value, column, reading)
+    if column.base == "time":
+        return _rounded_time(value, column)
     number = exact_number(value, texts=reading.format == "number")
     if column.base == "float4":
         packed = struct.pack(">f", float(number))
@@ -170,6 +172,17 @@ def _cut_day(value: Value, reading: ValueRules) -> Text:
     if instant is None or (reading.format == "" and has_zone(value)):
         return NEVER
     return day_text(instant)
+
+
+def _rounded_time(value: Value, column: TargetColumn) -> Text:
+    if not isinstance(value, str):
+        return NEVER
+    on_first_day = f"1970-01-01 {value}"
+    instant = instant_of(on_first_day, "")
+    if instant is None or has_zone(on_first_day):
+        return NEVER
+    nearest = nearest_instant(instant, column)
+    return str(nearest) if nearest < 86_400_000_000 else NEVER
 
 
 def _rounded_instant(value: Value, column: TargetColumn, reading: ValueRules) -> Text:

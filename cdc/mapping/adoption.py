@@ -7,7 +7,7 @@ from typing import Final, Literal
 from cdc.errors import TargetMismatch
 from cdc.facts.risk import Level, Risk
 from cdc.facts.source_schema import Affinity, KeyKind
-from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn, TargetTable
 from cdc.sql_names import heading
 from cdc.values.booleans import BOOLEAN
@@ -131,15 +131,20 @@ def _key_column(mapped: TableMap, column: TargetColumn) -> Iterator[Risk]:
             f"as {column.type} two keys that SQLite keeps apart could become equal",
             f"use one of {', '.join(KEY_BASES)} with a deterministic collation",
         )
-    elif format_ := mapped.formats.get(column.base):
+    elif chosen := mapped.formats.get(column.base):
         section = f"[tables.{mapped.source.name}.columns.{column.name}]"
         text = f"[formats] does not reach {column.name}, because it identifies rows"
         yield _note(
             mapped,
             column.name,
             text,
-            f'if its values are written in that form, set `format = "{format_}"` in {section}',
+            f"if that is how its values are to be read, set {_as_configured(chosen)} in {section}",
         )
+
+
+def _as_configured(chosen: ValueRules) -> str:
+    keys = (("format", chosen.format, ""), ("on_invalid", chosen.on_invalid, ValueRules().on_invalid))
+    return " and ".join(f'`{key} = "{value}"`' for key, value, unsaid in keys if value != unsaid)
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from cdc.mapping.check import (
     in_key,
     refuse_missing,
     refuse_twins,
+    refuse_unfit_formats,
     refuse_unfit_references,
     refuse_unknown,
     same,
@@ -54,9 +55,10 @@ def map_schema(
     """The maps of all tables of a schema in its order; `profiles` are by source name.
 
     Raises `MappingError` as `map_table` does, and when two tables go to one target or the configuration names a
-    table that is not there.
+    table that is not there or reads a type in a way that it cannot be.
     """
     refuse_missing(schema, config)
+    refuse_unfit_formats(config)
     maps = tuple(map_table(t, config, (profiles or {}).get(t.name)) for t in schema.tables)
     refuse_twins((m.target for m in maps), "tables")
     refuse_unfit_references(maps, {w.name.lower() for w in schema.waiting})
@@ -141,7 +143,8 @@ def _configured_column(
         type=type_,
         source=source,
         literal=literal,
-        reading=ValueRules(chosen.format or "", chosen.on_invalid, chosen.empty),
+        reading=ValueRules(chosen.format or "", chosen.on_invalid or ValueRules().on_invalid, chosen.empty),
+        own_outcome=chosen.on_invalid is not None,
         schema=json_schema.read(section, chosen.schema) if chosen.schema else "",
         function=function,
     )

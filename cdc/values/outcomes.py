@@ -98,8 +98,8 @@ OUTCOMES: Final[dict[str, InvalidOutcome]] = {
         _cut,
     ),
     "round": InvalidOutcome(
-        "the nearest number, halves away from zero; the nearest instant, halves to the later one",
-        "numbers, timestamps",
+        "the nearest number, halves away from zero; the nearest instant or time, halves to the later one",
+        "numbers, timestamps, `time`",
         _may_round,
         _rounded,
     ),

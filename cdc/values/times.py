@@ -1,5 +1,6 @@
 """Dates, times of day and timestamps: read strictly from ISO texts, or from numbers that count from some beginning."""
 
+import datetime
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ from cdc.facts.target_schema import TargetColumn
 from cdc.facts.values import Value
 from cdc.values import mixed_times
 from cdc.values.counted_times import counted_formats
-from cdc.values.encoder import Encoder
+from cdc.values.encoder import Encoder, Unfit
 from cdc.values.family import ColumnEncoding, Family, Format, PostgresType, Promise, Returning, ValueForm
 from cdc.values.iso_times import (
     DATES,
     DAY_MICROSECONDS,
+    EPOCH,
     INSTANTS,
     MOMENTS,
     TIMES,
@@ -37,9 +39,12 @@ _BEYOND_MICROSECONDS: Final = re.compile(r":[0-9]{2}\.[0-9]{6}(?P<rest>[0-9]+)")
 
 def _nearest(value: Value, at: ColumnEncoding) -> int:
     """The nearest instant that the column holds, halves to the later one; raises `Unfit` for what is none."""
-    instant, rest = _in_full(value, at)
+    return _at_precision(*_in_full(value, at), at)
+
+
+def _at_precision(microseconds: int, rest: Decimal, at: ColumnEncoding) -> int:
     digits = 6 if at.column.precision is None else at.column.precision
-    units = (instant + rest).scaleb(digits - 6) + Decimal("0.5")
+    units = (microseconds + rest).scaleb(digits - 6) + Decimal("0.5")
     return int(units.to_integral_value(ROUND_FLOOR)) * int(10 ** (6 - digits))
 
 
@@ -50,13 +55,29 @@ def _day_of(value: Value, at: ColumnEncoding) -> int:
 
 def _in_full(value: Value, at: ColumnEncoding) -> tuple[int, Decimal]:
     """The instant in microseconds, and the part of one that is written beyond them."""
-    rest = Decimal(0)
-    if type(value) is str and (beyond := _BEYOND_MICROSECONDS.search(value)):
-        rest = Decimal(f"0.{beyond['rest']}")
-        value = value[: beyond.start("rest")] + value[beyond.end("rest") :]
-    instant = at.wide.scalar(value)
+    to_microseconds, rest = _to_microseconds(value)
+    instant = at.wide.scalar(to_microseconds)
     assert isinstance(instant, int)
     return instant, rest
+
+
+def _to_microseconds(value: Value) -> tuple[Value, Decimal]:
+    """A value without the digits of a second beyond microseconds, and what these are of one microsecond."""
+    if type(value) is str and (beyond := _BEYOND_MICROSECONDS.search(value)):
+        return value[: beyond.start("rest")] + value[beyond.end("rest") :], Decimal(f"0.{beyond['rest']}")
+    return value, Decimal(0)
+
+
+def _nearest_time(value: Value, at: ColumnEncoding) -> datetime.time:
+    """The nearest time of day that the column holds, halves to the later one; raises `Unfit` for what is none."""
+    text, rest = _to_microseconds(value)
+    time = at.wide.scalar(text)
+    assert isinstance(time, datetime.time)
+    passed = (time.hour * 3600 + time.minute * 60 + time.second) * 1_000_000 + time.microsecond
+    nearest = _at_precision(passed, rest, at)
+    if nearest == DAY_MICROSECONDS:
+        raise Unfit("is a text whose nearest time of day is 24:00")
+    return (EPOCH + datetime.timedelta(microseconds=nearest)).time()
 
 
 # --- types ------------------------------------------------------------------------------------------------------------
@@ -82,6 +103,7 @@ TIME: Final = PostgresType(
     _texts("'HH:MM[:SS[.ffffff]]'", TIMES, times_of_day),
     Returning(stored(TIMES, times_of_day, 0), lambda _: TIME_FORMS),
     synonyms=("time without time zone",),
+    nearest=_nearest_time,
     fixed=(8, 8),
     same_when_equal=True,
     rewrites=True,

@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 import msgspec
 import pytest
-from harness import application, drain, execute, fetch, make_config, recorded, up
+from harness import application, drain, execute, fetch, make_config, quarantined, recorded, up
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_value_roundtrip import moments, values
@@ -22,6 +22,7 @@ from cdc.canonical.text import NEVER, canonical_text
 from cdc.config import ColumnOptions, Formats, TableOptions
 from cdc.errors import MappingError
 from cdc.facts.progress import Silent
+from cdc.facts.row_key import encode_key
 from cdc.facts.source_schema import Affinity, Column, Key, KeyKind, Table
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetTable
@@ -52,7 +53,19 @@ FORMATS = [
 OUTCOMES = ["quarantine", "null", "text", "replace", "cut", "round"]
 TYPES = [
     *["int2", "int4", "int8", "float4", "float8", "numeric", "numeric(6,2)", "numeric(3,-2)", "bool", "text"],
-    *["varchar(5)", "char(5)", "bytea", "json", "jsonb", "date", "time", "timestamp", "timestamp(2)", "timestamptz"],
+    *[
+        "varchar(5)",
+        "char(5)",
+        "bytea",
+        "json",
+        "jsonb",
+        "date",
+        "time",
+        "time(2)",
+        "timestamp",
+        "timestamp(2)",
+        "timestamptz",
+    ],
     *["timestamptz(0)", "uuid"],
 ]
 
@@ -122,6 +135,8 @@ BECOMES: list[tuple[str, str, Value, str]] = [
     ("round", "numeric(6,2)", 1.005, "1.01::numeric"),
     ("round", "float4", 0.1, "0.1::float4"),
     ("round", "timestamp", "2024-01-01 00:00:59.9999995", "timestamp '2024-01-01 00:01:00'"),
+    ("round", "time(2)", "01:02:03.125", "time '01:02:03.13'"),
+    ("round", "time", "01:02:03.1234567", "time '01:02:03.123457'"),
     ("round", "timestamp(2)", "2024-01-01 00:00:00.125", "timestamp '2024-01-01 00:00:00.13'"),
 ]
 
@@ -375,6 +390,35 @@ async def test_a_format_for_all_columns_of_a_type_gives_way_to_a_column_of_its_o
     await drain(config)
     assert await fetch(database, "SELECT 1 FROM t WHERE a = b AND b = c AND a = '2024-01-01 00:00:00+00'")
     assert (await verify(config, None, False, Silent())).result == "equal"
+
+
+async def test_what_a_type_rounds_is_said_once_and_a_column_may_say_otherwise(
+    tmp_path: Path, any_database: str
+) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute(
+        "CREATE TABLE a(id INTEGER PRIMARY KEY, f FLOAT, g FLOAT, s DATETIME, n DECIMAL(6, 2));"
+        "INSERT INTO a VALUES(1, 0.1, 0.5, '2024-01-01 00:00:00.523', 1.005), (2, 0.25, 0.1, NULL, NULL)"
+    ).fetchall()
+    await execute(
+        any_database, "CREATE TABLE a(id int PRIMARY KEY, f real, g real, s timestamp(0), n numeric(6, 2), plain real)"
+    )
+    plain = TableOptions(columns={"g": ColumnOptions(on_invalid="quarantine"), "plain": ColumnOptions(expression="f")})
+    config = make_config(tmp_path, tmp_path / "app.db", any_database, tables={"a": plain})
+    config = msgspec.structs.replace(
+        config,
+        target=msgspec.structs.replace(config.target, adopt=True),
+        formats=Formats(real="round", timestamp="round", numeric="round"),
+    )
+    await up(config)
+    assert [key for _, key, _ in await quarantined(any_database)] == [encode_key((2,))]
+    stored = "f = 0.1::real AND plain = f AND s = timestamp '2024-01-01 00:00:01' AND n = 1.01 AND id = 1"
+    assert await fetch(any_database, f"SELECT 1 FROM a WHERE {stored}")
+    app.execute("UPDATE a SET f = 0.7, s = '2024-01-01 00:00:59.5' WHERE id = 1")
+    await drain(config)
+    assert await fetch(any_database, "SELECT 1 FROM a WHERE f = 0.7::real AND s = timestamp '2024-01-01 00:01:00'")
+    assert (await verify(config, None, False, Silent())).result == "equal"
+    app.close()
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_a_key_keeps_different_rows_apart(type_: str, base: str, deterministic: 
 
 
 def test_a_format_for_all_columns_of_a_type_does_not_reach_the_key() -> None:
-    by_code = replace(adopted(table("t", text("code"), key=BY_CODE)), formats={"uuid": "uuid"})
+    by_code = replace(adopted(table("t", text("code"), key=BY_CODE)), formats={"uuid": ValueRules("uuid")})
     risk = one(by_code, with_column(target_of(by_code), "code", "uuid", "uuid"))
     assert (risk.level, risk.column) == ("note", "code")
     assert 'format = "uuid"' in risk.remedy
