@@ -8,7 +8,6 @@ import msgspec
 
 from cdc.config.cutover import CutoverSection
 from cdc.config.shadow import ShadowSection
-from cdc.facts.table_map import ValueRules
 
 EMBEDDED: Final = "embedded"
 
@@ -144,16 +143,16 @@ class Formats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timestamptz: TypeReading | None = None
     uuid: TypeReading | None = None
 
-    def by_base(self) -> dict[str, ValueRules]:
-        """Those that are set, by the type's name in Postgres' catalogue."""
+    def by_base(self) -> dict[str, tuple[str, str]]:
+        """The format and the outcome of those that are set, empty for none, by the type's name in the catalogue."""
         chosen = ((name, getattr(self, name)) for name in self.__struct_fields__)
-        return {_CATALOGUE_NAMES.get(name, name): _rules(reading) for name, reading in chosen if reading is not None}
+        return {_CATALOGUE_NAMES.get(name, name): _parts(reading) for name, reading in chosen if reading is not None}
 
 
-def _rules(reading: TypeReading) -> ValueRules:
+def _parts(reading: TypeReading) -> tuple[str, str]:
     if isinstance(reading, tuple):
-        return ValueRules(*reading)
-    return ValueRules(on_invalid=reading) if reading in get_args(Shortening) else ValueRules(reading)
+        return reading
+    return ("", reading) if reading in get_args(Shortening) else (reading, "")
 
 
 class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from typing import Final
 from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.errors import MappingError, did_you_mean
 from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Table
-from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn
 from cdc.mapping.type_names import column_of_type
 from cdc.sql_names import heading
@@ -53,9 +53,15 @@ def refuse_missing(schema: SourceSchema, config: Config) -> None:
             )
 
 
+def type_rules(config: Config) -> dict[str, ValueRules]:
+    """What the operator chose for all columns of a type, by its base."""
+    chosen = config.formats.by_base().items()
+    return {base: ValueRules(format_, outcome or ValueRules().on_invalid) for base, (format_, outcome) in chosen}
+
+
 def refuse_unfit_formats(config: Config) -> None:
     """Raises `MappingError` when all columns of a type are to be read in a way that is none for that type."""
-    for base, rules in config.formats.by_base().items():
+    for base, rules in type_rules(config).items():
         name = TYPES[base].name
         if problem := problem_with(TargetColumn(name, name, base), rules):
             raise MappingError(

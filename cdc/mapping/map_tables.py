@@ -26,6 +26,7 @@ from cdc.mapping.check import (
     refuse_unfit_references,
     refuse_unknown,
     same,
+    type_rules,
 )
 from cdc.mapping.type_names import canonical_type
 from cdc.sql_names import heading, quote
@@ -93,7 +94,7 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
         columns=tuple(columns),
         key=key,
         adopted=adopted,
-        formats=config.formats.by_base(),
+        formats=type_rules(config),
         references=tuple(Referring(tuple(r.columns), r.table, r.on_delete.upper()) for r in options.references),
         crosswalk=key != own_key or any(c.reading != ValueRules() for c in columns if c.target in key),
     )

@@ -83,6 +83,8 @@ def test_rows_that_are_known_by_rowid_need_a_column_for_it() -> None:
         ("text", "text", True, False),
         ("uuid", "uuid", True, False),
         ("date", "date", True, False),
+        ("character(3)", "bpchar", True, False),
+        ("character(3)", "bpchar", False, True),
         ("text", "text", False, True),  # two keys that differ for SQLite may be equal under such a collation
         ("citext", "citext", True, True),
         ("timestamp", "timestamp", True, True),

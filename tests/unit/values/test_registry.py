@@ -104,12 +104,13 @@ def test_the_section_of_formats_has_types_for_which_something_can_be_chosen() ->
         assert suiting, name
         for choice in suiting:
             written: Any = choice.format or choice.on_invalid
-            assert config.Formats(**{name: written}).by_base() == {by_name[name]: choice}
+            outcome = "" if choice.format else choice.on_invalid
+            assert config.Formats(**{name: written}).by_base() == {by_name[name]: (choice.format, outcome)}
 
 
 def test_a_format_and_an_outcome_may_be_chosen_for_a_type_at_once() -> None:
     both = config.Formats(timestamp=("auto utc", "round"))
-    assert both.by_base() == {"timestamp": ValueRules("auto utc", "round")}
+    assert both.by_base() == {"timestamp": ("auto utc", "round")}
 
 
 # --- the comparison ---------------------------------------------------------------------------------------------------
