@@ -54,6 +54,11 @@ def configuration(proposal: Proposal) -> str:
     return "\n".join([heading("tables", proposal.table, "columns", proposal.column), *lines])
 
 
+def unpacked(column: str) -> str:
+    """The expression that makes texts of JSON in SQLite's binary form, and leaves texts of JSON what they are."""
+    return f"json({quote(column)})"
+
+
 def _is_bound(table: Table, mapped: TableMap, column: ColumnMap) -> bool:
     refers = any(same(column.source, name) for key in table.foreign_keys for name in key.columns)
     return refers or column.target in mapped.key
@@ -146,7 +151,7 @@ def _binary_json(declared: Column, content: ColumnProfile) -> _Option:
     held = content.binary_json + holds(content)[JSONB.name]
     part = _part(content.binary_json, content.present)
     why = f"{part} are JSON in the binary form of SQLite, of which json() makes texts"
-    return _Option(held, why, (("type", JSONB.name), ("expression", f"json({quote(declared.name)})")))
+    return _Option(held, why, (("type", JSONB.name), ("expression", unpacked(declared.name))))
 
 
 def _instants(declared: Column, content: ColumnProfile) -> Iterator[_Option]:
