@@ -12,7 +12,10 @@ from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.first_copy.dry_run import Rehearsal
 from cdc.mapping.check import column_options, has
-from cdc.sql_names import heading
+from cdc.mapping.held_values import holds
+from cdc.mapping.map_tables import JSON_NAMES
+from cdc.mapping.proposals import unpacked
+from cdc.sql_names import heading, toml_text
 from cdc.sqlite.schema.create_text import names
 from cdc.sqlite.schema.generated_columns import OTHER_VERSION, changed_between_versions, makes_text_of_numbers
 from cdc.values.documents import JSONB
@@ -20,6 +23,7 @@ from cdc.values.texts import TEXT
 from cdc.values.times import TIMESTAMPTZ, is_temporal
 
 _LISTED_NAMES: Final = 5
+_UNPACKED: Final = 'set `type = "jsonb"` and `expression = {expression}` to have them as documents'
 _VERSION_REMEDY: Final = (
     "declare it STORED, so that the application's own SQLite computes it, or leave it out with `skip`, or compare some "
     "of its values by hand"
@@ -157,7 +161,18 @@ def _key_risks(table: Table, profile: TableProfile | None) -> Iterator[Risk]:
 
 
 def _remarks(column: ColumnMap, values: ColumnProfile, declared: str, in_key: bool) -> Iterator[tuple[str, str]]:
-    if column.literal:
+    is_json = declared.strip().upper() in JSON_NAMES
+    if is_json and values.binary_json:
+        text = f"{_many(values.binary_json, 'blob')} of {values.present} values are JSON in SQLite's binary form"
+        yield (
+            f"{text}, kept as {'SQL literals' if column.literal else column.type}",
+            _UNPACKED.format(expression=toml_text(unpacked(values.name))),
+        )
+    elif is_json and column.type == TEXT.name and not in_key:
+        unfit = values.present - holds(values)[JSONB.name]
+        text = f"declared {declared}, kept as text because jsonb would not keep {unfit} of its {values.present} values"
+        yield text, f'correct those, or set `type = "{JSONB.name}"`: their rows wait in quarantine then'
+    elif column.literal:
         text = f"declared {declared or 'without a type'}, it is kept as SQL literals in a text column"
         yield text, "set `type` if the application keeps to one type"
     elif column.type == TEXT.name and is_temporal(declared) and values.text:
@@ -176,6 +191,7 @@ def _why_text(values: ColumnProfile, declared: str, in_key: bool) -> str:
         (values.forms.naive, "timestamp"),
         (values.forms.zoned, "timestamp with an offset"),
         (values.forms.date, "date without a time"),
+        (values.forms.time, "time of day"),
         (values.forms.empty, "text that is empty"),
         (values.forms.other + values.forms.uuid, "text of another form"),
     )

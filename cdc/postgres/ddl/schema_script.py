@@ -9,7 +9,7 @@ from cdc.postgres.ddl.check_constraints import checks
 from cdc.postgres.ddl.foreign_keys import Link, foreign_key, links, supporting_index
 from cdc.postgres.ddl.indexes import indexes, plain_column, uniques
 from cdc.postgres.tables.statement import Deviation, Made, Names, Script, Statement
-from cdc.postgres.translate.defaults import is_null, translate_default
+from cdc.postgres.translate.defaults import is_null, translate_default, why_left_out
 from cdc.sql_names import qualified, quote, quote_literal
 from cdc.values.documents import JSONB
 from cdc.values.json_schema import condition
@@ -135,7 +135,9 @@ def _default(mapped: TableMap, source: Column, column: ColumnMap) -> tuple[str |
     default = translate_default(source.default, column)
     if default is not None:
         return default, []
-    reason = f"its default {source.default} is left out: it has no sure equal for type {column.type}"
+    reason = f"its default {source.default} is left out: {why_left_out(source.default, column)}"
+    if source.not_null:
+        reason += "; rows made in Postgres must give its value"
     return None, [Deviation(mapped.source.name, source.name, reason)]
 
 
