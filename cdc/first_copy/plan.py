@@ -10,6 +10,7 @@ from typing import Any
 
 from cdc.errors import ExitCode
 from cdc.facts.profile import ColumnProfile, TableProfile
+from cdc.facts.proposal import Proposal
 from cdc.facts.risk import LEVELS, Risk
 from cdc.facts.source_schema import LeftOut, SourceSchema, WaitingTable
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
@@ -60,7 +61,7 @@ class TablePlan:
 class Plan:
     """The whole report. `views` are made after the first copy, if they then answer as in SQLite; `left_out` are objects
     of the file, `notes` parts of tables that the target does not have. `waiting` tables are wanted, and cannot be
-    copied as they are.
+    copied as they are. `proposals` are lines of configuration that the data speak for.
     """
 
     tables: tuple[TablePlan, ...]
@@ -69,6 +70,7 @@ class Plan:
     notes: tuple[Deviation, ...]
     risks: tuple[Risk, ...]
     waiting: tuple[WaitingTable, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
 
     @property
     def blocks(self) -> tuple[Risk, ...]:
@@ -107,6 +109,7 @@ class Plan:
             "waiting": [asdict(table) for table in self.waiting],
             "notes": [asdict(note) for note in self.notes],
             "risks": [asdict(risk) for risk in self.risks],
+            "proposals": [{**asdict(p), "lines": dict(p.lines)} for p in self.proposals],
             "counts": self.counts,
             "exit_code": int(self.exit_code),
         }
@@ -119,6 +122,7 @@ def make_plan(
     views: Views,
     profiles: Mapping[str, TableProfile] | None = None,
     looked: Iterable[Risk] = (),
+    proposals: Iterable[Proposal] = (),
 ) -> Plan:
     """The report over a schema with its maps, script and views.
 
@@ -139,6 +143,7 @@ def make_plan(
         notes=script.notes,
         risks=tuple(sorted(findings, key=lambda risk: LEVELS.index(risk.level))),
         waiting=schema.waiting,
+        proposals=tuple(proposals),
     )
 
 

@@ -14,6 +14,7 @@ from cdc.first_copy.risks import kept_out, skipped_in_vain
 from cdc.first_copy.snapshots import read_copy, require_tables, snapshots_folder
 from cdc.mapping.adoption import Adopted, adapt, compare
 from cdc.mapping.map_tables import map_schema
+from cdc.mapping.proposals import propose
 from cdc.mapping.unmatched import unmatched
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl import schema_script
@@ -41,7 +42,9 @@ async def build_plan(config: Config) -> Plan:
     in_vain = (risk for m in maps for risk in skipped_in_vain(m.source, config.own_options(m.source.name)))
     risks = [*unmatched(copy.schema, config), *compare(maps, adopted), *kept_out(rehearsal), *in_vain]
     translated = translate_views(copy.schema.views, maps, config.target.schema)
-    return make_plan(copy.schema, maps, script, translated, copy.profiles, risks)
+    looked = [(m, copy.profiles[m.source.name]) for m in maps if m.source.name in copy.profiles]
+    proposals = [proposal for m, profile in looked for proposal in propose(m.source, m, profile, config)]
+    return make_plan(copy.schema, maps, script, translated, copy.profiles, risks, proposals)
 
 
 @asynccontextmanager

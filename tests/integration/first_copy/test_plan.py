@@ -79,12 +79,13 @@ def test_every_value_is_counted_by_its_class(db: apsw.Connection) -> None:
         big=1,
         json=2,
         not_json=4,
+        binary_json=1,
         least=0,
         greatest=2**53 + 1,
         first="5",
         last="\ufffd",
         longest=3,
-        forms=TextForms(other=7, nul=1, invalid=1),
+        forms=TextForms(other=7, nul=1, invalid=1, documents=3),
     )
 
 
