@@ -85,7 +85,8 @@ KEYS: Final = {
     "state.dir": "The folder of snapshots, the embedded server and the audit file.",
     "state.audit_megabytes": "How much of the audit file is kept, compressed pieces included; 0 keeps all of it.",
     "replicate.tables": "Shell patterns of table names to replicate; letter case does not matter.",
-    "replicate.exclude": "Shell patterns of table names to leave out, although `tables` matches them.",
+    "replicate.exclude": "Shell patterns of table names to leave out, although `tables` matches them. A plain name "
+    "that is nearly that of a table is refused, because that table would be copied.",
     "replicate.poll_seconds": "How long a change can go unseen when no file event arrives.",
     "replicate.idle_close_seconds": "After so long without a change the file is left without a connection of ours.",
     "replicate.round_entries": "Changelog entries read in one snapshot of the file, in WAL mode.",

@@ -1,12 +1,13 @@
 """What the operator decides, section by section, with what holds where nothing is said."""
 
-import fnmatch
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 import msgspec
 
 from cdc.config.cutover import CutoverSection
+from cdc.config.patterns import is_pattern, names, nearest_first
 from cdc.config.shadow import ShadowSection
 
 EMBEDDED: Final = "embedded"
@@ -59,8 +60,7 @@ class ReplicateSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def wants(self, table: str) -> bool:
         """Whether a source table of this name is to be replicated."""
-        included = any(fnmatch.fnmatchcase(table.lower(), p.lower()) for p in self.tables)
-        return included and not any(fnmatch.fnmatchcase(table.lower(), p.lower()) for p in self.exclude)
+        return any(names(p, table) for p in self.tables) and not any(names(p, table) for p in self.exclude)
 
 
 class SnapshotSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -182,7 +182,12 @@ class ReferenceOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TableOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the operator chose for one table. `key = "rowid"` keys it by rowid although it declares a primary key."""
+    """What the operator chose for one table, or for all that a shell pattern such as `[tables."log_*"]` means.
+
+    Each key, and each section of a column, is taken from the nearest section that has it: that of the table's own name,
+    then the patterns, those with most letters first. What a pattern says of a column concerns the tables that have it.
+    A name or pattern that means nothing in the file is told by `cdc plan` first of all, and in the log.
+    """
 
     target: str | None = None
     adopt: bool | None = None
@@ -211,7 +216,16 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tables: dict[str, TableOptions] = msgspec.field(default_factory=dict)
 
     def options(self, table: str) -> TableOptions:
-        """The operator's choices for a source table, compared without case; empty when there are none."""
+        """The operator's choices for a source table: those under its name, then those of the nearest pattern.
+
+        Columns of a pattern may be such that the table does not have.
+        """
+        if not any(map(is_pattern, self.tables)):
+            return self.own_options(table)
+        return _together([self.tables[name] for name in nearest_first(self.tables, table)])
+
+    def own_options(self, table: str) -> TableOptions:
+        """The choices under a table's own name, compared without case; empty when there are none."""
         return next((o for name, o in self.tables.items() if name.lower() == table.lower()), _NO_OPTIONS)
 
     def adopts(self, table: str) -> bool:
@@ -221,3 +235,18 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _NO_OPTIONS: Final = TableOptions()
+
+
+def _together(nearest_first: Sequence[TableOptions]) -> TableOptions:
+    """Each key as the nearest section has it that says something about it, and so each section of a column."""
+    if len(nearest_first) < 2:
+        return nearest_first[0] if nearest_first else _NO_OPTIONS
+    columns: dict[str, ColumnOptions] = {}
+    for options in nearest_first:
+        said = {name.lower() for name in columns}
+        columns |= {name: column for name, column in options.columns.items() if name.lower() not in said}
+    chosen = {
+        key: next((found for o in nearest_first if (found := getattr(o, key)) != default), default)
+        for key, default in msgspec.structs.asdict(_NO_OPTIONS).items()
+    }
+    return TableOptions(**{**chosen, "columns": columns})

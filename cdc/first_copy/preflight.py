@@ -15,6 +15,7 @@ from cdc.first_copy.snapshots import read_copy, require_tables, snapshots_folder
 from cdc.mapping.adoption import Adopted, adapt, compare
 from cdc.mapping.map_tables import map_schema
 from cdc.mapping.proposals import propose
+from cdc.mapping.unmatched import unmatched
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl import schema_script
 from cdc.postgres.server.endpoint import connected
@@ -38,7 +39,7 @@ async def build_plan(config: Config) -> Plan:
         maps = adapt(maps, adopted)
         rehearsal = await asyncio.to_thread(rehearse_load, database, maps, adopted.tables)
     script = schema_script.script(maps, config.target.schema)
-    in_vain = (risk for m in maps for risk in skipped_in_vain(m.source, config.options(m.source.name)))
+    in_vain = (risk for m in maps for risk in skipped_in_vain(m.source, config.own_options(m.source.name)))
     behind = (
         risk
         for m in maps
@@ -46,7 +47,7 @@ async def build_plan(config: Config) -> Plan:
             m, config.options(m.source.name), adopted.tables.get(m.target), copy.profiles.get(m.source.name)
         )
     )
-    risks = [*compare(maps, adopted), *kept_out(rehearsal), *in_vain, *behind]
+    risks = [*unmatched(copy.schema, config), *compare(maps, adopted), *kept_out(rehearsal), *in_vain, *behind]
     translated = translate_views(copy.schema.views, maps, config.target.schema)
     looked = [(m, copy.profiles[m.source.name]) for m in maps if m.source.name in copy.profiles]
     proposals = [proposal for m, profile in looked for proposal in propose(m.source, m, profile, config)]

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from cdc.config import Config, TableOptions
+from cdc.config.patterns import is_pattern
 from cdc.facts.leftover import Leftover
 from cdc.facts.source_schema import SourceSchema, Table
 from cdc.facts.table_map import ColumnMap, TableMap
@@ -109,7 +110,10 @@ def _without_gone(schema: SourceSchema, config: Config, decided: Mapping[str, Ma
         if schema.table(name) or name.lower() not in once
     }
     names = [name for name in config.replicate.tables if schema.table(name) or name.lower() not in once]
-    replicate = msgspec.structs.replace(config.replicate, tables=names)
+    # What it left out may be gone too, and another table have nearly its name by now.
+    there = {name.lower() for name in schema.names}
+    excluded = [name for name in config.replicate.exclude if name.lower() in there or is_pattern(name)]
+    replicate = msgspec.structs.replace(config.replicate, tables=names, exclude=excluded)
     return msgspec.structs.replace(config, tables=tables, replicate=replicate)
 
 

@@ -79,7 +79,7 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     Raises `MappingError` when a name, a type or the key cannot be taken as configured.
     """
     options = config.options(table.name)
-    refuse_unknown(table, options)
+    refuse_unknown(table, options, config.own_options(table.name))
     adopted = config.adopts(table.name)
     skipped = {name.lower() for name in options.skip}
     columns = [_map_column(table, c, options, profile) for c in table.columns if c.name.lower() not in skipped]
@@ -88,7 +88,9 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
             replace(c, literal=c.literal and column_options(options, c.source or c.target).type == LITERAL)
             for c in columns
         ]
-    columns += [_extra_column(table, name, o) for name, o in options.columns.items() if not has(table, name)]
+    # What a pattern says of a column concerns the tables that have it.
+    extra = {name: o for name, o in options.columns.items() if o.computed and not has(table, name)}
+    columns += [_extra_column(table, name, o) for name, o in extra.items()]
     own_key = tuple(c.target for name in table.key.columns for c in columns if same(c.source, name))
     if table.key.kind is KeyKind.ROWID and not options.target_key:
         rowid = _rowid_column(table, columns)

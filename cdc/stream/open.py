@@ -16,6 +16,7 @@ from cdc.facts.phase import Phase
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
+from cdc.first_copy.unmatched_names import tell_unmatched
 from cdc.identity.active_side import postgres_active
 from cdc.identity.continuity import Continuity, no_capture
 from cdc.identity.file_location import settle_path
@@ -100,6 +101,7 @@ class StreamOpener:
         state = await self._state()
         for held in look.schema.waiting:
             logger.bind(object=held.name, reason=held.reason, remedy=held.remedy).warning("a table waits")
+        tell_unmatched(look.schema, self._config)
         look, maps = await self._follower.follow(look, state)
         await views.drop_outdated(self._record, self._config, look.schema, list(maps.values()))
         maps, targets = await self._fit(maps)

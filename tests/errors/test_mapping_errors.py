@@ -61,6 +61,17 @@ def test_a_table_to_replicate_that_is_not_there(cut_off: Installation) -> None:
     assert accepted(cut_off)
 
 
+def test_a_table_to_leave_out_that_would_be_copied_because_its_name_is_misspelt(cut_off: Installation) -> None:
+    cut_off.sql("CREATE TABLE photos(id INTEGER PRIMARY KEY)")
+    cut_off.configure("[replicate]\nexclude = ['phtos']")
+    refused_everywhere(cut_off, "`exclude` in [replicate] names {name}, and there is no such table in the SQLite file")
+    assert "did you mean `photos`?" in remedy_of(cut_off)
+    cut_off.configure("[replicate]\nexclude = ['photos']")
+    assert accepted(cut_off)
+    cut_off.configure("[replicate]\nexclude = ['photo?', 'photo']")  # its near one is left out, and cannot slip through
+    assert accepted(cut_off)
+
+
 def test_a_column_to_skip_whose_name_is_nearly_that_of_another(cut_off: Installation) -> None:
     cut_off.sql("ALTER TABLE t ADD COLUMN title")
     cut_off.configure("[tables.t]\nskip = ['titel']")
