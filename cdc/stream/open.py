@@ -19,7 +19,6 @@ from cdc.facts.target_schema import TargetTable
 from cdc.identity.active_side import postgres_active
 from cdc.identity.continuity import Continuity, no_capture
 from cdc.identity.file_location import settle_path
-from cdc.mapping.map_tables import map_schema
 from cdc.notes import emergency_note, end_note
 from cdc.postgres.apply import fitness
 from cdc.postgres.apply.direct import Applier
@@ -29,7 +28,7 @@ from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.record import own_schema, stream_row
 from cdc.postgres.record.audit_sync import AuditSync
 from cdc.postgres.record.durable import commit_durably
-from cdc.postgres.record.known_tables import current_tables
+from cdc.postgres.record.known_tables import current_tables, map_wanted
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.stream_row import StreamState
 from cdc.postgres.record.waiting_tables import Waiting
@@ -150,7 +149,7 @@ class StreamOpener:
     async def _require_its_own(self, look: Look) -> None:
         """Raises when the tables are another source's, replication was ended, or the file is a copy."""
         if await self._record.stream.read() is None:
-            mapped = map_schema(look.schema, self._config)
+            mapped = await map_wanted(self._record, self._config, look.schema)
             await self._record.ownership.require_free(self._config, mapped)
         state = await self._state()
         if state.ended_at is not None:
@@ -218,7 +217,8 @@ async def identify(connection: Connection, config: Config, look: Look) -> Record
     id_by_path = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
     if look.capture is None:
         if id_by_path is None:
-            await Record(connection, "").ownership.require_free(config, map_schema(look.schema, config))
+            nobody = Record(connection, "")
+            await nobody.ownership.require_free(config, await map_wanted(nobody, config, look.schema))
             raise not_set_up(config.source.path)
         previous = Record(connection, id_by_path)
         state, note = await previous.stream.read(), end_note.read(config)
