@@ -98,7 +98,9 @@ async def _extend(record: Record, config: Config) -> list[Statement]:
     """What was decided is left to the daemon: by that it knows which tables and columns it has yet to fill."""
     look = await asyncio.to_thread(source_file.look, config)
     maps = (await current_tables(record, config, look.schema)).fed
-    await record.ownership.claim(config, maps)
+    waiting = {table.source_table for table in await record.waiting.read()}
+    # One that others made and filled is not claimed before the daemon takes it up.
+    await record.ownership.claim(config, [m for m in maps if not (m.adopted and m.source.name in waiting)])
     await runner.preflight(record.connection, maps)
     script = schema_script.script(maps, config.target.schema)
     created = await runner.apply(record.connection, script.before_load)

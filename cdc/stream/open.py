@@ -99,9 +99,9 @@ class StreamOpener:
         state = await self._state()
         for held in look.schema.waiting:
             logger.bind(object=held.name, reason=held.reason, remedy=held.remedy).warning("a table waits")
-        look, maps = await self._follower.follow(look, state)
+        look, maps, awaited = await self._follower.follow(look, state)
         await views.drop_outdated(self._record, self._config, look.schema, list(maps.values()))
-        maps, targets = await self._fit(maps)
+        maps, targets = await self._fit(maps, awaited)
         # Once more: those that were made just now did not count before.
         await self._record.ownership.claim(self._config, list(maps.values()))
         finish_after_resync = (await self._state()).finish_after_resync
@@ -181,8 +181,10 @@ class StreamOpener:
         assert position is not None
         return position
 
-    async def _fit(self, maps: dict[str, TableMap]) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
-        """The maps whose targets can take their rows, with these; the other tables wait alone."""
+    async def _fit(
+        self, maps: dict[str, TableMap], awaited: Mapping[str, Waiting]
+    ) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
+        """The maps whose targets can take their rows, with these; the other tables, and those `awaited`, wait alone."""
         targets = await self._read_targets([m.target for m in maps.values()])
         noted_targets = await self._record.waiting.targets()
         chosen = [
@@ -197,7 +199,8 @@ class StreamOpener:
             )
         held: dict[str, Waiting] = {}
         for m in maps.values():
-            if waits := await fitness.unfit(self._connection, m, targets.get(m.target)):
+            waits = awaited.get(m.source.name)
+            if waits := waits or await fitness.unfit(self._connection, m, targets.get(m.target)):
                 held[m.source.name] = waits
                 logger.bind(table=waits.source_table, reason=waits.reason, remedy=waits.remedy).warning("a table waits")
         returning = await self._record.waiting.note(list(maps.values()), held)

@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from harness import application, execute, up, value
+from harness import adopted, application, execute, up, value
 from installation import Installation
-from test_adopted import adopted, told
+from test_adopted import told
 
 from cdc.cutover import run as switch
 from cdc.errors import ExitCode, TargetTaken
