@@ -9,11 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cdc.errors import ExitCode
+from cdc.facts.cause import Cause
 from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.risk import LEVELS, Risk
 from cdc.facts.source_schema import LeftOut, SourceSchema, WaitingTable
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
-from cdc.first_copy.risks import risks
+from cdc.first_copy.causes import causes
+from cdc.first_copy.dry_run import NOT_REHEARSED, Rehearsal
+from cdc.first_copy.risks import kept_out, risks
 from cdc.mapping.reversible import WayBack, way_back
 from cdc.mapping.type_names import column_of_type
 from cdc.postgres.tables.statement import Deviation, Made, Script, Statement
@@ -60,7 +63,7 @@ class TablePlan:
 class Plan:
     """The whole report. `views` are made after the first copy, if they then answer as in SQLite; `left_out` are objects
     of the file, `notes` parts of tables that the target does not have. `waiting` tables are wanted, and cannot be
-    copied as they are.
+    copied as they are. `causes` are what there is to decide, and `held` the rows that go to quarantine until then.
     """
 
     tables: tuple[TablePlan, ...]
@@ -69,6 +72,8 @@ class Plan:
     notes: tuple[Deviation, ...]
     risks: tuple[Risk, ...]
     waiting: tuple[WaitingTable, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    held: int = 0
 
     @property
     def blocks(self) -> tuple[Risk, ...]:
@@ -95,6 +100,8 @@ class Plan:
             "views": len(self.views),
             "left_out": len(self.left_out) + len(self.notes),
             "waiting": len(self.waiting),
+            "held": self.held,
+            "causes": len(self.causes),
             **levels,
         }
 
@@ -107,6 +114,7 @@ class Plan:
             "waiting": [asdict(table) for table in self.waiting],
             "notes": [asdict(note) for note in self.notes],
             "risks": [asdict(risk) for risk in self.risks],
+            "causes": [{**asdict(cause), "rows": cause.rows} for cause in self.causes],
             "counts": self.counts,
             "exit_code": int(self.exit_code),
         }
@@ -119,14 +127,17 @@ def make_plan(
     views: Views,
     profiles: Mapping[str, TableProfile] | None = None,
     looked: Iterable[Risk] = (),
+    rehearsal: Rehearsal = NOT_REHEARSED,
 ) -> Plan:
     """The report over a schema with its maps, script and views.
 
-    Where data was looked at, `profiles` are by source name, and `looked` is what that look found beyond them.
+    Where data was looked at, `profiles` are by source name, `rehearsal` is what became of every row, and `looked` what
+    was found beyond them.
     """
     profiles = profiles or {}
     findings = [
         *looked,
+        *kept_out(rehearsal),
         *(risk for m in maps for risk in risks(m.source, m, profiles.get(m.source.name))),
     ]
     after_load: defaultdict[str, list[Statement]] = defaultdict(list)
@@ -139,6 +150,8 @@ def make_plan(
         notes=script.notes,
         risks=tuple(sorted(findings, key=lambda risk: LEVELS.index(risk.level))),
         waiting=schema.waiting,
+        causes=causes(findings, schema.waiting, rehearsal.frees),
+        held=rehearsal.held,
     )
 
 

@@ -10,7 +10,7 @@ from cdc.config import Config
 from cdc.facts.table_map import TableMap
 from cdc.first_copy.dry_run import rehearse_load
 from cdc.first_copy.plan import Plan, make_plan
-from cdc.first_copy.risks import kept_out, skipped_in_vain
+from cdc.first_copy.risks import skipped_in_vain
 from cdc.first_copy.snapshots import read_copy, require_tables, snapshots_folder
 from cdc.mapping.adoption import Adopted, adapt, compare
 from cdc.mapping.map_tables import map_schema
@@ -38,9 +38,9 @@ async def build_plan(config: Config) -> Plan:
         rehearsal = await asyncio.to_thread(rehearse_load, database, maps, adopted.tables)
     script = schema_script.script(maps, config.target.schema)
     in_vain = (risk for m in maps for risk in skipped_in_vain(m.source, config.options(m.source.name)))
-    risks = [*compare(maps, adopted), *kept_out(rehearsal), *in_vain]
+    risks = [*compare(maps, adopted), *in_vain]
     translated = translate_views(copy.schema.views, maps, config.target.schema)
-    return make_plan(copy.schema, maps, script, translated, copy.profiles, risks)
+    return make_plan(copy.schema, maps, script, translated, copy.profiles, risks, rehearsal)
 
 
 @asynccontextmanager
