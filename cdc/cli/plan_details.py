@@ -90,7 +90,8 @@ def _sorts(found: ColumnProfile) -> Iterator[str]:
 def _extent(found: ColumnProfile) -> Iterator[str]:
     if found.least is not None and found.not_boolean + found.real:
         yield f"{found.least} to {found.greatest}"
-    if found.forms.naive + found.forms.zoned + found.forms.date == found.text - found.forms.empty and found.last:
+    forms = found.forms
+    if forms.naive + forms.zoned + forms.date + forms.time == found.text - forms.empty and found.last:
         yield f"up to {found.last}"
     elif found.longest:
         yield f"up to {bytes_text(found.longest)}"

@@ -20,7 +20,13 @@ WIDTH: Final = 80
 MOST_LINES: Final = 46  # two screens of 24 lines, less a prompt on each
 _SHOWN_KEYS: Final = 5
 _SHOWN_PLACES: Final = 3
-_STYLES: Final = {"warning": "bold yellow", "blocks": "bold red", "waiting": "yellow", "quarantine": "yellow"}
+_STYLES: Final = {
+    "warning": "bold yellow",
+    "blocks": "bold red",
+    "waiting": "yellow",
+    "quarantine": "yellow",
+    "choice": "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ def screen(plan: Plan, *, whole: bool = False) -> list[Line]:
     short = [_in_short(number, cause) for number, cause in numbered]
     room = MOST_LINES - _height([*first, *last]) - 1  # for the blank line before those that have one line each
     fitting = [n for n in range(len(full) + 1) if _height(chain.from_iterable(full[:n])) + len(full) - n <= room]
-    told = len(full) if whole else max(fitting, default=0)
+    told = len(full) if whole else min(max(fitting, default=0), len(plan.decisions))
     briefly = short[told:] if fitting or whole else [*short[: room - 1], Line(f"and {len(short) - room + 1} more")]
     return [*first, *chain.from_iterable(full[:told]), *([Line("")] if briefly else []), *briefly, *last]
 
@@ -77,22 +83,19 @@ def _styled(line: Line) -> Text:
 
 def _verdict(plan: Plan) -> Iterator[Line]:
     size = f"{counted(len(plan.tables), 'table')}, {counted(plan.counts['rows'], 'row')}"
+    decide = f"{counted(len(plan.decisions), 'thing')} to decide"
+    blocks = sum(cause.kind == "blocks" for cause in plan.decisions)
     if not plan.tables:
         yield Line("NOT READY: no table can be copied as it is", style=_STYLES["blocks"])
-    elif not plan.causes:
-        yield Line(f"READY: {size}", style="bold green")
-    elif plan.blocks:
-        blocks = sum(cause.kind == "blocks" for cause in plan.causes)
-        keeps = "keeps" if blocks == 1 else "keep"
-        decide = counted(len(plan.causes), "thing")
-        which = "which" if len(plan.causes) == blocks else f"{blocks} of which"
-        yield Line(
-            f"NOT READY: {decide} to decide, {which} {keeps} the first copy from beginning",
-            style=_STYLES["blocks"],
-        )
+    elif blocks:
+        which = "which" if blocks == len(plan.decisions) else f"{blocks} of which"
+        keep = "keeps" if blocks == 1 else "keep"
+        yield Line(f"NOT READY: {decide}, {which} {keep} the first copy from beginning", style=_STYLES["blocks"])
         yield Line(size)
+    elif plan.decisions:
+        yield Line(f"{decide}; the rest is ready: {size}", style="bold yellow")
     else:
-        yield Line(f"{counted(len(plan.causes), 'thing')} to decide; the rest is ready: {size}", style="bold yellow")
+        yield Line(f"READY: {size}", style="bold green")
     if plan.held:
         yield Line(_held(plan))
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["warning", "blocks", "waiting", "quarantine"]
-KINDS: Final[tuple[Kind, ...]] = ("warning", "blocks", "waiting", "quarantine")  # in the order in which they are told
+# A choice is nothing wrong: every row arrives, and Postgres could know more about the values.
+Kind = Literal["warning", "blocks", "waiting", "quarantine", "choice"]
+KINDS: Final[tuple[Kind, ...]] = ("warning", "blocks", "waiting", "quarantine", "choice")  # as they are told
 
 
 @dataclass(frozen=True, slots=True)

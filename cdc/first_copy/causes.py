@@ -1,21 +1,29 @@
 """From findings to what there is to decide: those with the same wrong are one, rows that only follow are none. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from cdc.facts.cause import KINDS, Cause, Kind, Place
+from cdc.facts.proposal import Proposal
 from cdc.facts.risk import Risk
 from cdc.facts.source_schema import WaitingTable
+from cdc.first_copy.choices import choice_of
 
 _NAMELESS: Final = "..."
 _NUMBER: Final = re.compile(r"\b\d[\d,]*\b")
 
 
-def causes(risks: Iterable[Risk], waiting: Iterable[WaitingTable], frees: Mapping[str, int]) -> tuple[Cause, ...]:
+def causes(
+    risks: Iterable[Risk],
+    waiting: Iterable[WaitingTable],
+    frees: Mapping[str, int],
+    proposals: Iterable[Proposal] = (),
+) -> tuple[Cause, ...]:
     """What there is to decide, in the order of `KINDS`, then the causes that hold back the most rows first.
 
-    `frees` says by cause how many rows come when it alone is gone. Notes are nothing to decide.
+    `frees` says by cause how many rows come when it alone is gone. Notes are nothing to decide. Of the proposals those
+    come, as choices, without which every row arrives as well.
     """
     groups: dict[tuple[Kind, str], list[Risk]] = {}
     for risk in risks:
@@ -25,6 +33,7 @@ def causes(risks: Iterable[Risk], waiting: Iterable[WaitingTable], frees: Mappin
         risk = Risk(table.name, "", "note", table.reason, table.remedy)
         groups.setdefault(("waiting", alike(risk)), []).append(risk)
     found = [_cause(kind, text, group, frees) for (kind, text), group in groups.items()]
+    found += _mere_choices(proposal for proposal in proposals if not proposal.frees and not proposal.leaves)
     return tuple(sorted(found, key=lambda cause: (KINDS.index(cause.kind), -cause.frees, -cause.rows)))
 
 
@@ -49,3 +58,16 @@ def _cause(kind: Kind, text: str, group: Sequence[Risk], frees: Mapping[str, int
     # One place is told in its own words, with the names in them.
     told = group[0].text if len(group) == 1 and not group[0].cause else text
     return Cause(kind, told, places, frees.get(text, 0))
+
+
+def _mere_choices(proposals: Iterable[Proposal]) -> Iterator[Cause]:
+    """Columns that could say the same, together."""
+    groups: dict[tuple[str, ...], dict[tuple[str, ...], Place]] = {}
+    for proposal in proposals:
+        choice = choice_of(proposal)
+        column = groups.setdefault(choice.lines, {})
+        column.setdefault(
+            choice.section, Place(proposal.table, proposal.column, remedy=proposal.why, choices=(choice,))
+        )
+    for lines, places in groups.items():
+        yield Cause("choice", f"could have {', '.join(lines)}", tuple(places.values()))

@@ -1,23 +1,20 @@
-"""What would hold the values that a column does not: other types and outcomes, each tried with every value of it."""
+"""What would hold the values that a column does not: proven proposals, and outcomes tried with every value."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from cdc.facts.cause import Choice
+from cdc.facts.proposal import Proposal
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn
 from cdc.facts.values import Failed, Value
 from cdc.mapping.map_tables import LITERAL
-from cdc.mapping.type_names import column_of_type
+from cdc.sql_names import toml_text
 from cdc.values.column_rules import encoder_for, problem_with
 from cdc.values.documents import is_document
 from cdc.values.encoder import Encoder, Unfit
-from cdc.values.numbers import BIGINT, DOUBLE, NUMERIC
-from cdc.values.texts import TEXT
 
-# The narrowest first; a text is the last resort, and literals hold whatever SQLite does.
-_TYPES: Final = (BIGINT.name, DOUBLE.name, NUMERIC.name, TEXT.name)
 # What keeps the most of a value first.
 _OUTCOMES: Final = {
     "text": "they become SQL literals",
@@ -34,42 +31,39 @@ class _Candidate:
     encoder: Encoder
 
 
-def choices(
-    chunks: Iterable[Sequence[Value]], mapped: TableMap, column: ColumnMap, target: TargetColumn, *, other_type: bool
-) -> tuple[Choice, ...]:
-    """The first type that holds every value of a column, and the outcomes that leave no row behind.
+def choice_of(proposal: Proposal) -> Choice:
+    """What a proposal would write."""
+    lines = tuple(f"{key} = {toml_text(text)}" for key, text in proposal.lines)
+    literal = ("type", LITERAL) in proposal.lines
+    effect = "every value is kept, as its SQL literal" if literal else "every value is kept"
+    section = ("tables", proposal.table, "columns", proposal.column)
+    return Choice(section, lines, effect if proposal.exact else proposal.why, proposal.exact)
 
-    None for a column that identifies rows: two of them could become one.
-    `chunks` are all its values; `other_type` says whether the column may be of another type at all.
+
+def choices(
+    chunks: Iterable[Sequence[Value]],
+    mapped: TableMap,
+    column: ColumnMap,
+    target: TargetColumn,
+    proposals: Iterable[Proposal],
+) -> tuple[Choice, ...]:
+    """What leaves none of a column's rows behind: proposals that do, then outcomes, tried with every value.
+
+    None for a column that identifies rows: two of them could become one. `chunks` are all the values of the column.
     """
     if column.target in mapped.key or column.literal:
         return ()
     section = ("tables", mapped.source.name, "columns", column.source or column.target)
-    types = list(_types(section, column, target)) if other_type else []
-    outcomes = list(_outcomes(section, mapped, column, target))
-    left = [*types, *outcomes]
+    proposed = [choice_of(p) for p in proposals if (p.table, p.column) == (section[1], section[3]) and not p.leaves]
+    left = list(_outcomes(section, mapped, column, target))
     for values in chunks:
         if (target.not_null and None in values) or any(isinstance(value, Failed) for value in values):
             return ()
         left = [candidate for candidate in left if _holds(candidate.encoder, values)]
         if not left:
-            return ()
-    best = [candidate.choice for candidate in left if candidate in types][:1]
-    return (*best, *(candidate.choice for candidate in left if candidate in outcomes))
-
-
-def _types(section: tuple[str, ...], column: ColumnMap, target: TargetColumn) -> Iterator[_Candidate]:
-    if column.reading != ValueRules() or column.schema:
-        return  # whoever chose how values are read chose the type as well
-    for name in (*_TYPES, LITERAL):
-        literal = name == LITERAL
-        other = column_of_type(target.name, TEXT.name if literal else name, not_null=target.not_null)
-        if other is None or (other.base == target.base and not literal):
-            continue
-        encoder = encoder_for(other, ValueRules(), literal=literal)
-        if encoder is not None:
-            effect = "every value is kept, as its SQL literal" if literal else "every value is kept"
-            yield _Candidate(Choice(section, (f'type = "{name}"',), effect, exact=True), encoder)
+            break
+    # What changes nothing comes first.
+    return tuple(sorted([*proposed, *(candidate.choice for candidate in left)], key=lambda choice: not choice.exact))
 
 
 def _outcomes(

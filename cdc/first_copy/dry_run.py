@@ -1,12 +1,13 @@
 """Which rows of a copy the load would keep out: all are converted as the load converts them, and go nowhere."""
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from cdc.facts.changes import Reason, Rejection
+from cdc.facts.proposal import Proposal
 from cdc.facts.row_key import encode_key
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable
@@ -59,10 +60,14 @@ NOT_REHEARSED: Final = Rehearsal()
 
 
 def rehearse_load(
-    database: Path, maps: Sequence[TableMap], adopted: Mapping[str, TargetTable] | None = None
+    database: Path,
+    maps: Sequence[TableMap],
+    adopted: Mapping[str, TargetTable] | None = None,
+    proposals: Sequence[Proposal] = (),
 ) -> Rehearsal:
     """Convert every row of a copy. Orphans include the children of rows that stay behind.
 
+    Findings about values come with those of the `proposals` that hold them.
     Targets that are not among the `adopted` ones, by name, are taken as they will be made.
     """
     targets = adopted or {}
@@ -98,8 +103,9 @@ def rehearse_load(
         keys = [*(link for link in links(maps) if isinstance(link, Link)), *_adopted_links(maps, targets)]
         notes.add_orphans([Reference(key.child, key.columns, key.parent, key.parent_columns) for key in keys])
         held, frees = notes.counts()
-        tied = {(end.source.name, name) for key in keys for end, name in _ends(key)}
-        findings = tuple(f if f.table not in tries else tries[f.table].with_choices(f, tied) for f in notes.findings())
+        findings = tuple(
+            f if f.table not in tries else tries[f.table].with_choices(f, proposals) for f in notes.findings()
+        )
     finally:
         connection.close()
     return Rehearsal(findings, held, frees, tuple(unknown), altered, tight)
@@ -145,12 +151,6 @@ def _plain(mapped: TableMap, names: Sequence[str]) -> bool:
     return set(names) <= {c.target for c in mapped.columns if c.source is not None}
 
 
-def _ends(key: Link) -> Iterator[tuple[TableMap, str]]:
-    """The columns of a foreign key on both sides, which must be of one type."""
-    yield from ((key.child, name) for name in key.columns)
-    yield from ((key.parent, name) for name in key.parent_columns)
-
-
 @dataclass(frozen=True, slots=True)
 class _Tried:
     """A table whose rows were converted for that target; `rows` reads all of a copy, as a map says."""
@@ -159,8 +159,8 @@ class _Tried:
     mapped: TableMap
     target: TargetTable
 
-    def with_choices(self, finding: Finding, tied: Container[tuple[str, str]]) -> Finding:
-        """A finding about values with what would hold them; columns that are `tied` to others keep their type."""
+    def with_choices(self, finding: Finding, proposals: Sequence[Proposal]) -> Finding:
+        """A finding about values with what would hold them."""
         if finding.reason is not Reason.VALUE:
             return finding
         mapped = self.mapped
@@ -169,8 +169,7 @@ class _Tried:
         assert target is not None, "a column that was tried is there"
         alone = self.rows(replace(mapped, columns=(column,)))
         values = ([row[-1] for row in chunk] for chunk in alone)
-        other_type = not mapped.adopted and (finding.table, finding.column) not in tied
-        return replace(finding, choices=choices(values, mapped, column, target, other_type=other_type))
+        return replace(finding, choices=choices(values, mapped, column, target, proposals))
 
 
 def _every_reason(

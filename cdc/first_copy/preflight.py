@@ -9,11 +9,12 @@ from pathlib import Path
 from cdc.config import Config
 from cdc.facts.table_map import TableMap
 from cdc.first_copy.dry_run import rehearse_load
-from cdc.first_copy.plan import Plan, make_plan
+from cdc.first_copy.plan import DataLook, Plan, make_plan
 from cdc.first_copy.risks import skipped_in_vain
 from cdc.first_copy.snapshots import read_copy, require_tables, snapshots_folder
 from cdc.mapping.adoption import Adopted, adapt, compare
 from cdc.mapping.map_tables import map_schema
+from cdc.mapping.proposals import propose
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl import schema_script
 from cdc.postgres.server.endpoint import connected
@@ -35,12 +36,14 @@ async def build_plan(config: Config) -> Plan:
         maps = map_schema(copy.schema, config, copy.profiles)
         adopted = await _look_at_adopted(config, maps)
         maps = adapt(maps, adopted)
-        rehearsal = await asyncio.to_thread(rehearse_load, database, maps, adopted.tables)
+        looked = [(m, copy.profiles[m.source.name]) for m in maps if m.source.name in copy.profiles]
+        proposals = [proposal for m, profile in looked for proposal in propose(m.source, m, profile, config)]
+        rehearsal = await asyncio.to_thread(rehearse_load, database, maps, adopted.tables, proposals)
     script = schema_script.script(maps, config.target.schema)
     in_vain = (risk for m in maps for risk in skipped_in_vain(m.source, config.options(m.source.name)))
     risks = [*compare(maps, adopted), *in_vain]
     translated = translate_views(copy.schema.views, maps, config.target.schema)
-    return make_plan(copy.schema, maps, script, translated, copy.profiles, risks, rehearsal)
+    return make_plan(copy.schema, maps, script, translated, DataLook(copy.profiles, rehearsal, risks, proposals))
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """Which Postgres type holds a SQLite column, and what in the data may not fit: facts in, decisions out.
 
 The declared type decides wherever SQLite itself gives it a meaning (affinity, https://www.sqlite.org/datatype3.html).
-Where it gives none (dates, untyped columns, unknown names) the data decides, and only among types that hold every
+Where it gives none (dates, JSON, untyped columns, unknown names) the data decides, and only among types that hold every
 value that is there exactly.
 """
 
@@ -26,18 +26,25 @@ from cdc.mapping.check import (
     refuse_unknown,
     same,
 )
+from cdc.mapping.held_values import holds
 from cdc.mapping.type_names import canonical_type
 from cdc.sql_names import heading, quote
 from cdc.values import json_schema, user_functions
 from cdc.values.booleans import BOOLEAN
 from cdc.values.documents import JSONB
+from cdc.values.family import PostgresType
 from cdc.values.numbers import BIGINT, DOUBLE, NUMERIC
 from cdc.values.registry import FORMATS
 from cdc.values.texts import BYTEA, TEXT
 from cdc.values.times import WRITTEN, is_temporal, type_of_declared
 
+Decision = tuple[str, bool]  # the type, and whether the column holds literals
+
+JSON_NAMES: Final = ("JSON", "JSONB")
 LITERAL: Final = "literal"  # what an operator writes as `type` to keep any value as its SQL literal, in a text column
-_POINT: Final = re.compile("(MULTI)?POINTZ?M?")  # a geometry: SQLite goes by the letters INT in it
+# Wherever the letters INT are SQLite sees an integer; people do in such words only, and in POINT or INTERVAL none.
+_INTEGER_WORD: Final = re.compile("(?<![A-Z])U?(?:TINY|SMALL|MEDIUM|BIG|LONG|HUGE)?INT(?:EGER)?(?![A-Z])")
+_POINT: Final = re.compile("(?:MULTI)?POINT ?Z?M?")  # a geometry: neither numbers nor texts of numbers
 _NUMBER_NAMES: Final = ("NUMERIC", "DECIMAL", "NUMBER", "MONEY", "DEC")
 # What holds every value of a storage class.
 _BY_AFFINITY: Final = {
@@ -120,13 +127,13 @@ def _chosen_type(chosen: ColumnOptions) -> str:
     return chosen.type or (usual.name if usual else JSONB.name if chosen.schema else "")
 
 
-def _read_type(type_: str) -> tuple[str, bool]:
+def _read_type(type_: str) -> Decision:
     """The type as this project writes it, and whether the column holds literals."""
     return (TEXT.name, True) if type_ == LITERAL else (canonical_type(type_), False)
 
 
 def _configured_column(
-    table: Table, name: str, chosen: ColumnOptions, decision: tuple[str, bool], *, source: str | None, otherwise: str
+    table: Table, name: str, chosen: ColumnOptions, decision: Decision, *, source: str | None, otherwise: str
 ) -> ColumnMap:
     """A column computed by the function or the expression that the operator chose, `otherwise` by this expression."""
     section = heading("tables", table.name, "columns", name)
@@ -154,25 +161,24 @@ def _rowid_column(table: Table, columns: list[ColumnMap]) -> ColumnMap:
     return ColumnMap(name, quote(table.key.columns[0]), BIGINT.name)
 
 
-def _decide(column: Column, in_key: bool, content: ColumnProfile) -> tuple[str, bool]:
-    """The type, and whether the column holds literals."""
+def _decide(column: Column, in_key: bool, content: ColumnProfile) -> Decision:
     declared = column.declared_type.strip().upper()
     if declared in ("", "ANY"):
         return _untyped(content, in_key)
-    if column.affinity is not Affinity.NUMERIC and not _POINT.fullmatch(declared):
-        return _BY_AFFINITY[column.affinity], False
     name = declared.partition("(")[0].strip()
+    if column.affinity is Affinity.INTEGER and not _INTEGER_WORD.search(declared):
+        return _integer_by_its_letters(name, content)
+    if column.affinity is not Affinity.NUMERIC:
+        return _BY_AFFINITY[column.affinity], False
     if is_temporal(name):
         return _temporal(name, in_key, content)
-    if name in ("BOOLEAN", "BOOL"):
-        return BOOLEAN.name, False
-    if name in ("JSON", "JSONB"):
-        # Two texts can be one document, and as keys they are two.
-        return (TEXT.name if in_key else JSONB.name), False
-    return (NUMERIC.name, False) if name.startswith(_NUMBER_NAMES) else _unknown_name(content)
+    if name in JSON_NAMES:
+        return _document(in_key, content)
+    fixed = BOOLEAN if name in ("BOOLEAN", "BOOL") else NUMERIC if name.startswith(_NUMBER_NAMES) else None
+    return (fixed.name, False) if fixed else _unknown_name(content)
 
 
-def _untyped(content: ColumnProfile, in_key: bool) -> tuple[str, bool]:
+def _untyped(content: ColumnProfile, in_key: bool) -> Decision:
     """The one storage class of all values; with several or none, only the literal holds whatever may come.
 
     In a key reals are literals too: an integer that comes later is another key, and would be the same double.
@@ -188,7 +194,7 @@ def _untyped(content: ColumnProfile, in_key: bool) -> tuple[str, bool]:
     return TEXT.name, True
 
 
-def _unknown_name(content: ColumnProfile) -> tuple[str, bool]:
+def _unknown_name(content: ColumnProfile) -> Decision:
     """UUID, STRING, ENUM: for SQLite these are NUMERIC, for people mostly text; numbers decide for numeric."""
     if content.present == content.text:
         return TEXT.name, False
@@ -197,17 +203,41 @@ def _unknown_name(content: ColumnProfile) -> tuple[str, bool]:
     return (BYTEA.name, False) if content.present == content.blob else (TEXT.name, True)
 
 
-def _temporal(name: str, in_key: bool, content: ColumnProfile) -> tuple[str, bool]:
+def _integer_by_its_letters(name: str, content: ColumnProfile) -> Decision:
+    """INTERVAL, FLOATING POINT: SQLite makes integers of numbers there, and nobody may have meant any."""
+    only_integers = content.present == content.integer
+    if only_integers and not (_POINT.fullmatch(name) and not content.present):
+        return BIGINT.name, False
+    return _unknown_name(content)
+
+
+def _temporal(name: str, in_key: bool, content: ColumnProfile) -> Decision:
     """The first type that holds every value exactly. Two texts for one instant are two keys, so keys stay text."""
     if not content.present:
         type_ = None if in_key else type_of_declared(name)
         return (type_ or TEXT).name, False
-    candidates = (
+    return _first_that_holds(
+        content,
         *((written.type_, getattr(content.forms, written.form), in_key) for written in WRITTEN),
         (BIGINT, content.integer, False),
         (DOUBLE, content.integer + content.real, content.big > 0),
         (TEXT, content.text, False),
     )
+
+
+def _document(in_key: bool, content: ColumnProfile) -> Decision:
+    """The same for JSON; a document that is a bare number is a number in SQLite. Two texts can be one document."""
+    return _first_that_holds(
+        content,
+        (JSONB, holds(content)[JSONB.name], in_key),
+        (TEXT, content.text, False),
+        (BYTEA, content.blob, False),
+        (BIGINT, content.integer, False),
+    )
+
+
+def _first_that_holds(content: ColumnProfile, *candidates: tuple[PostgresType, int, bool]) -> Decision:
+    """Of types, how many values each of them holds, and whether it is ruled out, the first that will do."""
     for type_, count, ruled_out in candidates:
         if count == content.present and not ruled_out:
             return type_.name, False

@@ -70,6 +70,7 @@ TIME: Final = PostgresType(
     fixed=(8, 8),
     same_when_equal=True,
     rewrites=True,
+    coarse=True,
 )
 
 
@@ -124,13 +125,20 @@ class WrittenTime:
     type_: PostgresType
 
 
-# In the order in which a type is looked for. Times of day are not among them: no type is ever chosen by them.
+# In the order in which a type is looked for.
 WRITTEN: Final = (
     WrittenTime("naive", TIMESTAMPS, microseconds_of, TIMESTAMP),
     WrittenTime("zoned", INSTANTS, instants_of, TIMESTAMPTZ),
     WrittenTime("date", DATES, days_of, DATE),
+    WrittenTime("time", TIMES, times_of_day, TIME),
 )
-_DECLARED: Final = {"DATE": DATE, "TIMESTAMPTZ": TIMESTAMPTZ, "TIMESTAMP WITH TIME ZONE": TIMESTAMPTZ}
+_DECLARED: Final = {
+    "DATE": DATE,
+    "TIME": TIME,
+    "TIME WITHOUT TIME ZONE": TIME,
+    "TIMESTAMPTZ": TIMESTAMPTZ,
+    "TIMESTAMP WITH TIME ZONE": TIMESTAMPTZ,
+}
 
 
 def is_temporal(declared_type: str) -> bool:
@@ -139,8 +147,8 @@ def is_temporal(declared_type: str) -> bool:
 
 
 def type_of_declared(name: str) -> PostgresType | None:
-    """The type that such a name (in capitals, without its modifiers) means; None for times of day, which stay texts."""
-    if name.startswith("TIME") and not name.startswith("TIMESTAMP"):
+    """The type that such a name (in capitals, without its modifiers) means; None for names such as TIMEZONE."""
+    if name not in _DECLARED and name.startswith("TIME") and not name.startswith("TIMESTAMP"):
         return None
     return _DECLARED.get(name, TIMESTAMP)
 

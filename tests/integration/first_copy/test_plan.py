@@ -15,7 +15,7 @@ from cdc.errors import ExitCode
 from cdc.facts.profile import ColumnProfile, TextForms
 from cdc.facts.row_key import show_key
 from cdc.first_copy.dry_run import rehearse_load
-from cdc.first_copy.plan import Plan, make_plan
+from cdc.first_copy.plan import DataLook, Plan, make_plan
 from cdc.first_copy.preflight import build_plan
 from cdc.first_copy.rehearsal_notes import NO_PARENT
 from cdc.mapping.map_tables import map_schema
@@ -40,7 +40,7 @@ def planned(db: apsw.Connection, tables: dict[str, Any] | None = None) -> Plan:
     maps = map_schema(schema, config, profiles)
     rehearsal = rehearse_load(Path(db.db_filename("main")), maps)
     views = translate_views(schema.views, maps, "public")
-    return make_plan(schema, maps, script(maps, "public"), views, profiles, rehearsal=rehearsal)
+    return make_plan(schema, maps, script(maps, "public"), views, DataLook(profiles, rehearsal))
 
 
 def column(db: apsw.Connection, name: str) -> ColumnProfile:
@@ -79,12 +79,13 @@ def test_every_value_is_counted_by_its_class(db: apsw.Connection) -> None:
         big=1,
         json=2,
         not_json=4,
+        binary_json=1,
         least=0,
         greatest=2**53 + 1,
         first="5",
         last="\ufffd",
         longest=3,
-        forms=TextForms(other=7, nul=1, invalid=1),
+        forms=TextForms(other=7, nul=1, invalid=1, documents=3),
     )
 
 

@@ -100,7 +100,7 @@ async def test_every_other_choice_settles_it_too(tmp_path: Path) -> None:
     offered = [choice for found in plan.causes for place in found.places for choice in place.choices]
     assert {choice.lines[0] for choice in offered} == {
         'type = "literal"',
-        'type = "double precision"',
+        'type = "numeric"',
         'on_invalid = "round"',
         'on_invalid = "null"',
     }
@@ -135,7 +135,7 @@ async def test_an_application_of_150_tables_is_told_on_two_screens(tmp_path: Pat
     assert plan.counts["note"] > 300
     lines = screen(plan)
     assert sum(line.height for line in lines) <= MOST_LINES
-    assert lines[0].text.startswith(f"{len(plan.causes)} things to decide")
+    assert lines[0].text.startswith(f"{len(plan.decisions)} things to decide")
     for number in range(1, len(plan.causes) + 1):
         assert any(line.text.startswith(f"{number}  ") for line in lines)
 

@@ -67,7 +67,8 @@ def typed(declared: str, profile: ColumnProfile | None = None, *, in_key: bool =
         ("TIMESTAMP", "timestamp"),
         ("DATE", "date"),
         ("TIMESTAMPTZ", "timestamptz"),
-        ("TIME", "text"),
+        ("TIME", "time"),
+        ("TIMEZONE", "text"),
         ("UUID", "text"),
     ],
 )
