@@ -92,6 +92,16 @@ class Rejection:
     detail: str
     remedy: str
 
+    @property
+    def cause(self) -> str:
+        """What is wrong, told alike for all columns and tables that have the same wrong."""
+        return nameless(self.detail, self.column)
+
+
+def nameless(detail: str, column: str) -> str:
+    """The detail of a rejection without the name of its column."""
+    return detail.replace(f"for column {column} ", "", 1)
+
 
 @dataclass(frozen=True, slots=True)
 class TableTally:

@@ -47,7 +47,18 @@ def kept_out(rehearsal: Rehearsal) -> Iterator[Risk]:
     """What a rehearsal of the load found: rows that will go to quarantine, columns that could not be tried."""
     for f in rehearsal.findings:
         text = f"{_rows(f.rows)}: {f.detail}: to quarantine"
-        yield Risk(f.table, f.column, "quarantine", text, f.remedy, f.rows, f.keys)
+        yield Risk(
+            f.table,
+            f.column,
+            "quarantine",
+            text,
+            f.remedy,
+            f.rows,
+            f.keys,
+            cause=f.cause,
+            follows=not f.cause,
+            choices=f.choices,
+        )
     for (table, column), values in rehearsal.altered.items():
         text = f"{_many(values, 'value')} will become another one, because `on_invalid` or `empty` says so"
         yield Risk(table, column, "note", text, "nothing to do, if that loss is meant", values)
@@ -92,8 +103,9 @@ def _name_risks(mapped: TableMap) -> Iterator[Risk]:
     mixed = [name for name in names if name != name.lower()]
     if mixed:
         listed = ", ".join(mixed[:_LISTED_NAMES]) + (", ..." if len(mixed) > _LISTED_NAMES else "")
-        text = f"names with capitals keep them, so SQL for Postgres must quote them: {listed}"
-        yield Risk(mapped.source.name, "", "note", text, "set `target` where the application's SQL does not quote")
+        wrong = "names with capitals keep them, so SQL for Postgres must quote them"
+        remedy = "set `target` where the application's SQL does not quote"
+        yield Risk(mapped.source.name, "", "note", f"{wrong}: {listed}", remedy, cause=wrong)
 
 
 def _version_risks(table: Table, mapped: TableMap, profile: TableProfile | None) -> Iterator[Risk]:

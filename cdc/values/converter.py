@@ -125,6 +125,12 @@ class TableConverter:
         rejected = [(raw[place][:width], rejections[place]) for place in sorted(rejections)]
         return Converted(list(compress(rows, stays)), rejected, altered, list(compress(raw, stays)), width)
 
+    def reasons(self, raw: Row) -> list[Rejection]:
+        """Everything that is wrong with a row, not only what is found first."""
+        found = [column.scalar(value) for column, value in zip(self._columns, raw[self._key_width :], strict=True)]
+        self._altered.clear()  # by `rows` they were counted already
+        return [result for result in found if isinstance(result, Rejection)]
+
     def key(self, raw: KeyValues) -> tuple[object, ...] | Rejection:
         """The key's columns in Postgres for a source key, or why no row there can have that key.
 
