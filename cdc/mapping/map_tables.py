@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from cdc.config import ColumnOptions, Config, TableOptions
-from cdc.facts.profile import ColumnProfile, TableProfile
+from cdc.facts.profile import ColumnProfile, TableProfile, TextForms
 from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Table
 from cdc.facts.table_map import ColumnMap, Referring, TableMap, ValueRules
 from cdc.mapping.check import (
@@ -47,6 +47,13 @@ _BY_AFFINITY: Final = {
     Affinity.TEXT: TEXT.name,
     Affinity.BLOB: BYTEA.name,
 }
+
+# A value of each kind: where the decision is the same for all of them, the declared type has made it.
+_KINDS: Final = (
+    ColumnProfile("", integer=1),
+    ColumnProfile("", text=1, forms=TextForms(other=1)),
+    ColumnProfile("", blob=1),
+)
 
 
 def map_schema(
@@ -116,6 +123,15 @@ def _map_column(table: Table, column: Column, options: TableOptions, profile: Ta
     return replace(mapped, provisional=free and not content.present and _data_decides(column))
 
 
+def _refers(table: Table, column: Column) -> bool:
+    return any(same(column.name, name) for key in table.foreign_keys for name in key.columns)
+
+
+def _data_decides(column: Column) -> bool:
+    """Whether `_decide` goes by what the column holds."""
+    return len({_decide(column, in_key=False, content=content) for content in _KINDS}) > 1
+
+
 def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
     """A column that Postgres alone has."""
     decision = _read_type(_chosen_type(chosen) or TEXT.name)
@@ -163,20 +179,6 @@ def _rowid_column(table: Table, columns: list[ColumnMap]) -> ColumnMap:
     while any(same(c.target, name) for c in columns):
         name += "_"
     return ColumnMap(name, quote(table.key.columns[0]), BIGINT.name)
-
-
-def _refers(table: Table, column: Column) -> bool:
-    return any(same(column.name, name) for key in table.foreign_keys for name in key.columns)
-
-
-def _data_decides(column: Column) -> bool:
-    """Whether `_decide` goes by what the column holds."""
-    declared = column.declared_type.strip().upper()
-    if declared in ("", "ANY"):
-        return True
-    if column.affinity is not Affinity.NUMERIC:
-        return _POINT.fullmatch(declared) is not None
-    return declared not in ("BOOLEAN", "BOOL") and not declared.startswith(_NUMBER_NAMES)
 
 
 def _decide(column: Column, in_key: bool, content: ColumnProfile) -> tuple[str, bool]:
