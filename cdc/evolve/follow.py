@@ -14,11 +14,13 @@ from cdc.evolve.kinds import KINDS, detect
 from cdc.evolve.lost_constraint import LostConstraint
 from cdc.evolve.lost_table import LostTable
 from cdc.evolve.replica import Replica
+from cdc.evolve.revise import revise
 from cdc.evolve.schema_change import SchemaChange, SchemaFacts
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
 from cdc.mapping.known import KnownTables, remember
+from cdc.mapping.revision import revised
 from cdc.postgres.apply import fitness
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
@@ -53,6 +55,8 @@ class SchemaFollower:
             look = await self._before_rows(facts, changes)
         elif facts.is_other_schema:
             await self._loosen(facts)
+        if not changes and facts.lacks_choices:
+            await self._remember(facts)
         return look, dict(facts.maps), facts.awaited
 
     async def finish(self, maps: Sequence[TableMap], targets: Mapping[str, TargetTable]) -> None:
@@ -76,13 +80,20 @@ class SchemaFollower:
         if lost := LostTable.detect(facts):
             lost.refuse()  # first of all: what is configured for other tables may speak of one that is gone
         current = known_tables.current(look.schema, self._config)
-        maps = {m.source.name: m for m in current.fed}
-        awaited = await self._awaited(maps, known_tables)
+        awaited = await self._awaited({m.source.name: m for m in current.fed}, known_tables)
         # Before anything of them is touched. A claim on a table that is not there yet would not count, and one on a
         # table that is not ours to fill yet would say that it is.
-        chosen = [*(m for name, m in maps.items() if name not in awaited), *current.rekeyed]
+        chosen = [*(m for m in current.fed if m.source.name not in awaited), *current.rekeyed]
         await self._record.ownership.claim(self._config, [m for m in chosen if m.target in known_tables.targets])
-        return replace(facts, maps=maps, rekeyed=frozenset(m.source.name for m in current.rekeyed), awaited=awaited)
+        made = await revise(self._record, self._config, known_tables, look.schema, current.fed)
+        return replace(
+            facts,
+            maps={m.source.name: m for m in revised(current.fed, made)},
+            rekeyed=frozenset(m.source.name for m in current.rekeyed),
+            awaited=awaited,
+            revisions=made,
+            targets=known_tables.targets,
+        )
 
     async def _awaited(self, maps: Mapping[str, TableMap], known_tables: KnownTables) -> dict[str, Waiting]:
         """The adopted tables that were never fed and cannot be yet."""
@@ -106,9 +117,10 @@ class SchemaFollower:
         # What others put into a table before it was fed is theirs: none of it goes unsaved.
         new = [name for name in resync if name in facts.maps and name not in facts.decided]
         await self._record.stream.request_saved_resync([name for name in new if facts.maps[name].adopted])
-        if resync or facts.is_other_schema:
+        if resync or facts.is_other_schema or facts.revisions:
             await self._record.stream.note_finish_after_resync(due=True)
-        replica = self._replica(facts.maps)
+        retyped = frozenset((facts.maps[r.table].target, r.target) for r in facts.revisions if r.retypes)
+        replica = replace(self._replica(facts.maps), retyped=retyped)
         await self._let_go(facts, changes, replica)
         for change in changes:
             await change.extend(replica)
@@ -143,5 +155,5 @@ class SchemaFollower:
             async with self._record.connection.transaction():
                 for leftover in returned:
                     await self._record.leftovers.take_up(leftover)
-                await self._record.stream.store_columns(remember(maps))
+                await self._record.stream.store_columns(remember(maps, facts.targets))
         crash_point("follow.after_mapping")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from cdc.config import ColumnOptions, Config, TableOptions
-from cdc.facts.profile import ColumnProfile, TableProfile
+from cdc.facts.profile import ColumnProfile, TableProfile, TextForms
 from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Table
 from cdc.facts.table_map import ColumnMap, Referring, TableMap, ValueRules
 from cdc.mapping.check import (
@@ -28,6 +28,7 @@ from cdc.mapping.check import (
     same,
     type_rules,
 )
+from cdc.mapping.choices import choice_of
 from cdc.mapping.held_values import holds
 from cdc.mapping.type_names import canonical_type
 from cdc.sql_names import heading, quote
@@ -55,6 +56,13 @@ _BY_AFFINITY: Final = {
     Affinity.TEXT: TEXT.name,
     Affinity.BLOB: BYTEA.name,
 }
+
+# A value of each kind: where the decision is the same for all of them, the declared type has made it.
+_KINDS: Final = (
+    ColumnProfile("", integer=1),
+    ColumnProfile("", text=1, forms=TextForms(other=1)),
+    ColumnProfile("", blob=1),
+)
 
 
 def map_schema(
@@ -85,7 +93,11 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     columns = [_map_column(table, c, options, profile) for c in table.columns if c.name.lower() not in skipped]
     if adopted:  # literals stand only where the operator wants them: the column is not ours to choose
         columns = [
-            replace(c, literal=c.literal and column_options(options, c.source or c.target).type == LITERAL)
+            replace(
+                c,
+                literal=c.literal and column_options(options, c.source or c.target).type == LITERAL,
+                provisional=False,
+            )
             for c in columns
         ]
     # What a pattern says of a column concerns the tables that have it.
@@ -117,7 +129,19 @@ def _map_column(table: Table, column: Column, options: TableOptions, profile: Ta
     type_ = _chosen_type(chosen)
     decision = _read_type(type_) if type_ else _decide(column, in_key(table, column), content)
     source = None if chosen.computed else column.name
-    return _configured_column(table, column.name, chosen, decision, source=source, otherwise=quote(column.name))
+    mapped = _configured_column(table, column.name, chosen, decision, source=source, otherwise=quote(column.name))
+    # A key and what refers to one stay as they are: rows are found by them.
+    free = not (type_ or chosen.computed or in_key(table, column) or _refers(table, column))
+    return replace(mapped, provisional=free and not content.present and _data_decides(column))
+
+
+def _refers(table: Table, column: Column) -> bool:
+    return any(same(column.name, name) for key in table.foreign_keys for name in key.columns)
+
+
+def _data_decides(column: Column) -> bool:
+    """Whether `_decide` goes by what the column holds."""
+    return len({_decide(column, in_key=False, content=content) for content in _KINDS}) > 1
 
 
 def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
@@ -147,6 +171,8 @@ def _configured_column(
         function = user_functions.load(section, chosen.python, [c.name for c in table.columns])
         expression = f"{quote(function.name)}({', '.join(map(quote, function.columns))})"
     type_, literal = decision
+    schema = json_schema.read(section, chosen.schema) if chosen.schema else ""
+    chosen_type = _chosen_type(chosen)
     return ColumnMap(
         target=chosen.target or name,
         expression=expression,
@@ -155,8 +181,9 @@ def _configured_column(
         literal=literal,
         reading=ValueRules(chosen.format or "", chosen.on_invalid or ValueRules().on_invalid, chosen.empty),
         own_outcome=chosen.on_invalid is not None,
-        schema=json_schema.read(section, chosen.schema) if chosen.schema else "",
+        schema=schema,
         function=function,
+        choice=choice_of(chosen, LITERAL if literal and chosen_type else chosen_type and type_, schema),
     )
 
 
