@@ -27,6 +27,7 @@ def print_plan(plan: Plan, *, with_columns: bool) -> None:
     if with_columns:
         for table in plan.tables:
             _print_columns(table)
+    _print_pending(plan)
     if plan.views:
         say()
         say(f"views, made if they answer as in SQLite: {', '.join(plan.views)}")
@@ -112,6 +113,17 @@ def _print_left_out(plan: Plan) -> None:
         say()
         say("left out")
         show(facts_of((f"  {name}", reason) for name, reason in left))
+
+
+def _print_pending(plan: Plan) -> None:
+    """What changed in the configuration since the rows were copied, or what the data asks for."""
+    if not plan.pending:
+        return
+    say()
+    compared = len({revision.table for revision in plan.pending if revision.compares})
+    say(f"the next start or reload of the daemon applies this, and compares {counted(compared, 'table')}")
+    for revision in plan.pending:
+        show(indented(str(revision), 2))
 
 
 def _print_waiting(plan: Plan) -> None:

@@ -16,6 +16,7 @@ from cdc.evolve.lost_table import LostTable
 from cdc.evolve.replica import Replica
 from cdc.evolve.revise import revise
 from cdc.evolve.schema_change import SchemaChange, SchemaFacts
+from cdc.facts.profile import TableProfile
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
@@ -80,7 +81,11 @@ class SchemaFollower:
         # Before anything of them is touched. A claim on a table that is not there yet would not count.
         existing = [m for m in (*current.fed, *current.rekeyed) if m.target in known_tables.targets]
         await self._record.ownership.claim(self._config, existing)
-        made = await revise(self._record, self._config, known_tables, look.schema, current.fed)
+
+        async def profiled(columns: Mapping[str, Sequence[str]]) -> Mapping[str, TableProfile]:
+            return await asyncio.to_thread(source_file.profiled, self._config, look.schema, columns)
+
+        made = await revise(self._record, self._config, known_tables, look.schema, current.fed, profiled)
         maps = {m.source.name: m for m in revised(current.fed, made)}
         rekeyed = frozenset(m.source.name for m in current.rekeyed)
         return replace(facts, maps=maps, rekeyed=rekeyed, revisions=made, targets=known_tables.targets)

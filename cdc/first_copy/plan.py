@@ -15,6 +15,7 @@ from cdc.facts.source_schema import LeftOut, SourceSchema, WaitingTable
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.first_copy.risks import risks
 from cdc.mapping.reversible import WayBack, way_back
+from cdc.mapping.revision import Revision
 from cdc.mapping.type_names import column_of_type
 from cdc.postgres.tables.statement import Deviation, Made, Script, Statement
 from cdc.postgres.translate.views import Views
@@ -60,7 +61,7 @@ class TablePlan:
 class Plan:
     """The whole report. `views` are made after the first copy, if they then answer as in SQLite; `left_out` are objects
     of the file, `notes` parts of tables that the target does not have. `waiting` tables are wanted, and cannot be
-    copied as they are.
+    copied as they are. `pending` are columns of a file that is followed which the daemon has yet to map otherwise.
     """
 
     tables: tuple[TablePlan, ...]
@@ -69,6 +70,7 @@ class Plan:
     notes: tuple[Deviation, ...]
     risks: tuple[Risk, ...]
     waiting: tuple[WaitingTable, ...] = ()
+    pending: tuple[Revision, ...] = ()
 
     @property
     def blocks(self) -> tuple[Risk, ...]:
@@ -105,6 +107,7 @@ class Plan:
             "views": list(self.views),
             "left_out": [asdict(omitted) for omitted in self.left_out],
             "waiting": [asdict(table) for table in self.waiting],
+            "pending": [revision.to_json() for revision in self.pending],
             "notes": [asdict(note) for note in self.notes],
             "risks": [asdict(risk) for risk in self.risks],
             "counts": self.counts,
