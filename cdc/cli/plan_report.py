@@ -59,7 +59,7 @@ def screen(plan: Plan, *, whole: bool = False) -> list[Line]:
 
     The first causes are told in full, as many as leave a line for each of the others.
     """
-    first, last = list(_verdict(plan)), [*_remarks(plan, whole=whole), *_next_step(plan)]
+    first, last = [*_verdict(plan), *_pending(plan)], [*_remarks(plan, whole=whole), *_next_step(plan)]
     numbered = list(enumerate(plan.causes, 1))
     full = [[Line(""), *_in_full(number, cause)] for number, cause in numbered]
     short = [_in_short(number, cause) for number, cause in numbered]
@@ -167,6 +167,15 @@ def _lines_to_write(number: int, cause: Cause) -> Iterator[Line]:
 
 
 # --- what comes last --------------------------------------------------------------------------------------------------
+
+
+def _pending(plan: Plan) -> Iterator[Line]:
+    """What changed in the configuration since the rows were copied, or what the data asks for."""
+    if plan.pending:
+        compared = len({revision.table for revision in plan.pending if revision.compares})
+        yield Line("")
+        yield Line(f"the next start or reload of the daemon applies this, and compares {counted(compared, 'table')}")
+        yield from (Line(str(revision), 3) for revision in plan.pending)
 
 
 def _remarks(plan: Plan, *, whole: bool) -> Iterator[Line]:

@@ -16,6 +16,7 @@ from cdc.evolve.lost_table import LostTable
 from cdc.evolve.replica import Replica
 from cdc.evolve.revise import revise
 from cdc.evolve.schema_change import SchemaChange, SchemaFacts
+from cdc.facts.profile import TableProfile
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
@@ -85,7 +86,11 @@ class SchemaFollower:
         # table that is not ours to fill yet would say that it is.
         chosen = [*(m for m in current.fed if m.source.name not in awaited), *current.rekeyed]
         await self._record.ownership.claim(self._config, [m for m in chosen if m.target in known_tables.targets])
-        made = await revise(self._record, self._config, known_tables, look.schema, current.fed)
+
+        async def profiled(columns: Mapping[str, Sequence[str]]) -> Mapping[str, TableProfile]:
+            return await asyncio.to_thread(source_file.profiled, self._config, look.schema, columns)
+
+        made = await revise(self._record, self._config, known_tables, look.schema, current.fed, profiled)
         return replace(
             facts,
             maps={m.source.name: m for m in revised(current.fed, made)},

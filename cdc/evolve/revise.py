@@ -1,7 +1,6 @@
 """Finding out which columns are mapped otherwise by now, and as what: both databases are asked, and nothing is done."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -9,6 +8,7 @@ from loguru import logger
 
 from cdc.config import Config
 from cdc.errors import MappingError
+from cdc.facts.profile import TableProfile
 from cdc.facts.source_schema import SourceSchema
 from cdc.facts.table_map import TableMap
 from cdc.mapping.known import KnownTables, map_anew
@@ -16,18 +16,20 @@ from cdc.mapping.revision import Revision, left_to_data, outdated, revised, revi
 from cdc.postgres.ddl import retype
 from cdc.postgres.record.record import Record
 from cdc.sql_names import heading
-from cdc.sqlite.changelog import source_file
 
 _NONE: Final[tuple[Revision, ...]] = ()
 
 
-async def revise(
-    record: Record, config: Config, known: KnownTables, schema: SourceSchema, maps: Sequence[TableMap]
-) -> tuple[Revision, ...]:
-    """What becomes of the columns whose decision counts no more.
+# What columns hold, named by their tables; whoever looks at a copy of the file has looked already.
+Look = Callable[[Mapping[str, Sequence[str]]], Awaitable[Mapping[str, TableProfile]]]
 
-    Raises `MappingError` where the operator asks for what cannot be done, `CaptureLost` when the application changes
-    its schema meanwhile.
+
+async def revise(
+    record: Record, config: Config, known: KnownTables, schema: SourceSchema, maps: Sequence[TableMap], look: Look
+) -> tuple[Revision, ...]:
+    """What becomes of the columns whose decision counts no more; `look` is asked where the data has the word.
+
+    Raises `MappingError` where the operator asks for what cannot be done.
     """
     config = known.named(schema, config)
     decided = known.ever_decided(schema, config)
@@ -36,7 +38,7 @@ async def revise(
         return _NONE
     anew = map_anew(schema, config, decided)
     wanted = left_to_data(found, anew)
-    profiles = await asyncio.to_thread(source_file.profiled, config, schema, wanted) if wanted else {}
+    profiles = await look(wanted) if wanted else {}
     made = revisions(found, map_anew(schema, config, decided, profiles) if profiles else anew, profiles)
     by_name = {m.source.name: m for m in maps}
     for mapped in revised(maps, made):

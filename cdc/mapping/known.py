@@ -168,6 +168,25 @@ def _decision(mapped: TableMap, column: ColumnMap, target: TargetTable | None) -
     return {**standing, **({} if held else provisional), "source": column.source, "choice": choice}
 
 
+def outgrown(decided: Mapping[str, Mapping[str, Any]], places: Iterable[tuple[str, str]]) -> Decisions:
+    """The decisions once values did not fit some columns, by source table and target: provisional types are void."""
+    found = set(places)
+    return {
+        name: {
+            column: {**decision, "outgrown": True}
+            if (name, column) in found and decision.get("provisional")
+            else dict(decision)
+            for column, decision in columns.items()
+        }
+        for name, columns in decided.items()
+    }
+
+
+def for_good(decision: Mapping[str, Any]) -> dict[str, Any]:
+    """A decision that values which do not fit change no more."""
+    return {key: value for key, value in decision.items() if key not in ("provisional", "outgrown")}
+
+
 def retyped(decided: Mapping[str, Mapping[str, Any]], tables: Iterable[str]) -> Decisions:
     """The decisions once the columns of some source tables are what they were yet to become."""
     done = set(tables)

@@ -76,6 +76,18 @@ class Revision:
         """What becomes of the column when it has to stay as it is."""
         return replace(self, wanted=self.held, provisional=False)
 
+    def to_json(self) -> dict[str, Any]:
+        """What programs are told of it, its keys a contract; `is` and `becomes` are types of Postgres."""
+        return {
+            "table": self.table,
+            "column": self.column,
+            "is": str(self.held),
+            "becomes": str(self.wanted),
+            "keys": list(self.keys),
+            "compares": self.compares,
+            "text": str(self),
+        }
+
     def __str__(self) -> str:
         why = f"{', '.join(self.keys)} changed" if self.keys else "its values need it"
         if self.retypes:
@@ -180,6 +192,20 @@ def _revised(column: ColumnMap, revision: Revision | None) -> ColumnMap:
         return column
     wanted, held = revision.wanted, revision.held if revision.retypes and not revision.empty else None
     return replace(column, type=wanted.type, literal=wanted.literal, provisional=revision.provisional, held=held)
+
+
+def once_decided(maps: Iterable[TableMap], anew: Sequence[TableMap]) -> Iterator[TableMap]:
+    """The maps with provisional types as the data decides them that `anew` were made by."""
+    by_name = {m.source.name: {c.target: c for c in m.columns} for m in anew}
+    for mapped in maps:
+        fresh = by_name[mapped.source.name]
+        columns = tuple(
+            replace(c, type=fresh[c.target].type, literal=fresh[c.target].literal, provisional=False, held=None)
+            if c.provisional
+            else replace(c, held=None)
+            for c in mapped.columns
+        )
+        yield replace(mapped, columns=columns)
 
 
 def _column(maps: Sequence[TableMap], found: Outdated) -> ColumnMap:

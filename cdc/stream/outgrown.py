@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from cdc.facts.table_map import TableMap
+from cdc.faults import crash_point
+from cdc.mapping import known
 from cdc.postgres.apply.type_outgrown import TypeOutgrown
 from cdc.postgres.ddl import retype
 from cdc.postgres.record.record import Record
@@ -19,10 +21,10 @@ async def note_outgrown(record: Record, maps: Sequence[TableMap], outgrown: Type
     if state is None:
         return  # whoever opens the stream next says so
     mapped = next(m for m in maps if m.source.name == outgrown.table)
-    columns = {name: dict(decision) for name, decision in state.columns.get(outgrown.table, {}).items()}
-    for name in outgrown.columns & columns.keys():
+    columns = known.outgrown(state.columns, [(outgrown.table, name) for name in outgrown.columns])
+    for name in outgrown.columns:
         if await retype.holds_many(record.connection, mapped, name, ENOUGH_VALUES):
-            columns[name].pop("provisional", None)
-        else:
-            columns[name]["outgrown"] = True
-    await record.stream.store_columns({**state.columns, outgrown.table: columns})
+            columns[outgrown.table][name] = known.for_good(columns[outgrown.table][name])
+    crash_point("outgrown.before_noted")
+    await record.stream.store_columns(columns)
+    crash_point("outgrown.after_noted")

@@ -42,7 +42,7 @@ class AppliedTable:
         self.stage = f"cdc_stage_{place}"
         self.key = mapped.key
         self.retyped = {column.target for column in retyped_columns(mapped)}
-        self.provisional = {column.target for column in mapped.columns if column.provisional}
+        self.provisional = frozenset(column.target for column in mapped.columns if column.provisional)
         self.columns = mapped.target_columns
         key = [self.column(name) for name in mapped.key]
         self.crosswalk = Crosswalk(source_id, self.source_name, self.stage, key) if mapped.crosswalk else None

@@ -197,8 +197,8 @@ class Batch:
         if converted.altered:
             self._altered[read.table] += sum(converted.altered.values())
         rejected = list(converted.rejected)
-        if table.provisional and (outgrown := table.provisional & {why.column for _, why in rejected if why.by_type}):
-            raise TypeOutgrown(read.table, frozenset(outgrown))
+        if outgrown := outgrown_columns(table, rejected):
+            raise TypeOutgrown(read.table, outgrown)
         if converted.rows:
             rejected += await stage_rows(self._connection, table, converted, careful=self.careful)
         gone = [*read.gone, *(key for key, _ in rejected)]
@@ -289,3 +289,10 @@ class Batch:
             return False
         rows = f"SELECT {listed(table.columns)} FROM {table.stage} WHERE ctid = ANY($1::tid[])"
         return bool(await give_way(self._record, table.target, table.columns, rows, places))
+
+
+def outgrown_columns(table: AppliedTable, rejected: Sequence[tuple[KeyValues, Rejection]]) -> frozenset[str]:
+    """The columns of a provisional type that values did not fit which another type might hold."""
+    if not table.provisional:
+        return frozenset()
+    return table.provisional & {why.column for _, why in rejected if why.by_type}

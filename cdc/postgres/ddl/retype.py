@@ -14,6 +14,7 @@ from cdc.audit.chain import entry
 from cdc.errors import MappingError
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable
+from cdc.faults import crash_point
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
@@ -143,3 +144,5 @@ async def make_way(record: Record, mapped: TableMap, ours: Sequence[str]) -> Non
             if dropped:
                 details = {"table": mapped.target, "dropped": dropped}
                 await record.audit.append([entry("make way for a type", "done", details)])
+            crash_point("retype.before_way")
+    crash_point("retype.after_way")

@@ -12,6 +12,7 @@ from replicated_pair import Pair, replicated
 
 from cdc.config import ColumnOptions, TableOptions
 from cdc.config.sections import Formats
+from cdc.first_copy.preflight import build_plan
 
 TABLE = (
     "CREATE TABLE t(id INTEGER PRIMARY KEY, at DATETIME, doc TEXT, n INTEGER)",
@@ -127,3 +128,33 @@ async def test_a_daemon_that_runs_applies_what_it_reads_again(tmp_path: Path, da
 
 async def _count(dsn: str, rows: int) -> bool:
     return bool(await value(dsn, "SELECT count(*) = $1 FROM t", rows))
+
+
+# --- what `cdc plan` says of it ---------------------------------------------------------------------------------------
+
+
+async def test_the_plan_looks_at_the_file_of_now(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, *TABLE) as pair:
+        await pair.write("INSERT INTO t(id, n) VALUES (3, 'three')", "CREATE TABLE later(id INTEGER PRIMARY KEY)")
+        plan = await build_plan(pair.config)
+        assert {table.source: table.rows for table in plan.tables} == {"later": 0, "t": 3}
+        assert [(risk.table, risk.column, risk.rows) for risk in plan.risks if risk.level == "quarantine"] == [
+            ("t", "n", 1)
+        ]
+
+
+async def test_the_plan_tells_what_the_next_start_changes(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, *TABLE) as pair:
+        await pair.write("INSERT INTO t(id, n) VALUES (3, 'three')")
+        columns = {"n": ColumnOptions(type="literal"), "doc": ColumnOptions(on_invalid="replace")}
+        changed = msgspec.structs.replace(pair.config, tables={"t": TableOptions(columns=columns)})
+        plan = await build_plan(changed)
+        assert [str(revision) for revision in plan.pending] == [
+            "t.doc is read otherwise: on_invalid changed",
+            "t.n becomes literal, it is bigint: type changed",
+        ]
+        assert [risk for risk in plan.risks if risk.level == "quarantine"] == []
+        await configure(pair, {"n": {"type": "literal"}, "doc": {"on_invalid": "replace"}})
+        assert (await build_plan(pair.config)).pending == ()
+        assert await pair.differences() == []
+        await pair.replica.close()

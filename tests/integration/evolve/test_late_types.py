@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from harness import execute
+from harness import application, drain, execute, fetch, load, make_config
 from replicated_pair import Pair, replicated
 
+from cdc.facts.progress import Silent
+from cdc.first_copy import create_schema, snapshots
 from cdc.stream import outgrown
 
 EMPTY = "CREATE TABLE t(id INTEGER PRIMARY KEY, at DATETIME, any, label STRING)"
@@ -133,3 +135,19 @@ async def test_views_of_others_keep_the_column_as_it_is(tmp_path: Path, database
         await pair.write("INSERT INTO t(id, at) VALUES (1, 17)")
         assert await pair.held() == {"t 1": "value"}
         assert (await types(pair))["at"] == "timestamp without time zone"
+
+
+async def test_values_that_come_between_the_schema_and_the_load_decide(tmp_path: Path, database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute(EMPTY)
+    config = make_config(tmp_path, tmp_path / "app.db", database)
+    await snapshots.take_snapshot(config, Silent())
+    await create_schema.create_schema(config)
+    app.execute("INSERT INTO t(id, at, any) VALUES (1, 17, 'text'), (2, 18, NULL)")
+    await load(config)
+    app.close()
+    await drain(config)
+    assert [tuple(row) for row in await fetch(database, 'SELECT id, at, "any" FROM t ORDER BY id')] == [
+        (1, 17, "text"),
+        (2, 18, None),
+    ]
