@@ -34,12 +34,12 @@ def choice_of(chosen: ColumnOptions, type_: str, schema: str) -> tuple[tuple[str
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ColumnChoice:
     """What was chosen for a column, by key, what counts for all columns of its type included."""
 
     options: Mapping[str, str]
 
-    def changes(self, before: "Choice") -> tuple[str, ...]:
+    def changes(self, before: "ColumnChoice") -> tuple[str, ...]:
         """The keys that say something else than before."""
         keys = sorted({*self.options, *before.options})
         return tuple(key for key in keys if self.options.get(key) != before.options.get(key))
@@ -49,7 +49,7 @@ class Choice:
         return ", ".join(f'`{key} = "{self.options[key]}"`' if key in self.options else f"no `{key}`" for key in keys)
 
 
-def effective_choice(mapped: TableMap, column: ColumnMap, target: TargetTable | None) -> Choice:
+def effective_choice(mapped: TableMap, column: ColumnMap, target: TargetTable | None) -> ColumnChoice:
     """What counts for a column; `target` is asked for the type of one that others made."""
     options = dict(column.choice)
     made = target.column(column.target) if target and mapped.adopted else None
@@ -58,4 +58,4 @@ def effective_choice(mapped: TableMap, column: ColumnMap, target: TargetTable | 
         reading, usual = mapped.reading(column, there), ValueRules()
         of_type = {"format": (reading.format, usual.format), "on_invalid": (reading.on_invalid, usual.on_invalid)}
         options |= {key: now for key, (now, unsaid) in of_type.items() if key not in options and now != unsaid}
-    return Choice(options)
+    return ColumnChoice(options)

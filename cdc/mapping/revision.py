@@ -12,7 +12,7 @@ from cdc.errors import MappingError
 from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.table_map import ColumnMap, HeldType, TableMap
 from cdc.facts.target_schema import TargetTable
-from cdc.mapping.choices import Choice, effective_choice
+from cdc.mapping.choices import ColumnChoice, effective_choice
 from cdc.sql_names import heading
 
 _READ_BY = ("empty", "format", "on_invalid", "type")  # what decides which keys are one and the same
@@ -28,7 +28,7 @@ class Outdated:
     mapped: TableMap
     column: ColumnMap
     keys: tuple[str, ...]
-    before: Choice
+    before: ColumnChoice
     outgrown: bool
     begun: HeldType | None
 
@@ -106,7 +106,7 @@ def outdated(
         for column in (c for c in mapped.columns if c.target in known):
             decision = known[column.target]
             now = effective_choice(mapped, column, targets.get(mapped.target))
-            before = Choice(decision.get("choice", now.options))
+            before = ColumnChoice(decision.get("choice", now.options))
             begun = decision.get("next")
             found = Outdated(
                 mapped,
