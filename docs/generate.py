@@ -275,7 +275,11 @@ KEYS: Final = {
     "formats.time": "Of `time`: `round`.",
     "formats.timestamp": "Of `timestamp`, with or without a precision: a format of instants, `round`, or both;",
     "formats.timestamptz": "and of `timestamptz`.",
+    "formats.interval": "Of `interval`: `seconds`, `milliseconds`, `microseconds` or `since 1970`.",
     "formats.uuid": "Of `uuid`: `uuid`.",
+    "formats.inet": "Of `inet`: `address`;",
+    "formats.cidr": "the same of `cidr`",
+    "formats.macaddr": "and of `macaddr`.",
 }
 
 PAGES: Final[dict[str, Callable[[], str]]] = {

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Final
 
+from cdc.canonical.addresses import address_text
 from cdc.canonical.exact_numbers import decimal_text, exact_number, nearest_whole, real_text, whole_text
 from cdc.canonical.instants import EPOCHS, day_text, has_zone, instant_of, instant_text, nearest_instant
+from cdc.canonical.intervals import COUNTED, counted_interval, interval_since_1970
 from cdc.canonical.text import NEVER, Form, Text, canonical_text, literal_text
 from cdc.canonical.type_limits import fits
 from cdc.facts.table_map import ValueRules
@@ -92,6 +94,10 @@ def _uuid(value: Value, _: TargetColumn) -> Text:
     return "-".join(parts) if len(digits) == 32 else NEVER
 
 
+def _counted_span(unit: str) -> Callable[[Value, TargetColumn], Text]:
+    return lambda value, column: counted_interval(value, unit, column.precision)
+
+
 def _utf_8(value: Value, column: TargetColumn) -> Text:
     if column.base == "bytea":
         data = value.data if isinstance(value, InvalidText) else str.encode(value) if isinstance(value, str) else value
@@ -102,9 +108,12 @@ def _utf_8(value: Value, column: TargetColumn) -> Text:
 
 _FORMATS: Final[dict[str, Callable[[Value, TargetColumn], Text]]] = {
     **{name: _instant(name) for name in ("iso utc", "auto utc", *EPOCHS, "julian day")},
+    **{unit: _counted_span(unit) for unit in COUNTED},
+    "since 1970": lambda value, column: interval_since_1970(value, column.precision),
     "words": _word,
     "number": _number,
     "uuid": _uuid,
+    "address": lambda value, column: address_text(value, column.base),
     "utf-8": _utf_8,
 }
 

@@ -116,7 +116,21 @@ class LegacySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Format = Literal[
-    "iso utc", "auto utc", "epoch s", "epoch ms", "epoch us", "julian day", "words", "number", "uuid", "utf-8"
+    "iso utc",
+    "auto utc",
+    "epoch s",
+    "epoch ms",
+    "epoch us",
+    "julian day",
+    "seconds",
+    "milliseconds",
+    "microseconds",
+    "since 1970",
+    "words",
+    "number",
+    "uuid",
+    "address",
+    "utf-8",
 ]
 OnInvalid = Literal["quarantine", "null", "text", "replace", "cut", "round"]
 Shortening = Literal["round", "cut"]  # what a type itself does to values that say more than it holds
@@ -141,7 +155,11 @@ class Formats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time: TypeReading | None = None
     timestamp: TypeReading | None = None
     timestamptz: TypeReading | None = None
+    interval: TypeReading | None = None
     uuid: TypeReading | None = None
+    inet: TypeReading | None = None
+    cidr: TypeReading | None = None
+    macaddr: TypeReading | None = None
 
     def by_base(self) -> dict[str, tuple[str, str]]:
         """The format and the outcome of those that are set, empty for none, by the type's name in the catalogue."""

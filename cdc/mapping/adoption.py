@@ -11,6 +11,7 @@ from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import SilentTrigger, TargetColumn, TargetTable
 from cdc.mapping.check import in_key
 from cdc.sql_names import heading
+from cdc.values import addresses
 from cdc.values.booleans import BOOLEAN
 from cdc.values.column_rules import encoder_for, problem_with
 from cdc.values.identifiers import UUID
@@ -22,7 +23,7 @@ from cdc.values.times import DATE
 # Under these, two keys that SQLite keeps apart stay apart. A date has one form only, unlike a timestamp.
 # Texts of char(n) are never padded by the application: those that end in a blank are refused.
 KEY_BASES: Final = tuple(
-    type_.base for type_ in (*WHOLE, DOUBLE, TEXT, VARCHAR, CHAR, BYTEA, BOOLEAN, UUID, NUMERIC, DATE)
+    type_.base for type_ in (*WHOLE, DOUBLE, TEXT, VARCHAR, CHAR, BYTEA, BOOLEAN, UUID, NUMERIC, DATE, *addresses.TYPES)
 )
 _NARROW_INTEGERS: Final = (SMALLINT.base, INTEGER.base)
 

@@ -32,6 +32,8 @@ _FORMS: Final = {
     "date": "CASE WHEN isfinite({0}) THEN ({0} - date '1970-01-01')::text ELSE {0}::text END",
     "timestamp": "CASE WHEN isfinite({0}) THEN (extract(epoch FROM {0}) * 1000000)::bigint::text ELSE {0}::text END",
     "timestamptz": "CASE WHEN isfinite({0}) THEN (extract(epoch FROM {0}) * 1000000)::bigint::text ELSE {0}::text END",
+    "interval": "encode(interval_send({0}), 'hex')",
+    "inet": "abbrev({0})",
     "time": "(extract(epoch FROM {0}) * 1000000)::bigint::text",
 }
 # How a key is made again from its canonical text, so that its index can be searched.

@@ -3,7 +3,8 @@
 import asyncio
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from ipaddress import IPv6Address
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,14 @@ FORMATS = [
     "epoch ms",
     "epoch us",
     "julian day",
+    "seconds",
+    "milliseconds",
+    "microseconds",
+    "since 1970",
     "words",
     "number",
     "uuid",
+    "address",
     "utf-8",
 ]
 OUTCOMES = ["quarantine", "null", "text", "replace", "cut", "round"]
@@ -66,7 +72,7 @@ TYPES = [
         "timestamp(2)",
         "timestamptz",
     ],
-    *["timestamptz(0)", "uuid"],
+    *["timestamptz(0)", "uuid", "interval", "interval(2)", "inet", "cidr", "macaddr", "macaddr8"],
 ]
 
 # --- what each format means: the value, the type, and an expression of Postgres that must be the same -----------------
@@ -102,6 +108,25 @@ MEANS: list[tuple[str, str, Value, str]] = [
     ("auto utc", "date", "946598400", "date '1999-12-31'"),
     ("julian day", "timestamptz", 2_460_000.5, "timestamptz '2023-02-25 00:00:00+00'"),
     ("julian day", "timestamp", 2_451_545, "timestamp '2000-01-01 12:00:00'"),
+    ("seconds", "interval", 12.5, "interval '12.5 seconds'"),
+    ("milliseconds", "interval", "90061500", "interval '1 day 01:01:01.5'"),
+    ("microseconds", "interval", 86_400_000_000, "interval '1 day'"),
+    ("microseconds", "interval", -1_000_000, "interval '-1 days +23:59:59'"),
+    ("since 1970", "interval", "1970-01-01 00:00:12.500000", "interval '12.5 seconds'"),
+    ("since 1970", "interval", "1969-12-31 23:59:59", "interval '-1 days +23:59:59'"),
+    ("", "interval", "-1 day, 23:59:59", "interval '-1 day, 23:59:59'"),
+    ("", "interval", "1 year -2 mons +3 days -04:05:06.7", "interval '1 year -2 mons +3 days -4:05:06.7'"),
+    ("", "interval", "P1Y2M-3W4DT4H-5M6.7S", "interval 'P1Y2M-3W4DT4H-5M6.7S'"),
+    ("", "interval", "100:00:00", "interval '100:00:00'"),
+    ("", "inet", "2001:db8::1", "'2001:db8::1'::inet"),
+    ("", "inet", "10.0.0.1/8", "'10.0.0.1/8'::inet"),
+    ("", "cidr", "10.0.0.0/8", "'10/8'::cidr"),
+    ("address", "inet", "0:0:0:0:0:0:0:1", "'::1'::inet"),
+    ("address", "inet", "192.0.2.1/32", "'192.0.2.1'::inet"),
+    ("address", "inet", "::FFFF:0102:0304", "'::ffff:1.2.3.4'::inet"),
+    ("address", "cidr", "2001:DB8::", "'2001:db8::/128'::cidr"),
+    ("address", "macaddr", "0800.2B01.0203", "'08:00:2b:01:02:03'::macaddr"),
+    ("address", "macaddr8", "08-00-2B-01-02-03-04-05", "'08:00:2b:01:02:03:04:05'::macaddr8"),
     ("words", "bool", "Yes", "true"),
     ("words", "bool", "f", "'f'::bool"),
     ("words", "bool", 0, "false"),
@@ -280,6 +305,27 @@ def test_julian_days_are_read_as_sqlite_reads_them(database: str) -> None:
             runner.run(rig.postgres.close())
 
 
+def iso_span(span: timedelta) -> str:
+    return f"P{span.days}DT{span.seconds // 3600}H{span.seconds % 3600}.{span.microseconds:06}S"
+
+
+def worded(years: int, months: int, days: int, sign: int, milliseconds: int) -> str:
+    """A span as Postgres shows it, with parts that are zero."""
+    seconds = milliseconds // 1000
+    clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{milliseconds % 1000:03}"
+    return f"{years} years {months} mons {days} days {'-' if sign < 0 else '+'}{clock}"
+
+
+spans = st.timedeltas(timedelta(-400), timedelta(400)) | st.timedeltas()
+# With runs of zeros, which are where notations of IPv6 differ.
+addresses = st.one_of(
+    st.ip_addresses().map(str),
+    st.lists(st.sampled_from(["0", "0", "1", "ffff", "a0", "10"]), min_size=8, max_size=8).map(":".join),
+    st.lists(st.sampled_from(["0", "0", "0", "0", "ffff", "5"]), min_size=8, max_size=8)
+    .map(":".join)
+    .map(lambda text: str(IPv6Address(text))),
+    st.integers(0, 255).map(lambda n: f"::ffff:1.2.3.{n}") | st.integers(0, 299).map(lambda n: f"01.2.3.{n}"),
+)
 loose = st.one_of(
     values,
     moments.map(lambda text: f"{text}.1234567"),
@@ -295,6 +341,18 @@ loose = st.one_of(
     st.datetimes(datetime(1890, 1, 1), datetime(2110, 1, 1)).map(lambda d: int(f"{d:%Y%m%d%H%M%S}")),
     st.datetimes(datetime(1890, 1, 1), datetime(2110, 1, 1)).map(lambda d: f"{d:%Y%m%d%H%M}"),
     st.floats(1e7, 1e14),
+    spans.map(str),
+    spans.map(iso_span),
+    st.builds(worded, *[st.integers(-40, 40)] * 4, st.integers(0, 3600 * 10**7)),
+    st.datetimes(datetime(1969, 12, 30), datetime(1970, 2, 1)).map(str),
+    st.sampled_from(
+        ["P1Y", "PT", "P1DT", "1 day 1 day", "1:30", "3 days,", "infinity", "2147483648 days", "1 mon ", "PT1.5H"]
+    ),
+    addresses,
+    addresses.map(str.upper) | st.ip_addresses().map(lambda a: a.exploded),
+    st.builds(lambda address, bits: f"{address}/{bits}", addresses, st.integers(0, 130)),
+    st.builds(lambda data, sign: data.hex(sign), st.binary(min_size=6, max_size=8), st.sampled_from([":", "-"])),
+    st.binary(min_size=6, max_size=6).map(lambda d: ".".join(d.hex()[n : n + 4] for n in (0, 4, 8)).upper()),
     st.dates().map(lambda d: f"{d} 00:00:00Z"),
     st.sampled_from(["TRUE", "nO", "oN", "2", "12.0", "1e3", "+5", ".5", "-0", "1e400", "0.125", "9" * 30, "{", ""]),
     st.uuids().map(lambda u: u.bytes),

@@ -16,7 +16,7 @@ from cdc.facts.target_schema import TargetColumn
 from cdc.facts.values import Value
 from cdc.mapping.type_names import canonical_type, column_of_type
 from cdc.postgres.tables import hashed_rows
-from cdc.values import texts, times
+from cdc.values import addresses, texts, times
 from cdc.values.column_rules import encoder_for, problem_with
 from cdc.values.encoder import Encoder
 from cdc.values.outcomes import OUTCOMES
@@ -125,7 +125,7 @@ def test_the_comparison_knows_what_every_type_holds() -> None:
 
 
 def test_the_comparison_has_a_rule_for_every_type_that_is_not_its_own_characters() -> None:
-    as_characters = {type_.base for type_ in texts.CHARACTERS} | {"uuid"}
+    as_characters = {type_.base for type_ in (*texts.CHARACTERS, *addresses.TYPES)} | {"uuid"}
     assert set(rules._FORMS) == set(TYPES) - as_characters
     assert set(columns._SHORT) <= set(TYPES)
     assert {type_.base for type_ in texts.CHARACTERS} == columns._CHARACTERS
