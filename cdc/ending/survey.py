@@ -18,7 +18,6 @@ from cdc.postgres.ddl import marks
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.outbox.uncarried import Uncarried
 from cdc.postgres.record.record import Record
-from cdc.postgres.record.removal import SourceRemoval
 from cdc.postgres.server.dump import find_programs
 from cdc.postgres.server.endpoint import reached
 
@@ -101,8 +100,7 @@ async def _final_plan(config: Config, status: Status, connection: Connection, wi
 
 async def _unsettled(config: Config, record: Record, seen: Surveyed) -> tuple[str, ...]:
     targets = [mapped.target for mapped in seen.maps]
-    disabled = await SourceRemoval(record.connection, record.source_id).disabled_triggers()
-    found = [f"trigger {name} does not fire" for name in disabled]
+    found = [f"trigger {name} does not fire" for name in await record.disabled_triggers.silent()]
     return (*found, *await marks.unsettled(record.connection, config.target.schema, targets))
 
 

@@ -1,6 +1,6 @@
 """Whether tables that others made can take the rows of their sources: compared column by column, never altered."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -8,7 +8,7 @@ from cdc.errors import TargetMismatch
 from cdc.facts.risk import Level, Risk
 from cdc.facts.source_schema import Affinity, KeyKind
 from cdc.facts.table_map import ColumnMap, TableMap
-from cdc.facts.target_schema import TargetColumn, TargetTable
+from cdc.facts.target_schema import SilentTrigger, TargetColumn, TargetTable
 from cdc.sql_names import heading
 from cdc.values.booleans import BOOLEAN
 from cdc.values.column_rules import encoder_for, problem_with
@@ -26,11 +26,14 @@ ExistingRows = Literal["refuse", "replace"]
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """The adopted tables that Postgres has, by name, and how many rows each holds."""
+    """The adopted tables that Postgres has, by name, how many rows each holds, and triggers that are `silent` because
+    replication disabled them.
+    """
 
     tables: Mapping[str, TargetTable]
     rows: Mapping[str, int]
     existing_rows: ExistingRows
+    silent: Collection[SilentTrigger] = ()
 
 
 def adapt(maps: Sequence[TableMap], adopted: Adopted) -> tuple[TableMap, ...]:
@@ -87,6 +90,7 @@ def _table(mapped: TableMap, target: TargetTable, adopted: Adopted) -> Iterator[
     yield from _narrower(mapped, target)
     yield from _unfed(mapped, target)
     yield from _bending(mapped, target)
+    yield from _silent(mapped, adopted)
     yield from _rows(mapped, adopted)
 
 
@@ -237,6 +241,12 @@ def _bending(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
             yield _blocks(mapped, "", text, f"make the role of `dsn` a member of the role that owns {name}")
     if target.partitioned:
         yield _note(mapped, "", f"{name} is partitioned: Postgres puts each row where it belongs", "nothing to do")
+
+
+def _silent(mapped: TableMap, adopted: Adopted) -> Iterator[Risk]:
+    if silent := [str(trigger) for trigger in adopted.silent if trigger.of == mapped.target]:
+        text = f"its triggers are disabled now, while rows are replicated: {', '.join(silent)}"
+        yield _note(mapped, "", text, "nothing to do: they fire again with the cutover, or when replication ends")
 
 
 def _rows(mapped: TableMap, adopted: Adopted) -> Iterator[Risk]:

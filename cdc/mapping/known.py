@@ -16,6 +16,7 @@ from cdc.facts.leftover import Leftover
 from cdc.facts.source_schema import SourceSchema, Table
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetTable
+from cdc.mapping.letter_case import named_as_there
 from cdc.mapping.map_tables import map_schema
 
 Decisions = dict[str, dict[str, Any]]
@@ -42,12 +43,17 @@ class CurrentTables:
 @dataclass(frozen=True, slots=True)
 class KnownTables:
     """What is known of a source's copies: what was decided about their columns, what of them is left over, and the
-    tables that stand in Postgres by their names there.
+    tables that stand in Postgres by their names there, of which the `owned` ones are fed already.
     """
 
     columns: Decisions
     leftovers: tuple[Leftover, ...]
     targets: Mapping[str, TargetTable]
+    owned: frozenset[str] = frozenset()
+
+    def named(self, schema: SourceSchema, config: Config) -> Config:
+        """The configuration with the names that adopted tables and their columns have in Postgres."""
+        return named_as_there(config, schema.tables, self.targets, self.columns, self.owned)
 
     def current(self, schema: SourceSchema, config: Config) -> CurrentTables:
         """The one answer to which tables are fed now, with which types; whoever asks gets it from here.
@@ -55,6 +61,7 @@ class KnownTables:
         A daemon that has yet to follow a change of the file will come to the same. Raises `MappingError` when a table
         cannot be mapped as configured.
         """
+        config = self.named(schema, config)
         decided = self.still_decided(schema, config)
         ever_decided = with_leftovers(decided, self.leftovers)
         maps = map_known(schema, config, ever_decided)
@@ -64,6 +71,7 @@ class KnownTables:
 
     def still_decided(self, schema: SourceSchema, config: Config) -> Decisions:
         """The decisions without those about tables that are excluded now and columns that were dropped in Postgres."""
+        config = self.named(schema, config)
         adopted_waiting = {w.name for w in schema.waiting if config.adopts(w.name)}  # not ours to leave behind
         return {
             name: self._standing(columns, target_name(config, name))

@@ -7,7 +7,8 @@ from cdc.facts.profile import TableProfile
 from cdc.facts.source_schema import Column, SourceSchema, Table
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable
-from cdc.mapping.check import in_key, same
+from cdc.mapping.check import in_key
+from cdc.mapping.letter_case import folded
 from cdc.proposals.block import TARGET, Block, Exclusion, column_section
 from cdc.proposals.kinds_of_tables import is_migration_list
 from cdc.sql_names import quote_literal, toml_text
@@ -28,7 +29,7 @@ class There:
 
 def _alike(name: str, names: Iterable[str]) -> str | None:
     listed = list(names)
-    near = [other for other in listed if same(name, other)]
+    near = [other for other in listed if folded(name) == folded(other)]
     return name if name in listed else near[0] if len(near) == 1 else None
 
 
@@ -46,22 +47,16 @@ def exclusions(schema: SourceSchema, profiles: Mapping[str, TableProfile], there
             yield Exclusion(table.name, rows, f"a list of migrations; that of Postgres has {others} of its own")
 
 
-def names(tables: Sequence[Table], there: There) -> Iterator[Block]:
-    """What is called otherwise there, by letter case alone, and what has no place there."""
+def skips(tables: Sequence[Table], there: There) -> Iterator[Block]:
+    """What has no place there."""
     for table in tables:
         target = there.table(table.name)
         if target is None:
             continue
         skipped = columns_without_place(table, target)
-        lines = [f"target = {toml_text(target.name)}"] if target.name != table.name else []
-        lines += [f"skip = [{', '.join(toml_text(column.name) for column in skipped)}]"] if skipped else []
-        if lines:
-            yield Block(("tables", table.name), tuple(lines), _why_table(table, target, skipped))
-        for column in (c for c in table.columns if c not in skipped):
-            place = _place(target, column)
-            if place and place.name != column.name:
-                why = f"{table.name}.{column.name}: the same name there, but for its letter case."
-                yield Block(column_section(table.name, column.name), (f"target = {toml_text(place.name)}",), why)
+        if skipped:
+            line = f"skip = [{', '.join(toml_text(column.name) for column in skipped)}]"
+            yield Block(("tables", table.name), (line,), _why_skipped(table, target, skipped))
 
 
 def columns_without_place(table: Table, target: TargetTable) -> list[Column]:
@@ -75,11 +70,10 @@ def _place(target: TargetTable, column: Column) -> TargetColumn | None:
     return target.column(name) if name else None
 
 
-def _why_table(table: Table, target: TargetTable, skipped: Sequence[Column]) -> str:
+def _why_skipped(table: Table, target: TargetTable, skipped: Sequence[Column]) -> str:
     missing = [c.name for c in skipped if _place(target, c) is None]
     computed = [c.name for c in skipped if c.name not in missing]
-    told = ["its name differs there by letter case alone"] if target.name != table.name else []
-    told += [f"Postgres has no column for {', '.join(missing)}"] if missing else []
+    told = [f"Postgres has no column for {', '.join(missing)}"] if missing else []
     told += [f"Postgres computes {', '.join(computed)} by itself"] if computed else []
     return f"{table.name}: {'; '.join(told)}."
 

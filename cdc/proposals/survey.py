@@ -59,7 +59,7 @@ def _of_both(database: Path, copy: Copy, draft: Draft, there: There) -> Found:
             f"schema {draft.config().target.schema} of Postgres has no table of the SQLite file that could be adopted",
             remedy="run the application's migrations there, name another --schema, or leave --adopt out",
         )
-    known = list(from_both.names(wanted.tables, there))
+    known = list(from_both.skips(wanted.tables, there))
     trials = Trials(database, draft, wanted, copy.profiles, there)
     read = trials.ways_in(known)
     maps = trials.maps([*known, *(block for block in read if not block.choice)])

@@ -17,6 +17,7 @@ from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn
 from cdc.facts.values import Failed, NullKey, Value
 from cdc.mapping.adoption import Adopted, adapt
+from cdc.mapping.letter_case import named_as_there
 from cdc.mapping.map_tables import map_schema
 from cdc.proposals import readings
 from cdc.proposals.block import Block
@@ -78,7 +79,8 @@ class Trials:
 
     def maps(self, blocks: Iterable[Block]) -> tuple[TableMap, ...]:
         """The maps of all tables with these blocks, and with the types that Postgres has."""
-        maps = map_schema(self._schema, self._draft.config(blocks), self._profiles)
+        config = named_as_there(self._draft.config(blocks), self._schema.tables, self._there.tables, {}, ())
+        maps = map_schema(self._schema, config, self._profiles)
         return adapt(maps, Adopted(self._there.tables, self._there.rows, "refuse"))
 
     def ways_in(self, known: Sequence[Block]) -> list[Block]:

@@ -20,7 +20,6 @@ from cdc.first_copy.unmatched_names import tell_unmatched
 from cdc.identity.active_side import postgres_active
 from cdc.identity.continuity import Continuity, no_capture
 from cdc.identity.file_location import settle_path
-from cdc.mapping.map_tables import map_schema
 from cdc.notes import emergency_note, end_note
 from cdc.postgres.apply import fitness
 from cdc.postgres.apply.direct import Applier
@@ -30,7 +29,7 @@ from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.record import own_schema, stream_row
 from cdc.postgres.record.audit_sync import AuditSync
 from cdc.postgres.record.durable import commit_durably
-from cdc.postgres.record.known_tables import current_tables
+from cdc.postgres.record.known_tables import current_tables, map_wanted
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.stream_row import StreamState
 from cdc.postgres.record.waiting_tables import Waiting
@@ -102,9 +101,9 @@ class StreamOpener:
         for held in look.schema.waiting:
             logger.bind(object=held.name, reason=held.reason, remedy=held.remedy).warning("a table waits")
         tell_unmatched(look.schema, self._config)
-        look, maps = await self._follower.follow(look, state)
+        look, maps, awaited = await self._follower.follow(look, state)
         await views.drop_outdated(self._record, self._config, look.schema, list(maps.values()))
-        maps, targets = await self._fit(maps)
+        maps, targets = await self._fit(maps, awaited)
         # Once more: those that were made just now did not count before.
         await self._record.ownership.claim(self._config, list(maps.values()))
         finish_after_resync = (await self._state()).finish_after_resync
@@ -152,7 +151,7 @@ class StreamOpener:
     async def _require_its_own(self, look: Look) -> None:
         """Raises when the tables are another source's, replication was ended, or the file is a copy."""
         if await self._record.stream.read() is None:
-            mapped = map_schema(look.schema, self._config)
+            mapped = await map_wanted(self._record, self._config, look.schema)
             await self._record.ownership.require_free(self._config, mapped)
         state = await self._state()
         if state.ended_at is not None:
@@ -184,8 +183,10 @@ class StreamOpener:
         assert position is not None
         return position
 
-    async def _fit(self, maps: dict[str, TableMap]) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
-        """The maps whose targets can take their rows, with these; the other tables wait alone."""
+    async def _fit(
+        self, maps: dict[str, TableMap], awaited: Mapping[str, Waiting]
+    ) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
+        """The maps whose targets can take their rows, with these; the other tables, and those `awaited`, wait alone."""
         targets = await self._read_targets([m.target for m in maps.values()])
         noted_targets = await self._record.waiting.targets()
         chosen = [
@@ -200,7 +201,8 @@ class StreamOpener:
             )
         held: dict[str, Waiting] = {}
         for m in maps.values():
-            if waits := await fitness.unfit(self._connection, m, targets.get(m.target)):
+            waits = awaited.get(m.source.name)
+            if waits := waits or await fitness.unfit(self._connection, m, targets.get(m.target)):
                 held[m.source.name] = waits
                 logger.bind(table=waits.source_table, reason=waits.reason, remedy=waits.remedy).warning("a table waits")
         returning = await self._record.waiting.note(list(maps.values()), held)
@@ -220,7 +222,8 @@ async def identify(connection: Connection, config: Config, look: Look) -> Record
     id_by_path = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
     if look.capture is None:
         if id_by_path is None:
-            await Record(connection, "").ownership.require_free(config, map_schema(look.schema, config))
+            nobody = Record(connection, "")
+            await nobody.ownership.require_free(config, await map_wanted(nobody, config, look.schema))
             raise not_set_up(config.source.path)
         previous = Record(connection, id_by_path)
         state, note = await previous.stream.read(), end_note.read(config)

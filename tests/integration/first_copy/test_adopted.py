@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 import pytest
 from comparison import differences
-from harness import application, execute, fetch, make_config, quarantined, up, value
+from harness import adopted, application, execute, fetch, quarantined, up, value
 from installation import Installation
 
 from cdc.audit import trail
@@ -50,12 +50,6 @@ WRITES: Final = (
     "UPDATE posts SET author = 1, rank = id + 10, parent = 2 WHERE id = 4",
     "UPDATE posts SET title = 'changed'",
 )
-
-
-def adopted(folder: Path, dsn: str, tables: dict[str, TableOptions] | None = None, **chosen: Any) -> Config:
-    config = make_config(folder, folder / "app.db", dsn, tables=tables)
-    target = msgspec.structs.replace(config.target, adopt=True, **chosen)
-    return msgspec.structs.replace(config, target=target)
 
 
 async def told(config: Config, level: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from small_tables import mapped, number, table, target_of, text
 from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.source_schema import SourceSchema, Table
 from cdc.facts.target_schema import TargetColumn, TargetTable, TargetUnique
-from cdc.proposals.from_both import There, dropped_values, exclusions, existing_rows, names, unfed
+from cdc.proposals.from_both import There, dropped_values, exclusions, existing_rows, skips, unfed
 
 
 def there(*tables: TargetTable, **rows: int) -> There:
@@ -28,7 +28,7 @@ def counted(tables: Sequence[Table], rows: int = 3) -> dict[str, TableProfile]:
 
 
 def said(source: Table, found: TargetTable) -> dict[tuple[str, ...], tuple[str, ...]]:
-    return {block.section: block.lines for block in names([source], there(found))}
+    return {block.section: block.lines for block in skips([source], there(found))}
 
 
 def test_a_table_of_one_side_and_a_list_of_migrations_stay_behind() -> None:
