@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -115,22 +115,44 @@ class LegacySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exclude: list[str] = msgspec.field(default_factory=list)
 
 
-Format = Literal["iso utc", "epoch s", "epoch ms", "epoch us", "julian day", "words", "number", "uuid", "utf-8"]
+Format = Literal[
+    "iso utc", "auto utc", "epoch s", "epoch ms", "epoch us", "julian day", "words", "number", "uuid", "utf-8"
+]
 OnInvalid = Literal["quarantine", "null", "text", "replace", "cut", "round"]
+Shortening = Literal["round", "cut"]  # what a type itself does to values that say more than it holds
+TypeReading = Literal[Format, Shortening] | tuple[Format, Shortening]
+
+_CATALOGUE_NAMES: Final = {"smallint": "int2", "integer": "int4", "bigint": "int8", "real": "float4", "boolean": "bool"}
 
 
 class Formats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the values of all columns of a type are read, unless a column has a `format` of its own."""
+    """How the values of all columns of a type are read: a format, `round` or `cut`, or a list of both.
 
-    timestamp: Format | None = None
-    timestamptz: Format | None = None
-    boolean: Format | None = None
-    uuid: Format | None = None
+    A column may have a `format` and an `on_invalid` of its own.
+    """
 
-    def by_base(self) -> dict[str, str]:
-        """Those that are set, by the type's name in Postgres' catalogue."""
-        named = {"timestamp": self.timestamp, "timestamptz": self.timestamptz, "bool": self.boolean, "uuid": self.uuid}
-        return {base: chosen for base, chosen in named.items() if chosen is not None}
+    smallint: TypeReading | None = None
+    integer: TypeReading | None = None
+    bigint: TypeReading | None = None
+    real: TypeReading | None = None
+    numeric: TypeReading | None = None
+    boolean: TypeReading | None = None
+    date: TypeReading | None = None
+    time: TypeReading | None = None
+    timestamp: TypeReading | None = None
+    timestamptz: TypeReading | None = None
+    uuid: TypeReading | None = None
+
+    def by_base(self) -> dict[str, tuple[str, str]]:
+        """The format and the outcome of those that are set, empty for none, by the type's name in the catalogue."""
+        chosen = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return {_CATALOGUE_NAMES.get(name, name): _parts(reading) for name, reading in chosen if reading is not None}
+
+
+def _parts(reading: TypeReading) -> tuple[str, str]:
+    if isinstance(reading, tuple):
+        return reading
+    return ("", reading) if reading in get_args(Shortening) else (reading, "")
 
 
 class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,7 +163,7 @@ class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expression: str | None = None
     python: Path | None = None  # FOLDER/MODULE:FUNCTION, the folder being the configuration's where none is given
     format: Format | None = None  # how the values are written, where the type alone does not tell
-    on_invalid: OnInvalid = "quarantine"  # what becomes of a value that does not fit
+    on_invalid: OnInvalid | None = None  # what becomes of a value that does not fit; else what is said for its type
     empty: Literal["keep", "null"] = "keep"  # what becomes of an empty text
     schema: Path | None = None  # a file with the JSON Schema of its documents
 

@@ -13,10 +13,10 @@ from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.proposal import Proposal
 from cdc.facts.risk import LEVELS, Risk
 from cdc.facts.source_schema import LeftOut, SourceSchema, WaitingTable
-from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
+from cdc.facts.table_map import TableMap, ValueRules
 from cdc.first_copy.risks import risks
 from cdc.mapping.reversible import WayBack, way_back
-from cdc.mapping.type_names import column_of_type
+from cdc.mapping.type_names import reading_of
 from cdc.postgres.tables.statement import Deviation, Made, Script, Statement
 from cdc.postgres.translate.views import Views
 
@@ -172,14 +172,9 @@ def _columns(mapped: TableMap, profile: TableProfile | None) -> Iterable[ColumnP
             type=column.type,
             key=column.target in mapped.key,
             literal=column.literal,
-            reading=_reading(mapped, column),
+            reading=reading_of(mapped, column),
             holds=profile.column(column.source) if profile and column.source else None,
         )
-
-
-def _reading(mapped: TableMap, column: ColumnMap) -> ValueRules:
-    target = column_of_type(column.target, column.type, not_null=False)
-    return mapped.reading(column, target) if target else column.reading
 
 
 def _table_json(table: TablePlan) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from cdc.config import Config
 from cdc.facts.table_map import TableMap
 from cdc.first_copy.dry_run import rehearse_load
 from cdc.first_copy.plan import Plan, make_plan
-from cdc.first_copy.risks import kept_out, skipped_in_vain
+from cdc.first_copy.risks import kept_out, left_behind, skipped_in_vain
 from cdc.first_copy.snapshots import Copy, read_copy, require_tables, snapshots_folder
 from cdc.mapping.adoption import Adopted, adapt, compare
 from cdc.mapping.map_tables import map_schema
@@ -39,7 +39,14 @@ async def build_plan(config: Config) -> Plan:
         rehearsal = await asyncio.to_thread(rehearse_load, database, maps, adopted.tables)
     script = schema_script.script(maps, config.target.schema)
     in_vain = (risk for m in maps for risk in skipped_in_vain(m.source, config.own_options(m.source.name)))
-    risks = [*unmatched(copy.schema, config), *compare(maps, adopted), *kept_out(rehearsal), *in_vain]
+    behind = (
+        risk
+        for m in maps
+        for risk in left_behind(
+            m, config.options(m.source.name), adopted.tables.get(m.target), copy.profiles.get(m.source.name)
+        )
+    )
+    risks = [*unmatched(copy.schema, config), *compare(maps, adopted), *kept_out(rehearsal), *in_vain, *behind]
     translated = translate_views(copy.schema.views, maps, config.target.schema)
     looked = [(m, copy.profiles[m.source.name]) for m in maps if m.source.name in copy.profiles]
     proposals = [proposal for m, profile in looked for proposal in propose(m.source, m, profile, config)]

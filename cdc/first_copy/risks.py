@@ -9,8 +9,9 @@ from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.risk import Level, Risk
 from cdc.facts.source_schema import Affinity, Column, KeyKind, Table
 from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.target_schema import TargetTable
 from cdc.first_copy.dry_run import Rehearsal
-from cdc.mapping.check import has
+from cdc.mapping.check import column_options, has
 from cdc.sql_names import heading
 from cdc.sqlite.schema.create_text import names
 from cdc.sqlite.schema.generated_columns import OTHER_VERSION, changed_between_versions, makes_text_of_numbers
@@ -63,6 +64,23 @@ def skipped_in_vain(table: Table, options: TableOptions) -> Iterator[Risk]:
             near = did_you_mean(name, [c.name for c in table.columns])
             remedy = f"{near}nothing to do, if other files that this configuration is for have it; else correct `skip`"
             yield Risk(table.name, name, "note", "`skip` names it, and the table has no such column", remedy)
+
+
+def left_behind(
+    mapped: TableMap, options: TableOptions, there: TargetTable | None, profile: TableProfile | None
+) -> Iterator[Risk]:
+    """Columns to leave out that have values, though Postgres has a place for them that shows something else."""
+    for name in (n for n in options.skip if has(mapped.source, n)):
+        column = there.column(column_options(options, name).target or name) if there else None
+        content = profile.column(mapped.source.column(name).name) if profile else None
+        if column is None or column.generated or not column.has_default or content is None or not content.present:
+            continue
+        text = (
+            f"`skip` leaves {_many(content.present, 'value')} in SQLite: in Postgres {column.name} has its default in "
+            "every row"
+        )
+        remedy = "if the application asks for it, give the column a type that takes them and remove it from `skip`"
+        yield Risk(mapped.source.name, name, "warning", text, remedy, content.present)
 
 
 def _name_risks(mapped: TableMap) -> Iterator[Risk]:

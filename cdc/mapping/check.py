@@ -8,13 +8,15 @@ from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.config.patterns import is_pattern
 from cdc.errors import MappingError, did_you_mean
 from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Table
-from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
+from cdc.facts.target_schema import TargetColumn
 from cdc.mapping.type_names import column_of_type
 from cdc.sql_names import heading
 from cdc.values.booleans import BOOLEAN
 from cdc.values.column_rules import problem_with
 from cdc.values.documents import is_document
 from cdc.values.numbers import BIGINT, DOUBLE, NUMERIC
+from cdc.values.registry import TYPES
 from cdc.values.texts import BYTEA, TEXT
 
 LONGEST_NAME_BYTES: Final = 63
@@ -58,6 +60,23 @@ def refuse_missing(schema: SourceSchema, config: Config) -> None:
             raise MappingError(
                 f"`exclude` in [replicate] names {name}, and there is no such table in the SQLite file",
                 remedy=f"{slip}correct that name, for a table that is not named is copied; or remove it",
+            )
+
+
+def type_rules(config: Config) -> dict[str, ValueRules]:
+    """What the operator chose for all columns of a type, by its base."""
+    chosen = config.formats.by_base().items()
+    return {base: ValueRules(format_, outcome or ValueRules().on_invalid) for base, (format_, outcome) in chosen}
+
+
+def refuse_unfit_formats(config: Config) -> None:
+    """Raises `MappingError` when all columns of a type are to be read in a way that is none for that type."""
+    for base, rules in type_rules(config).items():
+        name = TYPES[base].name
+        if problem := problem_with(TargetColumn(name, name, base), rules):
+            raise MappingError(
+                f"[formats]: values of type {name} cannot be read in that way, for it {problem}",
+                remedy=f"choose for `{name}` what the documentation of types lists for it, or remove it",
             )
 
 

@@ -22,9 +22,11 @@ from cdc.mapping.check import (
     in_key,
     refuse_missing,
     refuse_twins,
+    refuse_unfit_formats,
     refuse_unfit_references,
     refuse_unknown,
     same,
+    type_rules,
 )
 from cdc.mapping.held_values import holds
 from cdc.mapping.type_names import canonical_type
@@ -61,9 +63,10 @@ def map_schema(
     """The maps of all tables of a schema in its order; `profiles` are by source name.
 
     Raises `MappingError` as `map_table` does, and when two tables go to one target or the configuration names a
-    table that is not there.
+    table that is not there or reads a type in a way that it cannot be.
     """
     refuse_missing(schema, config)
+    refuse_unfit_formats(config)
     maps = tuple(map_table(t, config, (profiles or {}).get(t.name)) for t in schema.tables)
     refuse_twins((m.target for m in maps), "tables")
     refuse_unfit_references(maps, {w.name.lower() for w in schema.waiting})
@@ -100,7 +103,7 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
         columns=tuple(columns),
         key=key,
         adopted=adopted,
-        formats=config.formats.by_base(),
+        formats=type_rules(config),
         references=tuple(Referring(tuple(r.columns), r.table, r.on_delete.upper()) for r in options.references),
         crosswalk=key != own_key or any(c.reading != ValueRules() for c in columns if c.target in key),
     )
@@ -150,7 +153,8 @@ def _configured_column(
         type=type_,
         source=source,
         literal=literal,
-        reading=ValueRules(chosen.format or "", chosen.on_invalid, chosen.empty),
+        reading=ValueRules(chosen.format or "", chosen.on_invalid or ValueRules().on_invalid, chosen.empty),
+        own_outcome=chosen.on_invalid is not None,
         schema=json_schema.read(section, chosen.schema) if chosen.schema else "",
         function=function,
     )

@@ -21,6 +21,7 @@ _COUNTED: Final = {
     "epoch us": (10**14, 10**17),
     "julian day": (2_400_000, 2_500_000),
 }
+_SEVERAL_FORMS: Final = "auto utc"
 _LOSSES: Final = (("empty", "null"), *(("on_invalid", o) for o in ("round", "cut", "replace", "text", "null")))
 
 
@@ -36,7 +37,9 @@ class Reading:
 
 def formats(column: TargetColumn, profile: ColumnProfile | None) -> list[ValueRules]:
     """The formats that such a column may be read by. Numbers count in a unit only if it brings them into our time."""
-    wanted = (ValueRules(format=name) for name in FORMATS if _may_be(name, profile))
+    # What takes several forms comes last: of those that take all values, one that says more is better.
+    ordered = sorted(FORMATS, key=lambda name: name == _SEVERAL_FORMS)
+    wanted = (ValueRules(format=name) for name in ordered if _may_be(name, profile))
     return [rules for rules in wanted if not problem_with(column, rules)]
 
 

@@ -26,6 +26,18 @@ def accepted(site: Installation) -> bool:
     return site.run("plan")[0] != ExitCode.CONFIG
 
 
+# --- types that are read in a way that is none for them ---------------------------------------------------------------
+
+
+def test_a_way_of_reading_that_a_type_cannot_have(cut_off: Installation) -> None:
+    for line in ('real = "uuid"', 'uuid = "round"', 'timestamp = ["auto utc", "cut"]', 'time = "iso utc"'):
+        cut_off.configure(f"[formats]\n{line}")
+        refused_everywhere(cut_off, "[formats]: values of type {name} cannot be read in that way, for it {problem}")
+    assert "choose for `time`" in remedy_of(cut_off)
+    cut_off.configure('[formats]\nreal = "round"\ntimestamp = ["auto utc", "round"]\ndate = "cut"\ntime = "round"')
+    assert accepted(cut_off)
+
+
 # --- what is named and is not there -----------------------------------------------------------------------------------
 
 
