@@ -22,7 +22,7 @@ def with_lines(text: str, section: Sequence[str], lines: Sequence[str]) -> str:
     has another value there, and when there is no line for it, as in a section that is written as an inline table.
     """
     newline = "\r\n" if "\r\n" in text else "\n"
-    wanted = _merged(tomllib.loads(text), section, tomllib.loads("\n".join(lines)))
+    wanted = merged_document(tomllib.loads(text), section, tomllib.loads("\n".join(lines)))
     if tomllib.loads(text) == wanted:
         return text
     for candidate in _candidates(text.splitlines(keepends=True), section, lines, newline):
@@ -31,8 +31,8 @@ def with_lines(text: str, section: Sequence[str], lines: Sequence[str]) -> str:
     raise ValueError(f"there is no line for {', '.join(lines)} in {heading(*section)}")
 
 
-def _merged(document: dict[str, Any], section: Sequence[str], keys: dict[str, Any]) -> dict[str, Any]:
-    """What a document says once these keys are in that section."""
+def merged_document(document: dict[str, Any], section: Sequence[str], keys: dict[str, Any]) -> dict[str, Any]:
+    """What a document says once these keys are in that section; raises `ValueError` as `with_lines` does."""
     merged = deepcopy(document)
     inner = merged
     for name in section:

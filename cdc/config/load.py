@@ -72,7 +72,7 @@ def load_config(path: Path) -> Config:
             f"configuration file {path} is not valid TOML: {error}",
             remedy="correct that line; texts stand in quotes, and a section's name in brackets on a line of its own",
         ) from None
-    return _beside(decode_config(raw, str(path)), path.resolve().parent)
+    return beside(decode_config(raw, str(path)), path.resolve().parent)
 
 
 def decode_config(raw: dict[str, Any], file: str = "configuration") -> Config:
@@ -130,7 +130,7 @@ def _check_address(listen: str | None, key: str, section: str, metrics: MetricsS
         )
 
 
-def _beside(config: Config, base: Path) -> Config:
+def beside(config: Config, base: Path) -> Config:
     """The same configuration with its relative paths made absolute."""
     password, log = config.target.password_file, config.shadow.access_log
     return msgspec.structs.replace(

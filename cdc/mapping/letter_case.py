@@ -46,8 +46,17 @@ def named_as_there(
         if target != (options.target or table.name):
             named = msgspec.structs.replace(named, target=target)
         if named != options:
-            sections[next((name for name in config.tables if same(name, table.name)), table.name)] = named
+            written = next((name for name in config.tables if same(name, table.name)), table.name)
+            sections[written] = _own_section(table, config.own_options(table.name), named)
     return msgspec.structs.replace(config, tables=sections)
+
+
+def _own_section(table: Table, own: TableOptions, named: TableOptions) -> TableOptions:
+    """A table's own section with these names; what patterns say of columns that it does not have stays with them."""
+    said = {n: o for n, o in named.columns.items() if n in own.columns or o.computed or has(table, n)}
+    return msgspec.structs.replace(
+        own, target=named.target, columns=said, target_key=named.target_key, references=named.references
+    )
 
 
 def as_there(wanted: Mapping[str, str], there: Collection[str], kept: Collection[str]) -> dict[str, str]:

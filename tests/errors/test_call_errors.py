@@ -101,6 +101,28 @@ def test_init_beside_a_file_in_place_of_a_folder(cut_off: Installation) -> None:
     )
 
 
+@pytest.mark.parametrize("options", [[], ["--target", "embedded"], ["--target", "postgresql://h/d", "--bare"]])
+def test_init_that_is_to_adopt_tables_of_nowhere(cut_off: Installation, options: list[str]) -> None:
+    refused(
+        cut_off,
+        ["-c", "new.toml", "init", "app.db", "--adopt", *options],
+        "--adopt looks at tables that are in Postgres already, and needs to know where",
+        ExitCode.USAGE,
+    )
+
+
+def test_init_that_is_to_adopt_tables_that_nobody_made(site: Installation) -> None:
+    command = ["-c", "new.toml", "init", "app.db", "--target", site.dsn, "--adopt"]
+    refused(
+        site,
+        command,
+        "schema {schema} of Postgres has no table of the SQLite file that could be adopted",
+        ExitCode.CRITICAL,
+    )
+    site.target_sql("CREATE TABLE t(id int PRIMARY KEY, v text)")
+    assert site.run(*command)[0] == ExitCode.OK
+
+
 # --- demo -------------------------------------------------------------------------------------------------------------
 
 

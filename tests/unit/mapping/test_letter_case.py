@@ -67,3 +67,10 @@ def test_a_name_that_is_written_is_looked_for_in_the_same_way() -> None:
     assert found.target == "pos"
     assert found.columns["Lock"].target == "NOTE2"  # not there under any case: the plan says so
     assert found.columns["Note"].target == "note"
+
+
+def test_what_a_pattern_says_of_other_tables_does_not_become_the_tables_own() -> None:
+    pattern = {"skip": ["Notes"], "columns": {"elsewhere": {"type": "text"}, "Note": {"type": "varchar(9)"}}}
+    found = named(config(target={"dsn": "x", "adopt": True}, tables={"po*": pattern}))
+    (made,) = map_schema(SourceSchema((SOURCE,)), found)
+    assert {c.target: c.type for c in made.columns} == {"id": "bigint", "lock": "text", "note": "varchar(9)"}
