@@ -46,6 +46,7 @@ class ColumnMap:
     own expression. `source` is the source column's name when it is one plainly. `type` is the Postgres type to create.
     `literal` stores any SQLite value exactly, as its SQL literal, in a text column (for untyped columns that mix).
     `schema` is the text of a JSON Schema that its documents must satisfy. `function` is what the expression calls.
+    `sequence` of the target's schema numbers the column, which nothing there says.
     """
 
     target: str
@@ -56,6 +57,7 @@ class ColumnMap:
     reading: ValueRules = ValueRules()
     schema: str = ""
     function: Function | None = None
+    sequence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,11 @@ class TableMap:
         if column.reading.format or column.literal or (column.target in self.key and not self.crosswalk):
             return column.reading
         return replace(column.reading, format=self.formats.get(there.base, ""))
+
+    @property
+    def key_sequence(self) -> str:
+        """The sequence that the operator named for the key, empty for none."""
+        return next((c.sequence for c in self.columns if c.target == self.key[0]), "")
 
     @property
     def target_columns(self) -> tuple[str, ...]:

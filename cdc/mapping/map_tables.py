@@ -144,6 +144,7 @@ def _configured_column(
         reading=ValueRules(chosen.format or "", chosen.on_invalid, chosen.empty),
         schema=json_schema.read(section, chosen.schema) if chosen.schema else "",
         function=function,
+        sequence=chosen.sequence or "",
     )
 
 
