@@ -184,6 +184,7 @@ class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_invalid: OnInvalid | None = None  # what becomes of a value that does not fit; else what is said for its type
     empty: Literal["keep", "null"] = "keep"  # what becomes of an empty text
     schema: Path | None = None  # a file with the JSON Schema of its documents
+    sequence: str | None = None  # which numbers the column in Postgres, where nothing there says so
 
     @property
     def computed(self) -> bool:

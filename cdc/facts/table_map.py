@@ -58,6 +58,7 @@ class ColumnMap:
     `literal` stores any SQLite value exactly, as its SQL literal, in a text column (for untyped columns that mix).
     `schema` is the text of a JSON Schema that its documents must satisfy. `function` is what the expression calls.
     With `own_outcome` the operator said for this very column what becomes of a value that does not fit.
+    `sequence` of the target's schema numbers the column, which nothing there says.
 
     `choice` is what the operator chose for it, as pairs of a key and its value. A `provisional` type was given when
     there was no data to decide it, or little: the first values that do not fit it have it decided anew. `held` is what
@@ -76,6 +77,7 @@ class ColumnMap:
     choice: tuple[tuple[str, str], ...] = ()
     provisional: bool = False
     held: HeldType | None = None
+    sequence: str = ""
 
     @property
     def undecided(self) -> bool:
@@ -123,6 +125,11 @@ class TableMap:
             return own
         on_invalid = own.on_invalid if column.own_outcome else of_type.on_invalid
         return replace(own, format=own.format or of_type.format, on_invalid=on_invalid)
+
+    @property
+    def key_sequence(self) -> str:
+        """The sequence that the operator named for the key, empty for none."""
+        return next((c.sequence for c in self.columns if c.target == self.key[0]), "")
 
     @property
     def target_columns(self) -> tuple[str, ...]:

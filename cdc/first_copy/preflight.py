@@ -31,6 +31,7 @@ from cdc.postgres.record.stream_row import StreamState
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.counts import count_rows
+from cdc.postgres.tables.sequences import sequences_of
 from cdc.postgres.translate.views import translate_views
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.snapshot.snapshot import latest, take
@@ -143,4 +144,6 @@ async def read_adopted(record: Record, config: Config, maps: Sequence[TableMap])
     connection, names = record.connection, [m.target for m in maps if m.adopted]
     tables = await read_tables(connection, config.target.schema, names)
     rows = await count_rows(connection, config.target.schema, list(tables)) if tables else {}
-    return Adopted(tables, rows, config.target.existing_rows, await record.disabled_triggers.silent())
+    silent = await record.disabled_triggers.silent()
+    sequences = await sequences_of(connection, config.target.schema)
+    return Adopted(tables, rows, config.target.existing_rows, silent, sequences)

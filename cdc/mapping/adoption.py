@@ -8,7 +8,8 @@ from cdc.errors import TargetMismatch
 from cdc.facts.risk import Level, Risk
 from cdc.facts.source_schema import Affinity, KeyKind
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
-from cdc.facts.target_schema import SilentTrigger, TargetColumn, TargetTable
+from cdc.facts.target_schema import SilentTrigger, TargetColumn, TargetSequence, TargetTable
+from cdc.mapping import adopted_sequences
 from cdc.mapping.check import in_key
 from cdc.sql_names import heading
 from cdc.values import addresses
@@ -32,14 +33,15 @@ ExistingRows = Literal["refuse", "replace"]
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """The adopted tables that Postgres has, by name, how many rows each holds, and triggers that are `silent` because
-    replication disabled them.
+    """The adopted tables that Postgres has, by name, how many rows each holds, triggers that are `silent` because
+    replication disabled them, and the sequences of the schema.
     """
 
     tables: Mapping[str, TargetTable]
     rows: Mapping[str, int]
     existing_rows: ExistingRows
     silent: Collection[SilentTrigger] = ()
+    sequences: Sequence[TargetSequence] = ()
 
 
 def adapt(maps: Sequence[TableMap], adopted: Adopted) -> tuple[TableMap, ...]:
@@ -73,6 +75,7 @@ def compare(maps: Sequence[TableMap], adopted: Adopted) -> Iterator[Risk]:
         if mapped.adopted:
             target = adopted.tables.get(mapped.target)
             yield from _table(mapped, target, adopted) if target else _missing(mapped)
+    yield from adopted_sequences.judge(maps, adopted.tables, adopted.sequences)
 
 
 def _missing(mapped: TableMap) -> Iterator[Risk]:

@@ -13,10 +13,11 @@ from cdc.facts.target_schema import TargetTable
 from cdc.mapping.type_names import column_of_type
 
 _USUAL = ColumnOptions()
+_UNREAD = ("target", "sequence")  # they change no value
 
 
 def choice_of(chosen: ColumnOptions, type_: str, schema: str) -> tuple[tuple[str, str], ...]:
-    """The keys that say something, without the column's name in Postgres, which is known anyway.
+    """The keys that say something, without those that change no value.
 
     `type_` is the type that follows from them, `schema` the text of the JSON Schema: only a sum of it is kept. Of a
     function its module and name, for the configuration may move to another folder.
@@ -24,7 +25,7 @@ def choice_of(chosen: ColumnOptions, type_: str, schema: str) -> tuple[tuple[str
     options = {
         name: value.name if isinstance(value, Path) else str(value)
         for name, value in msgspec.structs.asdict(chosen).items()
-        if name != "target" and value != getattr(_USUAL, name)
+        if name not in _UNREAD and value != getattr(_USUAL, name)
     }
     if type_:
         options["type"] = type_

@@ -184,6 +184,7 @@ def _configured_column(
         schema=schema,
         function=function,
         choice=choice_of(chosen, LITERAL if literal and chosen_type else chosen_type and type_, schema),
+        sequence=chosen.sequence or "",
     )
 
 
