@@ -8,7 +8,7 @@ from cdc.facts.cause import KINDS, Cause, Kind, Place
 from cdc.facts.proposal import Proposal
 from cdc.facts.risk import Risk
 from cdc.facts.source_schema import WaitingTable
-from cdc.first_copy.choices import choice_of
+from cdc.mapping.remedies import choice_of
 
 _NAMELESS: Final = "..."
 _NUMBER: Final = re.compile(r"\b\d[\d,]*\b")

@@ -12,8 +12,8 @@ from cdc.facts.row_key import encode_key
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable
 from cdc.facts.values import KeyValues, Row
-from cdc.first_copy.choices import choices
 from cdc.first_copy.rehearsal_notes import Finding, RehearsalNotes
+from cdc.mapping.remedies import choices
 from cdc.mapping.type_names import column_of_type
 from cdc.postgres.ddl.check_constraints import CheckConstraint, checks
 from cdc.postgres.ddl.foreign_keys import Link, links

@@ -36,6 +36,14 @@ def test_a_key_that_is_not_in_quarantine(site: Installation) -> None:
     refused(site, ["quarantine", "acknowledge", "--key", "6"], "no row in quarantine has that key", ExitCode.USAGE)
 
 
+def test_a_table_that_there_is_not_is_answered_with_the_nearest_one(site: Installation) -> None:
+    site.followed()
+    template = "there is no table {table}, and no row of such a table in quarantine"
+    for command in ("list", "retry", "acknowledge"):
+        refused(site, ["quarantine", command, "--table", "tt"], template, ExitCode.USAGE)
+    assert "did you mean `t`?" in site.run("quarantine", "list", "--table", "tt")[2]
+
+
 @pytest.mark.parametrize(
     ("given", "meant"),
     [(["stauts"], "'status'"), (["quarantine", "lst"], "'list'"), (["status", "--jsno"], "--json")],

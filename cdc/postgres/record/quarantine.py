@@ -9,7 +9,7 @@ import asyncpg
 
 from cdc.audit.chain import AuditEntry, entry
 from cdc.facts.changes import Reason, Rejection
-from cdc.facts.row_key import decode_key, show_key
+from cdc.facts.row_key import decode_key, in_order, show_key
 from cdc.facts.target_schema import TargetForeignKey
 from cdc.facts.values import KeyValues
 from cdc.postgres.connection.errors import translated
@@ -42,7 +42,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedRow:
-    """A row of `cdc.quarantine` for people and programs; `key` is encoded (see `cdc.facts.row_key.show_key`)."""
+    """A row of `cdc.quarantine` for people and programs; `key` is encoded (see `cdc.facts.row_key.show_key`).
+
+    An orphan waits for the row of `waits_table`, schema, table and columns, where these read as `waits_for`.
+    """
 
     source_table: str
     key: str
@@ -54,6 +57,8 @@ class QuarantinedRow:
     last_seen: datetime
     acknowledged_at: datetime | None
     acknowledged_by: str | None
+    waits_table: str | None = None
+    waits_for: str | None = None
 
 
 class Quarantine(RecordPart):
@@ -87,11 +92,11 @@ class Quarantine(RecordPart):
             return {r["source_table"]: r["rows"] for r in await self._connection.fetch(SQL["counts"], self._source_id)}
 
     async def list_rows(self) -> list[QuarantinedRow]:
-        """Everything in quarantine, by table and age."""
+        """Everything in quarantine, by table and key."""
         with translated("reading the quarantine"):
-            return [
-                QuarantinedRow(**dict(record)) for record in await self._connection.fetch(SQL["list"], self._source_id)
-            ]
+            records = await self._connection.fetch(SQL["list"], self._source_id)
+        rows = [QuarantinedRow(**dict(record)) for record in records]
+        return sorted(rows, key=lambda row: (row.source_table, in_order(row.key)))
 
     async def acknowledge(self, table: str | None, key: str | None, by: str) -> int:
         """Mark rows as known to the operator; None means all. Returns how many were marked."""

@@ -25,8 +25,19 @@ _OUTCOMES: Final = {
 }
 
 
+# What the others help against, in the words of a rejection: only these are told where no value can be tried.
+_AGAINST: Final = {
+    "round": ("is a real", "with a fraction", "more digits", "exactly", "precision", "no double"),
+    "replace": ("NUL", "UTF-8"),
+    "cut": ("too long",),
+}
+
+
 @dataclass(frozen=True, slots=True)
-class _Candidate:
+class SuitingOutcome:
+    """An outcome that a column could have for what does not fit, and how the column is fed then."""
+
+    name: str
     choice: Choice
     encoder: Encoder
 
@@ -55,7 +66,7 @@ def choices(
         return ()
     section = ("tables", mapped.source.name, "columns", column.source or column.target)
     proposed = [choice_of(p) for p in proposals if (p.table, p.column) == (section[1], section[3]) and not p.leaves]
-    left = list(_outcomes(section, mapped, column, target))
+    left = list(outcomes(mapped, column, target))
     for values in chunks:
         if (target.not_null and None in values) or any(isinstance(value, Failed) for value in values):
             return ()
@@ -66,9 +77,19 @@ def choices(
     return tuple(sorted([*proposed, *(candidate.choice for candidate in left)], key=lambda choice: not choice.exact))
 
 
-def _outcomes(
-    section: tuple[str, ...], mapped: TableMap, column: ColumnMap, target: TargetColumn
-) -> Iterator[_Candidate]:
+def helps(outcome: SuitingOutcome, detail: str) -> bool:
+    """Whether an outcome is meant for what a rejection tells."""
+    return any(words in detail for words in _AGAINST.get(outcome.name, ("",)))
+
+
+def outcomes(mapped: TableMap, column: ColumnMap, target: TargetColumn) -> Iterator[SuitingOutcome]:
+    """The outcomes that suit a column, what keeps the most first; none where one was chosen, or where keys are.
+
+    Two keys could become one value. Whether an outcome holds all values is not known from here.
+    """
+    if column.target in mapped.key or column.literal:
+        return
+    section = ("tables", mapped.source.name, "columns", column.source or column.target)
     rules = mapped.reading(column, target)
     if rules.on_invalid != ValueRules().on_invalid:
         return  # an outcome was chosen, and these values have none even so
@@ -81,7 +102,7 @@ def _outcomes(
         encoder = encoder_for(target, chosen, schema=column.schema)
         if encoder is not None:
             told = "they become JSON strings" if name == "text" and is_document(target) else effect
-            yield _Candidate(Choice(section, (f'on_invalid = "{name}"',), told, exact=False), encoder)
+            yield SuitingOutcome(name, Choice(section, (f'on_invalid = "{name}"',), told, exact=False), encoder)
 
 
 def _is_unique(mapped: TableMap, column: ColumnMap) -> bool:
