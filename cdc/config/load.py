@@ -22,7 +22,7 @@ from cdc.config.cutover import (
     HttpFlag,
     check_flags,
 )
-from cdc.config.sections import ColumnOptions, Config, Format, MetricsSection, OnInvalid, TableOptions
+from cdc.config.sections import ColumnOptions, Config, Format, MetricsSection, OnInvalid, Resurrection, TableOptions
 from cdc.config.shadow import Reading
 from cdc.errors import ConfigError, did_you_mean
 
@@ -189,6 +189,8 @@ KINDS: Final[Mapping[object, tuple[str, object]]] = {
     FollowedSwitch: (f"one of {_listed(FollowedSwitch)}", "reads"),
     Literal["reads", "writes"]: ("`reads` or `writes`", "writes"),
     **{kind: (f"`{get_args(kind)[0]}`", get_args(kind)[0]) for kind in _FLAG_KINDS},
+    Resurrection: ("`allow`, `warn` or `refuse`", "warn"),
+    Literal["stop", "resync"]: ("`stop` or `resync`", "stop"),
     Literal["keep", "null"]: ("`keep` or `null`", "null"),
     Literal["no action", "cascade", "set null"]: ("`no action`, `cascade` or `set null`", "cascade"),
     Literal["refuse", "replace"]: ("`refuse` or `replace`", "replace"),
@@ -208,6 +210,7 @@ _MAY_BE_ZERO: Final = (
     "rehearsed_within_hours",
     "rolling_share",
     "serve_candidate",
+    "days",
     "shadow_clean_hours",
     "finalize_after_hours",
     "share",
