@@ -38,6 +38,7 @@ from cdc.config import (
     StateSection,
     TableOptions,
     TargetSection,
+    TombstonesSection,
     VerifySection,
 )
 
@@ -64,6 +65,7 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
     ('[[cutover.flags]] kind = "http"', HttpFlag),
     ('[[cutover.flags]] kind = "proxy"', ProxyFlag),
     ("[[cutover.checks]]", CheckSection),
+    ("[tombstones]", TombstonesSection),
     ("[legacy]", LegacySection),
     ("[formats]", Formats),
     ("[tables.NAME]", TableOptions),
@@ -75,6 +77,8 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
 KEYS: Final = {
     "source.path": "The application's SQLite file. It must be on a disk of this machine.",
     "source.busy_timeout_seconds": "How long to wait for a lock on the file before trying again later.",
+    "source.on_replaced": "What the daemon does when another file is in its place: `stop`, or `resync`, which accepts "
+    "it as `cdc load --resync` does, unless that asks a person. See [tombstones](tombstones.md#whole-files).",
     "target.dsn": "`postgresql://USER@HOST:PORT/DATABASE`, or `embedded` for the server that cdc brings.",
     "target.schema": "The schema of the replicated tables. `cdc` and names that begin with `pg_` are refused.",
     "target.password_file": "A file that holds the password and nothing else.",
@@ -97,6 +101,9 @@ KEYS: Final = {
     "replicate.heartbeat_seconds": "How often the daemon shows in Postgres that it lives.",
     "replicate.durable_commits": "Whether a batch is on the disk of Postgres before anybody sees it; see "
     "[concepts](concepts.md#what-a-crash-of-postgres-takes-back).",
+    "replicate.resurrection": "What becomes of a row that the application inserts again within the days of "
+    "[tombstones]: `allow` says nothing, `warn` applies it and tells, `refuse` has SQLite refuse it. See "
+    "[tombstones](tombstones.md#rows-that-are-inserted-again).",
     "replicate.audit_rows": "How many entries of the audit trail are kept in Postgres; 0 keeps all of them.",
     "snapshot.max_writer_pause_seconds": "How long a snapshot may hold a writer in rollback-journal mode.",
     "verify.stale_after_hours": "`cdc status` warns when a table was last compared longer ago; 0 never warns.",
@@ -237,6 +244,8 @@ KEYS: Final = {
     "cutover.checks.undo_method": "and by which method.",
     "cutover.checks.timeout_seconds": "How long one answer may take.",
     "cutover.checks.within_seconds": "Within so long it must be as it should, for an application that begins anew.",
+    "tombstones.days": "For so many days a key that was deleted is remembered: one that comes back is noticed, and "
+    "waits where it came with another file. 0 is not at all. See [tombstones](tombstones.md).",
     "legacy.scripts": "Names of scripts that have to be gone; see [remains](legacy.md).",
     "legacy.flags": "Variables that nothing is to read any more, beside those of `[[cutover.flags]]`.",
     "legacy.exclude": "Shell patterns of files that are left out, by their path below the one that was given, or by "
@@ -245,6 +254,7 @@ KEYS: Final = {
     "tables.NAME.adopt": "Whether this table is adopted, where it differs from `adopt` in [target].",
     "tables.NAME.skip": "Columns that are not replicated. One that this file does not have is noted by `cdc plan`, "
     "since other generations of the file may have it; a name that is nearly that of another column is refused.",
+    "tables.NAME.resurrection": "The same as in [replicate] for this table alone.",
     "tables.NAME.target_key": "The columns, by their names in Postgres, that identify the rows there, where they are "
     "not those that do in SQLite. See [keys of another kind](adopting.md#keys-of-another-kind).",
     "tables.NAME.key": "`declared` uses the primary key; `rowid` the rowid although a primary key is declared.",

@@ -11,12 +11,17 @@ from cdc.config.patterns import is_pattern, names, nearest_first
 from cdc.config.shadow import ShadowSection
 
 EMBEDDED: Final = "embedded"
+_MOST_DAYS: Final = 36_500
+
+
+Resurrection = Literal["allow", "warn", "refuse"]
 
 
 class SourceSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the application's SQLite file is."""
 
     path: Path
+    on_replaced: Literal["stop", "resync"] = "stop"  # what the daemon does when another file is in its place
     busy_timeout_seconds: float = 5.0
 
 
@@ -56,6 +61,7 @@ class ReplicateSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prune_seconds: float = 600.0  # or when the oldest of them is this old
     heartbeat_seconds: float = 5.0
     audit_rows: int = 200_000  # how many entries of the audit trail are kept in Postgres
+    resurrection: Resurrection = "warn"  # what becomes of a row that is inserted again after it was deleted
     durable_commits: bool = False  # whether a batch is on Postgres' disk before readers see it
 
     def wants(self, table: str) -> bool:
@@ -105,6 +111,17 @@ class AlertsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ping: str | None = None
     repeat_hours: float = 24.0
     ping_seconds: float = 60.0
+
+
+class TombstonesSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For how long a key that was deleted is remembered; 0 is not at all."""
+
+    days: int = 30
+
+    @property
+    def kept_days(self) -> int:
+        """The days, as many as a date of Postgres can be moved by for sure."""
+        return min(self.days, _MOST_DAYS)
 
 
 class LegacySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -212,6 +229,7 @@ class TableOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     adopt: bool | None = None
     skip: list[str] = msgspec.field(default_factory=list)
     key: Literal["declared", "rowid"] = "declared"
+    resurrection: Resurrection | None = None  # as in [replicate] where nothing is said
     target_key: list[str] = msgspec.field(default_factory=list)  # columns of the target that identify its rows
     columns: dict[str, ColumnOptions] = msgspec.field(default_factory=dict)
     references: list[ReferenceOptions] = msgspec.field(default_factory=list)
@@ -230,6 +248,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verify: VerifySection = msgspec.field(default_factory=VerifySection)
     shadow: ShadowSection = msgspec.field(default_factory=ShadowSection)
     cutover: CutoverSection = msgspec.field(default_factory=CutoverSection)
+    tombstones: TombstonesSection = msgspec.field(default_factory=TombstonesSection)
     legacy: LegacySection = msgspec.field(default_factory=LegacySection)
     formats: Formats = msgspec.field(default_factory=Formats)
     tables: dict[str, TableOptions] = msgspec.field(default_factory=dict)
@@ -246,6 +265,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def own_options(self, table: str) -> TableOptions:
         """The choices under a table's own name, compared without case; empty when there are none."""
         return next((o for name, o in self.tables.items() if name.lower() == table.lower()), _NO_OPTIONS)
+
+    def resurrection(self, table: str) -> Resurrection:
+        """What becomes of a row of a source table that is inserted again after it was deleted."""
+        return self.options(table).resurrection or self.replicate.resurrection
 
     def adopts(self, table: str) -> bool:
         """Whether the target of a source table was made by others and is used as it is."""

@@ -57,6 +57,7 @@ _UNKNOWN: Final = {
     "withheld_right": "which rights to write were withheld: grant them again by hand",
     "verified_table": "how far the comparison in the background was: it begins anew",
     "repaired_row": "which rows were repaired before, by which a repair that does not last is seen",
+    "tombstone": "which rows were deleted lately: one that comes back is taken for a new one",
     "left_out": "which indexes and constraints could not be made: `cdc schema` tries them again",
     "made_view": "which views were made",
     "schema_finding": "what was found of the schema: it is looked at again",

@@ -8,7 +8,7 @@ from loguru import logger
 from cdc.audit import trail
 from cdc.audit.actions import Tell
 from cdc.config import Config
-from cdc.errors import SourceChanged, TargetError
+from cdc.errors import FileReplaced, TargetError
 from cdc.evolve import views
 from cdc.evolve.follow import SchemaFollower
 from cdc.facts.changes import Position
@@ -33,6 +33,7 @@ from cdc.postgres.record.durable import commit_durably
 from cdc.postgres.record.known_tables import current_tables, map_wanted
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.stream_row import StreamState
+from cdc.postgres.record.tombstone_writer import TombstoneWriter
 from cdc.postgres.record.waiting_tables import Waiting
 from cdc.postgres.tables import catalogue
 from cdc.reverse.emergency import give_postgres_up
@@ -49,7 +50,7 @@ class OpenedStream:
     """What the loop relies on: both ends ready, the position, and the tables to read as a whole first.
 
     `finish_after_resync` says that indexes and constraints are to be looked at after these: by settling anew. `saving`
-    are those whose rows are saved before they are replaced.
+    are those whose rows are saved before they are replaced, `holding` those in which rows with a tombstone wait.
     """
 
     source: Source
@@ -58,6 +59,7 @@ class OpenedStream:
     position: Position
     resync: tuple[str, ...]
     saving: frozenset[str]
+    holding: frozenset[str]
     finish_after_resync: bool
     oldest_seq: int
     audit_sync: AuditSync
@@ -130,6 +132,7 @@ class StreamOpener:
             position=reached,
             resync=tuple(sorted(in_order, key=lambda name: not applier.families.tables[name].retyped)),
             saving=await self._record.stream.saving(),
+            holding=await self._record.stream.holding(),
             finish_after_resync=finish_after_resync and bool(resync),
             oldest_seq=look.oldest_seq,
             audit_sync=audit_sync,
@@ -138,7 +141,7 @@ class StreamOpener:
 
     async def _applier(self, maps: dict[str, TableMap], targets: dict[str, TargetTable]) -> Applier:
         tables = [(m, targets[m.target], compile_converter(m, targets[m.target])) for m in maps.values()]
-        applier = Applier(self._record, tables)
+        applier = Applier(self._record, tables, TombstoneWriter(self._record, self._config.tombstones.kept_days))
         await applier.prepare()
         # After `prepare`, which lets commits return before they are on the disk.
         if self._config.replicate.durable_commits:
@@ -244,7 +247,7 @@ async def identify(connection: Connection, config: Config, look: Look) -> Record
     carried = Record(connection, look.capture.source_id)
     if id_by_path not in (None, carried.source_id) and await carried.stream.read() is None:
         _require_before_cutover(config, await Record(connection, str(id_by_path)).stream.read())
-        raise SourceChanged(
+        raise FileReplaced(
             f"{config.source.path} carries the capture of another file than the one that was replicated from here: "
             "it was overwritten, replaced or restored",
             remedy="if this file is the right one, run `cdc load --resync`: it compares every row and goes on",

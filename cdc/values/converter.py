@@ -6,7 +6,7 @@ the operator chose for values that do not fit: it is none.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress
@@ -40,6 +40,11 @@ class Converted:
     def keys(self) -> list[KeyValues]:
         """The raw keys of `rows`; made when asked for, because a bulk load never does."""
         return [row[: self._key_width] for row in self._raw]
+
+    def without(self, places: Container[int]) -> "Converted":
+        """The same without the rows at some places."""
+        stays = [place not in places for place in range(len(self.rows))]
+        return replace(self, rows=list(compress(self.rows, stays)), _raw=list(compress(self._raw, stays)))
 
 
 @dataclass(frozen=True, slots=True)

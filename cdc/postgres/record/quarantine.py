@@ -28,6 +28,10 @@ _ORPHAN_REMEDY: Final = (
     "it is applied by itself once its parent row is in Postgres: see to the parent if that waits in quarantine too; if "
     "SQLite has no such parent, add it there or correct the reference"
 )
+_BACK_REMEDY: Final = (
+    "`cdc tombstones` shows when it was deleted; `cdc tombstones accept` takes it in again, `cdc tombstones refuse` "
+    "deletes it in SQLite as well"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,13 @@ def entries_about(action: str, table: str, reasons: Mapping[str, str]) -> list[A
 def _shown(key: str) -> str:
     shown = show_key(key)
     return shown if len(shown) <= LONGEST_KEY else f"{shown[:LONGEST_KEY]}..."
+
+
+def came_back(columns: Sequence[str]) -> Rejection:
+    """Why a row waits whose key has a tombstone and that came with another file."""
+    return Rejection(
+        ", ".join(columns), Reason.RETURNED, "it was deleted, and came back with another file", _BACK_REMEDY
+    )
 
 
 def orphans(key: TargetForeignKey, rows: Sequence[asyncpg.Record]) -> list[Held]:

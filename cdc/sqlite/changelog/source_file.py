@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import apsw
 
@@ -16,7 +17,7 @@ from cdc.sqlite.capture import fence_state, own_tables, removal, triggers
 from cdc.sqlite.capture.own_tables import Continuing
 from cdc.sqlite.capture.schema_signature import Signature, signature
 from cdc.sqlite.capture.triggers import Capture
-from cdc.sqlite.changelog import errors, file_traces, positions
+from cdc.sqlite.changelog import buried_keys, errors, file_traces, positions
 from cdc.sqlite.connection.errors import not_set_up, translated
 from cdc.sqlite.connection.open import open_source
 from cdc.sqlite.connection.transactions import journal_mode, read_transaction, write_transaction
@@ -177,9 +178,17 @@ def _require_same(current: Signature, judged: Look | None) -> None:
         raise errors.schema_changed()
 
 
-def log_again(config: Config, keys: Mapping[str, Sequence[KeyValues]]) -> int:
-    """Enter keys into the changelog as if their rows had changed, which is always harmless; returns how many."""
+def log_again(
+    config: Config,
+    keys: Mapping[str, Sequence[KeyValues]],
+    allowed: Mapping[str, Sequence[KeyValues]] = MappingProxyType({}),
+) -> int:
+    """Enter keys into the changelog as if their rows had changed, which is always harmless; returns how many.
+
+    Those that are `allowed` may be put in again from now on, where the file refuses keys that were deleted.
+    """
     with opened(config) as connection, translated("logging keys again"), write_transaction(connection):
+        buried_keys.end(connection, allowed)
         capture = triggers.read_capture(connection, read_schema(connection, config).tables)
         logged = 0
         for name, of_table in keys.items():

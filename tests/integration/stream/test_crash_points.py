@@ -191,8 +191,9 @@ CASES: Final = [
 
 
 def test_every_crash_point_has_a_case() -> None:
-    # In tests/integration/sqlite/test_fence.py, and tests/integration/cutover/test_kills.py.
-    others = ("fence.", "switch.", "carry.", "cleanup.", "legacy.")
+    # In tests/integration/sqlite/test_fence.py, tests/integration/cutover/test_kills.py and
+    # tests/integration/tombstones/test_another_file.py.
+    others = ("fence.", "switch.", "carry.", "cleanup.", "legacy.", "tombstones.")
     elsewhere = {point for point in CRASH_POINTS if point.startswith(others)}
     assert {case.point.partition(":")[0] for case in CASES} == set(CRASH_POINTS) - elsewhere
 
