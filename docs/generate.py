@@ -85,7 +85,8 @@ KEYS: Final = {
     "state.dir": "The folder of snapshots, the embedded server and the audit file.",
     "state.audit_megabytes": "How much of the audit file is kept, compressed pieces included; 0 keeps all of it.",
     "replicate.tables": "Shell patterns of table names to replicate; letter case does not matter.",
-    "replicate.exclude": "Shell patterns of table names to leave out, although `tables` matches them.",
+    "replicate.exclude": "Shell patterns of table names to leave out, although `tables` matches them. A plain name "
+    "that is nearly that of a table is refused, because that table would be copied.",
     "replicate.poll_seconds": "How long a change can go unseen when no file event arrives.",
     "replicate.idle_close_seconds": "After so long without a change the file is left without a connection of ours.",
     "replicate.round_entries": "Changelog entries read in one snapshot of the file, in WAL mode.",
@@ -258,15 +259,23 @@ KEYS: Final = {
     "[computed values](types.md#computed-values). The module is looked for beside the configuration first.",
     "tables.NAME.columns.COLUMN.format": "How the values are written where their storage class does not tell, see "
     "[formats](types.md#formats). Without `type`, dates become `timestamptz`.",
-    "tables.NAME.columns.COLUMN.on_invalid": "What becomes of a value that does not fit. All but `quarantine` lose "
+    "tables.NAME.columns.COLUMN.on_invalid": "What becomes of a value that does not fit; `quarantine` "
+    "where neither the column nor `[formats]` says anything. All others lose "
     "something, see [outcomes](types.md#values-that-do-not-fit).",
     "tables.NAME.columns.COLUMN.schema": "A file with the JSON Schema that the column's documents must satisfy, see "
     "[documents](types.md#documents). Without `type`, the column becomes `jsonb`.",
     "tables.NAME.columns.COLUMN.empty": "`null` makes NULL of an empty text.",
-    "formats.timestamp": "The format of all columns whose type in Postgres is `timestamp`,",
-    "formats.timestamptz": "of all of type `timestamptz`,",
-    "formats.boolean": "of all of type `boolean`,",
-    "formats.uuid": "and of all of type `uuid`.",
+    "formats.smallint": "Of all columns whose type in Postgres is `smallint`: `number`, `round`, or a list of both;",
+    "formats.integer": "the same of `integer`,",
+    "formats.bigint": "of `bigint`,",
+    "formats.real": "of `real`,",
+    "formats.numeric": "and of `numeric`, with or without a precision.",
+    "formats.boolean": "Of `boolean`: `words`.",
+    "formats.date": "Of `date`: a format of instants, `cut`, or a list of both.",
+    "formats.time": "Of `time`: `round`.",
+    "formats.timestamp": "Of `timestamp`, with or without a precision: a format of instants, `round`, or both;",
+    "formats.timestamptz": "and of `timestamptz`.",
+    "formats.uuid": "Of `uuid`: `uuid`.",
 }
 
 PAGES: Final[dict[str, Callable[[], str]]] = {

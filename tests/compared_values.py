@@ -3,7 +3,7 @@
 import json
 import struct
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -122,6 +122,16 @@ def _as_moment(value: Value) -> str:
     return "m" + (found.astimezone(UTC) if found.tzinfo else found).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
+def _as_time(value: Value) -> str:
+    if not isinstance(value, str) or value[2:3] != ":":
+        return UNFIT
+    try:
+        found = time.fromisoformat(value)
+    except ValueError:
+        return UNFIT
+    return f"t{found}".rstrip("0").rstrip(".") if found.microsecond else f"t{found}"  # as Postgres writes it
+
+
 def _as_uuid(value: Value) -> str:
     try:
         return f"t{UUID(value)}" if isinstance(value, str) else UNFIT
@@ -141,6 +151,7 @@ _KINDS: dict[str, Callable[[Value], str]] = {
     "jsonb": _as_binary_document,
     "timestamp": _as_moment,
     "timestamptz": _as_moment,
+    "time": _as_time,
     "uuid": _as_uuid,
 }
 

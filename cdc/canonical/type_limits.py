@@ -42,12 +42,13 @@ def _fits_date(value: Value, _: TargetColumn) -> bool:
     return isinstance(value, str) and re.fullmatch(DAY, value, re.ASCII) is not None and bool(date.fromisoformat(value))
 
 
-def _fits_time(value: Value, _: TargetColumn) -> bool:
+def _fits_time(value: Value, column: TargetColumn) -> bool:
     clock = re.fullmatch(CLOCK, value, re.ASCII) if isinstance(value, str) else None
     if clock is None:
         return False
     digits = (clock["digits"] or "").rstrip("0")
-    return int(clock[0][3:5]) < 60 and int(clock[0][6:8] or 0) < 60 and len(digits) <= 6
+    most = 6 if column.precision is None else column.precision
+    return int(clock[0][3:5]) < 60 and int(clock[0][6:8] or 0) < 60 and len(digits) <= most
 
 
 def _fits_document(value: Value, column: TargetColumn) -> bool:

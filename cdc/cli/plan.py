@@ -11,18 +11,21 @@ from cdc.cli.output import print_json
     cls=Command,
     examples=(
         ("cdc plan", "Look before anything is touched."),
+        ("cdc plan --all", "With every table, and all that is worth knowing."),
         ("cdc plan --columns", "See the type that every column gets."),
         ("cdc plan --json", "The same for a program."),
     ),
 )
+@click.option("--all", "everything", is_flag=True, help="Also list every table, remark and object that is left out.")
 @click.option("--columns", is_flag=True, help="Also list every column with its type, and what is created on it.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
-def plan(session: Options, columns: bool, as_json: bool) -> int:
-    """Show what would be created, every risk, and what blocks.
+def plan(session: Options, everything: bool, columns: bool, as_json: bool) -> int:
+    """Show whether all is ready, and what there is to decide.
 
-    Exit code 1 says that some rows will go to quarantine, 2 that the first copy cannot begin. Warnings stand first and
-    change no exit code: only you know whether the application asks for what they name.
+    One finding is one cause, however many tables and rows it is about, with the lines of the configuration that settle
+    it. Exit code 1 says that some rows will go to quarantine, 2 that the first copy cannot begin. Warnings stand first
+    and change no exit code: only you know whether the application asks for what they name.
     """
     from cdc.cli.plan_report import print_plan
     from cdc.first_copy import preflight
@@ -32,5 +35,5 @@ def plan(session: Options, columns: bool, as_json: bool) -> int:
     if as_json:
         print_json(made.to_json())
     else:
-        print_plan(made, with_columns=columns)
+        print_plan(made, everything=everything, with_columns=columns)
     return int(made.exit_code)

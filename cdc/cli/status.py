@@ -110,6 +110,7 @@ def _facts(told: dict[str, Any], style: str) -> list[tuple[str, object]]:
         ("quarantine", _quarantine(told["quarantine"]) if loaded else None),
         ("pending", _pending(told["pending"])),
         ("waiting", ", ".join(table["name"] for table in told["waiting"])),
+        ("triggers", _triggers(told["disabled_triggers"])),
         ("verified", _verification(told) if loaded else None),
         ("shadow reads", _shadow(told["shadow"], told["at"])),
         ("snapshot", time_text(told["snapshot"]["taken_at"])),
@@ -180,6 +181,12 @@ def _pending(leftovers: list[dict[str, Any]]) -> str | None:
     dropped = [words for left in leftovers for words in left["dropped"]]
     names = ", ".join(".".join(filter(None, (left["target"], left["column"]))) for left in leftovers)
     return f"{names}; dropped already: {', '.join(dropped)}" if dropped else names
+
+
+def _triggers(disabled: list[str]) -> str | None:
+    """What does not fire while rows are replicated, None where everything does."""
+    given_back = "they fire again with the cutover, or when replication ends"
+    return f"disabled for replication: {', '.join(disabled)}; {given_back}" if disabled else None
 
 
 def _verification(told: dict[str, Any]) -> str:

@@ -4,6 +4,8 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
@@ -22,7 +24,16 @@ from cdc.config.cutover import (
     HttpFlag,
     check_flags,
 )
-from cdc.config.sections import ColumnOptions, Config, Format, MetricsSection, OnInvalid, TableOptions
+from cdc.config.sections import (
+    ColumnOptions,
+    Config,
+    Format,
+    MetricsSection,
+    OnInvalid,
+    Shortening,
+    TableOptions,
+    TypeReading,
+)
 from cdc.config.shadow import Reading
 from cdc.errors import ConfigError, did_you_mean
 
@@ -166,7 +177,11 @@ def _kind_of(struct: type[msgspec.Struct]) -> Any:
 
 
 def _listed(kind: Any) -> str:
-    return ", ".join(f"`{choice}`" for choice in get_args(kind))
+    return ", ".join(_ticked(kind))
+
+
+def _ticked(kind: Any) -> list[str]:
+    return [f"`{choice}`" for choice in get_args(kind)]
 
 
 _FLAG_KINDS: Final = tuple(_kind_of(struct) for struct in get_args(FlagSection))
@@ -182,6 +197,10 @@ KINDS: Final[Mapping[object, tuple[str, object]]] = {
     int | str: ("a whole number or a text", 67),
     Literal["declared", "rowid"]: ("`declared` or `rowid`", "rowid"),
     Format: (f"one of {_listed(Format)}", "epoch ms"),
+    TypeReading: (
+        f"one of {_listed(Literal[Format, Shortening])}, or a list of a format and {' or '.join(_ticked(Shortening))}",
+        "round",
+    ),
     OnInvalid: (f"one of {_listed(OnInvalid)}", "null"),
     Reading: (f"one of {_listed(Reading)}", "instant"),
     dict[str, str]: ("a section of texts", {"name": "text"}),
@@ -282,7 +301,7 @@ def _of_kind(raw: object, item: Any, place: str, file: str) -> Any:
 def plain_type(kind: Any) -> Any:
     """The type of a key without the None that stands for a missing one."""
     inner = get_args(kind)
-    return next(k for k in inner if k is not NoneType) if NoneType in inner else kind
+    return reduce(or_, (k for k in inner if k is not NoneType)) if NoneType in inner else kind
 
 
 def _in_range(key: str, value: float) -> bool:

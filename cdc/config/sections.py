@@ -1,12 +1,13 @@
 """What the operator decides, section by section, with what holds where nothing is said."""
 
-import fnmatch
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
 from cdc.config.cutover import CutoverSection
+from cdc.config.patterns import is_pattern, names, nearest_first
 from cdc.config.shadow import ShadowSection
 
 EMBEDDED: Final = "embedded"
@@ -59,8 +60,7 @@ class ReplicateSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def wants(self, table: str) -> bool:
         """Whether a source table of this name is to be replicated."""
-        included = any(fnmatch.fnmatchcase(table.lower(), p.lower()) for p in self.tables)
-        return included and not any(fnmatch.fnmatchcase(table.lower(), p.lower()) for p in self.exclude)
+        return any(names(p, table) for p in self.tables) and not any(names(p, table) for p in self.exclude)
 
 
 class SnapshotSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,22 +115,44 @@ class LegacySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exclude: list[str] = msgspec.field(default_factory=list)
 
 
-Format = Literal["iso utc", "epoch s", "epoch ms", "epoch us", "julian day", "words", "number", "uuid", "utf-8"]
+Format = Literal[
+    "iso utc", "auto utc", "epoch s", "epoch ms", "epoch us", "julian day", "words", "number", "uuid", "utf-8"
+]
 OnInvalid = Literal["quarantine", "null", "text", "replace", "cut", "round"]
+Shortening = Literal["round", "cut"]  # what a type itself does to values that say more than it holds
+TypeReading = Literal[Format, Shortening] | tuple[Format, Shortening]
+
+_CATALOGUE_NAMES: Final = {"smallint": "int2", "integer": "int4", "bigint": "int8", "real": "float4", "boolean": "bool"}
 
 
 class Formats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the values of all columns of a type are read, unless a column has a `format` of its own."""
+    """How the values of all columns of a type are read: a format, `round` or `cut`, or a list of both.
 
-    timestamp: Format | None = None
-    timestamptz: Format | None = None
-    boolean: Format | None = None
-    uuid: Format | None = None
+    A column may have a `format` and an `on_invalid` of its own.
+    """
 
-    def by_base(self) -> dict[str, str]:
-        """Those that are set, by the type's name in Postgres' catalogue."""
-        named = {"timestamp": self.timestamp, "timestamptz": self.timestamptz, "bool": self.boolean, "uuid": self.uuid}
-        return {base: chosen for base, chosen in named.items() if chosen is not None}
+    smallint: TypeReading | None = None
+    integer: TypeReading | None = None
+    bigint: TypeReading | None = None
+    real: TypeReading | None = None
+    numeric: TypeReading | None = None
+    boolean: TypeReading | None = None
+    date: TypeReading | None = None
+    time: TypeReading | None = None
+    timestamp: TypeReading | None = None
+    timestamptz: TypeReading | None = None
+    uuid: TypeReading | None = None
+
+    def by_base(self) -> dict[str, tuple[str, str]]:
+        """The format and the outcome of those that are set, empty for none, by the type's name in the catalogue."""
+        chosen = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return {_CATALOGUE_NAMES.get(name, name): _parts(reading) for name, reading in chosen if reading is not None}
+
+
+def _parts(reading: TypeReading) -> tuple[str, str]:
+    if isinstance(reading, tuple):
+        return reading
+    return ("", reading) if reading in get_args(Shortening) else (reading, "")
 
 
 class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,7 +163,7 @@ class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expression: str | None = None
     python: Path | None = None  # FOLDER/MODULE:FUNCTION, the folder being the configuration's where none is given
     format: Format | None = None  # how the values are written, where the type alone does not tell
-    on_invalid: OnInvalid = "quarantine"  # what becomes of a value that does not fit
+    on_invalid: OnInvalid | None = None  # what becomes of a value that does not fit; else what is said for its type
     empty: Literal["keep", "null"] = "keep"  # what becomes of an empty text
     schema: Path | None = None  # a file with the JSON Schema of its documents
 
@@ -160,7 +182,12 @@ class ReferenceOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TableOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the operator chose for one table. `key = "rowid"` keys it by rowid although it declares a primary key."""
+    """What the operator chose for one table, or for all that a shell pattern such as `[tables."log_*"]` means.
+
+    Each key, and each section of a column, is taken from the nearest section that has it: that of the table's own name,
+    then the patterns, those with most letters first. What a pattern says of a column concerns the tables that have it.
+    A name or pattern that means nothing in the file is told by `cdc plan` first of all, and in the log.
+    """
 
     target: str | None = None
     adopt: bool | None = None
@@ -189,7 +216,16 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tables: dict[str, TableOptions] = msgspec.field(default_factory=dict)
 
     def options(self, table: str) -> TableOptions:
-        """The operator's choices for a source table, compared without case; empty when there are none."""
+        """The operator's choices for a source table: those under its name, then those of the nearest pattern.
+
+        Columns of a pattern may be such that the table does not have.
+        """
+        if not any(map(is_pattern, self.tables)):
+            return self.own_options(table)
+        return _together([self.tables[name] for name in nearest_first(self.tables, table)])
+
+    def own_options(self, table: str) -> TableOptions:
+        """The choices under a table's own name, compared without case; empty when there are none."""
         return next((o for name, o in self.tables.items() if name.lower() == table.lower()), _NO_OPTIONS)
 
     def adopts(self, table: str) -> bool:
@@ -199,3 +235,18 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _NO_OPTIONS: Final = TableOptions()
+
+
+def _together(nearest_first: Sequence[TableOptions]) -> TableOptions:
+    """Each key as the nearest section has it that says something about it, and so each section of a column."""
+    if len(nearest_first) < 2:
+        return nearest_first[0] if nearest_first else _NO_OPTIONS
+    columns: dict[str, ColumnOptions] = {}
+    for options in nearest_first:
+        said = {name.lower() for name in columns}
+        columns |= {name: column for name, column in options.columns.items() if name.lower() not in said}
+    chosen = {
+        key: next((found for o in nearest_first if (found := getattr(o, key)) != default), default)
+        for key, default in msgspec.structs.asdict(_NO_OPTIONS).items()
+    }
+    return TableOptions(**{**chosen, "columns": columns})

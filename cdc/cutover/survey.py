@@ -1,7 +1,7 @@
 """What both databases, the state folder and the flag show before a switch; nothing is written anywhere."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,22 +70,22 @@ class Surveyed:
 
 async def cutover_plan(config: Config) -> SwitchPlan:
     """The plan of a cutover as things stand; raises errors of a database that cannot be asked."""
-    async with reached(config) as endpoint:
-        status = await gather(config, endpoint)
-        connection = await endpoint.connect("cutover plan")
-        try:
-            return await _cutover_plan(config, status, connection)
-        finally:
-            await hang_up(connection)
+    return await _planned(config, "cutover plan", _cutover_plan)
 
 
 async def rollback_plan(config: Config) -> SwitchPlan:
     """The plan of a rollback as things stand; raises errors of a database that cannot be asked."""
+    return await _planned(config, "rollback plan", _rollback_plan)
+
+
+async def _planned(
+    config: Config, purpose: str, plan: Callable[[Config, Status, Connection], Awaitable[SwitchPlan]]
+) -> SwitchPlan:
     async with reached(config) as endpoint:
         status = await gather(config, endpoint)
-        connection = await endpoint.connect("rollback plan")
+        connection = await endpoint.connect(purpose)
         try:
-            return await _rollback_plan(config, status, connection)
+            return await plan(config, status, connection)
         finally:
             await hang_up(connection)
 

@@ -85,12 +85,26 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why Postgres cannot hold a row: which column, what is wrong, what to do. Never holds the value itself."""
+    """Why Postgres cannot hold a row: which column, what is wrong, what to do. Never holds the value itself.
+
+    `by_type` says that another type of the column might hold the value.
+    """
 
     column: str
     reason: Reason
     detail: str
     remedy: str
+    by_type: bool = False
+
+    @property
+    def cause(self) -> str:
+        """What is wrong, told alike for all columns and tables that have the same wrong."""
+        return nameless(self.detail, self.column)
+
+
+def nameless(detail: str, column: str) -> str:
+    """The detail of a rejection without the name of its column."""
+    return detail.replace(f"for column {column} ", "", 1)
 
 
 @dataclass(frozen=True, slots=True)

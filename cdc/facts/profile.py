@@ -5,19 +5,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TextForms:
-    """How many texts have which form: time stamps without and with an offset, dates, empty ones, UUIDs, others.
+    """How many texts have which form: time stamps without and with an offset, dates, times of day, empty ones, UUIDs,
+    others.
 
-    Those make up all texts; `nul` and `invalid` (not UTF-8) are counted beside.
+    Those make up all texts. Counted beside: `nul` and `invalid` (not UTF-8) ones, words for true and false, and
+    `documents`, the JSON texts of which jsonb keeps everything.
     """
 
     naive: int = 0
     zoned: int = 0
     date: int = 0
+    time: int = 0
     empty: int = 0
     uuid: int = 0
     other: int = 0
     nul: int = 0
     invalid: int = 0
+    words: int = 0
+    documents: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +30,10 @@ class ColumnProfile:
     """What one column holds: values of each storage class, and what about them matters to a Postgres type.
 
     `not_boolean` counts integers other than 0 and 1, `big` integers that a double cannot hold exactly, `json` texts
-    that are JSON objects or arrays, `not_json` texts that are no JSON at all. `least` and `greatest` are of numbers,
-    `first` and `last` the beginnings of the texts at either end, `longest` the bytes of the longest text or blob.
-    `disagreeing` counts computed values that another version of SQLite computes otherwise.
+    that are JSON objects or arrays, `not_json` texts that are no JSON at all, `binary_json` blobs of which json() makes
+    a text that jsonb keeps (https://sqlite.org/jsonb.html). `least` and `greatest` are of numbers, `first` and `last`
+    the beginnings of the texts at either end, `longest` the bytes of the longest text or blob. `disagreeing` counts
+    computed values that another version of SQLite computes otherwise.
     """
 
     name: str
@@ -40,6 +46,7 @@ class ColumnProfile:
     big: int = 0
     json: int = 0
     not_json: int = 0
+    binary_json: int = 0
     least: int | float | None = None
     greatest: int | float | None = None
     first: str | None = None

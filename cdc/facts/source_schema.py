@@ -169,3 +169,8 @@ class SourceSchema:
     def table(self, name: str) -> Table | None:
         """The table of that name, compared without case as SQLite does, or None."""
         return next((t for t in self.tables if t.name.lower() == name.lower()), None)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all that is there, whatever becomes of it."""
+        return [entry.name for entries in (self.tables, self.views, self.left_out, self.waiting) for entry in entries]

@@ -94,6 +94,17 @@ class TargetTable:
         return next((u.columns for u in self.uniques if u.primary), ())
 
 
+class SilentTrigger(NamedTuple):
+    """A trigger that does not fire, because replication disabled it: of a target `of`, or of a partition of that."""
+
+    of: str
+    table: str
+    trigger: str
+
+    def __str__(self) -> str:
+        return f"{self.trigger} of {self.table}"
+
+
 class ObjectKind(StrEnum):
     """What a part of a table is."""
 

@@ -24,7 +24,6 @@ from cdc.first_copy.snapshots import Copy, read_copy, verified_snapshot, without
 from cdc.first_copy.table_filler import TableFiller
 from cdc.identity.active_side import refuse_after_cutover
 from cdc.identity.file_location import settle_path
-from cdc.mapping.map_tables import map_schema
 from cdc.notes import end_note
 from cdc.postgres.apply import loaded_orphans
 from cdc.postgres.apply.copy import prepare_for_load
@@ -34,6 +33,7 @@ from cdc.postgres.ddl import runner, schema_script
 from cdc.postgres.ddl.admission import hold_refused
 from cdc.postgres.ddl.check_constraints import CheckConstraint, checks, hold_breaking
 from cdc.postgres.record import own_schema
+from cdc.postgres.record.known_tables import map_wanted
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import connected
@@ -86,7 +86,7 @@ async def load(config: Config, progress: Progress) -> LoadReport:
         state = await record.stream.read()
         refuse_after_cutover(config.source.path, state, None)
         if state is None:
-            await record.ownership.require_free(config, map_schema(copy.schema, config))
+            await record.ownership.require_free(config, await map_wanted(record, config, copy.schema))
             raise TargetError("the tables in Postgres do not exist yet", remedy="run `cdc schema` first")
         await lock_source(connection, copy.source_id)
         await own_schema.make_whole(connection)

@@ -9,13 +9,16 @@ from pathlib import Path
 from cdc.config import Config
 from cdc.facts.table_map import TableMap
 from cdc.first_copy.dry_run import rehearse_load
-from cdc.first_copy.plan import Plan, make_plan
-from cdc.first_copy.risks import kept_out, skipped_in_vain
-from cdc.first_copy.snapshots import read_copy, require_tables, snapshots_folder
+from cdc.first_copy.plan import DataLook, Plan, make_plan
+from cdc.first_copy.risks import left_behind, skipped_in_vain
+from cdc.first_copy.snapshots import Copy, read_copy, require_tables, snapshots_folder
 from cdc.mapping.adoption import Adopted, adapt, compare
 from cdc.mapping.map_tables import map_schema
-from cdc.postgres.connection.open import Connection
+from cdc.mapping.proposals import propose
+from cdc.mapping.unmatched import unmatched
 from cdc.postgres.ddl import schema_script
+from cdc.postgres.record.known_tables import map_wanted
+from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.counts import count_rows
@@ -32,15 +35,22 @@ async def build_plan(config: Config) -> Plan:
         copy = await asyncio.to_thread(read_copy, config, database)
         if not copy.schema.waiting:
             require_tables(copy.schema, config)
-        maps = map_schema(copy.schema, config, copy.profiles)
-        adopted = await _look_at_adopted(config, maps)
-        maps = adapt(maps, adopted)
-        rehearsal = await asyncio.to_thread(rehearse_load, database, maps, adopted.tables)
+        maps, adopted = await _mapped(config, copy)
+        looked = [(m, copy.profiles[m.source.name]) for m in maps if m.source.name in copy.profiles]
+        proposals = [proposal for m, profile in looked for proposal in propose(m.source, m, profile, config)]
+        rehearsal = await asyncio.to_thread(rehearse_load, database, maps, adopted.tables, proposals)
     script = schema_script.script(maps, config.target.schema)
-    in_vain = (risk for m in maps for risk in skipped_in_vain(m.source, config.options(m.source.name)))
-    risks = [*compare(maps, adopted), *kept_out(rehearsal), *in_vain]
+    in_vain = (risk for m in maps for risk in skipped_in_vain(m.source, config.own_options(m.source.name)))
+    behind = (
+        risk
+        for m in maps
+        for risk in left_behind(
+            m, config.options(m.source.name), adopted.tables.get(m.target), copy.profiles.get(m.source.name)
+        )
+    )
+    risks = [*unmatched(copy.schema, config), *compare(maps, adopted), *in_vain, *behind]
     translated = translate_views(copy.schema.views, maps, config.target.schema)
-    return make_plan(copy.schema, maps, script, translated, copy.profiles, risks)
+    return make_plan(copy.schema, maps, script, translated, DataLook(copy.profiles, rehearsal, risks, proposals))
 
 
 @asynccontextmanager
@@ -56,16 +66,21 @@ async def copy_for_plan(config: Config) -> AsyncIterator[Path]:
         yield taken.database
 
 
-async def _look_at_adopted(config: Config, maps: Sequence[TableMap]) -> Adopted:
+async def _mapped(config: Config, copy: Copy) -> tuple[tuple[TableMap, ...], Adopted]:
+    """How the tables of the copy are mapped, and the adopted ones among their targets."""
+    maps = map_schema(copy.schema, config, copy.profiles)
     if not any(m.adopted for m in maps):
-        return Adopted({}, {}, config.target.existing_rows)
+        return maps, Adopted({}, {}, config.target.existing_rows)
     async with connected(config, "plan") as connection:
-        return await read_adopted(connection, config, maps)
+        record = Record(connection, copy.source_id or "")
+        maps = await map_wanted(record, config, copy.schema, copy.profiles)
+        adopted = await read_adopted(record, config, maps)
+    return adapt(maps, adopted), adopted
 
 
-async def read_adopted(connection: Connection, config: Config, maps: Sequence[TableMap]) -> Adopted:
+async def read_adopted(record: Record, config: Config, maps: Sequence[TableMap]) -> Adopted:
     """The adopted tables as they are now."""
-    names = [m.target for m in maps if m.adopted]
+    connection, names = record.connection, [m.target for m in maps if m.adopted]
     tables = await read_tables(connection, config.target.schema, names)
     rows = await count_rows(connection, config.target.schema, list(tables)) if tables else {}
-    return Adopted(tables, rows, config.target.existing_rows)
+    return Adopted(tables, rows, config.target.existing_rows, await record.disabled_triggers.silent())

@@ -95,6 +95,7 @@ class Status(Judged):
                 for left in target.leftovers
             ],
             "waiting": [asdict(table) for table in self.waiting],
+            "disabled_triggers": [str(trigger) for trigger in target.silent_triggers],
             "snapshot": {
                 "id": self.snapshot.id if self.snapshot else None,
                 "taken_at": self.snapshot.taken_at if self.snapshot else None,

@@ -18,13 +18,12 @@ from cdc.facts.table_map import TableMap
 from cdc.faults import crash_point
 from cdc.identity.active_side import require_sqlite_active
 from cdc.identity.file_location import settle_path
-from cdc.mapping.map_tables import map_schema
 from cdc.notes import end_note
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.source_lock import lock_source
 from cdc.postgres.outbox.guard import WriteGuard
 from cdc.postgres.record import own_schema, stream_row
-from cdc.postgres.record.known_tables import current_tables
+from cdc.postgres.record.known_tables import current_tables, map_wanted
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.stream_row import StreamState
 from cdc.postgres.server.endpoint import connected
@@ -201,7 +200,7 @@ async def followed(
         record, state = Record(connection, source_id or ""), None
     await require_sqlite_active(config, state)
     if state is None or state.position is None:
-        await record.ownership.require_free(config, map_schema(schema, config))
+        await record.ownership.require_free(config, await map_wanted(record, config, schema))
         raise stream_row.never_loaded()
     await settle_path(record, config, state.source_path)
     current = await current_tables(record, config, schema)

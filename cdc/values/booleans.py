@@ -12,6 +12,12 @@ from cdc.values.family import Family, Format, PostgresType, Promise, Returning, 
 _WORDS: Final = dict.fromkeys(("1", "t", "true", "y", "yes", "on"), True) | dict.fromkeys(
     ("0", "f", "false", "n", "no", "off"), False
 )
+LONGEST_WORD: Final = max(map(len, _WORDS))
+
+
+def is_word(text: str) -> bool:
+    """Whether a text is a word for true or false, as the format `words` reads it."""
+    return text.lower() in _WORDS
 
 
 def _flags(_: TargetColumn) -> Encoder:

@@ -19,7 +19,7 @@ from cdc.facts.target_schema import TargetColumn, TargetTable
 from cdc.facts.values import Failed, KeyValues, NullKey, Row, Value
 from cdc.values.column_rules import encoder_for, problem_with
 from cdc.values.documents import is_document
-from cdc.values.encoder import Encoder, Kinds, Unfit
+from cdc.values.encoder import NOTHING_YET, Encoder, Kinds, Unfit
 from cdc.values.registry import SUPPORTED
 
 
@@ -76,7 +76,7 @@ class _Column:
         try:
             return self.encoder.scalar(value)
         except Unfit as unfit:
-            return self._rejection(str(unfit))
+            return self._rejection(str(unfit), by_type=True)
 
     def _failure(self, failed: Failed) -> Rejection:
         name = self.target.name
@@ -88,7 +88,7 @@ class _Column:
             "retry`",
         )
 
-    def _rejection(self, wrong: str) -> Rejection:
+    def _rejection(self, wrong: str, *, by_type: bool = False) -> Rejection:
         name, kind = self.target.name, self.target.type
         return Rejection(
             column=name,
@@ -96,6 +96,7 @@ class _Column:
             detail=f"the value for column {name} ({kind}) {wrong}",
             remedy=f"correct it in SQLite, or give {name} a type or a format that fits; {kind} takes "
             f"{self.encoder.takes}",
+            by_type=by_type,
         )
 
 
@@ -124,6 +125,12 @@ class TableConverter:
         stays = [place not in rejections for place in range(len(raw))]
         rejected = [(raw[place][:width], rejections[place]) for place in sorted(rejections)]
         return Converted(list(compress(rows, stays)), rejected, altered, list(compress(raw, stays)), width)
+
+    def reasons(self, raw: Row) -> list[Rejection]:
+        """Everything that is wrong with a row, not only what is found first."""
+        found = [column.scalar(value) for column, value in zip(self._columns, raw[self._key_width :], strict=True)]
+        self._altered.clear()  # by `rows` they were counted already
+        return [result for result in found if isinstance(result, Rejection)]
 
     def key(self, raw: KeyValues) -> tuple[object, ...] | Rejection:
         """The key's columns in Postgres for a source key, or why no row there can have that key.
@@ -180,6 +187,8 @@ def _compiled(
         return None
     rules = table.reading(column, fed)
     encoder = encoder_for(fed, rules, literal=column.literal, schema=column.schema, altered=altered)
+    if encoder is not None and column.undecided:
+        encoder = NOTHING_YET
     if column.schema and not is_document(fed):
         problems.append(f"column {column.target} has type {fed.type}, and a JSON Schema is for documents")
         return None

@@ -193,6 +193,15 @@ JSONB: Final = PostgresType(
 )
 
 
+def jsonb_keeps(text: str) -> bool:
+    """Whether a text is JSON of which jsonb keeps every key, character and number."""
+    try:
+        _jsonb_text(text)
+    except ValueError:
+        return False
+    return True
+
+
 def is_document(target: TargetColumn) -> bool:
     """Whether a column holds JSON documents."""
     return target.base in _BASES

@@ -50,6 +50,11 @@ def encoder_of_type(target: TargetColumn, *, literal: bool = False) -> Encoder |
     return type_.encoder(target) if type_ else None
 
 
+def is_supported(target: TargetColumn) -> bool:
+    """Whether a column of that type can be fed in any way."""
+    return bool(target.labels) or target.base in TYPES
+
+
 def returning_of_type(target: TargetColumn, *, literal: bool = False) -> Returning:
     """How the values of a column that has an encoder come back."""
     if literal:

@@ -55,11 +55,6 @@ async def prepare_for_load(connection: Connection) -> None:
     await connection.execute("SET maintenance_work_mem = '128MB'; SET synchronous_commit = off")
 
 
-async def has_rows(connection: Connection, target: TargetTable) -> bool:
-    """Whether the target holds any row."""
-    return bool(await connection.fetchval(f"SELECT EXISTS (SELECT FROM {qualified(target.schema, target.name)})"))
-
-
 async def make_empty(connection: Connection, target: TargetTable) -> None:
     """Empty a target that an earlier load of ours filled; part of the transaction that loads it anew."""
     await connection.execute(f"TRUNCATE {qualified(target.schema, target.name)}")

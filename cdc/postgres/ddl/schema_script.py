@@ -9,7 +9,7 @@ from cdc.postgres.ddl.check_constraints import checks
 from cdc.postgres.ddl.foreign_keys import Link, foreign_key, links, supporting_index
 from cdc.postgres.ddl.indexes import indexes, plain_column, uniques
 from cdc.postgres.tables.statement import Deviation, Made, Names, Script, Statement
-from cdc.postgres.translate.defaults import is_null, translate_default
+from cdc.postgres.translate.defaults import is_null, translate_default, why_left_out
 from cdc.sql_names import qualified, quote, quote_literal
 from cdc.values.documents import JSONB
 from cdc.values.json_schema import condition
@@ -114,11 +114,16 @@ def _column(mapped: TableMap, column: ColumnMap, names: Names) -> _Part:
     return " ".join(words), notes
 
 
-def _name_and_type(column: ColumnMap) -> str:
+def typed(column: ColumnMap) -> str:
+    """The type that a column is made with."""
     base = column.type.partition("(")[0].partition("[")[0].strip()
     # Postgres then orders and compares texts by their bytes, as SQLite does.
     collation = ' COLLATE "C"' if base in _COLLATED or base.startswith("character varying") else ""
-    return f"{quote(column.target)} {column.type}{collation}"
+    return f"{column.type}{collation}"
+
+
+def _name_and_type(column: ColumnMap) -> str:
+    return f"{quote(column.target)} {typed(column)}"
 
 
 def identity_column(mapped: TableMap) -> str | None:
@@ -135,7 +140,9 @@ def _default(mapped: TableMap, source: Column, column: ColumnMap) -> tuple[str |
     default = translate_default(source.default, column)
     if default is not None:
         return default, []
-    reason = f"its default {source.default} is left out: it has no sure equal for type {column.type}"
+    reason = f"its default {source.default} is left out: {why_left_out(source.default, column)}"
+    if source.not_null:
+        reason += "; rows made in Postgres must give its value"
     return None, [Deviation(mapped.source.name, source.name, reason)]
 
 
@@ -156,11 +163,17 @@ def add_column(mapped: TableMap, target: str) -> Statement:
     column = next(c for c in mapped.columns if c.target == target)
     words = [_name_and_type(column)]
     source = plain_column(mapped, column.source) and mapped.source.column(column.source) if column.source else None
-    default = translate_default(source.default, column) if source and source.default else None
+    default = column_default(mapped, column)
     if source and default is not None:
         words.append(f"DEFAULT {default}{' NOT NULL' if source.not_null else ''}")
     sql = f"ALTER TABLE {qualified(mapped.schema, mapped.target)} ADD COLUMN IF NOT EXISTS {' '.join(words)}"
     return Statement(target, sql, Made.COLUMN, mapped.schema, mapped.target)
+
+
+def column_default(mapped: TableMap, column: ColumnMap) -> str | None:
+    """What new rows get in a column where nobody gives it a value, None for NULL."""
+    source = plain_column(mapped, column.source) and mapped.source.column(column.source) if column.source else None
+    return translate_default(source.default, column) if source and source.default else None
 
 
 def not_null_columns(mapped: TableMap) -> tuple[str, ...]:

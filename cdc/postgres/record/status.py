@@ -14,6 +14,7 @@ from cdc.errors import TargetError
 from cdc.facts.leftover import Leftover
 from cdc.facts.phase import Phase
 from cdc.facts.schema_finding import SchemaFinding
+from cdc.facts.target_schema import SilentTrigger
 from cdc.postgres.connection.dsn import where
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection, hang_up
@@ -91,6 +92,7 @@ class TargetFacts:
     leftovers: tuple[Leftover, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     schema_findings: tuple[SchemaFinding, ...] = ()
+    silent_triggers: tuple[SilentTrigger, ...] = ()
     gone: str = ""  # of the schema `cdc`: what is not whole
     guard: GuardFacts = GuardFacts()
 
@@ -186,6 +188,7 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
         leftovers=await record.leftovers.read(),
         waiting=await record.waiting.read(),
         schema_findings=await record.schema_findings.read(),
+        silent_triggers=await record.disabled_triggers.silent(),
         guard=await _guards(connection, stream.source_id),
     )
 

@@ -231,3 +231,9 @@ UNION ALL SELECT table_name, 'index', name, CASE WHEN is_unique THEN 'UNIQUE ' E
     || substr(whole, 2 + length(head || CASE WHEN starts_with(whole, head || place) THEN place ELSE temporary END)),
     usable
 FROM indexes WHERE whole IS NOT NULL AND stands_for IS NULL
+
+-- Under "C" the letters A to Z have another case, as in SQLite.
+-- name: alike
+SELECT c.relname::text AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND lower(c.relname::text COLLATE "C") = ANY ($2::text[])
+ORDER BY c.relname;

@@ -216,6 +216,17 @@ DELETE FROM cdc.disabled_trigger WHERE source_id = $1 AND target_schema = $2 AND
 -- name: recorded_triggers
 SELECT target_table, trigger_name FROM cdc.disabled_trigger WHERE source_id = $1 AND target_schema = $2
 
+-- A partition's own is one of the table's that it is part of.
+-- name: silent_triggers
+SELECT DISTINCT root.relname::text AS of, d.target_table AS table, d.trigger_name AS trigger
+FROM cdc.disabled_trigger AS d JOIN pg_trigger AS g
+    ON g.tgrelid = to_regclass(format('%I.%I', d.target_schema, d.target_table)) AND g.tgname = d.trigger_name
+JOIN pg_class AS root ON root.oid = coalesce(pg_partition_root(g.tgrelid), g.tgrelid)
+WHERE d.source_id = $1 AND g.tgenabled = 'D' ORDER BY 1, 2, 3
+
+-- name: trigger_places
+SELECT DISTINCT target_schema, target_table FROM cdc.disabled_trigger WHERE source_id = $1 ORDER BY 1, 2
+
 -- name: record_trigger
 INSERT INTO cdc.disabled_trigger (source_id, target_schema, target_table, trigger_name, enabled)
 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING

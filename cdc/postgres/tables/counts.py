@@ -71,6 +71,12 @@ async def _count_small(
     return {name: count for name, count in counted.items() if count.rows <= MOST_ROWS}
 
 
+async def has_rows(connection: Connection, schema: str, table: str) -> bool:
+    """Whether a table holds any row."""
+    with translated(f"looking whether {table} holds rows"):
+        return bool(await connection.fetchval(f"SELECT EXISTS (SELECT FROM {qualified(schema, table)})"))
+
+
 async def count_rows(connection: Connection, schema: str, tables: Sequence[str]) -> Mapping[str, int]:
     """Rows by table; of one state of Postgres where they are few: each takes locks for the time of a statement."""
     counts: list[int] = []

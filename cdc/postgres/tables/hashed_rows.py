@@ -38,6 +38,7 @@ _FORMS: Final = {
 _FROM_TEXT: Final = {
     **{kind: f"{{0}}::{kind}" for kind in ("int2", "int4", "int8", "float8", "numeric", "bool", "text", "varchar")},
     "bytea": "decode({0}, 'hex')",
+    "bpchar": "{0}::bpchar",
 }
 
 

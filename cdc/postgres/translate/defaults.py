@@ -6,70 +6,41 @@ from collections.abc import Callable
 from typing import Final
 
 from cdc.facts.table_map import ColumnMap
+from cdc.postgres.translate.clock import bare, is_local, now_in_postgres, read_now
+from cdc.postgres.translate.random_values import random_default
 from cdc.sql_names import quote_literal
 from cdc.values.booleans import BOOLEAN
 from cdc.values.documents import JSONB
 from cdc.values.numbers import BIGINT, DOUBLE, INTEGER, NUMERIC
 from cdc.values.texts import BYTEA, TEXT
-from cdc.values.times import DATE, TIMESTAMP, TIMESTAMPTZ
 
 _NUMBER: Final = re.compile(r"[+-]?\s*(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _INTEGER: Final = re.compile(r"[+-]?\s*\d{1,18}")
 _STRING: Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 _BLOB: Final = re.compile(r"[xX]'((?:[0-9a-fA-F]{2})*)'")
-_NOW: Final = re.compile(r"(datetime|date|time)\s*\(\s*'now'\s*\)", re.IGNORECASE)
-_NOW_NAMES: Final = {"CURRENT_TIMESTAMP": "datetime", "CURRENT_DATE": "date", "CURRENT_TIME": "time"}
-
-# SQLite's clock stands still within one statement, as statement_timestamp() does, and speaks UTC to the second.
-_UTC: Final = "statement_timestamp() AT TIME ZONE 'UTC'"
-_NOW_TEXT: Final = {"datetime": "YYYY-MM-DD HH24:MI:SS", "date": "YYYY-MM-DD", "time": "HH24:MI:SS"}
-_NOW_TYPED: Final = {
-    (TIMESTAMP.name, "datetime"): f"date_trunc('second', {_UTC})",
-    (TIMESTAMPTZ.name, "datetime"): "date_trunc('second', statement_timestamp())",
-    (DATE.name, "date"): f"({_UTC})::date",
-}
 
 
 def translate_default(sql: str, column: ColumnMap) -> str | None:
     """The DEFAULT of a column in Postgres, or None where it cannot be told to give what SQLite gives."""
-    text = _bare(sql)
+    text = bare(sql)
     if column.literal:
         return None
-    if (kind := _now(text)) is not None:
-        if column.type == TEXT.name:
-            return f"to_char({_UTC}, '{_NOW_TEXT[kind]}')"
-        return _NOW_TYPED.get((column.type, kind))
+    if (now := read_now(text)) is not None:
+        return now_in_postgres(now, column)
     rule = _RULES.get(column.type)
-    return rule(text) if rule else None
+    return (rule(text) if rule else None) or random_default(text, column)
+
+
+def why_left_out(sql: str, column: ColumnMap) -> str:
+    """Why such a default was not translated, in words."""
+    if is_local(sql):
+        return "it is in the local time of whoever writes, and Postgres knows its own alone"
+    return f"it has no sure equal for type {column.type}"
 
 
 def is_null(sql: str) -> bool:
     """Whether a default is NULL, which is Postgres' own."""
-    return _bare(sql).upper() == "NULL"
-
-
-def _bare(sql: str) -> str:
-    text = sql.strip()
-    while text.startswith("(") and text.endswith(")") and _closes_last(text):
-        text = text[1:-1].strip()
-    return text
-
-
-def _closes_last(text: str) -> bool:
-    """Whether the first parenthesis is closed by the last character; one inside a string only makes us give up."""
-    depth = 0
-    for place, character in enumerate(text):
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if depth == 0:
-            return place == len(text) - 1
-    return False
-
-
-def _now(text: str) -> str | None:
-    if text.upper() in _NOW_NAMES:
-        return _NOW_NAMES[text.upper()]
-    call = _NOW.fullmatch(text)
-    return call[1].lower() if call else None
+    return bare(sql).upper() == "NULL"
 
 
 def _unquoted(text: str) -> str | None:

@@ -2,8 +2,9 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any, Final
 
 import apsw
@@ -15,6 +16,8 @@ from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.connection.functions import FAILURES
 from cdc.sqlite.rows.exact_values import encoding
 from cdc.sqlite.schema.generated_columns import disagreeing
+from cdc.values.booleans import LONGEST_WORD, is_word
+from cdc.values.documents import jsonb_keeps
 from cdc.values.identifiers import UUIDS
 from cdc.values.patterns import all_match
 from cdc.values.times import WRITTEN
@@ -25,7 +28,10 @@ _COLUMNS_A_SCAN: Final = 100
 _BEYOND_DOUBLE: Final = 2**53
 _SHOWN: Final = 40  # characters of the least and the greatest text
 
-_BEGINS_AS_DATE: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-")
+_BEGINS_AS_DATE_OR_TIME: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-|[0-9]{2}:")
+# What no JSON begins with needs no reader: most texts.
+_BEGINS_AS_JSON: Final = re.compile(rb"[ \t\r\n]*(?:[\[{\"0-9-]|true|false|null)")
+_JSONB_FLAG: Final = 8  # of json_valid(): the blob is binary JSON, looked at as a whole
 _LONGEST_DATE: Final = 60  # bytes; digits of a second may be followed by any number of zeros
 _UUID_BYTES: Final = 36
 _NAMES: Final = tuple(field.name for field in fields(TextForms))
@@ -37,15 +43,28 @@ def profile(connection: apsw.Connection, table: Table) -> TableProfile:
     A column that cannot be computed counts as one that is nowhere filled. Raises `SourceError` when SQLite cannot read
     the table.
     """
+    found = _profile_of(connection, table, table.columns)
+    with translated(f"profiling table {table.name}"):
+        other = disagreeing(connection, table)
+        return replace(found, columns=tuple(replace(c, disagreeing=other.get(c.name, 0)) for c in found.columns))
+
+
+def _profile_of(connection: apsw.Connection, table: Table, wanted: Sequence[Column]) -> TableProfile:
     with translated(f"profiling table {table.name}"):
         codec = encoding(connection)
         connection.create_aggregate_function("_cdc_texts", lambda: _texts(codec), 1)
+        connection.create_scalar_function("_cdc_jsonb_keeps", partial(_jsonb_keeps, codec), 1, deterministic=True)
         rows, columns = 0, list[ColumnProfile]()
-        for start in range(0, len(table.columns), _COLUMNS_A_SCAN):
-            rows, profiles = _scan_all(connection, table, table.columns[start : start + _COLUMNS_A_SCAN])
+        for start in range(0, len(wanted), _COLUMNS_A_SCAN):
+            rows, profiles = _scan_all(connection, table, wanted[start : start + _COLUMNS_A_SCAN])
             columns += profiles
-        other = disagreeing(connection, table)
-        return TableProfile(rows, tuple(replace(c, disagreeing=other.get(c.name, 0)) for c in columns))
+        return TableProfile(rows, tuple(columns))
+
+
+def profile_columns(connection: apsw.Connection, table: Table, names: Collection[str]) -> TableProfile:
+    """The same of some columns, by their names, and without what another version of SQLite would compute."""
+    columns = [column for column in table.columns if column.name in names]
+    return _profile_of(connection, table, columns)
 
 
 def _scan_all(connection: apsw.Connection, table: Table, part: Sequence[Column]) -> tuple[int, list[ColumnProfile]]:
@@ -86,6 +105,9 @@ def _expressions(column: Column) -> Iterator[str]:
     text = f"FILTER (WHERE typeof({name}) = 'text')"
     yield f"count(*) FILTER (WHERE typeof({name}) = 'text' AND {name} GLOB '[[{{]*' AND json_valid({name}))"
     yield f"count(*) FILTER (WHERE typeof({name}) = 'text' AND NOT json_valid({name}))"
+    # Of blobs that are no binary JSON json() makes no text but an error: CASE looks before.
+    binary = f"CASE WHEN json_valid({name}, {_JSONB_FLAG}) THEN _cdc_jsonb_keeps(CAST(json({name}) AS BLOB)) END"
+    yield f"count(*) FILTER (WHERE typeof({name}) = 'blob' AND {binary})"
     for extreme in ("min", "max"):
         yield f"{extreme}({name}) FILTER (WHERE typeof({name}) IN ('integer', 'real'))"
         # As a blob, because a text that is not UTF-8 cannot be handed over as a text.
@@ -95,8 +117,8 @@ def _expressions(column: Column) -> Iterator[str]:
 
 
 def _profile(name: str, rows: int, answers: Sequence[object], codec: str) -> ColumnProfile:
-    integer, real, text, blob, not_boolean, big, json, not_json = (int(str(n)) for n in answers[:8])
-    least, first, greatest, last, longest, forms = answers[8:]
+    integer, real, text, blob, not_boolean, big, json, not_json, binary = (int(str(n)) for n in answers[:9])
+    least, first, greatest, last, longest, forms = answers[9:]
     return ColumnProfile(
         name,
         null=rows - integer - real - text - blob,
@@ -108,6 +130,7 @@ def _profile(name: str, rows: int, answers: Sequence[object], codec: str) -> Col
         big=big,
         json=json,
         not_json=not_json,
+        binary_json=binary,
         least=_number(least),
         greatest=_number(greatest),
         first=_shown(first, codec),
@@ -123,6 +146,14 @@ def _number(answer: object) -> int | float | None:
 
 def _shown(answer: object, codec: str) -> str | None:
     return answer.decode(codec, "replace") if isinstance(answer, bytes) else None
+
+
+def _jsonb_keeps(codec: str, document: bytes) -> bool:
+    """Whether jsonb keeps all of a document, which is given as bytes because a blob may hold no real text."""
+    try:
+        return jsonb_keeps(document.decode(codec))
+    except UnicodeDecodeError:
+        return False
 
 
 class _Texts:
@@ -141,10 +172,17 @@ class _Texts:
             if b"\x00" in data:
                 counts["nul"] += 1
             form = _form(data)
+            self._count_beside(data)
         except UnicodeDecodeError:
             counts["invalid"] += 1
             form = "other"
         counts[form] += 1
+
+    def _count_beside(self, data: bytes) -> None:
+        if len(data) <= LONGEST_WORD and is_word(data.decode()):
+            self._counts["words"] += 1
+        if _BEGINS_AS_JSON.match(data) and jsonb_keeps(data.decode()):
+            self._counts["documents"] += 1
 
     def final(self) -> str:
         """The counts in the order of the fields of `TextForms`."""
@@ -162,7 +200,7 @@ def _form(data: bytes) -> str:
         return "empty"
     if len(data) == _UUID_BYTES and all_match(UUIDS, [text]):
         return "uuid"
-    if len(data) <= _LONGEST_DATE and _BEGINS_AS_DATE.match(data):
+    if len(data) <= _LONGEST_DATE and _BEGINS_AS_DATE_OR_TIME.match(data):
         for written in WRITTEN:
             if all_match(written.lines, [text]):
                 try:

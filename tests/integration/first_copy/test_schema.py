@@ -209,9 +209,11 @@ async def test_unique_values_can_swap_owners_inside_a_transaction(conn: Connecti
 async def test_uniqueness_over_dates_that_could_be_written_twice_is_left_to_sqlite(
     conn: Connection, source: Source
 ) -> None:
-    source.run("CREATE TABLE t (id INTEGER PRIMARY KEY, at DATETIME UNIQUE, day DATE UNIQUE, doc JSON UNIQUE)")
+    source.run(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, at DATETIME UNIQUE, day DATE UNIQUE, doc JSON UNIQUE, t TIME UNIQUE)"
+    )
     made = source.script()
-    assert len(made.notes) == 2
+    assert len(made.notes) == 3
     await make(conn, made)
     unique = [u.columns for u in (await read_tables(conn, SCHEMA))["t"].uniques]
     assert unique == [("id",), ("day",)]

@@ -190,13 +190,35 @@ JSON: Final = {
 async def test_json_arrives_without_a_lost_key_or_digit(tmp_path: Path, any_database: str) -> None:
     table = "CREATE TABLE t(id INTEGER PRIMARY KEY, doc JSON, raw TEXT)"
     rows = [f"INSERT INTO t VALUES ({n}, {doc}, '{{not: json')" for n, doc in enumerate(JSON)]
-    async with replicated(tmp_path, any_database, table, *rows) as pair:
+    as_jsonb = {"t": TableOptions(columns={"doc": ColumnOptions(type="jsonb")})}
+    async with replicated(tmp_path, any_database, table, *rows, tables=as_jsonb) as pair:
         await write_live(pair, "t", *(f"{n + 50}, {doc}, ''" for n, doc in enumerate(JSON)))
         held = {n for n, fate in enumerate(JSON.values()) if fate == "held"}
         assert set(await pair.held()) == {f"t {n + base}" for n in held for base in (0, 50)}
         assert await pair.rows("SELECT doc #>> '{a,0}', doc #>> '{a,2}' FROM t WHERE id = 0") == [
             ("1.50", "12345678901234567890")
         ]
+        assert await pair.differences() == []
+
+
+async def test_json_that_jsonb_would_not_keep_arrives_as_it_is_written(tmp_path: Path, any_database: str) -> None:
+    table = "CREATE TABLE t(id INTEGER PRIMARY KEY, doc JSON, fine JSON, packed JSONB, at TIME UNIQUE, geom POINT)"
+    rows = (
+        """INSERT INTO t VALUES (1, '{"a": 1}', '{"a": 1}', jsonb('[1]'), '12:34', x'4750')""",
+        """INSERT INTO t VALUES (2, '{"a": 1, "a": 2}', 5, x'0C', '12:34:00.5', NULL)""",
+    )
+    async with replicated(tmp_path, any_database, table, *rows) as pair:
+        # Two texts of SQLite, and one time of day: what SQLite holds unique is not so in Postgres.
+        await write_live(pair, "t", """3, '{', '"x"', jsonb('{}'), '12:34:00', x'00'""")
+        assert await pair.held() == {}
+        assert await pair.rows("SELECT pg_typeof(doc)::text, doc FROM t WHERE id > 1 ORDER BY id") == [
+            ("text", '{"a": 1, "a": 2}'),
+            ("text", "{"),
+        ]
+        types = (
+            "SELECT pg_typeof(fine)::text, pg_typeof(packed)::text, pg_typeof(at)::text, pg_typeof(geom)::text FROM t"
+        )
+        assert set(await pair.rows(types)) == {("jsonb", "bytea", "time without time zone", "bytea")}
         assert await pair.differences() == []
 
 

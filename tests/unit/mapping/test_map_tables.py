@@ -67,7 +67,8 @@ def typed(declared: str, profile: ColumnProfile | None = None, *, in_key: bool =
         ("TIMESTAMP", "timestamp"),
         ("DATE", "date"),
         ("TIMESTAMPTZ", "timestamptz"),
-        ("TIME", "text"),
+        ("TIME", "time"),
+        ("TIMEZONE", "text"),
         ("UUID", "text"),
     ],
 )
@@ -81,6 +82,8 @@ def test_an_empty_column_gets_the_type_that_it_declares(declared: str, expected:
         (ColumnProfile("c", text=3, forms=TextForms(naive=3)), ("timestamp", False)),
         (ColumnProfile("c", text=3, forms=TextForms(zoned=3)), ("timestamptz", False)),
         (ColumnProfile("c", text=3, forms=TextForms(date=3)), ("date", False)),
+        (ColumnProfile("c", text=3, forms=TextForms(time=3)), ("time", False)),
+        (ColumnProfile("c", text=3, forms=TextForms(time=2, other=1)), ("text", False)),
         (ColumnProfile("c", integer=3), ("bigint", False)),
         (ColumnProfile("c", integer=1, real=2), ("double precision", False)),
         (ColumnProfile("c", integer=1, real=2, big=1), ("text", True)),
@@ -101,11 +104,48 @@ def test_dates_that_identify_rows_stay_text_because_two_texts_can_be_one_instant
     assert typed("DATETIME", ColumnProfile("c", integer=3), in_key=True) == ("bigint", False)
 
 
-@pytest.mark.parametrize("declared", ["POINT", "multipoint", "POLYGON"])
-def test_a_geometry_is_no_integer_because_of_the_letters_in_its_name(declared: str) -> None:
+@pytest.mark.parametrize(
+    "declared", ["POINT", "multipoint", "MULTIPOINT ZM", "POINT(4326)", "POLYGON", "INTERVAL", "HINT", "print (9)"]
+)
+def test_a_column_is_no_integer_because_of_the_letters_in_its_name(declared: str) -> None:
     assert typed(declared, ColumnProfile("c", blob=3)) == ("bytea", False)
     assert typed(declared, ColumnProfile("c", text=3)) == ("text", False)
-    assert typed("POINTINT") == ("bigint", False)
+    assert typed(declared, ColumnProfile("c", text=3, integer=1)) == ("text", True)
+
+
+@pytest.mark.parametrize("declared", ["BIG INT", "UINT8", "int_unsigned", "MEDIUMINT(3) UNSIGNED", "INTEGER NULL"])
+def test_an_integer_stays_one_whatever_it_holds(declared: str) -> None:
+    assert typed(declared, ColumnProfile("c", text=3)) == ("bigint", False)
+
+
+def test_what_sqlite_makes_integers_of_is_one_while_nothing_speaks_against_it() -> None:
+    assert typed("INTERVAL") == ("bigint", False)
+    assert typed("INTERVAL", ColumnProfile("c", integer=3)) == ("bigint", False)
+    assert typed("FLOATING POINT", ColumnProfile("c", integer=3, real=1)) == ("numeric", False)
+    assert typed("MULTIPOINT") == ("text", False)  # a geometry, as an empty POLYGON
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [
+        (ColumnProfile("c", text=3, forms=TextForms(other=3, documents=3)), ("jsonb", False)),
+        (ColumnProfile("c", text=2, integer=1, real=1, forms=TextForms(other=2, documents=2)), ("jsonb", False)),
+        (ColumnProfile("c", integer=3), ("jsonb", False)),
+        (ColumnProfile("c", real=3, greatest=float("inf")), ("text", True)),
+        (ColumnProfile("c", text=3, forms=TextForms(other=3, documents=2)), ("text", False)),
+        (ColumnProfile("c", text=3, forms=TextForms(other=2, empty=1, documents=2)), ("text", False)),
+        (ColumnProfile("c", text=3, integer=1, forms=TextForms(other=3, documents=2)), ("text", True)),
+        (ColumnProfile("c", blob=3, binary_json=3), ("bytea", False)),
+        (ColumnProfile("c", blob=3, text=1, binary_json=3), ("text", True)),
+    ],
+)
+def test_json_is_decided_by_whether_jsonb_keeps_every_value(profile: ColumnProfile, expected: tuple[str, bool]) -> None:
+    assert typed("JSON", profile) == expected
+
+
+def test_documents_that_identify_rows_stay_text_because_two_texts_can_be_one_document() -> None:
+    assert typed("JSON", in_key=True) == ("text", False)
+    assert typed("JSON", ColumnProfile("c", text=3, forms=TextForms(documents=3)), in_key=True) == ("text", False)
 
 
 @pytest.mark.parametrize("declared", ["", "ANY"])
@@ -210,6 +250,14 @@ def found(column: Column, profile: ColumnProfile, **options: Any) -> list[tuple[
             "the offset that was written is not",
         ),
         ("", ColumnProfile("c", text=3, integer=3), "note", "kept as SQL literals"),
+        (
+            "JSON",
+            ColumnProfile("c", text=50, integer=2, forms=TextForms(other=50, documents=47)),
+            "note",
+            "would not keep 3 of its 52 values",
+        ),
+        ("JSONB", ColumnProfile("c", blob=3, binary_json=3), "note", "binary form, kept as bytea"),
+        ("JSONB", ColumnProfile("c", blob=3, text=1, binary_json=2), "note", "2 blobs of 4 values"),
     ],
 )
 def test_what_the_data_suggests_is_told_in_words(declared: str, profile: ColumnProfile, level: str, text: str) -> None:
