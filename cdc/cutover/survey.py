@@ -39,6 +39,7 @@ from cdc.postgres.record.verified_tables import VerifiedTable
 from cdc.postgres.server.endpoint import reached
 from cdc.postgres.tables import catalogue
 from cdc.postgres.tables.sequences import sequences_of
+from cdc.postgres.translate.defaults import is_null
 from cdc.sql_names import qualified
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
@@ -264,7 +265,7 @@ def _without_default(seen: Surveyed) -> Iterator[str]:
         for column in mapped.columns:
             source = mapped.source.column(column.source) if column.source else None
             there = target.column(column.target) if target else None
-            if source is None or there is None or source.default is None:
+            if source is None or there is None or source.default is None or is_null(source.default):
                 continue
             if not (there.has_default or there.generated or there.identity):
                 fails = "fails there" if there.not_null else "gives NULL there"
