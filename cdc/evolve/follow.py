@@ -57,6 +57,7 @@ class SchemaFollower:
         elif facts.is_other_schema:
             await self._loosen(facts)
         if not changes and facts.lacks_choices:
+            await self._record.stream.note_finish_after_resync(due=True)
             await self._remember(facts)
         return look, dict(facts.maps), facts.awaited
 

@@ -60,8 +60,7 @@ async def _looked_at(record: Record, mapped: TableMap, revision: Revision, *, wa
                 f"{', '.join(names)}",
                 remedy="drop these views, start again, and make them anew",
             )
-        logger.bind(column=f"{mapped.target}.{revision.target}", views=", ".join(names)).warning(
-            "a column keeps its type, for views in Postgres read it"
-        )
+        reason = f"views in Postgres read it: {', '.join(names)}"
+        logger.bind(object=f"{mapped.target}.{revision.target}", reason=reason).warning("a column keeps its type")
         return revision.given_up()
     return replace(revision, empty=await retype.holds_nothing(record.connection, mapped, revision.target))

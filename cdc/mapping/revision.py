@@ -70,7 +70,12 @@ class Revision:
     @property
     def compares(self) -> bool:
         """Whether the table has to be compared as a whole."""
-        return bool(self.keys) or self.waits or (self.retypes and not self.empty)
+        return self.is_read_otherwise or self.waits or (self.retypes and not self.empty)
+
+    @property
+    def is_read_otherwise(self) -> bool:
+        """Whether values become others although the type stays: the name of a type alone says nothing of them."""
+        return self.held.literal != self.wanted.literal or bool(set(self.keys) - {"type"})
 
     def given_up(self) -> "Revision":
         """What becomes of the column when it has to stay as it is."""
@@ -92,9 +97,10 @@ class Revision:
         why = f"{', '.join(self.keys)} changed" if self.keys else "its values need it"
         if self.retypes:
             return f"{self.table}.{self.column} becomes {self.wanted}, it is {self.held}: {why}"
-        if self.keys:
+        if self.is_read_otherwise:
             return f"{self.table}.{self.column} is read otherwise: {why}"
-        return f"{self.table}.{self.column} stays {self.held}: no type holds all of its values"
+        why = why if self.keys else "no type holds all of its values"
+        return f"{self.table}.{self.column} stays {self.held}: {why}"
 
 
 def outdated(

@@ -52,9 +52,10 @@ def statement(mapped: TableMap, *, keeps_rows: bool = True) -> str:
 
 async def alter(connection: Connection, mapped: TableMap, *, keeps_rows: bool = True) -> None:
     """Give those columns their types, in the caller's transaction."""
-    await connection.execute(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}")
-    await connection.execute(statement(mapped, keeps_rows=keeps_rows))
-    await connection.execute("SET LOCAL lock_timeout = 0")
+    with translated(f"giving columns of {mapped.target} other types"):
+        await connection.execute(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}")
+        await connection.execute(statement(mapped, keeps_rows=keeps_rows))
+        await connection.execute("SET LOCAL lock_timeout = 0")
 
 
 async def require_types(connection: Connection, mapped: TableMap) -> None:

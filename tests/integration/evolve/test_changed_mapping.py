@@ -20,10 +20,13 @@ TABLE = (
 )
 
 
-async def configure(pair: Pair, columns: Mapping[str, Any] | None = None, **sections: Any) -> None:
+async def configure(
+    pair: Pair, columns: Mapping[str, Any] | None = None, adopt: bool | None = None, **sections: Any
+) -> None:
     """Go on with another configuration, as a daemon that is started anew."""
     await pair.replica.close()
-    tables = {"t": TableOptions(columns={name: ColumnOptions(**options) for name, options in (columns or {}).items()})}
+    chosen = {name: ColumnOptions(**options) for name, options in (columns or {}).items()}
+    tables = {"t": TableOptions(columns=chosen, adopt=adopt)}
     pair.config = msgspec.structs.replace(pair.config, tables=tables, **sections)
     pair.replica = Live(pair.config)
     await pair.replica.sync()
@@ -65,12 +68,11 @@ async def test_what_is_chosen_later_is_applied_to_every_row(
 async def test_what_is_chosen_and_stays_is_no_change(tmp_path: Path, database: str) -> None:
     options = {"t": TableOptions(columns={"doc": ColumnOptions(type="jsonb"), "n": ColumnOptions(on_invalid="null")})}
     async with replicated(tmp_path, database, *TABLE, tables=options) as pair:
-        compared = "SELECT count(*) FROM cdc.audit WHERE entry::text LIKE '%follow a change%'"
-        before = await value(database, compared)
+        before = await value(database, FOLLOWED)
         await pair.replica.close()
         await pair.replica.sync()
         await pair.write("INSERT INTO t(id) VALUES (7)")
-        assert await value(database, compared) == before
+        assert await value(database, FOLLOWED) == before
 
 
 async def test_rows_that_waited_are_tried_again(tmp_path: Path, database: str) -> None:
@@ -128,6 +130,52 @@ async def test_a_daemon_that_runs_applies_what_it_reads_again(tmp_path: Path, da
 
 async def _count(dsn: str, rows: int) -> bool:
     return bool(await value(dsn, "SELECT count(*) = $1 FROM t", rows))
+
+
+FOLLOWED = "SELECT count(*) FROM cdc.audit WHERE entry::text LIKE '%follow a change%'"
+
+
+async def test_a_table_of_others_is_read_by_the_new_rules_and_stays_as_it_is(tmp_path: Path, database: str) -> None:
+    made = "CREATE TABLE t(id bigint PRIMARY KEY, at timestamptz, n integer)"
+    rows = (
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, at DATETIME, n INTEGER)",
+        "INSERT INTO t VALUES (1, '2024-02-29 12:00:00', 1), (2, '2024-02-29T12:00:00Z', 2.5)",
+    )
+    options = {"t": TableOptions(adopt=True)}
+    async with replicated(tmp_path, database, *rows, prepared=made, tables=options) as pair:
+        assert await pair.held() == {"t 1": "value", "t 2": "value"}
+        await configure(pair, adopt=True, formats=Formats(timestamptz="iso utc"))
+        assert await pair.held() == {"t 2": "value"}
+        await configure(
+            pair, {"n": {"on_invalid": "round", "type": "numeric"}}, adopt=True, formats=pair.config.formats
+        )
+        assert await pair.rows("SELECT n FROM t ORDER BY id") == [(1,), (3,)]
+        assert await type_of(pair, "n") == "integer"
+        followed = await value(database, FOLLOWED)
+        await pair.replica.close()
+        await pair.replica.sync()
+        assert await value(database, FOLLOWED) == followed
+        await pair.replica.close()
+
+
+async def test_a_refused_change_leaves_a_daemon_with_what_it_had(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, *TABLE) as pair:
+        await pair.replica.close()
+        with Daemon(pair.config) as daemon:
+            pair.app.execute("INSERT INTO t(id) VALUES (3)")
+            await wait_for(lambda: _count(database, 3), "the daemon follows", daemon=daemon)
+            daemon.file.write_text(daemon.file.read_text() + '\n[tables.t.columns.id]\ntype = "text"\n')
+            daemon.process.send_signal(signal.SIGHUP)
+            await wait_for(
+                lambda: _said(daemon, "cannot be changed once rows were copied"), "it says so", daemon=daemon
+            )
+            pair.app.execute("INSERT INTO t(id) VALUES (4)")
+            await wait_for(lambda: _count(database, 4), "the daemon follows", daemon=daemon)
+            assert daemon.terminate() == 0
+
+
+async def _said(daemon: Daemon, words: str) -> bool:
+    return words in daemon.words()
 
 
 # --- what `cdc plan` says of it ---------------------------------------------------------------------------------------

@@ -343,4 +343,4 @@ def test_tables_are_made_before_columns_are_added() -> None:
 
 
 def test_constraints_are_made_before_columns_become_not_null() -> None:
-    assert [kind for kind in KINDS if "after_rows" in vars(kind)] == [NewTable, NewColumn]
+    assert [kind for kind in KINDS if "after_rows" in vars(kind)] == [LostConstraint, NewTable, NewColumn]
