@@ -208,7 +208,7 @@ KINDS: Final[Mapping[object, tuple[str, object]]] = {
     FollowedSwitch: (f"one of {_listed(FollowedSwitch)}", "reads"),
     Literal["reads", "writes"]: ("`reads` or `writes`", "writes"),
     **{kind: (f"`{get_args(kind)[0]}`", get_args(kind)[0]) for kind in _FLAG_KINDS},
-    Literal["keep", "null"]: ("`keep` or `null`", "null"),
+    Literal["keep", "null", "default"]: ("`keep`, `null` or `default`", "null"),
     Literal["no action", "cascade", "set null"]: ("`no action`, `cascade` or `set null`", "cascade"),
     Literal["refuse", "replace"]: ("`refuse` or `replace`", "replace"),
     Literal["triggers", "grants"]: ("`triggers` or `grants`", "grants"),
