@@ -276,7 +276,8 @@ KEYS: Final = {
     "something, see [outcomes](types.md#values-that-do-not-fit).",
     "tables.NAME.columns.COLUMN.schema": "A file with the JSON Schema that the column's documents must satisfy, see "
     "[documents](types.md#documents). Without `type`, the column becomes `jsonb`.",
-    "tables.NAME.columns.COLUMN.empty": "`null` makes NULL of an empty text.",
+    "tables.NAME.columns.COLUMN.empty": "What becomes of an empty text: `null` makes it NULL, `default` the "
+    "column's default in Postgres, where that is the same for every row.",
     "formats.smallint": "Of all columns whose type in Postgres is `smallint`: `number`, `round`, or a list of both;",
     "formats.integer": "the same of `integer`,",
     "formats.bigint": "of `bigint`,",

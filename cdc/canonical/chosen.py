@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Final
 
 from cdc.canonical.addresses import address_text
+from cdc.canonical.constant_defaults import constant_default
 from cdc.canonical.exact_numbers import decimal_text, exact_number, nearest_whole, real_text, whole_text
 from cdc.canonical.instants import EPOCHS, day_text, has_zone, instant_of, instant_text, nearest_instant
 from cdc.canonical.intervals import COUNTED, counted_interval, interval_since_1970
@@ -33,8 +34,8 @@ def form(column: TargetColumn, reading: ValueRules, plain: Form, schema: str = "
     )
 
     def made(value: Value) -> Text:
-        if reading.empty == "null" and value == "":
-            return None
+        if reading.empty != "keep" and value == "":
+            return plain(constant_default(column)) if reading.empty == "default" else None
         text = canonical_text(lambda v: read(v, column), value)
         return _outcome(value, column, reading, plain) if text == NEVER else text
 

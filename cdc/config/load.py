@@ -211,7 +211,7 @@ KINDS: Final[Mapping[object, tuple[str, object]]] = {
     **{kind: (f"`{get_args(kind)[0]}`", get_args(kind)[0]) for kind in _FLAG_KINDS},
     Resurrection: ("`allow`, `warn` or `refuse`", "warn"),
     Literal["stop", "resync"]: ("`stop` or `resync`", "stop"),
-    Literal["keep", "null"]: ("`keep` or `null`", "null"),
+    Literal["keep", "null", "default"]: ("`keep`, `null` or `default`", "null"),
     Literal["no action", "cascade", "set null"]: ("`no action`, `cascade` or `set null`", "cascade"),
     Literal["refuse", "replace"]: ("`refuse` or `replace`", "replace"),
     Literal["triggers", "grants"]: ("`triggers` or `grants`", "grants"),

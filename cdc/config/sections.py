@@ -199,7 +199,7 @@ class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     python: Path | None = None  # FOLDER/MODULE:FUNCTION, the folder being the configuration's where none is given
     format: Format | None = None  # how the values are written, where the type alone does not tell
     on_invalid: OnInvalid | None = None  # what becomes of a value that does not fit; else what is said for its type
-    empty: Literal["keep", "null"] = "keep"  # what becomes of an empty text
+    empty: Literal["keep", "null", "default"] = "keep"  # what becomes of an empty text
     schema: Path | None = None  # a file with the JSON Schema of its documents
     sequence: str | None = None  # which numbers the column in Postgres, where nothing there says so
 

@@ -12,7 +12,7 @@ class ValueRules:
     """How the operator wants a column's values to be read, where their storage class alone does not tell.
 
     `format` names how a date, a number or the like is written (`cdc.values.registry` has them). `on_invalid` is what
-    becomes of a value that does not fit, and `empty` of an empty text: "keep" or "null".
+    becomes of a value that does not fit, and `empty` of an empty text: "keep", "null" or "default".
     """
 
     format: str = ""

@@ -15,6 +15,7 @@ class TargetColumn:
     `length` is the limit of varchar(n)/char(n). `collation` is the collation's name or "" for types without one;
     `deterministic` is False for collations under which unequal strings compare equal.
     `labels` are those of an enum type, empty for others.
+    `default` is the expression of its default as Postgres writes it, "" for none.
     `generated` covers GENERATED ALWAYS AS (expression); `identity` is "", "a" (always) or "d" (by default).
     """
 
@@ -33,6 +34,7 @@ class TargetColumn:
     collation: str = ""
     deterministic: bool = True
     labels: tuple[str, ...] = ()
+    default: str = ""
 
 
 @dataclass(frozen=True, slots=True)

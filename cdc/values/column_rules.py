@@ -6,6 +6,7 @@ from dataclasses import replace
 from cdc.facts.table_map import ValueRules
 from cdc.facts.target_schema import TargetColumn
 from cdc.values import json_schema
+from cdc.values.defaults import default_of
 from cdc.values.encoder import Encoder
 from cdc.values.family import ColumnEncoding
 from cdc.values.outcomes import OUTCOMES, with_outcomes
@@ -57,4 +58,6 @@ def problem_with(target: TargetColumn, rules: ValueRules) -> str:
         return f'is no type for `on_invalid = "{rules.on_invalid}"`'
     if target.not_null and "null" in (rules.on_invalid, rules.empty):
         return "is NOT NULL, while the configuration makes NULL of some values"
+    if rules.empty == "default" and default_of(target) is None:
+        return 'has no default that is the same for every row, as `empty = "default"` needs one'
     return ""

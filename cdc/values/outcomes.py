@@ -11,6 +11,7 @@ from typing import Final
 
 from cdc.facts.target_schema import TargetColumn
 from cdc.facts.values import InvalidText, Value
+from cdc.values.defaults import default_of
 from cdc.values.documents import is_document
 from cdc.values.encoder import Encoder, Kinds, Unfit, expect
 from cdc.values.family import ColumnEncoding
@@ -113,11 +114,13 @@ def with_outcomes(at: ColumnEncoding, altered: Counter[str]) -> Encoder:
     """
     name, encoder = at.column.name, at.encoder
     make = OUTCOMES[at.rules.on_invalid].make
-    without_empty = at.rules.empty == "null"
+    without_empty = at.rules.empty != "keep"
+    default = default_of(at.column) if at.rules.empty == "default" else None
+    instead = default[0] if default else None
 
     def scalar(value: Value) -> object:
         if without_empty and value == "":
-            other = None
+            other = instead
         else:
             try:
                 return encoder.scalar(value)
@@ -132,8 +135,11 @@ def with_outcomes(at: ColumnEncoding, altered: Counter[str]) -> Encoder:
         present = [None if value == "" else value for value in values]
         encoded = encoder.column(present, set(map(type, present)))
         # Where some value needs a closer look, each goes through `scalar`, which counts by itself.
-        if encoded is not None:
-            altered[name] += values.count("")
-        return encoded
+        if encoded is None:
+            return None
+        altered[name] += values.count("")
+        if instead is None:
+            return encoded
+        return [instead if value == "" else made for value, made in zip(values, encoded, strict=True)]
 
     return Encoder(encoder.takes, column, scalar)

@@ -38,6 +38,15 @@ SELECT
     a.atttypid AS oid,
     a.attnotnull OR coalesce(t.typnotnull, false) AS not_null,
     a.attgenerated = '' AND (a.atthasdef OR coalesce(t.typdefault, '') <> '') AS has_default,
+    CASE WHEN a.attgenerated = '' THEN coalesce(
+        (
+            SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+            FROM pg_catalog.pg_attrdef d
+            WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum
+        ),
+        t.typdefault,
+        ''
+    ) ELSE '' END AS default_expression,
     a.attgenerated <> '' AS generated,
     a.attidentity::text AS identity,
     CASE WHEN b.typname IN ('varchar', 'bpchar') AND b.modifier > 4 THEN b.modifier - 4 END AS length,

@@ -98,6 +98,7 @@ def _column(r: _Record) -> TargetColumn:
         collation=r["collation"],
         deterministic=r["deterministic"],
         labels=tuple(r["labels"]),
+        default=r["default_expression"],
     )
 
 

@@ -483,6 +483,7 @@ async def test_what_a_type_rounds_is_said_once_and_a_column_may_say_otherwise(
     ("chosen", "wrong"),
     [
         (ColumnOptions(format="epoch s", type="text"), 'type text is no type that `format = "epoch s"` is read into'),
+        (ColumnOptions(empty="default", type="text"), "type text has no default that is the same for every row"),
         (ColumnOptions(on_invalid="cut", type="text"), 'type text is no type for `on_invalid = "cut"`'),
         (ColumnOptions(format="words", type="bigint"), 'type bigint is no type that `format = "words"` is read into'),
     ],

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import pytest
 from harness import application, drain, execute, fetch, make_config, quarantined, up, value
 from installation import Installation
 
@@ -98,6 +99,59 @@ async def test_addresses_in_any_notation_are_keys_by_a_crosswalk(tmp_path: Path,
     assert await value(any_database, "SELECT count(*) FROM peer WHERE ip = inet '2001:db8::1'") == 1
     assert await is_equal(config)
     app.close()
+
+
+EMPTIES: Final = (
+    *("int NOT NULL DEFAULT -1", "text NOT NULL DEFAULT 'it''s'", "boolean NOT NULL DEFAULT false", "real DEFAULT 0.1"),
+    *("timestamptz DEFAULT '2000-01-01 01:00+01'", "numeric(6, 2) DEFAULT 0.5", "jsonb NOT NULL DEFAULT '{}'"),
+    *(
+        "char(3) NOT NULL DEFAULT 'ab'",
+        "interval DEFAULT '1 day'",
+        "bytea DEFAULT '\\x00'",
+        "date DEFAULT '2000-02-29'",
+    ),
+)
+
+
+async def test_an_empty_text_lets_the_default_of_its_column_stand(tmp_path: Path, any_database: str) -> None:
+    app = application(tmp_path / "app.db")
+    names = [f"c{n}" for n in range(len(EMPTIES))]
+    app.execute(f"CREATE TABLE t(id INTEGER PRIMARY KEY, {', '.join(names)})").fetchall()
+    blank = f"SELECT {', '.join(['n', *['chr'] * len(names)])} FROM c"
+    rows = "WITH RECURSIVE c(n, chr) AS (SELECT 1, '' UNION ALL SELECT n + 1, '' FROM c WHERE n < {}) INSERT INTO t "
+    app.execute(rows.format(3) + blank)
+    made = ", ".join(f"{name} {type_}" for name, type_ in zip(names, EMPTIES, strict=True))
+    await execute(any_database, f"CREATE TABLE t(id int PRIMARY KEY, {made}); CREATE TABLE alike(LIKE t INCLUDING ALL)")
+    chosen = TableOptions(columns={name: ColumnOptions(empty="default") for name in names})
+    config = adopting(tmp_path, any_database, t=chosen)
+    await up(config)
+    app.execute("INSERT INTO t(id, c0, c1) VALUES (5000, 7, '')")
+    app.execute("DELETE FROM t WHERE id = 5000")
+    app.execute("UPDATE t SET c0 = 7, c1 = 'told' WHERE id = 2")
+    await drain(config)
+    app.execute(rows.format(1500).replace("SELECT 1,", "SELECT 10,") + blank)
+    await drain(config)
+    assert await quarantined(any_database) == []
+    await execute(any_database, "INSERT INTO alike SELECT id FROM t")  # as Postgres itself makes them
+    different = await fetch(any_database, "SELECT id, c0, c1 FROM (TABLE t EXCEPT TABLE alike) AS d")
+    assert [tuple(row) for row in different] == [(2, 7, "told")]
+    assert await is_equal(config)
+    await execute(any_database, "UPDATE t SET c7 = 'abc' WHERE id = 1")
+    assert not await is_equal(config)
+    app.close()
+
+
+@pytest.mark.parametrize("default", ["DEFAULT now()::text", "DEFAULT (1 + 1)::text", ""])
+async def test_a_default_that_may_be_another_one_each_time_is_not_taken(
+    tmp_path: Path, database: str, default: str
+) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)").fetchall()
+    app.close()
+    await execute(database, f"CREATE TABLE t(id int PRIMARY KEY, v text {default})")
+    chosen = TableOptions(columns={"v": ColumnOptions(empty="default")})
+    (risk,) = (r for r in (await build_plan(adopting(tmp_path, database, t=chosen))).risks if r.level == "blocks")
+    assert "has no default that is the same for every row" in risk.text
 
 
 async def test_what_an_interval_of_some_parts_would_drop_is_not_given_to_it(tmp_path: Path, database: str) -> None:
