@@ -1,6 +1,7 @@
 """In which ways the values of a column could be read, and what of it is proven. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,6 +77,19 @@ def for_type(base: str, format_: str, readings: Iterable[Reading]) -> Block:
     values = sum(r.refused - r.leaves for r in needed)
     why = f"{len(needed)} columns of type {config_key(base)} hold {values:,} values that are written in this form"
     return Block(FORMATS_SECTION, (f"{config_key(base)} = {toml_text(format_)}",), f"{why}.{_zone(format_)}")
+
+
+def for_types(outcomes: Mapping[str, str], readings: Iterable[Reading]) -> Iterator[Block]:
+    """A choice of what becomes of values that say more than their type holds, by the base of the type."""
+    if not outcomes:
+        return
+    counts = Counter[str]()
+    for reading in readings:
+        if outcomes.get(reading.column.base) == reading.rules.on_invalid:
+            counts[reading.column.base] += reading.refused - reading.leaves
+    told = (f"{counts[base]:,} of {config_key(base)} become {_becomes(outcome)}" for base, outcome in outcomes.items())
+    lines_ = tuple(f"{config_key(base)} = {toml_text(outcome)}" for base, outcome in outcomes.items())
+    yield Block(FORMATS_SECTION, lines_, f"Values that say more than their type holds: {', '.join(told)}.", choice=True)
 
 
 def of_column(

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from cdc.config import Formats
+from cdc.config.sections import Shortening
 from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.source_schema import SourceSchema
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
@@ -30,6 +31,8 @@ from cdc.values.encoder import Encoder, Unfit
 
 _CHUNK_ROWS: Final = 256
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
+
+_SHORTENING: Final = get_args(Shortening)
 
 Place = tuple[str, str]  # source table and target column
 
@@ -94,11 +97,13 @@ class Trials:
         losses = {place: readings.losses(f.target, read[place]) for place, f in failing.items() if left[place]}
         lossy = self._better(failing, losses, left)
         shared = self._shared(fed, exact)
+        shortened = _shortened({place: r for place, r in lossy.items() if not fed[place].identifies}, shared)
         blocks = [readings.for_type(base, name, exact.values()) for base, name in shared.items()]
+        blocks += readings.for_types(shortened, lossy.values())
         for place, f in failing.items():
             if place in exact and (f.identifies or shared.get(f.target.base) != exact[place].rules.format):
                 blocks.append(readings.of_column(f.mapped, f.column, exact[place], f.rules))
-            if place in lossy:
+            if place in lossy and (f.identifies or shortened.get(f.target.base) != lossy[place].rules.on_invalid):
                 blocks.append(readings.of_column(f.mapped, f.column, lossy[place], read[place], choice=True))
         return blocks
 
@@ -159,6 +164,15 @@ class Trials:
         finally:
             connection.close()
         return counts
+
+
+def _shortened(lossy: Mapping[Place, readings.Reading], shared: Mapping[str, str]) -> dict[str, str]:
+    """What several columns of a type would do to values that say more than it holds, by the type's base."""
+    wanted = Counter((r.column.base, r.rules.on_invalid) for r in lossy.values() if r.rules.on_invalid in _SHORTENING)
+    several = {base: outcome for (base, outcome), columns in wanted.items() if columns > 1 and base not in shared}
+    return {
+        base: outcome for base, outcome in several.items() if readings.config_key(base) in Formats.__struct_fields__
+    }
 
 
 def _refused(encoder: Encoder | None, values: Sequence[Value]) -> int:

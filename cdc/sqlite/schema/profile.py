@@ -29,7 +29,9 @@ _BEYOND_DOUBLE: Final = 2**53
 _SHOWN: Final = 40  # characters of the least and the greatest text
 
 _BEGINS_AS_DATE_OR_TIME: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-|[0-9]{2}:")
-# What no JSON begins with needs no reader: most texts.
+# What begins with a letter and is longer than a UUID is of no form that is counted: most texts.
+_PLAIN: Final = re.compile(rb"(?!true|false|null)[A-Za-z].{36}", re.DOTALL)
+# What no JSON begins with needs no reader.
 _BEGINS_AS_JSON: Final = re.compile(rb"[ \t\r\n]*(?:[\[{\"0-9-]|true|false|null)")
 _JSONB_FLAG: Final = 8  # of json_valid(): the blob is binary JSON, looked at as a whole
 _LONGEST_DATE: Final = 60  # bytes; digits of a second may be followed by any number of zeros
@@ -169,20 +171,18 @@ class _Texts:
         try:
             if self._codec != "utf-8":
                 data = data.decode(self._codec).encode()
+            if _PLAIN.match(data) and data.isascii() and b"\x00" not in data:
+                counts["other"] += 1
+                return
             if b"\x00" in data:
                 counts["nul"] += 1
-            form = _form(data)
-            self._count_beside(data)
+            form, beside = _looks(data)
+            for name in beside:
+                counts[name] += 1
         except UnicodeDecodeError:
             counts["invalid"] += 1
             form = "other"
         counts[form] += 1
-
-    def _count_beside(self, data: bytes) -> None:
-        if len(data) <= LONGEST_WORD and is_word(data.decode()):
-            self._counts["words"] += 1
-        if _BEGINS_AS_JSON.match(data) and jsonb_keeps(data.decode()):
-            self._counts["documents"] += 1
 
     def final(self) -> str:
         """The counts in the order of the fields of `TextForms`."""
@@ -191,6 +191,16 @@ class _Texts:
 
 def _texts(codec: str) -> tuple[_Texts, Callable[..., None], Callable[[_Texts], str]]:
     return _Texts(codec), _Texts.step, _Texts.final
+
+
+def _looks(data: bytes) -> tuple[str, tuple[str, ...]]:
+    """The form of a text, and what it is counted as beside."""
+    form = _form(data)
+    if form != "other":
+        return form, ()
+    is_a_word = len(data) <= LONGEST_WORD and is_word(data.decode())
+    is_document = _BEGINS_AS_JSON.match(data) is not None and jsonb_keeps(data.decode())
+    return form, (*(("words",) if is_a_word else ()), *(("documents",) if is_document else ()))
 
 
 def _form(data: bytes) -> str:

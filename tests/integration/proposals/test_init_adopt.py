@@ -89,6 +89,19 @@ def test_a_loss_is_a_choice(site: Installation) -> None:
         assert f"# [tables.m.columns.{column}]\n# {line}\n" in text
 
 
+def test_a_loss_that_several_columns_of_a_type_need_is_one_choice(site: Installation) -> None:
+    site.sql("DROP TABLE t")
+    site.sql("CREATE TABLE m(id INTEGER PRIMARY KEY, a REAL, b REAL, at TEXT, seen TEXT)")
+    site.sql("INSERT INTO m VALUES(1, 0.1, 0.2, '2024-01-01 00:00:00.5', '2024-01-01 00:00:00.7')")
+    site.target_sql("CREATE TABLE m(id int PRIMARY KEY, a real, b real, at timestamp(0), seen timestamp(0))")
+    assert "formats" not in adopted(site)
+    text = site.config_file.read_text(encoding="utf-8")
+    choice = '[formats]\n# real = "round"\n# timestamp = "round"\n'
+    assert f"# {choice}" in text
+    site.config_file.write_text(text.replace(f"# {choice}", choice.replace("# ", "")), encoding="utf-8")
+    assert risks(site, "blocks", "quarantine") == []
+
+
 def test_a_format_that_some_columns_of_a_type_would_suffer_from_is_no_rule_for_all(site: Installation) -> None:
     site.sql("DROP TABLE t")
     site.sql("CREATE TABLE m(id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, c TEXT)")
