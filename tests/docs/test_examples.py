@@ -30,6 +30,8 @@ RUN_ELSEWHERE = {
     "cdc cleanup --legacy /srv/app --apply",
     "cdc init app.db && cdc up",
     "cdc plan --apply 1,3b",
+    "cdc psql",
+    'cdc psql -- -c "SELECT count(*) FROM content"',
     "cdc up",
     "cdc run",
     "cdc -c /etc/cdc/bot.toml --log-json run",
