@@ -32,6 +32,7 @@ from cdc.cli.help import Group
 from cdc.cli.init import init
 from cdc.cli.options import Options, terminable
 from cdc.cli.pause import pause, resume
+from cdc.cli.psql import psql
 from cdc.cli.report import write_report
 from cdc.cli.shadow import shadow
 from cdc.cli.tombstones import tombstones
@@ -87,7 +88,7 @@ cli.add_under("Phase 3, the cutover", rehearse.rehearse, cutover.cutover, rollba
 cli.add_under("Upgrades of the application", pause, resume)
 cli.add_under("Phase 4, the end", finalize, cleanup.cleanup)
 cli.add_under("The way back", restore.restore)
-cli.add_under("At any time", write_report, audit, completion)
+cli.add_under("At any time", psql, write_report, audit, completion)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -52,9 +52,14 @@ class Options:
         level = "DEBUG" if self.verbose else "INFO" if daemon and not self.quiet else "WARNING"
         log.setup(level=level, as_json=self.log_json)
 
+    @property
+    def for_program(self) -> bool:
+        """Whether nobody looks: a log is all that is wanted, or less."""
+        return self.quiet or self.log_json or log.journal_reads(sys.stderr)
+
     def progress(self) -> Progress:
         """Where long work shows how far it is."""
-        return chosen_progress(quiet=self.quiet or self.log_json or log.journal_reads(sys.stderr))
+        return chosen_progress(quiet=self.for_program)
 
 
 pass_session = click.make_pass_decorator(Options)

@@ -71,8 +71,8 @@ def retry(session: Options, table: str | None) -> None:
 
     session.start_log()
     config = session.config()
-    run_async(_held(config, table))
     with audited(config, "quarantine retry", table=table) as told:
+        run_async(_held(config, table))
         logged = told["rows"] = run_async(retry_quarantined.retry_quarantined(config, table))
     say(f"{counted(logged, 'row')} will be tried again by the daemon; see `cdc quarantine list` then")
 
@@ -93,8 +93,8 @@ def acknowledge(session: Options, table: str | None, key: str | None) -> None:
     """
     session.start_log()
     config = session.config()
-    run_async(_held(config, table))
     with audited(config, "quarantine acknowledge", table=table) as told:
+        run_async(_held(config, table))
         marked = told["rows"] = run_async(_acknowledge(config, table, key))
     say(f"{counted(marked, 'row')} acknowledged")
 

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,9 +12,13 @@ from cdc.audit import trail
 from cdc.cli.failure import TERMINATED
 from cdc.cli.help import Command
 from cdc.cli.options import Options, Terminated, audited, pass_session, run_async
+from cdc.cli.output import counted, say
 from cdc.cli.resync import agreed, begin_anew
 from cdc.config import Config
 from cdc.errors import ExitCode
+
+if TYPE_CHECKING:
+    from cdc.daemon.copied import FirstCopy
 
 THREADS_SECONDS: Final = 1.0
 
@@ -63,7 +67,7 @@ def up(session: Options, until_idle: bool, yes: bool) -> int:
     """
 
     def work(config: Config) -> Coroutine[Any, Any, bool]:
-        from cdc.daemon import service
+        from cdc.daemon import copied, service
 
         return service.up(
             config,
@@ -71,9 +75,18 @@ def up(session: Options, until_idle: bool, yes: bool) -> int:
             progress=session.progress(),
             reread=_reread(session),
             begin_anew=lambda progress: begin_anew(config, progress, yes=yes),
+            on_copied=copied.log_first_copy if session.for_program else _tell_copied,
         )
 
     return _serve(session, "up", work, until_idle=until_idle)
+
+
+def _tell_copied(copied: "FirstCopy") -> None:
+    """One sentence, and how to look at the data."""
+    held = f"{counted(copied.held, 'row')} held in quarantine by {counted(copied.causes, 'cause')}"
+    left_out = f"{held}: `cdc quarantine list`" if copied.held else "none held back"
+    filled = f"; {counted(copied.to_fill, 'table')} being filled now: `cdc status`" if copied.to_fill else ""
+    say(f"the first copy is done: {counted(copied.rows, 'row')} in Postgres, {left_out}{filled}; look with `cdc psql`")
 
 
 def _reread(session: Options) -> Callable[[], Config] | None:

@@ -194,16 +194,24 @@ def _repaired(report: "VerifyReport") -> list[str]:
     return [*([moved] if logged else []), *([kept] if left else [])]
 
 
+def _rows_are(n: int) -> str:
+    return f"{counted(n, 'row')} {'is' if n == 1 else 'are'}"
+
+
+def _their(n: int) -> str:
+    return "its" if n == 1 else "their"
+
+
 def _left_out(report: "VerifyReport") -> list[str]:
     """What a sentence of success has to count: rows and columns of SQLite that Postgres does not hold, or not yet."""
     columns = ", ".join(report.skipped[:_SHOWN_KEYS]) + (" ..." if len(report.skipped) > _SHOWN_KEYS else "")
     return [
-        *([f"; {report.pending:,} rows are still on their way"] if report.pending else []),
+        *([f"; {_rows_are(report.pending)} still on {_their(report.pending)} way"] if report.pending else []),
         *(
-            [f"; {report.quarantined:,} rows are not in Postgres, they wait in quarantine: `cdc quarantine list`"]
+            [f"; {_rows_are(report.quarantined)} not in Postgres, but in quarantine: `cdc quarantine list`"]
             if report.quarantined
             else []
         ),
-        *([f"; {report.uncarried:,} rows of Postgres cannot be held by SQLite"] if report.uncarried else []),
+        *([f"; {counted(report.uncarried, 'row')} of Postgres cannot be held by SQLite"] if report.uncarried else []),
         *([f"; columns that `skip` leaves out: {columns}"] if columns else []),
     ]

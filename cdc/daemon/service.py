@@ -10,6 +10,7 @@ from loguru import logger
 
 from cdc.audit import trail
 from cdc.config import Config
+from cdc.daemon.copied import OnCopied, log_first_copy, what_was_copied
 from cdc.daemon.flag_keeper import FlagKeeper
 from cdc.daemon.reload import Reloading, Reread
 from cdc.daemon.stop import Stop
@@ -59,14 +60,16 @@ async def up(
     progress: Progress,
     reread: Reread | None = None,
     begin_anew: BeginAnew | None = None,
+    on_copied: OnCopied = log_first_copy,
 ) -> bool:
     """Everything that is not done yet (snapshot, schema, load), then `run`.
 
     `begin_anew` is for a file whose replication was ended on purpose: it has the daemon compare every row, or raises.
+    `on_copied` is told of a first copy once it is done.
     """
     with observed(config) as daemon_state:
         daemon = Daemon(config, daemon_state, reread)
-        return await daemon.serve(daemon.copy_and_follow(until_idle, progress, begin_anew))
+        return await daemon.serve(daemon.copy_and_follow(until_idle, progress, begin_anew, on_copied))
 
 
 class Daemon:
@@ -116,7 +119,9 @@ class Daemon:
         logger.bind(source=str(self._config.source.path)).info("replication starts")
         await self._stream.run(self._stop.asked, until_idle=until_idle)
 
-    async def copy_and_follow(self, until_idle: bool, progress: Progress, begin_anew: BeginAnew | None) -> None:
+    async def copy_and_follow(
+        self, until_idle: bool, progress: Progress, begin_anew: BeginAnew | None, on_copied: OnCopied
+    ) -> None:
         """The work of `up`."""
         refuse_finalized(self._config)
         await self._target.dsn()  # an embedded server is kept from here on, not started anew for each step
@@ -125,7 +130,8 @@ class Daemon:
         loaded, ended = await _standing(self._config)
         if not loaded:
             self._daemon_state.doing = Activity.LOADING
-            await _first_copy(self._config, shown)
+            report = await _first_copy(self._config, shown)
+            on_copied(await what_was_copied(self._config, report))
         elif ended and begin_anew:
             self._daemon_state.doing = Activity.LOADING
             await begin_anew(shown)
@@ -186,7 +192,7 @@ def _tell_failure(task: "asyncio.Task[None]") -> None:
 # --- the first copy ---------------------------------------------------------------------------------------------------
 
 
-async def _first_copy(config: Config, progress: Progress) -> None:
+async def _first_copy(config: Config, progress: Progress) -> loader.LoadReport:
     """The phases before the stream, each in the audit trail as if it had been given by itself."""
     await require_sqlite_active(config, None)
     await create_schema.require_free(config)
@@ -203,6 +209,7 @@ async def _first_copy(config: Config, progress: Progress) -> None:
     trail.record(config.state.dir, "schema", "done", {"statements": len(created)})
     report = await loader.load(config, progress)
     trail.record(config.state.dir, "load", "done", report.told)
+    return report
 
 
 async def _standing(config: Config) -> tuple[bool, bool]:

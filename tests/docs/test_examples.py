@@ -31,6 +31,8 @@ RUN_ELSEWHERE = {
     "cdc init app.db && cdc up",
     "cdc init app.db --target postgresql://cdc@db.lan/app --adopt",
     "cdc plan --apply 1,3b",
+    "cdc psql",
+    'cdc psql -- -c "SELECT count(*) FROM content"',
     "cdc up",
     "cdc run",
     "cdc -c /etc/cdc/bot.toml --log-json run",

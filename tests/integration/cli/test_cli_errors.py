@@ -230,7 +230,7 @@ def test_rows_in_quarantine_are_listed_with_reason_and_remedy(site: Installation
     for word in ("'yt:a'", "text in a bigint column", "correct it"):
         assert word in out
     assert site.status()["quarantine"] == {"total": 2, "acknowledged": 0, "by_reason": {"value": 2}}
-    assert json.loads(site.run("quarantine", "list", "--json", "--table", "u")[1]) == {"rows": [], "causes": []}
+    assert len(json.loads(site.run("quarantine", "list", "--json", "--table", "t")[1])["rows"]) == 2
 
 
 def test_an_acknowledged_row_stays_but_no_longer_warns(site: Installation) -> None:
