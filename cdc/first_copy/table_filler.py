@@ -101,7 +101,7 @@ class TableFiller:
     async def settle_existing(self, mapped: TableMap, target: TargetTable) -> None:
         """Only what an earlier load of ours left may be there; rows of others are saved to a file first, or refused."""
         loaded_before = await self._record.loaded.was_loaded(mapped.source.name)
-        if loaded_before or not await has_rows(self._connection, target):
+        if loaded_before or not await has_rows(self._connection, mapped):
             return
         if self._config.target.existing_rows == "refuse":
             raise TargetNotEmpty(

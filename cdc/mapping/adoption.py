@@ -1,5 +1,6 @@
 """Whether tables that others made can take the rows of their sources: compared column by column, never altered."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -7,7 +8,7 @@ from typing import Final, Literal
 from cdc.errors import TargetMismatch
 from cdc.facts.risk import Level, Risk
 from cdc.facts.source_schema import Affinity, KeyKind
-from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.table_map import ColumnMap, Share, TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable
 from cdc.sql_names import heading
 from cdc.values.booleans import BOOLEAN
@@ -19,6 +20,8 @@ from cdc.values.times import DATE
 
 # Under these, two keys that SQLite keeps apart stay apart. A date has one form only, unlike a timestamp.
 KEY_BASES: Final = tuple(type_.base for type_ in (*WHOLE, DOUBLE, TEXT, VARCHAR, BYTEA, BOOLEAN, UUID, NUMERIC, DATE))
+_WHOLE_BASES: Final = tuple(type_.base for type_ in WHOLE)
+_WHOLE_NUMBER: Final = re.compile("0|-?[1-9][0-9]{0,17}")
 _NARROW_INTEGERS: Final = (SMALLINT.base, INTEGER.base)
 
 ExistingRows = Literal["refuse", "replace"]
@@ -64,6 +67,8 @@ def compare(maps: Sequence[TableMap], adopted: Adopted) -> Iterator[Risk]:
         if mapped.adopted:
             target = adopted.tables.get(mapped.target)
             yield from _table(mapped, target, adopted) if target else _missing(mapped)
+            if target and mapped.share:
+                yield from _shared(mapped, mapped.share, target, adopted)
 
 
 def _missing(mapped: TableMap) -> Iterator[Risk]:
@@ -140,6 +145,40 @@ def _key_column(mapped: TableMap, column: TargetColumn) -> Iterator[Risk]:
             text,
             f'if its values are written in that form, set `format = "{format_}"` in {section}',
         )
+
+
+# --- targets that several tables feed --------------------------------------------------------------------------------
+
+
+def _shared(mapped: TableMap, share: Share, target: TargetTable, adopted: Adopted) -> Iterator[Risk]:
+    name = f"{target.schema}.{target.name}"
+    if children := [t.name for t in adopted.tables.values() if _refers_to(t, target)]:
+        text = f"several tables feed {name}, and rows of {', '.join(children)} refer to it: none of them is the parent"
+        yield _blocks(mapped, "", text, "drop that foreign key, or give each table a target of its own")
+    column = target.column(share.column)
+    if column and not _tells_apart(column, share):
+        text = f"{column.name} tells the rows of several tables apart, which {column.type} does not for these constants"
+        yield _blocks(
+            mapped, column.name, text, "make it text with a deterministic collation, or correct the constants"
+        )
+    for unique in target.uniques:
+        if unique.columns and share.column not in unique.columns and set(unique.columns) <= set(mapped.target_columns):
+            columns = ", ".join(unique.columns)
+            text = f"({columns}) is unique in {name}, which several tables feed: of two rows that meet there one waits"
+            yield _note(mapped, "", text, "correct one of the rows, then `cdc quarantine retry`")
+
+
+def _tells_apart(column: TargetColumn, share: Share) -> bool:
+    """Whether the type has these constants as values, and of two that are written otherwise makes two."""
+    if column.labels:
+        return set(share.values) <= set(column.labels)
+    if column.base in _WHOLE_BASES:
+        return all(map(_WHOLE_NUMBER.fullmatch, share.values))
+    return column.base in (TEXT.base, VARCHAR.base) and column.deterministic
+
+
+def _refers_to(table: TargetTable, parent: TargetTable) -> bool:
+    return any((key.parent_schema, key.parent) == (parent.schema, parent.name) for key in table.foreign_keys)
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from cdc.facts.source_schema import SourceSchema, Table
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.mapping.map_tables import map_schema
+from cdc.mapping.shares import share_of
 
 Decisions = dict[str, dict[str, Any]]
 
@@ -94,7 +95,10 @@ def map_known(schema: SourceSchema, config: Config, decided: Mapping[str, Mappin
 
     The configuration may still name what the application dropped since. Raises `MappingError` as `map_schema` does.
     """
-    return recall(map_schema(schema, _without_gone(schema, config, decided)), decided)
+    maps = map_schema(schema, _without_gone(schema, config, decided))
+    # By the configuration as it stands: rows of a table that is gone are still not those of the others.
+    maps = tuple(replace(m, share=share_of(m.source.name, config)) for m in maps)
+    return recall(maps, decided)
 
 
 def _without_gone(schema: SourceSchema, config: Config, decided: Mapping[str, Mapping[str, Any]]) -> Config:
