@@ -9,7 +9,7 @@ from small_tables import levels, mapped, number, table, target_of, text
 from cdc.errors import TargetMismatch
 from cdc.facts.risk import Risk
 from cdc.facts.source_schema import Key, KeyKind, Table
-from cdc.facts.table_map import TableMap, ValueRules
+from cdc.facts.table_map import Share, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn, TargetTable, TargetUnique
 from cdc.mapping.adoption import Adopted, adapt, compare, require_compatible
 
@@ -208,3 +208,39 @@ def test_the_types_are_those_that_the_table_really_has() -> None:
     taken, ours = adapt([adopted(), mapped(SOURCE)], Adopted({"t": target}, {}, "refuse"))
     assert {c.target: c.type for c in taken.columns}["size"] == "integer"
     assert {c.target: c.type for c in ours.columns}["size"] == "bigint"
+
+
+# --- several tables that feed one -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("type_", "base", "facts", "blocks"),
+    [
+        ("text", "text", {}, False),
+        ("character varying(9)", "varchar", {"length": 9}, False),
+        ("text", "text", {"deterministic": False}, True),
+        ("character(9)", "bpchar", {"length": 9}, True),
+        ("citext", "citext", {}, True),
+        ("bigint", "int8", {}, True),
+        ("kind", "kind", {"labels": ("x", "y")}, False),
+        ("kind", "kind", {"labels": ("x", "z")}, True),
+    ],
+)
+def test_what_tells_the_rows_of_two_tables_apart_has_another_value_for_each_constant(
+    type_: str, base: str, facts: dict[str, Any], blocks: bool
+) -> None:
+    assert told_of_share(Share("name", ("y",), rest=True), type_, base, facts) == blocks
+
+
+def test_numbers_tell_rows_apart_where_they_are_written_in_one_way() -> None:
+    assert not told_of_share(Share("name", ("-2", "0"), rest=True), "bigint", "int8", {})
+    assert told_of_share(Share("name", ("02",), rest=False), "bigint", "int8", {})
+
+
+def told_of_share(share: Share, type_: str, base: str, facts: dict[str, Any]) -> bool:
+    found = replace(adopted(), share=share)
+    target = with_column(target_of(adopted()), "name", type_, base, **facts)
+    keyed = replace(target, uniques=(TargetUnique("k", ("id",), primary=True),))
+    return any(
+        "tells the rows of several tables apart" in r.text for r in compared(found, keyed) if r.level == "blocks"
+    )
