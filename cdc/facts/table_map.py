@@ -75,7 +75,8 @@ class TableMap:
     with a `crosswalk` they are columns that say nothing of it, and Postgres remembers which row is which.
 
     `columns` leaves out what the operator skipped and what Postgres generates itself. An `adopted` target was made by
-    others and is used as it is. `formats` are what the operator wants for every column of a type, by its `base`.
+    others and is used as it is, but for a `helper_key`: a column that is added for the rowid where it is not there.
+    `formats` are what the operator wants for every column of a type, by its `base`.
     """
 
     source: Table
@@ -87,6 +88,7 @@ class TableMap:
     formats: Mapping[str, str] = field(default_factory=dict)
     crosswalk: bool = False
     references: tuple[Referring, ...] = ()
+    helper_key: bool = False
 
     @property
     def source_key_width(self) -> int:

@@ -12,7 +12,7 @@ from cdc.first_copy.dry_run import rehearse_load
 from cdc.first_copy.plan import Plan, make_plan
 from cdc.first_copy.risks import kept_out, skipped_in_vain
 from cdc.first_copy.snapshots import Copy, read_copy, require_tables, snapshots_folder
-from cdc.mapping.adoption import Adopted, adapt, compare
+from cdc.mapping.adoption import Adopted, adapt, compare, with_helper_keys
 from cdc.mapping.map_tables import map_schema
 from cdc.postgres.ddl import schema_script
 from cdc.postgres.record.known_tables import map_wanted
@@ -35,7 +35,7 @@ async def build_plan(config: Config) -> Plan:
         if not copy.schema.waiting:
             require_tables(copy.schema, config)
         maps, adopted = await _mapped(config, copy)
-        rehearsal = await asyncio.to_thread(rehearse_load, database, maps, adopted.tables)
+        rehearsal = await asyncio.to_thread(rehearse_load, database, maps, with_helper_keys(maps, adopted.tables))
     script = schema_script.script(maps, config.target.schema)
     in_vain = (risk for m in maps for risk in skipped_in_vain(m.source, config.options(m.source.name)))
     risks = [*compare(maps, adopted), *kept_out(rehearsal), *in_vain]
