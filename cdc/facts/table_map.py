@@ -112,8 +112,9 @@ class TableMap:
     with a `crosswalk` they are columns that say nothing of it, and Postgres remembers which row is which.
 
     `columns` leaves out what the operator skipped and what Postgres generates itself. An `adopted` target was made by
-    others and is used as it is; of one with a `share` other tables feed the rest. `formats` are what the operator chose
-    for every column of a type, by its `base`.
+    others and is used as it is, but for a `helper_key`: a column that is added for the rowid where it is not there. Of
+    one with a `share` other tables feed the rest. `formats` are what the operator chose for every column of a type, by
+    its `base`.
     """
 
     source: Table
@@ -126,6 +127,7 @@ class TableMap:
     crosswalk: bool = False
     references: tuple[Referring, ...] = ()
     share: Share | None = None
+    helper_key: bool = False
 
     @property
     def source_key_width(self) -> int:

@@ -106,7 +106,8 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     extra = {name: o for name, o in options.columns.items() if o.computed and not has(table, name)}
     columns += [_extra_column(table, name, o) for name, o in extra.items()]
     own_key = tuple(c.target for name in table.key.columns for c in columns if same(c.source, name))
-    if table.key.kind is KeyKind.ROWID and not options.target_key:
+    by_rowid = table.key.kind is KeyKind.ROWID and not options.target_key
+    if by_rowid:
         rowid = _rowid_column(table, columns)
         columns, own_key = [rowid, *columns], (rowid.target,)
     key = tuple(options.target_key) or own_key
@@ -117,6 +118,7 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
         columns=tuple(columns),
         key=key,
         adopted=adopted,
+        helper_key=adopted and by_rowid and options.helper_key,
         formats=type_rules(config),
         references=tuple(Referring(tuple(r.columns), r.table, r.on_delete.upper()) for r in options.references),
         share=share_of(table.name, config),
