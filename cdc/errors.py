@@ -87,6 +87,10 @@ class SourceChanged(SourceError):
     """The file is not the one the position belongs to: swapped, restored, overwritten, or its changelog was emptied."""
 
 
+class FileReplaced(SourceChanged):
+    """Another file is in the place of the one that was followed: an older state of it, a copy, or one of its own."""
+
+
 class CaptureLost(SourceError):
     """Capture was not complete for some tables: triggers missing, altered, or shadowed by newer ones."""
 

@@ -57,6 +57,7 @@ _TYPES: Final = (
     (r"dict\[str, str\]", "section of texts"),
     (r"dict\[", "section of values"),
     (r"int \| str", "integer or text"),
+    ("TypeReading", "text, or a list of two"),
     ("list", "list of texts"),
     ("Literal", "text"),
     ("bool", "true or false"),

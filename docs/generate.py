@@ -38,6 +38,7 @@ from cdc.config import (
     StateSection,
     TableOptions,
     TargetSection,
+    TombstonesSection,
     VerifySection,
 )
 
@@ -64,6 +65,7 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
     ('[[cutover.flags]] kind = "http"', HttpFlag),
     ('[[cutover.flags]] kind = "proxy"', ProxyFlag),
     ("[[cutover.checks]]", CheckSection),
+    ("[tombstones]", TombstonesSection),
     ("[legacy]", LegacySection),
     ("[formats]", Formats),
     ("[tables.NAME]", TableOptions),
@@ -75,6 +77,8 @@ SECTIONS: Final[list[tuple[str, type[msgspec.Struct]]]] = [
 KEYS: Final = {
     "source.path": "The application's SQLite file. It must be on a disk of this machine.",
     "source.busy_timeout_seconds": "How long to wait for a lock on the file before trying again later.",
+    "source.on_replaced": "What the daemon does when another file is in its place: `stop`, or `resync`, which accepts "
+    "it as `cdc load --resync` does, unless that asks a person. See [tombstones](tombstones.md#whole-files).",
     "target.dsn": "`postgresql://USER@HOST:PORT/DATABASE`, or `embedded` for the server that cdc brings.",
     "target.schema": "The schema of the replicated tables. `cdc` and names that begin with `pg_` are refused.",
     "target.password_file": "A file that holds the password and nothing else.",
@@ -85,7 +89,8 @@ KEYS: Final = {
     "state.dir": "The folder of snapshots, the embedded server and the audit file.",
     "state.audit_megabytes": "How much of the audit file is kept, compressed pieces included; 0 keeps all of it.",
     "replicate.tables": "Shell patterns of table names to replicate; letter case does not matter.",
-    "replicate.exclude": "Shell patterns of table names to leave out, although `tables` matches them.",
+    "replicate.exclude": "Shell patterns of table names to leave out, although `tables` matches them. A plain name "
+    "that is nearly that of a table is refused, because that table would be copied.",
     "replicate.poll_seconds": "How long a change can go unseen when no file event arrives.",
     "replicate.idle_close_seconds": "After so long without a change the file is left without a connection of ours.",
     "replicate.round_entries": "Changelog entries read in one snapshot of the file, in WAL mode.",
@@ -96,6 +101,9 @@ KEYS: Final = {
     "replicate.heartbeat_seconds": "How often the daemon shows in Postgres that it lives.",
     "replicate.durable_commits": "Whether a batch is on the disk of Postgres before anybody sees it; see "
     "[concepts](concepts.md#what-a-crash-of-postgres-takes-back).",
+    "replicate.resurrection": "What becomes of a row that the application inserts again within the days of "
+    "[tombstones]: `allow` says nothing, `warn` applies it and tells, `refuse` has SQLite refuse it. See "
+    "[tombstones](tombstones.md#rows-that-are-inserted-again).",
     "replicate.audit_rows": "How many entries of the audit trail are kept in Postgres; 0 keeps all of them.",
     "snapshot.max_writer_pause_seconds": "How long a snapshot may hold a writer in rollback-journal mode.",
     "verify.stale_after_hours": "`cdc status` warns when a table was last compared longer ago; 0 never warns.",
@@ -236,6 +244,8 @@ KEYS: Final = {
     "cutover.checks.undo_method": "and by which method.",
     "cutover.checks.timeout_seconds": "How long one answer may take.",
     "cutover.checks.within_seconds": "Within so long it must be as it should, for an application that begins anew.",
+    "tombstones.days": "For so many days a key that was deleted is remembered: one that comes back is noticed, and "
+    "waits where it came with another file. 0 is not at all. See [tombstones](tombstones.md).",
     "legacy.scripts": "Names of scripts that have to be gone; see [remains](legacy.md).",
     "legacy.flags": "Variables that nothing is to read any more, beside those of `[[cutover.flags]]`.",
     "legacy.exclude": "Shell patterns of files that are left out, by their path below the one that was given, or by "
@@ -244,6 +254,7 @@ KEYS: Final = {
     "tables.NAME.adopt": "Whether this table is adopted, where it differs from `adopt` in [target].",
     "tables.NAME.skip": "Columns that are not replicated. One that this file does not have is noted by `cdc plan`, "
     "since other generations of the file may have it; a name that is nearly that of another column is refused.",
+    "tables.NAME.resurrection": "The same as in [replicate] for this table alone.",
     "tables.NAME.target_key": "The columns, by their names in Postgres, that identify the rows there, where they are "
     "not those that do in SQLite. See [keys of another kind](adopting.md#keys-of-another-kind).",
     "tables.NAME.key": "`declared` uses the primary key; `rowid` the rowid although a primary key is declared.",
@@ -254,19 +265,33 @@ KEYS: Final = {
     "tables.NAME.columns.COLUMN.target": "The column's name in Postgres.",
     "tables.NAME.columns.COLUMN.type": "The column's type in Postgres, instead of what its declaration leads to.",
     "tables.NAME.columns.COLUMN.expression": "SQLite SQL that computes the value; for columns that only Postgres has.",
+    "tables.NAME.columns.COLUMN.sequence": "the sequence of Postgres that numbers this key, where [no column there says "
+    "so](adopting.md#numbers-for-new-rows): it goes on after SQLite's numbers with the others",
     "tables.NAME.columns.COLUMN.python": "`MODULE:FUNCTION`, a function in Python that computes the value, see "
     "[computed values](types.md#computed-values). The module is looked for beside the configuration first.",
     "tables.NAME.columns.COLUMN.format": "How the values are written where their storage class does not tell, see "
     "[formats](types.md#formats). Without `type`, dates become `timestamptz`.",
-    "tables.NAME.columns.COLUMN.on_invalid": "What becomes of a value that does not fit. All but `quarantine` lose "
+    "tables.NAME.columns.COLUMN.on_invalid": "What becomes of a value that does not fit; `quarantine` "
+    "where neither the column nor `[formats]` says anything. All others lose "
     "something, see [outcomes](types.md#values-that-do-not-fit).",
     "tables.NAME.columns.COLUMN.schema": "A file with the JSON Schema that the column's documents must satisfy, see "
     "[documents](types.md#documents). Without `type`, the column becomes `jsonb`.",
     "tables.NAME.columns.COLUMN.empty": "`null` makes NULL of an empty text.",
-    "formats.timestamp": "The format of all columns whose type in Postgres is `timestamp`,",
-    "formats.timestamptz": "of all of type `timestamptz`,",
-    "formats.boolean": "of all of type `boolean`,",
-    "formats.uuid": "and of all of type `uuid`.",
+    "formats.smallint": "Of all columns whose type in Postgres is `smallint`: `number`, `round`, or a list of both;",
+    "formats.integer": "the same of `integer`,",
+    "formats.bigint": "of `bigint`,",
+    "formats.real": "of `real`,",
+    "formats.numeric": "and of `numeric`, with or without a precision.",
+    "formats.boolean": "Of `boolean`: `words`.",
+    "formats.date": "Of `date`: a format of instants, `cut`, or a list of both.",
+    "formats.time": "Of `time`: `round`.",
+    "formats.timestamp": "Of `timestamp`, with or without a precision: a format of instants, `round`, or both;",
+    "formats.timestamptz": "and of `timestamptz`.",
+    "formats.interval": "Of `interval`: `seconds`, `milliseconds`, `microseconds` or `since 1970`.",
+    "formats.uuid": "Of `uuid`: `uuid`.",
+    "formats.inet": "Of `inet`: `address`;",
+    "formats.cidr": "the same of `cidr`",
+    "formats.macaddr": "and of `macaddr`.",
 }
 
 PAGES: Final[dict[str, Callable[[], str]]] = {

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import apsw
 import asyncpg
+import msgspec
 from comparison import differences
 from warm_commands import WarmCommand
 
@@ -57,6 +58,12 @@ def make_config(
         replicate=ReplicateSection(**replicate),
         tables=dict(tables or {}),
     )
+
+
+def adopted(folder: Path, dsn: str, tables: Mapping[str, TableOptions] | None = None, **chosen: Any) -> Config:
+    """One for tables that others made, of `app.db` in the folder; `chosen` are keys of `[target]`."""
+    config = make_config(folder, folder / "app.db", dsn, tables=tables)
+    return msgspec.structs.replace(config, target=msgspec.structs.replace(config.target, adopt=True, **chosen))
 
 
 # --- the application --------------------------------------------------------------------------------------------------

@@ -59,6 +59,34 @@ ACTIONS: Final[Mapping[str, Action]] = {
         added="rows that Postgres lacked, when it was asked",
         changed="rows that it held otherwise",
         deleted="rows that only Postgres had",
+        returning="rows to add that were deleted before: they wait",
+    ),
+    "accept tombstones": _step(
+        "`cdc tombstones accept`",
+        table=_TABLE,
+        key="the key that was named, as `cdc tombstones` shows it",
+        tombstones="how many ended",
+        rows="rows that had waited and that the daemon applies",
+    ),
+    "refuse tombstones": _step(
+        "`cdc tombstones refuse`",
+        table=_TABLE,
+        key="the key that was named, as `cdc tombstones` shows it",
+        deleted="rows that were deleted in SQLite, by table, with those that went along",
+        snapshot="the copy of the file as it was before",
+    ),
+    "return from the dead": _step(
+        "the application inserted rows again whose keys were deleted lately; they were applied",
+        table=_TABLE,
+        rows="how many, since it was told last",
+    ),
+    "take up a file": _step(
+        "another file was in the place of the one that was followed, and `on_replaced` says to go on with it",
+        why="how that was seen",
+        added="rows that Postgres lacked",
+        changed="rows that it held otherwise",
+        deleted="rows that only Postgres had",
+        returning="rows to add that were deleted before: they wait",
     ),
     "run": _step("`cdc run`: `started` when it begins, and once more when it ends"),
     "up": _step("`cdc up`, as `cdc run`"),
@@ -201,6 +229,11 @@ ACTIONS: Final[Mapping[str, Action]] = {
         table="the target",
         column="the column, null for the whole table",
         dropped="constraints and indexes that would refuse rows or stood in the way, as they were",
+    ),
+    "make way for a type": _step(
+        "a column becomes another type, and what stood on it went: it is made again once every row is there",
+        table="the target",
+        dropped="constraints and indexes, as they were",
     ),
     "take up again": _step(
         "a column or table that was left over is fed again", table="the target", column="null for the whole table"

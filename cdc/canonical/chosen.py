@@ -11,8 +11,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Final
 
+from cdc.canonical.addresses import address_text
 from cdc.canonical.exact_numbers import decimal_text, exact_number, nearest_whole, real_text, whole_text
-from cdc.canonical.instants import EPOCHS, counted_instant, has_zone, instant_of, instant_text, nearest_instant
+from cdc.canonical.instants import EPOCHS, day_text, has_zone, instant_of, instant_text, nearest_instant
+from cdc.canonical.intervals import COUNTED, counted_interval, interval_since_1970
 from cdc.canonical.text import NEVER, Form, Text, canonical_text, literal_text
 from cdc.canonical.type_limits import fits
 from cdc.facts.table_map import ValueRules
@@ -50,13 +52,12 @@ def _satisfies(schema: str) -> Callable[[Value], bool]:
 # --- formats ----------------------------------------------------------------------------------------------------------
 
 
-def _moment(value: Value, column: TargetColumn) -> Text:
-    instant = instant_of(value, "iso utc")
-    return instant_text(instant, column) if instant is not None else NEVER
+def _instant(format_: str) -> Callable[[Value, TargetColumn], Text]:
+    def read(value: Value, column: TargetColumn) -> Text:
+        instant = instant_of(value, format_)
+        return instant_text(instant, column) if instant is not None else NEVER
 
-
-def _since(format_: str) -> Callable[[Value, TargetColumn], Text]:
-    return lambda value, column: instant_text(counted_instant(value, format_), column)
+    return read
 
 
 def _word(value: Value, _: TargetColumn) -> Text:
@@ -93,6 +94,10 @@ def _uuid(value: Value, _: TargetColumn) -> Text:
     return "-".join(parts) if len(digits) == 32 else NEVER
 
 
+def _counted_span(unit: str) -> Callable[[Value, TargetColumn], Text]:
+    return lambda value, column: counted_interval(value, unit, column.precision)
+
+
 def _utf_8(value: Value, column: TargetColumn) -> Text:
     if column.base == "bytea":
         data = value.data if isinstance(value, InvalidText) else str.encode(value) if isinstance(value, str) else value
@@ -102,11 +107,13 @@ def _utf_8(value: Value, column: TargetColumn) -> Text:
 
 
 _FORMATS: Final[dict[str, Callable[[Value, TargetColumn], Text]]] = {
-    "iso utc": _moment,
-    **{name: _since(name) for name in (*EPOCHS, "julian day")},
+    **{name: _instant(name) for name in ("iso utc", "auto utc", *EPOCHS, "julian day")},
+    **{unit: _counted_span(unit) for unit in COUNTED},
+    "since 1970": lambda value, column: interval_since_1970(value, column.precision),
     "words": _word,
     "number": _number,
     "uuid": _uuid,
+    "address": lambda value, column: address_text(value, column.base),
     "utf-8": _utf_8,
 }
 
@@ -122,10 +129,8 @@ def _outcome(value: Value, column: TargetColumn, reading: ValueRules, plain: For
             return _as_text(value, column, plain)
         case "replace":
             return _mended(value, column)
-        case "cut" if isinstance(value, str):
-            text = value[: column.length]
-            text = text.rstrip(" ") if column.base == "bpchar" else text
-            return text if fits(text, column) else NEVER
+        case "cut":
+            return _cut_day(value, reading) if column.base == "date" else _cut(value, column)
         case "round":
             return _rounded(value, column, reading)
         case _:
@@ -150,6 +155,8 @@ def _mended(value: Value, column: TargetColumn) -> Text:
 def _rounded(value: Value, column: TargetColumn, reading: ValueRules) -> Text:
     if column.base in {"timestamp", "timestamptz"}:
         return _rounded_instant(value, column, reading)
+    if column.base == "time":
+        return _rounded_time(value, column)
     number = exact_number(value, texts=reading.format == "number")
     if column.base == "float4":
         packed = struct.pack(">f", float(number))
@@ -159,6 +166,32 @@ def _rounded(value: Value, column: TargetColumn, reading: ValueRules) -> Text:
     scale = (column.scale or 0) if column.base == "numeric" else 0
     nearest = nearest_whole(number * Fraction(10) ** scale) / Fraction(10) ** scale
     return decimal_text(nearest, 0, column) if column.base == "numeric" else whole_text(nearest, column)
+
+
+def _cut(value: Value, column: TargetColumn) -> Text:
+    if not isinstance(value, str):
+        return NEVER
+    text = value[: column.length]
+    text = text.rstrip(" ") if column.base == "bpchar" else text
+    return text if fits(text, column) else NEVER
+
+
+def _cut_day(value: Value, reading: ValueRules) -> Text:
+    instant = instant_of(value, reading.format)
+    if instant is None or (reading.format == "" and has_zone(value)):
+        return NEVER
+    return day_text(instant)
+
+
+def _rounded_time(value: Value, column: TargetColumn) -> Text:
+    if not isinstance(value, str):
+        return NEVER
+    on_first_day = f"1970-01-01 {value}"
+    instant = instant_of(on_first_day, "")
+    if instant is None or has_zone(on_first_day):
+        return NEVER
+    nearest = nearest_instant(instant, column)
+    return str(nearest) if nearest < 86_400_000_000 else NEVER
 
 
 def _rounded_instant(value: Value, column: TargetColumn, reading: ValueRules) -> Text:

@@ -9,13 +9,14 @@ rule is chosen by the type in the Postgres catalogue; `cdc.postgres.tables.hashe
 | real, double precision | the bytes in hexadecimal, big-endian: 4 and 8 of them |
 | numeric | plain decimal without exponent and without zeros at its end |
 | boolean | `true` or `false` |
-| text, varchar, char, citext, uuid, enums | the characters |
+| text, varchar, char, citext, uuid, inet, cidr, macaddr, enums | the characters |
 | bytea | the bytes in hexadecimal |
 | json | the characters |
 | jsonb | keys by length and then bytes, numbers as plain decimals with the zeros they were written with |
 | date | days since 1970-01-01 |
 | timestamp, timestamptz | microseconds since 1970-01-01 (UTC) |
 | time | microseconds since midnight |
+| interval | microseconds, days and months in hexadecimal, big-endian: 8, 4 and 4 bytes |
 | a column mapped as literal | the SQL literal |
 
 A row is the JSON array of its texts, NULL being `null`, and is compared by its SHA-256. A value that its column cannot
@@ -33,6 +34,7 @@ import msgspec
 
 from cdc.canonical import chosen
 from cdc.canonical.columns import FLAGS, OrderedRows, column_form
+from cdc.canonical.intervals import written_interval
 from cdc.canonical.json_documents import jsonb_text
 from cdc.canonical.text import NEVER, Form, Text, canonical_text, literal_text
 from cdc.facts.row_key import encode_key
@@ -240,4 +242,5 @@ _FORMS: Final[dict[str, Form]] = {
     "timestamp": _timestamp,
     "timestamptz": _timestamptz,
     "time": _time,
+    "interval": lambda value: written_interval(value, None),
 }

@@ -7,8 +7,10 @@ from datetime import date
 from fractions import Fraction
 from typing import Final
 
+from cdc.canonical.addresses import is_shown
 from cdc.canonical.exact_numbers import decimal_text, real_text, whole_text
 from cdc.canonical.instants import CLOCK, DAY, has_zone, instant_of, instant_text
+from cdc.canonical.intervals import written_interval
 from cdc.canonical.json_documents import holds_document
 from cdc.canonical.text import NEVER
 from cdc.facts.target_schema import TargetColumn
@@ -42,12 +44,17 @@ def _fits_date(value: Value, _: TargetColumn) -> bool:
     return isinstance(value, str) and re.fullmatch(DAY, value, re.ASCII) is not None and bool(date.fromisoformat(value))
 
 
-def _fits_time(value: Value, _: TargetColumn) -> bool:
+def _fits_time(value: Value, column: TargetColumn) -> bool:
     clock = re.fullmatch(CLOCK, value, re.ASCII) if isinstance(value, str) else None
     if clock is None:
         return False
     digits = (clock["digits"] or "").rstrip("0")
-    return int(clock[0][3:5]) < 60 and int(clock[0][6:8] or 0) < 60 and len(digits) <= 6
+    most = 6 if column.precision is None else column.precision
+    return int(clock[0][3:5]) < 60 and int(clock[0][6:8] or 0) < 60 and len(digits) <= most
+
+
+def _fits_interval(value: Value, column: TargetColumn) -> bool:
+    return bool(written_interval(value, column.precision))
 
 
 def _fits_document(value: Value, column: TargetColumn) -> bool:
@@ -73,5 +80,7 @@ _FITS: Final[dict[str, Callable[[Value, TargetColumn], bool]]] = {
     **dict.fromkeys(("timestamp", "timestamptz"), _fits_timestamp),
     "date": _fits_date,
     "time": _fits_time,
+    "interval": _fits_interval,
+    **dict.fromkeys(("inet", "cidr", "macaddr", "macaddr8"), lambda v, c: is_shown(v, c.base)),
     "uuid": lambda v, _: isinstance(v, str) and _PLAIN_UUID.fullmatch(v) is not None,
 }

@@ -37,8 +37,9 @@ def cleanup(session: Options, capture_only: bool, release: str | None, everythin
     would have been. Given again it goes on.
 
     --capture-only removes what this tool left in the SQLite file. The application's own data stays as it is, and so do
-    the tables in Postgres: they may be fed from another file from then on. --release does that much for a file that is
-    gone, or that another configuration names, and touches no SQLite file. The daemon must be stopped.
+    the tables in Postgres: their own triggers fire again, and they may be fed from another file from then on. --release
+    does that much for a file that is gone, or that another configuration names, and touches no SQLite file. The daemon
+    must be stopped.
 
     --legacy opens no database: it searches code, schedules and settings for scripts that copied the SQLite file, for
     what calls them, and for what still uses SQLite, and exits with 1 while anything is left. --apply removes the
@@ -56,17 +57,17 @@ def cleanup(session: Options, capture_only: bool, release: str | None, everythin
     if not named:
         return clean_up(config, everything)
     if release is not None:
-        with audited(config, "free tables", source=release):
-            run_async(end.release(config, release))
-        words = {"freed": release}
-        tell(
-            words, f"the tables that {release} fed are free; what they hold stays as it is", as_json=everything.as_json
-        )
+        with audited(config, "free tables", source=release) as told:
+            triggers = [str(trigger) for trigger in run_async(end.release(config, release))]
+            told["triggers"] = ", ".join(triggers)
+        words = f"the tables that {release} fed are free; what they hold stays as it is"
+        tell({"freed": release, "triggers": triggers}, words, as_json=everything.as_json)
         return ExitCode.OK
     with audited(config, "cleanup") as told:
         done = run_async(end.end(config))
-        told["removed"] = done.removed
-    facts = {"removed": done.removed, "untold": done.untold}
+        triggers = [str(trigger) for trigger in done.triggers]
+        told["removed"], told["triggers"] = done.removed, ", ".join(triggers)
+    facts = {"removed": done.removed, "untold": done.untold, "triggers": triggers}
     tell(facts, "capture is removed" if done.removed else "there was no capture to remove", as_json=everything.as_json)
     if done.untold and not everything.as_json:
         say(f"Postgres could not be told that its tables are free: {done.untold}")
@@ -78,5 +79,7 @@ def tell(facts: dict[str, Any], words: str, *, as_json: bool) -> None:
     """The answer, for people or for a program."""
     if as_json:
         print_json(facts)
-    else:
-        say(words)
+        return
+    say(words)
+    if facts["triggers"]:
+        say(f"triggers of Postgres that fire again: {', '.join(facts['triggers'])}")

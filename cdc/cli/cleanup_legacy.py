@@ -171,6 +171,8 @@ def _verdict(report: "LegacyReport") -> str:
         return f"NOT CLEAN: {counted(len(report.remains), 'remain')} in {counted(files, 'file')}"
     if report.unsearched.unreadable:
         return f"NOT SHOWN TO BE CLEAN: {len(report.unsearched.unreadable):,} could not be read"
+    if not report.searched:
+        return "NOT SHOWN TO BE CLEAN: there was no file to search; is that the application's folder?"
     left_out = sum(report.unsearched.files.values())
     return f"CLEAN: {counted(report.searched, 'file')} searched, {left_out:,} left out"
 

@@ -1,55 +1,25 @@
-"""`cdc init`: a first configuration whose every key is explained. Touches neither database."""
+"""`cdc init`: a first configuration whose every key is explained, with all that can be proven. Changes no database."""
 
-import json
 import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from cdc.cli.help import Command
-from cdc.cli.options import Options, pass_session
-from cdc.cli.output import say
+from cdc.cli.options import Options, pass_session, run_async
+from cdc.cli.output import counted, indented, say, show
 from cdc.config import DEFAULT_FILE, EMBEDDED, decode_config
-from cdc.errors import ConfigError, UsageError
+from cdc.errors import CdcError, ConfigError, UsageError
 from cdc.postgres.connection.dsn import holds_password, parts_of
 
-_TEMPLATE: Final = """\
-# What `cdc` replicates, and where to. Every key is described in docs/configuration.md.
-# Relative paths are relative to this file.
+if TYPE_CHECKING:
+    from cdc.proposals.block import Found
 
-[source]
-# The application's SQLite file, on a disk of this machine (locks do not work over a network file system).
-path = {path}
-
-[target]
-# "embedded" is a Postgres server that cdc brings and keeps in the state folder. For a server of your own:
-# dsn = "postgresql://USER@HOST:5432/DATABASE"
-# Keep its password out of this file: PGPASSWORD, PGPASSFILE, or
-# password_file = "/etc/cdc/password"
-dsn = {dsn}
-# The schema of the replicated tables; it is created when it is missing.
-schema = {schema}
-
-[state]
-# Snapshots, the embedded server and the audit file. Needs room for a copy of the SQLite file.
-dir = ".cdc"
-
-[replicate]
-# Which tables, as shell patterns: all but the excluded ones.
-tables = ["*"]
-exclude = []
-
-# What one table needs different. Nothing is needed for most; `cdc plan` shows what would be created.
-# [tables.videos]
-# target = "video"                # another name in Postgres
-# skip = ["cache"]                # columns that stay behind
-# [tables.videos.columns.tags]
-# type = "jsonb"                  # another type than the declared one leads to
-# [tables.videos.columns.short_id]
-# expression = "substr(id, 4)"    # a column that only Postgres has, computed in SQLite's SQL
-"""
+_MOST_WARNINGS: Final = 3
+_LONGEST_LIST: Final = 120
 
 
 @click.command(
@@ -57,6 +27,10 @@ exclude = []
     examples=(
         ("cdc init app.db", "Into the Postgres that cdc brings."),
         ("cdc init app.db --target postgresql://cdc@db.lan/app --schema bot", "Into a server of your own."),
+        (
+            "cdc init app.db --target postgresql://cdc@db.lan/app --adopt",
+            "Into tables that the application's own migrations made there.",
+        ),
         (
             "cdc -c /etc/cdc/bot.toml init /srv/bot/bot.db",
             "For a service: the configuration of one application of several.",
@@ -72,13 +46,19 @@ exclude = []
     help="A Postgres server as postgresql://USER@HOST/DATABASE, or the one that cdc brings.",
 )
 @click.option("--schema", metavar="NAME", default="public", show_default=True, help="The schema of the tables.")
+@click.option("--adopt", is_flag=True, help="Use the tables that are there; both databases are looked at.")
+@click.option("--bare", is_flag=True, help="Look at neither database: write what is required, and examples.")
 @click.option("--force", is_flag=True, help="Replace an existing configuration.")
 @pass_session
-def init(session: Options, sqlite: Path, target: str, schema: str, force: bool) -> None:
+def init(session: Options, sqlite: Path, target: str, schema: str, adopt: bool, bare: bool, force: bool) -> None:
     """Write a configuration for the application's file SQLITE.
 
-    The file is written to cdc.toml, or to the one given with -c. Neither database is touched.
+    Every row of a copy of the file is looked at, and with --adopt the tables in Postgres as well. What is proven to
+    lose nothing is written so that it takes effect; what is for you to choose stands there as a comment, with counts.
+
+    The configuration is written to cdc.toml, or to the one given with -c. Neither database is changed.
     """
+    from cdc.proposals import document
     from cdc.sqlite.connection.open import require_database
 
     file = session.config_path
@@ -87,17 +67,72 @@ def init(session: Options, sqlite: Path, target: str, schema: str, force: bool) 
             f"configuration file {file} exists already",
             remedy="edit it, name another (`cdc -c OTHER.toml init`), or replace it with --force",
         )
+    if adopt and (bare or target == EMBEDDED):
+        raise UsageError(
+            "--adopt looks at tables that are in Postgres already, and needs to know where",
+            remedy="name the server with --target postgresql://USER@HOST/DATABASE, without --bare",
+        )
     require_database(sqlite)
     secret = _check_target(target)
-    text = _TEMPLATE.format(path=_toml(_beside(sqlite, file)), dsn=_toml(target), schema=_toml(schema))
+    route = document.Route(_beside(sqlite, file), target, schema, adopt)
+    text = document.bare(route)
+    _require_utf_8(text)
     decode_config(tomllib.loads(text), str(file))
-    _write(file, text, mode=0o600 if secret else 0o644)
+    found = None if bare else _looked_at(session, text, file, adopt=adopt)
+    _write(file, document.written(route, found) if found else text, mode=0o600 if secret else 0o644)
+    _tell(file, found, secret=secret)
+
+
+def _looked_at(session: Options, text: str, file: Path, *, adopt: bool) -> "Found | None":
+    """What is found; nothing where the file cannot be looked at now, which `cdc plan` will tell as well."""
+    from cdc.proposals.draft import Draft
+    from cdc.proposals.survey import survey
+
+    session.start_log()
+    try:
+        return run_async(survey(Draft(text, file)))
+    except CdcError as error:
+        if adopt:
+            raise
+        say(f"warning: the file could not be looked at: {error.message}")
+        say(f"remedy: {error.remedy}; then `cdc init --force` looks again")
+        return None
+
+
+def _tell(file: Path, found: "Found | None", *, secret: bool) -> None:
+    for warning in found.warnings[:_MOST_WARNINGS] if found else ():
+        show(indented(f"warning: {warning}", 0))
+    if found and len(found.warnings) > _MOST_WARNINGS:
+        say(f"warning: {len(found.warnings) - _MOST_WARNINGS} more of the kind stand in {file}")
     say(f"wrote {file}")
+    for line in _summary(found, file) if found else ():
+        show(indented(line, 0))
     if secret:
         say("warning: it holds a password, so only you can read it;")
         say("better keep the password in PGPASSWORD, PGPASSFILE or `password_file`")
     option = "" if file == Path(DEFAULT_FILE) or "CDC_CONFIG" in os.environ else f"-c {file} "
     say(f"next: `cdc {option}plan` shows what will happen, `cdc {option}up` does it")
+
+
+def _summary(found: "Found", file: Path) -> Iterator[str]:
+    """What was found, decided and left to choose, each in a line."""
+    yield f"looked at {counted(found.tables, 'table')} with {counted(found.rows, 'row')}"
+    if found.decided:
+        names = ", ".join(dict.fromkeys(".".join(block.section[1::2]) or "[formats]" for block in found.decided))
+        yield f"decided, for it is proven: {counted(len(found.decided), 'section')}: {_shortened(names)}"
+    if found.left_out:
+        rows = sum(excluded.rows for excluded in found.left_out)
+        names = ", ".join(excluded.table for excluded in found.left_out)
+        yield f"left out: {counted(len(found.left_out), 'table')} with {counted(rows, 'row')}: {_shortened(names)}"
+    if found.dropped_values:
+        yield f"left out too, for Postgres has no column for them: {counted(found.dropped_values, 'value')}, see `skip`"
+    if found.choices:
+        is_are = "is" if found.choices == 1 else "are"
+        yield f"{counted(found.choices, 'choice')} {is_are} commented in {file}"
+
+
+def _shortened(names: str) -> str:
+    return names if len(names) <= _LONGEST_LIST else f"{names[:_LONGEST_LIST].rpartition(', ')[0]}, ..."
 
 
 def _check_target(dsn: str) -> bool:
@@ -127,9 +162,14 @@ def _beside(sqlite: Path, file: Path) -> str:
     return str(given)
 
 
-def _toml(text: str) -> str:
-    # JSON's strings are TOML's basic strings, but for DEL, which TOML wants escaped.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+def _require_utf_8(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError(
+            "the path of the SQLite file is not valid UTF-8",
+            remedy="rename the file, or the folder whose name is not: the configuration is a UTF-8 text",
+        ) from None
 
 
 def _write(file: Path, text: str, mode: int) -> None:
@@ -142,11 +182,6 @@ def _write(file: Path, text: str, mode: int) -> None:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
         partial.replace(file)
-    except UnicodeEncodeError:
-        raise UsageError(
-            "the path of the SQLite file is not valid UTF-8",
-            remedy="rename the file, or the folder whose name is not: the configuration is a UTF-8 text",
-        ) from None
     except OSError as error:
         raise ConfigError(
             f"configuration file {file} cannot be written: {error.strerror}",

@@ -25,7 +25,8 @@ def load(session: Options, resync: bool, yes: bool) -> None:
 
     A load that was cut short goes on with the tables it lacks. --resync is for a file that was restored, replaced or
     overwritten on purpose. It says first what would become of the rows in Postgres, and asks when more than 100
-    rows and 1 % of a table would be deleted or changed. These are saved to files in the state folder.
+    rows and 1 % of a table would be deleted or changed, or come back that were deleted before. What is replaced is
+    saved to files in the state folder; what comes back waits, see `cdc tombstones`.
     """
     from cdc.first_copy import loader
 

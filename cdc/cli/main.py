@@ -34,6 +34,7 @@ from cdc.cli.options import Options, terminable
 from cdc.cli.pause import pause, resume
 from cdc.cli.report import write_report
 from cdc.cli.shadow import shadow
+from cdc.cli.tombstones import tombstones
 from cdc.cli.unit import unit
 from cdc.cli.verify import verify
 from cdc.errors import ExitCode, UsageError
@@ -79,7 +80,9 @@ def cli(
 # In the order in which an operator meets them; so `cdc --help` and the reference page show them.
 cli.add_under("Before", demo, init, plan.plan)
 cli.add_under("Phases 0 and 1, the copy", snapshot.snapshot, schema.schema, load.load)
-cli.add_under("Phase 2, following", run.up, run.run, unit, status.status, verify, shadow, quarantine.quarantine)
+cli.add_under(
+    "Phase 2, following", run.up, run.run, unit, status.status, verify, shadow, quarantine.quarantine, tombstones
+)
 cli.add_under("Phase 3, the cutover", rehearse.rehearse, cutover.cutover, rollback.rollback, flag)
 cli.add_under("Upgrades of the application", pause, resume)
 cli.add_under("Phase 4, the end", finalize, cleanup.cleanup)

@@ -1,166 +1,199 @@
-"""The plan for people: tables first, then what stays behind, then every risk, the warnings first."""
+"""The plan for people: the verdict, then one finding a cause with the lines that settle it. It fits on two screens."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from string import ascii_lowercase
+from textwrap import wrap
 from typing import Final
 
 from rich.text import Text
 
-from cdc.cli.output import bytes_text, counted, facts_of, indented, print_table, say, show
-from cdc.facts.profile import ColumnProfile
-from cdc.facts.risk import LEVELS, Risk
-from cdc.facts.table_map import ValueRules
-from cdc.first_copy.plan import Plan, TablePlan
+from cdc.cli.output import counted, indented, say, show, visible
+from cdc.cli.plan_details import print_details, print_tables
+from cdc.errors import ExitCode
+from cdc.facts.cause import Cause, Place
+from cdc.first_copy.plan import Plan
+from cdc.sql_names import heading
 
+WIDTH: Final = 80
+MOST_LINES: Final = 46  # two screens of 24 lines, less a prompt on each
 _SHOWN_KEYS: Final = 5
-_STYLES = {"warning": "bold yellow", "blocks": "bold red", "quarantine": "yellow", "note": "dim"}
-_HEADINGS = {
-    "warning": "look at these first: rows arrive, and the application may still not find them",
-    "blocks": "these keep the first copy from beginning",
-    "quarantine": "these rows will be kept out of Postgres, in quarantine",
-    "note": "worth knowing",
+_SHOWN_PLACES: Final = 3
+_STYLES: Final = {
+    "warning": "bold yellow",
+    "blocks": "bold red",
+    "waiting": "yellow",
+    "quarantine": "yellow",
+    "choice": "",
 }
 
 
-def print_plan(plan: Plan, *, with_columns: bool) -> None:
-    """Print the whole plan; every column only when asked for."""
-    print_table(("table", "rows", "in Postgres", "key", "columns"), map(_row, plan.tables), numbers=("rows", "columns"))
-    if with_columns:
-        for table in plan.tables:
-            _print_columns(table)
-    if plan.views:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the screen, folded where it is too long."""
+
+    text: str
+    indent: int = 0
+    style: str = ""
+
+    @property
+    def height(self) -> int:
+        """How many lines of a terminal with 80 columns it takes."""
+        return len(wrap(self.text, WIDTH - self.indent)) or 1
+
+
+def print_plan(plan: Plan, *, everything: bool, with_columns: bool) -> None:
+    """Print what is to decide, and with `everything` or `with_columns` all that was found."""
+    for line in screen(plan, whole=everything):
+        show(indented(line.text, line.indent) if not line.style else _styled(line))
+    if everything or with_columns:
         say()
-        say(f"views, made if they answer as in SQLite: {', '.join(plan.views)}")
-    _print_left_out(plan)
-    _print_waiting(plan)
-    for level in LEVELS:
-        _print_risks(level, [risk for risk in plan.risks if risk.level == level])
-    _print_way_back(plan)
-    say()
-    say(_verdict(plan))
+        print_tables(plan, with_columns=with_columns)
+    if everything:
+        print_details(plan)
 
 
-def _row(table: TablePlan) -> tuple[object, ...]:
-    return (table.source, table.rows, f"{table.schema}.{table.target}", ", ".join(table.key), len(table.columns))
+def screen(plan: Plan, *, whole: bool = False) -> list[Line]:
+    """The lines of the answer, `MOST_LINES` of a terminal at most unless the `whole` is wanted.
+
+    The first causes are told in full, as many as leave a line for each of the others.
+    """
+    first, last = [*_verdict(plan), *_pending(plan)], [*_remarks(plan, whole=whole), *_next_step(plan)]
+    numbered = list(enumerate(plan.causes, 1))
+    full = [[Line(""), *_in_full(number, cause)] for number, cause in numbered]
+    short = [_in_short(number, cause) for number, cause in numbered]
+    room = MOST_LINES - _height([*first, *last]) - 1  # for the blank line before those that have one line each
+    fitting = [n for n in range(len(full) + 1) if _height(chain.from_iterable(full[:n])) + len(full) - n <= room]
+    told = len(full) if whole else min(max(fitting, default=0), len(plan.decisions))
+    briefly = short[told:] if fitting or whole else [*short[: room - 1], Line(f"and {len(short) - room + 1} more")]
+    return [*first, *chain.from_iterable(full[:told]), *([Line("")] if briefly else []), *briefly, *last]
 
 
-def _print_columns(table: TablePlan) -> None:
-    say()
-    rows = [
-        (
-            column.source,
-            column.declared_type or "none",
-            ", ".join([f"{column.target} {column.type}", *(["key"] if column.key else []), *_chosen(column.reading)]),
-            _holds(column.holds) if column.holds else "",
-        )
-        for column in table.columns
-    ]
-    print_table((table.source, "declared", "in Postgres", "holds"), rows)
-    for kind, name in table.creates:
-        say(f"  {kind} {name}")
+def _height(lines: Iterable[Line]) -> int:
+    return sum(line.height for line in lines)
 
 
-def _chosen(reading: ValueRules) -> Iterator[str]:
-    """What the operator chose about a column's values, as it stands in the configuration."""
-    if reading.format:
-        yield f'format "{reading.format}"'
-    if reading.on_invalid != "quarantine":
-        yield f'on_invalid "{reading.on_invalid}"'
-    if reading.empty != "keep":
-        yield f'empty "{reading.empty}"'
+def _styled(line: Line) -> Text:
+    return Text(" " * line.indent + visible(line.text), style=line.style)
 
 
-def _holds(found: ColumnProfile) -> str:
-    """What a column really holds: `59 texts, 22 NULL; all JSON; 36 to 812 bytes`."""
-    storage = ((found.integer, "integer"), (found.real, "real"), (found.text, "text"), (found.blob, "blob"))
-    counts = [counted(n, what) for n, what in storage if n] + ([f"{found.null:,} NULL"] if found.null else [])
-    parts = [", ".join(counts) or "no rows", *_sorts(found), *_extent(found)]
-    return "; ".join(parts)
+# --- the verdict ------------------------------------------------------------------------------------------------------
 
 
-def _sorts(found: ColumnProfile) -> Iterator[str]:
-    forms = found.forms
-    sorts = (
-        (found.json, found.text, "JSON"),
-        (forms.naive, found.text, "time stamps without an offset"),
-        (forms.zoned, found.text, "time stamps with an offset"),
-        (forms.date, found.text, "dates"),
-        (forms.uuid, found.text, "UUIDs"),
-        (forms.empty, found.text, "empty"),
-        (forms.nul, found.text, "with a NUL character"),
-        (forms.invalid, found.text, "not in UTF-8"),
-    )
-    for n, of, what in sorts:
-        if n:
-            yield f"all {what}" if n == of else f"{n:,} {what}"
-    if found.integer and not found.not_boolean:
-        yield "all 0 or 1"
-
-
-def _extent(found: ColumnProfile) -> Iterator[str]:
-    if found.least is not None and found.not_boolean + found.real:
-        yield f"{found.least} to {found.greatest}"
-    forms = found.forms
-    if forms.naive + forms.zoned + forms.date + forms.time == found.text - forms.empty and found.last:
-        yield f"up to {found.last}"
-    elif found.longest:
-        yield f"up to {bytes_text(found.longest)}"
-
-
-def _print_left_out(plan: Plan) -> None:
-    left = [(f"{item.kind} {item.name}", item.reason) for item in plan.left_out]
-    left += [(f"{note.table}: {note.object}", note.reason) for note in plan.notes]
-    if left:
-        say()
-        say("left out")
-        show(facts_of((f"  {name}", reason) for name, reason in left))
-
-
-def _print_waiting(plan: Plan) -> None:
-    if not plan.waiting:
-        return
-    say()
-    show(Text("these tables wait: all others are copied and followed without them", style="yellow"))
-    for table in plan.waiting:
-        show(indented(f"{table.name}: {table.reason}", 2))
-        show(indented(f"remedy: {table.remedy}", 4))
-
-
-def _print_risks(level: str, risks: Iterable[Risk]) -> None:
-    found = list(risks)
-    if not found:
-        return
-    say()
-    show(Text(f"{level}: {_HEADINGS[level]}", style=_STYLES[level]))
-    for risk in found:
-        place = f"{risk.table}.{risk.column}" if risk.column else risk.table
-        show(indented(f"{place}: {risk.text}", 2))
-        if risk.keys:
-            more = f", and {risk.rows - _SHOWN_KEYS:,} more" if risk.rows > _SHOWN_KEYS else ""
-            show(indented(f"keys: {', '.join(risk.keys[:_SHOWN_KEYS])}{more}", 4))
-        show(indented(f"remedy: {risk.remedy}", 4))
-
-
-def _print_way_back(plan: Plan) -> None:
-    """Tables whose values do not all come back as they were; the others are counted."""
-    others = [table for table in plan.tables if table.way_back.level != "exact"]
-    if not others:
-        return
-    say()
-    exact = len(plan.tables) - len(others)
-    show(Text(f"the way back: {counted(exact, 'table')} can be reversed exactly, the others not entirely", style="dim"))
-    for table in others:
-        for reason in table.way_back.reasons:
-            show(indented(f"{table.source}: {reason}", 2))
-
-
-def _verdict(plan: Plan) -> str:
-    counts = plan.counts
-    size = f"{counted(counts['tables'], 'table')}, {counted(counts['rows'], 'row')}"
+def _verdict(plan: Plan) -> Iterator[Line]:
+    size = f"{counted(len(plan.tables), 'table')}, {counted(plan.counts['rows'], 'row')}"
+    decide = f"{counted(len(plan.decisions), 'thing')} to decide"
+    blocks = sum(cause.kind == "blocks" for cause in plan.decisions)
     if not plan.tables:
-        return "no table can be copied as it is"
-    warned = f"; {counted(counts['warning'], 'warning')}" if counts["warning"] else ""
-    if plan.blocks:
-        return f"{size}{warned}; what keeps the first copy from beginning: {counted(counts['blocks'], 'finding')}"
-    kept_out = f"; to quarantine: {counted(counts['quarantine'], 'finding')}" if counts["quarantine"] else ""
-    waiting = f"; waiting: {counted(counts['waiting'], 'table')}" if plan.waiting else ""
-    return f"{size}{warned}{kept_out}{waiting}; next: `cdc up`"
+        yield Line("NOT READY: no table can be copied as it is", style=_STYLES["blocks"])
+    elif blocks:
+        which = "which" if blocks == len(plan.decisions) else f"{blocks} of which"
+        keep = "keeps" if blocks == 1 else "keep"
+        yield Line(f"NOT READY: {decide}, {which} {keep} the first copy from beginning", style=_STYLES["blocks"])
+        yield Line(size)
+    elif plan.decisions:
+        yield Line(f"{decide}; the rest is ready: {size}", style="bold yellow")
+    else:
+        yield Line(f"READY: {size}", style="bold green")
+    if plan.held:
+        yield Line(_held(plan))
+
+
+def _held(plan: Plan) -> str:
+    """How many rows stay behind: `4 causes hold back 140 rows: 4 themselves, and 136 that hang on these`."""
+    causes = sum(cause.kind == "quarantine" for cause in plan.causes)
+    follow = sum(risk.rows for risk in plan.risks if risk.follows)
+    hold = f"{counted(causes, 'cause')} {'holds' if causes == 1 else 'hold'} back {counted(plan.held, 'row')}"
+    return f"{hold}: {plan.held - follow:,} themselves, and {follow:,} that hang on these" if follow else hold
+
+
+# --- causes -----------------------------------------------------------------------------------------------------------
+
+
+def _in_full(number: int, cause: Cause) -> Iterator[Line]:
+    yield Line(f"{number}  {_headline(cause)}", style=_STYLES[cause.kind])
+    if len(cause.places) > 1:
+        yield Line(f"in {_places(cause.places)}", 3)
+    if cause.rows:
+        yield Line(_rows(cause), 3)
+    if cause.options:
+        yield from _lines_to_write(number, cause)
+    else:
+        yield Line(f"remedy: {cause.places[0].remedy}", 3)
+
+
+def _in_short(number: int, cause: Cause) -> Line:
+    rows = f": {counted(cause.rows, 'row')}" if cause.rows else ""
+    text = f"{number}  {_headline(cause)}{rows}"
+    return Line(text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}...")
+
+
+def _headline(cause: Cause) -> str:
+    if len(cause.places) == 1:
+        place = cause.places[0]
+        return f"{place.name}: {cause.text}"
+    what = "column" if all(place.column for place in cause.places) else "table"
+    names = {place.name if what == "column" else place.table for place in cause.places}
+    return f"{counted(len(names), what)}: {cause.text}"
+
+
+def _places(places: Sequence[Place]) -> str:
+    names = list(dict.fromkeys(place.name for place in places))
+    more = f" and {len(names) - _SHOWN_PLACES:,} more" if len(names) > _SHOWN_PLACES else ""
+    return ", ".join(names[:_SHOWN_PLACES]) + more
+
+
+def _rows(cause: Cause) -> str:
+    keys = cause.places[0].keys if len(cause.places) == 1 else ()
+    more = f" and {cause.rows - _SHOWN_KEYS:,} more" if cause.rows > _SHOWN_KEYS else ""
+    shown = f" (key {', '.join(keys[:_SHOWN_KEYS])}{more})" if keys else ""
+    text = f"{counted(cause.rows, 'row')}{shown}"
+    if cause.kind != "quarantine" or cause.frees == cause.rows:
+        return text
+    return f"{text}; settling this alone frees {cause.frees:,}, with those that hang on them"
+
+
+def _lines_to_write(number: int, cause: Cause) -> Iterator[Line]:
+    """The first option as it stands in the configuration, and in comments what could stand there instead."""
+    first, *others = cause.options
+    yield Line(heading(*first[0].section), 5)
+    for line in first[0].lines:
+        yield Line(f"{line}  # {first[0].effect}", 5)
+    for letter, option in zip(ascii_lowercase[1:], others, strict=False):
+        yield Line(f"# or {number}{letter}: {', '.join(option[0].lines)} ({option[0].effect})", 5)
+    if more := len(first) - 1:
+        yield Line(f"and in {counted(more, 'more section')}: `cdc plan --apply {number}` writes them all", 3)
+
+
+# --- what comes last --------------------------------------------------------------------------------------------------
+
+
+def _pending(plan: Plan) -> Iterator[Line]:
+    """What changed in the configuration since the rows were copied, or what the data asks for."""
+    if plan.pending:
+        compared = len({revision.table for revision in plan.pending if revision.compares})
+        yield Line("")
+        yield Line(f"the next start or reload of the daemon applies this, and compares {counted(compared, 'table')}")
+        yield from (Line(str(revision), 3) for revision in plan.pending)
+
+
+def _remarks(plan: Plan, *, whole: bool) -> Iterator[Line]:
+    notes = sum(risk.level == "note" for risk in plan.risks)
+    parts = [counted(notes, "remark")] if notes else []
+    if left_out := len(plan.left_out) + len(plan.notes):
+        parts.append(f"{left_out:,} left out, like views, indexes and checks that have no sure equal")
+    if parts and not whole:
+        yield Line("")
+        yield Line(f"{'; '.join(parts)}: `cdc plan --all`", style="dim")
+
+
+def _next_step(plan: Plan) -> Iterator[Line]:
+    choices = [str(number) for number, cause in enumerate(plan.causes, 1) if cause.options]
+    if choices:
+        some = ",".join(choices[:2])
+        yield Line(f"`cdc plan --apply {some}` writes those lines into the configuration, `--apply all` all of them")
+    if plan.exit_code is ExitCode.CRITICAL:
+        return
+    wait = "; what nobody decides about waits, and all else goes on" if plan.exit_code is ExitCode.DIFFERENCE else ""
+    yield Line(f"next: `cdc up`{wait}")

@@ -1,8 +1,8 @@
 """`cdc quarantine`: the rows that Postgres could not hold, and what to do about them."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,17 +10,15 @@ from cdc.audit import trail
 from cdc.cli.completion import complete_table
 from cdc.cli.help import Group
 from cdc.cli.options import Options, audited, pass_session, run_async
-from cdc.cli.output import counted, indented, print_json, say, show
+from cdc.cli.output import counted, print_json, say
 from cdc.cli.target import desk
 from cdc.config import Config
-from cdc.errors import ExitCode, UsageError
+from cdc.errors import ExitCode, UsageError, did_you_mean
 from cdc.facts.row_key import show_key
 
 if TYPE_CHECKING:
     from cdc.postgres.record.quarantine import QuarantinedRow
-
-
-MOST_KEYS: Final = 10  # of one cause; --json names them all
+    from cdc.stream.quarantine_causes import FedTable
 
 
 @click.group(cls=Group)
@@ -39,19 +37,20 @@ def quarantine() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
 def list_(session: Options, table: str | None, as_json: bool) -> int:
-    """List the rows with key, reason and remedy.
+    """List what holds rows back, with the remedies, and the rows with it.
 
-    The exit code is 1 when some are not acknowledged.
+    Rows that only wait for others which wait are counted under these. Lines for the configuration are what suits the
+    type of a column; `cdc plan` says which of them holds all values. The exit code is 1 when some are not acknowledged.
     """
+    from cdc.cli import quarantine_report
+
     session.start_log()
-    rows = [row for row in run_async(_rows(session.config())) if table is None or row.source_table == table]
+    held = run_async(_held(session.config(), table))
     if as_json:
-        print_json({"rows": [{**asdict(row), "shown_key": show_key(row.key)} for row in rows]})
-    elif rows:
-        _print_rows(rows)
+        print_json(quarantine_report.as_json(held.rows, held.fed))
     else:
-        say("the quarantine is empty")
-    return int(ExitCode.DIFFERENCE if any(row.acknowledged_at is None for row in rows) else ExitCode.OK)
+        quarantine_report.print_causes(held.rows, held.fed)
+    return int(ExitCode.DIFFERENCE if any(row.acknowledged_at is None for row in held.rows) else ExitCode.OK)
 
 
 @quarantine.command(
@@ -72,6 +71,7 @@ def retry(session: Options, table: str | None) -> None:
 
     session.start_log()
     config = session.config()
+    run_async(_held(config, table))
     with audited(config, "quarantine retry", table=table) as told:
         logged = told["rows"] = run_async(retry_quarantined.retry_quarantined(config, table))
     say(f"{counted(logged, 'row')} will be tried again by the daemon; see `cdc quarantine list` then")
@@ -93,18 +93,38 @@ def acknowledge(session: Options, table: str | None, key: str | None) -> None:
     """
     session.start_log()
     config = session.config()
+    run_async(_held(config, table))
     with audited(config, "quarantine acknowledge", table=table) as told:
         marked = told["rows"] = run_async(_acknowledge(config, table, key))
     say(f"{counted(marked, 'row')} acknowledged")
 
 
-async def _rows(config: Config) -> "list[QuarantinedRow]":
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What waits in quarantine, and the tables that are fed."""
+
+    rows: "Sequence[QuarantinedRow]" = ()
+    fed: "Mapping[str, FedTable]" = field(default_factory=dict)
+
+
+async def _held(config: Config, table: str | None) -> _Held:
+    """The rows in quarantine, of one table or of all; raises `UsageError` for a table that there is not."""
     from cdc.postgres.record.status import never_started
+    from cdc.stream import quarantine_causes
 
     if never_started(config):
-        return []
+        return _Held()
     async with desk(config, "quarantine") as record:
-        return await record.quarantine.list_rows() if record else []
+        if record is None:
+            return _Held()
+        rows = await record.quarantine.list_rows()
+        known, fed = await quarantine_causes.fed_tables(record, config)
+        if table is not None and table not in (names := {*known, *(row.source_table for row in rows)}):
+            raise UsageError(
+                f"there is no table {table}, and no row of such a table in quarantine",
+                remedy=f"{did_you_mean(table, names)}see the tables with `cdc plan --all`",
+            )
+        return _Held([row for row in rows if table is None or row.source_table == table], fed)
 
 
 async def _acknowledge(config: Config, table: str | None, key: str | None) -> int:
@@ -123,17 +143,3 @@ async def _acknowledge(config: Config, table: str | None, key: str | None) -> in
         if not chosen:
             raise UsageError("no row in quarantine has that key", remedy="see the keys with `cdc quarantine list`")
         return sum([await record.quarantine.acknowledge(r.source_table, r.key, by) for r in chosen])
-
-
-def _print_rows(rows: Sequence["QuarantinedRow"]) -> None:
-    """Rows with one cause together: an operator corrects causes, not rows."""
-    causes: dict[tuple[str, str, str], list[QuarantinedRow]] = {}
-    for row in rows:
-        causes.setdefault((row.source_table, row.detail, row.remedy), []).append(row)
-    for (table, detail, remedy), held in causes.items():
-        show(indented(f"{table}: {detail}", 0))
-        show(indented(f"remedy: {remedy}", 2))
-        show(indented(f"{counted(len(held), 'row')} since {min(r.first_seen for r in held):%Y-%m-%d %H:%M} UTC", 2))
-        shown = ", ".join(show_key(r.key) + (" (acknowledged)" if r.acknowledged_at else "") for r in held[:MOST_KEYS])
-        more = f" and {len(held) - MOST_KEYS:,} more, see --json" if len(held) > MOST_KEYS else ""
-        show(indented(f"keys: {shown}{more}", 2))

@@ -10,15 +10,14 @@ import click
 
 from cdc.audit.trail import Detail
 from cdc.cli.options import audited, run_async
-from cdc.cli.output import print_table, say
+from cdc.cli.output import counted, print_table, say
 from cdc.config import Config
 from cdc.errors import NotAgreed
 from cdc.facts.progress import Progress
 
 if TYPE_CHECKING:
-    from cdc.stream.resync import Change, ResyncForecast
+    from cdc.stream.resync import ResyncForecast
 
-MOST_NAMED: Final = 5  # tables
 _SAY_YES: Final = (
     "nothing was changed; if the file is right, give the command again with --yes: what is deleted or changed is saved "
     "to files in the state folder first"
@@ -65,7 +64,7 @@ def _undone_unless_agreed(config: Config, seen: "ResyncForecast") -> Iterator[No
 
 
 def _consent(seen: "ResyncForecast", told: dict[str, Detail], *, yes: bool) -> None:
-    told |= {name: sum(getattr(t, name) for t in seen.tables) for name in ("added", "changed", "deleted")}
+    told |= seen.totals()
     asks = seen.asks and not yes
     if asks and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise _unasked(seen)
@@ -75,7 +74,7 @@ def _consent(seen: "ResyncForecast", told: dict[str, Detail], *, yes: bool) -> N
 
 
 def _unasked(seen: "ResyncForecast") -> NotAgreed:
-    words = ", ".join(_words(t) for t in [t for t in seen.tables if t.replaced or t.added][:MOST_NAMED])
+    words = seen.words()
     if seen.ended:
         return NotAgreed(
             f"replication was ended on purpose, and Postgres holds something else by now, which may be newer: {words}",
@@ -84,15 +83,18 @@ def _unasked(seen: "ResyncForecast") -> NotAgreed:
     return NotAgreed(f"much of what Postgres holds would be replaced: {words}", remedy=_SAY_YES)
 
 
-def _words(change: "Change") -> str:
-    counts = f"{change.deleted:,} rows to delete, {change.changed:,} to change, {change.added:,} to add"
-    return f"{change.table} ({counts}, of {change.held:,})"
-
-
 def _show(seen: "ResyncForecast") -> None:
-    columns = ("table", "in Postgres", "to add", "to change", "to delete")
-    rows = [(t.table, t.held, t.added, t.changed, t.deleted) for t in seen.tables if t.problem is None]
+    columns = ["table", "in Postgres", "to add", "to change", "to delete"]
+    rows = [[t.table, t.held, t.added, t.changed, t.deleted] for t in seen.tables if t.problem is None]
+    if returning := sum(t.returning for t in seen.tables):
+        columns.append("of those to add, deleted before")
+        rows = [[*row, t.returning] for row, t in zip(rows, (t for t in seen.tables if not t.problem), strict=True)]
     print_table(columns, rows, numbers=columns[1:])
+    if returning:
+        say(
+            f"{counted(returning, 'row')} to add {'was' if returning == 1 else 'were'} deleted before: what came back "
+            "waits in quarantine, with its children, until `cdc tombstones accept` or `cdc tombstones refuse`"
+        )
     for table in seen.tables:
         if table.problem:
             say(f"! {table.table}: {table.problem}")

@@ -13,6 +13,7 @@ from rich.text import Text
 from cdc.cli.help import Command
 from cdc.cli.options import Options, pass_session, run_async
 from cdc.cli.output import bytes_text, console, counted, facts_of, print_json, seconds_text, show, time_text
+from cdc.cli.tombstones import read_tombstones, show_tombstones, tombstones_json
 from cdc.config import Config
 from cdc.errors import ExitCode, UsageError
 
@@ -37,10 +38,16 @@ _STYLES: Final = {ExitCode.OK: "green", ExitCode.DIFFERENCE: "yellow"}
 @click.option("--watch", is_flag=True, help="Refresh until Ctrl-C.")
 @click.option("--max-lag-seconds", type=click.FloatRange(min=0), help="Warn (exit code 1) beyond this lag.")
 @click.option("--max-lag-changes", type=click.IntRange(min=0), help="Warn (exit code 1) beyond this lag.")
+@click.option("--tombstones", "with_tombstones", is_flag=True, help="List the keys that were deleted lately as well.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
 def status(
-    session: Options, watch: bool, max_lag_seconds: float | None, max_lag_changes: int | None, as_json: bool
+    session: Options,
+    watch: bool,
+    max_lag_seconds: float | None,
+    max_lag_changes: int | None,
+    with_tombstones: bool,
+    as_json: bool,
 ) -> int:
     """Show phase, lag, last apply, quarantine and the next step.
 
@@ -57,10 +64,14 @@ def status(
     if watch and not screen.is_terminal:
         raise UsageError("--watch needs a terminal", remedy="call `cdc status --json` again and again")
     found = run_async(_watched(config, limits, screen) if watch else _once(config, limits))
+    stones = run_async(read_tombstones(config)) if with_tombstones else None
     if as_json:
-        print_json(found.to_json())
-    elif not watch:
+        print_json({**found.to_json(), **({} if stones is None else {"deleted_keys": tombstones_json(stones)})})
+        return int(found.exit_code)
+    if not watch:
         show(_picture(found))
+    if stones is not None:
+        show_tombstones(config, stones)
     return int(found.exit_code)
 
 
@@ -108,8 +119,10 @@ def _facts(told: dict[str, Any], style: str) -> list[tuple[str, object]]:
         ("last apply", time_text(told["last_apply"])),
         ("daemon", None if new else _daemon(told)),
         ("quarantine", _quarantine(told["quarantine"]) if loaded else None),
+        ("tombstones", _tombstones(told["tombstones"])),
         ("pending", _pending(told["pending"])),
         ("waiting", ", ".join(table["name"] for table in told["waiting"])),
+        ("triggers", _triggers(told["disabled_triggers"])),
         ("verified", _verification(told) if loaded else None),
         ("shadow reads", _shadow(told["shadow"], told["at"])),
         ("snapshot", time_text(told["snapshot"]["taken_at"])),
@@ -182,6 +195,12 @@ def _pending(leftovers: list[dict[str, Any]]) -> str | None:
     return f"{names}; dropped already: {', '.join(dropped)}" if dropped else names
 
 
+def _triggers(disabled: list[str]) -> str | None:
+    """What does not fire while rows are replicated, None where everything does."""
+    given_back = "they fire again with the cutover, or when replication ends"
+    return f"disabled for replication: {', '.join(disabled)}; {given_back}" if disabled else None
+
+
 def _verification(told: dict[str, Any]) -> str:
     verification = told["verification"]
     if not told["target"]["reachable"]:
@@ -213,6 +232,18 @@ def _state(state: dict[str, Any]) -> str:
     free = state["free_bytes"].get("state")
     room = f"{bytes_text(free)} free" if free is not None else ""
     return "; ".join(filter(None, [each, room]))
+
+
+def _tombstones(tombstones: dict[str, Any]) -> str | None:
+    """How many keys were deleted lately, and what of it came back; None where none was."""
+    if not any(tombstones.values()):
+        return None
+    told = [f"{counted(tombstones['standing'], 'key')} deleted lately"]
+    if tombstones["waiting"]:
+        told.append(f"{tombstones['waiting']:,} came back with another file and wait: `cdc tombstones`")
+    if tombstones["returned"]:
+        told.append(f"{tombstones['returned']:,} inserted again")
+    return ", ".join(told)
 
 
 def _quarantine(quarantine: dict[str, Any]) -> str:

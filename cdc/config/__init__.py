@@ -47,6 +47,7 @@ from cdc.config.sections import (
     StateSection,
     TableOptions,
     TargetSection,
+    TombstonesSection,
     VerifySection,
 )
 from cdc.config.shadow import ExpectedDifference, PagedList, ProxyRate, ProxySection, ShadowRule, ShadowSection
@@ -85,6 +86,7 @@ __all__ = [
     "StateSection",
     "TableOptions",
     "TargetSection",
+    "TombstonesSection",
     "VerifySection",
     "changed_keys",
     "config_path",

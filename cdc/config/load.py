@@ -4,6 +4,8 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
@@ -22,7 +24,17 @@ from cdc.config.cutover import (
     HttpFlag,
     check_flags,
 )
-from cdc.config.sections import ColumnOptions, Config, Format, MetricsSection, OnInvalid, TableOptions
+from cdc.config.sections import (
+    ColumnOptions,
+    Config,
+    Format,
+    MetricsSection,
+    OnInvalid,
+    Resurrection,
+    Shortening,
+    TableOptions,
+    TypeReading,
+)
 from cdc.config.shadow import Reading
 from cdc.errors import ConfigError, did_you_mean
 
@@ -61,7 +73,7 @@ def load_config(path: Path) -> Config:
             f"configuration file {path} is not valid TOML: {error}",
             remedy="correct that line; texts stand in quotes, and a section's name in brackets on a line of its own",
         ) from None
-    return _beside(decode_config(raw, str(path)), path.resolve().parent)
+    return beside(decode_config(raw, str(path)), path.resolve().parent)
 
 
 def decode_config(raw: dict[str, Any], file: str = "configuration") -> Config:
@@ -119,7 +131,7 @@ def _check_address(listen: str | None, key: str, section: str, metrics: MetricsS
         )
 
 
-def _beside(config: Config, base: Path) -> Config:
+def beside(config: Config, base: Path) -> Config:
     """The same configuration with its relative paths made absolute."""
     password, log = config.target.password_file, config.shadow.access_log
     return msgspec.structs.replace(
@@ -166,7 +178,11 @@ def _kind_of(struct: type[msgspec.Struct]) -> Any:
 
 
 def _listed(kind: Any) -> str:
-    return ", ".join(f"`{choice}`" for choice in get_args(kind))
+    return ", ".join(_ticked(kind))
+
+
+def _ticked(kind: Any) -> list[str]:
+    return [f"`{choice}`" for choice in get_args(kind)]
 
 
 _FLAG_KINDS: Final = tuple(_kind_of(struct) for struct in get_args(FlagSection))
@@ -182,6 +198,10 @@ KINDS: Final[Mapping[object, tuple[str, object]]] = {
     int | str: ("a whole number or a text", 67),
     Literal["declared", "rowid"]: ("`declared` or `rowid`", "rowid"),
     Format: (f"one of {_listed(Format)}", "epoch ms"),
+    TypeReading: (
+        f"one of {_listed(Literal[Format, Shortening])}, or a list of a format and {' or '.join(_ticked(Shortening))}",
+        "round",
+    ),
     OnInvalid: (f"one of {_listed(OnInvalid)}", "null"),
     Reading: (f"one of {_listed(Reading)}", "instant"),
     dict[str, str]: ("a section of texts", {"name": "text"}),
@@ -189,6 +209,8 @@ KINDS: Final[Mapping[object, tuple[str, object]]] = {
     FollowedSwitch: (f"one of {_listed(FollowedSwitch)}", "reads"),
     Literal["reads", "writes"]: ("`reads` or `writes`", "writes"),
     **{kind: (f"`{get_args(kind)[0]}`", get_args(kind)[0]) for kind in _FLAG_KINDS},
+    Resurrection: ("`allow`, `warn` or `refuse`", "warn"),
+    Literal["stop", "resync"]: ("`stop` or `resync`", "stop"),
     Literal["keep", "null"]: ("`keep` or `null`", "null"),
     Literal["no action", "cascade", "set null"]: ("`no action`, `cascade` or `set null`", "cascade"),
     Literal["refuse", "replace"]: ("`refuse` or `replace`", "replace"),
@@ -208,6 +230,7 @@ _MAY_BE_ZERO: Final = (
     "rehearsed_within_hours",
     "rolling_share",
     "serve_candidate",
+    "days",
     "shadow_clean_hours",
     "finalize_after_hours",
     "share",
@@ -282,7 +305,7 @@ def _of_kind(raw: object, item: Any, place: str, file: str) -> Any:
 def plain_type(kind: Any) -> Any:
     """The type of a key without the None that stands for a missing one."""
     inner = get_args(kind)
-    return next(k for k in inner if k is not NoneType) if NoneType in inner else kind
+    return reduce(or_, (k for k in inner if k is not NoneType)) if NoneType in inner else kind
 
 
 def _in_range(key: str, value: float) -> bool:

@@ -8,10 +8,10 @@ there meanwhile.
 import asyncio
 from typing import Final
 
-from cdc.cutover.flag.state import FlagState
 from cdc.cutover.plan import PlannedStep
 from cdc.cutover.scene import Scene, nothing_else, require_active
 from cdc.cutover.steps import Step
+from cdc.cutover.telling import Telling
 from cdc.errors import SwitchError, SwitchUnequal
 from cdc.facts.progress import Progress
 from cdc.facts.side import Side
@@ -51,7 +51,7 @@ class Backward:
         self._recent = recent
         self._progress = progress
         session.carrier.touched = recent.note  # what is carried from now on is compared once more
-        self._flag_before = scene.flags.now().state or FlagState(Side.POSTGRES, Side.POSTGRES)
+        self._telling = Telling(scene, Side.SQLITE)
 
     def steps(self) -> tuple[Step, ...]:
         """What is done, in order."""
@@ -65,13 +65,13 @@ class Backward:
             (self._move_numbers, None),
             (self._leave, self._go_back),
             (self._lift, self._raise_again),
-            (self._flip, self._flip_back),
-            (self._ask_for_reads, None),
+            (self._telling.flip, self._telling.flip_back),
+            (self._telling.ask_for_reads, None),
             (self._disarm, None),
-            (self._ask_for_write, None),
+            (self._telling.ask_for_write, None),
         )
         return tuple(
-            Step(planned, do, undo, commits=do == self._ask_for_reads)
+            Step(planned, do, undo, commits=do == self._telling.ask_for_reads)
             for planned, (do, undo) in zip(PLANNED, works, strict=True)
         )
 
@@ -149,20 +149,6 @@ class Backward:
     async def _move_numbers(self) -> str:
         return f"{await self._session.follow_sequences()} tables"
 
-    async def _flip(self) -> str:
-        """SQLite is open by now: the writes that a proxy held find a side that takes them."""
-        await self._scene.set_flags(FlagState(Side.SQLITE, Side.SQLITE))
-        self._scene.window.end()
-        return f"refused for {self._scene.window.seconds:.2f} s"
-
-    async def _flip_back(self) -> None:
-        """Not where nobody can be asked which side counts: the flag goes on to tell of the one that does."""
-        await self._scene.phase()
-        await self._scene.set_flags(self._flag_before)
-
-    async def _ask_for_reads(self) -> str:
-        return await self._scene.ask(Side.SQLITE, "reads")
-
     async def _leave(self) -> str:
         """From here on SQLite is the side that counts, though it is not open yet: whoever comes next opens it."""
         self._scene.window.require("Postgres is not left")
@@ -198,6 +184,3 @@ class Backward:
     async def _disarm(self) -> str:
         await self._scene.guard.disarm(self._scene.maps, self._scene.wait_seconds)
         return ""
-
-    async def _ask_for_write(self) -> str:
-        return await self._scene.ask(Side.SQLITE, "writes")

@@ -9,10 +9,10 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-from cdc.cutover.flag.state import FlagState
 from cdc.cutover.plan import PlannedStep
 from cdc.cutover.scene import Scene, nothing_else, require_active
 from cdc.cutover.steps import Step
+from cdc.cutover.telling import Telling
 from cdc.errors import CaptureLost, SwitchError, SwitchUnequal
 from cdc.facts.changes import Position
 from cdc.facts.side import Side
@@ -60,7 +60,7 @@ class Forward:
         self._word = word
         self._fenced: RaisedFence | None = None
         self._opening = False  # Postgres may be open
-        self._flag_before = scene.flags.now().state or FlagState(Side.SQLITE, Side.SQLITE)
+        self._telling = Telling(scene, Side.POSTGRES)
 
     def steps(self) -> tuple[Step, ...]:
         """What is done, in order."""
@@ -77,9 +77,9 @@ class Forward:
             (self._probe, None),
             (self._keep_fence, self._lift_fence),
             (self._open, self._close),
-            (self._flip, self._flip_back),
-            (self._ask_for_reads, None),
-            (self._ask_for_write, None),
+            (self._telling.flip, self._telling.flip_back),
+            (self._telling.ask_for_reads, None),
+            (self._telling.ask_for_write, None),
         )
         return tuple(Step(planned, do, undo) for planned, (do, undo) in zip(PLANNED, works, strict=True))
 
@@ -196,20 +196,6 @@ class Forward:
         self._scene.window.require("the probe of the way back")
         return str(probed)
 
-    async def _flip(self) -> str:
-        """Postgres is open by now: the writes that a proxy held find a side that takes them."""
-        await self._scene.set_flags(FlagState(Side.POSTGRES, Side.POSTGRES))
-        self._scene.window.end()
-        return f"refused for {self._scene.window.seconds:.2f} s"
-
-    async def _flip_back(self) -> None:
-        """Not where nobody can be asked which side counts: the flag goes on to tell of the one that does."""
-        await self._scene.phase()
-        await self._scene.set_flags(self._flag_before)
-
-    async def _ask_for_reads(self) -> str:
-        return await self._scene.ask(Side.POSTGRES, "reads")
-
     async def _keep_fence(self) -> str:
         self._scene.window.require("the fence is not kept")
         await to_its_end(fence.keep, self._scene.config, self._fenced_end)
@@ -230,9 +216,6 @@ class Forward:
         await scene.carrier.carry()
         await scene.require_carried()
         await scene.count_on(Side.SQLITE, scene.wait_seconds)
-
-    async def _ask_for_write(self) -> str:
-        return await self._scene.ask(Side.POSTGRES, "writes")
 
     @property
     def _fenced_end(self) -> Position:

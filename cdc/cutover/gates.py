@@ -71,7 +71,7 @@ def cutover_gates(facts: CutoverFacts, limits: GateLimits) -> tuple[Gate, ...]:
         Gate(
             "replication",
             facts.replicates and not facts.waiting,
-            _some(facts.waiting) or ("every table follows" if facts.replicates else "not begun"),
+            some(facts.waiting) or ("every table follows" if facts.replicates else "not begun"),
             "every table follows",
             "see `cdc status`: each table that waits says why, and what helps",
         ),
@@ -80,7 +80,7 @@ def cutover_gates(facts: CutoverFacts, limits: GateLimits) -> tuple[Gate, ...]:
         Gate(
             "capture",
             not facts.capture,
-            _some(facts.capture) or "whole",
+            some(facts.capture) or "whole",
             "whole",
             "wait: the daemon mends it and compares what it could not see; `cdc status` tells",
         ),
@@ -94,7 +94,7 @@ def cutover_gates(facts: CutoverFacts, limits: GateLimits) -> tuple[Gate, ...]:
         Gate(
             "way back",
             not facts.no_way_back,
-            _some(facts.no_way_back) or "every table can come back",
+            some(facts.no_way_back) or "every table can come back",
             "every table can come back",
             "map these columns one to one, or leave the table out: `cdc plan` tells why each cannot",
             fatal=True,
@@ -102,7 +102,7 @@ def cutover_gates(facts: CutoverFacts, limits: GateLimits) -> tuple[Gate, ...]:
         Gate(
             "prepared",
             facts.prepared_at is not None and not facts.unprepared,
-            _some(facts.unprepared) or ("yes" if facts.prepared_at else "no"),
+            some(facts.unprepared) or ("yes" if facts.prepared_at else "no"),
             "fences and the way back stand ready",
             "`cdc cutover --prepare`",
             facts.prepared_at,
@@ -118,8 +118,8 @@ def cutover_gates(facts: CutoverFacts, limits: GateLimits) -> tuple[Gate, ...]:
             "`cdc snapshot`",
             facts.snapshot_at,
         ),
-        _writers(facts.long_writers),
-        _flag(facts.flag_problems),
+        long_transactions(facts.long_writers),
+        flag_gate(facts.flag_problems),
     )
 
 
@@ -147,107 +147,15 @@ def rollback_gates(facts: RollbackFacts) -> tuple[Gate, ...]:
         Gate(
             "changes carried back",
             not facts.uncarried,
-            _some(facts.uncarried) or f"{facts.waiting_changes:,} on their way",
+            some(facts.uncarried) or f"{facts.waiting_changes:,} on their way",
             "each can be written to SQLite",
             "see `cdc status`: each row that SQLite cannot hold says why",
             facts.oldest_at,
         ),
-        Gate(
-            "SQLite fence",
-            not facts.fence,
-            _some(facts.fence) or "whole",
-            "whole since the cutover",
-            "somebody may have written to SQLite meanwhile: `cdc verify` tells what differs",
-        ),
-        _writers(facts.long_writers),
-        _flag(facts.flag_problems),
+        fence_gate(facts.fence),
+        long_transactions(facts.long_writers),
+        flag_gate(facts.flag_problems),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class FinalFacts:
-    """What both databases, the flag and the machine show before the way back is ended.
-
-    `dump_with` is the program that would make the dump, empty where none is fit; `dumps` says whether one is wanted.
-    """
-
-    now: datetime
-    active: Side
-    switched_at: datetime | None
-    uncarried: tuple[str, ...]
-    fence: tuple[str, ...]
-    unsettled: tuple[str, ...]
-    long_writers: tuple[str, ...]
-    flag_problems: tuple[str, ...]
-    embedded: bool
-    server_version: int
-    dump_with: str
-    dumps: bool = True
-    leaves_behind: bool = False
-
-
-def final_gates(facts: FinalFacts, after_hours: float) -> tuple[Gate, ...]:
-    """The gates of the end of the way back, which is kept for `after_hours` at least; 0 does not ask."""
-    return (
-        written_to(
-            facts.active,
-            Side.POSTGRES,
-            "`cdc cutover` first; to stay with SQLite instead, `cdc cleanup --capture-only`",
-        ),
-        _kept(facts, after_hours),
-        Gate(
-            "changes carried back",
-            not facts.uncarried or facts.leaves_behind,
-            _some(facts.uncarried) or "all, or on their way",
-            "SQLite can hold every row",
-            "correct these rows in Postgres; or add --leave-behind, and the last snapshot is without them",
-        ),
-        Gate(
-            "SQLite fence",
-            not facts.fence,
-            _some(facts.fence) or "whole",
-            "whole since the cutover",
-            "somebody may have written to SQLite meanwhile: `cdc verify` tells what differs",
-        ),
-        Gate(
-            "Postgres schema",
-            not facts.unsettled,
-            _some(facts.unsettled) or "whole",
-            "triggers fire, constraints hold, indexes are used",
-            "ALTER TABLE ... ENABLE TRIGGER, ... VALIDATE CONSTRAINT, or REINDEX INDEX, each for what is named",
-        ),
-        _writers(facts.long_writers),
-        _flag(facts.flag_problems),
-        Gate(
-            "server",
-            not facts.embedded,
-            "the embedded one" if facts.embedded else "of its own",
-            "one that runs without the daemon, which ends",
-            "move Postgres to a server of its own first: see Moving Postgres in docs/runbook.md",
-        ),
-        dump_gate(facts.dump_with, facts.server_version, wanted=facts.dumps),
-    )
-
-
-def dump_gate(dump_with: str, server_version: int, *, wanted: bool) -> Gate:
-    """Whether a program is there that dumps from a server of this version, unless none is `wanted`."""
-    now = (dump_with or "no pg_dump that is new enough") if wanted else "not wanted"
-    return Gate(
-        "dump",
-        bool(dump_with) or not wanted,
-        now,
-        f"pg_dump {server_version} or newer",
-        f"install postgresql-client-{server_version}; or make a backup of your own, and add --without-dump",
-    )
-
-
-def _kept(facts: FinalFacts, after_hours: float) -> Gate:
-    """How long applications have been writing to Postgres; nobody knows counts as not long enough."""
-    hours = (facts.now - facts.switched_at).total_seconds() / 3600 if facts.switched_at else 0.0
-    now = f"for {hours:.1f} h" if facts.switched_at else "nobody knows for how long"
-    limit = f"for {after_hours:g} h" if after_hours else "`finalize_after_hours` in [cutover] does not ask"
-    remedy = "wait: look at the application on Postgres for as long; or set `finalize_after_hours` in [cutover]"
-    return Gate("on Postgres", hours >= after_hours, now, limit, remedy, facts.switched_at)
 
 
 def written_to(active: Side, wanted: Side, remedy: str = "") -> Gate:
@@ -279,7 +187,7 @@ def _verified(facts: CutoverFacts, limits: GateLimits) -> Gate:
     hours = INFINITE
     if facts.verified_at is not None:
         hours = (facts.now - facts.verified_at).total_seconds() / 3600
-    now = _some(facts.differing) or ("never" if hours == INFINITE else f"equal, {hours:.1f} h ago")
+    now = some(facts.differing) or ("never" if hours == INFINITE else f"equal, {hours:.1f} h ago")
     passed = not facts.differing and hours <= limits.verified_hours
     return Gate("verified", passed, now, limit, "`cdc cutover --prepare` compares every row", facts.verified_at)
 
@@ -290,7 +198,7 @@ def _shadow(facts: CutoverFacts, limits: GateLimits) -> Gate:
     hours = 0.0
     if facts.shadow_clean_since is not None:
         hours = (facts.now - facts.shadow_clean_since).total_seconds() / 3600
-    now = _some(facts.shadow_uncovered) or f"alike for {hours:.1f} h"
+    now = some(facts.shadow_uncovered) or f"alike for {hours:.1f} h"
     passed = hours >= limits.shadow_hours and not facts.shadow_uncovered
     limit = f"alike for {limits.shadow_hours:g} h, every endpoint"
     remedy = "see `cdc shadow report`; `cdc shadow http` asks what nobody asked yet"
@@ -312,15 +220,29 @@ def _rehearsed(facts: CutoverFacts, limits: GateLimits) -> Gate:
     return Gate("rehearsed", passed, now, limit, "`cdc rehearse`", made.at)
 
 
-def _writers(long_writers: Sequence[str]) -> Gate:
+def fence_gate(problems: Sequence[str]) -> Gate:
+    """Whether SQLite refused every write since the cutover."""
+    return Gate(
+        "SQLite fence",
+        not problems,
+        some(problems) or "whole",
+        "whole since the cutover",
+        "somebody may have written to SQLite meanwhile: `cdc verify` tells what differs",
+    )
+
+
+def long_transactions(long_writers: Sequence[str]) -> Gate:
+    """Whether nobody holds a transaction open that a switch would have to wait for."""
     remedy = "wait until they end, or end them yourself: this tool ends nobody's transaction"
-    return Gate("long transactions", not long_writers, _some(long_writers) or "none", "none", remedy)
+    return Gate("long transactions", not long_writers, some(long_writers) or "none", "none", remedy)
 
 
-def _flag(problems: Sequence[str]) -> Gate:
-    return Gate("flag", not problems, _some(problems) or "as it should be", "every part says the same", "`cdc flag`")
+def flag_gate(problems: Sequence[str]) -> Gate:
+    """Whether every part of the flag says what it should."""
+    return Gate("flag", not problems, some(problems) or "as it should be", "every part says the same", "`cdc flag`")
 
 
-def _some(words: Sequence[str], most: int = 3) -> str:
+def some(words: Sequence[str], most: int = 3) -> str:
+    """The first of these words, and how many more there are; empty for none."""
     more = f", and {len(words) - most} more" if len(words) > most else ""
     return "; ".join(words[:most]) + more

@@ -1,7 +1,7 @@
 """What both databases, the state folder and the flag show before a switch; nothing is written anywhere."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.identity.active_side import refuse_finalized
+from cdc.mapping.adopted_sequences import unmoved
 from cdc.mapping.reversible import cannot_go_back, way_back
 from cdc.observe.status import Status, gather
 from cdc.postgres.connection.errors import translated
@@ -37,6 +38,8 @@ from cdc.postgres.record.switch import SwitchState
 from cdc.postgres.record.verified_tables import VerifiedTable
 from cdc.postgres.server.endpoint import reached
 from cdc.postgres.tables import catalogue
+from cdc.postgres.tables.sequences import sequences_of
+from cdc.postgres.translate.defaults import is_null
 from cdc.sql_names import qualified
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
@@ -69,22 +72,22 @@ class Surveyed:
 
 async def cutover_plan(config: Config) -> SwitchPlan:
     """The plan of a cutover as things stand; raises errors of a database that cannot be asked."""
-    async with reached(config) as endpoint:
-        status = await gather(config, endpoint)
-        connection = await endpoint.connect("cutover plan")
-        try:
-            return await _cutover_plan(config, status, connection)
-        finally:
-            await hang_up(connection)
+    return await _planned(config, "cutover plan", _cutover_plan)
 
 
 async def rollback_plan(config: Config) -> SwitchPlan:
     """The plan of a rollback as things stand; raises errors of a database that cannot be asked."""
+    return await _planned(config, "rollback plan", _rollback_plan)
+
+
+async def _planned(
+    config: Config, purpose: str, plan: Callable[[Config, Status, Connection], Awaitable[SwitchPlan]]
+) -> SwitchPlan:
     async with reached(config) as endpoint:
         status = await gather(config, endpoint)
-        connection = await endpoint.connect("rollback plan")
+        connection = await endpoint.connect(purpose)
         try:
-            return await _rollback_plan(config, status, connection)
+            return await plan(config, status, connection)
         finally:
             await hang_up(connection)
 
@@ -148,7 +151,12 @@ async def _cutover_plan(config: Config, status: Status, connection: Connection) 
         Side.POSTGRES,
         cutover_gates(facts, limits),
         forward.PLANNED,
-        (*_unchecked(config, seen), *_without_default(seen), *_partly(seen.maps)),
+        (
+            *_unchecked(config, seen),
+            *_without_default(seen),
+            *await unmoved_sequences(config, connection, seen.maps),
+            *_partly(seen.maps),
+        ),
         *await usual_milliseconds(record, Side.POSTGRES),
     )
 
@@ -234,6 +242,15 @@ async def _no_way_back(record: Record, seen: Surveyed) -> tuple[str, ...]:
     return tuple(found)
 
 
+async def unmoved_sequences(config: Config, connection: Connection, maps: Sequence[TableMap]) -> tuple[str, ...]:
+    """Sequences beside adopted tables that give numbers which may be taken, unless somebody moves them."""
+    if not any(m.adopted for m in maps):
+        return ()
+    found = unmoved(maps, await sequences_of(connection, config.target.schema))
+    names = dict.fromkeys(sequence.name for sequence in found)
+    return tuple(f"sequence {name} is not moved: `cdc plan` says why, and what moves it" for name in names)
+
+
 async def in_postgres_alone(config: Config, connection: Connection, seen: Surveyed) -> tuple[str, ...]:
     """Tables that no table of SQLite is the source of: an application may have made them since the cutover."""
     with translated("asking which tables are in Postgres alone"):
@@ -248,7 +265,7 @@ def _without_default(seen: Surveyed) -> Iterator[str]:
         for column in mapped.columns:
             source = mapped.source.column(column.source) if column.source else None
             there = target.column(column.target) if target else None
-            if source is None or there is None or source.default is None:
+            if source is None or there is None or source.default is None or is_null(source.default):
                 continue
             if not (there.has_default or there.generated or there.identity):
                 fails = "fails there" if there.not_null else "gives NULL there"

@@ -71,7 +71,7 @@ async def _clean_postgres(connection: Connection, config: Config, remains: Remai
         await lock_source(connection, record.source_id)
         await own_schema.make_whole(connection)  # an older version's schema, or one that somebody took a part of
         await WriteGuard(connection, record.source_id).remove(config.cutover.wait_for_writers_seconds)
-        await source.restore_triggers()
+        await record.disabled_triggers.give_back()
     await ApplicationKeys(connection, schema).forget(remains.targets)
     await marks.remove(connection, schema, remains.targets)
     crash_point("cleanup.before_schema")

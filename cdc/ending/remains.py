@@ -17,6 +17,7 @@ from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.ddl.scratch_schema import left_behind
 from cdc.postgres.outbox.guard import WriteGuard
 from cdc.postgres.record import removal, stream_row
+from cdc.postgres.record.disabled_triggers import DisabledTriggers
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.removal import SourceRemoval
 from cdc.postgres.record.status import never_started
@@ -145,7 +146,7 @@ async def _goes(
         return found
     source = SourceRemoval(connection, source_id)
     found += [f"triggers of ours on {table}" for table in await WriteGuard(connection, source_id).guarded()]
-    found += [f"trigger {name} is enabled again" for name in await source.disabled_triggers()]
+    found += [f"trigger {name} is enabled again" for name in await DisabledTriggers(connection, source_id).silent()]
     found += [
         f"the schema {scratch.name}, which a rehearsal left" for scratch in await left_behind(connection, source_id)
     ]

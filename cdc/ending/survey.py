@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cdc.config import Config
-from cdc.cutover.gates import FinalFacts, dump_gate, final_gates
 from cdc.cutover.plan import SwitchPlan
 from cdc.cutover.survey import Surveyed, flag_problems, in_postgres_alone, long_writers, look_at_both
 from cdc.ending import steps
+from cdc.ending.gates import FinalFacts, dump_gate, final_gates
 from cdc.facts.phase import Phase
 from cdc.facts.side import Side
 from cdc.notes import final_note
@@ -18,7 +18,6 @@ from cdc.postgres.ddl import marks
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.outbox.uncarried import Uncarried
 from cdc.postgres.record.record import Record
-from cdc.postgres.record.removal import SourceRemoval
 from cdc.postgres.server.dump import find_programs
 from cdc.postgres.server.endpoint import reached
 
@@ -101,8 +100,7 @@ async def _final_plan(config: Config, status: Status, connection: Connection, wi
 
 async def _unsettled(config: Config, record: Record, seen: Surveyed) -> tuple[str, ...]:
     targets = [mapped.target for mapped in seen.maps]
-    disabled = await SourceRemoval(record.connection, record.source_id).disabled_triggers()
-    found = [f"trigger {name} does not fire" for name in disabled]
+    found = [f"trigger {name} does not fire" for name in await record.disabled_triggers.silent()]
     return (*found, *await marks.unsettled(record.connection, config.target.schema, targets))
 
 

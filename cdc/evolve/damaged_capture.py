@@ -16,9 +16,7 @@ class DamagedCapture(SchemaChange):
     @classmethod
     def detect(cls, facts: SchemaFacts) -> Self | None:
         """What the look calls damaged, and tables that are fed without any capture."""
-        capture = facts.look.capture
-        captured = {table.name for table in capture.tables.values()} if capture else set()
-        uncaptured = (t.name for t in facts.tables if t.name in facts.decided and t.name not in captured)
+        uncaptured = (t.name for t in facts.tables if t.name in facts.decided and t.name not in facts.captured)
         damaged = tuple(dict.fromkeys((*facts.look.damaged, *uncaptured)))
         if not damaged:
             return None

@@ -14,16 +14,21 @@ from cdc.evolve.kinds import KINDS, detect
 from cdc.evolve.lost_constraint import LostConstraint
 from cdc.evolve.lost_table import LostTable
 from cdc.evolve.replica import Replica
+from cdc.evolve.revise import revise
 from cdc.evolve.schema_change import SchemaChange, SchemaFacts
+from cdc.facts.profile import TableProfile
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
-from cdc.mapping.known import remember
+from cdc.mapping.known import KnownTables, remember
+from cdc.mapping.revision import revised
+from cdc.postgres.apply import fitness
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.record.known_tables import read_known_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.stream_row import StreamState
+from cdc.postgres.record.waiting_tables import Waiting
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
 
@@ -36,8 +41,9 @@ class SchemaFollower:
         self._record = record
         self._audit = tell
 
-    async def follow(self, look: Look, state: StreamState) -> tuple[Look, dict[str, TableMap]]:
-        """The file as it is once all that changed is followed, and the maps of what is fed, by names in SQLite.
+    async def follow(self, look: Look, state: StreamState) -> tuple[Look, dict[str, TableMap], Mapping[str, Waiting]]:
+        """The file as it is once all that changed is followed, the maps of what is fed, by names in SQLite, and which
+        of these wait because the application's migration has yet to make their targets.
 
         Raises `SchemaDrift` when a person has to decide first, `MappingError` when a table cannot be mapped as
         configured, `TargetTaken` and `TargetNotEmpty` when a name in Postgres is not ours, and `CaptureLost` when the
@@ -50,7 +56,9 @@ class SchemaFollower:
             look = await self._before_rows(facts, changes)
         elif facts.is_other_schema:
             await self._loosen(facts)
-        return look, dict(facts.maps)
+        if not changes and facts.lacks_choices:
+            await self._remember(facts)
+        return look, dict(facts.maps), facts.awaited
 
     async def finish(self, maps: Sequence[TableMap], targets: Mapping[str, TargetTable]) -> None:
         """Make what waited until every row was there; one constraint or index that fails is left out."""
@@ -73,11 +81,35 @@ class SchemaFollower:
         if lost := LostTable.detect(facts):
             lost.refuse()  # first of all: what is configured for other tables may speak of one that is gone
         current = known_tables.current(look.schema, self._config)
-        # Before anything of them is touched. A claim on a table that is not there yet would not count.
-        existing = [m for m in (*current.fed, *current.rekeyed) if m.target in known_tables.targets]
-        await self._record.ownership.claim(self._config, existing)
-        maps = {m.source.name: m for m in current.fed}
-        return replace(facts, maps=maps, rekeyed=frozenset(m.source.name for m in current.rekeyed))
+        awaited = await self._awaited({m.source.name: m for m in current.fed}, known_tables)
+        # Before anything of them is touched. A claim on a table that is not there yet would not count, and one on a
+        # table that is not ours to fill yet would say that it is.
+        chosen = [*(m for m in current.fed if m.source.name not in awaited), *current.rekeyed]
+        await self._record.ownership.claim(self._config, [m for m in chosen if m.target in known_tables.targets])
+
+        async def profiled(columns: Mapping[str, Sequence[str]]) -> Mapping[str, TableProfile]:
+            return await asyncio.to_thread(source_file.profiled, self._config, look.schema, columns)
+
+        made = await revise(self._record, self._config, known_tables, look.schema, current.fed, profiled)
+        return replace(
+            facts,
+            maps={m.source.name: m for m in revised(current.fed, made)},
+            rekeyed=frozenset(m.source.name for m in current.rekeyed),
+            awaited=awaited,
+            revisions=made,
+            targets=known_tables.targets,
+        )
+
+    async def _awaited(self, maps: Mapping[str, TableMap], known_tables: KnownTables) -> dict[str, Waiting]:
+        """The adopted tables that were never fed and cannot be yet."""
+        found: dict[str, Waiting] = {}
+        for name, mapped in maps.items():
+            if mapped.adopted and name not in known_tables.columns:
+                replaces = self._config.target.existing_rows == "replace" or mapped.target in known_tables.owned
+                there = mapped.target in known_tables.targets
+                if waits := await fitness.awaited(self._record.connection, mapped, there=there, replaces=replaces):
+                    found[name] = waits
+        return found
 
     # --- before rows are read again -----------------------------------------------------------------------------------
 
@@ -87,9 +119,13 @@ class SchemaFollower:
         # Before anything is changed: capture that is whole again does not show that it was not.
         resync = list(dict.fromkeys(name for change in changes for name in change.resync))
         await self._record.stream.request_resync(resync)
-        if resync or facts.is_other_schema:
+        # What others put into a table before it was fed is theirs: none of it goes unsaved.
+        new = [name for name in resync if name in facts.maps and name not in facts.decided]
+        await self._record.stream.request_saved_resync([name for name in new if facts.maps[name].adopted])
+        if resync or facts.is_other_schema or facts.revisions:
             await self._record.stream.note_finish_after_resync(due=True)
-        replica = self._replica(facts.maps)
+        retyped = frozenset((facts.maps[r.table].target, r.target) for r in facts.revisions if r.retypes)
+        replica = replace(self._replica(facts.maps), retyped=retyped)
         await self._let_go(facts, changes, replica)
         for change in changes:
             await change.extend(replica)
@@ -117,12 +153,12 @@ class SchemaFollower:
 
     async def _remember(self, facts: SchemaFacts) -> None:
         """Keep what is decided now; what is fed again is no leftover any more."""
-        maps = facts.maps.values()
+        maps = [mapped for name, mapped in facts.maps.items() if name not in facts.awaited]
         fed = {(m.target, column) for m in maps for column in (None, *m.target_columns)}
         returned = [leftover for leftover in facts.leftovers if (leftover.target, leftover.column) in fed]
         with translated("keeping the mapping"):
             async with self._record.connection.transaction():
                 for leftover in returned:
                     await self._record.leftovers.take_up(leftover)
-                await self._record.stream.store_columns(remember(maps))
+                await self._record.stream.store_columns(remember(maps, facts.targets))
         crash_point("follow.after_mapping")

@@ -1,5 +1,8 @@
 """The application made a table, or has one again that was a leftover: it is made, captured, and read as a whole.
 
+One that is adopted is captured at once, and waits for the application's own migration in Postgres; nothing is
+remembered of it until then, and then it is new.
+
 Indexes and constraints wait until every row is there: so they are made faster, and rows that break them are known.
 """
 
@@ -25,7 +28,9 @@ class NewTable(SchemaChange):
     @classmethod
     def detect(cls, facts: SchemaFacts) -> Self | None:
         """Tables about which nothing is remembered."""
-        tables = tuple(table.name for table in facts.tables if table.name not in facts.decided)
+        waits = facts.awaited.keys() & facts.captured
+        unknown = (table.name for table in facts.tables if table.name not in facts.decided)
+        tables = tuple(name for name in unknown if name not in waits)
         if not tables:
             return None
         reasons = tuple(f"table {name} is new" for name in tables)

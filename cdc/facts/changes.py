@@ -48,11 +48,14 @@ class TableRows:
     """The current state of some keys of one source table: rows that are there, keys that are not.
 
     A row is the key's values followed by one value per `TableMap.columns`; a gone key is the key's values only.
+    `deleted` are those of `gone` that the changelog knows to have been rows, each with the time of its newest entry
+    (seconds since the epoch, None when unknown): a statement that inserts nothing logs a key that never was one.
     """
 
     table: str
     rows: list[Row] = field(default_factory=list)
     gone: list[KeyValues] = field(default_factory=list)
+    deleted: list[tuple[KeyValues, float | None]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +84,31 @@ class Reason(StrEnum):
     ORPHAN = "orphan"
     CONSTRAINT = "constraint"
     LIMIT = "limit"
+    RETURNED = "returned"  # it was deleted, and came back with another file
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why Postgres cannot hold a row: which column, what is wrong, what to do. Never holds the value itself."""
+    """Why Postgres cannot hold a row: which column, what is wrong, what to do. Never holds the value itself.
+
+    `by_type` says that another type of the column might hold the value.
+    """
 
     column: str
     reason: Reason
     detail: str
     remedy: str
+    by_type: bool = False
+
+    @property
+    def cause(self) -> str:
+        """What is wrong, told alike for all columns and tables that have the same wrong."""
+        return nameless(self.detail, self.column)
+
+
+def nameless(detail: str, column: str) -> str:
+    """The detail of a rejection without the name of its column."""
+    return detail.replace(f"for column {column} ", "", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +116,7 @@ class TableTally:
     """What one batch did to one source table's rows in Postgres and in quarantine.
 
     `altered` counts values, not rows: those that did not fit and became others because the operator chose so.
+    `returned` are rows whose key had a tombstone: they count among the upserted as well.
     """
 
     upserted: int = 0
@@ -105,6 +124,7 @@ class TableTally:
     quarantined: int = 0
     released: int = 0
     altered: int = 0
+    returned: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from cdc.facts.cause import Choice
+
 Level = Literal["warning", "blocks", "quarantine", "note"]
 LEVELS: Final[tuple[Level, ...]] = ("warning", "blocks", "quarantine", "note")  # in the order in which they are told
 
@@ -13,7 +15,8 @@ class Risk:
 
     A `warning` stands before all others: rows arrive, and the application may still not find what it asks for.
     `column` is empty for what concerns the whole table. `keys` name the rows that it is about, as people write them;
-    they may be fewer than `rows`.
+    they may be fewer than `rows`. `cause` is the same for findings with the same wrong; empty, `text` stands for it.
+    Rows that `follow` are held by nothing but a parent that stays behind. `choices` would free the rows.
     """
 
     table: str
@@ -23,3 +26,6 @@ class Risk:
     remedy: str
     rows: int = 0
     keys: tuple[str, ...] = ()
+    cause: str = ""
+    follows: bool = False
+    choices: tuple[Choice, ...] = ()

@@ -79,6 +79,21 @@ def show_key(text: str) -> str:
     return shown[0] if len(shown) == 1 else f"({', '.join(shown)})"
 
 
+def in_order(text: str) -> tuple[tuple[int, float, str], ...]:
+    """By which encoded keys are put in an order for people: numbers by their size, then texts, then all else."""
+    return tuple(_rank(value) for value in decode_key(text))
+
+
+def _rank(value: Value) -> tuple[int, float, str]:
+    match value:
+        case int() | float():
+            return 0, value, ""
+        case str():
+            return 1, 0, value
+        case _:
+            return 2, 0, encode_value(value)
+
+
 def _show(value: Value) -> str:
     match value:
         case None:

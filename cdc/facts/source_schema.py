@@ -91,12 +91,21 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardedKey:
+    """A key that may not come back once its row in `table` was deleted, and the columns that say it here."""
+
+    table: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """An ordinary table that can be replicated. `rowid_alias` is None for WITHOUT ROWID tables.
 
     `reads` are other tables that the expressions read which the operator configured for this one. `before_events` are
     the events (INSERT, UPDATE, DELETE) for which the application has a trigger that may run before the row is written.
-    `null_keys` says whether there are rows whose declared key has a NULL.
+    `null_keys` says whether there are rows whose declared key has a NULL. `guards` are keys under which no row is taken
+    in once they were deleted; `buries` says that the file remembers which keys of this table were.
     """
 
     name: str
@@ -113,6 +122,8 @@ class Table:
     reads: tuple[str, ...] = ()
     before_events: frozenset[str] = field(default=frozenset(), compare=False)
     null_keys: bool = field(default=False, compare=False)
+    guards: tuple[GuardedKey, ...] = field(default=(), compare=False)
+    buries: bool = field(default=False, compare=False)
 
     @property
     def null_rowid(self) -> str | None:
@@ -169,3 +180,8 @@ class SourceSchema:
     def table(self, name: str) -> Table | None:
         """The table of that name, compared without case as SQLite does, or None."""
         return next((t for t in self.tables if t.name.lower() == name.lower()), None)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all that is there, whatever becomes of it."""
+        return [entry.name for entries in (self.tables, self.views, self.left_out, self.waiting) for entry in entries]

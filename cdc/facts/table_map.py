@@ -39,6 +39,17 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldType:
+    """What a column of Postgres is: its type, and whether its texts are literals."""
+
+    type: str
+    literal: bool
+
+    def __str__(self) -> str:
+        return "literal" if self.literal else self.type
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnMap:
     """One column of the target and where its value comes from.
 
@@ -46,6 +57,12 @@ class ColumnMap:
     own expression. `source` is the source column's name when it is one plainly. `type` is the Postgres type to create.
     `literal` stores any SQLite value exactly, as its SQL literal, in a text column (for untyped columns that mix).
     `schema` is the text of a JSON Schema that its documents must satisfy. `function` is what the expression calls.
+    With `own_outcome` the operator said for this very column what becomes of a value that does not fit.
+    `sequence` of the target's schema numbers the column, which nothing there says.
+
+    `choice` is what the operator chose for it, as pairs of a key and its value. A `provisional` type was given when
+    there was no data to decide it, or little: the first values that do not fit it have it decided anew. `held` is what
+    Postgres still has where the column is to be retyped, None everywhere else.
     """
 
     target: str
@@ -56,6 +73,16 @@ class ColumnMap:
     reading: ValueRules = ValueRules()
     schema: str = ""
     function: Function | None = None
+    own_outcome: bool = False
+    choice: tuple[tuple[str, str], ...] = ()
+    provisional: bool = False
+    held: HeldType | None = None
+    sequence: str = ""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether no value may come before a type was decided: as literals a column would take any, and stay so."""
+        return self.provisional and self.literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +112,7 @@ class TableMap:
     with a `crosswalk` they are columns that say nothing of it, and Postgres remembers which row is which.
 
     `columns` leaves out what the operator skipped and what Postgres generates itself. An `adopted` target was made by
-    others and is used as it is; of one with a `share` other tables feed the rest. `formats` are what the operator wants
+    others and is used as it is; of one with a `share` other tables feed the rest. `formats` are what the operator chose
     for every column of a type, by its `base`.
     """
 
@@ -95,7 +122,7 @@ class TableMap:
     columns: tuple[ColumnMap, ...]
     key: tuple[str, ...]
     adopted: bool = False
-    formats: Mapping[str, str] = field(default_factory=dict)
+    formats: Mapping[str, ValueRules] = field(default_factory=dict)
     crosswalk: bool = False
     references: tuple[Referring, ...] = ()
     share: Share | None = None
@@ -106,10 +133,17 @@ class TableMap:
         return len(self.source.key.columns)
 
     def reading(self, column: ColumnMap, there: TargetColumn) -> ValueRules:
-        """How a column's values are read: its own format, else the one for all columns of that type."""
-        if column.reading.format or column.literal or (column.target in self.key and not self.crosswalk):
-            return column.reading
-        return replace(column.reading, format=self.formats.get(there.base, ""))
+        """How a column's values are read: as was chosen for it, else as for all columns of that type."""
+        own, of_type = column.reading, self.formats.get(there.base)
+        if of_type is None or column.literal or (column.target in self.key and not self.crosswalk):
+            return own
+        on_invalid = own.on_invalid if column.own_outcome else of_type.on_invalid
+        return replace(own, format=own.format or of_type.format, on_invalid=on_invalid)
+
+    @property
+    def key_sequence(self) -> str:
+        """The sequence that the operator named for the key, empty for none."""
+        return next((c.sequence for c in self.columns if c.target == self.key[0]), "")
 
     @property
     def target_columns(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from cdc.mapping.map_tables import map_schema
 from cdc.notes import end_note
 from cdc.postgres.ddl import runner, schema_script
 from cdc.postgres.record import own_schema
-from cdc.postgres.record.known_tables import current_tables
+from cdc.postgres.record.known_tables import current_tables, map_wanted
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.status import never_started
 from cdc.postgres.server.endpoint import connected
@@ -68,7 +68,7 @@ async def _begin(record: Record, config: Config, copy: Copy) -> list[Statement]:
     connection = record.connection
     maps = await mapped_for(record, config, copy)
     await runner.preflight(connection, maps)
-    require_compatible(maps, await read_adopted(connection, config, maps))
+    require_compatible(maps, await read_adopted(record, config, maps))
     await own_schema.create(connection)
     # Claimed before and after: what is there without an owner would be anybody's, and a claim on a table that is not
     # there does not count. Not in one transaction with the tables: Postgres has only so many locks for one.
@@ -90,14 +90,17 @@ async def require_free(config: Config) -> None:
     look = await asyncio.to_thread(source_file.look, config)
     source_id = look.capture.source_id if look.capture else ""
     async with connected(config, "up") as connection:
-        await Record(connection, source_id).ownership.require_free(config, map_schema(look.schema, config))
+        record = Record(connection, source_id)
+        await record.ownership.require_free(config, await map_wanted(record, config, look.schema))
 
 
 async def _extend(record: Record, config: Config) -> list[Statement]:
     """What was decided is left to the daemon: by that it knows which tables and columns it has yet to fill."""
     look = await asyncio.to_thread(source_file.look, config)
     maps = (await current_tables(record, config, look.schema)).fed
-    await record.ownership.claim(config, maps)
+    waiting = {table.source_table for table in await record.waiting.read()}
+    # One that others made and filled is not claimed before the daemon takes it up.
+    await record.ownership.claim(config, [m for m in maps if not (m.adopted and m.source.name in waiting)])
     await runner.preflight(record.connection, maps)
     script = schema_script.script(maps, config.target.schema)
     created = await runner.apply(record.connection, script.before_load)
@@ -119,5 +122,5 @@ async def _extend(record: Record, config: Config) -> list[Statement]:
 async def mapped_for(record: Record, config: Config, copy: Copy) -> tuple[TableMap, ...]:
     """How the tables of a copy are mapped. What was decided about columns when they were made in Postgres stands."""
     state = await record.stream.read()
-    maps = map_schema(copy.schema, config, copy.profiles)
+    maps = await map_wanted(record, config, copy.schema, copy.profiles)
     return recall(maps, state.columns) if state else maps

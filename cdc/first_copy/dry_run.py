@@ -1,45 +1,32 @@
 """Which rows of a copy the load would keep out: all are converted as the load converts them, and go nowhere."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from cdc.facts.changes import Reason, Rejection
-from cdc.facts.row_key import encode_key, show_key
+from cdc.facts.proposal import Proposal
+from cdc.facts.row_key import encode_key
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable
-from cdc.facts.values import KeyValues
+from cdc.facts.values import KeyValues, Row
+from cdc.first_copy.rehearsal_notes import Finding, RehearsalNotes
+from cdc.mapping.remedies import choices
 from cdc.mapping.type_names import column_of_type
-from cdc.postgres.ddl.check_constraints import CheckConstraint, breaks_check, checks
+from cdc.postgres.ddl.check_constraints import CheckConstraint, checks
 from cdc.postgres.ddl.foreign_keys import Link, links
 from cdc.sqlite.connection.open import open_copy
 from cdc.sqlite.rows.broken_checks import breaking
 from cdc.sqlite.rows.select import chunks
-from cdc.sqlite.rows.source_orphans import KeptOut
+from cdc.sqlite.rows.source_orphans import KeptOut, Reference
 from cdc.values.column_rules import encoder_for
-from cdc.values.converter import Converted, compile_converter
+from cdc.values.converter import Converted, TableConverter, compile_converter
 from cdc.values.sizes import Sizes
 
 CHUNK_ROWS: Final = 256
 CHUNK_BYTES: Final = 4 * 1024 * 1024
-MOST_KEYS: Final = 10_000  # told by name for each finding; the others are counted
-
-_ORPHAN_REMEDY: Final = "add the parents or correct the references in SQLite; each is released when its parent arrives"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Rows of a table that stay behind for one reason; `keys` are in their form for people, `MOST_KEYS` at most."""
-
-    table: str
-    column: str
-    reason: Reason
-    detail: str
-    remedy: str
-    rows: int
-    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,39 +42,57 @@ class Unknown:
 class Rehearsal:
     """What became of every row. `unknown` are columns that could not be tried.
 
+    `held` are all rows that stay behind, each once; `frees` says by cause how many of them would not if that cause
+    alone were gone, children among them.
     `altered` counts values that became others by a chosen outcome, by source table and target column; `tight` the rows
     that an ordinary index may have no room for, by source table and index.
     """
 
     findings: tuple[Finding, ...] = ()
+    held: int = 0
+    frees: Mapping[str, int] = field(default_factory=dict)
     unknown: tuple[Unknown, ...] = ()
     altered: Mapping[tuple[str, str], int] = field(default_factory=dict)
     tight: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
+NOT_REHEARSED: Final = Rehearsal()
+
+
 def rehearse_load(
-    database: Path, maps: Sequence[TableMap], adopted: Mapping[str, TargetTable] | None = None
+    database: Path,
+    maps: Sequence[TableMap],
+    adopted: Mapping[str, TargetTable] | None = None,
+    proposals: Sequence[Proposal] = (),
 ) -> Rehearsal:
     """Convert every row of a copy. Orphans include the children of rows that stay behind.
 
+    Findings about values come with those of the `proposals` that hold them.
     Targets that are not among the `adopted` ones, by name, are taken as they will be made.
     """
     targets = adopted or {}
     unknown: list[Unknown] = []
+    tries: dict[str, _Tried] = {}
     altered = Counter[tuple[str, str]]()
     tight = Counter[tuple[str, str]]()
     connection = open_copy(database)
+
+    def read(mapped: TableMap) -> Iterator[list[Row]]:
+        return chunks(connection, mapped, CHUNK_ROWS, CHUNK_BYTES)
+
     try:
-        notes = _Notes(KeptOut(connection, maps))
+        notes = RehearsalNotes(KeptOut(connection, maps))
         for mapped in maps:
             target = targets.get(mapped.target) if mapped.adopted else _to_be_made(mapped, unknown)
             if target and (tried := _fed(mapped, target)):
                 fed = tuple(c for c in target.columns if c.name in tried.target_columns)
                 converter = compile_converter(tried, replace(target, columns=fed))
+                tries[mapped.source.name] = _Tried(read, tried, target)
                 sizes = Sizes(tried, target)
-                for chunk in chunks(connection, tried, CHUNK_ROWS, CHUNK_BYTES):
+                for chunk in read(tried):
                     converted = converter.rows(chunk)
-                    notes.add(mapped, converted.rejected)
+                    if converted.rejected:
+                        notes.add(mapped, _every_reason(mapped, converter, chunk, converted))
                     altered.update({(mapped.source.name, name): n for name, n in converted.altered.items()})
                     notes.add_large(mapped, converted, sizes)
                     tight.update({(mapped.source.name, name): n for name, n in sizes.tight_indexes(converted.rows)})
@@ -95,10 +100,15 @@ def rehearse_load(
             for check in (c.source for c in checks(mapped) if isinstance(c, CheckConstraint)):
                 notes.add_breaking(mapped, check, *breaking(connection, mapped.source, check))
         # Last: what stays behind for any other reason leaves orphans.
-        notes.add_orphans([*(link for link in links(maps) if isinstance(link, Link)), *_adopted_links(maps, targets)])
+        keys = [*(link for link in links(maps) if isinstance(link, Link)), *_adopted_links(maps, targets)]
+        notes.add_orphans([Reference(key.child, key.columns, key.parent, key.parent_columns) for key in keys])
+        held, frees = notes.counts()
+        findings = tuple(
+            f if f.table not in tries else tries[f.table].with_choices(f, proposals) for f in notes.findings()
+        )
     finally:
         connection.close()
-    return Rehearsal(tuple(notes.findings()), tuple(unknown), altered, tight)
+    return Rehearsal(findings, held, frees, tuple(unknown), altered, tight)
 
 
 def _to_be_made(mapped: TableMap, unknown: list[Unknown]) -> TargetTable:
@@ -141,59 +151,31 @@ def _plain(mapped: TableMap, names: Sequence[str]) -> bool:
     return set(names) <= {c.target for c in mapped.columns if c.source is not None}
 
 
-class _Notes:
-    """What stays behind, counted by table and reason, with the keys of some rows of each."""
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """A table whose rows were converted for that target; `rows` reads all of a copy, as a map says."""
 
-    def __init__(self, kept_out: KeptOut) -> None:
-        self._kept_out = kept_out
-        self._rows: Counter[tuple[str, Rejection]] = Counter()
-        self._keys: dict[tuple[str, Rejection], list[str]] = {}
+    rows: Callable[[TableMap], Iterator[list[Row]]]
+    mapped: TableMap
+    target: TargetTable
 
-    def add(self, mapped: TableMap, rejected: Sequence[tuple[KeyValues, Rejection]]) -> None:
-        self._kept_out.add(mapped, (key for key, _ in rejected))
-        self._count(mapped, rejected)
-
-    def add_large(self, mapped: TableMap, converted: Converted, sizes: Sizes) -> None:
-        """Rows that are larger than Postgres' limits; of those that only may be, no child becomes an orphan here."""
-        wide = dict(sizes.too_wide(converted.rows))
-        self.add(mapped, [(converted.keys[place], why) for place, why in wide.items()])
-        long = sizes.long_entries(converted.rows)
-        self._count(mapped, [(converted.keys[place], why) for place, why in long if place not in wide])
-
-    def _count(self, mapped: TableMap, rejected: Sequence[tuple[KeyValues, Rejection]]) -> None:
-        for key, why in rejected:
-            place = (mapped.source.name, why)
-            self._rows[place] += 1
-            listed = self._keys.setdefault(place, [])
-            if len(listed) < MOST_KEYS:
-                listed.append(show_key(encode_key(key)))
-
-    def add_breaking(self, mapped: TableMap, check: str, rows: int, keys: Sequence[KeyValues]) -> None:
-        """So many rows break a CHECK that Postgres gets as well; the keys are those of some."""
-        if rows:
-            why = breaks_check(check)
-            self.add(mapped, [(key, why) for key in keys])
-            self._rows[mapped.source.name, why] += rows - len(keys)
-
-    def add_orphans(self, foreign_keys: Sequence[Link]) -> None:
-        """Until no child is without its parent: an orphan that stays behind may have children of its own."""
-        settled = False
-        while not settled:
-            settled = True
-            for link in foreign_keys:
-                columns = ", ".join(_source_names(link.child, link.columns))
-                detail = f"the parent row in {link.parent.source.name} is missing, or stays behind itself"
-                why = Rejection(columns, Reason.ORPHAN, detail, _ORPHAN_REMEDY)
-                while keys := self._kept_out.orphans(link.child, link.columns, link.parent, link.parent_columns):
-                    self.add(link.child, [(key, why) for key in keys])
-                    settled = False
-
-    def findings(self) -> Iterator[Finding]:
-        for (table, why), rows in self._rows.items():
-            keys = tuple(self._keys[table, why])
-            yield Finding(table, why.column, why.reason, why.detail, why.remedy, rows, keys)
+    def with_choices(self, finding: Finding, proposals: Sequence[Proposal]) -> Finding:
+        """A finding about values with what would hold them."""
+        if finding.reason is not Reason.VALUE:
+            return finding
+        mapped = self.mapped
+        column = next(c for c in mapped.columns if c.target == finding.column)
+        target = self.target.column(finding.column)
+        assert target is not None, "a column that was tried is there"
+        alone = self.rows(replace(mapped, columns=(column,)))
+        values = ([row[-1] for row in chunk] for chunk in alone)
+        return replace(finding, choices=choices(values, mapped, column, target, proposals))
 
 
-def _source_names(mapped: TableMap, targets: Sequence[str]) -> list[str]:
-    by_target = {c.target: c.source for c in mapped.columns}
-    return [by_target[name] or name for name in targets]
+def _every_reason(
+    mapped: TableMap, converter: TableConverter, chunk: Sequence[Row], converted: Converted
+) -> list[tuple[KeyValues, Rejection]]:
+    """All that is wrong with the rejected rows of a chunk: to mend one of two columns frees no row."""
+    width, rejected = mapped.source_key_width, {encode_key(key) for key, _ in converted.rejected}
+    rows = (row for row in chunk if encode_key(row[:width]) in rejected)
+    return [(row[:width], why) for row in rows for why in converter.reasons(row)]

@@ -5,18 +5,22 @@ A pure function over facts; nothing is read and nothing is printed here.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cdc.errors import ExitCode
+from cdc.facts.cause import Cause
 from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.proposal import Proposal
 from cdc.facts.risk import LEVELS, Risk
 from cdc.facts.source_schema import LeftOut, SourceSchema, WaitingTable
-from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
-from cdc.first_copy.risks import risks
+from cdc.facts.table_map import TableMap, ValueRules
+from cdc.first_copy.causes import causes
+from cdc.first_copy.dry_run import NOT_REHEARSED, Rehearsal
+from cdc.first_copy.risks import kept_out, risks
 from cdc.mapping.reversible import WayBack, way_back
-from cdc.mapping.type_names import column_of_type
+from cdc.mapping.revision import Revision
+from cdc.mapping.type_names import reading_of
 from cdc.postgres.tables.statement import Deviation, Made, Script, Statement
 from cdc.postgres.translate.views import Views
 
@@ -61,7 +65,9 @@ class TablePlan:
 class Plan:
     """The whole report. `views` are made after the first copy, if they then answer as in SQLite; `left_out` are objects
     of the file, `notes` parts of tables that the target does not have. `waiting` tables are wanted, and cannot be
-    copied as they are. `proposals` are lines of configuration that the data speak for.
+    copied as they are. `causes` are what there is to decide, mere choices last, and `held` the rows that go to
+    quarantine until then; `proposals` are lines of configuration that the data speak for.
+    `pending` are columns of a file that is followed which the daemon has yet to map otherwise.
     """
 
     tables: tuple[TablePlan, ...]
@@ -70,12 +76,20 @@ class Plan:
     notes: tuple[Deviation, ...]
     risks: tuple[Risk, ...]
     waiting: tuple[WaitingTable, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    held: int = 0
     proposals: tuple[Proposal, ...] = ()
+    pending: tuple[Revision, ...] = ()
 
     @property
     def blocks(self) -> tuple[Risk, ...]:
         """The risks that stop the first copy."""
         return tuple(r for r in self.risks if r.level == "blocks")
+
+    @property
+    def decisions(self) -> tuple[Cause, ...]:
+        """The causes without mere choices: what is wrong until somebody decides."""
+        return tuple(cause for cause in self.causes if cause.kind != "choice")
 
     @property
     def exit_code(self) -> ExitCode:
@@ -97,6 +111,8 @@ class Plan:
             "views": len(self.views),
             "left_out": len(self.left_out) + len(self.notes),
             "waiting": len(self.waiting),
+            "held": self.held,
+            "causes": len(self.decisions),
             **levels,
         }
 
@@ -107,30 +123,35 @@ class Plan:
             "views": list(self.views),
             "left_out": [asdict(omitted) for omitted in self.left_out],
             "waiting": [asdict(table) for table in self.waiting],
+            "pending": [revision.to_json() for revision in self.pending],
             "notes": [asdict(note) for note in self.notes],
             "risks": [asdict(risk) for risk in self.risks],
             "proposals": [{**asdict(p), "lines": dict(p.lines)} for p in self.proposals],
+            "causes": [{**asdict(cause), "rows": cause.rows} for cause in self.causes],
             "counts": self.counts,
             "exit_code": int(self.exit_code),
         }
 
 
-def make_plan(
-    schema: SourceSchema,
-    maps: Sequence[TableMap],
-    script: Script,
-    views: Views,
-    profiles: Mapping[str, TableProfile] | None = None,
-    looked: Iterable[Risk] = (),
-    proposals: Iterable[Proposal] = (),
-) -> Plan:
-    """The report over a schema with its maps, script and views.
+@dataclass(frozen=True, slots=True)
+class DataLook:
+    """What the data say: `profiles` by source name, what became of every row, `risks` beyond these, and proposals."""
 
-    Where data was looked at, `profiles` are by source name, and `looked` is what that look found beyond them.
-    """
-    profiles = profiles or {}
+    profiles: Mapping[str, TableProfile] = field(default_factory=dict)
+    rehearsal: Rehearsal = NOT_REHEARSED
+    risks: Sequence[Risk] = ()
+    proposals: Sequence[Proposal] = ()
+
+
+def make_plan(
+    schema: SourceSchema, maps: Sequence[TableMap], script: Script, views: Views, data: DataLook | None = None
+) -> Plan:
+    """The report over a schema with its maps, script and views, and over its data where somebody looked at them."""
+    data = data or DataLook()
+    profiles, rehearsal = data.profiles, data.rehearsal
     findings = [
-        *looked,
+        *data.risks,
+        *kept_out(rehearsal),
         *(risk for m in maps for risk in risks(m.source, m, profiles.get(m.source.name))),
     ]
     after_load: defaultdict[str, list[Statement]] = defaultdict(list)
@@ -143,7 +164,9 @@ def make_plan(
         notes=script.notes,
         risks=tuple(sorted(findings, key=lambda risk: LEVELS.index(risk.level))),
         waiting=schema.waiting,
-        proposals=tuple(proposals),
+        causes=causes(findings, schema.waiting, rehearsal.frees, data.proposals),
+        held=rehearsal.held,
+        proposals=tuple(data.proposals),
     )
 
 
@@ -172,14 +195,9 @@ def _columns(mapped: TableMap, profile: TableProfile | None) -> Iterable[ColumnP
             type=column.type,
             key=column.target in mapped.key,
             literal=column.literal,
-            reading=_reading(mapped, column),
+            reading=reading_of(mapped, column),
             holds=profile.column(column.source) if profile and column.source else None,
         )
-
-
-def _reading(mapped: TableMap, column: ColumnMap) -> ValueRules:
-    target = column_of_type(column.target, column.type, not_null=False)
-    return mapped.reading(column, target) if target else column.reading
 
 
 def _table_json(table: TablePlan) -> dict[str, Any]:

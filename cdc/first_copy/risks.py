@@ -9,8 +9,9 @@ from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.risk import Level, Risk
 from cdc.facts.source_schema import Affinity, Column, KeyKind, Table
 from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.target_schema import TargetTable
 from cdc.first_copy.dry_run import Rehearsal
-from cdc.mapping.check import has
+from cdc.mapping.check import column_options, has
 from cdc.mapping.held_values import holds
 from cdc.mapping.map_tables import JSON_NAMES
 from cdc.mapping.proposals import unpacked
@@ -46,7 +47,18 @@ def kept_out(rehearsal: Rehearsal) -> Iterator[Risk]:
     """What a rehearsal of the load found: rows that will go to quarantine, columns that could not be tried."""
     for f in rehearsal.findings:
         text = f"{_rows(f.rows)}: {f.detail}: to quarantine"
-        yield Risk(f.table, f.column, "quarantine", text, f.remedy, f.rows, f.keys)
+        yield Risk(
+            f.table,
+            f.column,
+            "quarantine",
+            text,
+            f.remedy,
+            f.rows,
+            f.keys,
+            cause=f.cause,
+            follows=not f.cause,
+            choices=f.choices,
+        )
     for (table, column), values in rehearsal.altered.items():
         text = f"{_many(values, 'value')} will become another one, because `on_invalid` or `empty` says so"
         yield Risk(table, column, "note", text, "nothing to do, if that loss is meant", values)
@@ -69,13 +81,31 @@ def skipped_in_vain(table: Table, options: TableOptions) -> Iterator[Risk]:
             yield Risk(table.name, name, "note", "`skip` names it, and the table has no such column", remedy)
 
 
+def left_behind(
+    mapped: TableMap, options: TableOptions, there: TargetTable | None, profile: TableProfile | None
+) -> Iterator[Risk]:
+    """Columns to leave out that have values, though Postgres has a place for them that shows something else."""
+    for name in (n for n in options.skip if has(mapped.source, n)):
+        column = there.column(column_options(options, name).target or name) if there else None
+        content = profile.column(mapped.source.column(name).name) if profile else None
+        if column is None or column.generated or not column.has_default or content is None or not content.present:
+            continue
+        text = (
+            f"`skip` leaves {_many(content.present, 'value')} in SQLite: in Postgres {column.name} has its default in "
+            "every row"
+        )
+        remedy = "if the application asks for it, give the column a type that takes them and remove it from `skip`"
+        yield Risk(mapped.source.name, name, "warning", text, remedy, content.present)
+
+
 def _name_risks(mapped: TableMap) -> Iterator[Risk]:
     names = [mapped.target, *mapped.target_columns]
     mixed = [name for name in names if name != name.lower()]
     if mixed:
         listed = ", ".join(mixed[:_LISTED_NAMES]) + (", ..." if len(mixed) > _LISTED_NAMES else "")
-        text = f"names with capitals keep them, so SQL for Postgres must quote them: {listed}"
-        yield Risk(mapped.source.name, "", "note", text, "set `target` where the application's SQL does not quote")
+        wrong = "names with capitals keep them, so SQL for Postgres must quote them"
+        remedy = "set `target` where the application's SQL does not quote"
+        yield Risk(mapped.source.name, "", "note", f"{wrong}: {listed}", remedy, cause=wrong)
 
 
 def _version_risks(table: Table, mapped: TableMap, profile: TableProfile | None) -> Iterator[Risk]:

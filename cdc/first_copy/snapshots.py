@@ -15,6 +15,7 @@ from cdc.facts.changes import Position
 from cdc.facts.profile import TableProfile
 from cdc.facts.progress import Progress
 from cdc.facts.source_schema import SourceSchema
+from cdc.first_copy.unmatched_names import tell_unmatched
 from cdc.identity.active_side import refuse_finalized
 from cdc.mapping.map_tables import map_schema
 from cdc.postgres.record import stream_row
@@ -70,6 +71,7 @@ def _install(config: Config) -> bool:
     look = source_file.look(config)
     require_tables(look.schema, config)
     map_schema(look.schema, config)
+    tell_unmatched(look.schema, config)
     source_file.install(config)
     return look.capture is not None
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from cdc.audit.actions import Tell
 from cdc.config import Config
-from cdc.errors import SourceChanged
+from cdc.errors import FileReplaced
 from cdc.facts.changes import Position
 from cdc.faults import crash_point
 from cdc.host.boot import boot_id
@@ -91,9 +91,9 @@ def _lost_its_end(look: Look, standing: Standing, remembered: RememberedFile, bo
     return bool(kept) and all(seen.before_last_life <= LOST_SECONDS for seen in lost)
 
 
-def no_capture(path: Path) -> SourceChanged:
+def no_capture(path: Path) -> FileReplaced:
     """The error of a file in which nothing says that it is the one that was followed."""
-    return SourceChanged(
+    return FileReplaced(
         f"{path} carries no capture any more: it was overwritten, replaced or restored",
         remedy="if this file is the right one, run `cdc load --resync`: it compares every row and goes on",
     )

@@ -27,8 +27,8 @@ class LegacyReport:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is left; what could not be read might hold anything."""
-        return not self.remains and not self.unsearched.unreadable
+        """Whether nothing is left. What could not be read may hold anything, and a search of nothing proves nothing."""
+        return bool(self.searched) and not self.remains and not self.unsearched.unreadable
 
     @property
     def scripts(self) -> list[Remain]:

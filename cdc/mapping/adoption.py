@@ -1,27 +1,31 @@
 """Whether tables that others made can take the rows of their sources: compared column by column, never altered."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from cdc.errors import TargetMismatch
 from cdc.facts.risk import Level, Risk
 from cdc.facts.source_schema import Affinity, KeyKind
-from cdc.facts.table_map import ColumnMap, Share, TableMap
-from cdc.facts.target_schema import TargetColumn, TargetTable
+from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
+from cdc.facts.target_schema import SilentTrigger, TargetColumn, TargetSequence, TargetTable
+from cdc.mapping import adopted_sequences, adopted_shares
+from cdc.mapping.check import in_key
 from cdc.sql_names import heading
+from cdc.values import addresses
 from cdc.values.booleans import BOOLEAN
 from cdc.values.column_rules import encoder_for, problem_with
 from cdc.values.identifiers import UUID
 from cdc.values.numbers import DOUBLE, INTEGER, NUMERIC, SMALLINT, WHOLE
-from cdc.values.texts import BYTEA, TEXT, VARCHAR
+from cdc.values.registry import FORMATS, TYPES, is_supported
+from cdc.values.texts import BYTEA, CHAR, TEXT, VARCHAR
 from cdc.values.times import DATE
 
 # Under these, two keys that SQLite keeps apart stay apart. A date has one form only, unlike a timestamp.
-KEY_BASES: Final = tuple(type_.base for type_ in (*WHOLE, DOUBLE, TEXT, VARCHAR, BYTEA, BOOLEAN, UUID, NUMERIC, DATE))
-_WHOLE_BASES: Final = tuple(type_.base for type_ in WHOLE)
-_WHOLE_NUMBER: Final = re.compile("0|-?[1-9][0-9]{0,17}")
+# Texts of char(n) are never padded by the application: those that end in a blank are refused.
+KEY_BASES: Final = tuple(
+    type_.base for type_ in (*WHOLE, DOUBLE, TEXT, VARCHAR, CHAR, BYTEA, BOOLEAN, UUID, NUMERIC, DATE, *addresses.TYPES)
+)
 _NARROW_INTEGERS: Final = (SMALLINT.base, INTEGER.base)
 
 ExistingRows = Literal["refuse", "replace"]
@@ -29,11 +33,15 @@ ExistingRows = Literal["refuse", "replace"]
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """The adopted tables that Postgres has, by name, and how many rows each holds."""
+    """The adopted tables that Postgres has, by name, how many rows each holds, triggers that are `silent` because
+    replication disabled them, and the sequences of the schema.
+    """
 
     tables: Mapping[str, TargetTable]
     rows: Mapping[str, int]
     existing_rows: ExistingRows
+    silent: Collection[SilentTrigger] = ()
+    sequences: Sequence[TargetSequence] = ()
 
 
 def adapt(maps: Sequence[TableMap], adopted: Adopted) -> tuple[TableMap, ...]:
@@ -67,8 +75,8 @@ def compare(maps: Sequence[TableMap], adopted: Adopted) -> Iterator[Risk]:
         if mapped.adopted:
             target = adopted.tables.get(mapped.target)
             yield from _table(mapped, target, adopted) if target else _missing(mapped)
-            if target and mapped.share:
-                yield from _shared(mapped, mapped.share, target, adopted)
+    yield from adopted_shares.judge(maps, adopted.tables)
+    yield from adopted_sequences.judge(maps, adopted.tables, adopted.sequences)
 
 
 def _missing(mapped: TableMap) -> Iterator[Risk]:
@@ -92,6 +100,7 @@ def _table(mapped: TableMap, target: TargetTable, adopted: Adopted) -> Iterator[
     yield from _narrower(mapped, target)
     yield from _unfed(mapped, target)
     yield from _bending(mapped, target)
+    yield from _silent(mapped, adopted)
     yield from _rows(mapped, adopted)
 
 
@@ -129,56 +138,36 @@ def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
 
 def _key_column(mapped: TableMap, column: TargetColumn) -> Iterator[Risk]:
     """A column that identifies rows in both databases, without anything that remembers which row is which."""
+    if not is_supported(column):
+        return  # which is told as of every other column
     if column.base not in KEY_BASES or not column.deterministic:
-        yield _blocks(
-            mapped,
-            column.name,
-            f"as {column.type} two keys that SQLite keeps apart could become equal",
-            f"use one of {', '.join(KEY_BASES)} with a deterministic collation",
-        )
-    elif format_ := mapped.formats.get(column.base):
+        text = f"as {column.type} two keys that SQLite keeps apart could become equal"
+        yield _blocks(mapped, column.name, text, _another_key_type(mapped, column))
+    elif chosen := mapped.formats.get(column.base):
         section = f"[tables.{mapped.source.name}.columns.{column.name}]"
         text = f"[formats] does not reach {column.name}, because it identifies rows"
         yield _note(
             mapped,
             column.name,
             text,
-            f'if its values are written in that form, set `format = "{format_}"` in {section}',
+            f"if that is how its values are to be read, set {_as_configured(chosen)} in {section}",
         )
 
 
-# --- targets that several tables feed --------------------------------------------------------------------------------
+def _another_key_type(mapped: TableMap, column: TargetColumn) -> str:
+    """What helps where a key column's type calls different keys equal; a format makes rows be found by a crosswalk."""
+    types = f"there, give it one of the types {', '.join(KEY_BASES)}, with a deterministic collation"
+    formats = [f'"{name}"' for name, format_ in FORMATS.items() if TYPES[column.base] in format_.into]
+    if not formats:
+        return types
+    source = next((c.source for c in mapped.columns if c.target == column.name and c.source), column.name)
+    section = heading("tables", mapped.source.name, "columns", source)
+    return f"{types}; or, if its values are written in that form, set `format` to {' or '.join(formats)} in {section}"
 
 
-def _shared(mapped: TableMap, share: Share, target: TargetTable, adopted: Adopted) -> Iterator[Risk]:
-    name = f"{target.schema}.{target.name}"
-    if children := [t.name for t in adopted.tables.values() if _refers_to(t, target)]:
-        text = f"several tables feed {name}, and rows of {', '.join(children)} refer to it: none of them is the parent"
-        yield _blocks(mapped, "", text, "drop that foreign key, or give each table a target of its own")
-    column = target.column(share.column)
-    if column and not _tells_apart(column, share):
-        text = f"{column.name} tells the rows of several tables apart, which {column.type} does not for these constants"
-        yield _blocks(
-            mapped, column.name, text, "make it text with a deterministic collation, or correct the constants"
-        )
-    for unique in target.uniques:
-        if unique.columns and share.column not in unique.columns and set(unique.columns) <= set(mapped.target_columns):
-            columns = ", ".join(unique.columns)
-            text = f"({columns}) is unique in {name}, which several tables feed: of two rows that meet there one waits"
-            yield _note(mapped, "", text, "correct one of the rows, then `cdc quarantine retry`")
-
-
-def _tells_apart(column: TargetColumn, share: Share) -> bool:
-    """Whether the type has these constants as values, and of two that are written otherwise makes two."""
-    if column.labels:
-        return set(share.values) <= set(column.labels)
-    if column.base in _WHOLE_BASES:
-        return all(map(_WHOLE_NUMBER.fullmatch, share.values))
-    return column.base in (TEXT.base, VARCHAR.base) and column.deterministic
-
-
-def _refers_to(table: TargetTable, parent: TargetTable) -> bool:
-    return any((key.parent_schema, key.parent) == (parent.schema, parent.name) for key in table.foreign_keys)
+def _as_configured(chosen: ValueRules) -> str:
+    keys = (("format", chosen.format, ""), ("on_invalid", chosen.on_invalid, ValueRules().on_invalid))
+    return " and ".join(f'`{key} = "{value}"`' for key, value, unsaid in keys if value != unsaid)
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------
@@ -202,7 +191,16 @@ def _column(mapped: TableMap, column: ColumnMap, fed: TargetColumn) -> Iterator[
     elif problem := problem_with(fed, reading := mapped.reading(column, fed)):
         yield _blocks(mapped, name, f"{fed.name} is of type {fed.type}, which {problem}", "correct the mapping")
     elif encoder_for(fed, reading, literal=column.literal) is None:
-        yield _blocks(mapped, name, f"{fed.name} is of type {fed.type}, which is not supported", skip)
+        text = f"{fed.name} is of type {fed.type}, which is not supported"
+        yield _blocks(mapped, name, text, f"give it another type there, {_leave_out(mapped, column, fed, skip)}")
+
+
+def _leave_out(mapped: TableMap, column: ColumnMap, fed: TargetColumn, skip: str) -> str:
+    """How to do without a column, or else without its table: a key, and what must have a value, cannot be skipped."""
+    identifies = column.source is not None and in_key(mapped.source, mapped.source.column(column.source))
+    if identifies or fed.name in mapped.key or (fed.not_null and not fed.has_default):
+        return f"or leave the table out: add {mapped.source.name} to `exclude` in [replicate]"
+    return f"or {skip}: what SQLite has in it then stays there"
 
 
 def _narrower(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
@@ -276,6 +274,12 @@ def _bending(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
             yield _blocks(mapped, "", text, f"make the role of `dsn` a member of the role that owns {name}")
     if target.partitioned:
         yield _note(mapped, "", f"{name} is partitioned: Postgres puts each row where it belongs", "nothing to do")
+
+
+def _silent(mapped: TableMap, adopted: Adopted) -> Iterator[Risk]:
+    if silent := [str(trigger) for trigger in adopted.silent if trigger.of == mapped.target]:
+        text = f"its triggers are disabled now, while rows are replicated: {', '.join(silent)}"
+        yield _note(mapped, "", text, "nothing to do: they fire again with the cutover, or when replication ends")
 
 
 def _rows(mapped: TableMap, adopted: Adopted) -> Iterator[Risk]:

@@ -5,15 +5,18 @@ from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 from cdc.config import ColumnOptions, Config, TableOptions
+from cdc.config.patterns import is_pattern
 from cdc.errors import MappingError, did_you_mean
 from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Table
-from cdc.facts.table_map import ColumnMap, TableMap
+from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
+from cdc.facts.target_schema import TargetColumn
 from cdc.mapping.type_names import column_of_type
 from cdc.sql_names import heading
 from cdc.values.booleans import BOOLEAN
 from cdc.values.column_rules import problem_with
 from cdc.values.documents import is_document
 from cdc.values.numbers import BIGINT, DOUBLE, NUMERIC
+from cdc.values.registry import TYPES
 from cdc.values.texts import BYTEA, TEXT
 
 LONGEST_NAME_BYTES: Final = 63
@@ -26,45 +29,73 @@ ROWID_COLUMN: Final = "_cdc_rowid"
 
 _OURS: Final = "_cdc_"
 _SLIP: Final = 0.8  # how alike two names are of which one is likely the other, misspelt
-_PATTERN: Final = re.compile(r"[*?\[]")
 SYSTEM_COLUMNS: Final = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
 _TYPE_TEXT: Final = re.compile(r'["\w]["\w. ]*(\( *\d+ *(, *-?\d+ *)?\))?[\w ]*(\[\])*')
 
 
 def refuse_missing(schema: SourceSchema, config: Config) -> None:
-    """Raises `MappingError` when the configuration names a table that is not there."""
-    names = [t.name for t in schema.tables] + [v.name for v in schema.views]
-    names += [excluded.name for excluded in schema.left_out] + [w.name for w in schema.waiting]
+    """Raises `MappingError` when the configuration names a table that is not there.
+
+    One to leave out may be missing, as another file has it, unless its name looks like a slip for one that would then
+    be copied. A pattern may mean tables that are yet to come.
+    """
+    names = schema.names
     lower_names = {name.lower() for name in names}
     for name in config.tables:
-        if name.lower() not in lower_names:
+        if name.lower() not in lower_names and not is_pattern(name):
             raise MappingError(
                 f"[tables.{name}]: there is no such table in the SQLite file",
                 remedy=f"{did_you_mean(name, names)}correct or remove that section",
             )
     for name in config.replicate.tables:
-        # A pattern may match tables that are yet to come; a plain name is one that somebody expects.
-        if name.lower() not in lower_names and not _PATTERN.search(name):
+        if name.lower() not in lower_names and not is_pattern(name):
             raise MappingError(
                 f"`tables` in [replicate] names {name}, and there is no such table in the SQLite file",
                 remedy=f"{did_you_mean(name, names)}correct or remove that name",
             )
+    wanted = [name for name in names if config.replicate.wants(name)]
+    for name in config.replicate.exclude:
+        slip = did_you_mean(name, wanted, likeness=_SLIP)
+        if name.lower() not in lower_names and not is_pattern(name) and slip:
+            raise MappingError(
+                f"`exclude` in [replicate] names {name}, and there is no such table in the SQLite file",
+                remedy=f"{slip}correct that name, for a table that is not named is copied; or remove it",
+            )
 
 
-def refuse_unknown(table: Table, options: TableOptions) -> None:
+def type_rules(config: Config) -> dict[str, ValueRules]:
+    """What the operator chose for all columns of a type, by its base."""
+    chosen = config.formats.by_base().items()
+    return {base: ValueRules(format_, outcome or ValueRules().on_invalid) for base, (format_, outcome) in chosen}
+
+
+def refuse_unfit_formats(config: Config) -> None:
+    """Raises `MappingError` when all columns of a type are to be read in a way that is none for that type."""
+    for base, rules in type_rules(config).items():
+        name = TYPES[base].name
+        if problem := problem_with(TargetColumn(name, name, base), rules):
+            raise MappingError(
+                f"[formats]: values of type {name} cannot be read in that way, for it {problem}",
+                remedy=f"choose for `{name}` what the documentation of types lists for it, or remove it",
+            )
+
+
+def refuse_unknown(table: Table, options: TableOptions, own: TableOptions) -> None:
     """Raises `MappingError` when the options of a table name a column that is not there, or take its key away.
 
-    One to skip may be missing, since files of other generations can have it, unless its name looks like a slip.
+    What a pattern says, and not its `own` section, may be about columns of other tables. One to skip may be missing,
+    since files of other generations can have it, unless its name looks like a slip.
     """
-    _refuse_unknown_skips(table, options)
+    _refuse_unknown_skips(table, options, own)
     for name, column in options.columns.items():
-        _refuse_unknown_column(table, name, column, key_is_own=not options.target_key)
+        if name in own.columns or column.computed or has(table, name):
+            _refuse_unknown_column(table, name, column, key_is_own=not options.target_key)
 
 
-def _refuse_unknown_skips(table: Table, options: TableOptions) -> None:
+def _refuse_unknown_skips(table: Table, options: TableOptions, own: TableOptions) -> None:
     for name in options.skip:
         if not has(table, name):
-            if slip := did_you_mean(name, _not_named(table, options), likeness=_SLIP):
+            if name in own.skip and (slip := did_you_mean(name, _not_named(table, options), likeness=_SLIP)):
                 raise MappingError(
                     f"[tables.{table.name}] skips {name}, which is no column of that table",
                     remedy=f"{slip}correct it in `skip`, or remove it there",
@@ -117,6 +148,7 @@ def check(mapped: TableMap) -> None:
         _check_name(column.target, f"column {place} of table {table}", heading("tables", table, "columns", place))
         _check_column(table, column)
         _check_reading(mapped, column)
+        _check_sequence(mapped, column)
     refuse_twins(mapped.target_columns, f"columns of table {table}")
     if len(mapped.columns) > MOST_COLUMNS:
         raise MappingError(
@@ -206,6 +238,18 @@ def _check_key(mapped: TableMap) -> None:
                 "equal, which SQLite keeps apart in it",
                 remedy='set `type = "literal"` there',
             )
+
+
+def _check_sequence(mapped: TableMap, column: ColumnMap) -> None:
+    if not column.sequence:
+        return
+    source = mapped.source.column(column.source) if column.source else None
+    if mapped.key != (column.target,) or (source and source.affinity is not Affinity.INTEGER):
+        section = heading("tables", mapped.source.name, "columns", column.source or column.target)
+        raise MappingError(
+            f"{section}: `sequence` is for a number by which the rows are known, and this column is none",
+            remedy="remove it, and move that sequence with setval before the application goes on in Postgres",
+        )
 
 
 def _keeps_integers(mapped: TableMap, column: ColumnMap) -> bool:

@@ -11,10 +11,14 @@ from typing import Any
 import msgspec
 
 from cdc.config import Config, TableOptions
+from cdc.config.patterns import is_pattern
 from cdc.facts.leftover import Leftover
+from cdc.facts.profile import TableProfile
 from cdc.facts.source_schema import SourceSchema, Table
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetTable
+from cdc.mapping.choices import effective_choice
+from cdc.mapping.letter_case import named_as_there
 from cdc.mapping.map_tables import map_schema
 from cdc.mapping.shares import share_of
 
@@ -42,12 +46,17 @@ class CurrentTables:
 @dataclass(frozen=True, slots=True)
 class KnownTables:
     """What is known of a source's copies: what was decided about their columns, what of them is left over, and the
-    tables that stand in Postgres by their names there.
+    tables that stand in Postgres by their names there, of which the `owned` ones are fed already.
     """
 
     columns: Decisions
     leftovers: tuple[Leftover, ...]
     targets: Mapping[str, TargetTable]
+    owned: frozenset[str] = frozenset()
+
+    def named(self, schema: SourceSchema, config: Config) -> Config:
+        """The configuration with the names that adopted tables and their columns have in Postgres."""
+        return named_as_there(config, schema.tables, self.targets, self.columns, self.owned)
 
     def current(self, schema: SourceSchema, config: Config) -> CurrentTables:
         """The one answer to which tables are fed now, with which types; whoever asks gets it from here.
@@ -55,8 +64,9 @@ class KnownTables:
         A daemon that has yet to follow a change of the file will come to the same. Raises `MappingError` when a table
         cannot be mapped as configured.
         """
+        config = self.named(schema, config)
         decided = self.still_decided(schema, config)
-        ever_decided = with_leftovers(decided, self.leftovers)
+        ever_decided = self.ever_decided(schema, config)
         maps = map_known(schema, config, ever_decided)
         copied = (m for m in maps if m.source.name in ever_decided)
         rekeyed = tuple(m for m in copied if _has_another_key(m, self.targets.get(m.target)))
@@ -64,12 +74,17 @@ class KnownTables:
 
     def still_decided(self, schema: SourceSchema, config: Config) -> Decisions:
         """The decisions without those about tables that are excluded now and columns that were dropped in Postgres."""
+        config = self.named(schema, config)
         adopted_waiting = {w.name for w in schema.waiting if config.adopts(w.name)}  # not ours to leave behind
         return {
             name: self._standing(columns, target_name(config, name))
             for name, columns in self.columns.items()
             if config.replicate.wants(name) and name not in adopted_waiting
         }
+
+    def ever_decided(self, schema: SourceSchema, config: Config) -> Decisions:
+        """The decisions that still count, and those about what is left over: it may come back."""
+        return with_leftovers(self.still_decided(schema, config), self.leftovers)
 
     def _standing(self, columns: Mapping[str, Any], target: str) -> dict[str, Any]:
         table = self.targets.get(target)
@@ -95,10 +110,22 @@ def map_known(schema: SourceSchema, config: Config, decided: Mapping[str, Mappin
 
     The configuration may still name what the application dropped since. Raises `MappingError` as `map_schema` does.
     """
-    maps = map_schema(schema, _without_gone(schema, config, decided))
+    return recall(map_anew(schema, config, decided), decided)
+
+
+def map_anew(
+    schema: SourceSchema,
+    config: Config,
+    decided: Mapping[str, Mapping[str, Any]],
+    profiles: Mapping[str, TableProfile] | None = None,
+) -> tuple[TableMap, ...]:
+    """The maps of a file that was replicated before, as if nothing had been decided then.
+
+    Raises `MappingError` as `map_schema` does, but for what the application dropped since.
+    """
+    maps = map_schema(schema, _without_gone(schema, config, decided), profiles)
     # By the configuration as it stands: rows of a table that is gone are still not those of the others.
-    maps = tuple(replace(m, share=share_of(m.source.name, config)) for m in maps)
-    return recall(maps, decided)
+    return tuple(replace(m, share=share_of(m.source.name, config)) for m in maps)
 
 
 def _without_gone(schema: SourceSchema, config: Config, decided: Mapping[str, Mapping[str, Any]]) -> Config:
@@ -113,7 +140,10 @@ def _without_gone(schema: SourceSchema, config: Config, decided: Mapping[str, Ma
         if schema.table(name) or name.lower() not in once
     }
     names = [name for name in config.replicate.tables if schema.table(name) or name.lower() not in once]
-    replicate = msgspec.structs.replace(config.replicate, tables=names)
+    # What it left out may be gone too, and another table have nearly its name by now.
+    there = {name.lower() for name in schema.names}
+    excluded = [name for name in config.replicate.exclude if name.lower() in there or is_pattern(name)]
+    replicate = msgspec.structs.replace(config.replicate, tables=names, exclude=excluded)
     return msgspec.structs.replace(config, tables=tables, replicate=replicate)
 
 
@@ -123,12 +153,57 @@ def _without_gone_columns(table: Table | None, options: TableOptions, once: froz
     return msgspec.structs.replace(options, columns=columns)
 
 
-def remember(maps: Iterable[TableMap]) -> Decisions:
-    """Type and literal form of every column by source table and target column, ready for JSON."""
+def remember(maps: Iterable[TableMap], targets: Mapping[str, TargetTable] | None = None) -> Decisions:
+    """What is decided of every column by source table and target column, ready for JSON.
+
+    `targets` are asked for the types of tables that others made.
+    """
+    return {m.source.name: {c.target: _decision(m, c, (targets or {}).get(m.target)) for c in m.columns} for m in maps}
+
+
+def _decision(mapped: TableMap, column: ColumnMap, target: TargetTable | None) -> dict[str, Any]:
+    now = {"type": column.type, "literal": column.literal}
+    provisional = {"provisional": True} if column.provisional else {}
+    held = column.held
+    # What the column is yet to become is kept beside what it is: rows are read by the one or the other, never between.
+    standing = {"type": held.type, "literal": held.literal, "next": {**now, **provisional}} if held else now
+    choice = dict(effective_choice(mapped, column, target).options)
+    return {**standing, **({} if held else provisional), "source": column.source, "choice": choice}
+
+
+def outgrown(decided: Mapping[str, Mapping[str, Any]], places: Iterable[tuple[str, str]]) -> Decisions:
+    """The decisions once values did not fit some columns, by source table and target: provisional types are void."""
+    found = set(places)
     return {
-        m.source.name: {c.target: {"type": c.type, "literal": c.literal, "source": c.source} for c in m.columns}
-        for m in maps
+        name: {
+            column: {**decision, "outgrown": True}
+            if (name, column) in found and decision.get("provisional")
+            else dict(decision)
+            for column, decision in columns.items()
+        }
+        for name, columns in decided.items()
     }
+
+
+def for_good(decision: Mapping[str, Any]) -> dict[str, Any]:
+    """A decision that values which do not fit change no more."""
+    return {key: value for key, value in decision.items() if key not in ("provisional", "outgrown")}
+
+
+def retyped(decided: Mapping[str, Mapping[str, Any]], tables: Iterable[str]) -> Decisions:
+    """The decisions once the columns of some source tables are what they were yet to become."""
+    done = set(tables)
+    return {
+        name: {column: _once_retyped(decision) if name in done else decision for column, decision in columns.items()}
+        for name, columns in decided.items()
+    }
+
+
+def _once_retyped(decision: Mapping[str, Any]) -> dict[str, Any]:
+    if "next" not in decision:
+        return dict(decision)
+    rest = {key: value for key, value in decision.items() if key not in ("next", "provisional")}
+    return {**rest, **decision["next"]}
 
 
 def recall(maps: Iterable[TableMap], decided: Mapping[str, Mapping[str, Any]]) -> tuple[TableMap, ...]:
@@ -140,7 +215,10 @@ def recall(maps: Iterable[TableMap], decided: Mapping[str, Mapping[str, Any]]) -
 
 def _recalled(column: ColumnMap, decided: Mapping[str, Any]) -> ColumnMap:
     decision = decided.get(column.target)
-    return replace(column, type=decision["type"], literal=decision["literal"]) if decision else column
+    if decision is None:
+        return column
+    provisional = bool(decision.get("provisional"))
+    return replace(column, type=decision["type"], literal=decision["literal"], provisional=provisional)
 
 
 def dropped_columns(mapped: TableMap, decided: Mapping[str, Mapping[str, Any]]) -> list[str]:

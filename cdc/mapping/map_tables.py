@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from cdc.config import ColumnOptions, Config, TableOptions
-from cdc.facts.profile import ColumnProfile, TableProfile
+from cdc.facts.profile import ColumnProfile, TableProfile, TextForms
 from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Table
 from cdc.facts.table_map import ColumnMap, Referring, TableMap, ValueRules
 from cdc.mapping.check import (
@@ -22,10 +22,13 @@ from cdc.mapping.check import (
     in_key,
     refuse_missing,
     refuse_twins,
+    refuse_unfit_formats,
     refuse_unfit_references,
     refuse_unknown,
     same,
+    type_rules,
 )
+from cdc.mapping.choices import choice_of
 from cdc.mapping.held_values import holds
 from cdc.mapping.shares import share_of
 from cdc.mapping.type_names import canonical_type
@@ -55,6 +58,13 @@ _BY_AFFINITY: Final = {
     Affinity.BLOB: BYTEA.name,
 }
 
+# A value of each kind: where the decision is the same for all of them, the declared type has made it.
+_KINDS: Final = (
+    ColumnProfile("", integer=1),
+    ColumnProfile("", text=1, forms=TextForms(other=1)),
+    ColumnProfile("", blob=1),
+)
+
 
 def map_schema(
     schema: SourceSchema, config: Config, profiles: Mapping[str, TableProfile] | None = None
@@ -62,9 +72,10 @@ def map_schema(
     """The maps of all tables of a schema in its order; `profiles` are by source name.
 
     Raises `MappingError` as `map_table` does, and when two tables go to one target or the configuration names a
-    table that is not there.
+    table that is not there or reads a type in a way that it cannot be.
     """
     refuse_missing(schema, config)
+    refuse_unfit_formats(config)
     maps = tuple(map_table(t, config, (profiles or {}).get(t.name)) for t in schema.tables)
     shared = {m.target for m in maps if m.share}
     refuse_twins([*shared, *(m.target for m in maps if not m.share)], "tables")
@@ -78,16 +89,22 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     Raises `MappingError` when a name, a type or the key cannot be taken as configured.
     """
     options = config.options(table.name)
-    refuse_unknown(table, options)
+    refuse_unknown(table, options, config.own_options(table.name))
     adopted = config.adopts(table.name)
     skipped = {name.lower() for name in options.skip}
     columns = [_map_column(table, c, options, profile) for c in table.columns if c.name.lower() not in skipped]
     if adopted:  # literals stand only where the operator wants them: the column is not ours to choose
         columns = [
-            replace(c, literal=c.literal and column_options(options, c.source or c.target).type == LITERAL)
+            replace(
+                c,
+                literal=c.literal and column_options(options, c.source or c.target).type == LITERAL,
+                provisional=False,
+            )
             for c in columns
         ]
-    columns += [_extra_column(table, name, o) for name, o in options.columns.items() if not has(table, name)]
+    # What a pattern says of a column concerns the tables that have it.
+    extra = {name: o for name, o in options.columns.items() if o.computed and not has(table, name)}
+    columns += [_extra_column(table, name, o) for name, o in extra.items()]
     own_key = tuple(c.target for name in table.key.columns for c in columns if same(c.source, name))
     if table.key.kind is KeyKind.ROWID and not options.target_key:
         rowid = _rowid_column(table, columns)
@@ -100,7 +117,7 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
         columns=tuple(columns),
         key=key,
         adopted=adopted,
-        formats=config.formats.by_base(),
+        formats=type_rules(config),
         references=tuple(Referring(tuple(r.columns), r.table, r.on_delete.upper()) for r in options.references),
         share=share_of(table.name, config),
         crosswalk=key != own_key or any(c.reading != ValueRules() for c in columns if c.target in key),
@@ -115,7 +132,19 @@ def _map_column(table: Table, column: Column, options: TableOptions, profile: Ta
     type_ = _chosen_type(chosen)
     decision = _read_type(type_) if type_ else _decide(column, in_key(table, column), content)
     source = None if chosen.computed else column.name
-    return _configured_column(table, column.name, chosen, decision, source=source, otherwise=quote(column.name))
+    mapped = _configured_column(table, column.name, chosen, decision, source=source, otherwise=quote(column.name))
+    # A key and what refers to one stay as they are: rows are found by them.
+    free = not (type_ or chosen.computed or in_key(table, column) or _refers(table, column))
+    return replace(mapped, provisional=free and not content.present and _data_decides(column))
+
+
+def _refers(table: Table, column: Column) -> bool:
+    return any(same(column.name, name) for key in table.foreign_keys for name in key.columns)
+
+
+def _data_decides(column: Column) -> bool:
+    """Whether `_decide` goes by what the column holds."""
+    return len({_decide(column, in_key=False, content=content) for content in _KINDS}) > 1
 
 
 def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
@@ -145,15 +174,20 @@ def _configured_column(
         function = user_functions.load(section, chosen.python, [c.name for c in table.columns])
         expression = f"{quote(function.name)}({', '.join(map(quote, function.columns))})"
     type_, literal = decision
+    schema = json_schema.read(section, chosen.schema) if chosen.schema else ""
+    chosen_type = _chosen_type(chosen)
     return ColumnMap(
         target=chosen.target or name,
         expression=expression,
         type=type_,
         source=source,
         literal=literal,
-        reading=ValueRules(chosen.format or "", chosen.on_invalid, chosen.empty),
-        schema=json_schema.read(section, chosen.schema) if chosen.schema else "",
+        reading=ValueRules(chosen.format or "", chosen.on_invalid or ValueRules().on_invalid, chosen.empty),
+        own_outcome=chosen.on_invalid is not None,
+        schema=schema,
         function=function,
+        choice=choice_of(chosen, LITERAL if literal and chosen_type else chosen_type and type_, schema),
+        sequence=chosen.sequence or "",
     )
 
 

@@ -11,7 +11,7 @@ from cdc.facts.source_schema import Column, KeyKind
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.mapping.check import in_key
-from cdc.mapping.type_names import column_of_type
+from cdc.mapping.type_names import column_of_type, reading_of
 from cdc.values.registry import TYPES
 
 Level = Literal["exact", "equal", "partly"]
@@ -46,7 +46,7 @@ def _never(mapped: TableMap) -> Iterator[str]:
 def way_back(mapped: TableMap) -> WayBack:
     """What of a table can be reversed, and what cannot."""
     lost = [*_never(mapped), *_lost(mapped)]
-    rewritten = _named(mapped, "written in another form of the same value", _is_rewritten)
+    rewritten = _named(mapped, "written in another form of the same value", lambda c: _is_rewritten(mapped, c))
     level: Level = "partly" if lost else "equal" if rewritten else "exact"
     return WayBack(level, (*lost, *rewritten))
 
@@ -64,7 +64,9 @@ def carried_back(mapped: TableMap) -> TableMap:
 
 def _lost(mapped: TableMap) -> Iterator[str]:
     yield from _named(mapped, "computed, so that a change there has nowhere to go", lambda c: _is_computed(mapped, c))
-    yield from _named(mapped, "altered where values do not fit, and stays as altered", lambda c: c.reading.loses)
+    yield from _named(
+        mapped, "altered where values do not fit, and stays as altered", lambda c: reading_of(mapped, c).loses
+    )
     unfed = [c for c in mapped.source.columns if not c.generated and not _is_fed(mapped, c)]
     if unfed:
         names = ", ".join(c.name for c in unfed)
@@ -83,11 +85,11 @@ def _is_computed(mapped: TableMap, column: ColumnMap) -> bool:
     return column.source is None and not by_rowid
 
 
-def _is_rewritten(column: ColumnMap) -> bool:
+def _is_rewritten(mapped: TableMap, column: ColumnMap) -> bool:
     if column.source is None or column.literal:
         return False
     target = column_of_type(column.target, column.type, not_null=False)
-    return bool(column.reading.format) or (target is not None and TYPES[target.base].rewrites)
+    return bool(reading_of(mapped, column).format) or (target is not None and TYPES[target.base].rewrites)
 
 
 def _is_fed(mapped: TableMap, column: Column) -> bool:

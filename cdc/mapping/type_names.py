@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn
 from cdc.values.registry import TYPES
 from cdc.values.texts import CHAR, VARCHAR
@@ -20,6 +21,12 @@ def canonical_type(text: str) -> str:
         return text
     plain = " ".join(text.lower().split())
     return _ALIASES.get(plain, plain)
+
+
+def reading_of(mapped: TableMap, column: ColumnMap) -> ValueRules:
+    """How a mapped column's values are read, as far as the text of its type tells."""
+    target = column_of_type(column.target, column.type, not_null=False)
+    return mapped.reading(column, target) if target else column.reading
 
 
 def column_of_type(name: str, type_: str, *, not_null: bool) -> TargetColumn | None:

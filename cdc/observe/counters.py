@@ -11,7 +11,7 @@ from cdc.observe.metric_catalogue import Metric
 
 # From a single row on a fast machine to a whole table of millions.
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
-ACTIONS: Final = ("upserted", "deleted", "quarantined", "released", "altered")
+ACTIONS: Final = ("upserted", "deleted", "quarantined", "released", "returned", "altered")
 
 
 class Tally(Listener):

@@ -38,8 +38,8 @@ CHANGES: Final = Metric("cdc_changes_total", MetricKind.COUNTER, "Changelog entr
 ROWS: Final = Metric(
     "cdc_rows_total",
     MetricKind.COUNTER,
-    "Rows by source table and what was done: upserted, deleted, quarantined, released from quarantine; "
-    "and values altered because `on_invalid` or `empty` says so.",
+    "Rows by source table and what was done: upserted, deleted, quarantined, released from quarantine, "
+    "returned after they were deleted; and values altered because `on_invalid` or `empty` says so.",
     ("table", "action"),
 )
 BATCH_SECONDS: Final = Metric(

@@ -84,6 +84,10 @@ class Status(Judged):
                 "acknowledged": sum(w.acknowledged for w in waiting.values()) if target.reachable else None,
                 "by_reason": {reason: w.rows for reason, w in waiting.items()},
             },
+            "tombstones": {
+                what: sum(getattr(t, what) for t in target.tombstones) if target.reachable else None
+                for what in ("standing", "waiting", "returned")
+            },
             "pending": [
                 {
                     "table": left.source_table,
@@ -95,6 +99,7 @@ class Status(Judged):
                 for left in target.leftovers
             ],
             "waiting": [asdict(table) for table in self.waiting],
+            "disabled_triggers": [str(trigger) for trigger in target.silent_triggers],
             "snapshot": {
                 "id": self.snapshot.id if self.snapshot else None,
                 "taken_at": self.snapshot.taken_at if self.snapshot else None,

@@ -148,8 +148,8 @@ def _canonical(form: Form, value: Value) -> Same:
 
 def _of_target(value: Any, base: str) -> Same:
     match value:
-        case bytes():
-            return value.hex()
+        case bytes() | timedelta():
+            return value.hex() if isinstance(value, bytes) else _span(value)
         case datetime():
             moment = value if value.tzinfo else value.replace(tzinfo=UTC)
             return str((moment - _EPOCH) // _MICROSECOND)
@@ -161,6 +161,11 @@ def _of_target(value: Any, base: str) -> Same:
             return _canonical(form_of(TargetColumn("", "jsonb", "jsonb")), value)
         case _:
             return value if isinstance(value, str | bool) else str(value)
+
+
+def _span(value: timedelta) -> str:
+    """An interval as `cdc.canonical` has it; of one with months the driver has made days, which is another one."""
+    return struct.pack(">qii", value.seconds * 1_000_000 + value.microseconds, value.days, 0).hex()
 
 
 def _plain(value: Any) -> Any:

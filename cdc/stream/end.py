@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from cdc.config import Config
 from cdc.errors import AlreadyRunning, TargetRefused, TargetUnavailable, UsageError
+from cdc.facts.target_schema import SilentTrigger
 from cdc.identity.active_side import refuse_after_cutover, require_sqlite_active
 from cdc.identity.file_location import is_copy
 from cdc.notes import end_note
@@ -27,10 +28,13 @@ from cdc.sqlite.changelog.lag import read_source
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Whether there was capture to remove, and why Postgres could not be told (None when it was)."""
+    """Whether there was capture to remove, why Postgres could not be told (None when it was), and the triggers there
+    that fire again.
+    """
 
     removed: bool
     untold: str | None = None
+    triggers: tuple[SilentTrigger, ...] = ()
 
 
 async def end(config: Config) -> Ended:
@@ -52,14 +56,15 @@ async def end(config: Config) -> Ended:
         except (TargetUnavailable, TargetRefused) as error:
             return Ended(await _remove_unasked(config), error.message)
         try:
-            return Ended(await _end(connection, config))
+            return await _end(connection, config)
         finally:
             await hang_up(connection)
 
 
-async def release(config: Config, path: str) -> None:
+async def release(config: Config, path: str) -> tuple[SilentTrigger, ...]:
     """Free the tables of the source whose file is, or was, at a path; its daemon must not run.
 
+    Returns the triggers that fire again.
     Raises `UsageError` when Postgres knows no such source, `PostgresActive` when applications write to its tables.
     """
     async with connected(config, "cleanup") as connection:
@@ -73,10 +78,10 @@ async def release(config: Config, path: str) -> None:
         await lock_source(connection, source_id)
         record = Record(connection, source_id)
         refuse_after_cutover(path, await record.stream.read(), None)
-        await _let_tables_go(record, config)
+        return await _let_tables_go(record, config)
 
 
-async def _end(connection: Connection, config: Config) -> bool:
+async def _end(connection: Connection, config: Config) -> Ended:
     await own_schema.make_whole(connection)
     carried_id = (await asyncio.to_thread(read_source, config.source)).source_id
     id_by_path = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
@@ -84,24 +89,27 @@ async def _end(connection: Connection, config: Config) -> bool:
         if state := await record.stream.read():
             break
     else:
-        return await _remove_unasked(config)
+        return Ended(await _remove_unasked(config))
     if await asyncio.to_thread(is_copy, config, record.source_id, state.source_path):
-        return await asyncio.to_thread(source_file.remove_capture, config)  # the original goes on
+        return Ended(await asyncio.to_thread(source_file.remove_capture, config))  # the original goes on
     await lock_source(connection, record.source_id)
     await require_sqlite_active(config, await record.stream.read())
     # Ended between these two, only Postgres was not told: given again, the command does that.
     removed = await _remove(config, had_capture=True)
-    await _let_tables_go(record, config)
-    return removed
+    return Ended(removed, triggers=await _let_tables_go(record, config))
 
 
-async def _let_tables_go(record: Record, config: Config) -> None:
-    """Have the tables be anybody's, without a trigger or an index that was made for a cutover."""
+async def _let_tables_go(record: Record, config: Config) -> tuple[SilentTrigger, ...]:
+    """Have the tables be anybody's, without a trigger or an index that was made for a cutover, and with their own
+    triggers, which are returned: without them, what the application keeps by a trigger would not be kept.
+    """
     await WriteGuard(record.connection, record.source_id).remove(config.cutover.wait_for_writers_seconds)
     targets = await record.ownership.targets(config.target.schema)
     await ApplicationKeys(record.connection, config.target.schema).forget(targets)
+    triggers = await record.disabled_triggers.give_back()
     await record.switch.forget_prepared()
     await record.stream.ended()
+    return triggers
 
 
 async def _remove_unasked(config: Config) -> bool:

@@ -23,11 +23,10 @@ from cdc.facts.target_schema import TargetTable
 from cdc.first_copy.snapshots import read_copy, snapshots_folder
 from cdc.identity.active_side import refuse_finalized
 from cdc.mapping.known import Decisions, map_known, recall, remember
-from cdc.mapping.map_tables import map_schema
-from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl.schema_script import mark
 from cdc.postgres.outbox.guard import WriteGuard
 from cdc.postgres.record import own_schema
+from cdc.postgres.record.known_tables import map_wanted, read_known_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.status import never_started
 from cdc.postgres.server.endpoint import connected
@@ -58,6 +57,7 @@ _UNKNOWN: Final = {
     "withheld_right": "which rights to write were withheld: grant them again by hand",
     "verified_table": "how far the comparison in the background was: it begins anew",
     "repaired_row": "which rows were repaired before, by which a repair that does not last is seen",
+    "tombstone": "which rows were deleted lately: one that comes back is taken for a new one",
     "left_out": "which indexes and constraints could not be made: `cdc schema` tries them again",
     "made_view": "which views were made",
     "schema_finding": "what was found of the schema: it is looked at again",
@@ -75,7 +75,7 @@ async def heal(record: Record, config: Config, look: Look, tell: Tell, *, accept
     state = await record.stream.read()
     # A stream in these phases had a position.
     if state is None or (state.position is None and state.phase in {Phase.REPLICATE, Phase.CUTOVER}):
-        if not (tables := await _ours(connection, config, look, accepted=accepted)):
+        if not (tables := await _ours(record, config, look, accepted=accepted)):
             return
         try:
             await record.ownership.require_free(config, tables)
@@ -89,12 +89,12 @@ async def heal(record: Record, config: Config, look: Look, tell: Tell, *, accept
             await record.stream.enter(Phase.CUTOVER)
         state, lost = await record.stream.read(), lost | {_RETURNING if follows else "stream"}
     if state is not None and state.position is not None and not state.columns:
-        await record.stream.store_columns(await _decisions(connection, config, look))
+        await record.stream.store_columns(await _decisions(record, config, look))
         lost |= {"mapping"}
     if lost:
         await tell("heal the schema cdc", lost="; ".join(_UNKNOWN.get(table, table) for table in sorted(lost)))
     if "disabled_trigger" in lost:
-        await _tell_disabled(connection, config, look, tell)
+        await _tell_disabled(record, config, look, tell)
 
 
 async def heal_now(config: Config, *, accepted: bool = False) -> None:
@@ -116,12 +116,12 @@ async def heal_now(config: Config, *, accepted: bool = False) -> None:
         await heal(Record(connection, look.capture.source_id), config, look, tell, accepted=accepted)
 
 
-async def _ours(connection: Connection, config: Config, look: Look, *, accepted: bool) -> tuple[TableMap, ...]:
+async def _ours(record: Record, config: Config, look: Look, *, accepted: bool) -> tuple[TableMap, ...]:
     """The mapped tables that stand in Postgres for this source; empty where that cannot be told."""
-    maps = map_schema(look.schema, config)
-    targets = await read_tables(connection, config.target.schema, [m.target for m in maps])
+    maps = await map_wanted(record, config, look.schema)
+    targets = await read_tables(record.connection, config.target.schema, [m.target for m in maps])
     marks = {m.target: mark(m) for m in maps}
-    ours = await own_schema.ours(connection, config.target.schema, marks)
+    ours = await own_schema.ours(record.connection, config.target.schema, marks)
     return tuple(m for m in maps if m.target in ours or (accepted and m.adopted and m.target in targets))
 
 
@@ -141,13 +141,14 @@ async def _go_on(record: Record, config: Config, look: Look, tables: Sequence[Ta
     await record.reposition(look.newest, [m.source.name for m in tables])
 
 
-async def _decisions(connection: Connection, config: Config, look: Look) -> Decisions:
+async def _decisions(record: Record, config: Config, look: Look) -> Decisions:
     """What must have been decided: by the data of the newest snapshot, and by the columns as they are in Postgres."""
     snapshot = latest(snapshots_folder(config), config.source.path)
     copy = await asyncio.to_thread(read_copy, config, snapshot.database) if snapshot else None
-    first = remember(map_schema(copy.schema, config, copy.profiles)) if copy else {}
-    maps = recall(map_known(look.schema, config, first), first)
-    targets = await read_tables(connection, config.target.schema, [m.target for m in maps])
+    first = remember(await map_wanted(record, config, copy.schema, copy.profiles)) if copy else {}
+    known_tables = await read_known_tables(record, config, [table.name for table in look.schema.tables])
+    maps = recall(map_known(look.schema, known_tables.named(look.schema, config), first), first)
+    targets = await read_tables(record.connection, config.target.schema, [m.target for m in maps])
     return remember(_as_it_is(m, targets[m.target]) for m in maps if m.target in targets)
 
 
@@ -158,7 +159,7 @@ def _as_it_is(mapped: TableMap, target: TargetTable) -> TableMap:
     return replace(mapped, columns=columns)
 
 
-async def _tell_disabled(connection: Connection, config: Config, look: Look, tell: Tell) -> None:
-    tables = [m.target for m in map_schema(look.schema, config)]
-    if names := await own_schema.disabled_triggers(connection, config.target.schema, tables):
+async def _tell_disabled(record: Record, config: Config, look: Look, tell: Tell) -> None:
+    tables = [m.target for m in await map_wanted(record, config, look.schema)]
+    if names := await own_schema.disabled_triggers(record.connection, config.target.schema, tables):
         await tell("forget triggers", triggers=", ".join(names))

@@ -8,7 +8,7 @@ from typing import Final
 from loguru import logger
 
 from cdc.config import Config
-from cdc.errors import CaptureLost, CdcError, PostgresActive
+from cdc.errors import CaptureLost, CdcError, FileReplaced, PostgresActive
 from cdc.faults import stall_point
 from cdc.identity.active_side import refuse_finalized
 from cdc.notes import pause_note, switch_hold
@@ -17,6 +17,7 @@ from cdc.postgres.server.endpoint import Endpoint
 from cdc.retry import is_transient, retrying
 from cdc.reverse.session import ReverseSession
 from cdc.sqlite.connection.file_watch import Watch
+from cdc.stream.resync import take_up
 from cdc.stream.session import OpenTarget, Session
 
 LOOK_AGAIN_SECONDS: Final = 0.02  # in WAL a file event comes before the commit can be seen, by up to 9 ms measured
@@ -186,12 +187,14 @@ class Stream:
             await self._close()
             await self._slow_down(error)
             return True
+        except FileReplaced as error:
+            if self._session is None or self._config.source.on_replaced == "stop":
+                await self._give_up(error)
+                raise
+            await self._close()  # who opens the next session takes the other file up
+            return True
         except BaseException as error:
-            # Whatever we believed about either database is void: read it again before the next attempt.
-            self._failed_at = self._failed_at or time.monotonic()
-            if isinstance(error, Exception):
-                self.daemon_state.failed(error)
-            await self._close()
+            await self._give_up(error)
             raise
         else:
             self._lost_in_a_row = 0
@@ -199,6 +202,13 @@ class Stream:
         finally:
             # An attempt that failed shows as well that the loop goes round.
             self.daemon_state.beat()
+
+    async def _give_up(self, error: BaseException) -> None:
+        """An attempt failed: whatever we believed about either database is void, and is read again before the next."""
+        self._failed_at = self._failed_at or time.monotonic()
+        if isinstance(error, Exception):
+            self.daemon_state.failed(error)
+        await self._close()
 
     async def _slow_down(self, error: CaptureLost) -> None:
         """A file that changes its schema each time that it was settled: say so, and do not spin."""
@@ -236,12 +246,23 @@ class Stream:
         """A session of the direction in which changes flow; raises `Finalized` where none does any more."""
         refuse_finalized(config)
         try:
-            return await Session.open(config, self._target, self._watch, self.daemon_state, self._further)
+            return await self._open_forward(config)
         except PostgresActive:
             session = await ReverseSession.open(config, self._target, self.daemon_state)
             if self.daemon_state.doing is not Activity.RETURNING:
                 logger.info("applications write to Postgres: what they change is carried back to SQLite")
             return session
+
+    async def _open_forward(self, config: Config) -> Session:
+        """A session that follows SQLite; another file in its place is accepted first where `on_replaced` says so."""
+        ends = (config, self._target, self._watch, self.daemon_state, self._further)
+        try:
+            return await Session.open(*ends)
+        except FileReplaced as error:
+            if config.source.on_replaced == "stop":
+                raise
+            await take_up(config, error)
+        return await Session.open(*ends)
 
     async def _close(self) -> None:
         session, self._session = self._session, None

@@ -1,6 +1,6 @@
 """Before the loop: both databases are looked at, and whatever changed since the last time is settled or refused."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from loguru import logger
@@ -8,7 +8,7 @@ from loguru import logger
 from cdc.audit import trail
 from cdc.audit.actions import Tell
 from cdc.config import Config
-from cdc.errors import SourceChanged, TargetError
+from cdc.errors import FileReplaced, TargetError
 from cdc.evolve import views
 from cdc.evolve.follow import SchemaFollower
 from cdc.facts.changes import Position
@@ -16,22 +16,24 @@ from cdc.facts.phase import Phase
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
+from cdc.first_copy.unmatched_names import tell_unmatched
 from cdc.identity.active_side import postgres_active
 from cdc.identity.continuity import Continuity, no_capture
 from cdc.identity.file_location import settle_path
-from cdc.mapping.map_tables import map_schema
 from cdc.notes import emergency_note, end_note
 from cdc.postgres.apply import fitness
 from cdc.postgres.apply.direct import Applier
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
+from cdc.postgres.ddl import retype
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.record import own_schema, stream_row
 from cdc.postgres.record.audit_sync import AuditSync
 from cdc.postgres.record.durable import commit_durably
-from cdc.postgres.record.known_tables import current_tables
+from cdc.postgres.record.known_tables import current_tables, map_wanted
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.stream_row import StreamState
+from cdc.postgres.record.tombstone_writer import TombstoneWriter
 from cdc.postgres.record.waiting_tables import Waiting
 from cdc.postgres.tables import catalogue
 from cdc.reverse.emergency import give_postgres_up
@@ -48,7 +50,7 @@ class OpenedStream:
     """What the loop relies on: both ends ready, the position, and the tables to read as a whole first.
 
     `finish_after_resync` says that indexes and constraints are to be looked at after these: by settling anew. `saving`
-    are those whose rows are saved before they are replaced.
+    are those whose rows are saved before they are replaced, `holding` those in which rows with a tombstone wait.
     """
 
     source: Source
@@ -57,6 +59,7 @@ class OpenedStream:
     position: Position
     resync: tuple[str, ...]
     saving: frozenset[str]
+    holding: frozenset[str]
     finish_after_resync: bool
     oldest_seq: int
     audit_sync: AuditSync
@@ -100,9 +103,10 @@ class StreamOpener:
         state = await self._state()
         for held in look.schema.waiting:
             logger.bind(object=held.name, reason=held.reason, remedy=held.remedy).warning("a table waits")
-        look, maps = await self._follower.follow(look, state)
+        tell_unmatched(look.schema, self._config)
+        look, maps, awaited = await self._follower.follow(look, state)
         await views.drop_outdated(self._record, self._config, look.schema, list(maps.values()))
-        maps, targets = await self._fit(maps)
+        maps, targets = await self._fit(maps, awaited)
         # Once more: those that were made just now did not count before.
         await self._record.ownership.claim(self._config, list(maps.values()))
         finish_after_resync = (await self._state()).finish_after_resync
@@ -110,7 +114,7 @@ class StreamOpener:
         resync = await self._record.stream.keep_resync(list(maps))
         if finish_after_resync and not resync:
             await self._follower.finish(list(maps.values()), targets)
-            targets = await self._read_targets([m.target for m in maps.values()])
+            targets = await self._read_targets(maps.values())
         applier = await self._applier(maps, targets)
         await self._disable_triggers(targets)
         # Not before capture is whole: by this counter the next session sees whether something changed unseen.
@@ -120,13 +124,15 @@ class StreamOpener:
         await self._record.sightings.note(look.traces)
         audit_sync = AuditSync(self._config, self._record)
         await audit_sync.open()
+        in_order = [table.source_name for table in applier.families.in_order(resync)]
         return OpenedStream(
             source=Source(self._config, look, maps, reached),
             applier=applier,
             maps=tuple(maps.values()),
             position=reached,
-            resync=tuple(table.source_name for table in applier.families.in_order(resync)),
+            resync=tuple(sorted(in_order, key=lambda name: not applier.families.tables[name].retyped)),
             saving=await self._record.stream.saving(),
+            holding=await self._record.stream.holding(),
             finish_after_resync=finish_after_resync and bool(resync),
             oldest_seq=look.oldest_seq,
             audit_sync=audit_sync,
@@ -135,7 +141,7 @@ class StreamOpener:
 
     async def _applier(self, maps: dict[str, TableMap], targets: dict[str, TargetTable]) -> Applier:
         tables = [(m, targets[m.target], compile_converter(m, targets[m.target])) for m in maps.values()]
-        applier = Applier(self._record, tables)
+        applier = Applier(self._record, tables, TombstoneWriter(self._record, self._config.tombstones.kept_days))
         await applier.prepare()
         # After `prepare`, which lets commits return before they are on the disk.
         if self._config.replicate.durable_commits:
@@ -150,7 +156,7 @@ class StreamOpener:
     async def _require_its_own(self, look: Look) -> None:
         """Raises when the tables are another source's, replication was ended, or the file is a copy."""
         if await self._record.stream.read() is None:
-            mapped = map_schema(look.schema, self._config)
+            mapped = await map_wanted(self._record, self._config, look.schema)
             await self._record.ownership.require_free(self._config, mapped)
         state = await self._state()
         if state.ended_at is not None:
@@ -174,17 +180,25 @@ class StreamOpener:
         if "*" in state.resync:
             await self._record.stream.request_resync(list(maps))
 
-    async def _read_targets(self, targets: list[str]) -> dict[str, TargetTable]:
-        return await catalogue.read_tables(self._connection, self._config.target.schema, targets)
+    async def _read_targets(self, maps: Iterable[TableMap]) -> dict[str, TargetTable]:
+        """The targets as they are, but for columns that get another type with the next batch."""
+        by_target = {m.target: m for m in maps}
+        targets = await catalogue.read_tables(self._connection, self._config.target.schema, list(by_target))
+        return {
+            name: await retype.once_retyped(self._connection, by_target[name], target)
+            for name, target in targets.items()
+        }
 
     async def _position(self) -> Position:
         position = (await self._state()).position
         assert position is not None
         return position
 
-    async def _fit(self, maps: dict[str, TableMap]) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
-        """The maps whose targets can take their rows, with these; the other tables wait alone."""
-        targets = await self._read_targets([m.target for m in maps.values()])
+    async def _fit(
+        self, maps: dict[str, TableMap], awaited: Mapping[str, Waiting]
+    ) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
+        """The maps whose targets can take their rows, with these; the other tables, and those `awaited`, wait alone."""
+        targets = await self._read_targets(maps.values())
         noted_targets = await self._record.waiting.targets()
         chosen = [
             m.target
@@ -198,7 +212,8 @@ class StreamOpener:
             )
         held: dict[str, Waiting] = {}
         for m in maps.values():
-            if waits := await fitness.unfit(self._connection, m, targets.get(m.target)):
+            waits = awaited.get(m.source.name)
+            if waits := waits or await fitness.unfit(self._connection, m, targets.get(m.target)):
                 held[m.source.name] = waits
                 logger.bind(table=waits.source_table, reason=waits.reason, remedy=waits.remedy).warning("a table waits")
         returning = await self._record.waiting.note(list(maps.values()), held)
@@ -218,7 +233,8 @@ async def identify(connection: Connection, config: Config, look: Look) -> Record
     id_by_path = await stream_row.find_by_path(connection, str(config.source.path), config.target.schema)
     if look.capture is None:
         if id_by_path is None:
-            await Record(connection, "").ownership.require_free(config, map_schema(look.schema, config))
+            nobody = Record(connection, "")
+            await nobody.ownership.require_free(config, await map_wanted(nobody, config, look.schema))
             raise not_set_up(config.source.path)
         previous = Record(connection, id_by_path)
         state, note = await previous.stream.read(), end_note.read(config)
@@ -231,7 +247,7 @@ async def identify(connection: Connection, config: Config, look: Look) -> Record
     carried = Record(connection, look.capture.source_id)
     if id_by_path not in (None, carried.source_id) and await carried.stream.read() is None:
         _require_before_cutover(config, await Record(connection, str(id_by_path)).stream.read())
-        raise SourceChanged(
+        raise FileReplaced(
             f"{config.source.path} carries the capture of another file than the one that was replicated from here: "
             "it was overwritten, replaced or restored",
             remedy="if this file is the right one, run `cdc load --resync`: it compares every row and goes on",

@@ -9,22 +9,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from loguru import logger
+
+from cdc.audit import trail
+from cdc.audit.trail import Detail
 from cdc.canonical.rules import Canonical
 from cdc.config import Config
-from cdc.errors import CdcError
-from cdc.facts.progress import Progress
+from cdc.errors import CdcError, FileReplaced
+from cdc.facts.progress import Progress, Silent
+from cdc.facts.row_key import decode_key
 from cdc.facts.source_schema import SourceSchema
 from cdc.facts.table_map import TableMap
 from cdc.faults import crash_point
 from cdc.identity.active_side import require_sqlite_active
 from cdc.identity.file_location import settle_path
-from cdc.mapping.map_tables import map_schema
 from cdc.notes import end_note
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.source_lock import lock_source
 from cdc.postgres.outbox.guard import WriteGuard
 from cdc.postgres.record import own_schema, stream_row
-from cdc.postgres.record.known_tables import current_tables
+from cdc.postgres.record.known_tables import current_tables, map_wanted
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.stream_row import StreamState
 from cdc.postgres.server.endpoint import connected
@@ -39,6 +43,8 @@ from cdc.verify.compare_table import Comparison, note_news
 
 LIMIT_ROWS: Final = 100  # of a table that may be deleted or changed without a question
 LIMIT_SHARE: Final = 0.01  # or this part of it, whichever is more
+MOST_NAMED: Final = 5  # tables
+_KINDS: Final = ("added", "changed", "deleted", "returning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Change:
     added: int = 0
     changed: int = 0
     deleted: int = 0
+    returning: int = 0  # of those to add: their key was deleted lately, so they wait for somebody to decide
     problem: str | None = None
 
     @property
@@ -59,8 +66,14 @@ class Change:
 
     @property
     def much(self) -> bool:
-        """Whether so much would be replaced that somebody should say yes."""
-        return self.replaced > max(LIMIT_ROWS, LIMIT_SHARE * self.held)
+        """Whether so much would be replaced, or comes back from the dead, that somebody should say yes."""
+        return max(self.replaced, self.returning) > max(LIMIT_ROWS, LIMIT_SHARE * self.held)
+
+    def words(self) -> str:
+        """The table and its rows in one line."""
+        counts = f"{self.deleted:,} rows to delete, {self.changed:,} to change, {self.added:,} to add"
+        back = f", {self.returning:,} of these deleted before" if self.returning else ""
+        return f"{self.table} ({counts}{back}, of {self.held:,})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,14 @@ class ResyncForecast:
     def asks(self) -> bool:
         """Whether somebody should say yes: to much, and to anything where Postgres may have become the truth."""
         return any(t.much or (self.ended and (t.replaced or t.added)) for t in self.tables)
+
+    def totals(self) -> dict[str, int]:
+        """The rows of all tables, by what would become of them."""
+        return {name: sum(getattr(t, name) for t in self.tables) for name in _KINDS}
+
+    def words(self) -> str:
+        """The first tables of which Postgres would have other rows, and how many."""
+        return ", ".join([t.words() for t in self.tables if t.replaced or t.added][:MOST_NAMED])
 
 
 async def foresee(config: Config, progress: Progress) -> ResyncForecast:
@@ -119,11 +140,15 @@ async def _compare(record: Record, config: Config, look: Look, progress: Progres
                     await compared.run(progress.advance)
                     progress.finish()
             await asyncio.to_thread(reader.news, lambda entries: note_news(comparisons, entries))
+            returning = {m.source.name: await _returning(record, config, m, reader) for m in maps}
         finally:
             reader.close()
         for name in comparisons:
             scratch.withdraw_flying(name)
-        return tuple(_change(m.source.name, comparisons.get(m.source.name)) for m in (*maps, *current.rekeyed))
+        return tuple(
+            _change(m.source.name, comparisons.get(m.source.name), returning.get(m.source.name, 0))
+            for m in (*maps, *current.rekeyed)
+        )
     finally:
         scratch.close()
 
@@ -151,12 +176,22 @@ async def _begin(
     return comparisons
 
 
-def _change(name: str, compared: Comparison | None) -> Change:
+async def _returning(record: Record, config: Config, mapped: TableMap, reader: Reader) -> int:
+    """How many rows of a table the file has although their key was deleted lately."""
+    found = 0
+    async for keys in record.tombstones.standing(mapped.source.name, config.tombstones.kept_days):
+        # A tombstone of the time when the table had another key names no row of today.
+        possible = [key for key in map(decode_key, keys) if len(key) == mapped.source_key_width]
+        found += len(await asyncio.to_thread(reader.look_up, mapped, possible))
+    return found
+
+
+def _change(name: str, compared: Comparison | None, returning: int) -> Change:
     if compared is None:
         return Change(name, problem="it is not as it should be in Postgres: the daemon sees to that first")
     report = compared.report()
     rows = report.matched + report.different + report.extra
-    return Change(name, rows, report.missing, report.different, report.extra)
+    return Change(name, rows, report.missing, report.different, report.extra, min(returning, report.missing))
 
 
 async def request_resync(config: Config) -> list[str]:
@@ -183,9 +218,30 @@ async def request_resync(config: Config) -> list[str]:
         tables = [t.name for t in look.schema.tables]
         async with connection.transaction():
             await record.reposition(look.newest, tables)
+            await record.stream.hold_returned()
             current = await current_tables(record, config, look.schema)
             await record.ownership.claim(config, current.fed)
     return tables
+
+
+async def take_up(config: Config, replaced: FileReplaced) -> None:
+    """Accept the file that is there now, as `on_replaced` says, where that asks nobody.
+
+    Raises `FileReplaced` when a person should look at it: then Postgres is as it was, and the file as well.
+    """
+    forecast = await foresee(config, Silent())
+    if forecast.asks:
+        await asyncio.to_thread(withdraw, config, forecast)
+        raise FileReplaced(
+            f"the file is not taken up by itself, for too much would be replaced or come back: {forecast.words()}; "
+            f"it was seen because {replaced.message}",
+            remedy="if it is the right file, run `cdc load --resync`, which shows it table by table and asks; else put "
+            "the file back that was followed",
+        )
+    await request_resync(config)
+    details: dict[str, Detail] = {"why": replaced.message, **forecast.totals()}
+    logger.bind(**details).warning("another file was taken up: see `cdc tombstones` for what waits")
+    trail.record(config.state.dir, "take up a file", "done", details)
 
 
 async def followed(
@@ -201,7 +257,7 @@ async def followed(
         record, state = Record(connection, source_id or ""), None
     await require_sqlite_active(config, state)
     if state is None or state.position is None:
-        await record.ownership.require_free(config, map_schema(schema, config))
+        await record.ownership.require_free(config, await map_wanted(record, config, schema))
         raise stream_row.never_loaded()
     await settle_path(record, config, state.source_path)
     current = await current_tables(record, config, schema)

@@ -17,6 +17,7 @@ from cdc.observe.daemon_state import DaemonState, difference_in
 from cdc.observe.shadow_alarm import tell_shadow_reads
 from cdc.postgres.apply.saved_rows import Replaced
 from cdc.postgres.apply.target import PostgresTarget
+from cdc.postgres.apply.type_outgrown import TypeOutgrown
 from cdc.postgres.connection.changelog_lease import is_kept
 from cdc.postgres.connection.open import hang_up, show_life
 from cdc.postgres.connection.source_lock import lock_source
@@ -27,9 +28,11 @@ from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.file_watch import Watch
 from cdc.stream.batch_check import BatchCheck
 from cdc.stream.open import OpenedStream, StreamOpener, identify
+from cdc.stream.outgrown import note_outgrown
 from cdc.stream.relief import relieve
 from cdc.stream.row_counts import RowCounts
 from cdc.target.protocol import Target
+from cdc.tombstones.returns import Returns
 
 QUIET_SECONDS: Final = 0.5  # pruning and sequences wait for a pause of the application this long
 BUSY_FACTOR: Final = 10  # unless so many times the usual number of entries wait to be pruned
@@ -60,14 +63,16 @@ class Session:
         self.maps = opened.maps
         replaced = Replaced(self.record, config.state.dir, opened.saving)
         self._postgres = PostgresTarget(
-            opened.applier, opened.position, opened.resync, replaced, opened.tell, daemon_state.beat
+            opened.applier, opened.position, opened.resync, replaced, opened.holding, opened.tell, daemon_state.beat
         )
         self._targets: list[Target] = [self._postgres]
         self._finish_after_resync = opened.finish_after_resync
         self._oldest = opened.oldest_seq
+        self._returns = Returns(config)
         self._check = BatchCheck(self.record, config, daemon_state, opened.maps)
         self._counts = RowCounts(self.record, opened.maps)
         self._moved_at = self._pruned_at = time.monotonic()
+        self._forgot_at = 0.0
         self._beat_at = 0.0
         self._numbered_at: Position | None = None
         self._touched_at = 0.0
@@ -132,6 +137,7 @@ class Session:
     async def close(self) -> None:
         """Let go of both ends."""
         self.source.close()
+        self._returns.tell(at_once=True)
         # Each target is closed, whatever becomes of another; the trail before them, over the connection of Postgres.
         async with AsyncExitStack() as targets:
             for target in self._targets:
@@ -149,11 +155,16 @@ class Session:
         began = time.monotonic()
         changes = await self.source.read(target.position)
         self._daemon_state.behind_since = changes.oldest_at
-        applied = await target.apply(changes, self.source, began)
+        try:
+            applied = await target.apply(changes, self.source, began)
+        except TypeOutgrown as outgrown:
+            await note_outgrown(self.record, self.maps, outgrown)
+            raise
         self._moved_at = time.monotonic()
         self._daemon_state.behind_since = None
         if target is self._postgres:
             self._daemon_state.applied(applied)
+            self._returns.note(applied)
             await self._check.look(applied)
             if held := sum(table.quarantined for table in applied.tables.values()):
                 logger.bind(rows=held).warning("rows went to quarantine: see `cdc quarantine list`")
@@ -188,10 +199,12 @@ class Session:
             self._daemon_state.heartbeat(await self._findings())
             await tell_shadow_reads(self.record.shadow, self._daemon_state)
             await self._audit_sync.sync()
+            self._returns.tell()
             if self.source.is_open:
                 await self.source.check()
                 await self._count_rows()
             await self._prune_if_due(now)
+            await self._forget_deleted(now)
         if self.source.is_open and now - self._moved_at > self._config.replicate.idle_close_seconds:
             await self._let_go_untouched()
 
@@ -248,6 +261,21 @@ class Session:
             self._oldest += deleted
             self._daemon_state.pruned(deleted)
             logger.bind(entries=deleted).debug("pruned the changelog")
+
+    async def _forget_deleted(self, now: float) -> None:
+        """Take tombstones away whose days are over: in a pause, and in the file not more often than it is pruned."""
+        days = self._config.tombstones.kept_days
+        if now - self._moved_at < QUIET_SECONDS:
+            return
+        await self.record.tombstones.prune(days)
+        due = self.source.is_open and now - self._forgot_at >= self._config.replicate.prune_seconds
+        if not due or not any(mapped.source.buries for mapped in self.maps):
+            return
+        self._forgot_at = now
+        try:
+            await self.source.forget_deleted(days)
+        except (SourceFull, SourceUnavailable) as error:
+            logger.bind(error=error.message, remedy=error.remedy).warning("deleted keys are not forgotten")
 
     async def _kept_from(self) -> int:
         """The entry up to which pruning may go at most: who compares needs what is newer, now or for a switch."""

@@ -34,14 +34,19 @@ def encoder_for(
         encoder = json_schema.checked(encoder, schema)
     if encoder is None or not rules.loses:
         return encoder
-    # Rounding looks at a value as if the column had no precision, and meets the precision then.
-    wide = _by_format(replace(target, precision=None), rules)
+    # Rounding and cutting look at a value as if the column held all of it, and meet its precision then.
+    wide = _by_format(_wide(target), rules)
     assert wide is not None, "a type is supported with every precision or with none"
     return with_outcomes(ColumnEncoding(target, rules, encoder, wide), Counter() if altered is None else altered)
 
 
 def _by_format(target: TargetColumn, rules: ValueRules) -> Encoder | None:
     return FORMATS[rules.format].encoder(target) if rules.format else encoder_of_type(target)
+
+
+def _wide(target: TargetColumn) -> TargetColumn:
+    type_ = TYPES.get(target.base)
+    return replace(target, precision=None, base=(type_.wide if type_ else "") or target.base)
 
 
 def problem_with(target: TargetColumn, rules: ValueRules) -> str:

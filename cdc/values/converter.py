@@ -6,7 +6,7 @@ the operator chose for values that do not fit: it is none.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress
@@ -19,7 +19,7 @@ from cdc.facts.target_schema import TargetColumn, TargetTable
 from cdc.facts.values import Failed, KeyValues, NullKey, Row, Value
 from cdc.values.column_rules import encoder_for, problem_with
 from cdc.values.documents import is_document
-from cdc.values.encoder import Encoder, Kinds, Unfit
+from cdc.values.encoder import NOTHING_YET, Encoder, Kinds, Unfit
 from cdc.values.registry import SUPPORTED
 
 
@@ -40,6 +40,11 @@ class Converted:
     def keys(self) -> list[KeyValues]:
         """The raw keys of `rows`; made when asked for, because a bulk load never does."""
         return [row[: self._key_width] for row in self._raw]
+
+    def without(self, places: Container[int]) -> "Converted":
+        """The same without the rows at some places."""
+        stays = [place not in places for place in range(len(self.rows))]
+        return replace(self, rows=list(compress(self.rows, stays)), _raw=list(compress(self._raw, stays)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class _Column:
         try:
             return self.encoder.scalar(value)
         except Unfit as unfit:
-            return self._rejection(str(unfit))
+            return self._rejection(str(unfit), by_type=True)
 
     def _failure(self, failed: Failed) -> Rejection:
         name = self.target.name
@@ -88,7 +93,7 @@ class _Column:
             "retry`",
         )
 
-    def _rejection(self, wrong: str) -> Rejection:
+    def _rejection(self, wrong: str, *, by_type: bool = False) -> Rejection:
         name, kind = self.target.name, self.target.type
         return Rejection(
             column=name,
@@ -96,6 +101,7 @@ class _Column:
             detail=f"the value for column {name} ({kind}) {wrong}",
             remedy=f"correct it in SQLite, or give {name} a type or a format that fits; {kind} takes "
             f"{self.encoder.takes}",
+            by_type=by_type,
         )
 
 
@@ -124,6 +130,12 @@ class TableConverter:
         stays = [place not in rejections for place in range(len(raw))]
         rejected = [(raw[place][:width], rejections[place]) for place in sorted(rejections)]
         return Converted(list(compress(rows, stays)), rejected, altered, list(compress(raw, stays)), width)
+
+    def reasons(self, raw: Row) -> list[Rejection]:
+        """Everything that is wrong with a row, not only what is found first."""
+        found = [column.scalar(value) for column, value in zip(self._columns, raw[self._key_width :], strict=True)]
+        self._altered.clear()  # by `rows` they were counted already
+        return [result for result in found if isinstance(result, Rejection)]
 
     def key(self, raw: KeyValues) -> tuple[object, ...] | Rejection:
         """The key's columns in Postgres for a source key, or why no row there can have that key.
@@ -180,6 +192,8 @@ def _compiled(
         return None
     rules = table.reading(column, fed)
     encoder = encoder_for(fed, rules, literal=column.literal, schema=column.schema, altered=altered)
+    if encoder is not None and column.undecided:
+        encoder = NOTHING_YET
     if column.schema and not is_document(fed):
         problems.append(f"column {column.target} has type {fed.type}, and a JSON Schema is for documents")
         return None

@@ -11,7 +11,7 @@ from cdc.values.family import Format, Forms, PostgresType, ValueForm
 from cdc.values.iso_times import DAY_MICROSECONDS, FIRST_INSTANT, LAST_INSTANT, moments_of
 from cdc.values.numerals import decimal_of
 
-_UNIX_EPOCH: Final = moments_of(["1970-01-01"])[0]
+UNIX_EPOCH: Final = moments_of(["1970-01-01"])[0]
 _JULIAN_DAYS: Final = 5_373_484.5  # the first day of year 10000
 _JULIAN_2000: Final = 211_813_444_800_000  # milliseconds of julian days at 2000-01-01 00:00
 _SINCE_1970: Final = "since 1970-01-01 UTC, as numbers or texts of numbers"
@@ -22,8 +22,8 @@ def counted_formats(into: tuple[PostgresType, ...], usual: PostgresType) -> tupl
     """Every format of that kind, for columns of the types `into`, and of the `usual` type where none is named."""
 
     def epochs(unit: str, words: str, microseconds: int) -> Format:
-        encoder = _counted(f"{words} {_SINCE_1970}", _epoch(microseconds))
-        forms = _numbers_since(_UNIX_EPOCH, microseconds)
+        encoder = counted(f"{words} {_SINCE_1970}", epoch(microseconds))
+        forms = numbers_since(UNIX_EPOCH, microseconds)
         return Format(f"epoch {unit}", _EPOCHS_READ, into, encoder, forms, usual=usual)
 
     return (
@@ -34,14 +34,14 @@ def counted_formats(into: tuple[PostgresType, ...], usual: PostgresType) -> tupl
             "julian day",
             "days since noon of 4714-11-24 BC, to the millisecond, by the arithmetic of SQLite's own functions",
             into,
-            _counted("julian days, as numbers or texts of numbers", _julian_day),
-            _numbers_since(-_JULIAN_2000 * 1000, DAY_MICROSECONDS),
+            counted("julian days, as numbers or texts of numbers", _julian_day),
+            numbers_since(-_JULIAN_2000 * 1000, DAY_MICROSECONDS),
             usual=usual,
         ),
     )
 
 
-def _counted(takes: str, read: Callable[[Value], int]) -> Callable[[TargetColumn], Encoder]:
+def counted(takes: str, read: Callable[[Value], int]) -> Callable[[TargetColumn], Encoder]:
     """Encoders of instants that `read` makes of numbers; it raises `Unfit`."""
 
     def encoder(target: TargetColumn) -> Encoder:
@@ -60,14 +60,14 @@ def _counted(takes: str, read: Callable[[Value], int]) -> Callable[[TargetColumn
     return encoder
 
 
-def _epoch(microseconds: int) -> Callable[[Value], int]:
+def epoch(microseconds: int) -> Callable[[Value], int]:
     """Reads numbers of units of so many microseconds since 1970-01-01 UTC."""
 
     def read(value: Value) -> int:
         if type(value) is int:
-            return value * microseconds + _UNIX_EPOCH
+            return value * microseconds + UNIX_EPOCH
         # As the decimal that people see: a product of doubles would be rounded once more.
-        return int((decimal_of(value) * microseconds).to_integral_value(ROUND_HALF_UP)) + _UNIX_EPOCH
+        return int((decimal_of(value) * microseconds).to_integral_value(ROUND_HALF_UP)) + UNIX_EPOCH
 
     return read
 
@@ -81,10 +81,10 @@ def _julian_day(value: Value) -> int:
     return (milliseconds - _JULIAN_2000) * 1000
 
 
-def _numbers_since(beginning: int, unit: int) -> Forms:
+def numbers_since(beginning: int, unit: int, named: str = "") -> Forms:
     """Numbers of units of so many microseconds since an instant, as SQLite's integers and reals and as texts of both.
 
-    One that has no whole number is a real even so.
+    One that has no whole number is a real even so. `named` begins the names of the forms.
     """
 
     def whole(instant: int) -> int | float:
@@ -95,9 +95,9 @@ def _numbers_since(beginning: int, unit: int) -> Forms:
         return (instant - beginning) / unit
 
     forms = (
-        ValueForm("integer", "integer", whole),
-        ValueForm("real", "real", real),
-        ValueForm("text", "text", lambda instant: repr(whole(instant))),
-        ValueForm("text with .0", "text", lambda instant: repr(real(instant))),
+        ValueForm(f"{named}integer", "integer", whole),
+        ValueForm(f"{named}real", "real", real),
+        ValueForm(f"{named}text", "text", lambda instant: repr(whole(instant))),
+        ValueForm(f"{named}text with .0", "text", lambda instant: repr(real(instant))),
     )
     return lambda _: forms

@@ -12,7 +12,10 @@ from cdc.values.encoder import Encoder
 
 @dataclass(frozen=True, slots=True)
 class ColumnEncoding:
-    """A column with rules and the encoder that they lead to. `wide` is the encoder without the column's precision."""
+    """A column with rules and the encoder that they lead to.
+
+    `wide` is the encoder without the column's precision, and of a date that of the instants of which it is the day.
+    """
 
     column: TargetColumn
     rules: ValueRules
@@ -61,7 +64,8 @@ class PostgresType:
     `base` is its name in the catalogue (pg_type.typname), `name` the one that this project writes. Where an operator
     writes one of `aliases` it becomes `name`; `synonyms` mean the same and stay as they are written.
     `encoder` makes the encoder of a column, `returning` is the way back, and `nearest` makes the nearest value that the
-    column holds, None for types without rounding; it raises `Unfit`.
+    column holds, None for types without rounding; it raises `Unfit`. `cut` makes of one that says more the part that
+    the column holds, and `wide` is the base of the type that holds all of it; texts are cut by their length alone.
     `fixed` are the bytes and the alignment of every value (pg_type.typlen, typalign), None where they are the value's.
     `rewrites`: it keeps what a text means, not how it was written. `coarse`: two texts of SQLite may be one value, or
     the type has no equality at all, so that a unique constraint would refuse rows that SQLite holds. `same_when_equal`:
@@ -75,6 +79,8 @@ class PostgresType:
     aliases: tuple[str, ...] = ()
     synonyms: tuple[str, ...] = ()
     nearest: Callable[[Value, ColumnEncoding], object] | None = None
+    cut: Callable[[Value, ColumnEncoding], object] | None = None
+    wide: str = ""
     fixed: tuple[int, int] | None = None
     rewrites: bool = False
     coarse: bool = False

@@ -53,6 +53,9 @@ def _replaced(value: Value, at: ColumnEncoding) -> object:
 
 
 def _cut(value: Value, at: ColumnEncoding) -> object:
+    type_ = TYPES[at.column.base]
+    if type_.cut is not None:
+        return type_.cut(value, at)
     text = expect(value, str)[: at.column.length]
     # What is left may end in a blank, and Postgres would not tell it from its own padding.
     return at.encoder.scalar(text.rstrip(" ") if at.column.base == CHAR.base else text)
@@ -67,6 +70,11 @@ def _rounded(value: Value, at: ColumnEncoding) -> object:
 def _may_round(target: TargetColumn) -> bool:
     type_ = TYPES.get(target.base)
     return type_ is not None and type_.nearest is not None
+
+
+def _may_cut(target: TargetColumn) -> bool:
+    type_ = TYPES.get(target.base)
+    return type_ is not None and (type_.cut is not None or target.length is not None)
 
 
 OUTCOMES: Final[dict[str, InvalidOutcome]] = {
@@ -84,11 +92,14 @@ OUTCOMES: Final[dict[str, InvalidOutcome]] = {
         "itself with U+FFFD for each NUL and for broken UTF-8", "texts", holds_characters, _replaced
     ),
     "cut": InvalidOutcome(
-        "its first characters", "`varchar(n)`, `char(n)`", lambda target: target.length is not None, _cut
+        "its first characters; the day of an instant, in UTC",
+        "`varchar(n)`, `char(n)`, `date`",
+        _may_cut,
+        _cut,
     ),
     "round": InvalidOutcome(
-        "the nearest number, halves away from zero; the nearest instant, halves to the later one",
-        "numbers, timestamps",
+        "the nearest number, halves away from zero; the nearest instant or time, halves to the later one",
+        "numbers, timestamps, `time`",
         _may_round,
         _rounded,
     ),

@@ -6,7 +6,7 @@ The configuration stands below this room, and the comparison must not import it:
 from typing import Final
 
 from cdc.facts.target_schema import TargetColumn
-from cdc.values import booleans, documents, identifiers, numbers, texts, times
+from cdc.values import addresses, booleans, documents, identifiers, intervals, numbers, texts, times
 from cdc.values.encoder import Encoder
 from cdc.values.family import Family, Format, PostgresType, Promise, Returning
 
@@ -16,7 +16,9 @@ FAMILIES: Final[dict[str, Family]] = {
     "texts": texts.FAMILY,
     "documents": documents.FAMILY,
     "times": times.FAMILY,
+    "intervals": intervals.FAMILY,
     "identifiers": identifiers.FAMILY,
+    "addresses": addresses.FAMILY,
 }
 
 # By the name in the catalogue, in the order in which messages have always listed them.
@@ -32,6 +34,8 @@ TYPES: Final[dict[str, PostgresType]] = {
         *texts.CHARACTERS,
         *times.FAMILY.types,
         *identifiers.FAMILY.types,
+        *intervals.FAMILY.types,
+        *addresses.FAMILY.types,
     )
 }
 SUPPORTED: Final = (*TYPES, texts.ENUMS)
@@ -48,6 +52,11 @@ def encoder_of_type(target: TargetColumn, *, literal: bool = False) -> Encoder |
         return texts.labels(target.labels)
     type_ = TYPES.get(target.base)
     return type_.encoder(target) if type_ else None
+
+
+def is_supported(target: TargetColumn) -> bool:
+    """Whether a column of that type can be fed in any way."""
+    return bool(target.labels) or target.base in TYPES
 
 
 def returning_of_type(target: TargetColumn, *, literal: bool = False) -> Returning:

@@ -1,5 +1,6 @@
 """Dates, times of day and timestamps: read strictly from ISO texts, or from numbers that count from some beginning."""
 
+import datetime
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,12 +9,14 @@ from typing import Final
 
 from cdc.facts.target_schema import TargetColumn
 from cdc.facts.values import Value
+from cdc.values import mixed_times
 from cdc.values.counted_times import counted_formats
-from cdc.values.encoder import Encoder
+from cdc.values.encoder import Encoder, Unfit
 from cdc.values.family import ColumnEncoding, Family, Format, PostgresType, Promise, Returning, ValueForm
 from cdc.values.iso_times import (
     DATES,
     DAY_MICROSECONDS,
+    EPOCH,
     INSTANTS,
     MOMENTS,
     TIMES,
@@ -25,25 +28,56 @@ from cdc.values.iso_times import (
     stored,
     times_of_day,
 )
+from cdc.values.midnights import with_dates
 from cdc.values.patterns import Read, finer_than, texts_of_form
 from cdc.values.time_forms import DAY, DAY_OR_MOMENT, NAIVE_FORMS, TIME_FORMS, ZONED_FORMS, without_own_offset
 
-# --- rounding ---------------------------------------------------------------------------------------------------------
+# --- rounding and cutting ---------------------------------------------------------------------------------------------
 
 _BEYOND_MICROSECONDS: Final = re.compile(r":[0-9]{2}\.[0-9]{6}(?P<rest>[0-9]+)")
 
 
 def _nearest(value: Value, at: ColumnEncoding) -> int:
     """The nearest instant that the column holds, halves to the later one; raises `Unfit` for what is none."""
-    rest = Decimal(0)
-    if type(value) is str and (beyond := _BEYOND_MICROSECONDS.search(value)):
-        rest = Decimal(f"0.{beyond['rest']}")
-        value = value[: beyond.start("rest")] + value[beyond.end("rest") :]
-    instant = at.wide.scalar(value)
-    assert isinstance(instant, int)
+    return _at_precision(*_in_full(value, at), at)
+
+
+def _at_precision(microseconds: int, rest: Decimal, at: ColumnEncoding) -> int:
     digits = 6 if at.column.precision is None else at.column.precision
-    units = (instant + rest).scaleb(digits - 6) + Decimal("0.5")
+    units = (microseconds + rest).scaleb(digits - 6) + Decimal("0.5")
     return int(units.to_integral_value(ROUND_FLOOR)) * int(10 ** (6 - digits))
+
+
+def _day_of(value: Value, at: ColumnEncoding) -> int:
+    """The day of an instant; raises `Unfit` for what is none."""
+    return _in_full(value, at)[0] // DAY_MICROSECONDS
+
+
+def _in_full(value: Value, at: ColumnEncoding) -> tuple[int, Decimal]:
+    """The instant in microseconds, and the part of one that is written beyond them."""
+    to_microseconds, rest = _to_microseconds(value)
+    instant = at.wide.scalar(to_microseconds)
+    assert isinstance(instant, int)
+    return instant, rest
+
+
+def _to_microseconds(value: Value) -> tuple[Value, Decimal]:
+    """A value without the digits of a second beyond microseconds, and what these are of one microsecond."""
+    if type(value) is str and (beyond := _BEYOND_MICROSECONDS.search(value)):
+        return value[: beyond.start("rest")] + value[beyond.end("rest") :], Decimal(f"0.{beyond['rest']}")
+    return value, Decimal(0)
+
+
+def _nearest_time(value: Value, at: ColumnEncoding) -> datetime.time:
+    """The nearest time of day that the column holds, halves to the later one; raises `Unfit` for what is none."""
+    text, rest = _to_microseconds(value)
+    time = at.wide.scalar(text)
+    assert isinstance(time, datetime.time)
+    passed = (time.hour * 3600 + time.minute * 60 + time.second) * 1_000_000 + time.microsecond
+    nearest = _at_precision(passed, rest, at)
+    if nearest == DAY_MICROSECONDS:
+        raise Unfit("is a text whose nearest time of day is 24:00")
+    return (EPOCH + datetime.timedelta(microseconds=nearest)).time()
 
 
 # --- types ------------------------------------------------------------------------------------------------------------
@@ -58,6 +92,8 @@ DATE: Final = PostgresType(
     "date",
     _texts("'YYYY-MM-DD' from year 1 to 9999", DATES, days_of),
     Returning(stored(DATES, days_of, 1), lambda _: (DAY,)),
+    cut=_day_of,
+    wide="timestamp",
     fixed=(4, 4),
     same_when_equal=True,
 )
@@ -67,6 +103,7 @@ TIME: Final = PostgresType(
     _texts("'HH:MM[:SS[.ffffff]]'", TIMES, times_of_day),
     Returning(stored(TIMES, times_of_day, 0), lambda _: TIME_FORMS),
     synonyms=("time without time zone",),
+    nearest=_nearest_time,
     fixed=(8, 8),
     same_when_equal=True,
     rewrites=True,
@@ -106,7 +143,19 @@ def _iso_utc(target: TargetColumn) -> Encoder:
     return texts_of_form(takes, MOMENTS, moments_of, finer_than(target.precision))
 
 
-_INTO: Final = (TIMESTAMPTZ, TIMESTAMP)
+_INSTANTS: Final = (TIMESTAMPTZ, TIMESTAMP)
+_FORMATS: Final = (
+    Format(
+        "iso utc",
+        "ISO dates and timestamps, mixed as they come; those without an offset are in UTC, a date is its midnight",
+        _INSTANTS,
+        _iso_utc,
+        lambda _: (*NAIVE_FORMS, DAY_OR_MOMENT, *ZONED_FORMS),
+        usual=TIMESTAMPTZ,
+    ),
+    Format("auto utc", mixed_times.READS, _INSTANTS, mixed_times.auto_utc, mixed_times.auto_forms(), usual=TIMESTAMPTZ),
+    *counted_formats(_INSTANTS, TIMESTAMPTZ),
+)
 
 
 # --- what SQLite says of them -----------------------------------------------------------------------------------------
@@ -155,17 +204,7 @@ def type_of_declared(name: str) -> PostgresType | None:
 
 FAMILY: Final = Family(
     types=(DATE, TIME, TIMESTAMP, TIMESTAMPTZ),
-    formats=(
-        Format(
-            "iso utc",
-            "ISO dates and timestamps, mixed as they come; those without an offset are in UTC, a date is its midnight",
-            _INTO,
-            _iso_utc,
-            lambda _: (*NAIVE_FORMS, DAY_OR_MOMENT, *ZONED_FORMS),
-            usual=TIMESTAMPTZ,
-        ),
-        *counted_formats(_INTO, TIMESTAMPTZ),
-    ),
+    formats=tuple(with_dates(format_, DATE) for format_ in _FORMATS),
     promises=(
         Promise((DATE.name,), "`YYYY-MM-DD`, years 1 to 9999", "'', '2024-02-30', a time of day"),
         Promise(

@@ -29,6 +29,8 @@ RUN_ELSEWHERE = {
     "cdc cleanup --legacy /srv/app /etc/cron.d",
     "cdc cleanup --legacy /srv/app --apply",
     "cdc init app.db && cdc up",
+    "cdc init app.db --target postgresql://cdc@db.lan/app --adopt",
+    "cdc plan --apply 1,3b",
     "cdc up",
     "cdc run",
     "cdc -c /etc/cdc/bot.toml --log-json run",

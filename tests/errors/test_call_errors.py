@@ -36,6 +36,14 @@ def test_a_key_that_is_not_in_quarantine(site: Installation) -> None:
     refused(site, ["quarantine", "acknowledge", "--key", "6"], "no row in quarantine has that key", ExitCode.USAGE)
 
 
+def test_a_table_that_there_is_not_is_answered_with_the_nearest_one(site: Installation) -> None:
+    site.followed()
+    template = "there is no table {table}, and no row of such a table in quarantine"
+    for command in ("list", "retry", "acknowledge"):
+        refused(site, ["quarantine", command, "--table", "tt"], template, ExitCode.USAGE)
+    assert "did you mean `t`?" in site.run("quarantine", "list", "--table", "tt")[2]
+
+
 @pytest.mark.parametrize(
     ("given", "meant"),
     [(["stauts"], "'status'"), (["quarantine", "lst"], "'list'"), (["status", "--jsno"], "--json")],
@@ -99,6 +107,28 @@ def test_init_beside_a_file_in_place_of_a_folder(cut_off: Installation) -> None:
         "configuration file {file} cannot be written: {error}",
         ExitCode.CONFIG,
     )
+
+
+@pytest.mark.parametrize("options", [[], ["--target", "embedded"], ["--target", "postgresql://h/d", "--bare"]])
+def test_init_that_is_to_adopt_tables_of_nowhere(cut_off: Installation, options: list[str]) -> None:
+    refused(
+        cut_off,
+        ["-c", "new.toml", "init", "app.db", "--adopt", *options],
+        "--adopt looks at tables that are in Postgres already, and needs to know where",
+        ExitCode.USAGE,
+    )
+
+
+def test_init_that_is_to_adopt_tables_that_nobody_made(site: Installation) -> None:
+    command = ["-c", "new.toml", "init", "app.db", "--target", site.dsn, "--adopt"]
+    refused(
+        site,
+        command,
+        "schema {schema} of Postgres has no table of the SQLite file that could be adopted",
+        ExitCode.CRITICAL,
+    )
+    site.target_sql("CREATE TABLE t(id int PRIMARY KEY, v text)")
+    assert site.run(*command)[0] == ExitCode.OK
 
 
 # --- demo -------------------------------------------------------------------------------------------------------------

@@ -26,6 +26,18 @@ def accepted(site: Installation) -> bool:
     return site.run("plan")[0] != ExitCode.CONFIG
 
 
+# --- types that are read in a way that is none for them ---------------------------------------------------------------
+
+
+def test_a_way_of_reading_that_a_type_cannot_have(cut_off: Installation) -> None:
+    for line in ('real = "uuid"', 'uuid = "round"', 'timestamp = ["auto utc", "cut"]', 'time = "iso utc"'):
+        cut_off.configure(f"[formats]\n{line}")
+        refused_everywhere(cut_off, "[formats]: values of type {name} cannot be read in that way, for it {problem}")
+    assert "choose for `time`" in remedy_of(cut_off)
+    cut_off.configure('[formats]\nreal = "round"\ntimestamp = ["auto utc", "round"]\ndate = "cut"\ntime = "round"')
+    assert accepted(cut_off)
+
+
 # --- what is named and is not there -----------------------------------------------------------------------------------
 
 
@@ -49,6 +61,17 @@ def test_a_table_to_replicate_that_is_not_there(cut_off: Installation) -> None:
     assert accepted(cut_off)
 
 
+def test_a_table_to_leave_out_that_would_be_copied_because_its_name_is_misspelt(cut_off: Installation) -> None:
+    cut_off.sql("CREATE TABLE photos(id INTEGER PRIMARY KEY)")
+    cut_off.configure("[replicate]\nexclude = ['phtos']")
+    refused_everywhere(cut_off, "`exclude` in [replicate] names {name}, and there is no such table in the SQLite file")
+    assert "did you mean `photos`?" in remedy_of(cut_off)
+    cut_off.configure("[replicate]\nexclude = ['photos']")
+    assert accepted(cut_off)
+    cut_off.configure("[replicate]\nexclude = ['photo?', 'photo']")  # its near one is left out, and cannot slip through
+    assert accepted(cut_off)
+
+
 def test_a_column_to_skip_whose_name_is_nearly_that_of_another(cut_off: Installation) -> None:
     cut_off.sql("ALTER TABLE t ADD COLUMN title")
     cut_off.configure("[tables.t]\nskip = ['titel']")
@@ -58,7 +81,7 @@ def test_a_column_to_skip_whose_name_is_nearly_that_of_another(cut_off: Installa
 
 def test_a_column_to_skip_that_only_other_files_have(cut_off: Installation) -> None:
     cut_off.configure("[tables.t]\nskip = ['w']")
-    code, out, _ = cut_off.run("plan")
+    code, out, _ = cut_off.run("plan", "--all")
     assert (code, "t.w: `skip` names it, and the table has no such column" in out) == (ExitCode.OK, True)
 
 
@@ -159,6 +182,14 @@ def test_a_schema_of_documents_without_the_library_that_checks_it(
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sequence_for_a_column_that_is_no_key(cut_off: Installation) -> None:
+    cut_off.configure("[tables.t.columns.v]\nsequence = 'v_seq'")
+    template = "{section}: `sequence` is for a number by which the rows are known, and this column is none"
+    refused_everywhere(cut_off, template)
+    cut_off.configure("[tables.t.columns.v]")
+    assert accepted(cut_off)
 
 
 def test_a_key_that_is_to_be_skipped(cut_off: Installation) -> None:

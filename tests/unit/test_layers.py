@@ -24,7 +24,7 @@ postgres.apply sqlite.fence
 identity
 evolve observe
 first_copy verify
-reverse
+reverse proposals tombstones
 stream
 shadow
 shadow.proxy

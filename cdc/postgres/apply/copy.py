@@ -10,7 +10,6 @@ from cdc.postgres.connection.codecs import use_exact_codecs
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.refusals import send_accepted
-from cdc.postgres.tables.shares import own_rows
 from cdc.sql_names import qualified
 
 Rows = list[tuple[object, ...]]
@@ -54,11 +53,6 @@ async def _one_chunk(rows: Sequence[tuple[object, ...]]) -> AsyncIterator[Rows]:
 async def prepare_for_load(connection: Connection) -> None:
     """Set the session up for the load: index builds may use more memory, and commits need not wait for the disk."""
     await connection.execute("SET maintenance_work_mem = '128MB'; SET synchronous_commit = off")
-
-
-async def has_rows(connection: Connection, mapped: TableMap) -> bool:
-    """Whether the target holds any row of its own."""
-    return bool(await connection.fetchval(f"SELECT EXISTS (SELECT FROM {own_rows(mapped)})"))
 
 
 async def make_empty(connection: Connection, target: TargetTable) -> None:

@@ -17,6 +17,7 @@ from cdc.errors import TargetError
 from cdc.facts.changes import AppliedBatch, Rejection, Round, TableRows, TableTally, Tally
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
+from cdc.facts.values import KeyValues
 from cdc.faults import crash_point
 from cdc.postgres.apply.fk_graph import Families
 from cdc.postgres.apply.stage_sql import TURNS, AppliedTable
@@ -29,6 +30,7 @@ from cdc.postgres.connection.statements import load
 from cdc.postgres.record.commit import FREE, Begun, MovingStatement, store_position
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.record.record import Record
+from cdc.postgres.record.tombstone_writer import BURY_PARAMETERS, TombstoneWriter
 from cdc.values.converter import Converted, TableConverter
 
 DIRECT_ROWS: Final = 500  # beyond this, staging costs less than arrays
@@ -42,10 +44,12 @@ class Applier:
         self,
         record: Record,
         tables: Sequence[tuple[TableMap, TargetTable, TableConverter]],
+        tombstones: TombstoneWriter,
     ) -> None:
         self.record = record
         self.connection = record.connection
         self.quarantine = QuarantineWriter(record)
+        self.tombstones = tombstones
         self.families = Families([AppliedTable(place, record.source_id, *parts) for place, parts in enumerate(tables)])
         self.stages = Stages(record.connection, self.families)
         self._converted: list[tuple[TableRows, Converted]] = []  # of the round that was tried directly last
@@ -62,6 +66,7 @@ class Applier:
             await use_exact_codecs(self.connection)
             await self.connection.execute(f"CREATE TEMP SEQUENCE {TURNS}")
             await self.quarantine.refresh()
+            await self.tombstones.refresh()
             referred = await self.connection.fetch(load("catalogue")["referred_tables"])
             self.families.referred = {(r["schema"], r["name"]) for r in referred}
 
@@ -75,7 +80,8 @@ class Applier:
             return None
         work = self._direct_work(changes)
         # Tables of very many columns: how many rows they have does not count, a column is one array.
-        if work is None or FREE + sum(step.arguments for step in work) > MOST_ARGUMENTS:
+        most = FREE + BURY_PARAMETERS
+        if work is None or most + sum(step.arguments for step in work) > MOST_ARGUMENTS:
             return None
         try:
             with translated("applying changes"):
@@ -100,7 +106,7 @@ class Applier:
             try:
                 # A child may move before its parent. Keys that others made may not be deferrable: see `Families.rings`.
                 await self.connection.execute("SET CONSTRAINTS ALL DEFERRED")
-                batch = Batch(self.record, self.families, self.quarantine, self.stages)
+                batch = Batch(self.record, self.families, self.quarantine, self.tombstones, self.stages)
                 batch.converted = self._converted
                 batch.careful = careful
                 yield batch
@@ -152,7 +158,8 @@ class Applier:
             if converted.rejected:
                 return None
             gone = [key for raw in read.gone if not isinstance(key := table.converter.key(raw), Rejection)]
-            work[read.table] = _Direct(table, converted.rows, gone, sum(converted.altered.values()))
+            doubted = converted.keys if read.table in self.tombstones.tables else ()
+            work[read.table] = _Direct(table, converted.rows, gone, sum(converted.altered.values()), doubted)
         return [work[table.source_name] for table in self.families.in_order(work)]
 
     async def _run_directly(self, work: "list[_Direct]", changes: Round, begun: Begun) -> AppliedBatch:
@@ -160,9 +167,11 @@ class Applier:
         parts: list[MovingStatement] = []
         free = FREE
         for step in work:
-            for part in step.parts(free):
+            for part in step.parts(free, self.tombstones):
                 parts.append(part)
                 free += len(part.arguments)
+        if burying := self.tombstones.burying(self.families.remembered(changes.tables), free):
+            parts.append(burying)
         crash_point("apply.before_commit")
         tables = {step.table.source_name: step.tally for step in work}
         asks = " OR ".join(step.table.reacts for step in work) or "false"
@@ -182,21 +191,29 @@ class Applier:
 
 @dataclass(frozen=True, slots=True)
 class _Direct:
-    """The changes of one table on the direct way: rows, the keys that are gone, and how many values were altered."""
+    """The changes of one table on the direct way: rows, the keys that are gone, and how many values were altered.
+
+    `doubted` are the source keys of the rows where some of them may have a tombstone.
+    """
 
     table: AppliedTable
     rows: Sequence[tuple[object, ...]]
     gone: Sequence[tuple[object, ...]]
     altered: int
+    doubted: Sequence[KeyValues]
 
-    def parts(self, first: int) -> Iterator[MovingStatement]:
+    def parts(self, first: int, tombstones: TombstoneWriter) -> Iterator[MovingStatement]:
         """The statements with their parameters, one array a column, numbered from `first`."""
         if self.gone:
             keys = _by_column(self.gone)
             yield MovingStatement(self.table.delete_arrays(first), keys)
             first += len(keys)
         if self.rows:
-            yield MovingStatement(self.table.upsert_arrays(first), _by_column(self.rows))
+            columns = _by_column(self.rows)
+            yield MovingStatement(self.table.upsert_arrays(first), columns)
+            first += len(columns)
+        if self.doubted:
+            yield tombstones.returning(self.table.source_name, self.doubted, first)
 
     def checks(self, done: TableTally, *, all_of_it: bool) -> Iterator[tuple[str, list[list[object]]]]:
         """Statements that count rows which are not as they should be, where what was `done` does not say it already."""
@@ -208,12 +225,13 @@ class _Direct:
     @property
     def arguments(self) -> int:
         """How many parameters the statements have at most."""
-        return len(self.table.key) + len(self.table.columns)
+        return len(self.table.key) + len(self.table.columns) + bool(self.doubted)
 
     @property
     def tally(self) -> Tally:
         """For the audit entry: what the batch did to the table. None is what the statement itself is to count."""
         tally: Tally = {"deleted": None if self.gone else 0, "upserted": None if self.rows else 0}
+        tally = {**tally, "returned": None} if self.doubted else tally
         return {**tally, "altered": self.altered} if self.altered else tally
 
 

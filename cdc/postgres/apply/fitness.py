@@ -5,11 +5,13 @@ from typing import Final
 from cdc.errors import TargetMismatch
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
+from cdc.mapping.target_limits import leave_out
 from cdc.postgres.apply.stage_sql import AppliedTable
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl.schema_script import mark
 from cdc.postgres.record.waiting_tables import SQL, Waiting
-from cdc.sql_names import qualified, quote
+from cdc.postgres.tables.counts import has_own_rows
+from cdc.sql_names import heading, qualified, quote, toml_text
 from cdc.values.converter import compile_converter
 
 _FILLS: Final = "the daemon then fills it"
@@ -19,6 +21,8 @@ async def unfit(connection: Connection, mapped: TableMap, target: TargetTable | 
     """Why the target of a table cannot take its rows, None when it can."""
     if target is None:
         return await _missing(connection, mapped)
+    if mapped.adopted and (lacking := _lacking(mapped, target)):
+        return lacking
     if guard := _guard(target):
         return Waiting(mapped.source.name, mapped.target, guard[0], f"{guard[1]}; {_FILLS}")
     try:
@@ -26,6 +30,43 @@ async def unfit(connection: Connection, mapped: TableMap, target: TargetTable | 
     except TargetMismatch as error:
         return Waiting(mapped.source.name, mapped.target, error.message, f"{error.remedy}; {_FILLS}")
     return None
+
+
+async def awaited(connection: Connection, mapped: TableMap, *, there: bool, replaces: bool) -> Waiting | None:
+    """Why an adopted table that was never fed has to wait: it is not there, or holds rows that are not ours to replace.
+
+    `there` says whether the table stands, `replaces` that these may be replaced, once they are saved.
+    """
+    name, table = qualified(mapped.schema, mapped.target), mapped.source.name
+    if not there:
+        why = f"table {name} is not there, and the application's own migrations make it"
+        remedy = (
+            f"run them in Postgres, and the daemon takes it up by itself; or set `adopt = false` in "
+            f"{heading('tables', table)}, or {leave_out(table)}, and `systemctl reload cdc`"
+        )
+        return Waiting(table, mapped.target, why, remedy)
+    if replaces or not await has_own_rows(connection, mapped):
+        return None
+    why = f"table {name} holds rows already, which SQLite may not have"
+    remedy = (
+        f'empty it, and {_FILLS}; or set `existing_rows = "replace"` in [target] and start the daemon again: they are '
+        "saved to a file first"
+    )
+    return Waiting(table, mapped.target, why, remedy, until_empty=True)
+
+
+def _lacking(mapped: TableMap, target: TargetTable) -> Waiting | None:
+    """Columns of the source that an adopted table has not, as long as a migration has run on one side only."""
+    lacking = [c for c in mapped.columns if c.source and not target.column(c.target)]
+    if not lacking:
+        return None
+    table, names = mapped.source.name, ", ".join(c.target for c in lacking)
+    why = f"table {qualified(target.schema, target.name)} lacks {names}, which the application's own migrations make"
+    remedy = f"run them in Postgres, and {_FILLS}"
+    if not any(c.target in mapped.key for c in lacking):
+        skipped = ", ".join(toml_text(str(c.source)) for c in lacking)
+        remedy += f"; or add {skipped} to `skip` of {heading('tables', table)}, and `systemctl reload cdc`"
+    return Waiting(table, mapped.target, why, remedy)
 
 
 def _guard(target: TargetTable) -> tuple[str, str] | None:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from typing import Final
 
+from cdc.facts.changes import TableRows
 from cdc.postgres.apply.fk_sql import FamilyLink
 from cdc.postgres.apply.stage_sql import AppliedTable
 
@@ -51,6 +52,10 @@ class Families:
     def in_order(self, names: Iterable[str]) -> list[AppliedTable]:
         """The named tables, parents before their children."""
         return [self.tables[name] for name in sorted(names, key=self._places.__getitem__)]
+
+    def remembered(self, read: Iterable[TableRows]) -> list[TableRows]:
+        """Those of them whose deleted rows get a tombstone."""
+        return [rows for rows in read if rows.deleted and self.tables[rows.table].buries]
 
     def neighbours(self, name: str) -> set[str]:
         """A table, those that it refers to and those that refer to it."""

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from cdc.errors import TargetMismatch
+from cdc.facts.source_schema import KeyKind
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable, TargetUnique
+from cdc.postgres.ddl.retype import retyped_columns
+from cdc.postgres.ddl.schema_script import typed
 from cdc.postgres.tables.key_map import SOURCE_KEY, Crosswalk
 from cdc.postgres.tables.shares import is_own
 from cdc.postgres.tables.source_key_sql import source_key
@@ -40,9 +43,14 @@ class AppliedTable:
         self.name = qualified(target.schema, target.name)
         self.stage = f"cdc_stage_{place}"
         self.key = mapped.key
+        self.retyped = {column.target for column in retyped_columns(mapped)}
+        self.provisional = frozenset(column.target for column in mapped.columns if column.provisional)
         self.columns = mapped.target_columns
         key = [self.column(name) for name in mapped.key]
         self.crosswalk = Crosswalk(source_id, self.source_name, self.stage, key) if mapped.crosswalk else None
+        # A rowid is nobody's name: SQLite gives it to another row. A literal names a row in a form of Postgres alone.
+        literals = {column.target for column in mapped.columns if column.literal}
+        self.buries = mapped.source.key.kind is not KeyKind.ROWID and literals.isdisjoint(mapped.key)
         self.upsert_from_stage = self._upsert(f"SELECT {listed(self.columns)} FROM {self.stage} WHERE NOT _cdc_gone")
         self.upsert_subset = self._upsert(
             f"SELECT {listed(self.columns)} FROM {self.stage} WHERE ctid = ANY($1::tid[])"
@@ -83,6 +91,9 @@ class AppliedTable:
 
     def _staged(self, name: str) -> str:
         base = self.column(name).domain_of
+        if name in self.retyped:  # the target is not there yet
+            mapped = next(c for c in self.mapped.columns if c.target == name)
+            return f"NULL::{base or typed(mapped)} AS {quote(name)}"
         return f"{quote(name)}::{base} AS {quote(name)}" if base else quote(name)
 
     def keep_latest(self) -> str:
@@ -100,6 +111,17 @@ class AppliedTable:
             f"WHERE {is_own(self.mapped, 't')} "
             f"AND NOT EXISTS (SELECT FROM {self.stage} AS s WHERE {same('s', 't', self.key)})"
         )
+
+    def unseen_key(self) -> str:
+        """SQL that writes the source key of a row that `stage_unseen` stages, as `encode_key` does."""
+        if self.crosswalk is None:
+            return source_key(self.target, self.mapped, self.stage)
+        return self.crosswalk.source_key(self.stage)
+
+    def among(self) -> str:
+        """Which places of the keys, given as one array a key column, are of rows that the target has; from 0."""
+        keys = f"unnest({self._arrays(self.key, 1)}) WITH ORDINALITY AS s ({listed(self.key)}, _cdc_place)"
+        return f"SELECT s._cdc_place - 1 AS place FROM {keys} JOIN {self.name} AS t ON {same('s', 't', self.key)}"
 
     def reject_subset(self) -> str:
         """Mark staged rows as gone by ctid; returns their source keys, encoded."""

@@ -15,6 +15,7 @@ from cdc.facts.changes import AppliedBatch, Position, Reason, Rejection, TableRo
 from cdc.facts.row_key import decode_key, encode_key
 from cdc.facts.values import KeyValues
 from cdc.faults import crash_point
+from cdc.mapping.known import retyped
 from cdc.postgres.apply import fk_sql
 from cdc.postgres.apply.fk_graph import Families
 from cdc.postgres.apply.fk_sql import FamilyLink
@@ -25,16 +26,21 @@ from cdc.postgres.apply.saved_rows import Replaced
 from cdc.postgres.apply.stage_rows import stage_gone, stage_rows
 from cdc.postgres.apply.stage_sql import AppliedTable
 from cdc.postgres.apply.stages import Stages
+from cdc.postgres.apply.type_outgrown import TypeOutgrown
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.refusals import CONSTRAINT_REMEDY, REFUSED, is_refusal
+from cdc.postgres.ddl import retype
 from cdc.postgres.record.commit import Begun, store_position
-from cdc.postgres.record.quarantine import Held, orphans
+from cdc.postgres.record.quarantine import Held, came_back, orphans
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.record.record import Record
+from cdc.postgres.record.tombstone_writer import TombstoneWriter
 from cdc.postgres.tables.key_map import SOURCE_KEY, Crosswalk
 from cdc.postgres.tables.source_key_sql import read_key
 from cdc.sql_names import listed
 from cdc.values.converter import Converted
+
+Refused = tuple[KeyValues, Rejection]  # the key in SQLite of a row that is not staged, and why
 
 _TWIN: Final = "another row has the same key in Postgres"
 
@@ -50,13 +56,23 @@ class Batch:
     `refused` are the source tables of which Postgres refused rows. When values change owners among several rows, one
     that is fine may be refused with the others: it fits as soon as the others stand where they belong, so those tables
     deserve a `second_look`.
+
+    Rows of the `holding` tables that have a tombstone wait in quarantine: they come with another file.
     """
 
-    def __init__(self, record: Record, families: Families, quarantine: QuarantineWriter, stages: Stages) -> None:
+    def __init__(
+        self,
+        record: Record,
+        families: Families,
+        quarantine: QuarantineWriter,
+        tombstones: TombstoneWriter,
+        stages: Stages,
+    ) -> None:
         self._record = record
         self._connection = record.connection
         self._families = families
         self._quarantine = quarantine
+        self._tombstones = tombstones
         self._stages = stages
         self._mover = Mover(record.connection, families)
         self._staged: dict[str, int] = {}  # by source table, how often it was since its stage held one row a key
@@ -64,14 +80,17 @@ class Batch:
         self._retried: set[str] = set()  # have had their refused rows named by `releasable`
         self._leaving: set[str] = set()  # have keys staged as gone: children may lose their parent
         self._whole: set[str] = set()  # were staged as a whole
+        self._retyped: set[str] = set()  # have columns of another type since this batch
         self._moved: dict[str, Counter[str]] = {}
         self._unmoved: dict[str, int] = {}
         self._reacts = False
         self._altered: Counter[str] = Counter()
+        self._returned: Counter[str] = Counter()
         self.careful = False
         self.converted: Sequence[tuple[TableRows, Converted]] = ()
         self.refused: set[str] = set()
         self.replaced: Replaced | None = None
+        self.holding: frozenset[str] = frozenset()
         self.finished = False
 
     def second_look(self, names: Collection[str]) -> None:
@@ -83,6 +102,7 @@ class Batch:
         with translated("staging changes"):
             for read in tables:
                 await self._stage_table(self._families.tables[read.table], read)
+            await self._tombstones.bury(self._families.remembered(tables))
         crash_point("apply.after_stage")
 
     async def begin_whole(self, name: str) -> None:
@@ -99,7 +119,10 @@ class Batch:
         table = self._families.tables[name]
         await self._keep_latest(table)
         with translated("staging what is gone"):
-            await self._connection.execute(table.stage_unseen())
+            if table.buries:
+                await self._tombstones.bury_unseen(name, table.stage_unseen(), table.unseen_key())
+            else:
+                await self._connection.execute(table.stage_unseen())
         self._staged[name] = 1
         self._leaving.add(name)
         self._whole.add(name)
@@ -130,6 +153,7 @@ class Batch:
     async def merge(self) -> None:
         """Move the targets to the staged state. What Postgres refuses goes to quarantine and the rest goes on."""
         crash_point("apply.before_merge")
+        await self._retype()
         crosswalks = [(t, t.crosswalk) for t in self._families.in_order(self._staged) if t.crosswalk]
         for name in self._staged:
             await self._keep_latest(self._families.tables[name])
@@ -158,6 +182,13 @@ class Batch:
                 await self._connection.execute(statement)
         crash_point("apply.after_merge")
 
+    async def _retype(self) -> None:
+        """Give columns the types that their rows are staged in: what the rows of these tables are then is compared."""
+        for table in (self._families.tables[name] for name in self._whole):
+            if table.retyped:
+                await retype.alter(self._connection, table.mapped)
+                self._retyped.add(table.source_name)
+
     async def commit(self, begun: Begun, position: Position, changes: int) -> AppliedBatch:
         """Store the position and what was done; the transaction commits when the batch ends."""
         tables: dict[str, Tally] = {name: dict(rows) for name, rows in self._moved.items() if any(rows.values())}
@@ -165,6 +196,11 @@ class Batch:
             tables[name] = {**tables.get(name, {}), **rows}
         for name, values in self._altered.items():
             tables[name] = {**tables.get(name, {}), "altered": values}
+        if self._retyped and (state := await self._record.stream.read()):
+            await self._record.stream.store_columns(retyped(state.columns, self._retyped))
+            await self._record.waiting.accept_types(list(self._retyped))
+        for name, returned in self._returned.items():
+            tables[name] = {**tables.get(name, {}), "returned": returned}
         applied = await store_position(self._record, begun, position, changes, tables)
         crash_point("apply.before_commit")
         self.finished = True
@@ -181,7 +217,9 @@ class Batch:
             await self._quarantine.release(read.table, [*converted.keys, *read.gone])
         if converted.altered:
             self._altered[read.table] += sum(converted.altered.values())
-        rejected = list(converted.rejected)
+        if outgrown := outgrown_columns(table, converted.rejected):
+            raise TypeOutgrown(read.table, outgrown)
+        converted, rejected = await self._hold_returned(table, converted)
         if converted.rows:
             rejected += await stage_rows(self._connection, table, converted, careful=self.careful)
         gone = [*read.gone, *(key for key, _ in rejected)]
@@ -190,6 +228,29 @@ class Batch:
         await self._quarantine.put(read.table, [Held(encode_key(key), why) for key, why in rejected])
         self._staged[read.table] = self._staged.get(read.table, 0) + 1
         self._touched.add(read.table)
+
+    async def _hold_returned(self, table: AppliedTable, converted: Converted) -> tuple[Converted, list[Refused]]:
+        """What is to be staged, and what is not: rows that do not fit, and those that came back and have to wait."""
+        name, rejected = table.source_name, list(converted.rejected)
+        if not table.buries or not (found := await self._tombstones.standing(name, converted.keys)):
+            return converted, rejected
+        places = {encode_key(key): place for place, key in enumerate(converted.keys)}
+        strangers = [place for key, place in places.items() if key in found and not found[key]]
+        there = await self._there(table, converted, strangers) if name in self.holding else set(strangers)
+        waiting = {place: key for key, place in places.items() if key in found and place not in there}
+        self._returned[name] += await self._tombstones.settle(name, {key: places[key] in waiting for key in found})
+        if not waiting:
+            return converted, rejected
+        rejected += [(converted.keys[place], came_back(table.key)) for place in waiting]
+        return converted.without(waiting), rejected
+
+    async def _there(self, table: AppliedTable, converted: Converted, places: Sequence[int]) -> set[int]:
+        """The places of rows that Postgres has although their key has a tombstone: nobody brought them back now."""
+        if not places or table.crosswalk is not None:
+            return set()
+        names = [table.columns.index(column) for column in table.key]
+        columns = [[converted.rows[place][name] for place in places] for name in names]
+        return {places[record["place"]] for record in await self._connection.fetch(table.among(), *columns)}
 
     async def _settle_keys(self, table: AppliedTable, crosswalk: Crosswalk) -> None:
         """Bring the stage of a table with a crosswalk to one row for each key of Postgres."""
@@ -272,3 +333,10 @@ class Batch:
             return False
         rows = f"SELECT {listed(table.columns)} FROM {table.stage} WHERE ctid = ANY($1::tid[])"
         return bool(await give_way(self._record, table.target, table.columns, rows, places))
+
+
+def outgrown_columns(table: AppliedTable, rejected: Sequence[tuple[KeyValues, Rejection]]) -> frozenset[str]:
+    """The columns of a provisional type that values did not fit which another type might hold."""
+    if not table.provisional:
+        return frozenset()
+    return table.provisional & {why.column for _, why in rejected if why.by_type}

@@ -21,7 +21,8 @@ RESYNC_TABLES: Final = 100  # read as a whole in one transaction: each takes loc
 class PostgresTarget:
     """One source's tables in one database, over the applier's connection, which holds the lock; see `Target`.
 
-    `resync` are source tables that are yet to be read as a whole, parents first.
+    `resync` are source tables that are yet to be read as a whole, parents first. In those that are `holding`, rows with
+    a tombstone wait.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class PostgresTarget:
         at: Position,
         resync: Sequence[str],
         replaced: Replaced,
+        holding: frozenset[str],
         tell: Tell,
         beat: Callable[[], None],
     ) -> None:
@@ -39,6 +41,7 @@ class PostgresTarget:
         self._connection = applier.connection
         self._applier = applier
         self._replaced = replaced
+        self._holding = holding
         self._audit = tell
         self._beat = beat
         self._second_look: frozenset[str] = frozenset()
@@ -57,7 +60,10 @@ class PostgresTarget:
             self.position = changes.position
             return applied
         # The rest has its turn with the next batches: `is_settled` stays False until then.
-        portion, rest = self.resync[:RESYNC_TABLES], self.resync[RESYNC_TABLES:]
+        # Rows are staged in the types that columns are yet to get, so all tables of such columns come first.
+        retyped = sum(bool(self._applier.families.tables[name].retyped) for name in self.resync)
+        most = max(RESYNC_TABLES, retyped)
+        portion, rest = self.resync[:most], self.resync[most:]
         try:
             applied = await self._apply_staged(changes, reader, begun, portion, careful=False)
         except StageRefused:
@@ -75,6 +81,7 @@ class PostgresTarget:
         with self._replaced.kept(resync):
             async with self._applier.batch(names, careful=careful) as batch:
                 batch.replaced = self._replaced
+                batch.holding = self._holding & frozenset(resync)
                 batch.second_look(self._second_look)
                 reached = await Pull(batch, reader, changes, resync, self._beat).run()
                 await batch.merge()

@@ -1,8 +1,9 @@
 """Codecs that a connection needs before it carries replicated values exactly.
 
 The driver's own date codecs write the largest and the smallest Python date as infinity and minus infinity. Both are
-common in applications: 9999-12-31 means for ever, and 0001-01-01 is a zero time in Go and .NET. And citext, an
-extension's type, has no binary codec, without which COPY refuses it.
+common in applications: 9999-12-31 means for ever, and 0001-01-01 is a zero time in Go and .NET. Its codec of intervals
+knows no months. And citext, an extension's type, and the addresses of cards have no binary codec, without which COPY
+refuses them.
 """
 
 import datetime
@@ -14,6 +15,7 @@ from typing import Any, Final
 import asyncpg
 
 _DAY: Final = struct.Struct("!i")
+_SPAN: Final = struct.Struct("!qii")
 _MICROSECONDS: Final = struct.Struct("!q")
 _EPOCH_DAY: Final = datetime.date(2000, 1, 1).toordinal()
 _EPOCH: Final = datetime.datetime(2000, 1, 1)
@@ -71,8 +73,31 @@ def _moment(epoch: datetime.datetime) -> tuple[Callable[[Any], bytes], Callable[
     return encode, decode
 
 
+def _encode_span(value: tuple[int, int, int] | datetime.timedelta) -> bytes:
+    if isinstance(value, datetime.timedelta):
+        value = (0, value.days, value.seconds * 1_000_000 + value.microseconds)
+    months, days, microseconds = value
+    return _SPAN.pack(microseconds, days, months)
+
+
+def _decode_span(data: bytes) -> datetime.timedelta:
+    microseconds, days, months = _SPAN.unpack(data)
+    return datetime.timedelta(days=days + 30 * months, microseconds=microseconds)
+
+
+def _encode_octets(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def _decode_octets(data: bytes) -> str:
+    return data.hex(":")
+
+
 _CODECS: Final[tuple[tuple[str, Callable[[Any], bytes], Callable[[bytes], Any]], ...]] = (
     ("date", _encode_day, _decode_day),
     ("timestamp", *_moment(_EPOCH)),
     ("timestamptz", *_moment(_EPOCH_UTC)),
+    ("interval", _encode_span, _decode_span),
+    ("macaddr", _encode_octets, _decode_octets),
+    ("macaddr8", _encode_octets, _decode_octets),
 )

@@ -25,6 +25,10 @@ _SIMPLEST: Final = {
     **dict.fromkeys(("date", "timestamp", "timestamptz"), "2000-01-01"),
     "bool": "false",
     "time": "00:00",
+    "interval": "00:00:00",
+    **dict.fromkeys(("inet", "cidr"), "0.0.0.0"),
+    "macaddr": "00:00:00:00:00:00",
+    "macaddr8": "00:00:00:00:00:00:00:00",
     "uuid": "00000000-0000-0000-0000-000000000000",
 }
 _REFUSED: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.RaiseError)

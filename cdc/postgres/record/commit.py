@@ -33,10 +33,14 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class MovingStatement:
-    """A statement that moves rows, for the one that stores the position; its parameters are numbered from `FREE`."""
+    """A statement that moves rows, for the one that stores the position; its parameters are numbered from `FREE`.
+
+    How many rows of it there were is told, unless it is not `counted`.
+    """
 
     sql: str
     arguments: Sequence[object]
+    counted: bool = True
 
 
 FREE: Final = 8  # the first parameter that storing the position leaves free
@@ -60,7 +64,7 @@ async def store_position(
     elapsed = time.monotonic() - begun.at
     own = (record.source_id, position.seq, position.entry, changes, begun.lag_seconds, template, elapsed)
     arguments = [argument for part in parts for argument in part.arguments]
-    statement = _statement(tuple(part.sql for part in parts), asks)
+    statement = _statement(tuple((part.sql, part.counted) for part in parts), asks)
     stored = await record.connection.fetchrow(statement, *own, *arguments)
     if stored is None:
         raise no_row()
@@ -68,11 +72,12 @@ async def store_position(
 
 
 @functools.lru_cache(maxsize=1_000)
-def _statement(parts: tuple[str, ...], asks: str) -> str:
-    numbered = list(enumerate(parts))
-    moves = "".join(f"part_{place} AS ({sql} RETURNING 1), " for place, sql in numbered)
+def _statement(parts: tuple[tuple[str, bool], ...], asks: str) -> str:
+    moves = "".join(f"part_{place} AS ({sql} RETURNING 1), " for place, (sql, _) in enumerate(parts))
     # Not joined: Postgres would look for the best order of all the parts, which takes minutes for a hundred of them.
-    counts = "".join(f"(SELECT count(*) FROM part_{place})::text, " for place, _ in numbered)
+    counts = "".join(
+        f"(SELECT count(*) FROM part_{place})::text, " for place, (_, counted) in enumerate(parts) if counted
+    )
     storing = _STORE_POSITION.replace("{counts}", counts)
     return f"WITH {moves}{storing}, {asks} AS reacts"
 

@@ -1,5 +1,6 @@
 """Triggers of the target that do not fire for the time of replication, so that they can be restored at cutover."""
 
+from cdc.facts.target_schema import SilentTrigger
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.record.part import RecordPart
 from cdc.postgres.record.stream_row import SQL
@@ -37,6 +38,26 @@ class DisabledTriggers(RecordPart):
         """Record no longer that those of a target were disabled."""
         with translated(f"forgetting the triggers of {table}"):
             await self._connection.execute(SQL["forget_triggers"], self._source_id, schema, table)
+
+    async def silent(self) -> tuple[SilentTrigger, ...]:
+        """Those that do not fire now; none where the schema `cdc` has no record of any."""
+        with translated("looking for disabled triggers"):
+            if not await self._knows("disabled_trigger"):
+                return ()
+            rows = await self._connection.fetch(SQL["silent_triggers"], self._source_id)
+        return tuple(SilentTrigger(row["of"], row["table"], row["trigger"]) for row in rows)
+
+    async def give_back(self) -> tuple[SilentTrigger, ...]:
+        """Let all of them fire again as they did before, and record them no longer: whoever feeds the tables next keeps
+        a record of its own. Returns which did not fire.
+        """
+        silent = await self.silent()
+        with translated("giving triggers back"):
+            async with self._connection.transaction():
+                for schema, table in await self._connection.fetch(SQL["trigger_places"], self._source_id):
+                    await self.restore(schema, table)
+                    await self.forget(schema, table)
+        return silent
 
     async def recorded(self, schema: str) -> frozenset[tuple[str, str]]:
         """Those of a target schema, as table and trigger."""

@@ -39,6 +39,8 @@ class Ownership(RecordPart):
     async def targets(self, schema: str) -> list[str]:
         """The names of the tables in a schema that the source owns."""
         with translated("looking whose the tables in Postgres are"):
+            if not await self._knows("owned_table"):
+                return []
             rows = await self._connection.fetch(SQL["owned"], self._source_id, schema)
         return [row["target_table"] for row in rows]
 

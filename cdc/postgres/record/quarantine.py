@@ -9,7 +9,7 @@ import asyncpg
 
 from cdc.audit.chain import AuditEntry, entry
 from cdc.facts.changes import Reason, Rejection
-from cdc.facts.row_key import decode_key, show_key
+from cdc.facts.row_key import decode_key, in_order, show_key
 from cdc.facts.target_schema import TargetForeignKey
 from cdc.facts.values import KeyValues
 from cdc.postgres.connection.errors import translated
@@ -28,6 +28,10 @@ _ORPHAN_REMEDY: Final = (
     "it is applied by itself once its parent row is in Postgres: see to the parent if that waits in quarantine too; if "
     "SQLite has no such parent, add it there or correct the reference"
 )
+_BACK_REMEDY: Final = (
+    "`cdc tombstones` shows when it was deleted; `cdc tombstones accept` takes it in again, `cdc tombstones refuse` "
+    "deletes it in SQLite as well"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedRow:
-    """A row of `cdc.quarantine` for people and programs; `key` is encoded (see `cdc.facts.row_key.show_key`)."""
+    """A row of `cdc.quarantine` for people and programs; `key` is encoded (see `cdc.facts.row_key.show_key`).
+
+    An orphan waits for the row of `waits_table`, schema, table and columns, where these read as `waits_for`.
+    """
 
     source_table: str
     key: str
@@ -54,6 +61,8 @@ class QuarantinedRow:
     last_seen: datetime
     acknowledged_at: datetime | None
     acknowledged_by: str | None
+    waits_table: str | None = None
+    waits_for: str | None = None
 
 
 class Quarantine(RecordPart):
@@ -65,6 +74,12 @@ class Quarantine(RecordPart):
             return frozenset(
                 row["source_table"] for row in await self._connection.fetch(SQL["tables"], self._source_id)
             )
+
+    async def columns(self) -> set[tuple[str, str]]:
+        """The source tables, and their columns in Postgres, of which values were refused."""
+        with translated("reading the quarantine"):
+            rows = await self._connection.fetch(SQL["columns"], self._source_id)
+        return {(row["source_table"], row["column_name"]) for row in rows}
 
     async def keys_of(self, table: str | None) -> dict[str, list[KeyValues]]:
         """Every quarantined key by source table, of one table or of all."""
@@ -81,11 +96,11 @@ class Quarantine(RecordPart):
             return {r["source_table"]: r["rows"] for r in await self._connection.fetch(SQL["counts"], self._source_id)}
 
     async def list_rows(self) -> list[QuarantinedRow]:
-        """Everything in quarantine, by table and age."""
+        """Everything in quarantine, by table and key."""
         with translated("reading the quarantine"):
-            return [
-                QuarantinedRow(**dict(record)) for record in await self._connection.fetch(SQL["list"], self._source_id)
-            ]
+            records = await self._connection.fetch(SQL["list"], self._source_id)
+        rows = [QuarantinedRow(**dict(record)) for record in records]
+        return sorted(rows, key=lambda row: (row.source_table, in_order(row.key)))
 
     async def acknowledge(self, table: str | None, key: str | None, by: str) -> int:
         """Mark rows as known to the operator; None means all. Returns how many were marked."""
@@ -115,6 +130,13 @@ def entries_about(action: str, table: str, reasons: Mapping[str, str]) -> list[A
 def _shown(key: str) -> str:
     shown = show_key(key)
     return shown if len(shown) <= LONGEST_KEY else f"{shown[:LONGEST_KEY]}..."
+
+
+def came_back(columns: Sequence[str]) -> Rejection:
+    """Why a row waits whose key has a tombstone and that came with another file."""
+    return Rejection(
+        ", ".join(columns), Reason.RETURNED, "it was deleted, and came back with another file", _BACK_REMEDY
+    )
 
 
 def orphans(key: TargetForeignKey, rows: Sequence[asyncpg.Record]) -> list[Held]:

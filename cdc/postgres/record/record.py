@@ -27,13 +27,14 @@ from cdc.postgres.record.shadow import ShadowReads
 from cdc.postgres.record.sightings import Sightings
 from cdc.postgres.record.stream_row import SQL, StreamRow, lost_row
 from cdc.postgres.record.switch import SwitchRecord
+from cdc.postgres.record.tombstones import Tombstones
 from cdc.postgres.record.verification import Verifications
 from cdc.postgres.record.verified_tables import VerifiedTables
 from cdc.postgres.record.waiting_tables import WaitingTables
 
 _ADOPTED: Final = (
     "stream mapping quarantine crosswalk loaded audit triggers owned pending waiting repaired left_out views outbox "
-    "rights"
+    "rights tombstones"
 )
 
 
@@ -59,6 +60,7 @@ class Record:
         self.verified = VerifiedTables(*part)
         self.shadow = ShadowReads(*part)
         self.repaired = RepairedRows(*part)
+        self.tombstones = Tombstones(*part)
         self.disabled_triggers = DisabledTriggers(*part)
         self.left_out = LeftOutParts(*part)
         self.made_views = MadeViews(*part)

@@ -7,7 +7,6 @@ from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
 from cdc.postgres.record import own_schema
-from cdc.postgres.record.disabled_triggers import DisabledTriggers
 from cdc.postgres.record.part import RecordPart
 from cdc.sql_names import qualified, quote
 
@@ -46,24 +45,6 @@ class SourceRemoval(RecordPart):
             if await self._connection.fetchval("SELECT to_regclass('cdc.stream')") is None:
                 return []
             return [row[0] for row in await self._connection.fetch(SQL["others"], self._source_id)]
-
-    async def disabled_triggers(self) -> list[str]:
-        """Triggers of targets that replication disabled and that do not fire yet, as `trigger of table`."""
-        with translated("looking for disabled triggers"):
-            if await self._connection.fetchval("SELECT to_regclass('cdc.disabled_trigger')") is None:
-                return []
-            rows = await self._connection.fetch(SQL["disabled"], self._source_id)
-        return [f"{row['trigger']} of {row['table']}" for row in rows]
-
-    async def restore_triggers(self) -> None:
-        """Let these fire again as they did before."""
-        if not await self.disabled_triggers():
-            return
-        with translated("looking for disabled triggers"):
-            places = await self._connection.fetch(SQL["disabled_places"], self._source_id)
-        triggers = DisabledTriggers(self._connection, self._source_id)
-        for schema, table in places:
-            await triggers.restore(schema, table)
 
     async def remove(self) -> list[str]:
         """Forget the source; with the last one the schema goes, unless others have something in it, which is returned.

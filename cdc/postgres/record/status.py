@@ -14,6 +14,7 @@ from cdc.errors import TargetError
 from cdc.facts.leftover import Leftover
 from cdc.facts.phase import Phase
 from cdc.facts.schema_finding import SchemaFinding
+from cdc.facts.target_schema import SilentTrigger
 from cdc.postgres.connection.dsn import where
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection, hang_up
@@ -23,6 +24,7 @@ from cdc.postgres.record import own_schema
 from cdc.postgres.record.part import knows
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.shadow import ShadowSummary
+from cdc.postgres.record.tombstones import TombstoneCounts
 from cdc.postgres.record.verification import Verification
 from cdc.postgres.record.verified_tables import OldestVerified
 from cdc.postgres.record.waiting_tables import Waiting
@@ -91,8 +93,10 @@ class TargetFacts:
     leftovers: tuple[Leftover, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     schema_findings: tuple[SchemaFinding, ...] = ()
+    silent_triggers: tuple[SilentTrigger, ...] = ()
     gone: str = ""  # of the schema `cdc`: what is not whole
     guard: GuardFacts = GuardFacts()
+    tombstones: tuple[TombstoneCounts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ async def read_target(config: Config, target: Endpoint, source_id: str | None, *
             connection = await target.connect("status")
             try:
                 with translated("reading the status"):
-                    return await _read(connection, replace(facts, reachable=True), source_id, str(config.source.path))
+                    return await _read(connection, replace(facts, reachable=True), source_id, config)
             finally:
                 await hang_up(connection)
     except TargetError as error:
@@ -163,10 +167,10 @@ async def find_source_id(connection: Connection, source_id: str | None, path: st
     return str(row["source_id"]) if row else None
 
 
-async def _read(connection: Connection, facts: TargetFacts, source_id: str | None, path: str) -> TargetFacts:
+async def _read(connection: Connection, facts: TargetFacts, source_id: str | None, config: Config) -> TargetFacts:
     if not await knows(connection, "stream"):
         return facts
-    row = await connection.fetchrow(SQL["stream"], source_id, path)
+    row = await connection.fetchrow(SQL["stream"], source_id, str(config.source.path))
     if row is None:
         return facts
     stream = _stream(row)
@@ -186,7 +190,9 @@ async def _read(connection: Connection, facts: TargetFacts, source_id: str | Non
         leftovers=await record.leftovers.read(),
         waiting=await record.waiting.read(),
         schema_findings=await record.schema_findings.read(),
+        silent_triggers=await record.disabled_triggers.silent(),
         guard=await _guards(connection, stream.source_id),
+        tombstones=tuple(await record.tombstones.counts(config.tombstones.kept_days)),
     )
 
 

@@ -139,6 +139,16 @@ class StreamRow(RecordPart):
         with translated("reading which tables are saved"):
             return frozenset(await self._connection.fetchval(SQL["saving"], self._source_id))
 
+    async def hold_returned(self) -> None:
+        """Have rows with a tombstone wait in the comparison that was requested: it is of another file."""
+        with translated("noting which rows wait"):
+            await self._connection.execute(SQL["hold_returned"], self._source_id)
+
+    async def holding(self) -> frozenset[str]:
+        """The source tables in whose next comparison as a whole rows with a tombstone wait."""
+        with translated("reading which rows wait"):
+            return frozenset(await self._connection.fetchval(SQL["holding"], self._source_id))
+
     async def moved(self, path: str) -> None:
         """Note that the file has another path now."""
         with translated("noting where the file is"):

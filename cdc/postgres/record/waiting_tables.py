@@ -13,19 +13,22 @@ from cdc.facts.table_map import TableMap
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.statements import load
 from cdc.postgres.record.part import RecordPart
+from cdc.postgres.tables.counts import has_rows
 
 SQL: Final = load("waiting")
 _STREAM: Final = load("stream")
+_WITH_ROWS: Final = " with rows"  # ends the shape of a target that is waited for to become empty
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A source table that waits for its target, and what lets it go on."""
+    """A source table that waits for its target, and what lets it go on: where `until_empty`, that it has no rows."""
 
     source_table: str
     target: str
     reason: str
     remedy: str
+    until_empty: bool = False
 
 
 class WaitingTables(RecordPart):
@@ -72,14 +75,24 @@ class WaitingTables(RecordPart):
                     await self._connection.execute(_STREAM["note_finish_after_resync"], self._source_id, True)
         return returning
 
+    async def accept_types(self, tables: Sequence[str]) -> None:
+        """The columns of some source tables got their types from us: nobody else changed them."""
+        with translated("noting what tables are like"):
+            await self._connection.execute(SQL["accept_types"], self._source_id, list(tables))
+
     async def require_unchanged(self) -> None:
         """Raises `TargetHindered`, to settle anew, when the target of a table that waits has changed."""
         with translated("looking at the tables that wait"):
             waiting = await self._connection.fetch(SQL["waiting"], self._source_id)
             if not waiting:
                 return
-            shapes = await self._shapes(waiting[0]["schema"], [row["target"] for row in waiting])
-        changed = [row["target"] for row in waiting if shapes[row["target"]][1] != row["shape"]]
+            schema = waiting[0]["schema"]
+            shapes = await self._shapes(schema, [row["target"] for row in waiting])
+            until_empty = [row["target"] for row in waiting if row["shape"].endswith(_WITH_ROWS)]
+            standing = [name for name in until_empty if shapes[name][1]]
+            filled = {name for name in standing if await has_rows(self._connection, schema, name)}
+        now = {name: shape + _WITH_ROWS * (name in filled) for name, (_, shape) in shapes.items()}
+        changed = [row["target"] for row in waiting if now[row["target"]] != row["shape"]]
         if changed:
             raise TargetHindered(
                 f"tables that wait were changed in Postgres: {', '.join(changed)}",
@@ -92,7 +105,9 @@ class WaitingTables(RecordPart):
 
 
 def _facts(mapped: TableMap, shape: tuple[str, str], why: Waiting | None) -> tuple[Any, ...]:
-    return mapped.source.name, mapped.target, *shape, why and why.reason, why and why.remedy
+    types, all_of_it = shape
+    all_of_it += _WITH_ROWS * bool(why and why.until_empty)
+    return mapped.source.name, mapped.target, types, all_of_it, why and why.reason, why and why.remedy
 
 
 def _returns(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:

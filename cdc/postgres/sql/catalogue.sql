@@ -28,7 +28,12 @@ SELECT
     w.relname::text AS table_name,
     a.attname::text AS name,
     pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
-    b.typname::text AS base,
+    CASE
+        -- Such an interval drops parts of what it is given, so it is another type to whoever feeds it.
+        WHEN b.typname = 'interval' AND b.modifier >= 0 AND (b.modifier >> 16) & 32767 <> 32767
+            THEN pg_catalog.format_type(b.oid, b.modifier)
+        ELSE b.typname::text
+    END AS base,
     CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(b.oid, -1) ELSE '' END AS domain_of,
     a.atttypid AS oid,
     a.attnotnull OR coalesce(t.typnotnull, false) AS not_null,
@@ -39,6 +44,7 @@ SELECT
     CASE
         WHEN b.typname = 'numeric' AND b.modifier > 4 THEN ((b.modifier - 4) >> 16) & 65535
         WHEN b.typname IN ('timestamp', 'timestamptz', 'time', 'timetz') AND b.modifier >= 0 THEN b.modifier
+        WHEN b.typname = 'interval' AND b.modifier >= 0 AND b.modifier & 65535 <> 65535 THEN b.modifier & 65535
     END AS precision,
     CASE WHEN b.typname = 'numeric' AND b.modifier > 4 THEN (((b.modifier - 4) & 2047) # 1024) - 1024 END AS scale,
     coalesce(k.collname::text, '') AS collation,
@@ -231,3 +237,9 @@ UNION ALL SELECT table_name, 'index', name, CASE WHEN is_unique THEN 'UNIQUE ' E
     || substr(whole, 2 + length(head || CASE WHEN starts_with(whole, head || place) THEN place ELSE temporary END)),
     usable
 FROM indexes WHERE whole IS NOT NULL AND stands_for IS NULL
+
+-- Under "C" the letters A to Z have another case, as in SQLite.
+-- name: alike
+SELECT c.relname::text AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND lower(c.relname::text COLLATE "C") = ANY ($2::text[])
+ORDER BY c.relname;

@@ -36,16 +36,6 @@ WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND c.relname = ANY ($2::text[]
     AND starts_with(obj_description(c.oid, 'pg_class'), $3)
 ORDER BY 1
 
--- name: disabled
--- Triggers that replication disabled and that do not fire yet, as table and trigger.
-SELECT DISTINCT d.target_table AS table, d.trigger_name AS trigger
-FROM cdc.disabled_trigger AS d JOIN pg_trigger AS g
-    ON g.tgrelid = to_regclass(format('%I.%I', d.target_schema, d.target_table)) AND g.tgname = d.trigger_name
-WHERE d.source_id = $1 AND g.tgenabled = 'D' ORDER BY 1, 2
-
--- name: disabled_places
-SELECT DISTINCT target_schema, target_table FROM cdc.disabled_trigger WHERE source_id = $1 ORDER BY 1, 2
-
 -- name: unsettled
 -- Constraints and indexes of some tables that do not hold for every row yet, or are not used.
 SELECT format('constraint %s of %s is not validated', o.conname, c.relname) AS words

@@ -10,8 +10,8 @@ CREATE SCHEMA IF NOT EXISTS cdc;
 -- `audit_n` and `audit_hash` are those of the newest entry in cdc.audit, `audit_copied` is how many of them the audit file
 -- has; `audit_file_n` and `audit_file_hash` are those of the newest line of that file that is known here.
 -- `unfinished` says that indexes and constraints are to be looked at once no table has to be read as a whole any more.
--- `saving` are those of `resync` whose rows are saved to files before they are replaced. `ended_at` is when replication
--- was ended on purpose.
+-- `saving` are those of `resync` whose rows are saved to files before they are replaced, `holding` those of another file,
+-- in which rows with a tombstone wait. `ended_at` is when replication was ended on purpose.
 CREATE TABLE IF NOT EXISTS cdc.stream (
     source_id      text PRIMARY KEY,
     source_path    text NOT NULL,
@@ -37,8 +37,19 @@ CREATE TABLE IF NOT EXISTS cdc.stream (
     audit_file_hash text NOT NULL DEFAULT '',
     unfinished      boolean NOT NULL DEFAULT false,
     saving          text[] NOT NULL DEFAULT '{}',
-    ended_at        timestamptz
+    ended_at        timestamptz,
+    holding         text[] NOT NULL DEFAULT '{}'
 );
+-- Asked first: an ALTER TABLE that alters nothing waits for the batch of a daemon all the same.
+DO $upgrade$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = 'cdc.stream'::regclass AND attname = 'holding' AND NOT attisdropped
+    ) THEN
+        ALTER TABLE cdc.stream ADD COLUMN holding text[] NOT NULL DEFAULT '{}';
+    END IF;
+END
+$upgrade$;
 
 -- Where the stream stood in the last minutes: in which file, and since which start of the machine. `changed_at` is when
 -- the main file was changed last, as its file system writes it; `log` and `frames` say which -wal file it had, how long.
@@ -292,6 +303,23 @@ CREATE TABLE IF NOT EXISTS cdc.shadow_difference (
     times     bigint NOT NULL,
     examples  jsonb NOT NULL DEFAULT '[]',
     PRIMARY KEY (source_id, kind, endpoint, cause, path)
+);
+
+-- Which rows were deleted lately, by their source keys: a row of such a key comes back from the dead. `deleted_at` is the
+-- time that the changelog has, `applied_at` when Postgres had it. `returned_at` is when a row of that key was taken in
+-- again: then it is a tombstone no more, but the trace of one. `waits` says that one came with another file and waits in
+-- quarantine for somebody to decide.
+CREATE TABLE IF NOT EXISTS cdc.tombstone (
+    source_id    text NOT NULL,
+    source_table text NOT NULL,
+    key          text NOT NULL,
+    key_digest   bytea NOT NULL,
+    deleted_at   timestamptz NOT NULL,
+    applied_at   timestamptz NOT NULL DEFAULT now(),
+    cause        text NOT NULL,
+    returned_at  timestamptz,
+    waits        boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (source_id, source_table, key_digest)
 );
 
 -- Which rows were repaired lately, by the SHA-256 of their source keys: one that differs again was written again.

@@ -27,7 +27,8 @@ INSERT INTO cdc.audit (source_id, n, entry, hash) SELECT $1, n, entry::json, has
 
 -- name: clear_resync
 UPDATE cdc.stream SET resync = ARRAY(SELECT unnest(resync) EXCEPT SELECT unnest($2::text[]) ORDER BY 1),
-    saving = ARRAY(SELECT unnest(saving) EXCEPT SELECT unnest($2::text[]) ORDER BY 1)
+    saving = ARRAY(SELECT unnest(saving) EXCEPT SELECT unnest($2::text[]) ORDER BY 1),
+    holding = ARRAY(SELECT unnest(holding) EXCEPT SELECT unnest($2::text[]) ORDER BY 1)
 WHERE source_id = $1
 
 -- Written before capture is mended, so that a daemon that dies in between still knows what it could not see.
@@ -103,6 +104,9 @@ UPDATE cdc.pending SET source_id = $2 WHERE source_id = $1
 -- name: adopt_repaired
 UPDATE cdc.repaired_row SET source_id = $2 WHERE source_id = $1
 
+-- name: adopt_tombstones
+UPDATE cdc.tombstone SET source_id = $2 WHERE source_id = $1
+
 -- name: adopt_left_out
 UPDATE cdc.left_out SET source_id = $2 WHERE source_id = $1
 
@@ -115,8 +119,15 @@ SELECT seq FROM cdc.stream WHERE source_id = $1
 -- A stream that has a position replicates, whatever somebody made of its phase.
 -- name: reposition
 UPDATE cdc.stream SET phase = 'replicate', seq = $2, entry = $3, stopped_reason = NULL, stopped_remedy = NULL, ended_at = NULL,
-    saving = $4::text[]
+    saving = $4::text[], holding = '{}'
 WHERE source_id = $1
+
+-- name: hold_returned
+UPDATE cdc.stream SET holding = resync WHERE source_id = $1
+
+-- The tables of another file, in which rows with a tombstone wait.
+-- name: holding
+SELECT holding FROM cdc.stream WHERE source_id = $1
 
 -- name: save_replaced
 UPDATE cdc.stream SET saving = ARRAY(SELECT DISTINCT unnest(saving || $2::text[]) ORDER BY 1) WHERE source_id = $1
@@ -215,6 +226,17 @@ DELETE FROM cdc.disabled_trigger WHERE source_id = $1 AND target_schema = $2 AND
 
 -- name: recorded_triggers
 SELECT target_table, trigger_name FROM cdc.disabled_trigger WHERE source_id = $1 AND target_schema = $2
+
+-- A partition's own is one of the table's that it is part of.
+-- name: silent_triggers
+SELECT DISTINCT root.relname::text AS of, d.target_table AS table, d.trigger_name AS trigger
+FROM cdc.disabled_trigger AS d JOIN pg_trigger AS g
+    ON g.tgrelid = to_regclass(format('%I.%I', d.target_schema, d.target_table)) AND g.tgname = d.trigger_name
+JOIN pg_class AS root ON root.oid = coalesce(pg_partition_root(g.tgrelid), g.tgrelid)
+WHERE d.source_id = $1 AND g.tgenabled = 'D' ORDER BY 1, 2, 3
+
+-- name: trigger_places
+SELECT DISTINCT target_schema, target_table FROM cdc.disabled_trigger WHERE source_id = $1 ORDER BY 1, 2
 
 -- name: record_trigger
 INSERT INTO cdc.disabled_trigger (source_id, target_schema, target_table, trigger_name, enabled)

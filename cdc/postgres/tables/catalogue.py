@@ -55,6 +55,12 @@ async def read_tables(
     }
 
 
+async def names_alike(connection: Connection, schema: str, names: Sequence[str]) -> list[str]:
+    """The tables of a schema with one of these names in small letters, whatever the case of theirs."""
+    with translated(f"looking for tables in schema {schema}"):
+        return [row["name"] for row in await connection.fetch(load("catalogue")["alike"], schema, names)]
+
+
 async def read_objects(connection: Connection, schema: str, names: Sequence[str]) -> dict[ObjectPlace, SchemaObject]:
     """All parts of some tables of a schema, in one statement; a table that is not there has none.
 

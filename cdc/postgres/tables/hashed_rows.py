@@ -33,12 +33,15 @@ _FORMS: Final = {
     "date": "CASE WHEN isfinite({0}) THEN ({0} - date '1970-01-01')::text ELSE {0}::text END",
     "timestamp": "CASE WHEN isfinite({0}) THEN (extract(epoch FROM {0}) * 1000000)::bigint::text ELSE {0}::text END",
     "timestamptz": "CASE WHEN isfinite({0}) THEN (extract(epoch FROM {0}) * 1000000)::bigint::text ELSE {0}::text END",
+    "interval": "encode(interval_send({0}), 'hex')",
+    "inet": "abbrev({0})",
     "time": "(extract(epoch FROM {0}) * 1000000)::bigint::text",
 }
 # How a key is made again from its canonical text, so that its index can be searched.
 _FROM_TEXT: Final = {
     **{kind: f"{{0}}::{kind}" for kind in ("int2", "int4", "int8", "float8", "numeric", "bool", "text", "varchar")},
     "bytea": "decode({0}, 'hex')",
+    "bpchar": "{0}::bpchar",
 }
 
 

@@ -6,6 +6,7 @@ from cdc.facts.row_key import encode_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable
 from cdc.sql_names import quote
+from cdc.values.addresses import INET
 from cdc.values.booleans import BOOLEAN
 from cdc.values.identifiers import read_literal
 from cdc.values.numbers import DOUBLE, FLOATS, NUMERIC, WHOLE
@@ -54,6 +55,7 @@ _ENCODED: Final = {
     BOOLEAN.base: "'i' || {value}::int",
     BYTEA.base: "'b' || encode({value}, 'hex')",
     DATE.base: "'t' || to_char({value}, 'YYYY-MM-DD')",
+    INET.base: "'t' || abbrev({value})",
     NUMERIC.base: f"CASE WHEN {_WHOLE} THEN 'i' || trunc({{value}})::bigint ELSE {_REAL} END",
 }
 

@@ -19,7 +19,7 @@ _UTC: Final = f"{_STATEMENT} AT TIME ZONE 'UTC'"
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenClock:
     """A text: its template for to_char(), and the form of it, in which letters stand for no template."""
 
     template: str
@@ -27,7 +27,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CountedClock:
     """A number: seconds or milliseconds since 1970, or julian days; `to` is the finest part of a second that it has.
 
     A `whole` one is an integer in SQLite, or a text that the column's affinity makes an integer of.
@@ -38,7 +38,7 @@ class Counted:
     whole: bool
 
 
-Now = Written | Counted
+Now = WrittenClock | CountedClock
 
 _DATE, _TIME, _FINE_TIME = "%Y-%m-%d", "%H:%M:%S", "%H:%M:%f"
 _NAMES: Final = {
@@ -88,10 +88,10 @@ def read_now(text: str) -> Now | None:
     if form := _NAMES.get(text.upper()):
         return _written(form)
     if julian := _FROM_JULIAN.fullmatch("".join(text.split())):
-        return Counted("ms" if julian["ms"] else "s", "milliseconds", whole=False)
-    if (cast := _CAST.fullmatch(text)) and isinstance(inner := read_now(cast[1]), Counted):
+        return CountedClock("ms" if julian["ms"] else "s", "milliseconds", whole=False)
+    if (cast := _CAST.fullmatch(text)) and isinstance(inner := read_now(cast[1]), CountedClock):
         return replace(inner, to="milliseconds" if inner.unit == "ms" else "second", whole=True)
-    if (product := _THOUSAND.fullmatch(text)) and isinstance(inner := read_now(product[1]), Counted):
+    if (product := _THOUSAND.fullmatch(text)) and isinstance(inner := read_now(product[1]), CountedClock):
         # A fraction of three digits times a thousand is a whole number again, which a column of integers makes of it.
         whole = inner.whole or inner.to == "milliseconds"
         return replace(inner, unit="ms", whole=whole) if inner.unit == "s" else None
@@ -143,15 +143,15 @@ def _called(function: str, arguments: list[str] | None) -> Now | None:
     if times[: -1 if subsecond else None] not in ([], ["now"]):
         return None
     if function == "unixepoch":
-        return Counted("s", "milliseconds" if subsecond else "second", whole=not subsecond)
+        return CountedClock("s", "milliseconds" if subsecond else "second", whole=not subsecond)
     if function == "julianday":
-        return Counted("day", "milliseconds", whole=False)
+        return CountedClock("day", "milliseconds", whole=False)
     return _written(_FORMATS[function][bool(subsecond)]) if function in _FORMATS else None
 
 
 def _written(form: str) -> Now | None:
     if form == _SECONDS:
-        return Counted("s", "second", whole=True)
+        return CountedClock("s", "second", whole=True)
     template = shown = ""
     for letter, plain in _PART.findall(form):
         if plain:
@@ -162,7 +162,7 @@ def _written(form: str) -> Now | None:
             shown += part
         else:
             return None
-    return Written(template, shown)
+    return WrittenClock(template, shown)
 
 
 # --- in Postgres ------------------------------------------------------------------------------------------------------
@@ -174,10 +174,10 @@ _COUNTS: Final = {"epoch s": "s", "epoch ms": "ms", "julian day": "day"}  # the 
 
 def now_in_postgres(now: Now, column: ColumnMap) -> str | None:
     """The same time for a column, in the form that its type gives it; None where the type does not hold such values."""
-    return _counted_sql(now, column) if isinstance(now, Counted) else _written_sql(now, column.type)
+    return _counted_sql(now, column) if isinstance(now, CountedClock) else _written_sql(now, column.type)
 
 
-def _written_sql(now: Written, type_: str) -> str | None:
+def _written_sql(now: WrittenClock, type_: str) -> str | None:
     if type_ == TEXT.name:
         return f"to_char({_UTC}, {quote_literal(now.template)})"
     if type_ == DATE.name:
@@ -193,7 +193,7 @@ def _written_sql(now: Written, type_: str) -> str | None:
     }.get(type_)
 
 
-def _counted_sql(now: Counted, column: ColumnMap) -> str | None:
+def _counted_sql(now: CountedClock, column: ColumnMap) -> str | None:
     if column.type in (TIMESTAMP.name, TIMESTAMPTZ.name):
         instant = _UTC if column.type == TIMESTAMP.name else _STATEMENT
         return f"date_trunc('{now.to}', {instant})" if _COUNTS.get(column.reading.format) == now.unit else None

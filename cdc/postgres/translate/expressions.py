@@ -14,7 +14,7 @@ from sqlglot.errors import SqlglotError
 
 from cdc.facts.source_schema import Affinity
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
-from cdc.mapping.type_names import column_of_type
+from cdc.mapping.type_names import column_of_type, reading_of
 from cdc.postgres.translate.terms import (
     Kind,
     Naming,
@@ -74,7 +74,7 @@ class Scope:
         column = self.columns.get(name.lower())
         if column is None:
             raise Untranslatable(f"{name} is no replicated column")
-        if column.reading.loses:
+        if reading_of(self.mapped, column).loses:
             raise Untranslatable(f"values of {name} may become others, as the configuration says")
         kind = "other" if self._read_otherwise(column) else KINDS.get(column.type, "other")
         type_ = "bigint" if column.type == "integer" else column.type
@@ -85,7 +85,7 @@ class Scope:
     def _read_otherwise(self, column: ColumnMap) -> bool:
         """Whether a value of SQLite is more than its own storage class in Postgres."""
         target = column_of_type(column.target, column.type, not_null=False)
-        return column.literal or target is None or self.mapped.reading(column, target) != ValueRules()
+        return column.literal or target is None or reading_of(self.mapped, column) != ValueRules()
 
 
 def translate_condition(sql: str, scope: Scope) -> str:

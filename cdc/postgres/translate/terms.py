@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from cdc.facts.table_map import ColumnMap, TableMap
+
+LONGEST_SAID: Final = 40  # characters of a part that a message shows
 
 Kind = Literal["number", "text", "boolean", "condition", "other"]
 # What a node may have beside its operands.
@@ -76,16 +79,29 @@ def render(node: exp.Expr, scope: Naming) -> Term:
     """One part of a statement, by the rule for its kind of node; raises `Untranslatable` where there is none."""
     rule = scope.rules.get(type(node))
     if rule is None:
-        raise Untranslatable(f"{type(node).__name__} may mean something else in Postgres")
+        raise Untranslatable(f"{said(node)} may mean something else in Postgres")
     only(node, "this", "expression", "expressions", *_PARTS.get(type(node), ()))
     return rule(node, scope)
+
+
+def said(node: exp.Expr) -> str:
+    """A part as it is written, a call by the name of its function alone: the parser has names of its own for them."""
+    try:
+        text = " ".join(node.sql(dialect="sqlite").split())
+    except SqlglotError:
+        return "a part of it"
+    name, call, _ = text.partition("(")
+    if isinstance(node, exp.Func) and call and name.isidentifier():
+        return f"{name.lower()}()"
+    return text if len(text) <= LONGEST_SAID else f"{text[:LONGEST_SAID]}..."
 
 
 def only(node: exp.Expr, *allowed: str) -> None:
     """Raises `Untranslatable` for a part of a node that no rule looks at: a negation, for instance."""
     for name, part in node.args.items():
         if part and name not in allowed:
-            raise Untranslatable(f"{type(node).__name__} with {name.strip('_')} may mean something else in Postgres")
+            what = said(part) if isinstance(part, exp.Expr) else part if isinstance(part, str) else name.strip("_")
+            raise Untranslatable(f"{what} may mean something else in Postgres")
 
 
 def condition(node: exp.Expr, scope: Naming) -> str:

@@ -10,17 +10,18 @@ from typing import Final
 
 import apsw
 
-from cdc.sqlite.capture.trigger_sql import changelog_sql, mark_sql, state_sql, tables_sql
+from cdc.sqlite.capture.trigger_sql import changelog_sql, mark_sql, state_sql, tables_sql, tombstones_sql
 from cdc.sqlite.schema.read import OUR_TABLES
 
 FORMAT: Final = 1
 MARK: Final = "_cdc_mark"
+TOMBSTONES: Final = "_cdc_tombstone"
 MARKED_ROWID: Final = 1 << 40  # no row that is numbered anew gets it
 _IS_MARKED: Final = f"SELECT EXISTS (SELECT 1 FROM {MARK} WHERE rowid = {MARKED_ROWID})"
 # Whatever else it may say would bend keys, or drop entries under the application's OR IGNORE.
 _CHANGELOG: Final = re.compile(r"""CREATE TABLE ["']?_cdc_changelog["']?\s*\(seq INTEGER PRIMARY KEY(?:, \w+)*\)""")
-# What triggers of capture enter into the changelog, as they are written.
-_ENTERED: Final = re.compile(r"""INSERT INTO ["']?_cdc_changelog["']?\s*\(([^)]*)\)""")
+# What triggers of capture enter into tables of ours, as they are written.
+_ENTERED: Final = re.compile(r"""INSERT INTO ["']?(_cdc_changelog|_cdc_tombstone)["']?\s*\(([^)]*)\)""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,12 @@ class Continuing:
 def lacking(connection: apsw.Connection) -> list[str]:
     """The names of our tables that have to be made: those that are missing, and a changelog that is misshapen."""
     present = _tables(connection)
-    return [name for name in OUR_TABLES if name not in present] + misshapen(connection)
+    return [name for name in OUR_TABLES if name not in present and name != TOMBSTONES] + misshapen(connection)
+
+
+def has_tombstones(connection: apsw.Connection) -> bool:
+    """Whether the file has the table of keys that may not come back, which it has only where somebody wanted that."""
+    return TOMBSTONES in _tables(connection)
 
 
 def misshapen(connection: apsw.Connection) -> list[str]:
@@ -67,22 +73,31 @@ def is_marked(connection: apsw.Connection) -> bool:
 
 
 def takes(connection: apsw.Connection, trigger_texts: list[str]) -> bool:
-    """Whether the changelog takes what these triggers enter; else each write that fires one fails."""
-    entered = {
-        column.strip() for text in trigger_texts for names in _ENTERED.findall(text) for column in names.split(",")
-    }
-    if not entered:
-        return True
-    sql = _tables(connection).get("_cdc_changelog")
-    columns = {str(row[0]) for row in connection.execute("SELECT name FROM pragma_table_info('_cdc_changelog')")}
-    return sql is not None and _CHANGELOG.fullmatch(sql) is not None and entered <= columns
+    """Whether tables of ours take what these triggers enter; else each write that fires one fails."""
+    entered: dict[str, set[str]] = {}
+    for name, columns in _ENTERED.findall("\n".join(trigger_texts)):
+        entered.setdefault(name, set()).update(column.strip() for column in columns.split(","))
+    if any(TOMBSTONES in text for text in trigger_texts):
+        entered.setdefault(TOMBSTONES, set())  # a guard only looks there
+    sql = _tables(connection)
+    if "_cdc_changelog" in entered and not _CHANGELOG.fullmatch(sql.get("_cdc_changelog", "")):
+        return False
+    return all(name in sql and columns <= columns_of(connection, name) for name, columns in entered.items())
+
+
+def columns_of(connection: apsw.Connection, name: str) -> set[str]:
+    """The columns of one of our tables."""
+    return {str(row[0]) for row in connection.execute("SELECT name FROM pragma_table_info(?)", (name,))}
 
 
 def create(connection: apsw.Connection, name: str, width: int, continuing: Continuing | None) -> None:
-    """Make one of our tables; the changelog takes keys of `width` columns."""
+    """Make one of our tables; those that hold keys take some of `width` columns."""
     match name:
         case "_cdc_changelog":
             connection.execute(changelog_sql(width))
+        case "_cdc_tombstone":
+            for sql in tombstones_sql(width):
+                connection.execute(sql)
         case "_cdc_table":
             connection.execute(tables_sql())
         case "_cdc_state":

@@ -12,7 +12,7 @@ from cdc.sqlite.connection.transactions import write_transaction
 from cdc.sqlite.rows.exact_values import fetch_values
 from cdc.sqlite.schema.read import OUR_TABLES
 
-CAPTURE_TRIGGER: Final = re.compile(r"_cdc_\d+_(?:bi|ai|bu|bd|mi|mu)")
+CAPTURE_TRIGGER: Final = re.compile(r"_cdc_\d+_(?:bi|ai|bu|bd|mi|mu|ti|td|ta|tu)")
 FENCE_TRIGGER: Final = re.compile(r"_cdc_fence_(\d+)_[iud]")
 
 

@@ -1,16 +1,17 @@
 """The SQL that capture puts into the application's file, made from the templates in `triggers/`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from string import Template
 from typing import Final
 
-from cdc.facts.source_schema import Column, KeyKind, Table
+from cdc.facts.source_schema import Column, GuardedKey, KeyKind, Table
 from cdc.resources import folder
-from cdc.sql_names import quote
+from cdc.sql_names import quote, quote_literal
 from cdc.sqlite.capture import replaced_rows
 
 MARKERS: Final = {"mi": "INSERT", "mu": "UPDATE"}
+UNBURYING: Final = {"ta": "INSERT", "tu": "UPDATE"}
 
 
 # What logs a new row before and after it goes in. None stands for a declared key that can be NULL.
@@ -30,6 +31,11 @@ def logged_columns(table: Table) -> int:
 def changelog_sql(width: int) -> str:
     """CREATE TABLE for a changelog whose keys have up to `width` columns."""
     return template("changelog").substitute(keys=_keys(width))
+
+
+def tombstones_sql(width: int) -> tuple[str, str]:
+    """CREATE TABLE, and CREATE INDEX, for keys of up to `width` columns that may not come back."""
+    return template("tombstones").substitute(keys=_keys(width)), template("tombstone_index").substitute()
 
 
 def state_sql() -> str:
@@ -64,7 +70,40 @@ def trigger_sql(tid: int, table: Table) -> Mapping[str, str]:
         unknown = replaced_rows.unknown_before(table, event)
         name = f"_cdc_{tid}_{suffix}"
         triggers[suffix] = _create("marker", name, parts, event=event, unknown=unknown) if unknown else ""
+    triggers |= _tombstone_triggers(tid, table, parts)
     return {f"_cdc_{tid}_{suffix}": sql for suffix, sql in triggers.items() if sql}
+
+
+def _tombstone_triggers(tid: int, table: Table, parts: Mapping[str, str]) -> dict[str, str]:
+    """What remembers deleted keys in the file and refuses them, where the operator wants that."""
+    named = {**parts, "name": quote_literal(table.name)}
+    triggers: dict[str, str] = {}
+    if table.guards:
+        guarded = " OR ".join(f"({_guarded(table, guard)})" for guard in table.guards)
+        triggers["ti"] = _create("guard", f"_cdc_{tid}_ti", named, guarded=guarded)
+    if table.buries:
+        same = _same_key(table.key.columns)
+        # Without the rowid that tells rows with a NULL in their key apart: NULL is nobody's key to come back under.
+        old = ", ".join(f"OLD.{quote(column)}" for column in table.key.columns)
+        buried = {**named, "keys": _keys(len(table.key.columns)), "old": old}
+        triggers["td"] = _create("bury", f"_cdc_{tid}_td", buried)
+        for suffix, event in UNBURYING.items():
+            triggers[suffix] = _create("unbury", f"_cdc_{tid}_{suffix}", named, event=event, same=same)
+    return triggers
+
+
+def _guarded(table: Table, guard: GuardedKey) -> str:
+    """Whether a new row has a key that was deleted. One of its own that lives is being replaced, or left as it is."""
+    name, same = quote_literal(guard.table), _same_key(guard.columns)
+    buried = f"EXISTS (SELECT 1 FROM _cdc_tombstone WHERE name = {name} AND {same})"
+    if guard.table != table.name or guard.columns != table.key.columns:
+        return buried
+    lives = " AND ".join(f"{quote(column)} = NEW.{quote(column)}" for column in guard.columns)
+    return f"{buried} AND NOT EXISTS (SELECT 1 FROM {quote(table.name)} WHERE {lives})"
+
+
+def _same_key(columns: Sequence[str]) -> str:
+    return " AND ".join(f"k{place} = NEW.{quote(column)}" for place, column in enumerate(columns, 1))
 
 
 def _parts(tid: int, table: Table) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Capture in the application's file: what is installed, whether it is whole, and making it so.
 
 `_cdc_changelog` holds keys of changed rows, `_cdc_table` says which table an id means, `_cdc_state` which file it is,
-`_cdc_mark` whether its rows were numbered anew.
+`_cdc_mark` whether its rows were numbered anew, `_cdc_tombstone`, where somebody wants it, keys that may not come back.
 """
 
 import json
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import NamedTuple
 
 import apsw
 
@@ -17,7 +18,7 @@ from cdc.facts.source_schema import Table
 from cdc.faults import crash_point
 from cdc.sql_names import quote
 from cdc.sqlite.capture import fence_state, own_tables
-from cdc.sqlite.capture.own_tables import FORMAT, MARK, Continuing
+from cdc.sqlite.capture.own_tables import FORMAT, MARK, TOMBSTONES, Continuing
 from cdc.sqlite.capture.schema_objects import (
     CAPTURE_TRIGGER,
     FENCE_TRIGGER,
@@ -53,6 +54,13 @@ class Installed:
     changed: tuple[str, ...]
 
 
+class _KeyColumn(NamedTuple):
+    """A column for keys that one of our tables lacks."""
+
+    table: str
+    name: str
+
+
 @dataclass(slots=True)
 class _Plan:
     """What has to be done so that exactly the wanted triggers stand, newest of all; empty when all is right."""
@@ -62,7 +70,7 @@ class _Plan:
     begin: bool = False
     state: bool = False
     mark: bool = False
-    columns: list[str] = field(default_factory=list)
+    columns: list[_KeyColumn] = field(default_factory=list)
     ids: dict[int, Table] = field(default_factory=dict)
     drop: list[str] = field(default_factory=list)
     create: dict[int, Table] = field(default_factory=dict)
@@ -178,6 +186,8 @@ def damaged(connection: apsw.Connection, capture: Capture) -> tuple[str, ...]:
 def _plan(connection: apsw.Connection, tables: Sequence[Table]) -> tuple[dict[int, Table], _Plan]:
     """The id of each wanted table, and the steps that are missing."""
     missing = own_tables.lacking(connection)
+    if any(table.buries for table in tables) and not own_tables.has_tombstones(connection):
+        missing.append(TOMBSTONES)
     plan = _Plan(own_tables.misshapen(connection), missing, columns=_missing_columns(connection, tables, missing))
     plan.begin = "_cdc_changelog" in missing or not own_tables.has_entries(connection)
     plan.state = "_cdc_state" not in missing and not own_tables.has_state(connection)
@@ -215,7 +225,7 @@ def _carry_out(
     if plan.mark:
         own_tables.mark(connection)
     for column in plan.columns:
-        connection.execute(f"ALTER TABLE _cdc_changelog ADD COLUMN {column}")
+        connection.execute(f"ALTER TABLE {column.table} ADD COLUMN {column.name}")
     for tid, table in plan.ids.items():
         row = (tid, *_definition(table))
         connection.execute("INSERT INTO _cdc_table(tid, name, kind, columns) VALUES (?, ?, ?, ?)", row)
@@ -261,13 +271,18 @@ def _is_captured(tid: int, table: Table, triggers: Mapping[str, Sequence[StoredT
     return newest_foreign < min(t.place for t in capture)
 
 
-def _missing_columns(connection: apsw.Connection, tables: Sequence[Table], missing: Sequence[str]) -> list[str]:
-    """Key columns that the changelog lacks for the widest of the keys."""
-    if "_cdc_changelog" in missing:
-        return []
-    rows = connection.execute("SELECT name FROM pragma_table_info('_cdc_changelog')")
-    present = {str(row[0]) for row in rows}
-    return [f"k{place}" for place in range(1, _widest_key(tables) + 1) if f"k{place}" not in present]
+def _missing_columns(connection: apsw.Connection, tables: Sequence[Table], missing: Sequence[str]) -> list[_KeyColumn]:
+    """Key columns that tables of ours lack for the widest of the keys."""
+    wanted = [f"k{place}" for place in range(1, _widest_key(tables) + 1)]
+    holders = [name for name in ("_cdc_changelog", TOMBSTONES) if name not in missing]
+    present = {name: own_tables.columns_of(connection, name) for name in holders}
+    return [
+        _KeyColumn(name, column)
+        for name, columns in present.items()
+        if columns
+        for column in wanted
+        if column not in columns
+    ]
 
 
 def _widest_key(tables: Iterable[Table]) -> int:

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 import apsw
 
-from cdc.errors import SourceChanged
+from cdc.errors import FileReplaced
 from cdc.facts.changes import Cursor, Position, Round, TableRows
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import KeyValues, NullKey, Row
@@ -228,7 +228,7 @@ class Changelog:
         """Refuse a file, a changelog or a trigger set that is not the one the position belongs to."""
         # A file that is moved there after this is met by the next read: this one goes on in the file that it has open.
         if FileIdentity.of(self._path) != self._identity:
-            raise SourceChanged(
+            raise FileReplaced(
                 f"another file was moved over {self._path}",
                 remedy="if the new file is the right one, run `cdc load --resync`: it compares every row",
             )
@@ -266,15 +266,20 @@ class Changelog:
 
     def _read_table(self, tid: int, span: tuple[int, int], meter: Meter) -> TableRows:
         name = self._names[tid]
-        exists = width = self._maps[name].source_key_width  # behind the logged key it is said whether the row exists
+        width = self._maps[name].source_key_width
+        exists, left, row_at = width, width + 1, width + 2  # as `logged_rows.queries` has them behind the key
         if tid not in self._reads:
             self._reads[tid] = tuple(logged_rows.queries(self._maps[name]))
         result = TableRows(name)
         for query, by_rowid in zip(self._reads[tid], (False, True), strict=False):
             rows = self._fetch(query, (*span, tid), meter)
-            result.rows.extend(row[exists + 1 :] for row in rows if row[exists])
-            gone = (row[:width] for row in rows if not row[exists])
-            result.gone.extend(tuple(NullKey(cast("int", rowid)) for rowid in key) if by_rowid else key for key in gone)
+            result.rows.extend(row[row_at:] for row in rows if row[exists])
+            gone = [row for row in rows if not row[exists]]
+            keys = (row[:width] for row in gone)
+            result.gone.extend(tuple(NullKey(cast("int", rowid)) for rowid in key) if by_rowid else key for key in keys)
+            result.deleted.extend(
+                (row[:width], seconds_since_epoch(row[left])) for row in gone if row[left] is not None
+            )
         return result
 
     def _fetch(self, query: select.Query, bindings: exact_values.Bindings, meter: Meter) -> list[Row]:

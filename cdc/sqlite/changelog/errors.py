@@ -3,23 +3,23 @@
 from pathlib import Path
 from typing import Final
 
-from cdc.errors import CaptureLost, SourceChanged
+from cdc.errors import CaptureLost, FileReplaced, SourceChanged
 
 _COMPARES: Final = "if this file is the right one, run `cdc load --resync`: it compares every row"
 
 
-def entry_lost(path: Path, seq: int) -> SourceChanged:
+def entry_lost(path: Path, seq: int) -> FileReplaced:
     """The error of a changelog in which the entry at the position is missing or another one."""
-    return SourceChanged(
+    return FileReplaced(
         f"the changelog of {path} does not hold the entry that was applied last (number {seq}): the file was restored "
         "from a backup, replaced, or its changelog was edited",
         remedy=_COMPARES,
     )
 
 
-def went_its_own_way(path: Path, seq: int) -> SourceChanged:
+def went_its_own_way(path: Path, seq: int) -> FileReplaced:
     """The error of a changelog that has another entry at the position."""
-    return SourceChanged(
+    return FileReplaced(
         f"the changelog of {path} does not hold the entry that was applied last, but another one of its number "
         f"({seq}): the file was overwritten by a copy that went its own way",
         remedy=_COMPARES,

@@ -15,13 +15,19 @@ from cdc.sqlite.rows import select
 
 _LOGGED: Final = "_cdc_logged"  # a name that no column of the application has, which an expression might use
 
+# Entries of rows that were there: deleted, replaced, or given another key. Some number, whatever the time is.
+_LEFT: Final = "max(CASE WHEN op IN ('D', 'R', 'U') THEN coalesce(at, 0) END)"
+
 
 def _logged(place: int) -> str:
     return f"{_LOGGED}.{_LOGGED}{place}"
 
 
 def queries(mapped: TableMap) -> Iterator[select.Query]:
-    """Logged keys of a span, each once, with their rows: key, whether the row exists, then the row.
+    """Logged keys of a span, each once, with their rows: key, whether the row exists, when it left, then the row.
+
+    The time of a deletion is Julian, as the changelog has it; NULL where the row exists, or where nothing says that
+    there ever was one: an insertion is logged before it is known whether it inserts.
 
     Where a declared key can be NULL, rows with such a key are read by a second query, with the rowid for their key.
     """
@@ -34,18 +40,21 @@ def queries(mapped: TableMap) -> Iterator[select.Query]:
     if mapped.source.key.kind is not KeyKind.COLUMNS:
         exact = "k1"
     rest = (
-        f"FROM (SELECT {keys} FROM _cdc_changelog "
+        f"FROM (SELECT {keys}, {_LEFT} AS {_LOGGED}left FROM _cdc_changelog "
         f"WHERE seq > ?1 AND seq <= ?2 AND tid = ?3 AND op <> '*'{f' AND {rowid} IS NULL' if nullable else ''} "
         f"GROUP BY {exact}) AS {_LOGGED} LEFT JOIN {quote(mapped.source.name)} ON {select.matches(mapped, _logged)}"
     )
-    yield select.select(mapped, rest, [*map(_logged, places), _exists(mapped)])
+    exists = _exists(mapped)
+    yield select.select(
+        mapped, rest, [*map(_logged, places), exists, f"CASE WHEN NOT ({exists}) THEN {_LOGGED}left END"]
+    )
     if nullable:
         rest = (
             f"FROM (SELECT DISTINCT {rowid} AS {_LOGGED}1 FROM _cdc_changelog "
             f"WHERE seq > ?1 AND seq <= ?2 AND tid = ?3 AND op <> '*' AND {rowid} IS NOT NULL) AS {_LOGGED} "
             f"LEFT JOIN {quote(mapped.source.name)} ON {select.matches_null(mapped, _logged(1))}"
         )
-        yield select.select(mapped, rest, [*(_logged(1) for _ in places), _exists(mapped)])
+        yield select.select(mapped, rest, [*(_logged(1) for _ in places), exists, "NULL"])
 
 
 def _exists(mapped: TableMap) -> str:

@@ -18,7 +18,7 @@ from cdc.facts.changes import Cursor, Position, Round, TableRows, Traces
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import KeyValues, Row
 from cdc.faults import stall_point
-from cdc.sqlite.changelog import file_traces, prune
+from cdc.sqlite.changelog import buried_keys, file_traces, prune
 from cdc.sqlite.changelog.budget import Budget
 from cdc.sqlite.changelog.changelog import Changelog
 from cdc.sqlite.changelog.file_identity import FileIdentity
@@ -138,6 +138,18 @@ class Source:
             if done >= _LEAST_STEPS and await self.has_news(applied):
                 break
         return deleted
+
+    async def forget_deleted(self, days: int) -> int:
+        """Forget keys that may not come back and were deleted longer ago, in small steps; returns how many."""
+        forgotten = 0
+        for _ in range(_MOST_STEPS):
+            began = time.monotonic()
+            step = await asyncio.to_thread(lambda: buried_keys.prune(self._connection(), days))
+            if not step:
+                break
+            forgotten += step
+            await asyncio.sleep(prune.rest_after(time.monotonic() - began))
+        return forgotten
 
     def close(self) -> None:
         """Let go of the file; the next read opens it again."""

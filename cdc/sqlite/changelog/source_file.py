@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import apsw
 
 from cdc.config import Config
 from cdc.facts.changes import Position, Traces
+from cdc.facts.profile import TableProfile
 from cdc.facts.source_schema import SourceSchema, WaitingTable
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import InvalidText, KeyValues, NullKey
@@ -15,12 +17,13 @@ from cdc.sqlite.capture import fence_state, own_tables, removal, triggers
 from cdc.sqlite.capture.own_tables import Continuing
 from cdc.sqlite.capture.schema_signature import Signature, signature
 from cdc.sqlite.capture.triggers import Capture
-from cdc.sqlite.changelog import errors, file_traces, positions
+from cdc.sqlite.changelog import buried_keys, errors, file_traces, positions
 from cdc.sqlite.connection.errors import not_set_up, translated
 from cdc.sqlite.connection.open import open_source
 from cdc.sqlite.connection.transactions import journal_mode, read_transaction, write_transaction
 from cdc.sqlite.rows import largest_keys
 from cdc.sqlite.rows.exact_values import bindable
+from cdc.sqlite.schema.profile import profile_columns
 from cdc.sqlite.schema.read import read_schema
 
 NO_TRACES = Traces("", "", "", 0)
@@ -92,6 +95,22 @@ def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, traces: 
     )
 
 
+def profiled(config: Config, schema: SourceSchema, columns: Mapping[str, Sequence[str]]) -> dict[str, TableProfile]:
+    """What some columns hold now, by table and name; each table in a read of its own, one scan of its rows long.
+
+    Raises `CaptureLost` when the schema is no longer `schema`.
+    """
+    profiles: dict[str, TableProfile] = {}
+    with opened(config) as connection:
+        for name, wanted in columns.items():
+            with read_transaction(connection):
+                table = read_schema(connection, config).table(name)
+                if table is None or table != schema.table(name):
+                    raise errors.schema_changed()
+                profiles[name] = profile_columns(connection, table, wanted)
+    return profiles
+
+
 def high_water(config: Config, maps: Sequence[TableMap]) -> tuple[Position | None, dict[str, int]]:
     """The newest entry, and by source table the largest key of that moment; see `largest_keys.read`."""
     with opened(config) as connection, translated("reading the highest keys"), read_transaction(connection):
@@ -159,9 +178,17 @@ def _require_same(current: Signature, judged: Look | None) -> None:
         raise errors.schema_changed()
 
 
-def log_again(config: Config, keys: Mapping[str, Sequence[KeyValues]]) -> int:
-    """Enter keys into the changelog as if their rows had changed, which is always harmless; returns how many."""
+def log_again(
+    config: Config,
+    keys: Mapping[str, Sequence[KeyValues]],
+    allowed: Mapping[str, Sequence[KeyValues]] = MappingProxyType({}),
+) -> int:
+    """Enter keys into the changelog as if their rows had changed, which is always harmless; returns how many.
+
+    Those that are `allowed` may be put in again from now on, where the file refuses keys that were deleted.
+    """
     with opened(config) as connection, translated("logging keys again"), write_transaction(connection):
+        buried_keys.end(connection, allowed)
         capture = triggers.read_capture(connection, read_schema(connection, config).tables)
         logged = 0
         for name, of_table in keys.items():

@@ -6,7 +6,7 @@ whole table is.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import apsw
@@ -83,7 +83,7 @@ def _with(read: TableRows, more: Sequence[Row], mapped: TableMap) -> TableRows:
     """What was read and more rows of the same snapshot, each key once. Equal values of different types are two keys."""
     width = mapped.source_key_width
     keys = {_exactly(row[:width]) for row in read.rows}
-    return TableRows(read.table, [*read.rows, *(row for row in more if _exactly(row[:width]) not in keys)], read.gone)
+    return replace(read, rows=[*read.rows, *(row for row in more if _exactly(row[:width]) not in keys)])
 
 
 def _exactly(key: KeyValues) -> tuple[tuple[type, object], ...]:

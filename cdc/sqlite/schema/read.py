@@ -27,6 +27,7 @@ from cdc.mapping.target_limits import leave_out, unfit, without_readers_of_waiti
 from cdc.sqlite.connection.errors import translated
 from cdc.sqlite.rows.exact_values import fetch_values
 from cdc.sqlite.schema.create_text import TableText, index_text, runs_before, table_text
+from cdc.sqlite.schema.guarded_keys import with_guards
 from cdc.sqlite.schema.operator_expressions import tables_read
 from cdc.sqlite.schema.row_identity import choose_key, holds_null, recorded_keys
 from cdc.sqlite.schema.shadow_tables import guests_of_virtual_tables
@@ -40,6 +41,7 @@ OUR_TABLES: Final[Mapping[str, frozenset[str]]] = {
     "_cdc_table": frozenset(["tid", "name", "kind", "columns"]),
     "_cdc_state": frozenset(["id", "source_id", "format"]),
     "_cdc_mark": frozenset(["at"]),
+    "_cdc_tombstone": frozenset(["name", "at"]),
 }
 # Names of the rowid; a column of such a name hides it (https://www.sqlite.org/lang_createtable.html#rowid).
 _ALIASES: Final = ("_rowid_", "rowid", "oid")
@@ -78,7 +80,7 @@ def read_schema(connection: apsw.Connection, config: Config) -> SourceSchema:
         guests = guests_of_virtual_tables(connection, [t.name for t in tables], config)
         return without_readers_of_waiting(
             SourceSchema(
-                tables=tuple(t for t in tables if t.name not in guests),
+                tables=with_guards([t for t in tables if t.name not in guests], config),
                 left_out=tuple(sorted([*_of(LeftOut, objects), *guests.values()], key=lambda entry: entry.name)),
                 views=tuple(_of(View, objects)),
                 waiting=tuple(_of(WaitingTable, objects)),

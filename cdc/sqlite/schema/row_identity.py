@@ -58,13 +58,15 @@ def _possible_keys(table: Table, *, adopted: bool) -> Mapping[KeyKind, Key]:
 
 
 def _unique_columns(table: Table) -> list[Column]:
-    """The columns that the table declares unique together, of its first constraint or index that does; or nothing."""
+    """The columns that the table declares unique together; or nothing.
+
+    Of several constraints and indexes the first of those that are NOT NULL throughout: the others name no row where
+    one of their columns is NULL.
+    """
     indexes = sorted(table.indexes, key=lambda index: (index.origin != "u", index.name))
-    for index in indexes:
-        names = [term.column for term in index.terms]
-        if index.unique and index.predicate is None and None not in names:
-            return [table.column(name) for name in names if name is not None]
-    return []
+    named = ([term.column for term in index.terms] for index in indexes if index.unique and index.predicate is None)
+    keys = [[table.column(name) for name in names if name is not None] for names in named if None not in names]
+    return min(keys, key=lambda columns: not all(column.not_null for column in columns), default=[])
 
 
 def rowid_column(table: Table) -> Column | None:

@@ -11,6 +11,7 @@ from aiohttp import web
 from . import pages, queries, reports, writes
 from .backend import Backend, DatabaseError
 from .dialect import POSTGRES, planted
+from .own_tables import OwnTablesBackend
 from .postgres_backend import PostgresBackend
 from .question import BadRequest, Question
 from .recent import Recent
@@ -64,7 +65,8 @@ def application(settings: Settings) -> web.Application:
 
 def _backend(settings: Settings) -> Backend:
     if settings.read_from_postgres:
-        return PostgresBackend(settings.database_url, planted(POSTGRES, settings.plants))
+        kind = OwnTablesBackend if settings.own_tables else PostgresBackend
+        return kind(settings.database_url, planted(POSTGRES, settings.plants))
     return SqliteBackend(settings.database)
 
 

@@ -15,13 +15,17 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """`plants` are mistakes that a port to Postgres makes easily; they bend what Postgres answers, and nothing else."""
+    """`plants` are mistakes that a port to Postgres makes easily; they bend what Postgres answers, and nothing else.
+
+    With `own_tables` Postgres has the tables that the application makes for itself, instead of those of SQLite.
+    """
 
     read_from_postgres: bool = False
     database: Path = Path("ytv2_migration_day.db")
     database_url: str = ""
     plants: frozenset[str] = frozenset()
     recent: Path = Path("recent.json")
+    own_tables: bool = False
 
     @property
     def backend_name(self) -> str:
@@ -38,6 +42,7 @@ class Settings:
             database_url=environment.get("DATABASE_URL", ""),
             plants=frozenset(filter(None, environment.get("YTV2_PLANT", "").replace(" ", "").split(","))),
             recent=Path(environment.get("YTV2_RECENT", database.with_name("recent.json"))),
+            own_tables=_switch(environment, "YTV2_OWN_TABLES"),
         )
         if unknown := settings.plants - PLANTS:
             raise SettingsError(f"YTV2_PLANT knows {', '.join(sorted(PLANTS))}, not {', '.join(sorted(unknown))}")

@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 import pytest
 from comparison import differences
-from harness import application, execute, fetch, make_config, quarantined, up, value
+from harness import adopted, application, execute, fetch, quarantined, up, value
 from installation import Installation
 
 from cdc.audit import trail
@@ -50,12 +50,6 @@ WRITES: Final = (
     "UPDATE posts SET author = 1, rank = id + 10, parent = 2 WHERE id = 4",
     "UPDATE posts SET title = 'changed'",
 )
-
-
-def adopted(folder: Path, dsn: str, tables: dict[str, TableOptions] | None = None, **chosen: Any) -> Config:
-    config = make_config(folder, folder / "app.db", dsn, tables=tables)
-    target = msgspec.structs.replace(config.target, adopt=True, **chosen)
-    return msgspec.structs.replace(config, target=target)
 
 
 async def told(config: Config, level: str) -> dict[str, str]:
@@ -118,14 +112,13 @@ def test_the_plan_begins_with_the_columns_that_nothing_feeds(site: Installation)
     site.target_sql("CREATE TABLE t (id bigint PRIMARY KEY, v int, html text)")
     code, out, _ = site.run("plan")
     assert code == ExitCode.DIFFERENCE
-    places = [
-        out.index(words) for words in ("warning: look at these first", "t.html: html is NULL", "quarantine: these")
-    ]
+    assert out.startswith("2 things to decide")
+    places = [out.index(words) for words in ("1  t.html: html is NULL in every row", "2  t.v: the value (integer)")]
     assert places == sorted(places)
-    assert "1 warning; to quarantine: " in out
     assert json.loads(site.run("plan", "--json")[1])["counts"]["warning"] == 1
     site.configure(f'[target]\ndsn = "{site.dsn}"\nadopt = true\n[tables.t.columns.html]\nexpression = "NULL"')
-    assert "warning" not in site.run("plan")[1]
+    assert site.run("plan")[1].startswith("1 thing to decide")
+    assert "html" not in site.run("plan")[1]
 
 
 async def test_the_plan_tries_every_value_against_the_tables_as_they_are(tmp_path: Path, database: str) -> None:
@@ -214,6 +207,68 @@ async def test_a_date_may_be_the_key(tmp_path: Path, any_database: str) -> None:
     app.close()
 
 
+async def test_texts_of_a_fixed_length_may_be_the_key(tmp_path: Path, any_database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute("CREATE TABLE places (code CHAR(3) NOT NULL, n CHAR(1) NOT NULL, v TEXT, PRIMARY KEY (code, n))")
+    app.execute("INSERT INTO places VALUES ('ab', 'X', 'a'), ('', 'X', 'b'), ('abc', 'Y', 'c'), ('ab ', 'Z', 'padded')")
+    checked = "v text CHECK (v <> 'bad')"
+    await execute(any_database, f"CREATE TABLE places (code char(3), n char(1), {checked}, PRIMARY KEY (code, n))")
+    config = adopted(tmp_path, any_database)
+    await up(config)
+    assert [show_key(key) for _, key, _ in await quarantined(any_database)] == ["('ab ', 'Z')"]
+    app.execute("UPDATE places SET v = 'bad' WHERE code = ''; DELETE FROM places WHERE code IN ('abc', 'ab ')")
+    app.execute("UPDATE places SET code = 'a' WHERE code = 'ab'")
+    await up(config)
+    assert [show_key(key) for _, key, _ in await quarantined(any_database)] == ["('', 'X')"]
+    rows = await fetch(any_database, "SELECT code::text, n::text, v FROM places")
+    assert [tuple(row) for row in rows] == [("a", "X", "a")]
+    assert (await verify(config, None, False, Silent())).exit_code is ExitCode.OK
+    await execute(any_database, "UPDATE places SET v = 'bent'")
+    assert (await verify(config, None, True, Silent())).exit_code is ExitCode.DIFFERENCE
+    await up(config)
+    assert await value(any_database, "SELECT v FROM places") == "a"
+    app.close()
+
+
+# What the plan says of a key under a type that may call two keys equal, and of a column under one that nobody can feed.
+UNFIT_KEYS: Final = """
+CREATE TABLE seen (at TEXT NOT NULL PRIMARY KEY, v TEXT); INSERT INTO seen VALUES ('2024-02-29 10:00:00', 'a');
+CREATE TABLE paid (sum TEXT NOT NULL PRIMARY KEY, v TEXT); INSERT INTO paid VALUES ('12', 'a');
+CREATE TABLE bill (id INTEGER PRIMARY KEY, sum TEXT NOT NULL, tip TEXT NOT NULL DEFAULT '1', v TEXT);
+INSERT INTO bill VALUES (1, '12', '3', 'a'), (2, '13', '4', 'b');
+"""
+UNFIT_KEYS_THERE: Final = """
+CREATE TABLE seen (at timestamp PRIMARY KEY, v text);
+CREATE TABLE paid (sum money PRIMARY KEY, v text);
+CREATE TABLE bill (id int PRIMARY KEY, sum money NOT NULL, tip money NOT NULL DEFAULT 1, v text);
+"""
+
+
+def test_the_remedies_for_a_type_that_does_not_fit_work(site: Installation) -> None:
+    site.sql(UNFIT_KEYS)
+    site.target_sql(UNFIT_KEYS_THERE)
+    adopts = f'[target]\ndsn = "{site.dsn}"\nadopt = true\n'
+    site.configure(adopts + '[replicate]\nexclude = ["t"]')
+    out = " ".join(site.run("plan")[1].split())
+    no_type = "give it another type there, or"
+    assert f"paid.sum: sum is of type money, which is not supported remedy: {no_type} leave the table out" in out
+    assert f"bill.sum: sum is of type money, which is not supported remedy: {no_type} leave the table out" in out
+    assert f"bill.tip: tip is of type money, which is not supported remedy: {no_type} name it in `skip`" in out
+    assert "seen.at: as timestamp without time zone two keys" in out
+    assert 'set `format` to "iso utc" or "auto utc"' in out
+    # Every one of them is followed, and then nothing blocks.
+    site.target_sql("ALTER TABLE bill ALTER sum TYPE numeric USING sum::numeric")
+    site.configure(
+        adopts
+        + '[replicate]\nexclude = ["t", "paid"]\n[tables.bill]\nskip = ["tip"]\n[tables.bill.columns.sum]\n'
+        + 'format = "number"\n[tables.seen.columns.at]\nformat = "iso utc"'
+    )
+    out = " ".join(site.run("plan")[1].split())
+    assert "blocks" not in out
+    assert "bill.tip: `skip` leaves 2 values in SQLite: in Postgres tip has its default in every row" in out
+    assert out.index("warning: look at these first") < out.index("bill.tip: `skip`")
+
+
 async def test_rows_of_a_table_without_a_primary_key_are_known_by_what_it_declares_unique(
     tmp_path: Path, any_database: str
 ) -> None:
@@ -236,6 +291,23 @@ async def test_rows_of_a_table_without_a_primary_key_are_known_by_what_it_declar
     assert [tuple(row) for row in rows] == [("a", 2, "replaced"), ("c", 1, "changed")]
     held = [show_key(key) for _, key, _ in await quarantined(any_database)]
     assert held == [f"(NULL (rowid {n}), NULL (rowid {n}))" for n in (5, 6)]
+    app.close()
+
+
+@pytest.mark.parametrize("later", ["b", "zz"])
+async def test_of_several_unique_keys_one_that_is_never_null_names_the_rows(
+    tmp_path: Path, database: str, later: str
+) -> None:
+    """A migration gives a table a column and a unique index on it: rows from before have NULL there, and no name."""
+    app = application(tmp_path / "app.db")
+    app.execute("CREATE TABLE f (u TEXT NOT NULL, n INT NOT NULL, fu TEXT); CREATE UNIQUE INDEX m ON f (u, n)")
+    app.execute(f"CREATE UNIQUE INDEX {later} ON f (fu, n); INSERT INTO f VALUES ('x', 1, NULL), ('y', 1, 'Y')")
+    await execute(database, "CREATE TABLE f (u text NOT NULL, n int NOT NULL, fu text, UNIQUE (u, n))")
+    config = adopted(tmp_path, database)
+    assert (await build_plan(config)).exit_code is ExitCode.OK
+    await up(config)
+    rows = await fetch(database, "SELECT u, n, fu FROM f ORDER BY u")
+    assert [tuple(row) for row in rows] == [("x", 1, None), ("y", 1, "Y")]
     app.close()
 
 

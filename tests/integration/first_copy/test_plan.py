@@ -15,9 +15,9 @@ from cdc.errors import ExitCode
 from cdc.facts.profile import ColumnProfile, TextForms
 from cdc.facts.row_key import show_key
 from cdc.first_copy.dry_run import rehearse_load
-from cdc.first_copy.plan import Plan, make_plan
+from cdc.first_copy.plan import DataLook, Plan, make_plan
 from cdc.first_copy.preflight import build_plan
-from cdc.first_copy.risks import kept_out
+from cdc.first_copy.rehearsal_notes import NO_PARENT
 from cdc.mapping.map_tables import map_schema
 from cdc.postgres.ddl.schema_script import script
 from cdc.postgres.translate.views import translate_views
@@ -40,7 +40,7 @@ def planned(db: apsw.Connection, tables: dict[str, Any] | None = None) -> Plan:
     maps = map_schema(schema, config, profiles)
     rehearsal = rehearse_load(Path(db.db_filename("main")), maps)
     views = translate_views(schema.views, maps, "public")
-    return make_plan(schema, maps, script(maps, "public"), views, profiles, kept_out(rehearsal))
+    return make_plan(schema, maps, script(maps, "public"), views, DataLook(profiles, rehearsal))
 
 
 def column(db: apsw.Connection, name: str) -> ColumnProfile:
@@ -172,6 +172,7 @@ def test_orphans_are_counted_and_what_is_left_out_has_its_reason(db: apsw.Connec
     db.execute("CREATE VIEW v AS SELECT 1; INSERT INTO c VALUES (1, 10, 11), (2, NULL, NULL)")
     plan = planned(db)
     assert [(r.rows, r.keys, r.column) for r in plan.risks] == [(1, ("1",), "p")]
+    assert [(c.text, c.rows, c.frees) for c in plan.causes] == [(NO_PARENT, 1, 1)]
     assert [(left.name, left.kind, left.reason) for left in plan.left_out] == [("v", "view", "it reads no table")]
     assert "CHECK" in plan.notes[0].object
     assert ("foreign key", "c_p_fkey") in next(t for t in plan.tables if t.source == "c").creates
@@ -183,6 +184,8 @@ def test_orphans_are_counted_and_what_is_left_out_has_its_reason(db: apsw.Connec
         "views": 0,
         "left_out": 2,
         "waiting": 0,
+        "held": 1,
+        "causes": 1,
         "warning": 0,
         "blocks": 0,
         "quarantine": 1,

@@ -12,9 +12,11 @@ from harness import Daemon, Live, execute, live, load, quarantined, value, wait_
 from installation import Installation
 
 from cdc.config import Config
-from cdc.errors import AlreadyRunning, CdcError, ExitCode
+from cdc.errors import AlreadyRunning, CdcError, ExitCode, TargetStateLost
+from cdc.facts.phase import Phase
 from cdc.postgres.record import own_schema
 from cdc.postgres.record.own_schema import SchemaPart
+from cdc.postgres.record.record import Record
 from cdc.retry import is_transient
 from cdc.sql_names import qualified, quote
 
@@ -102,6 +104,28 @@ async def test_any_part_of_a_table_is_made_again(
         assert await quarantined(database) == held, part
         connection = await asyncpg.connect(database)
         assert await own_schema.missing(connection) == frozenset(), part
+        await connection.close()
+
+
+@pytest.mark.parametrize("registered", [False, True])
+async def test_a_stream_that_is_taken_while_it_begins_is_lost_and_not_out_of_turn(
+    config: Config, session: Live, database: str, registered: bool
+) -> None:
+    """A daemon that is told so makes it again; one that is told of a wrong phase would end.
+
+    Another command may have registered the source again by then, and not come to its position yet.
+    """
+    await follow(session)
+    await session.close()
+    connection = await asyncpg.connect(database)
+    try:
+        record = Record(connection, str(await connection.fetchval("SELECT source_id FROM cdc.stream")))
+        await connection.execute(ALL_OF_IT["the row"])
+        if registered:
+            await record.stream.register(str(config.source.path), "public")
+        with pytest.raises(TargetStateLost, match=r"the position of this source .* was deleted or is void"):
+            await record.stream.enter(Phase.REPLICATE)
+    finally:
         await connection.close()
 
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
-from harness import execute, fetch
+from harness import application, drain, execute, fetch, followed, quarantined
 from loguru import logger
 from replicated_pair import replicated
 
+from cdc.stream.resync import request_resync
 from cdc.stream.retry_quarantined import retry_quarantined
 
 pytestmark = pytest.mark.every_postgres
@@ -192,3 +193,24 @@ async def test_children_of_a_refused_row_wait_for_it_too(tmp_path: Path, any_dat
         await pair.write("UPDATE things SET n = 3 WHERE id = 3")
         assert await pair.held() == {}
         assert await pair.differences() == []
+
+
+async def test_what_was_acknowledged_stays_so_when_every_row_is_compared_again(tmp_path: Path, database: str) -> None:
+    known = "SELECT source_table, key FROM cdc.quarantine WHERE acknowledged_by = 'somebody' ORDER BY 1, 2"
+    children = "CREATE TABLE parts(id INTEGER PRIMARY KEY, thing INTEGER REFERENCES things(id))"
+    config = await followed(tmp_path, database, f"{THINGS}; {children}")
+    app = application(config.source.path)
+    app.execute("INSERT INTO things VALUES (3, 'x', '', 0, 1), (4, 'y', '', 0, 1); INSERT INTO parts VALUES (1, 3)")
+    await drain(config)
+    await execute(database, "UPDATE cdc.quarantine SET acknowledged_at = now(), acknowledged_by = 'somebody'")
+    app.execute("INSERT INTO things VALUES (5, 'z', '', 0, 1)")
+    await request_resync(config)
+    await drain(config)
+    all_three = [("parts", "i1"), ("things", "i3"), ("things", "i4")]
+    assert [tuple(row) for row in await fetch(database, known)] == all_three
+    assert len(await quarantined(database)) == 4
+    # Another cause is another thing to know of.
+    app.execute("UPDATE things SET n = 1.5 WHERE id = 3; UPDATE things SET words = 'other' WHERE id = 4")
+    await drain(config)
+    assert [tuple(row) for row in await fetch(database, known)] == [("parts", "i1"), ("things", "i4")]
+    app.close()

@@ -3,6 +3,8 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from ipaddress import IPv6Address
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import apsw
 import msgspec
 import pytest
-from harness import application, drain, execute, fetch, make_config, recorded, up
+from harness import application, drain, execute, fetch, make_config, quarantined, recorded, up
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_value_roundtrip import moments, values
@@ -21,6 +23,7 @@ from cdc.canonical.text import NEVER, canonical_text
 from cdc.config import ColumnOptions, Formats, TableOptions
 from cdc.errors import MappingError
 from cdc.facts.progress import Silent
+from cdc.facts.row_key import encode_key
 from cdc.facts.source_schema import Affinity, Column, Key, KeyKind, Table
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetTable
@@ -35,12 +38,41 @@ from cdc.values.column_rules import problem_with
 from cdc.values.converter import compile_converter
 from cdc.verify import verify
 
-FORMATS = ["", "iso utc", "epoch s", "epoch ms", "epoch us", "julian day", "words", "number", "uuid", "utf-8"]
+FORMATS = [
+    "",
+    "iso utc",
+    "auto utc",
+    "epoch s",
+    "epoch ms",
+    "epoch us",
+    "julian day",
+    "seconds",
+    "milliseconds",
+    "microseconds",
+    "since 1970",
+    "words",
+    "number",
+    "uuid",
+    "address",
+    "utf-8",
+]
 OUTCOMES = ["quarantine", "null", "text", "replace", "cut", "round"]
 TYPES = [
     *["int2", "int4", "int8", "float4", "float8", "numeric", "numeric(6,2)", "numeric(3,-2)", "bool", "text"],
-    *["varchar(5)", "char(5)", "bytea", "json", "jsonb", "date", "time", "timestamp", "timestamp(2)", "timestamptz"],
-    *["timestamptz(0)", "uuid"],
+    *[
+        "varchar(5)",
+        "char(5)",
+        "bytea",
+        "json",
+        "jsonb",
+        "date",
+        "time",
+        "time(2)",
+        "timestamp",
+        "timestamp(2)",
+        "timestamptz",
+    ],
+    *["timestamptz(0)", "uuid", "interval", "interval(2)", "inet", "cidr", "macaddr", "macaddr8"],
 ]
 
 # --- what each format means: the value, the type, and an expression of Postgres that must be the same -----------------
@@ -57,8 +89,44 @@ MEANS: list[tuple[str, str, Value, str]] = [
     ("epoch s", "timestamp", -1, "timestamp '1969-12-31 23:59:59'"),
     ("epoch ms", "timestamptz", 1_700_000_000_123, "timestamptz '2023-11-14 22:13:20.123+00'"),
     ("epoch us", "timestamptz", 1_700_000_000_123_456, "timestamptz '2023-11-14 22:13:20.123456+00'"),
+    ("epoch s", "date", 946_598_400, "date '1999-12-31'"),
+    ("epoch ms", "date", 946_598_400_000, "date '1999-12-31'"),
+    ("iso utc", "date", "2024-02-29 02:00:00+02:00", "date '2024-02-29'"),
+    ("iso utc", "date", "0001-01-01", "date '0001-01-01'"),
+    ("auto utc", "timestamptz", "2024-02-29T01:02:03.5+02:00", "timestamptz '2024-02-28 23:02:03.5+00'"),
+    ("auto utc", "timestamptz", "2024-02-29 01:02:03", "timestamptz '2024-02-29 01:02:03+00'"),
+    ("auto utc", "timestamptz", "2023-06-05 05:14:51.4386280Z", "timestamptz '2023-06-05 05:14:51.438628+00'"),
+    ("auto utc", "timestamptz", 1_700_000_000, "to_timestamp(1700000000)"),
+    ("auto utc", "timestamptz", 1_700_000_000.25, "to_timestamp(1700000000.25)"),
+    ("auto utc", "timestamptz", "1700000000.25", "to_timestamp(1700000000.25)"),
+    ("auto utc", "timestamptz", 1_700_000_000_123, "timestamptz '2023-11-14 22:13:20.123+00'"),
+    ("auto utc", "timestamptz", "1700000000123", "timestamptz '2023-11-14 22:13:20.123+00'"),
+    ("auto utc", "timestamptz", -1_700_000_000_123, "timestamptz '1916-02-18 01:46:39.877+00'"),
+    ("auto utc", "timestamp", 0, "timestamp '1970-01-01'"),
+    ("auto utc", "date", 946_598_400_000, "date '1999-12-31'"),
+    ("auto utc", "date", "1999-12-31", "date '1999-12-31'"),
+    ("auto utc", "date", "946598400", "date '1999-12-31'"),
     ("julian day", "timestamptz", 2_460_000.5, "timestamptz '2023-02-25 00:00:00+00'"),
     ("julian day", "timestamp", 2_451_545, "timestamp '2000-01-01 12:00:00'"),
+    ("seconds", "interval", 12.5, "interval '12.5 seconds'"),
+    ("milliseconds", "interval", "90061500", "interval '1 day 01:01:01.5'"),
+    ("microseconds", "interval", 86_400_000_000, "interval '1 day'"),
+    ("microseconds", "interval", -1_000_000, "interval '-1 days +23:59:59'"),
+    ("since 1970", "interval", "1970-01-01 00:00:12.500000", "interval '12.5 seconds'"),
+    ("since 1970", "interval", "1969-12-31 23:59:59", "interval '-1 days +23:59:59'"),
+    ("", "interval", "-1 day, 23:59:59", "interval '-1 day, 23:59:59'"),
+    ("", "interval", "1 year -2 mons +3 days -04:05:06.7", "interval '1 year -2 mons +3 days -4:05:06.7'"),
+    ("", "interval", "P1Y2M-3W4DT4H-5M6.7S", "interval 'P1Y2M-3W4DT4H-5M6.7S'"),
+    ("", "interval", "100:00:00", "interval '100:00:00'"),
+    ("", "inet", "2001:db8::1", "'2001:db8::1'::inet"),
+    ("", "inet", "10.0.0.1/8", "'10.0.0.1/8'::inet"),
+    ("", "cidr", "10.0.0.0/8", "'10/8'::cidr"),
+    ("address", "inet", "0:0:0:0:0:0:0:1", "'::1'::inet"),
+    ("address", "inet", "192.0.2.1/32", "'192.0.2.1'::inet"),
+    ("address", "inet", "::FFFF:0102:0304", "'::ffff:1.2.3.4'::inet"),
+    ("address", "cidr", "2001:DB8::", "'2001:db8::/128'::cidr"),
+    ("address", "macaddr", "0800.2B01.0203", "'08:00:2b:01:02:03'::macaddr"),
+    ("address", "macaddr8", "08-00-2B-01-02-03-04-05", "'08:00:2b:01:02:03:04:05'::macaddr8"),
     ("words", "bool", "Yes", "true"),
     ("words", "bool", "f", "'f'::bool"),
     ("words", "bool", 0, "false"),
@@ -86,11 +154,14 @@ BECOMES: list[tuple[str, str, Value, str]] = [
     ("replace", "text", InvalidText(b"a\xff"), "'a\ufffd'"),
     ("cut", "varchar(5)", "abcdef", "'abcde'"),
     ("cut", "char(5)", "abc  ", "'abc'"),
+    ("cut", "date", "2024-02-29 23:59:59.9999999", "date '2024-02-29'"),
     ("round", "int4", 12.5, "13"),
     ("round", "int4", -12.5, "-13"),
     ("round", "numeric(6,2)", 1.005, "1.01::numeric"),
     ("round", "float4", 0.1, "0.1::float4"),
     ("round", "timestamp", "2024-01-01 00:00:59.9999995", "timestamp '2024-01-01 00:01:00'"),
+    ("round", "time(2)", "01:02:03.125", "time '01:02:03.13'"),
+    ("round", "time", "01:02:03.1234567", "time '01:02:03.123457'"),
     ("round", "timestamp(2)", "2024-01-01 00:00:00.125", "timestamp '2024-01-01 00:00:00.13'"),
 ]
 
@@ -157,6 +228,11 @@ def test_each_format_means_what_the_databases_take_it_for(database: str) -> None
                 assert runner.run(rig.store(type_, ValueRules(), [value])) == [None], f"{value!r} fits {type_}"
                 runner.run(_is(rig, type_, ValueRules("", outcome), value, expression))
             runner.run(_is(rig, "timestamptz", ValueRules("iso utc", empty="null"), "", "NULL"))
+            exact, late = ValueRules("auto utc", "round"), "2023-06-05 05:14:51.4386289Z"
+            runner.run(_is(rig, "timestamptz", exact, late, "timestamptz '2023-06-05 05:14:51.438629Z'"))
+            day = ValueRules("auto utc", "cut")
+            runner.run(_is(rig, "date", day, 1_700_000_000_123, "date '2023-11-14'"))
+            runner.run(_is(rig, "date", day, "2024-01-01 00:30:00+01:00", "date '2023-12-31'"))
         finally:
             runner.run(rig.postgres.close())
 
@@ -165,6 +241,47 @@ async def _is(rig: Rig, type_: str, reading: ValueRules, value: Value, expressio
     await rig.check(type_, reading, [value])
     same = f"v IS NOT DISTINCT FROM ({expression})::{type_} FROM t{TYPES.index(type_)}"
     assert await rig.postgres.fetchval(f"SELECT {same}"), (type_, reading, value)
+
+
+# Values that `auto utc` might take for an instant, and must not: each is something else as well.
+DOUBTFUL: list[tuple[str, Value]] = [
+    ("a Julian day", 2_460_000.5),
+    ("a year", "2024"),
+    ("a compact date", 20_240_229),
+    ("a compact date and time", "20240229010203"),
+    ("the end of all time in seconds", 253_402_300_799),
+    ("seconds of year 3000, or milliseconds of 1971", 32_503_680_000),
+    ("microseconds", 1_700_000_000_123_456),
+    ("nanoseconds", 1_700_000_000_123_456_789),
+    ("seven digits of a second", "2023-06-05 05:14:51.4386289Z"),
+    ("an empty text", ""),
+    ("no date", "2024-02-30"),
+    ("an exponent", "1e12"),
+    ("an infinity", float("inf")),
+]
+
+
+@pytest.mark.parametrize("type_", ["timestamptz", "timestamp", "date"])
+def test_what_leaves_doubt_is_no_instant(database: str, type_: str) -> None:
+    with asyncio.Runner() as runner:
+        rig = runner.run(Rig.open(database))
+        try:
+            for what, value in DOUBTFUL:
+                assert runner.run(rig.store(type_, ValueRules("auto utc"), [value])) == [None], what
+                runner.run(rig.check(type_, ValueRules("auto utc"), [value]))
+        finally:
+            runner.run(rig.postgres.close())
+
+
+@pytest.mark.parametrize("format_", ["iso utc", "auto utc"])
+def test_a_date_is_never_cut_out_of_an_instant(database: str, format_: str) -> None:
+    with asyncio.Runner() as runner:
+        rig = runner.run(Rig.open(database))
+        try:
+            given: list[Value] = ["2024-01-01 00:00:01", "2024-01-01 00:00:00+01:00"]
+            assert runner.run(rig.store("date", ValueRules(format_), given)) == [None, None]
+        finally:
+            runner.run(rig.postgres.close())
 
 
 def test_julian_days_are_read_as_sqlite_reads_them(database: str) -> None:
@@ -188,6 +305,27 @@ def test_julian_days_are_read_as_sqlite_reads_them(database: str) -> None:
             runner.run(rig.postgres.close())
 
 
+def iso_span(span: timedelta) -> str:
+    return f"P{span.days}DT{span.seconds // 3600}H{span.seconds % 3600}.{span.microseconds:06}S"
+
+
+def worded(years: int, months: int, days: int, sign: int, milliseconds: int) -> str:
+    """A span as Postgres shows it, with parts that are zero."""
+    seconds = milliseconds // 1000
+    clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{milliseconds % 1000:03}"
+    return f"{years} years {months} mons {days} days {'-' if sign < 0 else '+'}{clock}"
+
+
+spans = st.timedeltas(timedelta(-400), timedelta(400)) | st.timedeltas()
+# With runs of zeros, which are where notations of IPv6 differ.
+addresses = st.one_of(
+    st.ip_addresses().map(str),
+    st.lists(st.sampled_from(["0", "0", "1", "ffff", "a0", "10"]), min_size=8, max_size=8).map(":".join),
+    st.lists(st.sampled_from(["0", "0", "0", "0", "ffff", "5"]), min_size=8, max_size=8)
+    .map(":".join)
+    .map(lambda text: str(IPv6Address(text))),
+    st.integers(0, 255).map(lambda n: f"::ffff:1.2.3.{n}") | st.integers(0, 299).map(lambda n: f"01.2.3.{n}"),
+)
 loose = st.one_of(
     values,
     moments.map(lambda text: f"{text}.1234567"),
@@ -197,6 +335,25 @@ loose = st.one_of(
     st.integers(-(10**17), 10**17),
     st.floats(-1e6, 6e6),
     st.floats(-1e6, 6e6).map(str),
+    st.integers(19_700, 33_000).map(lambda day: day * 86_400)
+    | st.integers(-9, 33_000).map(lambda day: day * 86_400_000),
+    st.integers(0, 15).flatmap(lambda digits: st.integers(-(10**digits), 10**digits)),
+    st.datetimes(datetime(1890, 1, 1), datetime(2110, 1, 1)).map(lambda d: int(f"{d:%Y%m%d%H%M%S}")),
+    st.datetimes(datetime(1890, 1, 1), datetime(2110, 1, 1)).map(lambda d: f"{d:%Y%m%d%H%M}"),
+    st.floats(1e7, 1e14),
+    spans.map(str),
+    spans.map(iso_span),
+    st.builds(worded, *[st.integers(-40, 40)] * 4, st.integers(0, 3600 * 10**7)),
+    st.datetimes(datetime(1969, 12, 30), datetime(1970, 2, 1)).map(str),
+    st.sampled_from(
+        ["P1Y", "PT", "P1DT", "1 day 1 day", "1:30", "3 days,", "infinity", "2147483648 days", "1 mon ", "PT1.5H"]
+    ),
+    addresses,
+    addresses.map(str.upper) | st.ip_addresses().map(lambda a: a.exploded),
+    st.builds(lambda address, bits: f"{address}/{bits}", addresses, st.integers(0, 130)),
+    st.builds(lambda data, sign: data.hex(sign), st.binary(min_size=6, max_size=8), st.sampled_from([":", "-"])),
+    st.binary(min_size=6, max_size=6).map(lambda d: ".".join(d.hex()[n : n + 4] for n in (0, 4, 8)).upper()),
+    st.dates().map(lambda d: f"{d} 00:00:00Z"),
     st.sampled_from(["TRUE", "nO", "oN", "2", "12.0", "1e3", "+5", ".5", "-0", "1e400", "0.125", "9" * 30, "{", ""]),
     st.uuids().map(lambda u: u.bytes),
     st.uuids().map(lambda u: u.hex),
@@ -291,6 +448,35 @@ async def test_a_format_for_all_columns_of_a_type_gives_way_to_a_column_of_its_o
     await drain(config)
     assert await fetch(database, "SELECT 1 FROM t WHERE a = b AND b = c AND a = '2024-01-01 00:00:00+00'")
     assert (await verify(config, None, False, Silent())).result == "equal"
+
+
+async def test_what_a_type_rounds_is_said_once_and_a_column_may_say_otherwise(
+    tmp_path: Path, any_database: str
+) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute(
+        "CREATE TABLE a(id INTEGER PRIMARY KEY, f FLOAT, g FLOAT, s DATETIME, n DECIMAL(6, 2));"
+        "INSERT INTO a VALUES(1, 0.1, 0.5, '2024-01-01 00:00:00.523', 1.005), (2, 0.25, 0.1, NULL, NULL)"
+    ).fetchall()
+    await execute(
+        any_database, "CREATE TABLE a(id int PRIMARY KEY, f real, g real, s timestamp(0), n numeric(6, 2), plain real)"
+    )
+    plain = TableOptions(columns={"g": ColumnOptions(on_invalid="quarantine"), "plain": ColumnOptions(expression="f")})
+    config = make_config(tmp_path, tmp_path / "app.db", any_database, tables={"a": plain})
+    config = msgspec.structs.replace(
+        config,
+        target=msgspec.structs.replace(config.target, adopt=True),
+        formats=Formats(real="round", timestamp="round", numeric="round"),
+    )
+    await up(config)
+    assert [key for _, key, _ in await quarantined(any_database)] == [encode_key((2,))]
+    stored = "f = 0.1::real AND plain = f AND s = timestamp '2024-01-01 00:00:01' AND n = 1.01 AND id = 1"
+    assert await fetch(any_database, f"SELECT 1 FROM a WHERE {stored}")
+    app.execute("UPDATE a SET f = 0.7, s = '2024-01-01 00:00:59.5' WHERE id = 1")
+    await drain(config)
+    assert await fetch(any_database, "SELECT 1 FROM a WHERE f = 0.7::real AND s = timestamp '2024-01-01 00:01:00'")
+    assert (await verify(config, None, False, Silent())).result == "equal"
+    app.close()
 
 
 @pytest.mark.parametrize(

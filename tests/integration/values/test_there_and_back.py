@@ -18,7 +18,7 @@ from typing import Any
 import apsw
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_readings import FORMATS, TYPES, loose
+from test_readings import FORMATS, TYPES, loose, spans
 from test_value_roundtrip import json_values
 
 from cdc.config import decode_config
@@ -252,8 +252,30 @@ UNIFORM: list[tuple[str, str, str, st.SearchStrategy[Any]]] = [
     ("TEXT", "timestamptz", "epoch us", st.integers(-(10**14), 10**14).map(str)),
     ("REAL", "timestamp", "julian day", st.integers(1721426 * 2, 5373484 * 2).map(lambda n: n / 2)),
     ("TEXT", "date", "", st.dates().map(str)),
+    ("TEXT", "date", "iso utc", st.dates().map(str)),
+    ("TEXT", "date", "auto utc", st.dates().map(lambda day: f"{day} 00:00:00")),
+    ("INTEGER", "date", "epoch ms", st.integers(-9_000, 90_000).map(lambda day: day * 86_400_000)),
+    ("TEXT", "timestamptz", "auto utc", second.map(str)),
+    ("INTEGER", "timestamptz", "auto utc", st.integers(10**9, 10**10 - 1)),
+    (
+        "INTEGER",
+        "timestamptz",
+        "auto utc",
+        st.integers(1_000_000_000_001, 2_000_000_000_000).filter(lambda n: n % 1000),
+    ),
+    ("TEXT", "timestamp", "auto utc", st.integers(10**9, 10**10 - 1).map(str)),
     ("TEXT", "time", "", st.times().map(str)),
     ("TEXT", "time", "", st.times().map(lambda t: f"{t:%H:%M}")),
+    ("TEXT", "interval", "", spans.map(str)),
+    ("TEXT", "interval", "", spans.filter(lambda s: s.days > 0).map(lambda s: f"P{s.days}D")),
+    ("INTEGER", "interval", "microseconds", st.integers(-(10**15), 10**15)),
+    ("REAL", "interval", "seconds", st.integers(-(10**9), 10**9).map(lambda n: n / 8)),
+    ("NUMERIC", "interval", "since 1970", recent.map(lambda m: m.isoformat(" ", "microseconds"))),
+    ("TEXT", "inet", "", st.ip_addresses(v=4).map(str)),
+    ("TEXT", "inet", "address", st.ip_addresses(v=6).map(lambda a: a.exploded)),
+    ("TEXT", "cidr", "address", st.ip_addresses(v=4).map(lambda a: f"{a}/32")),
+    ("TEXT", "macaddr", "", st.binary(min_size=6, max_size=6).map(lambda data: data.hex(":"))),
+    ("TEXT", "macaddr8", "address", st.binary(min_size=8, max_size=8).map(lambda data: data.hex("-").upper())),
     ("", "bool", "", st.integers(0, 1)),
     ("TEXT", "bool", "words", st.sampled_from(["TRUE", "FALSE"])),
     ("TEXT", "bool", "words", st.sampled_from(["Yes", "No"])),

@@ -17,6 +17,9 @@ from warm_commands import run_warm
 
 from cdc.config import AlertsSection, Config, VerifySection
 from cdc.errors import ExitCode
+from cdc.observe.daemon_state import Activity, DaemonState
+from cdc.postgres.server.endpoint import Endpoint
+from cdc.verify.rolling import RollingVerifier
 
 TABLES = """
 CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT);
@@ -207,3 +210,23 @@ def _hammer(path: Path, seconds: float) -> None:
         app.execute("REPLACE INTO word VALUES (?, ?)", (f"w{number % 40}", number)).fetchall()
         app.execute("DELETE FROM word WHERE w = ?", (f"w{(number + 7) % 40}",)).fetchall()
     app.close()
+
+
+async def test_nothing_begins_between_standing_by_and_the_pause(config: Config) -> None:
+    """The daemon says that it is paused a moment after this: until then its state is still that of one that streams."""
+    state = DaemonState()
+    state.doing = Activity.STREAMING
+    endpoint = Endpoint(config)
+    verifier = RollingVerifier(lambda: config, endpoint, state)
+
+    async def holds_a_connection_after_a_turn() -> bool:
+        await verifier._turn()
+        return verifier._connection is not None
+
+    try:
+        assert await holds_a_connection_after_a_turn(), "a slice was compared, and the next one is to be"
+        await verifier.stand_by()
+        assert not await holds_a_connection_after_a_turn()
+    finally:
+        await verifier._let_go()
+        await endpoint.leave()

@@ -7,7 +7,8 @@ from cdc.facts.changes import Reason
 from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.risk import Risk
 from cdc.facts.source_schema import Affinity, Column, Key, KeyKind
-from cdc.first_copy.dry_run import Finding, Rehearsal, Unknown
+from cdc.first_copy.dry_run import Rehearsal, Unknown
+from cdc.first_copy.rehearsal_notes import Finding
 from cdc.first_copy.risks import kept_out, risks, skipped_in_vain
 
 

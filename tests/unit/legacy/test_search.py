@@ -124,3 +124,13 @@ async def handle(self):
 """
     (trace,) = telling(in_python(source, NAMES))
     assert (trace.line, trace.todo) == (3, "take it out; `auto_sync`, where it stands, is used in lines 6, 7")
+
+
+def test_a_search_of_nothing_shows_nothing(tmp_path: Path) -> None:
+    """A slip in the path must not read as proof: an empty folder, and one that has only what is left out."""
+    assert not search([tmp_path], NAMES).clean
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").write_text("x")
+    assert not search([tmp_path], NAMES).clean
+    (tmp_path / "app.py").write_text("print('hello')\n")
+    assert search([tmp_path], NAMES).clean

@@ -83,6 +83,8 @@ def test_rows_that_are_known_by_rowid_need_a_column_for_it() -> None:
         ("text", "text", True, False),
         ("uuid", "uuid", True, False),
         ("date", "date", True, False),
+        ("character(3)", "bpchar", True, False),
+        ("character(3)", "bpchar", False, True),
         ("text", "text", False, True),  # two keys that differ for SQLite may be equal under such a collation
         ("citext", "citext", True, True),
         ("timestamp", "timestamp", True, True),
@@ -97,7 +99,7 @@ def test_a_key_keeps_different_rows_apart(type_: str, base: str, deterministic: 
 
 
 def test_a_format_for_all_columns_of_a_type_does_not_reach_the_key() -> None:
-    by_code = replace(adopted(table("t", text("code"), key=BY_CODE)), formats={"uuid": "uuid"})
+    by_code = replace(adopted(table("t", text("code"), key=BY_CODE)), formats={"uuid": ValueRules("uuid")})
     risk = one(by_code, with_column(target_of(by_code), "code", "uuid", "uuid"))
     assert (risk.level, risk.column) == ("note", "code")
     assert 'format = "uuid"' in risk.remedy

@@ -54,10 +54,10 @@ def test_a_name_to_skip_is_taken_for_a_slip_when_it_is_like_that_of_a_column_of_
     source = table("t", text("channel_name"), number("view_count"), number("duration_seconds"))
     options = TableOptions(skip=skip, columns={"duration_seconds": ColumnOptions(type="numeric")})
     if not slip:
-        refuse_unknown(source, options)
+        refuse_unknown(source, options, options)
         return
     with pytest.raises(MappingError, match="is no column of that table") as error:
-        refuse_unknown(source, options)
+        refuse_unknown(source, options, options)
     assert error.value.remedy.startswith("did you mean `channel_name`? ")
 
 

@@ -3,7 +3,7 @@
 The configuration stands below the room of values, and the comparison shares nothing with it on purpose.
 """
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -16,7 +16,7 @@ from cdc.facts.target_schema import TargetColumn
 from cdc.facts.values import Value
 from cdc.mapping.type_names import canonical_type, column_of_type
 from cdc.postgres.tables import hashed_rows
-from cdc.values import texts, times
+from cdc.values import addresses, texts, times
 from cdc.values.column_rules import encoder_for, problem_with
 from cdc.values.encoder import Encoder
 from cdc.values.outcomes import OUTCOMES
@@ -25,9 +25,6 @@ from cdc.values.registry import FAMILIES, FORMATS, PROMISES, SUPPORTED, TYPES
 
 def column(base: str, **options: object) -> TargetColumn:
     return TargetColumn("v", base, base, **options)  # type: ignore[arg-type]
-
-
-FORMAT: config.Format = "uuid"
 
 
 # --- the registry itself ----------------------------------------------------------------------------------------------
@@ -98,13 +95,22 @@ def test_the_configuration_takes_the_outcomes_that_there_are() -> None:
     assert set(get_args(config.OnInvalid)) == set(OUTCOMES)
 
 
-def test_the_section_of_formats_has_types_that_some_format_is_read_into() -> None:
+def test_the_section_of_formats_has_types_for_which_something_can_be_chosen() -> None:
     fields = config.Formats.__struct_fields__
-    chosen_for_all = config.Formats(**dict.fromkeys(fields, FORMAT))
     by_name = {type_.name: type_.base for type_ in TYPES.values()}
-    assert set(chosen_for_all.by_base()) == {by_name[name] for name in fields}
-    for base in chosen_for_all.by_base():
-        assert any(TYPES[base] in format_.into for format_ in FORMATS.values()), base
+    choices = [*map(ValueRules, FORMATS), *(ValueRules(on_invalid=s) for s in get_args(config.Shortening))]
+    for name in fields:
+        suiting = [c for c in choices if not problem_with(column(by_name[name]), c)]
+        assert suiting, name
+        for choice in suiting:
+            written: Any = choice.format or choice.on_invalid
+            outcome = "" if choice.format else choice.on_invalid
+            assert config.Formats(**{name: written}).by_base() == {by_name[name]: (choice.format, outcome)}
+
+
+def test_a_format_and_an_outcome_may_be_chosen_for_a_type_at_once() -> None:
+    both = config.Formats(timestamp=("auto utc", "round"))
+    assert both.by_base() == {"timestamp": ("auto utc", "round")}
 
 
 # --- the comparison ---------------------------------------------------------------------------------------------------
@@ -119,7 +125,7 @@ def test_the_comparison_knows_what_every_type_holds() -> None:
 
 
 def test_the_comparison_has_a_rule_for_every_type_that_is_not_its_own_characters() -> None:
-    as_characters = {type_.base for type_ in texts.CHARACTERS} | {"uuid"}
+    as_characters = {type_.base for type_ in (*texts.CHARACTERS, *addresses.TYPES)} | {"uuid"}
     assert set(rules._FORMS) == set(TYPES) - as_characters
     assert set(columns._SHORT) <= set(TYPES)
     assert {type_.base for type_ in texts.CHARACTERS} == columns._CHARACTERS
@@ -152,7 +158,8 @@ def test_the_comparison_knows_every_outcome() -> None:
 
 @pytest.mark.parametrize("base", TYPES)
 def test_the_comparison_rounds_the_types_that_are_rounded(base: str) -> None:
-    unfit = "2024-01-01 00:00:00.0000004" + ("Z" if base == "timestamptz" else "") if "stamp" in base else 0.1
+    times = {"time": "00:00:00.0000004", "timestamp": "2024-01-01 00:00:00.0000004"}
+    unfit = {**times, "timestamptz": f"{times['timestamp']}Z"}.get(base, 0.1)
     target = column(base, scale=0, precision=5 if base == "numeric" else None)
     rounds = chosen.form(target, ValueRules(on_invalid="round"), rules.form_of(target))
     if problem_with(target, ValueRules(on_invalid="round")):

@@ -1,0 +1,152 @@
+"""What both databases prove about tables that the application's migrations made in Postgres. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from cdc.facts.profile import TableProfile
+from cdc.facts.source_schema import Column, SourceSchema, Table
+from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetColumn, TargetTable
+from cdc.mapping.check import in_key
+from cdc.mapping.letter_case import folded
+from cdc.proposals.block import TARGET, Block, Exclusion, column_section
+from cdc.proposals.kinds_of_tables import is_migration_list
+from cdc.sql_names import quote_literal, toml_text
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """What Postgres has: all tables of the schema by name, the rows of each, and sequences that no column owns."""
+
+    tables: Mapping[str, TargetTable]
+    rows: Mapping[str, int]
+    free_sequences: tuple[str, ...] = ()
+
+    def table(self, name: str) -> TargetTable | None:
+        """The table of that name, else the only one whose name differs by letter case alone."""
+        return self.tables.get(found) if (found := _alike(name, self.tables)) else None
+
+
+def _alike(name: str, names: Iterable[str]) -> str | None:
+    listed = list(names)
+    near = [other for other in listed if folded(name) == folded(other)]
+    return name if name in listed else near[0] if len(near) == 1 else None
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def exclusions(schema: SourceSchema, profiles: Mapping[str, TableProfile], there: There) -> Iterator[Exclusion]:
+    """Tables that only SQLite has, and lists of migrations, of which each database keeps its own."""
+    for table in schema.tables:
+        rows, target = profiles[table.name].rows, there.table(table.name)
+        if target is None:
+            yield Exclusion(table.name, rows, "Postgres has no such table")
+        elif is_migration_list(table.name):
+            others = f"{there.rows.get(target.name, 0):,}"
+            yield Exclusion(table.name, rows, f"a list of migrations; that of Postgres has {others} of its own")
+
+
+def skips(tables: Sequence[Table], there: There) -> Iterator[Block]:
+    """What has no place there."""
+    for table in tables:
+        target = there.table(table.name)
+        if target is None:
+            continue
+        skipped = columns_without_place(table, target)
+        if skipped:
+            line = f"skip = [{', '.join(toml_text(column.name) for column in skipped)}]"
+            yield Block(("tables", table.name), (line,), _why_skipped(table, target, skipped))
+
+
+def columns_without_place(table: Table, target: TargetTable) -> list[Column]:
+    """The columns, but for those that identify the rows, that Postgres does not have or computes by itself."""
+    places = ((column, _place(target, column)) for column in table.columns if not in_key(table, column))
+    return [column for column, place in places if place is None or place.generated]
+
+
+def _place(target: TargetTable, column: Column) -> TargetColumn | None:
+    name = _alike(column.name, (c.name for c in target.columns))
+    return target.column(name) if name else None
+
+
+def _why_skipped(table: Table, target: TargetTable, skipped: Sequence[Column]) -> str:
+    missing = [c.name for c in skipped if _place(target, c) is None]
+    computed = [c.name for c in skipped if c.name not in missing]
+    told = [f"Postgres has no column for {', '.join(missing)}"] if missing else []
+    told += [f"Postgres computes {', '.join(computed)} by itself"] if computed else []
+    return f"{table.name}: {'; '.join(told)}."
+
+
+def dropped_values(tables: Sequence[Table], profiles: Mapping[str, TableProfile], there: There) -> int:
+    """How many values stay behind in columns for which Postgres has no place, but for those that SQLite computes."""
+    values = 0
+    for table in tables:
+        target = there.table(table.name)
+        for column in columns_without_place(table, target) if target else ():
+            profile = profiles[table.name].column(column.name)
+            values += profile.present if profile and not column.generated else 0
+    return values
+
+
+# --- what nothing feeds, and what is in the way -----------------------------------------------------------------------
+
+
+def unfed(maps: Sequence[TableMap], there: There) -> Iterator[tuple[str, Block]]:
+    """Columns that only Postgres has and that have no default: what to say first, and a line to begin with."""
+    for mapped in maps:
+        target = there.tables.get(mapped.target)
+        for column in target.columns if target else ():
+            open_ = not (column.has_default or column.identity or column.generated)
+            if column.name in mapped.target_columns or not open_:
+                continue
+            place = f"{mapped.source.name}.{column.name}"
+            section = column_section(mapped.source.name, column.name)
+            if column.not_null:
+                why = f"{place} is NOT NULL there without a default, and nothing feeds it"
+                sample = f"{why}: write what the application would, in SQL of SQLite; this is a stand-in."
+                yield why, Block(section, (f"expression = {toml_text(_stand_in(column))}",), sample, choice=True)
+            else:
+                why = f"{place} is NULL in every row: nothing feeds it, and it has no default there"
+                sample = f"{why}: write what the application asks for; this line says that nothing does."
+                yield why, Block(section, ('expression = "NULL"',), sample, choice=True)
+
+
+def _stand_in(column: TargetColumn) -> str:
+    """Some value that a column of that type takes."""
+    numbers = ("int2", "int4", "int8", "numeric", "float4", "float8", "bool")
+    known = {
+        **dict.fromkeys(numbers, "0"),
+        "json": "'{}'",
+        "jsonb": "'{}'",
+        "bytea": "x''",
+        "date": "'1970-01-01'",
+        "time": "'00:00'",
+        "timestamp": "'1970-01-01 00:00:00'",
+        "timestamptz": "'1970-01-01 00:00:00Z'",
+        "uuid": "'00000000-0000-0000-0000-000000000000'",
+    }
+    return quote_literal(column.labels[0]) if column.labels else known.get(column.base, "''")
+
+
+def existing_rows(maps: Sequence[TableMap], there: There) -> Iterator[Block]:
+    """What to do about rows that are there before the first copy."""
+    held = {mapped.target: rows for mapped in maps if (rows := there.rows.get(mapped.target, 0))}
+    if held:
+        listed = ", ".join(f"{name} ({rows:,})" for name, rows in held.items())
+        why = f"These tables hold rows already: {listed}. With this they are saved to a file, then replaced."
+        yield Block(TARGET, ('existing_rows = "replace"',), why, choice=True)
+
+
+def remarks(maps: Sequence[TableMap], there: There) -> Iterator[str]:
+    """What is done without a line of configuration, and what no line can do."""
+    for mapped in maps:
+        target = there.tables.get(mapped.target)
+        if target and target.user_triggers:
+            names_ = ", ".join(target.user_triggers)
+            yield f"{target.name}: its triggers are disabled while rows are replicated, and given back: {names_}."
+    if there.free_sequences:
+        yield (
+            f"No column owns these sequences, so they are not moved: {', '.join(there.free_sequences)}. Move "
+            "those that the application takes numbers of, with setval(), before it goes on in Postgres."
+        )

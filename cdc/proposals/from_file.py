@@ -1,0 +1,69 @@
+"""What the file alone proves, where the tables in Postgres are made from it. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from cdc.config import Config
+from cdc.facts.profile import TableProfile
+from cdc.facts.proposal import Proposal
+from cdc.facts.source_schema import SourceSchema
+from cdc.facts.table_map import TableMap
+from cdc.mapping.map_tables import LITERAL
+from cdc.mapping.proposals import propose
+from cdc.proposals.block import Block, Exclusion, column_section
+from cdc.proposals.kinds_of_tables import why_left_behind
+from cdc.sql_names import toml_text
+
+
+def blocks_for(maps: Sequence[TableMap], profiles: Mapping[str, TableProfile], config: Config) -> tuple[Block, ...]:
+    """What could be said of columns, table by table."""
+    found: list[Block] = []
+    for mapped in maps:
+        by_column: dict[str, list[Proposal]] = {}
+        for proposal in propose(mapped.source, mapped, profiles[mapped.source.name], config):
+            by_column.setdefault(proposal.column, []).append(proposal)
+        for proposals in by_column.values():
+            found += _of_column(proposals)
+    return tuple(found)
+
+
+def _of_column(proposals: Sequence[Proposal]) -> Iterator[Block]:
+    """The first that is proven, or else all of them to choose from."""
+    proven = next((p for p in proposals if _is_proven(p)), None)
+    for proposal in [proven] if proven else proposals:
+        lines = tuple(f"{key} = {toml_text(text)}" for key, text in proposal.lines)
+        section = column_section(proposal.table, proposal.column)
+        yield Block(section, lines, _why(proposal), choice=proven is None)
+
+
+def _is_proven(proposal: Proposal) -> bool:
+    """Whether without these lines rows would stay behind, and with them each value arrives as itself.
+
+    Literals are exact too, but the application would have to read every value of the column in another form.
+    """
+    holds_all = proposal.frees > 0 and not proposal.leaves and proposal.exact
+    return holds_all and ("type", LITERAL) not in proposal.lines
+
+
+def _why(proposal: Proposal) -> str:
+    without = f"; {_rows(proposal.frees)} would stay behind without it" if proposal.frees else ""
+    with_it = f"; {_rows(proposal.leaves)} would stay behind with it" if proposal.leaves else ""
+    return f"{proposal.table}.{proposal.column}: {proposal.why}{without}{with_it}."
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def exclusions_for(names: Iterable[str], profiles: Mapping[str, TableProfile]) -> Iterator[Exclusion]:
+    """Tables that a person may want to leave behind."""
+    for name in names:
+        if why := why_left_behind(name):
+            yield Exclusion(name, profiles[name].rows, why, choice=True)
+
+
+def remarks_for(schema: SourceSchema) -> Iterator[str]:
+    """What is left out or waits without a line of configuration."""
+    for left in schema.left_out:
+        yield f"{left.kind} {left.name} is left out: {left.reason}."
+    for waiting in schema.waiting:
+        yield f"table {waiting.name} waits: {waiting.reason}. To take it up: {waiting.remedy}."

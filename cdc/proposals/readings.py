@@ -1,0 +1,118 @@
+"""In which ways the values of a column could be read, and what of it is proven. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cdc.facts.profile import ColumnProfile
+from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
+from cdc.facts.target_schema import TargetColumn
+from cdc.proposals.block import FORMATS as FORMATS_SECTION
+from cdc.proposals.block import Block, column_section
+from cdc.sql_names import toml_text
+from cdc.values.column_rules import problem_with
+from cdc.values.outcomes import OUTCOMES
+from cdc.values.registry import FORMATS, TYPES
+
+# The least number of each format that lies in our time, from the spring of 1973 on, and how often it is exceeded there.
+_COUNTED: Final = {
+    "epoch s": (10**8, 10**11),
+    "epoch ms": (10**11, 10**14),
+    "epoch us": (10**14, 10**17),
+    "julian day": (2_400_000, 2_500_000),
+}
+_SEVERAL_FORMS: Final = "auto utc"
+_LOSSES: Final = (("empty", "null"), *(("on_invalid", o) for o in ("round", "cut", "replace", "text", "null")))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A way of reading a column: so many values are `refused` without it, of which it `leaves` some."""
+
+    column: TargetColumn
+    rules: ValueRules
+    refused: int
+    leaves: int
+
+
+def formats(column: TargetColumn, profile: ColumnProfile | None) -> list[ValueRules]:
+    """The formats that such a column may be read by. Numbers count in a unit only if it brings them into our time."""
+    # What takes several forms comes last: of those that take all values, one that says more is better.
+    ordered = sorted(FORMATS, key=lambda name: name == _SEVERAL_FORMS)
+    wanted = (ValueRules(format=name) for name in ordered if _may_be(name, profile))
+    return [rules for rules in wanted if not problem_with(column, rules)]
+
+
+def _may_be(name: str, profile: ColumnProfile | None) -> bool:
+    if name not in _COUNTED or profile is None or profile.least is None or profile.greatest is None:
+        return True
+    least, beyond = _COUNTED[name]
+    return least <= profile.least and profile.greatest < beyond
+
+
+def losses(column: TargetColumn, rules: ValueRules) -> list[ValueRules]:
+    """The same rules with something that becomes of values which do not fit, the smallest loss first."""
+    wanted = (ValueRules(rules.format, **{key: outcome}) for key, outcome in _LOSSES)
+    return [each for each in wanted if not problem_with(column, each)]
+
+
+def best(refused: Sequence[int], without: int) -> int | None:
+    """Which of some ways refuses least, the first of several; None where none is better than `without`."""
+    least = min(refused, default=without)
+    return refused.index(least) if least < without else None
+
+
+# --- words and lines --------------------------------------------------------------------------------------------------
+
+
+def config_key(base: str) -> str:
+    """What a type is called in [formats]."""
+    return TYPES[base].name if base in TYPES else ""
+
+
+def for_type(base: str, format_: str, readings: Iterable[Reading]) -> Block:
+    """A format for all columns of a type."""
+    needed = [r for r in readings if r.column.base == base and r.rules.format == format_]
+    values = sum(r.refused - r.leaves for r in needed)
+    why = f"{len(needed)} columns of type {config_key(base)} hold {values:,} values that are written in this form"
+    return Block(FORMATS_SECTION, (f"{config_key(base)} = {toml_text(format_)}",), f"{why}.{_zone(format_)}")
+
+
+def of_column(
+    mapped: TableMap, column: ColumnMap, reading: Reading, known: ValueRules, *, choice: bool = False
+) -> Block:
+    """What a column's section says of how it is read, beyond what is `known`."""
+    name = column.source or column.target
+    rules = reading.rules
+    why = _do_not_fit(reading.refused, reading.column.type)
+    if choice:
+        means = "Empty texts become NULL" if rules.empty == "null" else f"Each becomes {_becomes(rules.on_invalid)}"
+        why = f"{why}. {means} with this line"
+    else:
+        why = f'{why} as written, and the format "{rules.format}" reads them'
+    left = f", but for {reading.leaves:,}" if reading.leaves else ""
+    section = column_section(mapped.source.name, name)
+    return Block(
+        section, _lines(rules, known), f"{mapped.source.name}.{name}: {why}{left}.{_zone(rules.format)}", choice
+    )
+
+
+def _do_not_fit(count: int, type_: str) -> str:
+    return f"1 value does not fit {type_}" if count == 1 else f"{count:,} values do not fit {type_}"
+
+
+def _becomes(outcome: str) -> str:
+    return "the nearest that there is room for" if outcome == "round" else OUTCOMES[outcome].becomes
+
+
+def _zone(format_: str) -> str:
+    return " Times without an offset are taken to be in UTC." if "utc" in format_ else ""
+
+
+def _lines(rules: ValueRules, known: ValueRules) -> tuple[str, ...]:
+    said = (
+        ("format", rules.format, known.format),
+        ("on_invalid", rules.on_invalid, known.on_invalid),
+        ("empty", rules.empty, known.empty),
+    )
+    return tuple(f"{key} = {toml_text(value)}" for key, value, before in said if value != before)

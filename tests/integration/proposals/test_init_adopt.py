@@ -1,0 +1,118 @@
+"""With `--adopt`, what both databases prove is written: the plan is then blocked by nothing that a line could solve."""
+
+import json
+import tomllib
+from typing import Any
+
+from installation import Installation
+
+from cdc.errors import ExitCode
+
+
+def adopted(site: Installation) -> dict[str, Any]:
+    code, out, err = site.run("init", str(site.database), "--target", site.dsn, "--adopt", "--force")
+    assert code == ExitCode.OK, out + err
+    return tomllib.loads(site.config_file.read_text(encoding="utf-8"))
+
+
+def risks(site: Installation, *levels: str) -> list[tuple[str, str, str]]:
+    found = json.loads(site.run("plan", "--json")[1])["risks"]
+    return [(risk["table"], risk["column"], risk["text"]) for risk in found if risk["level"] in levels]
+
+
+def test_names_columns_and_formats_that_both_prove(site: Installation) -> None:
+    site.sql("DROP TABLE t")
+    site.sql(
+        """
+        CREATE TABLE Event(Id INTEGER PRIMARY KEY, At DATETIME, Seen DATETIME, Ms INTEGER, Ok TEXT, Ref CHAR(32),
+            Old TEXT, Twice INTEGER GENERATED ALWAYS AS (Id * 2));
+        INSERT INTO Event VALUES(1, '2024-01-01 00:00:00', '2024-01-01', 1700000000123, 'yes',
+            '550E8400E29B41D4A716446655440000', 'kept here');
+        CREATE TABLE alembic_version(version_num TEXT PRIMARY KEY); INSERT INTO alembic_version VALUES('a');
+        CREATE TABLE only_here(id INTEGER PRIMARY KEY);
+        """
+    )
+    site.target_sql(
+        """
+        CREATE TABLE event(id int PRIMARY KEY, at timestamptz, seen timestamptz, ms timestamptz, ok boolean, ref uuid,
+            twice int GENERATED ALWAYS AS (id * 2) STORED);
+        CREATE TABLE alembic_version(version_num text PRIMARY KEY); INSERT INTO alembic_version VALUES('b');
+        CREATE SEQUENCE taken_by_hand;
+        """
+    )
+    said = adopted(site)
+    assert said["target"]["adopt"] is True
+    assert said["formats"] == {"timestamptz": "iso utc"}
+    assert said["replicate"]["exclude"] == ["alembic_version", "only_here"]
+    assert said["tables"]["Event"]["skip"] == ["Old", "Twice"]
+    columns = said["tables"]["Event"]["columns"]
+    assert {name: c["format"] for name, c in columns.items() if "format" in c} == {
+        "Ms": "epoch ms",
+        "Ok": "words",
+        "Ref": "uuid",
+    }
+    assert risks(site, "blocks", "quarantine") == []
+    assert "taken_by_hand" in site.config_file.read_text(encoding="utf-8")
+    site.followed()
+    assert site.run("verify")[0] == ExitCode.OK
+
+
+def test_what_nothing_feeds_is_said_first(site: Installation) -> None:
+    site.target_sql("CREATE TABLE t(id int PRIMARY KEY, v text, html text, kind text NOT NULL)")
+    code, out, _ = site.run("init", str(site.database), "--target", site.dsn, "--adopt", "--force")
+    assert code == ExitCode.OK
+    assert out.startswith("warning: t.html is NULL in every row")
+    assert "warning: t.kind is NOT NULL there without a default, and nothing feeds it" in out
+    text = site.config_file.read_text(encoding="utf-8")
+    assert risks(site, "blocks") != []
+    for line in ('[tables.t.columns.html]\n# expression = "NULL"', "[tables.t.columns.kind]\n# expression = \"''\""):
+        assert f"# {line}" in text
+        text = text.replace(f"# {line}", line.replace("\n# ", "\n"))
+    site.config_file.write_text(text, encoding="utf-8")
+    assert risks(site, "blocks", "warning") == []
+
+
+def test_a_loss_is_a_choice(site: Installation) -> None:
+    site.sql("DROP TABLE t")
+    site.sql("CREATE TABLE m(id INTEGER PRIMARY KEY, r REAL, s TEXT, at TEXT, n INTEGER)")
+    site.sql("INSERT INTO m VALUES(1, 0.1, 'too long', '', 5), (2, 0.5, 'ok', '2024-01-01', 70000)")
+    site.target_sql("CREATE TABLE m(id int PRIMARY KEY, r real, s varchar(3), at date, n smallint)")
+    said = adopted(site)
+    assert "tables" not in said
+    text = site.config_file.read_text(encoding="utf-8")
+    for column, line in (
+        ("r", 'on_invalid = "round"'),
+        ("s", 'on_invalid = "cut"'),
+        ("at", 'empty = "null"'),
+        ("n", 'on_invalid = "null"'),
+    ):
+        assert f"# [tables.m.columns.{column}]\n# {line}\n" in text
+
+
+def test_a_format_that_some_columns_of_a_type_would_suffer_from_is_no_rule_for_all(site: Installation) -> None:
+    site.sql("DROP TABLE t")
+    site.sql("CREATE TABLE m(id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, c TEXT)")
+    site.sql("INSERT INTO m VALUES(1, 1700000000, 1700000001, '2024-01-01T00:00:00Z')")
+    site.target_sql("CREATE TABLE m(id int PRIMARY KEY, a timestamptz, b timestamptz, c timestamptz)")
+    said = adopted(site)
+    assert "formats" not in said
+    assert {name: c["format"] for name, c in said["tables"]["m"]["columns"].items()} == {
+        "a": "epoch s",
+        "b": "epoch s",
+    }
+    assert risks(site, "blocks", "quarantine") == []
+
+
+def test_rows_that_are_there_already_are_replaced_by_choice_alone(site: Installation) -> None:
+    site.sql("INSERT INTO t VALUES(1, 'a')")
+    site.target_sql("CREATE TABLE t(id int PRIMARY KEY, v text); INSERT INTO t VALUES(2, 'b')")
+    assert "existing_rows" not in adopted(site)["target"]
+    text = site.config_file.read_text(encoding="utf-8")
+    site.config_file.write_text(text.replace("# existing_rows", "existing_rows"), encoding="utf-8")
+    assert risks(site, "blocks") == []
+
+
+def test_a_postgres_that_cannot_be_reached_leaves_no_configuration(cut_off: Installation) -> None:
+    command = ("-c", "new.toml", "init", "app.db", "--target", cut_off.dsn, "--adopt")
+    assert cut_off.run(*command)[0] == ExitCode.UNAVAILABLE
+    assert not (cut_off.folder / "new.toml").exists()
