@@ -24,9 +24,8 @@ from cdc.postgres.connection.refusals import is_refusal
 from cdc.postgres.record.quarantine import Held
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.record.record import Record
-from cdc.postgres.tables.counts import has_rows
+from cdc.postgres.tables.counts import has_own_rows
 from cdc.postgres.tables.csv_file import save_rows
-from cdc.postgres.tables.shares import own_rows
 from cdc.sqlite.connection.open import open_copy
 from cdc.sqlite.rows import select
 from cdc.sqlite.snapshot.snapshot import Snapshot
@@ -103,7 +102,7 @@ class TableFiller:
     async def settle_existing(self, mapped: TableMap, target: TargetTable) -> None:
         """Only what an earlier load of ours left may be there; rows of others are saved to a file first, or refused."""
         loaded_before = await self._record.loaded.was_loaded(mapped.source.name)
-        if loaded_before or not await has_rows(self._connection, own_rows(mapped)):
+        if loaded_before or not await has_own_rows(self._connection, mapped):
             return
         if self._config.target.existing_rows == "refuse":
             raise TargetNotEmpty(

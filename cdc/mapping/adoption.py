@@ -1,6 +1,5 @@
 """Whether tables that others made can take the rows of their sources: compared column by column, never altered."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -8,9 +7,9 @@ from typing import Final, Literal
 from cdc.errors import TargetMismatch
 from cdc.facts.risk import Level, Risk
 from cdc.facts.source_schema import Affinity, KeyKind
-from cdc.facts.table_map import ColumnMap, Share, TableMap, ValueRules
+from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import SilentTrigger, TargetColumn, TargetSequence, TargetTable, TargetUnique
-from cdc.mapping import adopted_sequences
+from cdc.mapping import adopted_sequences, adopted_shares
 from cdc.mapping.check import in_key
 from cdc.sql_names import heading
 from cdc.values import addresses
@@ -27,8 +26,6 @@ from cdc.values.times import DATE
 KEY_BASES: Final = tuple(
     type_.base for type_ in (*WHOLE, DOUBLE, TEXT, VARCHAR, CHAR, BYTEA, BOOLEAN, UUID, NUMERIC, DATE, *addresses.TYPES)
 )
-_WHOLE_BASES: Final = tuple(type_.base for type_ in WHOLE)
-_WHOLE_NUMBER: Final = re.compile("0|-?[1-9][0-9]{0,17}")
 _NARROW_INTEGERS: Final = (SMALLINT.base, INTEGER.base)
 
 ExistingRows = Literal["refuse", "replace"]
@@ -78,8 +75,7 @@ def compare(maps: Sequence[TableMap], adopted: Adopted) -> Iterator[Risk]:
         if mapped.adopted:
             target = adopted.tables.get(mapped.target)
             yield from _table(mapped, target, adopted) if target else _missing(mapped)
-            if target and mapped.share:
-                yield from _shared(mapped, mapped.share, target, adopted)
+    yield from adopted_shares.judge(maps, adopted.tables)
     yield from adopted_sequences.judge(maps, adopted.tables, adopted.sequences)
 
 
@@ -201,40 +197,6 @@ def _another_key_type(mapped: TableMap, column: TargetColumn) -> str:
 def _as_configured(chosen: ValueRules) -> str:
     keys = (("format", chosen.format, ""), ("on_invalid", chosen.on_invalid, ValueRules().on_invalid))
     return " and ".join(f'`{key} = "{value}"`' for key, value, unsaid in keys if value != unsaid)
-
-
-# --- targets that several tables feed --------------------------------------------------------------------------------
-
-
-def _shared(mapped: TableMap, share: Share, target: TargetTable, adopted: Adopted) -> Iterator[Risk]:
-    name = f"{target.schema}.{target.name}"
-    if children := [t.name for t in adopted.tables.values() if _refers_to(t, target)]:
-        text = f"several tables feed {name}, and rows of {', '.join(children)} refer to it: none of them is the parent"
-        yield _blocks(mapped, "", text, "drop that foreign key, or give each table a target of its own")
-    column = target.column(share.column)
-    if column and not _tells_apart(column, share):
-        text = f"{column.name} tells the rows of several tables apart, which {column.type} does not for these constants"
-        yield _blocks(
-            mapped, column.name, text, "make it text with a deterministic collation, or correct the constants"
-        )
-    for unique in target.uniques:
-        if unique.columns and share.column not in unique.columns and set(unique.columns) <= set(mapped.target_columns):
-            columns = ", ".join(unique.columns)
-            text = f"({columns}) is unique in {name}, which several tables feed: of two rows that meet there one waits"
-            yield _note(mapped, "", text, "correct one of the rows, then `cdc quarantine retry`")
-
-
-def _tells_apart(column: TargetColumn, share: Share) -> bool:
-    """Whether the type has these constants as values, and of two that are written otherwise makes two."""
-    if column.labels:
-        return set(share.values) <= set(column.labels)
-    if column.base in _WHOLE_BASES:
-        return all(map(_WHOLE_NUMBER.fullmatch, share.values))
-    return column.base in (TEXT.base, VARCHAR.base) and column.deterministic
-
-
-def _refers_to(table: TargetTable, parent: TargetTable) -> bool:
-    return any((key.parent_schema, key.parent) == (parent.schema, parent.name) for key in table.foreign_keys)
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------

@@ -145,12 +145,12 @@ def _choices(declared: Column, column: ColumnMap, content: ColumnProfile) -> Ite
             yield _type(
                 JSONB.name, held, f"{_part(held, content.present)} {'is' if held == 1 else 'are'} JSON that jsonb keeps"
             )
-    elif column.type == TEXT.name:
+    elif column.type == TEXT.name and not column.literal:
         yield from _instants(declared, content)
         if content.forms.uuid == content.present:
             yield _type(UUID.name, content.present, f"every one of {_many(content.present, 'text')} is a UUID")
     elif is_temporal(declared.declared_type):
-        yield from _counted_instants(content)
+        yield from _mixed_instants(declared, content) if content.text else _counted_instants(content)
     elif column.type == BIGINT.name and _looks_like_a_flag(declared, content):
         yield _type(BOOLEAN.name, content.present, f"every one of {_many(content.present, 'integer')} is 0 or 1")
 
@@ -203,6 +203,22 @@ def _counted_instants(content: ColumnProfile) -> Iterator[_Option]:
             yield _Option(content.present, why, (("format", format_),))
 
 
+def _mixed_instants(declared: Column, content: ColumnProfile) -> Iterator[_Option]:
+    """Texts and numbers of several writers, where all numbers count in the same unit: of others nothing is proven."""
+    forms, least, greatest = content.forms, content.least, content.greatest
+    texts = forms.naive + forms.zoned + forms.date
+    if not texts or texts + forms.empty != content.text or content.blob or least is None or greatest is None:
+        return
+    if (forms.empty and declared.not_null) or not any(low <= least and greatest < end for low, end in _AUTO):
+        return
+    why = f"it holds {_many(texts, 'text')} of dates and times and {_many(content.integer + content.real, 'number')}"
+    lines: tuple[tuple[str, str], ...] = (("format", "auto utc"),)
+    if forms.empty:
+        lines, why = (*lines, ("empty", "null")), f"{why}; {_many(forms.empty, 'text')} are empty, and would be NULL"
+    yield _Option(content.present, why, lines, exact=not forms.empty)
+
+
+_AUTO: Final = ((10**7, 10**10), (10**11, 10**14))  # numbers that `auto utc` takes for seconds, and for milliseconds
 _UNITS: Final = (
     ("epoch s", _LEAST_SECONDS, _MOST_SECONDS),
     ("epoch ms", _LEAST_SECONDS * 1000, _MOST_SECONDS * 1000),

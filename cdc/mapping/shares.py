@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cdc.config import Config, TableOptions
+from cdc.config.patterns import is_pattern
 from cdc.errors import MappingError
 from cdc.facts.table_map import Share
 from cdc.mapping.check import same
@@ -19,7 +20,8 @@ def share_of(table: str, config: Config) -> Share | None:
     when nothing tells the rows of the tables apart.
     """
     target = config.options(table).target or table
-    feeding = {name: o for name, o in config.tables.items() if (o.target or name) == target and config.adopts(name)}
+    sections = {name: config.options(name) for name in config.tables if not is_pattern(name)}
+    feeding = {name: o for name, o in sections.items() if (o.target or name) == target and config.adopts(name)}
     if len(feeding) < 2 or not any(same(name, table) for name in feeding):
         return None
     column, values = _discriminator(table, target, feeding)

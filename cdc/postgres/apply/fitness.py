@@ -11,8 +11,7 @@ from cdc.postgres.apply.stage_sql import AppliedTable
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl.schema_script import mark
 from cdc.postgres.record.waiting_tables import SQL, Waiting
-from cdc.postgres.tables.counts import has_rows
-from cdc.postgres.tables.shares import own_rows
+from cdc.postgres.tables.counts import has_own_rows
 from cdc.sql_names import heading, qualified, quote, toml_text
 from cdc.values.converter import compile_converter
 
@@ -47,7 +46,7 @@ async def awaited(connection: Connection, mapped: TableMap, *, there: bool, repl
             f"{heading('tables', table)}, or {leave_out(table)}, and `systemctl reload cdc`"
         )
         return Waiting(table, mapped.target, why, remedy)
-    if replaces or not await has_rows(connection, own_rows(mapped)):
+    if replaces or not await has_own_rows(connection, mapped):
         return None
     why = f"table {name} holds rows already, which SQLite may not have"
     remedy = (

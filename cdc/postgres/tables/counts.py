@@ -72,10 +72,16 @@ async def _count_small(
     return {name: count for name, count in counted.items() if count.rows <= MOST_ROWS}
 
 
-async def has_rows(connection: Connection, rows: str) -> bool:
-    """Whether there is any row in what stands after FROM: a table, or what `own_rows` says of it."""
-    with translated(f"looking whether there are rows in {rows}"):
-        return bool(await connection.fetchval(f"SELECT EXISTS (SELECT FROM {rows})"))
+async def has_rows(connection: Connection, schema: str, table: str) -> bool:
+    """Whether a table holds any row."""
+    with translated(f"looking whether {table} holds rows"):
+        return bool(await connection.fetchval(f"SELECT EXISTS (SELECT FROM {qualified(schema, table)})"))
+
+
+async def has_own_rows(connection: Connection, mapped: TableMap) -> bool:
+    """Whether the target of a source table holds any row of its own."""
+    with translated(f"looking whether {mapped.target} holds rows"):
+        return bool(await connection.fetchval(f"SELECT EXISTS (SELECT FROM {own_rows(mapped)})"))
 
 
 async def count_rows(connection: Connection, schema: str, tables: Sequence[str]) -> Mapping[str, int]:

@@ -53,6 +53,8 @@ def held_back(plan: Plan) -> int:
         ),
         ("DATETIME", "VALUES ('2024-01-02'), ('')", [({"type": "date", "empty": "null"}, 0, 0)]),
         ("DATETIME", "VALUES (1700000000), (1700000001)", [({"format": "epoch s"}, 0, 0)]),
+        ("DATETIME", "VALUES ('2024-01-02T03:04Z'), (1700000000), (1700000000.25)", [({"format": "auto utc"}, 0, 0)]),
+        ("DATETIME", "VALUES ('2024-01-02'), (1700000000000), ('')", [({"format": "auto utc", "empty": "null"}, 0, 0)]),
         ("DATETIME", "VALUES (2460000.5), (2460000.25)", [({"format": "julian day"}, 0, 0)]),
         ("TEXT", "VALUES ('2024-01-02 03:04'), ('2024-01-02 03:04:05.25')", [({"type": "timestamp"}, 0, 0)]),
         ("TEXT", "VALUES ('03:04'), ('03:04:05')", [({"type": "time"}, 0, 0)]),

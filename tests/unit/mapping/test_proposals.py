@@ -77,6 +77,12 @@ def test_empty_texts_may_also_become_null_which_is_a_loss_and_needs_a_column_tha
         ("TEXT", TEXT, ColumnProfile("c", text=3, forms=TextForms(time=3)), {"type": "time"}),
         ("DATETIME", NUMERIC, ColumnProfile("c", text=3, forms=TextForms(naive=1, date=2)), {"format": "iso utc"}),
         ("DATETIME", NUMERIC, ColumnProfile("c", integer=3, least=1.6e9, greatest=1.8e9), {"format": "epoch s"}),
+        (
+            "DATETIME",
+            NUMERIC,
+            ColumnProfile("c", text=2, integer=3, least=1.6e9, greatest=1.8e9, forms=TextForms(naive=1, date=1)),
+            {"format": "auto utc"},
+        ),
         ("DATETIME", NUMERIC, ColumnProfile("c", integer=3, least=1.6e12, greatest=1.8e12), {"format": "epoch ms"}),
         ("DATETIME", NUMERIC, ColumnProfile("c", real=3, least=2.45e6, greatest=2.46e6), {"format": "julian day"}),
         ("INTEGER", INTEGER, ColumnProfile("c", integer=3, least=0, greatest=1), {"type": "boolean"}),
@@ -105,6 +111,8 @@ def test_where_every_row_arrives_it_is_a_choice(
         ("TEXT", TEXT, ColumnProfile("c", text=3, forms=TextForms(naive=2, time=1))),
         ("TEXT", TEXT, ColumnProfile("c", text=3, forms=TextForms(naive=2, other=1))),
         ("DATETIME", NUMERIC, ColumnProfile("c", integer=3, least=1.6e9, greatest=1.8e12)),
+        ("DATETIME", NUMERIC, ColumnProfile("c", text=1, integer=2, least=5, greatest=9, forms=TextForms(naive=1))),
+        ("DATETIME", NUMERIC, ColumnProfile("c", text=1, integer=2, least=2e9, greatest=2e9, forms=TextForms(other=1))),
         ("BLOB", BLOB, ColumnProfile("c", blob=3, binary_json=3, longest=1)),  # single bytes, such as 0 and 1
         ("JSON", NUMERIC, ColumnProfile("c", text=3, json=3, forms=TextForms(other=3, documents=3))),
         ("TEXT", TEXT, ColumnProfile("c", null=3)),
