@@ -202,6 +202,11 @@ ACTIONS: Final[Mapping[str, Action]] = {
         column="the column, null for the whole table",
         dropped="constraints and indexes that would refuse rows or stood in the way, as they were",
     ),
+    "make way for a type": _step(
+        "a column becomes another type, and what stood on it went: it is made again once every row is there",
+        table="the target",
+        dropped="constraints and indexes, as they were",
+    ),
     "take up again": _step(
         "a column or table that was left over is fed again", table="the target", column="null for the whole table"
     ),

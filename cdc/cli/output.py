@@ -103,9 +103,8 @@ def held_back_text(causes: int, rows: int, followers: int) -> str:
     if not followers:
         return hold
     own = rows - followers
-    one = own == 1
-    hang = "hangs" if followers == 1 else "hang"
-    return f"{hold}: {own:,} {'itself' if one else 'themselves'}, and {followers:,} that {hang} on {'it' if one else 'these'}"
+    itself, it = ("itself", "it") if own == 1 else ("themselves", "these")
+    return f"{hold}: {own:,} {itself}, and {followers:,} that {'hangs' if followers == 1 else 'hang'} on {it}"
 
 
 def time_text(at: str | None) -> str | None:

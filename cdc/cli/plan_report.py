@@ -59,7 +59,7 @@ def screen(plan: Plan, *, whole: bool = False) -> list[Line]:
 
     The first causes are told in full, as many as leave a line for each of the others.
     """
-    first, last = list(_verdict(plan)), [*_remarks(plan, whole=whole), *_next_step(plan)]
+    first, last = list(_verdict(plan)), [*_pending(plan, whole=whole), *_remarks(plan, whole=whole), *_next_step(plan)]
     numbered = list(enumerate(plan.causes, 1))
     full = [[Line(""), *_in_full(number, cause)] for number, cause in numbered]
     short = [_in_short(number, cause) for number, cause in numbered]
@@ -162,6 +162,19 @@ def _lines_to_write(number: int, cause: Cause) -> Iterator[Line]:
 # --- what comes last --------------------------------------------------------------------------------------------------
 
 
+def _pending(plan: Plan, *, whole: bool) -> Iterator[Line]:
+    """What changed in the configuration since the rows were copied, or what the data asks for."""
+    if not plan.pending:
+        return
+    compared = len({revision.table for revision in plan.pending if revision.compares})
+    yield Line("")
+    yield Line(f"the next start or reload of the daemon applies this, and compares {counted(compared, 'table')}:")
+    shown = plan.pending if whole else plan.pending[:_SHOWN_PLACES]
+    yield from (Line(str(revision), 3) for revision in shown)
+    if len(shown) < len(plan.pending):
+        yield Line(f"and {len(plan.pending) - len(shown):,} more: `cdc plan --all`", 3)
+
+
 def _remarks(plan: Plan, *, whole: bool) -> Iterator[Line]:
     notes = sum(risk.level == "note" for risk in plan.risks)
     parts = [counted(notes, "remark")] if notes else []
@@ -183,4 +196,5 @@ def _next_step(plan: Plan) -> Iterator[Line]:
     if plan.exit_code is ExitCode.CRITICAL:
         return
     wait = "; what nobody decides about waits, and all else goes on" if plan.exit_code is ExitCode.DIFFERENCE else ""
-    yield Line(f"next: `cdc up`{wait}")
+    follow = "start the daemon, or reload it" if plan.pending else "`cdc up`"
+    yield Line(f"next: {follow}{wait}")

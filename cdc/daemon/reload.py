@@ -19,7 +19,7 @@ from cdc.host.systemd import Manager
 from cdc.log import redact
 from cdc.stream.loop import Stream
 
-LIVE: Final = ("replicate.", "snapshot.", "verify.", "tables.", "source.busy_timeout_seconds")
+LIVE: Final = ("replicate.", "snapshot.", "verify.", "tables.", "formats.", "source.busy_timeout_seconds")
 ANSWER_SECONDS: Final = 5.0  # then the reload counts as over; it takes effect when the databases can be reached
 
 Reread = Callable[[], Config]

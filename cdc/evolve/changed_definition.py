@@ -32,6 +32,8 @@ class ChangedDefinition(SchemaChange):
         actual = await read_objects(replica.connection, replica.config.target.schema, targets)
         changed = {place: part for place, part in expected.items() if _is_another(place, part, actual.get(place))}
         for place, part in changed.items():
+            if (place.table, place.name) in replica.retyped:
+                continue  # it gets its default with its type
             if place.kind is ObjectKind.DEFAULT and place._replace(kind=ObjectKind.COLUMN) in actual:
                 await replica.leaving.default(place.table, place.name, part.definition)
         places = [place for kind in _MADE_ANEW for place in changed if place.kind is kind]

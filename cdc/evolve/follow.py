@@ -14,11 +14,14 @@ from cdc.evolve.kinds import KINDS, detect
 from cdc.evolve.lost_constraint import LostConstraint
 from cdc.evolve.lost_table import LostTable
 from cdc.evolve.replica import Replica
+from cdc.evolve.revise import revise
 from cdc.evolve.schema_change import SchemaChange, SchemaFacts
+from cdc.facts.profile import TableProfile
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
 from cdc.mapping.known import remember
+from cdc.mapping.revision import revised
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.record.known_tables import read_known_tables
@@ -50,6 +53,9 @@ class SchemaFollower:
             look = await self._before_rows(facts, changes)
         elif facts.is_other_schema:
             await self._loosen(facts)
+        if not changes and facts.lacks_choices:
+            await self._record.stream.note_finish_after_resync(due=True)
+            await self._remember(facts)
         return look, dict(facts.maps)
 
     async def finish(self, maps: Sequence[TableMap], targets: Mapping[str, TargetTable]) -> None:
@@ -76,8 +82,14 @@ class SchemaFollower:
         # Before anything of them is touched. A claim on a table that is not there yet would not count.
         existing = [m for m in (*current.fed, *current.rekeyed) if m.target in known_tables.targets]
         await self._record.ownership.claim(self._config, existing)
-        maps = {m.source.name: m for m in current.fed}
-        return replace(facts, maps=maps, rekeyed=frozenset(m.source.name for m in current.rekeyed))
+
+        async def profiled(columns: Mapping[str, Sequence[str]]) -> Mapping[str, TableProfile]:
+            return await asyncio.to_thread(source_file.profiled, self._config, look.schema, columns)
+
+        made = await revise(self._record, self._config, known_tables, look.schema, current.fed, profiled)
+        maps = {m.source.name: m for m in revised(current.fed, made)}
+        rekeyed = frozenset(m.source.name for m in current.rekeyed)
+        return replace(facts, maps=maps, rekeyed=rekeyed, revisions=made, targets=known_tables.targets)
 
     # --- before rows are read again -----------------------------------------------------------------------------------
 
@@ -87,9 +99,10 @@ class SchemaFollower:
         # Before anything is changed: capture that is whole again does not show that it was not.
         resync = list(dict.fromkeys(name for change in changes for name in change.resync))
         await self._record.stream.request_resync(resync)
-        if resync or facts.is_other_schema:
+        if resync or facts.is_other_schema or facts.revisions:
             await self._record.stream.note_finish_after_resync(due=True)
-        replica = self._replica(facts.maps)
+        retyped = frozenset((facts.maps[r.table].target, r.target) for r in facts.revisions if r.retypes)
+        replica = replace(self._replica(facts.maps), retyped=retyped)
         await self._let_go(facts, changes, replica)
         for change in changes:
             await change.extend(replica)
@@ -124,5 +137,5 @@ class SchemaFollower:
             async with self._record.connection.transaction():
                 for leftover in returned:
                     await self._record.leftovers.take_up(leftover)
-                await self._record.stream.store_columns(remember(maps))
+                await self._record.stream.store_columns(remember(maps, facts.targets))
         crash_point("follow.after_mapping")

@@ -3,6 +3,7 @@
 from typing import Final
 
 from cdc.evolve.changed_definition import ChangedDefinition
+from cdc.evolve.changed_mapping import ChangedMapping
 from cdc.evolve.damaged_capture import DamagedCapture
 from cdc.evolve.lost_column import LostColumn
 from cdc.evolve.lost_constraint import LostConstraint
@@ -27,6 +28,7 @@ KINDS: Final[tuple[type[SchemaChange], ...]] = (
     LostColumn,
     UnseenChanges,
     RenumberedRows,
+    ChangedMapping,
 )
 
 

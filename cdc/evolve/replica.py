@@ -26,12 +26,13 @@ _NAMED: Final = (ObjectKind.UNIQUE, ObjectKind.CHECK, ObjectKind.FOREIGN_KEY, Ob
 class Replica:
     """The copies of the tables that are fed now, over a connection that holds the source's lock.
 
-    `maps` are by the tables' names in SQLite.
+    `maps` are by the tables' names in SQLite. `retyped` are targets and their columns that get another type.
     """
 
     config: Config
     record: Record
     maps: Mapping[str, TableMap]
+    retyped: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def connection(self) -> Connection:

@@ -15,6 +15,7 @@ from cdc.facts.source_schema import Table
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.mapping.known import Decisions
+from cdc.mapping.revision import Revision
 from cdc.sqlite.changelog.source_file import Look
 
 
@@ -25,6 +26,8 @@ class SchemaFacts:
     `decided` are the remembered columns of the tables that were fed until now, `leftovers` those of what was fed once.
     `known_version` is SQLite's schema counter when capture was last whole, None when that is not known yet. `maps` are
     of the tables that are fed now, by their names in SQLite; `rekeyed` tables have another key than their copy.
+    `revisions` are columns of `maps` that were mapped otherwise until now. `targets` stand in Postgres, by their names
+    there.
     """
 
     config: Config
@@ -34,11 +37,19 @@ class SchemaFacts:
     leftovers: tuple[Leftover, ...] = ()
     maps: Mapping[str, TableMap] = field(default_factory=dict)
     rekeyed: frozenset[str] = frozenset()
+    revisions: tuple[Revision, ...] = ()
+    targets: Mapping[str, TargetTable] = field(default_factory=dict)
 
     @property
     def tables(self) -> tuple[Table, ...]:
         """The tables of the file that can be fed: rows of a rekeyed one cannot be found in its copy."""
         return tuple(table for table in self.look.schema.tables if table.name not in self.rekeyed)
+
+    @property
+    def lacks_choices(self) -> bool:
+        """Whether an older version decided, which did not keep by what choice."""
+        fed = (self.decided.get(name, {}).get(c.target) for name, m in self.maps.items() for c in m.columns)
+        return any(decision is not None and "choice" not in decision for decision in fed)
 
     @property
     def counter_steps(self) -> int:

@@ -85,12 +85,16 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why Postgres cannot hold a row: which column, what is wrong, what to do. Never holds the value itself."""
+    """Why Postgres cannot hold a row: which column, what is wrong, what to do. Never holds the value itself.
+
+    `by_type` says that another type of the column might hold the value.
+    """
 
     column: str
     reason: Reason
     detail: str
     remedy: str
+    by_type: bool = False
 
     @property
     def cause(self) -> str:

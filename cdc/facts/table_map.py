@@ -39,6 +39,17 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldType:
+    """What a column of Postgres is: its type, and whether its texts are literals."""
+
+    type: str
+    literal: bool
+
+    def __str__(self) -> str:
+        return "literal" if self.literal else self.type
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnMap:
     """One column of the target and where its value comes from.
 
@@ -46,6 +57,10 @@ class ColumnMap:
     own expression. `source` is the source column's name when it is one plainly. `type` is the Postgres type to create.
     `literal` stores any SQLite value exactly, as its SQL literal, in a text column (for untyped columns that mix).
     `schema` is the text of a JSON Schema that its documents must satisfy. `function` is what the expression calls.
+
+    `choice` is what the operator chose for it, as pairs of a key and its value. A `provisional` type was given when
+    there was no data to decide it, or little: the first values that do not fit it have it decided anew. `held` is what
+    Postgres still has where the column is to be retyped, None everywhere else.
     """
 
     target: str
@@ -56,6 +71,14 @@ class ColumnMap:
     reading: ValueRules = ValueRules()
     schema: str = ""
     function: Function | None = None
+    choice: tuple[tuple[str, str], ...] = ()
+    provisional: bool = False
+    held: HeldType | None = None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether no value may come before a type was decided: as literals a column would take any, and stay so."""
+        return self.provisional and self.literal
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,8 @@ async def _begin(record: Record, config: Config, copy: Copy) -> list[Statement]:
     connection = record.connection
     maps = await mapped_for(record, config, copy)
     await runner.preflight(connection, maps)
-    require_compatible(maps, await read_adopted(connection, config, maps))
+    adopted = await read_adopted(connection, config, maps)
+    require_compatible(maps, adopted)
     await own_schema.create(connection)
     # Claimed before and after: what is there without an owner would be anybody's, and a claim on a table that is not
     # there does not count. Not in one transaction with the tables: Postgres has only so many locks for one.
@@ -78,7 +79,7 @@ async def _begin(record: Record, config: Config, copy: Copy) -> list[Statement]:
     created = await runner.apply(connection, schema_script.script(maps, config.target.schema).before_load)
     async with connection.transaction():
         await record.ownership.claim(config, maps)
-        await record.stream.store_columns(remember(maps))
+        await record.stream.store_columns(remember(maps, adopted.tables))
         await record.stream.enter(Phase.SCHEMA)
     return created
 

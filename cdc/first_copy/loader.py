@@ -24,6 +24,7 @@ from cdc.first_copy.snapshots import Copy, read_copy, verified_snapshot, without
 from cdc.first_copy.table_filler import TableFiller
 from cdc.identity.active_side import refuse_after_cutover
 from cdc.identity.file_location import settle_path
+from cdc.mapping.known import outgrown
 from cdc.mapping.map_tables import map_schema
 from cdc.notes import end_note
 from cdc.postgres.apply import loaded_orphans
@@ -144,12 +145,19 @@ class _Load:
         crash_point("load.before_position")
         async with self._connection.transaction():
             await self._record.begin_at(copy.position, self._snapshot.manifest.id)
+            await self._note_outgrown()
             await self._record.stream.request_resync([m.source.name for m in for_stream])
         crash_point("load.after_position")
         held = await self._record.quarantine.counts()
         tables = await self._counted({**done, **loaded}, held)
         left_to_stream = tuple(m.source.name for m in for_stream)
         return LoadReport(tables, sum(held.values()), tuple(done), left_to_stream, self._filler.altered)
+
+    async def _note_outgrown(self) -> None:
+        """Types that were given when an older snapshot had no values: the daemon has the data decide them."""
+        state = await self._record.stream.read()
+        if state and (held := await self._record.quarantine.columns()):
+            await self._record.stream.store_columns(outgrown(state.columns, held))
 
     def close(self) -> None:
         """Close the snapshot."""

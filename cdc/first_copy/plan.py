@@ -19,6 +19,7 @@ from cdc.first_copy.causes import causes
 from cdc.first_copy.dry_run import NOT_REHEARSED, Rehearsal
 from cdc.first_copy.risks import kept_out, risks
 from cdc.mapping.reversible import WayBack, way_back
+from cdc.mapping.revision import Revision
 from cdc.mapping.type_names import column_of_type
 from cdc.postgres.tables.statement import Deviation, Made, Script, Statement
 from cdc.postgres.translate.views import Views
@@ -65,7 +66,8 @@ class Plan:
     """The whole report. `views` are made after the first copy, if they then answer as in SQLite; `left_out` are objects
     of the file, `notes` parts of tables that the target does not have. `waiting` tables are wanted, and cannot be
     copied as they are. `causes` are what there is to decide, mere choices last, and `held` the rows that go to
-    quarantine until then; `proposals` are lines of configuration that the data speak for.
+    quarantine until then; `proposals` are lines of configuration that the data speak for. `pending` are columns of a
+    file that is followed which the daemon has yet to map otherwise.
     """
 
     tables: tuple[TablePlan, ...]
@@ -77,6 +79,7 @@ class Plan:
     causes: tuple[Cause, ...] = ()
     held: int = 0
     proposals: tuple[Proposal, ...] = ()
+    pending: tuple[Revision, ...] = ()
 
     @property
     def blocks(self) -> tuple[Risk, ...]:
@@ -120,6 +123,7 @@ class Plan:
             "views": list(self.views),
             "left_out": [asdict(omitted) for omitted in self.left_out],
             "waiting": [asdict(table) for table in self.waiting],
+            "pending": [revision.to_json() for revision in self.pending],
             "notes": [asdict(note) for note in self.notes],
             "risks": [asdict(risk) for risk in self.risks],
             "proposals": [{**asdict(p), "lines": dict(p.lines)} for p in self.proposals],

@@ -2,38 +2,51 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from cdc.config import Config
+from cdc.errors import TargetUnavailable
+from cdc.evolve.revise import revise
+from cdc.facts.profile import TableProfile
+from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
 from cdc.first_copy.dry_run import rehearse_load
 from cdc.first_copy.plan import DataLook, Plan, make_plan
 from cdc.first_copy.risks import skipped_in_vain
-from cdc.first_copy.snapshots import read_copy, require_tables, snapshots_folder
+from cdc.first_copy.snapshots import Copy, read_copy, require_tables, snapshots_folder
 from cdc.mapping.adoption import Adopted, adapt, compare
+from cdc.mapping.known import map_anew
 from cdc.mapping.map_tables import map_schema
 from cdc.mapping.proposals import propose
+from cdc.mapping.revision import Revision, once_decided, revised
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl import schema_script
+from cdc.postgres.record.known_tables import read_known_tables
+from cdc.postgres.record.record import Record
+from cdc.postgres.record.status import never_started
+from cdc.postgres.record.stream_row import StreamState
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.counts import count_rows
 from cdc.postgres.translate.views import translate_views
+from cdc.sqlite.changelog import source_file
 from cdc.sqlite.snapshot.snapshot import latest, take
 
 
 async def build_plan(config: Config) -> Plan:
-    """The preflight report; touches neither database, and holds up a rollback-journal writer no longer than allowed.
+    """The report over what is to be copied, or over the file of now where it was copied already.
 
-    Postgres is asked only where tables are to be adopted.
+    Touches neither database, and holds up a rollback-journal writer no longer than allowed. Postgres is asked only
+    where tables are to be adopted, and what it knows of a file that is followed.
     """
-    async with copy_for_plan(config) as database:
+    async with followed(config) as record, copy_for_plan(config, anew=record is not None) as database:
         copy = await asyncio.to_thread(read_copy, config, database)
         if not copy.schema.waiting:
             require_tables(copy.schema, config)
-        maps = map_schema(copy.schema, config, copy.profiles)
+        maps, pending = await _mapped(config, copy, record)
         adopted = await _look_at_adopted(config, maps)
         maps = adapt(maps, adopted)
         looked = [(m, copy.profiles[m.source.name]) for m in maps if m.source.name in copy.profiles]
@@ -43,14 +56,57 @@ async def build_plan(config: Config) -> Plan:
     in_vain = (risk for m in maps for risk in skipped_in_vain(m.source, config.options(m.source.name)))
     risks = [*compare(maps, adopted), *in_vain]
     translated = translate_views(copy.schema.views, maps, config.target.schema)
-    return make_plan(copy.schema, maps, script, translated, DataLook(copy.profiles, rehearsal, risks, proposals))
+    data = DataLook(copy.profiles, rehearsal, risks, proposals)
+    return replace(make_plan(copy.schema, maps, script, translated, data), pending=pending)
 
 
 @asynccontextmanager
-async def copy_for_plan(config: Config) -> AsyncIterator[Path]:
-    """The newest snapshot; where there is none, a copy of the file for the time of the block."""
+async def followed(config: Config) -> AsyncIterator[Record | None]:
+    """What Postgres knows of a file that was copied and is followed; None where nothing was copied, or nobody answers.
+
+    Without an answer there is nothing to tell a plan for the first copy from.
+    """
+    if latest(snapshots_folder(config), config.source.path) is None or never_started(config):
+        yield None
+        return
+    look = await asyncio.to_thread(source_file.look, config)
+    async with AsyncExitStack() as stack:
+        record = None
+        if look.capture is not None:
+            with suppress(TargetUnavailable):
+                connection = await stack.enter_async_context(connected(config, "plan"))
+                record = Record(connection, look.capture.source_id)
+        yield record if record and _is_followed(await record.stream.read()) else None
+
+
+def _is_followed(state: StreamState | None) -> bool:
+    if state is None or state.position is None:
+        return False
+    return state.ended_at is None and state.phase.active is Side.SQLITE
+
+
+async def _mapped(
+    config: Config, copy: Copy, record: Record | None
+) -> tuple[tuple[TableMap, ...], tuple[Revision, ...]]:
+    """The maps of a copy, and what becomes of columns that were mapped otherwise until now."""
+    if record is None:
+        return map_schema(copy.schema, config, copy.profiles), ()
+    known = await read_known_tables(record, config, (table.name for table in copy.schema.tables))
+    fed = known.current(copy.schema, config).fed
+
+    async def look(_: Mapping[str, Sequence[str]]) -> Mapping[str, TableProfile]:
+        return copy.profiles
+
+    made = await revise(record, config, known, copy.schema, fed, look)
+    anew = map_anew(copy.schema, config, known.ever_decided(copy.schema, config), copy.profiles)
+    return tuple(once_decided(revised(fed, made), anew)), made
+
+
+@asynccontextmanager
+async def copy_for_plan(config: Config, *, anew: bool = False) -> AsyncIterator[Path]:
+    """The newest snapshot; where there is none, or `anew`, a copy of the file for the time of the block."""
     snapshot = latest(snapshots_folder(config), config.source.path)
-    if snapshot is not None:
+    if snapshot is not None and not anew:
         yield snapshot.database
         return
     pause = config.snapshot.max_writer_pause_seconds

@@ -12,9 +12,11 @@ import msgspec
 
 from cdc.config import Config, TableOptions
 from cdc.facts.leftover import Leftover
+from cdc.facts.profile import TableProfile
 from cdc.facts.source_schema import SourceSchema, Table
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetTable
+from cdc.mapping.choices import effective_choice
 from cdc.mapping.map_tables import map_schema
 
 Decisions = dict[str, dict[str, Any]]
@@ -55,7 +57,7 @@ class KnownTables:
         cannot be mapped as configured.
         """
         decided = self.still_decided(schema, config)
-        ever_decided = with_leftovers(decided, self.leftovers)
+        ever_decided = self.ever_decided(schema, config)
         maps = map_known(schema, config, ever_decided)
         copied = (m for m in maps if m.source.name in ever_decided)
         rekeyed = tuple(m for m in copied if _has_another_key(m, self.targets.get(m.target)))
@@ -69,6 +71,10 @@ class KnownTables:
             for name, columns in self.columns.items()
             if config.replicate.wants(name) and name not in adopted_waiting
         }
+
+    def ever_decided(self, schema: SourceSchema, config: Config) -> Decisions:
+        """The decisions that still count, and those about what is left over: it may come back."""
+        return with_leftovers(self.still_decided(schema, config), self.leftovers)
 
     def _standing(self, columns: Mapping[str, Any], target: str) -> dict[str, Any]:
         table = self.targets.get(target)
@@ -94,7 +100,20 @@ def map_known(schema: SourceSchema, config: Config, decided: Mapping[str, Mappin
 
     The configuration may still name what the application dropped since. Raises `MappingError` as `map_schema` does.
     """
-    return recall(map_schema(schema, _without_gone(schema, config, decided)), decided)
+    return recall(map_anew(schema, config, decided), decided)
+
+
+def map_anew(
+    schema: SourceSchema,
+    config: Config,
+    decided: Mapping[str, Mapping[str, Any]],
+    profiles: Mapping[str, TableProfile] | None = None,
+) -> tuple[TableMap, ...]:
+    """The maps of a file that was replicated before, as if nothing had been decided then.
+
+    Raises `MappingError` as `map_schema` does, but for what the application dropped since.
+    """
+    return map_schema(schema, _without_gone(schema, config, decided), profiles)
 
 
 def _without_gone(schema: SourceSchema, config: Config, decided: Mapping[str, Mapping[str, Any]]) -> Config:
@@ -119,12 +138,57 @@ def _without_gone_columns(table: Table | None, options: TableOptions, once: froz
     return msgspec.structs.replace(options, columns=columns)
 
 
-def remember(maps: Iterable[TableMap]) -> Decisions:
-    """Type and literal form of every column by source table and target column, ready for JSON."""
+def remember(maps: Iterable[TableMap], targets: Mapping[str, TargetTable] | None = None) -> Decisions:
+    """What is decided of every column by source table and target column, ready for JSON.
+
+    `targets` are asked for the types of tables that others made.
+    """
+    return {m.source.name: {c.target: _decision(m, c, (targets or {}).get(m.target)) for c in m.columns} for m in maps}
+
+
+def _decision(mapped: TableMap, column: ColumnMap, target: TargetTable | None) -> dict[str, Any]:
+    now = {"type": column.type, "literal": column.literal}
+    provisional = {"provisional": True} if column.provisional else {}
+    held = column.held
+    # What the column is yet to become is kept beside what it is: rows are read by the one or the other, never between.
+    standing = {"type": held.type, "literal": held.literal, "next": {**now, **provisional}} if held else now
+    choice = dict(effective_choice(mapped, column, target).options)
+    return {**standing, **({} if held else provisional), "source": column.source, "choice": choice}
+
+
+def outgrown(decided: Mapping[str, Mapping[str, Any]], places: Iterable[tuple[str, str]]) -> Decisions:
+    """The decisions once values did not fit some columns, by source table and target: provisional types are void."""
+    found = set(places)
     return {
-        m.source.name: {c.target: {"type": c.type, "literal": c.literal, "source": c.source} for c in m.columns}
-        for m in maps
+        name: {
+            column: {**decision, "outgrown": True}
+            if (name, column) in found and decision.get("provisional")
+            else dict(decision)
+            for column, decision in columns.items()
+        }
+        for name, columns in decided.items()
     }
+
+
+def for_good(decision: Mapping[str, Any]) -> dict[str, Any]:
+    """A decision that values which do not fit change no more."""
+    return {key: value for key, value in decision.items() if key not in ("provisional", "outgrown")}
+
+
+def retyped(decided: Mapping[str, Mapping[str, Any]], tables: Iterable[str]) -> Decisions:
+    """The decisions once the columns of some source tables are what they were yet to become."""
+    done = set(tables)
+    return {
+        name: {column: _once_retyped(decision) if name in done else decision for column, decision in columns.items()}
+        for name, columns in decided.items()
+    }
+
+
+def _once_retyped(decision: Mapping[str, Any]) -> dict[str, Any]:
+    if "next" not in decision:
+        return dict(decision)
+    rest = {key: value for key, value in decision.items() if key not in ("next", "provisional")}
+    return {**rest, **decision["next"]}
 
 
 def recall(maps: Iterable[TableMap], decided: Mapping[str, Mapping[str, Any]]) -> tuple[TableMap, ...]:
@@ -136,7 +200,10 @@ def recall(maps: Iterable[TableMap], decided: Mapping[str, Mapping[str, Any]]) -
 
 def _recalled(column: ColumnMap, decided: Mapping[str, Any]) -> ColumnMap:
     decision = decided.get(column.target)
-    return replace(column, type=decision["type"], literal=decision["literal"]) if decision else column
+    if decision is None:
+        return column
+    provisional = bool(decision.get("provisional"))
+    return replace(column, type=decision["type"], literal=decision["literal"], provisional=provisional)
 
 
 def dropped_columns(mapped: TableMap, decided: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from cdc.config import ColumnOptions, Config, TableOptions
-from cdc.facts.profile import ColumnProfile, TableProfile
+from cdc.facts.profile import ColumnProfile, TableProfile, TextForms
 from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Table
 from cdc.facts.table_map import ColumnMap, Referring, TableMap, ValueRules
 from cdc.mapping.check import (
@@ -26,6 +26,7 @@ from cdc.mapping.check import (
     refuse_unknown,
     same,
 )
+from cdc.mapping.choices import choice_of
 from cdc.mapping.held_values import holds
 from cdc.mapping.type_names import canonical_type
 from cdc.sql_names import heading, quote
@@ -53,6 +54,13 @@ _BY_AFFINITY: Final = {
     Affinity.TEXT: TEXT.name,
     Affinity.BLOB: BYTEA.name,
 }
+
+# A value of each kind: where the decision is the same for all of them, the declared type has made it.
+_KINDS: Final = (
+    ColumnProfile("", integer=1),
+    ColumnProfile("", text=1, forms=TextForms(other=1)),
+    ColumnProfile("", blob=1),
+)
 
 
 def map_schema(
@@ -82,7 +90,11 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     columns = [_map_column(table, c, options, profile) for c in table.columns if c.name.lower() not in skipped]
     if adopted:  # literals stand only where the operator wants them: the column is not ours to choose
         columns = [
-            replace(c, literal=c.literal and column_options(options, c.source or c.target).type == LITERAL)
+            replace(
+                c,
+                literal=c.literal and column_options(options, c.source or c.target).type == LITERAL,
+                provisional=False,
+            )
             for c in columns
         ]
     columns += [_extra_column(table, name, o) for name, o in options.columns.items() if not has(table, name)]
@@ -112,7 +124,19 @@ def _map_column(table: Table, column: Column, options: TableOptions, profile: Ta
     type_ = _chosen_type(chosen)
     decision = _read_type(type_) if type_ else _decide(column, in_key(table, column), content)
     source = None if chosen.computed else column.name
-    return _configured_column(table, column.name, chosen, decision, source=source, otherwise=quote(column.name))
+    mapped = _configured_column(table, column.name, chosen, decision, source=source, otherwise=quote(column.name))
+    # A key and what refers to one stay as they are: rows are found by them.
+    free = not (type_ or chosen.computed or in_key(table, column) or _refers(table, column))
+    return replace(mapped, provisional=free and not content.present and _data_decides(column))
+
+
+def _refers(table: Table, column: Column) -> bool:
+    return any(same(column.name, name) for key in table.foreign_keys for name in key.columns)
+
+
+def _data_decides(column: Column) -> bool:
+    """Whether `_decide` goes by what the column holds."""
+    return len({_decide(column, in_key=False, content=content) for content in _KINDS}) > 1
 
 
 def _extra_column(table: Table, name: str, chosen: ColumnOptions) -> ColumnMap:
@@ -142,6 +166,8 @@ def _configured_column(
         function = user_functions.load(section, chosen.python, [c.name for c in table.columns])
         expression = f"{quote(function.name)}({', '.join(map(quote, function.columns))})"
     type_, literal = decision
+    schema = json_schema.read(section, chosen.schema) if chosen.schema else ""
+    chosen_type = _chosen_type(chosen)
     return ColumnMap(
         target=chosen.target or name,
         expression=expression,
@@ -149,8 +175,9 @@ def _configured_column(
         source=source,
         literal=literal,
         reading=ValueRules(chosen.format or "", chosen.on_invalid, chosen.empty),
-        schema=json_schema.read(section, chosen.schema) if chosen.schema else "",
+        schema=schema,
         function=function,
+        choice=choice_of(chosen, LITERAL if literal and chosen_type else chosen_type and type_, schema),
     )
 
 

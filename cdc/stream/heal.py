@@ -18,7 +18,7 @@ from cdc.config import Config
 from cdc.errors import TargetTaken
 from cdc.facts.phase import Phase
 from cdc.facts.side import Side
-from cdc.facts.table_map import TableMap
+from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.first_copy.snapshots import read_copy, snapshots_folder
 from cdc.identity.active_side import refuse_finalized
@@ -148,14 +148,20 @@ async def _decisions(connection: Connection, config: Config, look: Look) -> Deci
     first = remember(map_schema(copy.schema, config, copy.profiles)) if copy else {}
     maps = recall(map_known(look.schema, config, first), first)
     targets = await read_tables(connection, config.target.schema, [m.target for m in maps])
-    return remember(_as_it_is(m, targets[m.target]) for m in maps if m.target in targets)
+    return remember((_as_it_is(m, targets[m.target]) for m in maps if m.target in targets), targets)
 
 
 def _as_it_is(mapped: TableMap, target: TargetTable) -> TableMap:
     """The map with the columns that the target has, of the types that they have there."""
     pairs = ((column, target.column(column.target)) for column in mapped.columns)
-    columns = tuple(c if c.literal else replace(c, type=actual.type) for c, actual in pairs if actual)
-    return replace(mapped, columns=columns)
+    return replace(mapped, columns=tuple(_as_there(c, actual.type) for c, actual in pairs if actual))
+
+
+def _as_there(column: ColumnMap, type_: str) -> ColumnMap:
+    """A column that was undecided may have been decided since."""
+    if column.literal and type_ == column.type:
+        return column
+    return replace(column, type=type_, literal=False)
 
 
 async def _tell_disabled(connection: Connection, config: Config, look: Look, tell: Tell) -> None:

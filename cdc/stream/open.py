@@ -1,6 +1,6 @@
 """Before the loop: both databases are looked at, and whatever changed since the last time is settled or refused."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from loguru import logger
@@ -25,6 +25,7 @@ from cdc.postgres.apply import fitness
 from cdc.postgres.apply.direct import Applier
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
+from cdc.postgres.ddl import retype
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.record import own_schema, stream_row
 from cdc.postgres.record.audit_sync import AuditSync
@@ -110,7 +111,7 @@ class StreamOpener:
         resync = await self._record.stream.keep_resync(list(maps))
         if finish_after_resync and not resync:
             await self._follower.finish(list(maps.values()), targets)
-            targets = await self._read_targets([m.target for m in maps.values()])
+            targets = await self._read_targets(maps.values())
         applier = await self._applier(maps, targets)
         await self._disable_triggers(targets)
         # Not before capture is whole: by this counter the next session sees whether something changed unseen.
@@ -120,12 +121,13 @@ class StreamOpener:
         await self._record.sightings.note(look.traces)
         audit_sync = AuditSync(self._config, self._record)
         await audit_sync.open()
+        in_order = [table.source_name for table in applier.families.in_order(resync)]
         return OpenedStream(
             source=Source(self._config, look, maps, reached),
             applier=applier,
             maps=tuple(maps.values()),
             position=reached,
-            resync=tuple(table.source_name for table in applier.families.in_order(resync)),
+            resync=tuple(sorted(in_order, key=lambda name: not applier.families.tables[name].retyped)),
             saving=await self._record.stream.saving(),
             finish_after_resync=finish_after_resync and bool(resync),
             oldest_seq=look.oldest_seq,
@@ -174,8 +176,14 @@ class StreamOpener:
         if "*" in state.resync:
             await self._record.stream.request_resync(list(maps))
 
-    async def _read_targets(self, targets: list[str]) -> dict[str, TargetTable]:
-        return await catalogue.read_tables(self._connection, self._config.target.schema, targets)
+    async def _read_targets(self, maps: Iterable[TableMap]) -> dict[str, TargetTable]:
+        """The targets as they are, but for columns that get another type with the next batch."""
+        by_target = {m.target: m for m in maps}
+        targets = await catalogue.read_tables(self._connection, self._config.target.schema, list(by_target))
+        return {
+            name: await retype.once_retyped(self._connection, by_target[name], target)
+            for name, target in targets.items()
+        }
 
     async def _position(self) -> Position:
         position = (await self._state()).position
@@ -184,7 +192,7 @@ class StreamOpener:
 
     async def _fit(self, maps: dict[str, TableMap]) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
         """The maps whose targets can take their rows, with these; the other tables wait alone."""
-        targets = await self._read_targets([m.target for m in maps.values()])
+        targets = await self._read_targets(maps.values())
         noted_targets = await self._record.waiting.targets()
         chosen = [
             m.target

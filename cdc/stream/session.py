@@ -17,6 +17,7 @@ from cdc.observe.daemon_state import DaemonState, difference_in
 from cdc.observe.shadow_alarm import tell_shadow_reads
 from cdc.postgres.apply.saved_rows import Replaced
 from cdc.postgres.apply.target import PostgresTarget
+from cdc.postgres.apply.type_outgrown import TypeOutgrown
 from cdc.postgres.connection.changelog_lease import is_kept
 from cdc.postgres.connection.open import hang_up, show_life
 from cdc.postgres.connection.source_lock import lock_source
@@ -27,6 +28,7 @@ from cdc.sqlite.changelog import source_file
 from cdc.sqlite.connection.file_watch import Watch
 from cdc.stream.batch_check import BatchCheck
 from cdc.stream.open import OpenedStream, StreamOpener, identify
+from cdc.stream.outgrown import note_outgrown
 from cdc.stream.relief import relieve
 from cdc.stream.row_counts import RowCounts
 from cdc.target.protocol import Target
@@ -149,7 +151,11 @@ class Session:
         began = time.monotonic()
         changes = await self.source.read(target.position)
         self._daemon_state.behind_since = changes.oldest_at
-        applied = await target.apply(changes, self.source, began)
+        try:
+            applied = await target.apply(changes, self.source, began)
+        except TypeOutgrown as outgrown:
+            await note_outgrown(self.record, self.maps, outgrown)
+            raise
         self._moved_at = time.monotonic()
         self._daemon_state.behind_since = None
         if target is self._postgres:

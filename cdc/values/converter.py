@@ -19,7 +19,7 @@ from cdc.facts.target_schema import TargetColumn, TargetTable
 from cdc.facts.values import Failed, KeyValues, NullKey, Row, Value
 from cdc.values.column_rules import encoder_for, problem_with
 from cdc.values.documents import is_document
-from cdc.values.encoder import Encoder, Kinds, Unfit
+from cdc.values.encoder import NOTHING_YET, Encoder, Kinds, Unfit
 from cdc.values.registry import SUPPORTED
 
 
@@ -76,7 +76,7 @@ class _Column:
         try:
             return self.encoder.scalar(value)
         except Unfit as unfit:
-            return self._rejection(str(unfit))
+            return self._rejection(str(unfit), by_type=True)
 
     def _failure(self, failed: Failed) -> Rejection:
         name = self.target.name
@@ -88,7 +88,7 @@ class _Column:
             "retry`",
         )
 
-    def _rejection(self, wrong: str) -> Rejection:
+    def _rejection(self, wrong: str, *, by_type: bool = False) -> Rejection:
         name, kind = self.target.name, self.target.type
         return Rejection(
             column=name,
@@ -96,6 +96,7 @@ class _Column:
             detail=f"the value for column {name} ({kind}) {wrong}",
             remedy=f"correct it in SQLite, or give {name} a type or a format that fits; {kind} takes "
             f"{self.encoder.takes}",
+            by_type=by_type,
         )
 
 
@@ -186,6 +187,8 @@ def _compiled(
         return None
     rules = table.reading(column, fed)
     encoder = encoder_for(fed, rules, literal=column.literal, schema=column.schema, altered=altered)
+    if encoder is not None and column.undecided:
+        encoder = NOTHING_YET
     if column.schema and not is_document(fed):
         problems.append(f"column {column.target} has type {fed.type}, and a JSON Schema is for documents")
         return None

@@ -82,3 +82,15 @@ def singly(scalar: Callable[[Value], object]) -> Callable[[Sequence[Value], Kind
             return None
 
     return column
+
+
+def _too_early(_: Value) -> object:
+    raise Unfit("came before the data decided its type")
+
+
+# Feeds a column that is undecided: its first value has to decide before it can be stored.
+NOTHING_YET: Final = Encoder(
+    takes="nothing until then",
+    column=lambda values, kinds: values if kinds <= {NoneType} else None,
+    scalar=_too_early,
+)

@@ -97,6 +97,7 @@ def test_a_message_says_something_and_has_a_remedy() -> None:
 # What is raised and is no error of the command line: caught where it matters, or a fault of this program.
 INTERNAL = {
     "StageRefused": "a stage that refuses rows together; the batch begins again, row by row",
+    "TypeOutgrown": "a value that has the type of its column decided anew; the batch begins again",
     "Unfit": "a value that cannot be stored exactly; its row goes to quarantine",
     "Untranslatable": "SQL that has no equal in Postgres; told by `cdc plan`",
     "FunctionFailed": "a value that could not be computed; its row goes to quarantine",

@@ -22,6 +22,7 @@ import asyncpg
 import pytest
 from backlogs import run_backlogs
 from fast_folder import fast_folder
+from late_types import run_late_types
 from loguru import logger
 from replicas import Found, Place, Weaken, run_workload
 
@@ -34,6 +35,7 @@ from cdc.sql_names import quote
 from cdc.sqlite.capture import triggers
 from cdc.sqlite.capture.index_values import Foreseen
 from cdc.sqlite.changelog.source import Source
+from cdc.stream import outgrown
 
 Patch = Callable[[pytest.MonkeyPatch, str], None]
 
@@ -45,7 +47,8 @@ class Mutation:
     promise: str
     patch: Patch = lambda _patched, _dsn: None
     weaken: Weaken | None = None
-    backlogs: bool = False  # which generator has to find it: backlogs, or workloads
+    backlogs: bool = False  # which generator has to find it: backlogs, or
+    late: bool = False  # late types, or workloads
     portable: bool = True  # of the workloads
     most: int = 300
 
@@ -53,6 +56,8 @@ class Mutation:
         """What the seed finds; whoever calls has put the fault back."""
         if self.backlogs:
             return await run_backlogs(place, seed)
+        if self.late:
+            return await run_late_types(place, seed)
         return await run_workload(place, seed, portable=self.portable, weaken=self.weaken)
 
 
@@ -78,6 +83,16 @@ def _oldest_wins(patched: pytest.MonkeyPatch, _dsn: str) -> None:
         return newest(table).replace("max(_cdc_turn)", "min(_cdc_turn)").replace(" < ", " > ")
 
     patched.setattr(AppliedTable, "keep_latest", keep_latest)
+
+
+def _decided_without_data(patched: pytest.MonkeyPatch, _dsn: str) -> None:
+    """Let the type stand that a column got when it was empty."""
+    patched.setattr(staged, "outgrown_columns", lambda _table, _rejected: frozenset())
+
+
+def _decided_once(patched: pytest.MonkeyPatch, _dsn: str) -> None:
+    """Let the type stand that the first values decided."""
+    patched.setattr(outgrown, "ENOUGH_VALUES", 1)
 
 
 def _deletes_forgotten(patched: pytest.MonkeyPatch, _dsn: str) -> None:
@@ -165,6 +180,8 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
     "look-up before updates dropped": Mutation("nothing lost", _unwatched, _without("bu")),
     "entries moved by a column unseen": Mutation("a deleted row stays deleted", _expressions_alone, portable=False),
     "entries of deletes dropped": Mutation("a deleted row stays deleted", _unwatched, _without("bd")),
+    "types decided without data": Mutation("no decision without data", _decided_without_data, late=True),
+    "types decided by one value": Mutation("no decision without data", _decided_once, late=True),
 }
 # With the first seed to try in a quick test.
 QUICK: Final = {

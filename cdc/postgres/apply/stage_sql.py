@@ -12,6 +12,8 @@ from typing import Final
 from cdc.errors import TargetMismatch
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable, TargetUnique
+from cdc.postgres.ddl.retype import retyped_columns
+from cdc.postgres.ddl.schema_script import typed
 from cdc.postgres.tables.key_map import SOURCE_KEY, Crosswalk
 from cdc.postgres.tables.source_key_sql import source_key
 from cdc.sql_names import listed, qualified, quote, quote_literal
@@ -39,6 +41,8 @@ class AppliedTable:
         self.name = qualified(target.schema, target.name)
         self.stage = f"cdc_stage_{place}"
         self.key = mapped.key
+        self.retyped = {column.target for column in retyped_columns(mapped)}
+        self.provisional = frozenset(column.target for column in mapped.columns if column.provisional)
         self.columns = mapped.target_columns
         key = [self.column(name) for name in mapped.key]
         self.crosswalk = Crosswalk(source_id, self.source_name, self.stage, key) if mapped.crosswalk else None
@@ -82,6 +86,9 @@ class AppliedTable:
 
     def _staged(self, name: str) -> str:
         base = self.column(name).domain_of
+        if name in self.retyped:  # the target is not there yet
+            mapped = next(c for c in self.mapped.columns if c.target == name)
+            return f"NULL::{base or typed(mapped)} AS {quote(name)}"
         return f"{quote(name)}::{base} AS {quote(name)}" if base else quote(name)
 
     def keep_latest(self) -> str:

@@ -15,6 +15,7 @@ from cdc.facts.changes import AppliedBatch, Position, Reason, Rejection, TableRo
 from cdc.facts.row_key import decode_key, encode_key
 from cdc.facts.values import KeyValues
 from cdc.faults import crash_point
+from cdc.mapping.known import retyped
 from cdc.postgres.apply import fk_sql
 from cdc.postgres.apply.fk_graph import Families
 from cdc.postgres.apply.fk_sql import FamilyLink
@@ -25,8 +26,10 @@ from cdc.postgres.apply.saved_rows import Replaced
 from cdc.postgres.apply.stage_rows import stage_gone, stage_rows
 from cdc.postgres.apply.stage_sql import AppliedTable
 from cdc.postgres.apply.stages import Stages
+from cdc.postgres.apply.type_outgrown import TypeOutgrown
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.refusals import CONSTRAINT_REMEDY, REFUSED, is_refusal
+from cdc.postgres.ddl import retype
 from cdc.postgres.record.commit import Begun, store_position
 from cdc.postgres.record.quarantine import Held, orphans
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
@@ -64,6 +67,7 @@ class Batch:
         self._retried: set[str] = set()  # have had their refused rows named by `releasable`
         self._leaving: set[str] = set()  # have keys staged as gone: children may lose their parent
         self._whole: set[str] = set()  # were staged as a whole
+        self._retyped: set[str] = set()  # have columns of another type since this batch
         self._moved: dict[str, Counter[str]] = {}
         self._unmoved: dict[str, int] = {}
         self._reacts = False
@@ -130,6 +134,7 @@ class Batch:
     async def merge(self) -> None:
         """Move the targets to the staged state. What Postgres refuses goes to quarantine and the rest goes on."""
         crash_point("apply.before_merge")
+        await self._retype()
         crosswalks = [(t, t.crosswalk) for t in self._families.in_order(self._staged) if t.crosswalk]
         for name in self._staged:
             await self._keep_latest(self._families.tables[name])
@@ -158,6 +163,13 @@ class Batch:
                 await self._connection.execute(statement)
         crash_point("apply.after_merge")
 
+    async def _retype(self) -> None:
+        """Give columns the types that their rows are staged in: what the rows of these tables are then is compared."""
+        for table in (self._families.tables[name] for name in self._whole):
+            if table.retyped:
+                await retype.alter(self._connection, table.mapped)
+                self._retyped.add(table.source_name)
+
     async def commit(self, begun: Begun, position: Position, changes: int) -> AppliedBatch:
         """Store the position and what was done; the transaction commits when the batch ends."""
         tables: dict[str, Tally] = {name: dict(rows) for name, rows in self._moved.items() if any(rows.values())}
@@ -165,6 +177,9 @@ class Batch:
             tables[name] = {**tables.get(name, {}), **rows}
         for name, values in self._altered.items():
             tables[name] = {**tables.get(name, {}), "altered": values}
+        if self._retyped and (state := await self._record.stream.read()):
+            await self._record.stream.store_columns(retyped(state.columns, self._retyped))
+            await self._record.waiting.accept_types(list(self._retyped))
         applied = await store_position(self._record, begun, position, changes, tables)
         crash_point("apply.before_commit")
         self.finished = True
@@ -182,6 +197,8 @@ class Batch:
         if converted.altered:
             self._altered[read.table] += sum(converted.altered.values())
         rejected = list(converted.rejected)
+        if outgrown := outgrown_columns(table, rejected):
+            raise TypeOutgrown(read.table, outgrown)
         if converted.rows:
             rejected += await stage_rows(self._connection, table, converted, careful=self.careful)
         gone = [*read.gone, *(key for key, _ in rejected)]
@@ -272,3 +289,10 @@ class Batch:
             return False
         rows = f"SELECT {listed(table.columns)} FROM {table.stage} WHERE ctid = ANY($1::tid[])"
         return bool(await give_way(self._record, table.target, table.columns, rows, places))
+
+
+def outgrown_columns(table: AppliedTable, rejected: Sequence[tuple[KeyValues, Rejection]]) -> frozenset[str]:
+    """The columns of a provisional type that values did not fit which another type might hold."""
+    if not table.provisional:
+        return frozenset()
+    return table.provisional & {why.column for _, why in rejected if why.by_type}

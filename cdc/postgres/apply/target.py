@@ -57,7 +57,10 @@ class PostgresTarget:
             self.position = changes.position
             return applied
         # The rest has its turn with the next batches: `is_settled` stays False until then.
-        portion, rest = self.resync[:RESYNC_TABLES], self.resync[RESYNC_TABLES:]
+        # Rows are staged in the types that columns are yet to get, so all tables of such columns come first.
+        retyped = sum(bool(self._applier.families.tables[name].retyped) for name in self.resync)
+        most = max(RESYNC_TABLES, retyped)
+        portion, rest = self.resync[:most], self.resync[most:]
         try:
             applied = await self._apply_staged(changes, reader, begun, portion, careful=False)
         except StageRefused:

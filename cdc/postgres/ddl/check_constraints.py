@@ -5,7 +5,7 @@ SQLite does, or cannot compute the CHECK, it does not mean the same after all: t
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import asyncpg
@@ -19,7 +19,7 @@ from cdc.postgres.ddl.indexes import constraint
 from cdc.postgres.record.quarantine import Held
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.tables.source_key_sql import read_key, source_key
-from cdc.postgres.tables.statement import Deviation, Made, Names, Statement
+from cdc.postgres.tables.statement import Deviation, Made, Names, Statement, comment_on_check
 from cdc.postgres.translate.expressions import Scope, columns_in, translate_condition
 from cdc.postgres.translate.terms import Untranslatable
 from cdc.sql_names import qualified
@@ -47,7 +47,9 @@ def checks(mapped: TableMap) -> Iterator[CheckConstraint | Deviation]:
             yield Deviation(mapped.source.name, f"CHECK ({check})", f"it is left out: {reason}")
             continue
         name = names.take(_label(mapped, check), mapped.target, check)
-        yield CheckConstraint(check, condition, constraint(mapped, name, f"CHECK ({condition})", Made.CHECK))
+        added = constraint(mapped, name, f"CHECK ({condition})", Made.CHECK)
+        sql = f"{added.sql}; {comment_on_check(mapped.schema, mapped.target, name)}"
+        yield CheckConstraint(check, condition, replace(added, sql=sql))
 
 
 def _label(mapped: TableMap, check: str) -> str:

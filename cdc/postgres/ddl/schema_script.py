@@ -114,11 +114,16 @@ def _column(mapped: TableMap, column: ColumnMap, names: Names) -> _Part:
     return " ".join(words), notes
 
 
-def _name_and_type(column: ColumnMap) -> str:
+def typed(column: ColumnMap) -> str:
+    """The type that a column is made with."""
     base = column.type.partition("(")[0].partition("[")[0].strip()
     # Postgres then orders and compares texts by their bytes, as SQLite does.
     collation = ' COLLATE "C"' if base in _COLLATED or base.startswith("character varying") else ""
-    return f"{quote(column.target)} {column.type}{collation}"
+    return f"{column.type}{collation}"
+
+
+def _name_and_type(column: ColumnMap) -> str:
+    return f"{quote(column.target)} {typed(column)}"
 
 
 def identity_column(mapped: TableMap) -> str | None:
@@ -156,11 +161,17 @@ def add_column(mapped: TableMap, target: str) -> Statement:
     column = next(c for c in mapped.columns if c.target == target)
     words = [_name_and_type(column)]
     source = plain_column(mapped, column.source) and mapped.source.column(column.source) if column.source else None
-    default = translate_default(source.default, column) if source and source.default else None
+    default = column_default(mapped, column)
     if source and default is not None:
         words.append(f"DEFAULT {default}{' NOT NULL' if source.not_null else ''}")
     sql = f"ALTER TABLE {qualified(mapped.schema, mapped.target)} ADD COLUMN IF NOT EXISTS {' '.join(words)}"
     return Statement(target, sql, Made.COLUMN, mapped.schema, mapped.target)
+
+
+def column_default(mapped: TableMap, column: ColumnMap) -> str | None:
+    """What new rows get in a column where nobody gives it a value, None for NULL."""
+    source = plain_column(mapped, column.source) and mapped.source.column(column.source) if column.source else None
+    return translate_default(source.default, column) if source and source.default else None
 
 
 def not_null_columns(mapped: TableMap) -> tuple[str, ...]:

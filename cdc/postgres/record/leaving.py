@@ -15,7 +15,7 @@ from cdc.postgres.connection.errors import translated
 from cdc.postgres.record.leftovers import SQL
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.record.record import Record
-from cdc.postgres.tables.statement import Statement
+from cdc.postgres.tables.statement import CHECK_MARK, Made, Statement, comment_on_check
 from cdc.sql_names import qualified, quote
 
 
@@ -54,7 +54,7 @@ class Leaving:
         crash_point("leftover.after_commit")
 
     async def loosen(self, maps: Sequence[TableMap], statements: Sequence[Statement]) -> bool:
-        """Drop uniqueness and foreign keys that our tables have no longer in SQLite; returns whether there were any.
+        """Drop uniqueness, foreign keys and CHECKs that our tables have no longer in SQLite; returns whether any were.
 
         They would refuse rows that the application holds. `statements` make those that it has.
         """
@@ -62,11 +62,19 @@ class Leaving:
         ours = [m.target for m in maps if not m.adopted]
         with translated("dropping constraints that are gone"):
             async with self._connection.transaction():
-                constraints = await self._connection.fetch(SQL["demanded"], self._schema, ours)
+                constraints = await self._connection.fetch(SQL["demanded"], self._schema, ours, CHECK_MARK)
                 needless = [record for record in constraints if (record["table"], record["name"]) not in demanded]
                 for record, words in zip(needless, await self._drop(needless), strict=True):
                     await self._tell(record["table"], None, [words])
         return bool(needless)
+
+    async def mark_checks(self, statements: Sequence[Statement]) -> None:
+        """Mark the CHECKs of ours that stand without a mark: an earlier version made them."""
+        checks = [s for s in statements if s.kind is Made.CHECK]
+        names = ([s.table for s in checks], [s.object for s in checks])
+        with translated("marking CHECKs"):
+            for found in await self._connection.fetch(SQL["unmarked_checks"], self._schema, *names):
+                await self._connection.execute(comment_on_check(self._schema, found["table"], found["name"]))
 
     async def outdated(self, places: Sequence[ObjectPlace], standing: Mapping[ObjectPlace, SchemaObject]) -> bool:
         """Drop indexes and constraints that are other ones by now; returns whether any might have refused rows.

@@ -71,6 +71,12 @@ class Quarantine(RecordPart):
                 row["source_table"] for row in await self._connection.fetch(SQL["tables"], self._source_id)
             )
 
+    async def columns(self) -> set[tuple[str, str]]:
+        """The source tables, and their columns in Postgres, of which values were refused."""
+        with translated("reading the quarantine"):
+            rows = await self._connection.fetch(SQL["columns"], self._source_id)
+        return {(row["source_table"], row["column_name"]) for row in rows}
+
     async def keys_of(self, table: str | None) -> dict[str, list[KeyValues]]:
         """Every quarantined key by source table, of one table or of all."""
         with translated("reading the quarantine"):

@@ -72,6 +72,11 @@ class WaitingTables(RecordPart):
                     await self._connection.execute(_STREAM["note_finish_after_resync"], self._source_id, True)
         return returning
 
+    async def accept_types(self, tables: Sequence[str]) -> None:
+        """The columns of some source tables got their types from us: nobody else changed them."""
+        with translated("noting what tables are like"):
+            await self._connection.execute(SQL["accept_types"], self._source_id, list(tables))
+
     async def require_unchanged(self) -> None:
         """Raises `TargetHindered`, to settle anew, when the target of a table that waits has changed."""
         with translated("looking at the tables that wait"):

@@ -40,6 +40,9 @@ SELECT source_table, count(*) AS rows FROM cdc.quarantine WHERE source_id = $1 G
 -- name: tables
 SELECT DISTINCT source_table FROM cdc.quarantine WHERE source_id = $1
 
+-- name: columns
+SELECT DISTINCT source_table, column_name FROM cdc.quarantine WHERE source_id = $1 AND reason = 'value'
+
 -- A bounded number: a table with very many is retried over several batches.
 -- name: retriable
 SELECT key FROM cdc.quarantine

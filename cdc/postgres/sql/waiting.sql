@@ -40,6 +40,9 @@ ON CONFLICT (source_id, source_table) DO UPDATE SET target = EXCLUDED.target, ty
 -- name: forget
 DELETE FROM cdc.target_table WHERE source_id = $1 AND NOT source_table = ANY($2::text[])
 
+-- name: accept_types
+DELETE FROM cdc.target_table WHERE source_id = $1 AND source_table = ANY($2::text[]) AND reason IS NULL
+
 -- name: renamed
 -- Tables in a schema that are marked as the replica of a source table, under whatever name.
 SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from cdc.sql_names import qualified, quote, quote_literal
+
 LONGEST_NAME_BYTES: Final = 63
+CHECK_MARK: Final = "cdc: a CHECK that SQLite has"  # the comment by which one of ours is known from others
 EXISTS: Final = "it exists"  # why a statement need not run
 _HASH_LENGTH: Final = 8
 
@@ -37,6 +40,11 @@ class Statement:
     table: str = ""
     optional: bool = False
     body: str = ""
+
+
+def comment_on_check(schema: str, table: str, name: str) -> str:
+    """The statement that marks a CHECK as ours: it goes when SQLite has it no longer."""
+    return f"COMMENT ON CONSTRAINT {quote(name)} ON {qualified(schema, table)} IS {quote_literal(CHECK_MARK)}"
 
 
 @dataclass(frozen=True, slots=True)

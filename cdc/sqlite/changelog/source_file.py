@@ -8,6 +8,7 @@ import apsw
 
 from cdc.config import Config
 from cdc.facts.changes import Position, Traces
+from cdc.facts.profile import TableProfile
 from cdc.facts.source_schema import SourceSchema, WaitingTable
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import InvalidText, KeyValues, NullKey
@@ -21,6 +22,7 @@ from cdc.sqlite.connection.open import open_source
 from cdc.sqlite.connection.transactions import journal_mode, read_transaction, write_transaction
 from cdc.sqlite.rows import largest_keys
 from cdc.sqlite.rows.exact_values import bindable
+from cdc.sqlite.schema.profile import profile_columns
 from cdc.sqlite.schema.read import read_schema
 
 NO_TRACES = Traces("", "", "", 0)
@@ -90,6 +92,22 @@ def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, traces: 
         traces=traces,
         fence_steps=fence_state.steps(connection),
     )
+
+
+def profiled(config: Config, schema: SourceSchema, columns: Mapping[str, Sequence[str]]) -> dict[str, TableProfile]:
+    """What some columns hold now, by table and name; each table in a read of its own, one scan of its rows long.
+
+    Raises `CaptureLost` when the schema is no longer `schema`.
+    """
+    profiles: dict[str, TableProfile] = {}
+    with opened(config) as connection:
+        for name, wanted in columns.items():
+            with read_transaction(connection):
+                table = read_schema(connection, config).table(name)
+                if table is None or table != schema.table(name):
+                    raise errors.schema_changed()
+                profiles[name] = profile_columns(connection, table, wanted)
+    return profiles
 
 
 def high_water(config: Config, maps: Sequence[TableMap]) -> tuple[Position | None, dict[str, int]]:

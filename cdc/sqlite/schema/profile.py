@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any, Final
@@ -43,16 +43,28 @@ def profile(connection: apsw.Connection, table: Table) -> TableProfile:
     A column that cannot be computed counts as one that is nowhere filled. Raises `SourceError` when SQLite cannot read
     the table.
     """
+    found = _profile_of(connection, table, table.columns)
+    with translated(f"profiling table {table.name}"):
+        other = disagreeing(connection, table)
+        return replace(found, columns=tuple(replace(c, disagreeing=other.get(c.name, 0)) for c in found.columns))
+
+
+def _profile_of(connection: apsw.Connection, table: Table, wanted: Sequence[Column]) -> TableProfile:
     with translated(f"profiling table {table.name}"):
         codec = encoding(connection)
         connection.create_aggregate_function("_cdc_texts", lambda: _texts(codec), 1)
         connection.create_scalar_function("_cdc_jsonb_keeps", partial(_jsonb_keeps, codec), 1, deterministic=True)
         rows, columns = 0, list[ColumnProfile]()
-        for start in range(0, len(table.columns), _COLUMNS_A_SCAN):
-            rows, profiles = _scan_all(connection, table, table.columns[start : start + _COLUMNS_A_SCAN])
+        for start in range(0, len(wanted), _COLUMNS_A_SCAN):
+            rows, profiles = _scan_all(connection, table, wanted[start : start + _COLUMNS_A_SCAN])
             columns += profiles
-        other = disagreeing(connection, table)
-        return TableProfile(rows, tuple(replace(c, disagreeing=other.get(c.name, 0)) for c in columns))
+        return TableProfile(rows, tuple(columns))
+
+
+def profile_columns(connection: apsw.Connection, table: Table, names: Collection[str]) -> TableProfile:
+    """The same of some columns, by their names, and without what another version of SQLite would compute."""
+    columns = [column for column in table.columns if column.name in names]
+    return _profile_of(connection, table, columns)
 
 
 def _scan_all(connection: apsw.Connection, table: Table, part: Sequence[Column]) -> tuple[int, list[ColumnProfile]]:

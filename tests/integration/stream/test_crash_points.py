@@ -33,6 +33,9 @@ INSERT INTO child SELECT value, 1 + value % 300, 'child ' || value FROM numbers 
 CREATE TABLE spare(id INTEGER PRIMARY KEY, note_k TEXT NOT NULL REFERENCES note(k), t TEXT UNIQUE);
 INSERT INTO spare SELECT value, 'note ' || value, 'spare ' || value FROM numbers WHERE value BETWEEN 1 AND 50;
 INSERT INTO note SELECT 'note ' || value, value / 3.0, value FROM numbers WHERE value BETWEEN 1 AND 100;
+CREATE TABLE dated(id INTEGER PRIMARY KEY, at DATETIME CHECK (at <> 1000), other);
+CREATE INDEX by_at ON dated(at);
+INSERT INTO dated(id) SELECT value FROM numbers WHERE value BETWEEN 1 AND 50;
 """
 FEW: Final = """
 BEGIN;
@@ -67,6 +70,13 @@ CREATE TABLE shorter(id INTEGER PRIMARY KEY, name TEXT);
 INSERT INTO shorter SELECT id, name FROM parent;
 DROP TABLE parent;
 ALTER TABLE shorter RENAME TO parent;
+"""
+LATE: Final = """
+UPDATE dated SET at = id, other = 'o' || id;
+"""
+# The type that the first values decided does not hold the next one.
+LATER: Final = """
+UPDATE dated SET at = 'about noon' WHERE id = 7;
 """
 PUSHED: Final = """
 DELETE FROM child WHERE id = 7;
@@ -104,16 +114,33 @@ class Case:
 
     @property
     def name(self) -> str:
-        how = {None: "first copy", FEW: "few", MANY: "many", DRIFT: "drift", LEAVE: "leave", PUSHED: "pushed"}[
-            self.work
-        ]
-        return f"{self.point} {how}"
+        how: dict[str | None, str] = {
+            None: "first copy",
+            FEW: "few",
+            MANY: "many",
+            DRIFT: "drift",
+            LEAVE: "leave",
+            PUSHED: "pushed",
+        }
+        how |= {LATE: "late", LATER: "later"}
+        return f"{self.point} {how[self.work]}"
 
 
 def _first(point: str) -> Case:
     return Case(point, command=("up", "--until-idle"))
 
 
+RETYPING: Final = (
+    "outgrown.before_noted",
+    "outgrown.after_noted",
+    "retype.before_way",
+    "retype.after_way",
+    "follow.before_capture",
+    "follow.after_mapping",
+    "apply.before_commit",
+    "apply.after_commit",
+    "follow.before_finished",
+)
 DROPPING: Final = ("schema", "--apply-pending")
 RELEASING: Final = ("pause", "--release-triggers")
 RESYNC: Final = ("load", "--resync", "--yes")
@@ -150,6 +177,8 @@ CASES: Final = [
     Case("apply.after_stage", DRIFT),
     Case("apply.before_commit", DRIFT),
     Case("apply.after_commit", DRIFT),
+    *[Case(point, work) for work in (LATE, LATER) for point in RETYPING],
+    Case("apply.after_merge", LATER),
     Case("resync.before_adopt", MANY, command=RESYNC),
     Case("resync.before_position", MANY, command=RESYNC),
     Case("replaced.saved", MANY, resync=True),
@@ -175,6 +204,9 @@ async def test_killed_at_a_point_and_started_again_nothing_is_lost(case: Case, t
     config = make_config(tmp_path, tmp_path / "app.db", database, **case.options)
     if case.work is not None:
         await up(config)
+        if case.work == LATER:
+            app.execute(LATE)
+            await up(config)
         app.execute(case.work)
         if case.followed:
             await up(config)

@@ -13,6 +13,7 @@ import pytest
 from cdc.config import Config, decode_config
 from cdc.errors import SchemaDrift
 from cdc.evolve.changed_definition import ChangedDefinition
+from cdc.evolve.changed_mapping import ChangedMapping
 from cdc.evolve.kinds import KINDS, detect
 from cdc.evolve.lost_column import LostColumn
 from cdc.evolve.lost_constraint import LostConstraint
@@ -334,12 +335,12 @@ def test_all_at_once_is_told_in_one_order_and_each_table_is_read_once() -> None:
 
 def test_columns_are_let_go_before_tables_and_constraints_at_last() -> None:
     let_go = [kind for kind in reversed(KINDS) if "let_go" in vars(kind)]
-    assert let_go == [LostColumn, LostTable, RekeyedTable, LostConstraint, ChangedDefinition]
+    assert let_go == [ChangedMapping, LostColumn, LostTable, RekeyedTable, LostConstraint, ChangedDefinition]
 
 
 def test_tables_are_made_before_columns_are_added() -> None:
-    assert [kind for kind in KINDS if "extend" in vars(kind)] == [NewTable, NewColumn]
+    assert [kind for kind in KINDS if "extend" in vars(kind)] == [NewTable, NewColumn, ChangedMapping]
 
 
 def test_constraints_are_made_before_columns_become_not_null() -> None:
-    assert [kind for kind in KINDS if "after_rows" in vars(kind)] == [NewTable, NewColumn]
+    assert [kind for kind in KINDS if "after_rows" in vars(kind)] == [LostConstraint, NewTable, NewColumn]

@@ -129,7 +129,7 @@ def test_a_row_with_several_bad_values_is_rejected_once_for_the_first() -> None:
 
 def test_a_rejection_names_class_column_type_and_remedy_but_never_the_value() -> None:
     ((_, why),) = convert("int4", ["secret"]).rejected
-    assert why == Rejection("v", Reason.VALUE, "the value for column v (int4) is a text", why.remedy)
+    assert why == Rejection("v", Reason.VALUE, "the value for column v (int4) is a text", why.remedy, by_type=True)
     assert "whole numbers" in why.remedy
     assert "a type or a format" in why.remedy
     assert "secret" not in why.remedy
