@@ -97,6 +97,16 @@ def counted(n: int, noun: str, several: str = "") -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {several or noun + 's'}"
 
 
+def held_back_text(causes: int, rows: int, followers: int) -> str:
+    """How many rows wait: `4 causes hold back 140 rows: 4 themselves, and 136 that hang on these`."""
+    hold = f"{counted(causes, 'cause')} {'holds' if causes == 1 else 'hold'} back {counted(rows, 'row')}"
+    if not followers:
+        return hold
+    own = rows - followers
+    itself, it = ("itself", "it") if own == 1 else ("themselves", "these")
+    return f"{hold}: {own:,} {itself}, and {followers:,} that {'hangs' if followers == 1 else 'hang'} on {it}"
+
+
 def time_text(at: str | None) -> str | None:
     """A moment in ISO 8601 (UTC) for people: `2026-11-23 07:05:20 UTC`."""
     return f"{at[:19].replace('T', ' ')} UTC" if at else None

@@ -11,7 +11,7 @@ import click
 from cdc.cli.output import counted, say
 from cdc.config.rewrite import rewrite
 from cdc.errors import UsageError
-from cdc.facts.cause import Cause, Choice
+from cdc.facts.cause import Cause, ConfigLines
 from cdc.first_copy.plan import Plan
 
 ASK: Final = "?"
@@ -44,7 +44,7 @@ def apply(file: Path, plan: Plan, wanted: str, *, quiet: bool) -> None:
         say()
 
 
-def chosen_of(causes: Sequence[Cause], wanted: str) -> list[Choice]:
+def chosen_of(causes: Sequence[Cause], wanted: str) -> list[ConfigLines]:
     """The choices that numbers mean, each with the letter of an option or the first one.
 
     All means the first option of everything there is to decide, where that option changes no value.
@@ -58,7 +58,7 @@ def chosen_of(causes: Sequence[Cause], wanted: str) -> list[Choice]:
             )
         return [choice for option in exact for choice in option]
     named = dict(_named(causes))
-    chosen: list[Choice] = []
+    chosen: list[ConfigLines] = []
     for name in filter(None, (part.strip().lower() for part in wanted.split(","))):
         if name not in named:
             first = ", ".join(key for key in named if key.isdecimal()) or "none"
@@ -70,11 +70,11 @@ def chosen_of(causes: Sequence[Cause], wanted: str) -> list[Choice]:
     return chosen
 
 
-def _is_exact(option: Sequence[Choice]) -> bool:
+def _is_exact(option: Sequence[ConfigLines]) -> bool:
     return all(choice.exact for choice in option)
 
 
-def _named(causes: Sequence[Cause]) -> Iterator[tuple[str, tuple[Choice, ...]]]:
+def _named(causes: Sequence[Cause]) -> Iterator[tuple[str, tuple[ConfigLines, ...]]]:
     """Every option under the names that the screen gives it: `2`, the same as `2a`, and `2b`."""
     for number, cause in enumerate(causes, 1):
         for letter, option in zip(ascii_lowercase, cause.options, strict=False):

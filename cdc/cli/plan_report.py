@@ -9,7 +9,7 @@ from typing import Final
 
 from rich.text import Text
 
-from cdc.cli.output import counted, indented, say, show, visible
+from cdc.cli.output import counted, held_back_text, indented, say, show, visible
 from cdc.cli.plan_details import print_details, print_tables
 from cdc.errors import ExitCode
 from cdc.facts.cause import Cause, Place
@@ -59,7 +59,7 @@ def screen(plan: Plan, *, whole: bool = False) -> list[Line]:
 
     The first causes are told in full, as many as leave a line for each of the others.
     """
-    first, last = [*_verdict(plan), *_pending(plan)], [*_remarks(plan, whole=whole), *_next_step(plan)]
+    first, last = list(_verdict(plan)), [*_pending(plan, whole=whole), *_remarks(plan, whole=whole), *_next_step(plan)]
     numbered = list(enumerate(plan.causes, 1))
     full = [[Line(""), *_in_full(number, cause)] for number, cause in numbered]
     short = [_in_short(number, cause) for number, cause in numbered]
@@ -97,15 +97,8 @@ def _verdict(plan: Plan) -> Iterator[Line]:
     else:
         yield Line(f"READY: {size}", style="bold green")
     if plan.held:
-        yield Line(_held(plan))
-
-
-def _held(plan: Plan) -> str:
-    """How many rows stay behind: `4 causes hold back 140 rows: 4 themselves, and 136 that hang on these`."""
-    causes = sum(cause.kind == "quarantine" for cause in plan.causes)
-    follow = sum(risk.rows for risk in plan.risks if risk.follows)
-    hold = f"{counted(causes, 'cause')} {'holds' if causes == 1 else 'hold'} back {counted(plan.held, 'row')}"
-    return f"{hold}: {plan.held - follow:,} themselves, and {follow:,} that hang on these" if follow else hold
+        causes = sum(cause.kind == "quarantine" for cause in plan.causes)
+        yield Line(held_back_text(causes, plan.held, sum(risk.rows for risk in plan.risks if risk.follows)))
 
 
 # --- causes -----------------------------------------------------------------------------------------------------------
@@ -169,13 +162,17 @@ def _lines_to_write(number: int, cause: Cause) -> Iterator[Line]:
 # --- what comes last --------------------------------------------------------------------------------------------------
 
 
-def _pending(plan: Plan) -> Iterator[Line]:
+def _pending(plan: Plan, *, whole: bool) -> Iterator[Line]:
     """What changed in the configuration since the rows were copied, or what the data asks for."""
-    if plan.pending:
-        compared = len({revision.table for revision in plan.pending if revision.compares})
-        yield Line("")
-        yield Line(f"the next start or reload of the daemon applies this, and compares {counted(compared, 'table')}")
-        yield from (Line(str(revision), 3) for revision in plan.pending)
+    if not plan.pending:
+        return
+    compared = len({revision.table for revision in plan.pending if revision.compares})
+    yield Line("")
+    yield Line(f"the next start or reload of the daemon applies this, and compares {counted(compared, 'table')}:")
+    shown = plan.pending if whole else plan.pending[:_SHOWN_PLACES]
+    yield from (Line(str(revision), 3) for revision in shown)
+    if len(shown) < len(plan.pending):
+        yield Line(f"and {len(plan.pending) - len(shown):,} more: `cdc plan --all`", 3)
 
 
 def _remarks(plan: Plan, *, whole: bool) -> Iterator[Line]:
@@ -189,11 +186,15 @@ def _remarks(plan: Plan, *, whole: bool) -> Iterator[Line]:
 
 
 def _next_step(plan: Plan) -> Iterator[Line]:
+    # Decisions come first in this as well; mere choices are the example where there is nothing else.
     choices = [str(number) for number, cause in enumerate(plan.causes, 1) if cause.options]
+    needed = [str(number) for number, cause in enumerate(plan.decisions, 1) if cause.options]
     if choices:
-        some = ",".join(choices[:2])
-        yield Line(f"`cdc plan --apply {some}` writes those lines into the configuration, `--apply all` all of them")
+        some = ",".join((needed or choices)[:2])
+        rest = ", `--apply all` those that change no value" if needed else ""
+        yield Line(f"`cdc plan --apply {some}` writes such lines into the configuration{rest}")
     if plan.exit_code is ExitCode.CRITICAL:
         return
     wait = "; what nobody decides about waits, and all else goes on" if plan.exit_code is ExitCode.DIFFERENCE else ""
-    yield Line(f"next: `cdc up`{wait}")
+    follow = "start the daemon, or reload it" if plan.pending else "`cdc up`"
+    yield Line(f"next: {follow}{wait}")

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from cdc.cli.output import counted, indented, say, show
+from cdc.cli.output import counted, held_back_text, indented, say, show
 from cdc.facts.row_key import show_key
 from cdc.postgres.record.quarantine import QuarantinedRow
 from cdc.sql_names import heading
@@ -22,9 +22,7 @@ def print_causes(rows: Sequence[QuarantinedRow], fed: Mapping[str, FedTable]) ->
         say("the quarantine is empty")
         return
     followers = sum(len(cause.followers) for cause in found)
-    verb = "holds" if len(found) == 1 else "hold"
-    hang = f": {len(rows) - followers:,} themselves, and {followers:,} that hang on these" if followers else ""
-    say(f"{counted(len(found), 'cause')} {verb} back {counted(len(rows), 'row')}{hang}")
+    say(held_back_text(len(found), len(rows), followers))
     for number, cause in enumerate(found, 1):
         say()
         show(indented(f"{number}  {_places([_place(row) for row in cause.rows])}: {cause.text}", 0))

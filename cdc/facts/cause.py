@@ -9,7 +9,7 @@ KINDS: Final[tuple[Kind, ...]] = ("warning", "blocks", "waiting", "quarantine", 
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ConfigLines:
     """Lines for a section of the configuration, `key = value` each, that were tried with every value of a column.
 
     `effect` says what becomes of the values that did not fit; an `exact` one changes none.
@@ -30,7 +30,7 @@ class Place:
     rows: int = 0
     keys: tuple[str, ...] = ()
     remedy: str = ""
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[ConfigLines, ...] = ()
 
     @property
     def name(self) -> str:
@@ -56,7 +56,7 @@ class Cause:
         return sum(place.rows for place in self.places)
 
     @property
-    def options(self) -> tuple[tuple[Choice, ...], ...]:
+    def options(self) -> tuple[tuple[ConfigLines, ...], ...]:
         """What can be written, each a choice for every place: the first of each, then those that all places have."""
         if not all(place.choices for place in self.places):
             return ()

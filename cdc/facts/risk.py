@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from cdc.facts.cause import Choice
+from cdc.facts.cause import ConfigLines
 
 Level = Literal["warning", "blocks", "quarantine", "note"]
 LEVELS: Final[tuple[Level, ...]] = ("warning", "blocks", "quarantine", "note")  # in the order in which they are told
@@ -28,4 +28,4 @@ class Risk:
     keys: tuple[str, ...] = ()
     cause: str = ""
     follows: bool = False
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[ConfigLines, ...] = ()

@@ -66,8 +66,8 @@ class Plan:
     """The whole report. `views` are made after the first copy, if they then answer as in SQLite; `left_out` are objects
     of the file, `notes` parts of tables that the target does not have. `waiting` tables are wanted, and cannot be
     copied as they are. `causes` are what there is to decide, mere choices last, and `held` the rows that go to
-    quarantine until then; `proposals` are lines of configuration that the data speak for.
-    `pending` are columns of a file that is followed which the daemon has yet to map otherwise.
+    quarantine until then; `proposals` are lines of configuration that the data speak for. `pending` are columns of a
+    file that is followed which the daemon has yet to map otherwise.
     """
 
     tables: tuple[TablePlan, ...]

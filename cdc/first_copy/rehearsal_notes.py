@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cdc.facts.cause import Choice
+from cdc.facts.cause import ConfigLines
 from cdc.facts.changes import Reason, Rejection
 from cdc.facts.row_key import encode_key, show_key
 from cdc.facts.table_map import TableMap
@@ -39,7 +39,7 @@ class Finding:
     rows: int
     keys: tuple[str, ...]
     cause: str = ""
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[ConfigLines, ...] = ()
 
 
 class RehearsalNotes:

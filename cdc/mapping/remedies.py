@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cdc.facts.cause import Choice
+from cdc.facts.cause import ConfigLines
 from cdc.facts.proposal import Proposal
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn
@@ -38,17 +38,17 @@ class SuitingOutcome:
     """An outcome that a column could have for what does not fit, and how the column is fed then."""
 
     name: str
-    choice: Choice
+    choice: ConfigLines
     encoder: Encoder
 
 
-def choice_of(proposal: Proposal) -> Choice:
+def choice_of(proposal: Proposal) -> ConfigLines:
     """What a proposal would write."""
     lines = tuple(f"{key} = {toml_text(text)}" for key, text in proposal.lines)
     literal = ("type", LITERAL) in proposal.lines
     effect = "every value is kept, as its SQL literal" if literal else "every value is kept"
     section = ("tables", proposal.table, "columns", proposal.column)
-    return Choice(section, lines, effect if proposal.exact else proposal.why, proposal.exact)
+    return ConfigLines(section, lines, effect if proposal.exact else proposal.why, proposal.exact)
 
 
 def choices(
@@ -57,7 +57,7 @@ def choices(
     column: ColumnMap,
     target: TargetColumn,
     proposals: Iterable[Proposal],
-) -> tuple[Choice, ...]:
+) -> tuple[ConfigLines, ...]:
     """What leaves none of a column's rows behind: proposals that do, then outcomes, tried with every value.
 
     None for a column that identifies rows: two of them could become one. `chunks` are all the values of the column.
@@ -102,7 +102,7 @@ def outcomes(mapped: TableMap, column: ColumnMap, target: TargetColumn) -> Itera
         encoder = encoder_for(target, chosen, schema=column.schema)
         if encoder is not None:
             told = "they become JSON strings" if name == "text" and is_document(target) else effect
-            yield SuitingOutcome(name, Choice(section, (f'on_invalid = "{name}"',), told, exact=False), encoder)
+            yield SuitingOutcome(name, ConfigLines(section, (f'on_invalid = "{name}"',), told, exact=False), encoder)
 
 
 def _is_unique(mapped: TableMap, column: ColumnMap) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 from cdc.config import Config
 from cdc.errors import CdcError
-from cdc.facts.cause import Choice
+from cdc.facts.cause import ConfigLines
 from cdc.facts.changes import Reason, nameless
 from cdc.facts.row_key import decode_key
 from cdc.facts.table_map import TableMap
@@ -36,7 +36,7 @@ class HeldCause:
     remedy: str
     rows: tuple[QuarantinedRow, ...]
     followers: tuple[QuarantinedRow, ...] = ()
-    choices: Mapping[tuple[str, str], tuple[Choice, ...]] = field(default_factory=dict)
+    choices: Mapping[tuple[str, str], tuple[ConfigLines, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +122,11 @@ def _as_postgres_writes(key: str) -> str | None:
     return "\x1f".join(map(str, values))
 
 
-def _choices(rows: Iterable[QuarantinedRow], fed: Mapping[str, FedTable]) -> dict[tuple[str, str], tuple[Choice, ...]]:
+def _choices(
+    rows: Iterable[QuarantinedRow], fed: Mapping[str, FedTable]
+) -> dict[tuple[str, str], tuple[ConfigLines, ...]]:
     places = {(row.source_table, row.column_name): row.detail for row in rows if row.reason == Reason.VALUE}
-    found: dict[tuple[str, str], tuple[Choice, ...]] = {}
+    found: dict[tuple[str, str], tuple[ConfigLines, ...]] = {}
     for (table, name), detail in sorted(places.items()):
         there = fed.get(table)
         column = there and next((c for c in there.mapped.columns if c.target == name), None)

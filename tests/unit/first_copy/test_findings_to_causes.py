@@ -4,15 +4,15 @@ import pytest
 
 from cdc.cli.plan_apply import chosen_of
 from cdc.errors import UsageError
-from cdc.facts.cause import Cause, Choice, Place
+from cdc.facts.cause import Cause, ConfigLines, Place
 from cdc.facts.proposal import Proposal
 from cdc.facts.risk import Risk
 from cdc.facts.source_schema import WaitingTable
 from cdc.first_copy.causes import causes
 
 
-def lines(table: str, line: str, *, exact: bool = True) -> Choice:
-    return Choice(("tables", table, "columns", "c"), (line,), "", exact=exact)
+def lines(table: str, line: str, *, exact: bool = True) -> ConfigLines:
+    return ConfigLines(("tables", table, "columns", "c"), (line,), "", exact=exact)
 
 
 def test_the_same_wrong_in_several_tables_is_one_cause_whatever_the_names_and_numbers_are() -> None:
