@@ -11,8 +11,9 @@ from cdc.errors import MappingError
 from cdc.facts.profile import TableProfile
 from cdc.facts.source_schema import SourceSchema
 from cdc.facts.table_map import TableMap
+from cdc.facts.target_schema import TargetTable
 from cdc.mapping.known import KnownTables, map_anew
-from cdc.mapping.revision import Revision, left_to_data, outdated, revised, revisions
+from cdc.mapping.revision import Outdated, Revision, left_to_data, outdated, revised, revisions
 from cdc.postgres.ddl import retype
 from cdc.postgres.record.record import Record
 from cdc.sql_names import heading
@@ -33,7 +34,8 @@ async def revise(
     """
     config = known.named(schema, config)
     decided = known.ever_decided(schema, config)
-    found = tuple(outdated(maps, decided, known.targets))
+    # What somebody dropped in Postgres waits until it is there again.
+    found = tuple(each for each in outdated(maps, decided, known.targets) if _stands(each, known.targets))
     if not found:
         return _NONE
     anew = map_anew(schema, config, decided)
@@ -45,6 +47,11 @@ async def revise(
         await retype.require_types(record.connection, mapped)
     waiting = await record.quarantine.tables()
     return tuple([await _looked_at(record, by_name[r.table], r, waits=r.table in waiting) for r in made])
+
+
+def _stands(found: Outdated, targets: Mapping[str, TargetTable]) -> bool:
+    target = targets.get(found.mapped.target)
+    return target is not None and target.column(found.column.target) is not None
 
 
 async def _looked_at(record: Record, mapped: TableMap, revision: Revision, *, waits: bool) -> Revision:

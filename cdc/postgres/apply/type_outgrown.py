@@ -10,6 +10,9 @@ class TypeOutgrown(CaptureLost):
     """
 
     def __init__(self, table: str, columns: frozenset[str]) -> None:
-        super().__init__(f"the types of {table} are decided anew: {', '.join(sorted(columns))}")
+        super().__init__(
+            f"the types of {table} are decided anew: {', '.join(sorted(columns))}",
+            remedy="the daemon does so by itself; what was interrupted by it can be given again",
+        )
         self.table = table
         self.columns = columns

@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from harness import Daemon, Live, value, wait_for
+from harness import Daemon, Live, execute, value, wait_for
 from replicated_pair import Pair, replicated
 
 from cdc.config import ColumnOptions, TableOptions
 from cdc.config.sections import Formats
+from cdc.first_copy import create_schema
 from cdc.first_copy.preflight import build_plan
 
 TABLE = (
@@ -155,6 +156,18 @@ async def test_a_table_of_others_is_read_by_the_new_rules_and_stays_as_it_is(tmp
         await pair.replica.close()
         await pair.replica.sync()
         assert await value(database, FOLLOWED) == followed
+        await pair.replica.close()
+
+
+async def test_a_table_that_somebody_dropped_waits_and_is_made_as_chosen(tmp_path: Path, database: str) -> None:
+    async with replicated(tmp_path, database, *TABLE) as pair:
+        await execute(database, "DROP TABLE t")
+        await configure(pair, {"doc": {"type": "jsonb"}})
+        await pair.replica.close()
+        await create_schema.create_schema(pair.config)
+        await pair.replica.sync()
+        assert await type_of(pair, "doc") == "jsonb"
+        assert await pair.differences() == []
         await pair.replica.close()
 
 
