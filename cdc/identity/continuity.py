@@ -12,7 +12,7 @@ from typing import Final
 
 from cdc.audit.actions import Tell
 from cdc.config import Config
-from cdc.errors import FileReplaced
+from cdc.errors import FileReplaced, SourceChanged
 from cdc.facts.changes import Position
 from cdc.faults import crash_point
 from cdc.host.boot import boot_id
@@ -99,6 +99,23 @@ def no_capture(path: Path) -> FileReplaced:
     )
 
 
+async def look_back(config: Config, record: Record, look: Look, last: Position) -> str:
+    """What `judge` says of the file as both databases show it now."""
+    seen = await record.sightings.read()
+    earlier = [sighting.position for sighting in seen]
+    standing = await asyncio.to_thread(position_check.read, config, last, earlier)
+    return judge(look, standing, RememberedFile(config.source.path, last, seen), boot_id())
+
+
+async def is_the_followed_file(config: Config, record: Record, look: Look, last: Position) -> bool:
+    """Whether it is surely the file that was followed until `last`, though entries of it may be missing."""
+    try:
+        await look_back(config, record, look, last)
+    except SourceChanged:
+        return False
+    return True
+
+
 class Continuity:
     """Judges and mends one source over one connection, which must hold its lock; `audit` records each step."""
 
@@ -109,10 +126,7 @@ class Continuity:
 
     async def ensure(self, look: Look, last: Position) -> Look:
         """The file as it is once its changelog goes on from the position; raises `SourceChanged` when it does not."""
-        seen = await self._record.sightings.read()
-        earlier = [sighting.position for sighting in seen]
-        standing = await asyncio.to_thread(position_check.read, self._config, last, earlier)
-        reason = judge(look, standing, RememberedFile(self._config.source.path, last, seen), boot_id())
+        reason = await look_back(self._config, self._record, look, last)
         return await self._compare(look, last, reason) if reason else look
 
     async def _compare(self, look: Look, last: Position, reason: str) -> Look:

@@ -22,6 +22,7 @@ from cdc.facts.source_schema import SourceSchema
 from cdc.facts.table_map import TableMap
 from cdc.faults import crash_point
 from cdc.identity.active_side import require_sqlite_active
+from cdc.identity.continuity import is_the_followed_file
 from cdc.identity.file_location import settle_path
 from cdc.notes import end_note
 from cdc.postgres.connection.open import Connection
@@ -206,7 +207,7 @@ async def request_resync(config: Config) -> list[str]:
     assert look.newest is not None
     new_id = look.capture.source_id
     async with connected(config, "resync") as connection:
-        before, _ = await followed(connection, config, new_id, look.schema)
+        before, state = await followed(connection, config, new_id, look.schema)
         # A running daemon goes by what it knew when it began: it would not see what is asked for here.
         await lock_source(connection, before.source_id)
         record = Record(connection, new_id)
@@ -215,11 +216,15 @@ async def request_resync(config: Config) -> list[str]:
             # What was prepared for a cutover was so for the file before, and refuses writes in the name of another.
             await WriteGuard(connection, before.source_id).remove(config.cutover.wait_for_writers_seconds)
             await record.adopt(before.source_id)
+        # In the file that was followed, a key that was deleted and is there again was put in by the application since.
+        assert state.position is not None
+        same = before.source_id == new_id and await is_the_followed_file(config, record, look, state.position)
         crash_point("resync.before_position")
         tables = [t.name for t in look.schema.tables]
         async with connection.transaction():
             await record.reposition(look.newest, tables)
-            await record.stream.hold_returned()
+            if not same:
+                await record.stream.hold_returned()
             current = await current_tables(record, config, look.schema)
             await record.ownership.claim(config, current.fed)
     return tables
