@@ -161,6 +161,8 @@ class Comparison:
                 for c in target.columns
                 if c.name in texts
             )
+        if reason == "returned":
+            return bool(await self._target.fetchval("SELECT EXISTS (SELECT FROM cdc.tombstone WHERE waits)"))
         if reason == "orphan":
             return any(_without_parent(texts, key, self._known[key.parent], there) for key in target.foreign_keys)
         return UNFIT not in texts.values() and await self._refused(target, texts)
