@@ -196,10 +196,10 @@ class StreamOpener:
         return position
 
     async def _add_helper_keys(self, maps: Sequence[TableMap]) -> None:
-        """Noted first: rows that are there already get numbers that say nothing of them, and are compared."""
-        lacking = await helper_keys.lacking(self._connection, maps)
-        await self._record.stream.request_resync([m.source.name for m in lacking])
-        for mapped in lacking:
+        """Where they are missing. Rows that are there get numbers that say nothing of them, and are to be compared: as
+        for any table with a new column, that is noted by now.
+        """
+        for mapped in await helper_keys.lacking(self._connection, maps):
             await helper_keys.add(self._connection, mapped)
             crash_point("helper_key.added")
             await self.audit("add helper key", table=mapped.target)
