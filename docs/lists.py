@@ -22,6 +22,11 @@ _KINDS: Final = {
 }
 # Types that the operator's own migrations made, which have no name that is known beforehand.
 _OTHER_TYPES: Final = (
+    (
+        "arrays of numbers, `boolean`, `text`, `varchar`, `uuid`, `inet`, dates and times",
+        "JSON arrays (`[1, null]`), or arrays as Postgres writes them (`{1,NULL}`), of what their elements take",
+        'arrays in arrays; a JSON object; `["1"]` in `integer[]`',
+    ),
     ("enums", "their labels", "other texts"),
     ("domains", "what their base takes", "what their CHECK refuses"),
 )

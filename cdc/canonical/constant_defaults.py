@@ -16,7 +16,12 @@ def constant_default(column: TargetColumn) -> Value:
         if cast and not cast.startswith("::"):
             raise ValueError
         text = text.replace("''", "'")
-    return _READ.get(column.base, str)(text)
+    return read_constant(text, column.base)
+
+
+def read_constant(text: str, base: str) -> Value:
+    """What SQLite would have written of a value that Postgres writes so."""
+    return _READ.get(base, str)(text)
 
 
 def _number(text: str) -> Value:

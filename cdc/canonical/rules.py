@@ -17,6 +17,7 @@ rule is chosen by the type in the Postgres catalogue; `cdc.postgres.tables.hashe
 | timestamp, timestamptz | microseconds since 1970-01-01 (UTC) |
 | time | microseconds since midnight |
 | interval | microseconds, days and months in hexadecimal, big-endian: 8, 4 and 4 bytes |
+| arrays | the bounds as Postgres writes them, `[1:2]`, and the JSON array of the elements' texts; `[]` if empty |
 | a column mapped as literal | the SQL literal |
 
 A row is the JSON array of its texts, NULL being `null`, and is compared by its SHA-256. A value that its column cannot
@@ -25,6 +26,7 @@ hold becomes a text that Postgres never has, so that the row shows as missing or
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -33,10 +35,12 @@ from typing import Any, Final
 import msgspec
 
 from cdc.canonical import chosen
+from cdc.canonical.arrays import array_form
 from cdc.canonical.columns import FLAGS, OrderedRows, column_form
 from cdc.canonical.intervals import written_interval
 from cdc.canonical.json_documents import jsonb_text
 from cdc.canonical.text import NEVER, Form, Text, canonical_text, literal_text
+from cdc.canonical.type_limits import fits
 from cdc.facts.row_key import encode_key
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn, TargetTable
@@ -148,6 +152,9 @@ def form_of(column: TargetColumn, *, literal: bool = False) -> Form:
     """How a value that is not NULL becomes a canonical text; the form may raise for values that do not fit."""
     if literal:
         return literal_text
+    if column.base.startswith("_"):
+        element = replace(column, base=column.base[1:])
+        return array_form(element, form_of(element), fits)
     return _FORMS.get(column.base, _characters)
 
 

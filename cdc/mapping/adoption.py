@@ -186,7 +186,7 @@ def _key_column(mapped: TableMap, column: TargetColumn) -> Iterator[Risk]:
 def _another_key_type(mapped: TableMap, column: TargetColumn) -> str:
     """What helps where a key column's type calls different keys equal; a format makes rows be found by a crosswalk."""
     types = f"there, give it one of the types {', '.join(KEY_BASES)}, with a deterministic collation"
-    formats = [f'"{name}"' for name, format_ in FORMATS.items() if TYPES[column.base] in format_.into]
+    formats = [f'"{name}"' for name, format_ in FORMATS.items() if TYPES.get(column.base) in format_.into]
     if not formats:
         return types
     source = next((c.source for c in mapped.columns if c.target == column.name and c.source), column.name)

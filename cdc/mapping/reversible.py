@@ -89,6 +89,8 @@ def _is_rewritten(mapped: TableMap, column: ColumnMap) -> bool:
     if column.source is None or column.literal:
         return False
     target = column_of_type(column.target, column.type, not_null=False)
+    if column.type.endswith("[]"):
+        return True
     return bool(reading_of(mapped, column).format) or (target is not None and TYPES[target.base].rewrites)
 
 

@@ -6,7 +6,7 @@ The configuration stands below this room, and the comparison must not import it:
 from typing import Final
 
 from cdc.facts.target_schema import TargetColumn
-from cdc.values import addresses, booleans, documents, identifiers, intervals, numbers, texts, times
+from cdc.values import addresses, arrays, booleans, documents, identifiers, intervals, numbers, texts, times
 from cdc.values.encoder import Encoder
 from cdc.values.family import Family, Format, PostgresType, Promise, Returning
 
@@ -38,7 +38,14 @@ TYPES: Final[dict[str, PostgresType]] = {
         *addresses.FAMILY.types,
     )
 }
-SUPPORTED: Final = (*TYPES, texts.ENUMS)
+SUPPORTED: Final = (*TYPES, texts.ENUMS, "arrays")
+_ELEMENTS: Final[dict[str, PostgresType]] = {
+    type_.base: type_
+    for type_ in (
+        *(*numbers.WHOLE, *numbers.FLOATS, numbers.NUMERIC, booleans.BOOLEAN, texts.TEXT, texts.VARCHAR),
+        *(*times.FAMILY.types, identifiers.UUID, addresses.INET),
+    )
+}
 FORMATS: Final[dict[str, Format]] = {f.name: f for family in FAMILIES.values() for f in family.formats}
 PROMISES: Final[tuple[Promise, ...]] = tuple(p for family in FAMILIES.values() for p in family.promises)
 
@@ -48,6 +55,9 @@ def encoder_of_type(target: TargetColumn, *, literal: bool = False) -> Encoder |
     if literal:
         unlimited_text = target.base in (texts.TEXT.base, texts.VARCHAR.base) and target.length is None
         return identifiers.literals() if unlimited_text else None
+    if element := array_element(target):
+        column = arrays.element_of(target)
+        return arrays.encoder(element.encoder(column), element, column)
     if target.labels:  # an enum has a name of its own, which may be that of another type in another schema
         return texts.labels(target.labels)
     type_ = TYPES.get(target.base)
@@ -56,11 +66,19 @@ def encoder_of_type(target: TargetColumn, *, literal: bool = False) -> Encoder |
 
 def is_supported(target: TargetColumn) -> bool:
     """Whether a column of that type can be fed in any way."""
-    return bool(target.labels) or target.base in TYPES
+    return bool(target.labels) or target.base in TYPES or array_element(target) is not None
+
+
+def array_element(target: TargetColumn) -> PostgresType | None:
+    """The type of the elements of a column of arrays; None for other columns, and for elements not supported there."""
+    return _ELEMENTS.get(target.base.removeprefix(arrays.MARK)) if target.base.startswith(arrays.MARK) else None
 
 
 def returning_of_type(target: TargetColumn, *, literal: bool = False) -> Returning:
     """How the values of a column that has an encoder come back."""
     if literal:
         return identifiers.LITERALS_RETURNING
+    if element := array_element(target):
+        column = arrays.element_of(target)
+        return arrays.returning(element.encoder(column), element, column)
     return texts.UNPADDED if target.labels else TYPES[target.base].returning

@@ -97,6 +97,8 @@ def _length(value: object) -> int:
             return len(value) if value.isascii() else len(value.encode())
         case bytes():
             return len(value)
+        case list() | tuple():
+            return sum(4 + _length(part) for part in value)
         case int() | Decimal():
             # numeric takes two bytes for four digits, and some for itself.
             return 2 + 2 * (1 + len(Decimal(value).as_tuple().digits) // 4)

@@ -141,7 +141,8 @@ class Applier:
     def _needs_stage(self, read: TableRows) -> bool:
         """Whether moving rows of a table takes more than its own rows: other rows follow, wait, or lend their key."""
         families = self.families
-        if families.tables[read.table].crosswalk is not None or read.table in families.dragging:
+        table = families.tables[read.table]
+        if table.crosswalk is not None or table.has_arrays or read.table in families.dragging:
             return True
         if read.gone and read.table in families.acting:
             return True

@@ -147,6 +147,11 @@ class AppliedTable:
         return column
 
     @property
+    def has_arrays(self) -> bool:
+        """Whether a column holds arrays: an array of these, one a row, would fall apart into all of their elements."""
+        return any(self.column(name).base.startswith("_") for name in self.columns)
+
+    @property
     def swappable(self) -> tuple[TargetUnique, ...]:
         """Unique keys on plain columns, whose values may change owners within a batch."""
         return tuple(u for u in self.target.uniques if u.columns and set(u.columns) != set(self.key))

@@ -72,7 +72,8 @@ async def send(connection: Connection, mapped: TableMap, target: TargetTable) ->
 
 def _simplest(column: TargetColumn, in_key: bool) -> str:
     """The marker's value of a column, as SQL: NULL wherever that may be."""
-    value = column.labels[0] if column.labels else _SIMPLEST.get(column.base)
+    empty = "{}" if column.base.startswith("_") else None
+    value = column.labels[0] if column.labels else _SIMPLEST.get(column.base, empty)
     if value is None or not (column.not_null or in_key):
         return "NULL"
     return f"{quote_literal(value)}::{column.type}"

@@ -49,13 +49,13 @@ SELECT
     ) ELSE '' END AS default_expression,
     a.attgenerated <> '' AS generated,
     a.attidentity::text AS identity,
-    CASE WHEN b.typname IN ('varchar', 'bpchar') AND b.modifier > 4 THEN b.modifier - 4 END AS length,
+    CASE WHEN b.typname IN ('varchar', 'bpchar', '_varchar') AND b.modifier > 4 THEN b.modifier - 4 END AS length,
     CASE
-        WHEN b.typname = 'numeric' AND b.modifier > 4 THEN ((b.modifier - 4) >> 16) & 65535
-        WHEN b.typname IN ('timestamp', 'timestamptz', 'time', 'timetz') AND b.modifier >= 0 THEN b.modifier
+        WHEN b.typname IN ('numeric', '_numeric') AND b.modifier > 4 THEN ((b.modifier - 4) >> 16) & 65535
+        WHEN b.typname IN ('timestamp', 'timestamptz', 'time', '_timestamp', '_timestamptz', '_time') AND b.modifier >= 0 THEN b.modifier
         WHEN b.typname = 'interval' AND b.modifier >= 0 AND b.modifier & 65535 <> 65535 THEN b.modifier & 65535
     END AS precision,
-    CASE WHEN b.typname = 'numeric' AND b.modifier > 4 THEN (((b.modifier - 4) & 2047) # 1024) - 1024 END AS scale,
+    CASE WHEN b.typname IN ('numeric', '_numeric') AND b.modifier > 4 THEN (((b.modifier - 4) & 2047) # 1024) - 1024 END AS scale,
     coalesce(k.collname::text, '') AS collation,
     coalesce(k.collisdeterministic, true) AS deterministic,
     ARRAY(

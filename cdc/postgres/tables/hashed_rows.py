@@ -235,7 +235,13 @@ _HASH: Final = "('x' || encode(substring(d FROM 1 FOR 8), 'hex'))::bit(64)::bigi
 
 
 def _form(column: TargetColumn) -> str:
-    return _FORMS.get(column.base, "{0}::text").format(f"t.{quote(column.name)}")
+    value = f"t.{quote(column.name)}"
+    if not column.base.startswith("_"):
+        return _FORMS.get(column.base, "{0}::text").format(value)
+    element = _FORMS.get(column.base[1:], "{0}::text").format("e")
+    texts = f"coalesce(array_to_json(array_agg({element} ORDER BY n))::text, '[]')"
+    elements = f"SELECT {texts} FROM unnest({value}) WITH ORDINALITY AS u(e, n)"
+    return f"CASE WHEN {value} IS NOT NULL THEN coalesce(array_dims({value}), '') || ({elements}) END"
 
 
 def _column_hash(form: str, key: str) -> str:

@@ -1,6 +1,7 @@
 """Values arrive as what the operator said they mean, judged by functions of Postgres and SQLite themselves."""
 
 import asyncio
+import json
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -73,6 +74,8 @@ TYPES = [
         "timestamptz",
     ],
     *["timestamptz(0)", "uuid", "interval", "interval(2)", "inet", "cidr", "macaddr", "macaddr8"],
+    *["int4[]", "text[]", "varchar(5)[]", "numeric(6,2)[]", "numeric[]", "float4[]", "float8[]", "bool[]", "uuid[]"],
+    *["timestamptz[]", "timestamp(2)[]", "date[]", "inet[]"],
 ]
 
 # --- what each format means: the value, the type, and an expression of Postgres that must be the same -----------------
@@ -121,6 +124,15 @@ MEANS: list[tuple[str, str, Value, str]] = [
     ("", "inet", "2001:db8::1", "'2001:db8::1'::inet"),
     ("", "inet", "10.0.0.1/8", "'10.0.0.1/8'::inet"),
     ("", "cidr", "10.0.0.0/8", "'10/8'::cidr"),
+    ("", "int4[]", "[1, null, -3]", "ARRAY[1, NULL, -3]"),
+    ("", "int4[]", "{1,NULL,-3}", "ARRAY[1, NULL, -3]"),
+    ("", "text[]", '["a", "b c", "NULL", "", "\\"\\\\"]', "ARRAY['a', 'b c', 'NULL', '', '\"\\']"),
+    ("", "text[]", '{a,b c,"NULL",null,"","\\"\\\\"}', "ARRAY['a', 'b c', 'NULL', NULL, '', '\"\\']"),
+    ("", "text[]", "[]", "ARRAY[]::text[]"),
+    ("", "text[]", "{}", "ARRAY[]::text[]"),
+    ("", "bool[]", "[true, false, 1]", "ARRAY[true, false, true]"),
+    ("", "numeric(6,2)[]", "{1.50,2}", "ARRAY[1.5, 2]"),
+    ("", "timestamptz[]", '["2024-01-01 00:00:00Z"]', "ARRAY[timestamptz '2024-01-01 00:00:00Z']"),
     ("address", "inet", "0:0:0:0:0:0:0:1", "'::1'::inet"),
     ("address", "inet", "192.0.2.1/32", "'192.0.2.1'::inet"),
     ("address", "inet", "::FFFF:0102:0304", "'::ffff:1.2.3.4'::inet"),
@@ -326,6 +338,23 @@ addresses = st.one_of(
     .map(lambda text: str(IPv6Address(text))),
     st.integers(0, 255).map(lambda n: f"::ffff:1.2.3.{n}") | st.integers(0, 299).map(lambda n: f"01.2.3.{n}"),
 )
+numerals = st.integers(-(2**70), 2**70).map(str) | st.floats(allow_nan=False).map(repr)
+# Elements as JSON and as Postgres write them, and some that neither does.
+elements = st.one_of(
+    st.sampled_from(["1", "-1.50", "true", "null", "NULL", "t", '"a"', '"x y"', "x y", " x", '"', '""', "{1}", "[1]"]),
+    st.sampled_from(['"\\ud83d"', '"\\u0000"', "1_0", "1e400", "NaN", "infinity", "0.1000000000000000000001", "-0.0"]),
+    numerals,
+    st.text(max_size=6).map(json.dumps),
+    st.text(max_size=6).map(lambda text: '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=4),
+    st.dates().map(str).map(json.dumps) | st.uuids().map(str) | st.datetimes().map(lambda d: f'"{d}+00"'),
+    st.datetimes().map(str).map(json.dumps) | st.ip_addresses(v=4).map(str),
+)
+arrays = st.builds(
+    lambda parts, ends: ends[0] + ",".join(parts) + ends[1],
+    st.lists(elements, max_size=4),
+    st.sampled_from(["[]", "{}", "{}", "[}"]),
+)
 loose = st.one_of(
     values,
     moments.map(lambda text: f"{text}.1234567"),
@@ -348,6 +377,8 @@ loose = st.one_of(
     st.sampled_from(
         ["P1Y", "PT", "P1DT", "1 day 1 day", "1:30", "3 days,", "infinity", "2147483648 days", "1 mon ", "PT1.5H"]
     ),
+    arrays,
+    arrays,
     addresses,
     addresses.map(str.upper) | st.ip_addresses().map(lambda a: a.exploded),
     st.builds(lambda address, bits: f"{address}/{bits}", addresses, st.integers(0, 130)),

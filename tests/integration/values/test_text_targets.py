@@ -191,3 +191,50 @@ def test_spans_and_addresses_come_back_as_the_application_writes_them(site: Inst
     ]
     app.close()
     assert site.run("verify")[0] == ExitCode.OK
+
+
+async def test_arrays_are_fed_from_json_and_from_texts_of_postgres(tmp_path: Path, any_database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, tags TEXT, n TEXT);"
+        """INSERT INTO t VALUES (1, '["a", "b c"]', '{1,NULL}'), (2, '[]', NULL), (3, '[["a"]]', '{}')"""
+    ).fetchall()
+    await execute(any_database, "CREATE TABLE t(id int PRIMARY KEY, tags varchar(5)[] NOT NULL, n int[])")
+    config = adopting(tmp_path, any_database)
+    await up(config)
+    assert [show_key(key) for _, key, _ in await quarantined(any_database)] == ["3"]
+    assert await fetch(any_database, "SELECT 1 FROM t WHERE id = 1 AND tags = '{a,b c}' AND n = '{1,NULL}'")
+    assert await is_equal(config)
+    # A batch of a few rows, and one of many: an array of arrays would fall apart, so both are staged.
+    app.execute("""UPDATE t SET tags = '["x"]', n = '[3, 4]' WHERE id > 1""")
+    app.execute("UPDATE t SET tags = '{too long}' WHERE id = 1")
+    await drain(config)
+    assert [show_key(key) for _, key, _ in await quarantined(any_database)] == ["1"]
+    assert await value(any_database, "SELECT count(*) FROM t WHERE tags = '{x}' AND n = '{3,4}'") == 2
+    many = "WITH RECURSIVE c(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM c WHERE i < 1200) "
+    app.execute(f"{many} INSERT INTO t SELECT i, json_array('a' || i), json_array(i, NULL) FROM c")
+    app.execute("DELETE FROM t WHERE id = 2")
+    await drain(config)
+    assert await value(any_database, "SELECT count(*) FROM t WHERE tags[1] = 'a' || id AND n[1] = id") == 1191
+    assert await is_equal(config)
+    await execute(any_database, "UPDATE t SET n = '[0:1]={3,4}' WHERE id = 3")  # the same elements, elsewhere
+    assert not await is_equal(config)
+    app.close()
+
+
+def test_arrays_come_back_in_the_form_of_the_application(site: Installation) -> None:
+    site.sql("CREATE TABLE w(id INTEGER PRIMARY KEY, tags TEXT, n TEXT)")
+    site.sql("""INSERT INTO w VALUES (1, '["a", "b"]', '{1,2}'), (2, '["é"]', '{3}')""")
+    site.target_sql("CREATE TABLE w(id int PRIMARY KEY, tags text[], n int[])")
+    site.configure(f'[target]\ndsn = "{site.dsn}"\nadopt = true\n[replicate]\nexclude = ["t"]')
+    config = site.switched()
+    site.target_sql("INSERT INTO w VALUES (3, '{x,NULL,\"y, z\"}', '{4,NULL}'); UPDATE w SET n = '{}' WHERE id = 2")
+    asyncio.run(drain(config))
+    app = application(site.database)
+    assert app.execute("SELECT * FROM w ORDER BY id").fetchall() == [
+        (1, '["a", "b"]', "{1,2}"),
+        (2, '["é"]', "{}"),
+        (3, '["x", null, "y, z"]', "{4,NULL}"),
+    ]
+    app.close()
+    assert site.run("verify")[0] == ExitCode.OK

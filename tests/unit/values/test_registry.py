@@ -33,7 +33,7 @@ def column(base: str, **options: object) -> TargetColumn:
 def test_every_type_stands_in_exactly_one_family() -> None:
     in_families = [type_.base for family in FAMILIES.values() for type_ in family.types]
     assert sorted(in_families) == sorted(TYPES)
-    assert set(SUPPORTED) == {*TYPES, texts.ENUMS}
+    assert set(SUPPORTED) == {*TYPES, texts.ENUMS, "arrays"}
 
 
 def test_every_format_has_a_name_of_its_own() -> None:
