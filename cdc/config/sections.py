@@ -166,6 +166,7 @@ class ColumnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_invalid: OnInvalid | None = None  # what becomes of a value that does not fit; else what is said for its type
     empty: Literal["keep", "null"] = "keep"  # what becomes of an empty text
     schema: Path | None = None  # a file with the JSON Schema of its documents
+    sequence: str | None = None  # which numbers the column in Postgres, where nothing there says so
 
     @property
     def computed(self) -> bool:
@@ -191,6 +192,7 @@ class TableOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     target: str | None = None
     adopt: bool | None = None
+    helper_key: bool = False  # an adopted table without a key gets a column to find its rows by, until the end
     skip: list[str] = msgspec.field(default_factory=list)
     key: Literal["declared", "rowid"] = "declared"
     target_key: list[str] = msgspec.field(default_factory=list)  # columns of the target that identify its rows

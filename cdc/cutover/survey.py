@@ -21,6 +21,7 @@ from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.identity.active_side import refuse_finalized
+from cdc.mapping.adopted_sequences import unmoved
 from cdc.mapping.reversible import cannot_go_back, way_back
 from cdc.observe.status import Status, gather
 from cdc.postgres.connection.errors import translated
@@ -37,6 +38,7 @@ from cdc.postgres.record.switch import SwitchState
 from cdc.postgres.record.verified_tables import VerifiedTable
 from cdc.postgres.server.endpoint import reached
 from cdc.postgres.tables import catalogue
+from cdc.postgres.tables.sequences import sequences_of
 from cdc.sql_names import qualified
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
@@ -148,7 +150,12 @@ async def _cutover_plan(config: Config, status: Status, connection: Connection) 
         Side.POSTGRES,
         cutover_gates(facts, limits),
         forward.PLANNED,
-        (*_unchecked(config, seen), *_without_default(seen), *_partly(seen.maps)),
+        (
+            *_unchecked(config, seen),
+            *_without_default(seen),
+            *await unmoved_sequences(config, connection, seen.maps),
+            *_partly(seen.maps),
+        ),
         *await usual_milliseconds(record, Side.POSTGRES),
     )
 
@@ -232,6 +239,15 @@ async def _no_way_back(record: Record, seen: Surveyed) -> tuple[str, ...]:
         if (target := seen.targets.get(mapped.target)) is not None:
             found += [f"{mapped.source.name}: {why}" for why in cannot_go_back(mapped, target)]
     return tuple(found)
+
+
+async def unmoved_sequences(config: Config, connection: Connection, maps: Sequence[TableMap]) -> tuple[str, ...]:
+    """Sequences beside adopted tables that give numbers which may be taken, unless somebody moves them."""
+    if not any(m.adopted for m in maps):
+        return ()
+    found = unmoved(maps, await sequences_of(connection, config.target.schema))
+    names = dict.fromkeys(sequence.name for sequence in found)
+    return tuple(f"sequence {name} is not moved: `cdc plan` says why, and what moves it" for name in names)
 
 
 async def in_postgres_alone(config: Config, connection: Connection, seen: Surveyed) -> tuple[str, ...]:

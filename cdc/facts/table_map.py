@@ -47,6 +47,7 @@ class ColumnMap:
     `literal` stores any SQLite value exactly, as its SQL literal, in a text column (for untyped columns that mix).
     `schema` is the text of a JSON Schema that its documents must satisfy. `function` is what the expression calls.
     With `own_outcome` the operator said for this very column what becomes of a value that does not fit.
+    `sequence` of the target's schema numbers the column, which nothing there says.
     """
 
     target: str
@@ -58,6 +59,7 @@ class ColumnMap:
     schema: str = ""
     function: Function | None = None
     own_outcome: bool = False
+    sequence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class TableMap:
     with a `crosswalk` they are columns that say nothing of it, and Postgres remembers which row is which.
 
     `columns` leaves out what the operator skipped and what Postgres generates itself. An `adopted` target was made by
-    others and is used as it is. `formats` are what the operator chose for every column of a type, by its `base`.
+    others and is used as it is, but for a `helper_key`: a column that is added for the rowid where it is not there.
+    `formats` are what the operator chose for every column of a type, by its `base`.
     """
 
     source: Table
@@ -87,6 +90,7 @@ class TableMap:
     formats: Mapping[str, ValueRules] = field(default_factory=dict)
     crosswalk: bool = False
     references: tuple[Referring, ...] = ()
+    helper_key: bool = False
 
     @property
     def source_key_width(self) -> int:
@@ -100,6 +104,11 @@ class TableMap:
             return own
         on_invalid = own.on_invalid if column.own_outcome else of_type.on_invalid
         return replace(own, format=own.format or of_type.format, on_invalid=on_invalid)
+
+    @property
+    def key_sequence(self) -> str:
+        """The sequence that the operator named for the key, empty for none."""
+        return next((c.sequence for c in self.columns if c.target == self.key[0]), "")
 
     @property
     def target_columns(self) -> tuple[str, ...]:

@@ -94,6 +94,14 @@ class TargetTable:
         return next((u.columns for u in self.uniques if u.primary), ())
 
 
+class TargetSequence(NamedTuple):
+    """A sequence, and a table and its column that it numbers; both are empty where no column owns or asks it."""
+
+    name: str
+    table: str
+    column: str
+
+
 class SilentTrigger(NamedTuple):
     """A trigger that does not fire, because replication disabled it: of a target `of`, or of a partition of that."""
 

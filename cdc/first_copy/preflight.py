@@ -12,7 +12,7 @@ from cdc.first_copy.dry_run import rehearse_load
 from cdc.first_copy.plan import Plan, make_plan
 from cdc.first_copy.risks import kept_out, left_behind, skipped_in_vain
 from cdc.first_copy.snapshots import Copy, read_copy, require_tables, snapshots_folder
-from cdc.mapping.adoption import Adopted, adapt, compare
+from cdc.mapping.adoption import Adopted, adapt, compare, with_helper_keys
 from cdc.mapping.map_tables import map_schema
 from cdc.mapping.proposals import propose
 from cdc.mapping.unmatched import unmatched
@@ -22,6 +22,7 @@ from cdc.postgres.record.record import Record
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.counts import count_rows
+from cdc.postgres.tables.sequences import sequences_of
 from cdc.postgres.translate.views import translate_views
 from cdc.sqlite.snapshot.snapshot import latest, take
 
@@ -36,7 +37,7 @@ async def build_plan(config: Config) -> Plan:
         if not copy.schema.waiting:
             require_tables(copy.schema, config)
         maps, adopted = await _mapped(config, copy)
-        rehearsal = await asyncio.to_thread(rehearse_load, database, maps, adopted.tables)
+        rehearsal = await asyncio.to_thread(rehearse_load, database, maps, with_helper_keys(maps, adopted.tables))
     script = schema_script.script(maps, config.target.schema)
     in_vain = (risk for m in maps for risk in skipped_in_vain(m.source, config.own_options(m.source.name)))
     behind = (
@@ -83,4 +84,6 @@ async def read_adopted(record: Record, config: Config, maps: Sequence[TableMap])
     connection, names = record.connection, [m.target for m in maps if m.adopted]
     tables = await read_tables(connection, config.target.schema, names)
     rows = await count_rows(connection, config.target.schema, list(tables)) if tables else {}
-    return Adopted(tables, rows, config.target.existing_rows, await record.disabled_triggers.silent())
+    silent = await record.disabled_triggers.silent()
+    sequences = await sequences_of(connection, config.target.schema)
+    return Adopted(tables, rows, config.target.existing_rows, silent, sequences)

@@ -8,13 +8,14 @@ from cdc.errors import TargetMismatch
 from cdc.facts.risk import Level, Risk
 from cdc.facts.source_schema import Affinity, KeyKind
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
-from cdc.facts.target_schema import SilentTrigger, TargetColumn, TargetTable
+from cdc.facts.target_schema import SilentTrigger, TargetColumn, TargetSequence, TargetTable, TargetUnique
+from cdc.mapping import adopted_sequences
 from cdc.mapping.check import in_key
 from cdc.sql_names import heading
 from cdc.values.booleans import BOOLEAN
 from cdc.values.column_rules import encoder_for, problem_with
 from cdc.values.identifiers import UUID
-from cdc.values.numbers import DOUBLE, INTEGER, NUMERIC, SMALLINT, WHOLE
+from cdc.values.numbers import BIGINT, DOUBLE, INTEGER, NUMERIC, SMALLINT, WHOLE
 from cdc.values.registry import FORMATS, TYPES, is_supported
 from cdc.values.texts import BYTEA, CHAR, TEXT, VARCHAR
 from cdc.values.times import DATE
@@ -31,14 +32,15 @@ ExistingRows = Literal["refuse", "replace"]
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """The adopted tables that Postgres has, by name, how many rows each holds, and triggers that are `silent` because
-    replication disabled them.
+    """The adopted tables that Postgres has, by name, how many rows each holds, triggers that are `silent` because
+    replication disabled them, and the sequences of the schema.
     """
 
     tables: Mapping[str, TargetTable]
     rows: Mapping[str, int]
     existing_rows: ExistingRows
     silent: Collection[SilentTrigger] = ()
+    sequences: Sequence[TargetSequence] = ()
 
 
 def adapt(maps: Sequence[TableMap], adopted: Adopted) -> tuple[TableMap, ...]:
@@ -72,6 +74,7 @@ def compare(maps: Sequence[TableMap], adopted: Adopted) -> Iterator[Risk]:
         if mapped.adopted:
             target = adopted.tables.get(mapped.target)
             yield from _table(mapped, target, adopted) if target else _missing(mapped)
+    yield from adopted_sequences.judge(maps, adopted.tables, adopted.sequences)
 
 
 def _missing(mapped: TableMap) -> Iterator[Risk]:
@@ -112,8 +115,7 @@ def _note(mapped: TableMap, column: str, text: str, remedy: str) -> Risk:
 
 def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
     if mapped.source.key.kind is KeyKind.ROWID and not target.column(mapped.key[0]):
-        text = "SQLite knows its rows by rowid only: it declares no key, or one that is NULL in some rows"
-        yield _blocks(mapped, "", text, f"make that key whole, or add a column {mapped.key[0]} bigint UNIQUE there")
+        yield _helper_key(mapped, target)
         return
     columns = ", ".join(mapped.key)
     if not target.is_keyed_by(mapped.key):
@@ -129,6 +131,36 @@ def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
     for name in () if mapped.crosswalk else mapped.key:
         if column := target.column(name):
             yield from _key_column(mapped, column)
+
+
+def _helper_key(mapped: TableMap, target: TargetTable) -> Risk:
+    """What becomes of a table without a key, and without a column for SQLite's rowid."""
+    why = "SQLite knows its rows by rowid only: it declares no key, or one that is NULL in some rows"
+    section = heading("tables", mapped.source.name)
+    by_hand = f"or leave it out with `exclude`, or add {mapped.key[0]} bigint UNIQUE there yourself"
+    if not mapped.helper_key:
+        remedy = f"`helper_key = true` in {section} has {mapped.key[0]} added to it there, until the end; {by_hand}"
+        return _blocks(mapped, "", why, remedy)
+    if target.partitioned:
+        return _blocks(mapped, "", f"{why}; and no helper key can be unique across partitions", by_hand[3:])
+    if not target.owned:
+        text = f"{why}; and only its owner may add a helper key"
+        return _blocks(mapped, "", text, f"make the role of `dsn` a member of the role that owns it; {by_hand}")
+    text = f"a column {mapped.key[0]} is added to it there: `SELECT *` has it too, and an INSERT need not name it"
+    return _note(mapped, "", text, "nothing to do: `cdc cleanup` takes it away, and so does the end of replication")
+
+
+def with_helper_keys(maps: Sequence[TableMap], targets: Mapping[str, TargetTable]) -> dict[str, TargetTable]:
+    """The adopted tables as they will be once helper keys are added."""
+    return {**targets, **{m.target: _with_helper_key(m, targets[m.target]) for m in maps if m.target in targets}}
+
+
+def _with_helper_key(mapped: TableMap, target: TargetTable) -> TargetTable:
+    if not mapped.helper_key or target.column(mapped.key[0]):
+        return target
+    column = TargetColumn(mapped.key[0], BIGINT.name, BIGINT.base, not_null=True, identity="d")
+    unique = TargetUnique(mapped.key[0], mapped.key)
+    return replace(target, columns=(*target.columns, column), uniques=(*target.uniques, unique))
 
 
 def _key_column(mapped: TableMap, column: TargetColumn) -> Iterator[Risk]:

@@ -148,6 +148,7 @@ def check(mapped: TableMap) -> None:
         _check_name(column.target, f"column {place} of table {table}", heading("tables", table, "columns", place))
         _check_column(table, column)
         _check_reading(mapped, column)
+        _check_sequence(mapped, column)
     refuse_twins(mapped.target_columns, f"columns of table {table}")
     if len(mapped.columns) > MOST_COLUMNS:
         raise MappingError(
@@ -237,6 +238,18 @@ def _check_key(mapped: TableMap) -> None:
                 "equal, which SQLite keeps apart in it",
                 remedy='set `type = "literal"` there',
             )
+
+
+def _check_sequence(mapped: TableMap, column: ColumnMap) -> None:
+    if not column.sequence:
+        return
+    source = mapped.source.column(column.source) if column.source else None
+    if mapped.key != (column.target,) or (source and source.affinity is not Affinity.INTEGER):
+        section = heading("tables", mapped.source.name, "columns", column.source or column.target)
+        raise MappingError(
+            f"{section}: `sequence` is for a number by which the rows are known, and this column is none",
+            remedy="remove it, and move that sequence with setval before the application goes on in Postgres",
+        )
 
 
 def _keeps_integers(mapped: TableMap, column: ColumnMap) -> bool:

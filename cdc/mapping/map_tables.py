@@ -92,7 +92,8 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     extra = {name: o for name, o in options.columns.items() if o.computed and not has(table, name)}
     columns += [_extra_column(table, name, o) for name, o in extra.items()]
     own_key = tuple(c.target for name in table.key.columns for c in columns if same(c.source, name))
-    if table.key.kind is KeyKind.ROWID and not options.target_key:
+    by_rowid = table.key.kind is KeyKind.ROWID and not options.target_key
+    if by_rowid:
         rowid = _rowid_column(table, columns)
         columns, own_key = [rowid, *columns], (rowid.target,)
     key = tuple(options.target_key) or own_key
@@ -103,6 +104,7 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
         columns=tuple(columns),
         key=key,
         adopted=adopted,
+        helper_key=adopted and by_rowid and options.helper_key,
         formats=type_rules(config),
         references=tuple(Referring(tuple(r.columns), r.table, r.on_delete.upper()) for r in options.references),
         crosswalk=key != own_key or any(c.reading != ValueRules() for c in columns if c.target in key),
@@ -157,6 +159,7 @@ def _configured_column(
         own_outcome=chosen.on_invalid is not None,
         schema=json_schema.read(section, chosen.schema) if chosen.schema else "",
         function=function,
+        sequence=chosen.sequence or "",
     )
 
 

@@ -184,6 +184,14 @@ def test_a_schema_of_documents_without_the_library_that_checks_it(
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 
+def test_a_sequence_for_a_column_that_is_no_key(cut_off: Installation) -> None:
+    cut_off.configure("[tables.t.columns.v]\nsequence = 'v_seq'")
+    template = "{section}: `sequence` is for a number by which the rows are known, and this column is none"
+    refused_everywhere(cut_off, template)
+    cut_off.configure("[tables.t.columns.v]")
+    assert accepted(cut_off)
+
+
 def test_a_key_that_is_to_be_skipped(cut_off: Installation) -> None:
     cut_off.configure("[tables.t]\nskip = ['ID']")
     refused(cut_off, ["plan"], "[tables.{name}] skips {name}, which identifies the rows", ExitCode.CONFIG)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from cdc.errors import TargetMismatch
+from cdc.facts.source_schema import KeyKind
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.mapping.target_limits import leave_out
@@ -57,6 +58,14 @@ async def awaited(connection: Connection, mapped: TableMap, *, there: bool, repl
 
 def _lacking(mapped: TableMap, target: TargetTable) -> Waiting | None:
     """Columns of the source that an adopted table has not, as long as a migration has run on one side only."""
+    if mapped.source.key.kind is KeyKind.ROWID and not mapped.crosswalk and not target.column(mapped.key[0]):
+        name = qualified(target.schema, target.name)
+        why = f"table {name} has no column for the rowid, by which alone SQLite knows its rows"
+        remedy = (
+            f"set `helper_key = true` in {heading('tables', mapped.source.name)}, or "
+            f"{leave_out(mapped.source.name)}, and `systemctl reload cdc`"
+        )
+        return Waiting(mapped.source.name, mapped.target, why, remedy)
     lacking = [c for c in mapped.columns if c.source and not target.column(c.target)]
     if not lacking:
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import apsw
 
-from cdc.facts.source_schema import KeyKind, Table
+from cdc.facts.source_schema import Affinity, KeyKind, Table
 from cdc.facts.table_map import TableMap
 from cdc.sql_names import quote
 from cdc.sqlite.connection.errors import translated
@@ -24,12 +24,23 @@ def read(connection: apsw.Connection, maps: Iterable[TableMap]) -> dict[str, int
 
     Tables whose key is no integer, and those that never had a row, are left out.
     """
-    largest = {m.source.name: _highest(connection, m.source) for m in maps if m.source.key.kind is not KeyKind.COLUMNS}
+    largest = {m.source.name: _highest(connection, m.source) for m in maps if _is_number(m.source)}
     return {name: key for name, key in largest.items() if key > 0}
 
 
+def _is_number(table: Table) -> bool:
+    """Whether one number is the key; one that is not the rowid may hold texts all the same."""
+    if table.key.kind is not KeyKind.COLUMNS:
+        return True
+    return len(table.key.columns) == 1 and table.column(table.key.columns[0]).affinity is Affinity.INTEGER
+
+
 def _highest(connection: apsw.Connection, table: Table) -> int:
-    highest = connection.execute(f"SELECT max({quote(table.key.columns[0])}) FROM {quote(table.name)}").get
+    key, name = quote(table.key.columns[0]), quote(table.name)
+    # By the key's index, from its end: texts and blobs come after all numbers.
+    highest = connection.execute(
+        f"SELECT {key} FROM {name} WHERE typeof({key}) = 'integer' ORDER BY {key} DESC LIMIT 1"
+    ).get
     if table.autoincrement:
         remembered = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table.name,)).get
         return max(int(highest or 0), int(remembered or 0))

@@ -1,15 +1,20 @@
 """Numbers that Postgres gives to new rows go on after those that SQLite gave, whoever made the tables."""
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any, Final
 
+import apsw
 import asyncpg
 import msgspec
 import pytest
 from harness import Daemon, application, execute, make_config, up, value, wait_for
 from loguru import logger
 
-from cdc.config import Config, decode_config
+from cdc.config import ColumnOptions, Config, TableOptions, decode_config
+from cdc.cutover.survey import cutover_plan
+from cdc.first_copy.preflight import build_plan
 from cdc.mapping.map_tables import map_schema
 from cdc.postgres.connection.open import connect
 from cdc.postgres.tables import sequences
@@ -125,3 +130,74 @@ async def test_a_sequence_that_the_role_may_not_move_is_told(tmp_path: Path, dat
         await connection.close()
         logger.remove(sink)
     assert told == ["sequences stay behind: the role may not public.kept_id_seq\n"]
+
+
+# --- sequences that the key's column does not own ---------------------------------------------------------------------
+
+UNOWNED: Final = """
+CREATE SEQUENCE ids; CREATE TABLE asked (id bigint PRIMARY KEY DEFAULT nextval('ids'), v text);
+CREATE TABLE "Shared" (id bigint PRIMARY KEY DEFAULT nextval('ids'), v text);
+CREATE SEQUENCE code_id_seq; CREATE TABLE code (id bigint PRIMARY KEY, v text);
+CREATE SEQUENCE far START 100000; CREATE TABLE ahead (id bigint PRIMARY KEY DEFAULT nextval('far'), v text);
+"""
+NEXT: Final = "SELECT nextval('ids') || ' ' || nextval('code_id_seq') || ' ' || nextval('far')"
+
+
+def unowned(app: apsw.Connection) -> None:
+    app.execute("CREATE TABLE asked (id BIGINT PRIMARY KEY, v TEXT); INSERT INTO asked VALUES (500, 'x'), ('t', 'y')")
+    app.execute("CREATE TABLE Shared (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO Shared VALUES (40, 'x')")
+    app.execute("CREATE TABLE code (id BIGINT PRIMARY KEY, v TEXT); INSERT INTO code VALUES (70, 'x')")
+    app.execute("CREATE TABLE ahead (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO ahead VALUES (9, 'x')")
+
+
+async def test_a_sequence_of_a_default_is_moved_and_a_free_one_where_it_is_named(
+    tmp_path: Path, any_database: str
+) -> None:
+    app = application(tmp_path / "app.db")
+    unowned(app)
+    await execute(any_database, UNOWNED)
+    config = following(tmp_path, any_database, adopt=True)
+    (told,) = (r for r in (await build_plan(config)).risks if "seq" in r.text)
+    assert (told.level, told.table, told.column) == ("warning", "code", "id")
+    named = re.search(r"`(sequence = .*?)` in (\[.*?\]) ", told.remedy)
+    assert named, told.remedy
+    toml = f"{named[2]}\n{named[1]}\n[source]\npath = 'x'\n[target]\ndsn = 'x'"
+    config = msgspec.structs.replace(config, tables=decode_config(tomllib.loads(toml)).tables)
+    assert not [r for r in (await build_plan(config)).risks if "seq" in r.text]
+    await up(config)
+    assert await value(any_database, NEXT) == "501 71 100000"  # what begins later is not moved backwards
+    app.execute("INSERT INTO code VALUES (80, 'y'); INSERT INTO Shared VALUES (600, 'y')")
+    await up(config)
+    assert await value(any_database, NEXT) == "601 81 100001"
+    app.close()
+
+
+async def test_a_free_sequence_is_told_before_a_cutover_too(tmp_path: Path, database: str) -> None:
+    app = application(tmp_path / "app.db")
+    unowned(app)
+    app.execute("DELETE FROM asked WHERE id = 't'")
+    await execute(database, f"{UNOWNED}; CREATE SEQUENCE of_nobody; CREATE TABLE other (id serial)")
+    config = following(tmp_path, database, adopt=True)
+    told = [(r.table, r.column) for r in (await build_plan(config)).risks if r.level == "warning"]
+    assert told == [("code", "id"), ("of_nobody", "")]
+    await up(config)
+    plan = await cutover_plan(config)
+    assert [line.split(" is not moved")[0] for line in plan.unchecked if "sequence" in line] == [
+        "sequence code_id_seq",
+        "sequence of_nobody",
+    ]
+    app.close()
+
+
+async def test_a_sequence_that_is_named_and_not_there_blocks(tmp_path: Path, database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    await execute(database, "CREATE TABLE t (id bigint PRIMARY KEY)")
+    tables = {"t": TableOptions(columns={"id": ColumnOptions(sequence="typo")})}
+    config = msgspec.structs.replace(following(tmp_path, database, adopt=True), tables=tables)
+    (told,) = (r for r in (await build_plan(config)).risks if r.level == "blocks")
+    assert told.text == 'there is no sequence "public"."typo" in Postgres'
+    await execute(database, "CREATE SEQUENCE typo; ALTER TABLE t ALTER id TYPE text")
+    (told,) = (r for r in (await build_plan(config)).risks if r.level == "blocks")
+    assert told.text == "it is of type text there, which a sequence does not number"
+    app.close()

@@ -11,7 +11,7 @@ from cdc.facts.risk import Risk
 from cdc.facts.source_schema import Key, KeyKind, Table
 from cdc.facts.table_map import TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn, TargetTable, TargetUnique
-from cdc.mapping.adoption import Adopted, adapt, compare, require_compatible
+from cdc.mapping.adoption import Adopted, adapt, compare, require_compatible, with_helper_keys
 
 SOURCE = table("t", text("name"), number("size"))
 BY_CODE = Key(KeyKind.COLUMNS, ("code",))
@@ -75,6 +75,20 @@ def test_rows_that_are_known_by_rowid_need_a_column_for_it() -> None:
     risk = one(by_rowid, lost)
     assert "by rowid only" in risk.text
     assert "_cdc_rowid bigint UNIQUE" in risk.remedy
+    assert "`helper_key = true` in [tables.t]" in risk.remedy
+
+
+def test_a_helper_key_is_told_before_it_is_added_and_blocks_where_it_cannot_be() -> None:
+    wanted = replace(adopted(table("t", key=Key(KeyKind.ROWID, ("_rowid_",)))), helper_key=True)
+    lost = replace(target_of(wanted), columns=(TargetColumn("id", "bigint", "int8"),), uniques=())
+    assert one(wanted, lost).level == "note"
+    for prevented in (replace(lost, owned=False), replace(lost, partitioned=True)):
+        assert "blocks" in [risk.level for risk in compared(wanted, prevented)]
+    ready = with_helper_keys([wanted], {"t": lost})["t"]
+    assert [risk.level for risk in compared(wanted, ready)] == ["note"]  # it is not the primary key
+    assert with_helper_keys([wanted], {"t": ready})["t"] == ready
+    assert mapped(table("t", key=Key(KeyKind.ROWID, ("_rowid_",))), adopt=True, helper_key=True).helper_key
+    assert not mapped(SOURCE, adopt=True, helper_key=True).helper_key  # its rows have a key
 
 
 @pytest.mark.parametrize(
