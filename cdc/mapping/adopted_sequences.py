@@ -43,7 +43,7 @@ def judge(
     for sequence in unmoved(maps, sequences):
         name = qualified(adopted[0].schema, sequence.name)
         fed = next((m for m in maps if m.target == sequence.table), None)
-        owner = next((m for m in adopted if _is_named_for(sequence.name, m)), None)
+        owner = next((m for m in adopted if is_named_for(sequence.name, m)), None)
         if fed:
             text = f"its numbers come from {name}, which is not moved: only those of keys are"
             yield Risk(fed.source.name, sequence.column, "warning", text, _BY_HAND)
@@ -61,7 +61,7 @@ def judge(
             yield Risk(sequence.name, "", "warning", text, remedy)
 
 
-def _is_named_for(sequence: str, mapped: TableMap) -> bool:
+def is_named_for(sequence: str, mapped: TableMap) -> bool:
     """Whether it has the name that Postgres gives to the sequence of that table's key, when it makes it."""
     column = next(c for c in mapped.columns if c.target == mapped.key[0])
     number = column.source is not None and mapped.source.column(column.source).affinity is Affinity.INTEGER

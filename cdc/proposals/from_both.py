@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cdc.facts.profile import TableProfile
-from cdc.facts.source_schema import Column, SourceSchema, Table
+from cdc.facts.source_schema import Column, KeyKind, SourceSchema, Table
 from cdc.facts.table_map import TableMap
-from cdc.facts.target_schema import TargetColumn, TargetTable
+from cdc.facts.target_schema import TargetColumn, TargetSequence, TargetTable
+from cdc.mapping.adopted_sequences import is_named_for, unmoved
 from cdc.mapping.check import in_key
 from cdc.mapping.letter_case import folded
 from cdc.proposals.block import TARGET, Block, Exclusion, column_section
@@ -16,11 +17,11 @@ from cdc.sql_names import quote_literal, toml_text
 
 @dataclass(frozen=True, slots=True)
 class There:
-    """What Postgres has: all tables of the schema by name, the rows of each, and sequences that no column owns."""
+    """What Postgres has: all tables of the schema by name, the rows of each, and the sequences."""
 
     tables: Mapping[str, TargetTable]
     rows: Mapping[str, int]
-    free_sequences: tuple[str, ...] = ()
+    sequences: tuple[TargetSequence, ...] = ()
 
     def table(self, name: str) -> TargetTable | None:
         """The table of that name, else the only one whose name differs by letter case alone."""
@@ -138,6 +139,25 @@ def existing_rows(maps: Sequence[TableMap], there: There) -> Iterator[Block]:
         yield Block(TARGET, ('existing_rows = "replace"',), why, choice=True)
 
 
+def helper_keys(maps: Sequence[TableMap], there: There) -> Iterator[Block]:
+    """A column to find the rows of a table by that has no key on either side; to add it is for a person to decide."""
+    for mapped in (m for m in maps if m.source.key.kind is KeyKind.ROWID):
+        target = there.tables.get(mapped.target)
+        if target and target.owned and not target.partitioned and not target.column(mapped.key[0]):
+            why = f"{mapped.source.name}: it has no key. This adds the column {mapped.key[0]} there, until the end."
+            yield Block(("tables", mapped.source.name), ("helper_key = true",), why, choice=True)
+
+
+def sequences(maps: Sequence[TableMap], there: There) -> Iterator[Block]:
+    """Sequences that number a key by their name alone."""
+    for sequence in unmoved(maps, there.sequences):
+        for mapped in (m for m in maps if not sequence.table and is_named_for(sequence.name, m)):
+            key = next(column.source or column.target for column in mapped.columns if column.target == mapped.key[0])
+            why = f"{mapped.source.name}.{key}: nothing there owns {sequence.name}. This has it go on after the keys."
+            line = f"sequence = {toml_text(sequence.name)}"
+            yield Block(column_section(mapped.source.name, key), (line,), why, choice=True)
+
+
 def remarks(maps: Sequence[TableMap], there: There) -> Iterator[str]:
     """What is done without a line of configuration, and what no line can do."""
     for mapped in maps:
@@ -145,8 +165,6 @@ def remarks(maps: Sequence[TableMap], there: There) -> Iterator[str]:
         if target and target.user_triggers:
             names_ = ", ".join(target.user_triggers)
             yield f"{target.name}: its triggers are disabled while rows are replicated, and given back: {names_}."
-    if there.free_sequences:
-        yield (
-            f"No column owns these sequences, so they are not moved: {', '.join(there.free_sequences)}. Move "
-            "those that the application takes numbers of, with setval(), before it goes on in Postgres."
-        )
+    left = [s.name for s in unmoved(maps, there.sequences) if not any(is_named_for(s.name, m) for m in maps)]
+    if left:
+        yield f"Nothing moves these sequences: {', '.join(left)}. Use setval() before the application goes on there."

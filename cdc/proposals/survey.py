@@ -13,7 +13,7 @@ from cdc.mapping.map_tables import map_schema
 from cdc.postgres.server.endpoint import connected
 from cdc.postgres.tables.catalogue import read_tables
 from cdc.postgres.tables.counts import count_rows
-from cdc.postgres.tables.sequences import without_owner
+from cdc.postgres.tables.sequences import sequences_of
 from cdc.proposals import from_both, from_file
 from cdc.proposals.block import Block, Exclusion, Found
 from cdc.proposals.draft import Draft
@@ -34,8 +34,8 @@ async def survey(draft: Draft) -> Found:
         async with connected(config, "init") as connection:
             tables = await read_tables(connection, config.target.schema)
             rows = await count_rows(connection, config.target.schema, list(tables)) if tables else {}
-            sequences = await without_owner(connection, config.target.schema)
-        return await asyncio.to_thread(_of_both, database, copy, draft, There(tables, rows, tuple(sequences)))
+            sequences = await sequences_of(connection, config.target.schema)
+        return await asyncio.to_thread(_of_both, database, copy, draft, There(tables, rows, sequences))
 
 
 def _found(copy: Copy, exclusions: Sequence[Exclusion], blocks: Sequence[Block]) -> Found:
@@ -65,7 +65,8 @@ def _of_both(database: Path, copy: Copy, draft: Draft, there: There) -> Found:
     maps = trials.maps([*known, *(block for block in read if not block.choice)])
     unfed = list(from_both.unfed(maps, there))
     others = list(from_file.exclusions_for((t.name for t in wanted.tables), copy.profiles))
-    blocks = [*from_both.existing_rows(maps, there), *known, *read, *(block for _, block in unfed)]
+    keys = [*from_both.helper_keys(maps, there), *from_both.sequences(maps, there)]
+    blocks = [*from_both.existing_rows(maps, there), *known, *keys, *read, *(block for _, block in unfed)]
     return replace(
         _found(copy, [*exclusions, *others], blocks),
         warnings=tuple(f"{words}." for words, _ in unfed),

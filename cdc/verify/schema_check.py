@@ -22,7 +22,7 @@ from cdc.postgres.record.known_tables import current_tables
 from cdc.postgres.record.record import Record
 from cdc.postgres.tables.catalogue import read_objects, read_tables
 from cdc.postgres.tables.hashed_rows import snapshot
-from cdc.postgres.tables.sequences import NextNumber, next_numbers
+from cdc.postgres.tables.sequences import NextNumber, next_numbers, sequences_of
 from cdc.postgres.translate.views import TargetView, translate_views
 from cdc.sql_names import qualified, quote, quote_literal
 from cdc.sqlite.changelog import source_file
@@ -103,7 +103,9 @@ class SchemaCheck:
         behind, notes = await self._sequences(record, [m for m in maps if m.target in targets], marks)
         findings = [
             *compare(maps, expected, actual, await record.left_out.read()),
-            *_unfit(maps, targets),
+            *_unfit(
+                maps, Adopted(targets, {}, "replace", sequences=await sequences_of(record.connection, self._schema))
+            ),
             *(finding for m in maps if (there := targets.get(m.target)) for finding in _bending(m, there)),
             *await self._views(record, look, maps),
             *behind,
@@ -181,9 +183,9 @@ async def _follows(record: Record, look: Look) -> bool:
     )
 
 
-def _unfit(maps: Sequence[TableMap], targets: Mapping[str, TargetTable]) -> Iterator[SchemaFinding]:
+def _unfit(maps: Sequence[TableMap], adopted: Adopted) -> Iterator[SchemaFinding]:
     """What keeps a table that others made from taking rows, in the words of `cdc plan`."""
-    for risk in compare_adopted(maps, Adopted(targets, {}, "replace")):
+    for risk in compare_adopted(maps, adopted):
         if risk.level == "blocks":
             kind = "column" if risk.column else "table"
             yield SchemaFinding(risk.table, kind, risk.column, "what the mapping needs", risk.text, risk.remedy)

@@ -44,19 +44,6 @@ FROM (
 JOIN pg_sequence ON seqrelid = sequence AND seqincrement > 0
 WHERE has_sequence_privilege(sequence, 'USAGE') OR has_sequence_privilege(sequence, 'SELECT')
 
--- name: without_owner
--- Sequences that belong to no column; pg_depend says so with `a` for serial and `i` for identity. A default may take
--- numbers of them all the same, or the application's code.
-SELECT relname AS name
-FROM pg_class
-WHERE relkind = 'S' AND relnamespace = to_regnamespace(quote_ident($1))
-    AND NOT EXISTS (
-        SELECT FROM pg_depend
-        WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid
-            AND refclassid = 'pg_class'::regclass AND deptype IN ('a', 'i')
-    )
-ORDER BY relname
-
 -- name: of_schema
 -- The sequences of a schema, with each table of it and the column that it numbers: one that owns it, or whose default takes
 -- numbers from it. Both are empty where no column does: then only the application's code knows who takes them.

@@ -87,9 +87,3 @@ async def _largest(connection: Connection, maps: Sequence[TableMap]) -> list[int
     each = [one.format(key=quote(m.key[0]), table=qualified(m.schema, m.target)) for m in maps]
     async with letting_go(connection):
         return list(await connection.fetchval(f"SELECT ARRAY[{', '.join(each)}]"))
-
-
-async def without_owner(connection: Connection, schema: str) -> list[str]:
-    """The sequences of a schema that no column owns or is numbered by, in name order: nothing says what they count."""
-    with translated("reading the sequences"):
-        return [str(row["name"]) for row in await connection.fetch(_SQL["without_owner"], schema)]

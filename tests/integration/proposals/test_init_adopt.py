@@ -72,6 +72,21 @@ def test_what_nothing_feeds_is_said_first(site: Installation) -> None:
     assert risks(site, "blocks", "warning") == []
 
 
+def test_a_table_without_a_key_and_a_sequence_without_an_owner_are_choices(site: Installation) -> None:
+    site.sql("CREATE TABLE log(t TEXT); INSERT INTO log VALUES('x'); INSERT INTO t VALUES(500, 'y')")
+    site.target_sql("CREATE TABLE log(t text); CREATE TABLE t(id bigint PRIMARY KEY, v text); CREATE SEQUENCE t_id_seq")
+    assert "tables" not in adopted(site)
+    assert [table for table, _, _ in risks(site, "blocks")] == ["log"]
+    text = site.config_file.read_text(encoding="utf-8")
+    for choice in ("[tables.log]\n# helper_key = true", '[tables.t.columns.id]\n# sequence = "t_id_seq"'):
+        assert f"# {choice}" in text
+        text = text.replace(f"# {choice}", choice.replace("# ", ""))
+    site.config_file.write_text(text, encoding="utf-8")
+    assert risks(site, "blocks", "warning") == []
+    site.followed()
+    assert site.run("verify")[0] == ExitCode.OK
+
+
 def test_a_loss_is_a_choice(site: Installation) -> None:
     site.sql("DROP TABLE t")
     site.sql("CREATE TABLE m(id INTEGER PRIMARY KEY, r REAL, s TEXT, at TEXT, n INTEGER)")
