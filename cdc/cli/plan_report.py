@@ -144,6 +144,8 @@ def _rows(cause: Cause) -> str:
     text = f"{counted(cause.rows, 'row')}{shown}"
     if cause.kind != "quarantine" or cause.frees == cause.rows:
         return text
+    if not cause.frees:
+        return f"{text}; each is held back by something else too"
     return f"{text}; settling this alone frees {cause.frees:,}, with those that hang on them"
 
 

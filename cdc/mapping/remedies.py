@@ -14,6 +14,7 @@ from cdc.sql_names import toml_text
 from cdc.values.column_rules import encoder_for, problem_with
 from cdc.values.documents import is_document
 from cdc.values.encoder import Encoder, Unfit
+from cdc.values.registry import FORMATS
 
 # What keeps the most of a value first.
 _OUTCOMES: Final = {
@@ -66,15 +67,28 @@ def choices(
         return ()
     section = ("tables", mapped.source.name, "columns", column.source or column.target)
     proposed = [choice_of(p) for p in proposals if (p.table, p.column) == (section[1], section[3]) and not p.leaves]
-    left = list(outcomes(mapped, column, target))
+    left = [*_formats(section, mapped, column, target), *outcomes(mapped, column, target)]
     for values in chunks:
         if (target.not_null and None in values) or any(isinstance(value, Failed) for value in values):
             return ()
         left = [candidate for candidate in left if _holds(candidate.encoder, values)]
         if not left:
             break
-    # What changes nothing comes first.
+    # What changes nothing comes first, then formats, which only a person knows to be meant.
     return tuple(sorted([*proposed, *(candidate.choice for candidate in left)], key=lambda choice: not choice.exact))
+
+
+def _formats(
+    section: tuple[str, ...], mapped: TableMap, column: ColumnMap, target: TargetColumn
+) -> Iterator[SuitingOutcome]:
+    """The formats that a column of that type could be read by."""
+    rules = mapped.reading(column, target)
+    for name in FORMATS if not rules.format and not column.schema else ():
+        chosen = replace(rules, format=name)
+        encoder = None if problem_with(target, chosen) else encoder_for(target, chosen)
+        if encoder is not None:
+            lines = ConfigLines(section, (f'format = "{name}"',), "every value is read by it", exact=False)
+            yield SuitingOutcome(name, lines, encoder)
 
 
 def helps(outcome: SuitingOutcome, detail: str) -> bool:

@@ -23,20 +23,21 @@ from cdc.sqlite.changelog import source_file
 _QUOTED: Final = re.compile(r'"((?:[^"]|"")*)"')
 
 RowId = tuple[str, str]  # source table and encoded key
+ColumnId = tuple[str, str]  # source table and target column
 
 
 @dataclass(frozen=True, slots=True)
 class HeldCause:
     """Rows that wait for the same reason, in whatever table; `followers` wait for nothing but these, down to the last.
 
-    `choices` suit the columns, by table; whether they hold the values, `cdc plan` tries.
+    `choices` suit the columns; whether they hold the values, `cdc plan` tries.
     """
 
     text: str
     remedy: str
     rows: tuple[QuarantinedRow, ...]
     followers: tuple[QuarantinedRow, ...] = ()
-    choices: Mapping[tuple[str, str], tuple[ConfigLines, ...]] = field(default_factory=dict)
+    choices: Mapping[ColumnId, tuple[ConfigLines, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def _choices(
     rows: Iterable[QuarantinedRow], fed: Mapping[str, FedTable]
 ) -> dict[tuple[str, str], tuple[ConfigLines, ...]]:
     places = {(row.source_table, row.column_name): row.detail for row in rows if row.reason == Reason.VALUE}
-    found: dict[tuple[str, str], tuple[ConfigLines, ...]] = {}
+    found: dict[ColumnId, tuple[ConfigLines, ...]] = {}
     for (table, name), detail in sorted(places.items()):
         there = fed.get(table)
         column = there and next((c for c in there.mapped.columns if c.target == name), None)

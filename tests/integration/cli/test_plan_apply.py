@@ -57,3 +57,18 @@ def test_a_file_that_only_its_owner_may_read_stays_so(planned: Installation) -> 
     planned.run("plan", "--apply", "all")
     for name in ("cdc.toml", "cdc.toml.old"):
         assert planned.config_file.with_name(name).stat().st_mode & 0o777 == 0o600
+
+
+def test_lines_that_are_written_while_the_file_is_followed_free_the_rows_by_themselves(site: Installation) -> None:
+    site.sql(DATA)
+    site.sql("CREATE TABLE c(id INTEGER PRIMARY KEY, u INTEGER REFERENCES u(id)); INSERT INTO c VALUES (1, 2), (2, 3)")
+    site.followed()
+    held = json.loads(site.run("quarantine", "list", "--json")[1])
+    assert sorted((cause["rows"], cause["followers"]) for cause in held["causes"]) == [(1, 1), (1, 1)]
+    found = numbers(site)
+    _, out, _ = site.run("plan", "--apply", f"{found['n']},{found['name']}c")
+    assert "the next start or reload of the daemon applies this" in out
+    assert "next: start the daemon, or reload it" in out
+    assert site.run("-q", "run", "--until-idle")[0] == ExitCode.OK
+    assert site.run("quarantine", "list")[1] == "the quarantine is empty\n"
+    assert site.run("-q", "verify")[1].splitlines()[-1].startswith("both databases hold the same")

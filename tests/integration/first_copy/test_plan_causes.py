@@ -129,6 +129,18 @@ async def test_nothing_is_offered_that_would_change_a_key_or_what_refers_to_it(t
     assert offered["c.p"] == [('on_invalid = "null"',)]
 
 
+async def test_a_format_that_reads_every_value_is_offered_before_what_loses_some(tmp_path: Path) -> None:
+    plan = await planned(
+        tmp_path,
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, at TEXT); INSERT INTO t VALUES (1, '2024-01-01 00:00:00')",
+        {"t": {"columns": {"at": {"type": "timestamptz"}}}},
+    )
+    ((place,),) = [found.places for found in plan.decisions]
+    assert [choice.lines[0] for choice in place.choices][:1] == ['format = "iso utc"']
+    assert place.choices[-1].lines == ('on_invalid = "null"',)
+    assert not any(choice.exact for choice in place.choices)
+
+
 async def test_an_application_of_150_tables_is_told_on_two_screens(tmp_path: Path) -> None:
     plan = await planned(tmp_path, "".join(_large(number) for number in range(150)))
     assert len(plan.tables) == 150
