@@ -18,6 +18,8 @@ CRASH_POINTS: Final = (
     "snapshot.after_manifest",
     "schema.before_commit",
     "schema.after_commit",
+    "helper_key.added_first",  # before the first copy
+    "helper_key.added",
     "load.before_table_commit",
     "load.after_table_commit",
     "load.before_constraints",

@@ -265,8 +265,10 @@ KEYS: Final = {
     "tables.NAME.columns.COLUMN.target": "The column's name in Postgres.",
     "tables.NAME.columns.COLUMN.type": "The column's type in Postgres, instead of what its declaration leads to.",
     "tables.NAME.columns.COLUMN.expression": "SQLite SQL that computes the value; for columns that only Postgres has.",
-    "tables.NAME.columns.COLUMN.sequence": "the sequence of Postgres that numbers this key, where [no column there says "
-    "so](adopting.md#numbers-for-new-rows): it goes on after SQLite's numbers with the others",
+    "tables.NAME.helper_key": "An adopted table that has no key in SQLite gets a column to find its rows by, "
+    "[until the end](adopting.md#tables-without-a-key).",
+    "tables.NAME.columns.COLUMN.sequence": "The sequence of Postgres that numbers this key, where "
+    "[no column there says so](adopting.md#numbers-for-new-rows): it goes on after SQLite's numbers with the others.",
     "tables.NAME.columns.COLUMN.python": "`MODULE:FUNCTION`, a function in Python that computes the value, see "
     "[computed values](types.md#computed-values). The module is looked for beside the configuration first.",
     "tables.NAME.columns.COLUMN.format": "How the values are written where their storage class does not tell, see "

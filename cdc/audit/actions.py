@@ -193,9 +193,14 @@ ACTIONS: Final[Mapping[str, Action]] = {
         removed="whether there was something to remove",
         sqlite="how many objects of ours were in the SQLite file",
         postgres="how many things of ours were in Postgres",
+        triggers="triggers of Postgres that fire again",
+        helper_keys="columns that were added to adopted tables, and are dropped",
     ),
     "free tables": _step(
-        "`cdc cleanup --release`: the tables of a source are free for another", source="where its file was"
+        "`cdc cleanup --release`: the tables of a source are free for another",
+        source="where its file was",
+        triggers="triggers of Postgres that fire again",
+        helper_keys="columns that were added to adopted tables, and are dropped",
     ),
     "remove legacy files": _step(
         "`cdc cleanup --legacy --apply`: named scripts were removed, with a backup",
@@ -214,6 +219,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
         "tables whose target fits again, or has other types now, are compared as a whole", tables="their names"
     ),
     "disable triggers": _step("triggers of a target were disabled", table="the target", triggers="their names"),
+    "add helper key": _step("a column to find rows by was added to an adopted table", table="the target"),
     "follow a change of the file": _step("the daemon followed a change of the file", reasons="what had changed"),
     "compare after a gap": _step(
         "the changelog did not go on from what was applied last, and the file was surely the same: every table is "

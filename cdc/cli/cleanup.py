@@ -1,6 +1,7 @@
 """`cdc cleanup`: what is left at both ends is taken away; or replication ends, and nothing of it stays in the file."""
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +11,9 @@ from cdc.cli.options import Options, audited, pass_session, run_async
 from cdc.cli.output import print_json, say
 from cdc.cli.remains import Everything, clean_up, everything_options
 from cdc.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from cdc.stream.end import GivenBack
 
 
 @click.command(
@@ -58,21 +62,25 @@ def cleanup(session: Options, capture_only: bool, release: str | None, everythin
         return clean_up(config, everything)
     if release is not None:
         with audited(config, "free tables", source=release) as told:
-            triggers = [str(trigger) for trigger in run_async(end.release(config, release))]
-            told["triggers"] = ", ".join(triggers)
+            back = run_async(end.release(config, release))
+            told.update(_joined(back))
         words = f"the tables that {release} fed are free; what they hold stays as it is"
-        tell({"freed": release, "triggers": triggers}, words, as_json=everything.as_json)
+        tell({"freed": release, **asdict(back)}, words, as_json=everything.as_json)
         return ExitCode.OK
     with audited(config, "cleanup") as told:
         done = run_async(end.end(config))
-        triggers = [str(trigger) for trigger in done.triggers]
-        told["removed"], told["triggers"] = done.removed, ", ".join(triggers)
-    facts = {"removed": done.removed, "untold": done.untold, "triggers": triggers}
+        told.update(removed=done.removed, **_joined(done.given_back))
+    facts = {"removed": done.removed, "untold": done.untold, **asdict(done.given_back)}
     tell(facts, "capture is removed" if done.removed else "there was no capture to remove", as_json=everything.as_json)
     if done.untold and not everything.as_json:
         say(f"Postgres could not be told that its tables are free: {done.untold}")
         say("give the command again when it can be reached")
     return ExitCode.OK
+
+
+def _joined(back: "GivenBack") -> dict[str, str]:
+    """For the audit trail, as far as there is anything."""
+    return {name: ", ".join(places) for name, places in asdict(back).items() if places}
 
 
 def tell(facts: dict[str, Any], words: str, *, as_json: bool) -> None:
@@ -81,5 +89,6 @@ def tell(facts: dict[str, Any], words: str, *, as_json: bool) -> None:
         print_json(facts)
         return
     say(words)
-    if facts["triggers"]:
-        say(f"triggers of Postgres that fire again: {', '.join(facts['triggers'])}")
+    for what, name in (("triggers of Postgres that fire again", "triggers"), ("dropped in Postgres", "helper_keys")):
+        if facts[name]:
+            say(f"{what}: {', '.join(facts[name])}")

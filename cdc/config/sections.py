@@ -227,6 +227,7 @@ class TableOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     target: str | None = None
     adopt: bool | None = None
+    helper_key: bool = False  # an adopted table without a key gets a column to find its rows by, until the end
     skip: list[str] = msgspec.field(default_factory=list)
     key: Literal["declared", "rowid"] = "declared"
     resurrection: Resurrection | None = None  # as in [replicate] where nothing is said

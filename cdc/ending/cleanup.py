@@ -16,7 +16,7 @@ from cdc.notes import final_note
 from cdc.observe import daemon_file
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.source_lock import lock_source
-from cdc.postgres.ddl import marks
+from cdc.postgres.ddl import helper_keys, marks
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.outbox.guard import WriteGuard
 from cdc.postgres.record import own_schema, removal
@@ -72,6 +72,7 @@ async def _clean_postgres(connection: Connection, config: Config, remains: Remai
         await own_schema.make_whole(connection)  # an older version's schema, or one that somebody took a part of
         await WriteGuard(connection, record.source_id).remove(config.cutover.wait_for_writers_seconds)
         await record.disabled_triggers.give_back()
+    await helper_keys.remove(connection, schema, remains.targets)
     await ApplicationKeys(connection, schema).forget(remains.targets)
     await marks.remove(connection, schema, remains.targets)
     crash_point("cleanup.before_schema")

@@ -12,7 +12,7 @@ from cdc.first_copy.snapshots import snapshots_folder
 from cdc.notes import end_note, final_note
 from cdc.notes.final_note import FinalNote
 from cdc.postgres.connection.open import Connection
-from cdc.postgres.ddl import marks
+from cdc.postgres.ddl import helper_keys, marks
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.ddl.scratch_schema import left_behind
 from cdc.postgres.outbox.guard import WriteGuard
@@ -141,6 +141,8 @@ async def _goes(
     connection: Connection, config: Config, source_id: str, targets: Sequence[str], *, there: bool
 ) -> list[str]:
     found = [f"comment of ours on {place}" for place in await marks.marked(connection, config.target.schema, targets)]
+    keys = await helper_keys.added(connection, config.target.schema, targets)
+    found += [f"column {column} of {table}, the helper key" for table, column in keys]
     found += await ApplicationKeys(connection, config.target.schema).traces(targets)
     if not there:
         return found

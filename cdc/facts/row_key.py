@@ -1,7 +1,7 @@
 """Keys as text: exact, reversible, and written the same by Postgres, so that either side can name a source row."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cdc.facts.values import Failed, InvalidText, KeyValues, NullKey, Value
@@ -66,6 +66,18 @@ def _unescape(text: str) -> str:
 def encode_key(key: Sequence[Value]) -> str:
     """A key as one text without NUL, exact and reversible; equal texts mean identical keys."""
     return _SEPARATOR.join(_escape(encode_value(v)) for v in key)
+
+
+def encode_keys(keys: Iterable[Sequence[Value]]) -> list[str]:
+    """Many keys as `encode_key` writes them, several times as fast where they are a number or a plain text each."""
+    return [_encode_plain(key[0]) or encode_key(key) if len(key) == 1 else encode_key(key) for key in keys]
+
+
+def _encode_plain(value: Value) -> str:
+    """A number or a text in which nothing is to be escaped; else nothing."""
+    if type(value) is int:
+        return f"i{value}"
+    return f"t{value}" if type(value) is str and value.isprintable() else ""
 
 
 def decode_key(text: str) -> KeyValues:

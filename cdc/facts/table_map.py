@@ -95,12 +95,26 @@ class Referring:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """The rows that are one source table's, of a target that several feed: those with one of `values` in a column.
+
+    `values` are texts as Postgres reads them. With `rest` it is all but those, so that every row is somebody's.
+    """
+
+    column: str
+    values: tuple[str, ...]
+    rest: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TableMap:
     """A source table, its target and their columns. `key` are the target columns that hold the source key, in order;
     with a `crosswalk` they are columns that say nothing of it, and Postgres remembers which row is which.
 
     `columns` leaves out what the operator skipped and what Postgres generates itself. An `adopted` target was made by
-    others and is used as it is. `formats` are what the operator chose for every column of a type, by its `base`.
+    others and is used as it is, but for a `helper_key`: a column that is added for the rowid where it is not there. Of
+    one with a `share` other tables feed the rest. `formats` are what the operator chose for every column of a type, by
+    its `base`.
     """
 
     source: Table
@@ -112,6 +126,8 @@ class TableMap:
     formats: Mapping[str, ValueRules] = field(default_factory=dict)
     crosswalk: bool = False
     references: tuple[Referring, ...] = ()
+    share: Share | None = None
+    helper_key: bool = False
 
     @property
     def source_key_width(self) -> int:

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 from loguru import logger
 
+from cdc.audit import trail
 from cdc.config import Config
 from cdc.evolve import views
 from cdc.facts.phase import Phase
 from cdc.facts.table_map import TableMap
+from cdc.faults import crash_point
 from cdc.first_copy.preflight import copy_for_plan, read_adopted
 from cdc.first_copy.snapshots import Copy, read_copy, verified_snapshot, without_capture
 from cdc.identity.active_side import require_sqlite_active
@@ -17,7 +19,7 @@ from cdc.mapping.adoption import require_compatible
 from cdc.mapping.known import recall, remember
 from cdc.mapping.map_tables import map_schema
 from cdc.notes import end_note
-from cdc.postgres.ddl import runner, schema_script
+from cdc.postgres.ddl import helper_keys, runner, schema_script
 from cdc.postgres.record import own_schema
 from cdc.postgres.record.known_tables import current_tables, map_wanted
 from cdc.postgres.record.record import Record
@@ -77,6 +79,10 @@ async def _begin(record: Record, config: Config, copy: Copy) -> list[Statement]:
         await record.stream.register(str(config.source.path), config.target.schema)
         await record.ownership.claim(config, maps)
     created = await runner.apply(connection, schema_script.script(maps, config.target.schema).before_load)
+    for mapped in await helper_keys.lacking(connection, maps):
+        await helper_keys.add(connection, mapped)
+        trail.record(config.state.dir, "add helper key", "done", {"table": mapped.target})
+    crash_point("helper_key.added_first")
     async with connection.transaction():
         await record.ownership.claim(config, maps)
         await record.stream.store_columns(remember(maps, adopted.tables))

@@ -17,7 +17,7 @@ from cdc.first_copy.dry_run import rehearse_load
 from cdc.first_copy.plan import DataLook, Plan, make_plan
 from cdc.first_copy.risks import left_behind, skipped_in_vain
 from cdc.first_copy.snapshots import Copy, read_copy, require_tables, snapshots_folder
-from cdc.mapping.adoption import Adopted, adapt, compare
+from cdc.mapping.adoption import Adopted, adapt, compare, with_helper_keys
 from cdc.mapping.known import map_anew
 from cdc.mapping.map_tables import map_schema
 from cdc.mapping.proposals import propose
@@ -50,7 +50,8 @@ async def build_plan(config: Config) -> Plan:
         maps, adopted, pending = await _mapped(config, copy, record)
         looked = [(m, copy.profiles[m.source.name]) for m in maps if m.source.name in copy.profiles]
         proposals = [proposal for m, profile in looked for proposal in propose(m.source, m, profile, config)]
-        rehearsal = await asyncio.to_thread(rehearse_load, database, maps, adopted.tables, proposals)
+        targets = with_helper_keys(maps, adopted.tables)
+        rehearsal = await asyncio.to_thread(rehearse_load, database, maps, targets, proposals)
     script = schema_script.script(maps, config.target.schema)
     in_vain = (risk for m in maps for risk in skipped_in_vain(m.source, config.own_options(m.source.name)))
     behind = (

@@ -26,6 +26,7 @@ from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.record.record import Record
 from cdc.postgres.tables.counts import has_rows
 from cdc.postgres.tables.csv_file import save_rows
+from cdc.postgres.tables.shares import own_rows
 from cdc.sqlite.connection.open import open_copy
 from cdc.sqlite.rows import select
 from cdc.sqlite.snapshot.snapshot import Snapshot
@@ -87,7 +88,7 @@ class TableFiller:
                 async with self._connection.transaction():
                     await self.settle_existing(mapped, target)
                     # In one transaction with the COPY, so that readers never see the table empty in between.
-                    await make_empty(self._connection, target)
+                    await make_empty(self._connection, mapped)
                     await self._quarantine.release_table(name)
                     count = await copy(mapped, target, feed)
                     await self._record.loaded.mark(name, self._snapshot.manifest.id, count)
@@ -102,7 +103,7 @@ class TableFiller:
     async def settle_existing(self, mapped: TableMap, target: TargetTable) -> None:
         """Only what an earlier load of ours left may be there; rows of others are saved to a file first, or refused."""
         loaded_before = await self._record.loaded.was_loaded(mapped.source.name)
-        if loaded_before or not await has_rows(self._connection, target.schema, target.name):
+        if loaded_before or not await has_rows(self._connection, own_rows(mapped)):
             return
         if self._config.target.existing_rows == "refuse":
             raise TargetNotEmpty(

@@ -1,5 +1,6 @@
 """Whether tables that others made can take the rows of their sources: compared column by column, never altered."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -7,8 +8,8 @@ from typing import Final, Literal
 from cdc.errors import TargetMismatch
 from cdc.facts.risk import Level, Risk
 from cdc.facts.source_schema import Affinity, KeyKind
-from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
-from cdc.facts.target_schema import SilentTrigger, TargetColumn, TargetSequence, TargetTable
+from cdc.facts.table_map import ColumnMap, Share, TableMap, ValueRules
+from cdc.facts.target_schema import SilentTrigger, TargetColumn, TargetSequence, TargetTable, TargetUnique
 from cdc.mapping import adopted_sequences
 from cdc.mapping.check import in_key
 from cdc.sql_names import heading
@@ -16,7 +17,7 @@ from cdc.values import addresses
 from cdc.values.booleans import BOOLEAN
 from cdc.values.column_rules import encoder_for, problem_with
 from cdc.values.identifiers import UUID
-from cdc.values.numbers import DOUBLE, INTEGER, NUMERIC, SMALLINT, WHOLE
+from cdc.values.numbers import BIGINT, DOUBLE, INTEGER, NUMERIC, SMALLINT, WHOLE
 from cdc.values.registry import FORMATS, TYPES, is_supported
 from cdc.values.texts import BYTEA, CHAR, TEXT, VARCHAR
 from cdc.values.times import DATE
@@ -26,6 +27,8 @@ from cdc.values.times import DATE
 KEY_BASES: Final = tuple(
     type_.base for type_ in (*WHOLE, DOUBLE, TEXT, VARCHAR, CHAR, BYTEA, BOOLEAN, UUID, NUMERIC, DATE, *addresses.TYPES)
 )
+_WHOLE_BASES: Final = tuple(type_.base for type_ in WHOLE)
+_WHOLE_NUMBER: Final = re.compile("0|-?[1-9][0-9]{0,17}")
 _NARROW_INTEGERS: Final = (SMALLINT.base, INTEGER.base)
 
 ExistingRows = Literal["refuse", "replace"]
@@ -75,6 +78,8 @@ def compare(maps: Sequence[TableMap], adopted: Adopted) -> Iterator[Risk]:
         if mapped.adopted:
             target = adopted.tables.get(mapped.target)
             yield from _table(mapped, target, adopted) if target else _missing(mapped)
+            if target and mapped.share:
+                yield from _shared(mapped, mapped.share, target, adopted)
     yield from adopted_sequences.judge(maps, adopted.tables, adopted.sequences)
 
 
@@ -116,8 +121,7 @@ def _note(mapped: TableMap, column: str, text: str, remedy: str) -> Risk:
 
 def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
     if mapped.source.key.kind is KeyKind.ROWID and not target.column(mapped.key[0]):
-        text = "SQLite knows its rows by rowid only: it declares no key, or one that is NULL in some rows"
-        yield _blocks(mapped, "", text, f"make that key whole, or add a column {mapped.key[0]} bigint UNIQUE there")
+        yield _helper_key(mapped, target)
         return
     columns = ", ".join(mapped.key)
     if not target.is_keyed_by(mapped.key):
@@ -133,6 +137,36 @@ def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
     for name in () if mapped.crosswalk else mapped.key:
         if column := target.column(name):
             yield from _key_column(mapped, column)
+
+
+def _helper_key(mapped: TableMap, target: TargetTable) -> Risk:
+    """What becomes of a table without a key, and without a column for SQLite's rowid."""
+    why = "SQLite knows its rows by rowid only: it declares no key, or one that is NULL in some rows"
+    section = heading("tables", mapped.source.name)
+    by_hand = f"or leave it out with `exclude`, or add {mapped.key[0]} bigint UNIQUE there yourself"
+    if not mapped.helper_key:
+        remedy = f"`helper_key = true` in {section} has {mapped.key[0]} added to it there, until the end; {by_hand}"
+        return _blocks(mapped, "", why, remedy)
+    if target.partitioned:
+        return _blocks(mapped, "", f"{why}; and no helper key can be unique across partitions", by_hand[3:])
+    if not target.owned:
+        text = f"{why}; and only its owner may add a helper key"
+        return _blocks(mapped, "", text, f"make the role of `dsn` a member of the role that owns it; {by_hand}")
+    text = f"a column {mapped.key[0]} is added to it there: `SELECT *` has it too, and an INSERT need not name it"
+    return _note(mapped, "", text, "nothing to do: `cdc cleanup` takes it away, and so does the end of replication")
+
+
+def with_helper_keys(maps: Sequence[TableMap], targets: Mapping[str, TargetTable]) -> dict[str, TargetTable]:
+    """The adopted tables as they will be once helper keys are added."""
+    return {**targets, **{m.target: _with_helper_key(m, targets[m.target]) for m in maps if m.target in targets}}
+
+
+def _with_helper_key(mapped: TableMap, target: TargetTable) -> TargetTable:
+    if not mapped.helper_key or target.column(mapped.key[0]):
+        return target
+    column = TargetColumn(mapped.key[0], BIGINT.name, BIGINT.base, not_null=True, identity="d")
+    unique = TargetUnique(mapped.key[0], mapped.key)
+    return replace(target, columns=(*target.columns, column), uniques=(*target.uniques, unique))
 
 
 def _key_column(mapped: TableMap, column: TargetColumn) -> Iterator[Risk]:
@@ -167,6 +201,40 @@ def _another_key_type(mapped: TableMap, column: TargetColumn) -> str:
 def _as_configured(chosen: ValueRules) -> str:
     keys = (("format", chosen.format, ""), ("on_invalid", chosen.on_invalid, ValueRules().on_invalid))
     return " and ".join(f'`{key} = "{value}"`' for key, value, unsaid in keys if value != unsaid)
+
+
+# --- targets that several tables feed --------------------------------------------------------------------------------
+
+
+def _shared(mapped: TableMap, share: Share, target: TargetTable, adopted: Adopted) -> Iterator[Risk]:
+    name = f"{target.schema}.{target.name}"
+    if children := [t.name for t in adopted.tables.values() if _refers_to(t, target)]:
+        text = f"several tables feed {name}, and rows of {', '.join(children)} refer to it: none of them is the parent"
+        yield _blocks(mapped, "", text, "drop that foreign key, or give each table a target of its own")
+    column = target.column(share.column)
+    if column and not _tells_apart(column, share):
+        text = f"{column.name} tells the rows of several tables apart, which {column.type} does not for these constants"
+        yield _blocks(
+            mapped, column.name, text, "make it text with a deterministic collation, or correct the constants"
+        )
+    for unique in target.uniques:
+        if unique.columns and share.column not in unique.columns and set(unique.columns) <= set(mapped.target_columns):
+            columns = ", ".join(unique.columns)
+            text = f"({columns}) is unique in {name}, which several tables feed: of two rows that meet there one waits"
+            yield _note(mapped, "", text, "correct one of the rows, then `cdc quarantine retry`")
+
+
+def _tells_apart(column: TargetColumn, share: Share) -> bool:
+    """Whether the type has these constants as values, and of two that are written otherwise makes two."""
+    if column.labels:
+        return set(share.values) <= set(column.labels)
+    if column.base in _WHOLE_BASES:
+        return all(map(_WHOLE_NUMBER.fullmatch, share.values))
+    return column.base in (TEXT.base, VARCHAR.base) and column.deterministic
+
+
+def _refers_to(table: TargetTable, parent: TargetTable) -> bool:
+    return any((key.parent_schema, key.parent) == (parent.schema, parent.name) for key in table.foreign_keys)
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------

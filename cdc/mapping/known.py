@@ -20,6 +20,7 @@ from cdc.facts.target_schema import TargetTable
 from cdc.mapping.choices import effective_choice
 from cdc.mapping.letter_case import named_as_there
 from cdc.mapping.map_tables import map_schema
+from cdc.mapping.shares import share_of
 
 Decisions = dict[str, dict[str, Any]]
 
@@ -122,7 +123,9 @@ def map_anew(
 
     Raises `MappingError` as `map_schema` does, but for what the application dropped since.
     """
-    return map_schema(schema, _without_gone(schema, config, decided), profiles)
+    maps = map_schema(schema, _without_gone(schema, config, decided), profiles)
+    # By the configuration as it stands: rows of a table that is gone are still not those of the others.
+    return tuple(replace(m, share=share_of(m.source.name, config)) for m in maps)
 
 
 def _without_gone(schema: SourceSchema, config: Config, decided: Mapping[str, Mapping[str, Any]]) -> Config:

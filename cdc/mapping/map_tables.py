@@ -30,6 +30,7 @@ from cdc.mapping.check import (
 )
 from cdc.mapping.choices import choice_of
 from cdc.mapping.held_values import holds
+from cdc.mapping.shares import share_of
 from cdc.mapping.type_names import canonical_type
 from cdc.sql_names import heading, quote
 from cdc.values import json_schema, user_functions
@@ -76,7 +77,8 @@ def map_schema(
     refuse_missing(schema, config)
     refuse_unfit_formats(config)
     maps = tuple(map_table(t, config, (profiles or {}).get(t.name)) for t in schema.tables)
-    refuse_twins((m.target for m in maps), "tables")
+    shared = {m.target for m in maps if m.share}
+    refuse_twins([*shared, *(m.target for m in maps if not m.share)], "tables")
     refuse_unfit_references(maps, {w.name.lower() for w in schema.waiting})
     return maps
 
@@ -104,7 +106,8 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
     extra = {name: o for name, o in options.columns.items() if o.computed and not has(table, name)}
     columns += [_extra_column(table, name, o) for name, o in extra.items()]
     own_key = tuple(c.target for name in table.key.columns for c in columns if same(c.source, name))
-    if table.key.kind is KeyKind.ROWID and not options.target_key:
+    by_rowid = table.key.kind is KeyKind.ROWID and not options.target_key
+    if by_rowid:
         rowid = _rowid_column(table, columns)
         columns, own_key = [rowid, *columns], (rowid.target,)
     key = tuple(options.target_key) or own_key
@@ -115,8 +118,10 @@ def map_table(table: Table, config: Config, profile: TableProfile | None = None)
         columns=tuple(columns),
         key=key,
         adopted=adopted,
+        helper_key=adopted and by_rowid and options.helper_key,
         formats=type_rules(config),
         references=tuple(Referring(tuple(r.columns), r.table, r.on_delete.upper()) for r in options.references),
+        share=share_of(table.name, config),
         crosswalk=key != own_key or any(c.reading != ValueRules() for c in columns if c.target in key),
     )
     check(mapped)

@@ -41,10 +41,12 @@ def propose(table: Table, mapped: TableMap, profile: TableProfile, config: Confi
     proposals: list[Proposal] = []
     for column in mapped.columns:
         content = profile.column(column.source) if column.source else None
-        if content is None or not content.present or column.source is None or _is_bound(table, mapped, column):
+        if content is None or not content.present or column.source is None:
             continue
         if _untouched(column_options(options, column.source)):
-            proposals += _of_column(table.name, table.column(column.source), column, content)
+            found = _of_column(table.name, table.column(column.source), column, content)
+            bound = _is_bound(table, mapped, column)
+            proposals += (proposal for proposal in found if not bound or _keeps_rows_apart(proposal))
     return tuple(proposals)
 
 
@@ -62,6 +64,11 @@ def unpacked(column: str) -> str:
 def _is_bound(table: Table, mapped: TableMap, column: ColumnMap) -> bool:
     refers = any(same(column.source, name) for key in table.foreign_keys for name in key.columns)
     return refers or column.target in mapped.key
+
+
+def _keeps_rows_apart(proposal: Proposal) -> bool:
+    """Whether rows are found by these values as well as before: all of them, in a type where no two become one."""
+    return proposal.frees > 0 and not proposal.leaves and proposal.lines == (("type", TEXT.name),)
 
 
 def _untouched(chosen: ColumnOptions) -> bool:
@@ -110,11 +117,12 @@ def _that_free(declared: Column, column: ColumnMap, content: ColumnProfile) -> I
             ),
             _type(LITERAL, content.present, f"{what}: only SQL literals in a text column hold all of that"),
         )
+    if column.type == BYTEA.name and content.text and content.blob and content.text + content.blob == content.present:
+        why = f"{what}: texts become their bytes, and are not told from blobs any more"
+        yield _Option(content.present, why, (("format", "utf-8"),), exact=False)
     if forms.empty and column.type != TEXT.name and not declared.not_null:
         kept = held[column.type] + forms.empty
-        yield _Option(
-            kept, f"{_many(forms.empty, 'text')} are empty, and would be NULL", (("empty", "null"),), exact=False
-        )
+        yield _Option(kept, _empty(forms.empty), (("empty", "null"),), exact=False)
 
 
 _WIDER: Final = (
@@ -170,10 +178,10 @@ def _instants(declared: Column, content: ColumnProfile) -> Iterator[_Option]:
     elif forms.time:
         return
     else:
-        told = ", ".join(f"{n} {_FORM[type_.name].partition(' ')[2]}" for type_, n in sorts)
+        told = ", ".join(_counted(n, _FORM[type_.name]) for type_, n in sorts)
         lines, why = (("format", "iso utc"),), f"it holds {told}, which become instants; those without an offset in UTC"
     if forms.empty:
-        lines, why = (*lines, ("empty", "null")), f"{why}; {_many(forms.empty, 'text')} are empty, and would be NULL"
+        lines, why = (*lines, ("empty", "null")), f"{why}; {_empty(forms.empty)}"
     yield _Option(content.present, why, lines, exact=not forms.empty)
 
 
@@ -224,6 +232,16 @@ def _classes(content: ColumnProfile) -> str:
 
 def _many(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _counted(count: int, one: str) -> str:
+    """`1 date`, `2 dates`, `3 timestamps without an offset`, of what is `a date` or `a timestamp ...`."""
+    noun, _, rest = one.partition(" ")[2].partition(" ")
+    return f"{_many(count, noun)} {rest}".rstrip()
+
+
+def _empty(count: int) -> str:
+    return f"{_many(count, 'text')} {'is' if count == 1 else 'are'} empty, and would be NULL"
 
 
 def _part(count: int, of: int) -> str:

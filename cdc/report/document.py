@@ -18,6 +18,7 @@ from cdc.facts.shadow import COMPARED, PROVES, Verdict
 from cdc.log import redact
 from cdc.postgres.record.quarantine import QuarantinedRow
 from cdc.postgres.record.rehearsals import PastRehearsal
+from cdc.postgres.record.tombstones import TombstoneCounts
 from cdc.postgres.record.verification import Verification
 from cdc.report.decision import adds_up, decide
 from cdc.report.differences import find_differences, told_time
@@ -83,6 +84,7 @@ def _parts(facts: ReportFacts, kept: KeptFacts) -> Json:
         "rehearsals": [_rehearsal(rehearsal) for rehearsal in kept.rehearsals],
         "shadow": _shadow(kept),
         "quarantine": _quarantine(kept.quarantine),
+        "tombstones": [_tombstones(table) for table in kept.tombstones],
         "final": msgspec.to_builtins(facts.status.final),
         "snapshots": [_snapshot(manifest) for manifest in facts.snapshots],
         "timeline": {**make_timeline(facts.audit.entries, facts.audit.batches).to_json(), "older": facts.audit.dropped},
@@ -239,6 +241,16 @@ def _endpoint(endpoint: EndpointReport) -> Json:
         "slow": counts.get(Verdict.SLOW, 0),
         "too_slow": endpoint.speed is not None and endpoint.speed.too_slow,
         "clean_since": told_time(endpoint.clean_since) if endpoint.proven else None,
+    }
+
+
+def _tombstones(table: TombstoneCounts) -> Json:
+    return {
+        "table": table.source_table,
+        "standing": table.standing,
+        "waiting": table.waiting,
+        "returned": table.returned,
+        "newest_at": told_time(table.newest_at),
     }
 
 

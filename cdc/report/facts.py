@@ -11,6 +11,7 @@ from cdc.observe.status import Status
 from cdc.postgres.record.quarantine import QuarantinedRow
 from cdc.postgres.record.rehearsals import PastRehearsal
 from cdc.postgres.record.repaired_rows import RepairedTable
+from cdc.postgres.record.tombstones import TombstoneCounts
 from cdc.postgres.record.verification import Verification
 from cdc.shadow.report import ShadowReport
 from cdc.sqlite.snapshot.manifest import Manifest
@@ -38,13 +39,17 @@ class RowsFacts:
 
 @dataclass(frozen=True, slots=True)
 class KeptFacts:
-    """What Postgres keeps of a move: comparisons (the newest first), repairs, quarantine, shadow reads, rehearsals."""
+    """What Postgres keeps of a move: comparisons (the newest first), repairs, quarantine, shadow reads, rehearsals.
+
+    `tombstones` are keys that were deleted lately, by table.
+    """
 
     verifications: tuple[Verification, ...] = ()
     repaired: tuple[RepairedTable, ...] = ()
     quarantine: tuple[QuarantinedRow, ...] = ()
     shadow: ShadowReport | None = None
     rehearsals: tuple[PastRehearsal, ...] = ()
+    tombstones: tuple[TombstoneCounts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,7 @@ async def _kept(config: Config, record: Record) -> KeptFacts:
             endpoints, places, config.shadow, datetime.now(UTC), await asyncio.to_thread(_logged_reads, config)
         ),
         rehearsals=tuple(await record.rehearsals.past()),
+        tombstones=tuple(await record.tombstones.counts(config.tombstones.kept_days)),
     )
 
 

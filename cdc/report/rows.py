@@ -60,7 +60,7 @@ async def _count(config: Config, record: Record, maps: tuple[TableMap, ...], pha
             m.source.name,
             m.target,
             before.rows.get(m.source.name),
-            there.rows.get(m.target),
+            there.rows.get(m.source.name),
             there.held.get(m.source.name, 0),
         )
         for m in maps
@@ -74,7 +74,7 @@ async def _count_postgres(config: Config, record: Record, maps: tuple[TableMap, 
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             state = await record.stream.read()
             waiting = await Outbox(connection, record.source_id).lag()
-            rows = await counts.count_rows(connection, config.target.schema, [mapped.target for mapped in maps])
+            rows = await counts.count_own(connection, maps)
             held = await record.quarantine.counts()
     position = state.position if state else None
     return _PostgresRows(position.seq if position else None, waiting.entries, rows, held)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from cdc.config import Config
 from cdc.errors import AlreadyRunning, TargetRefused, TargetUnavailable, UsageError
-from cdc.facts.target_schema import SilentTrigger
 from cdc.identity.active_side import refuse_after_cutover, require_sqlite_active
 from cdc.identity.file_location import is_copy
 from cdc.notes import end_note
 from cdc.observe import daemon_file
 from cdc.postgres.connection.open import Connection, hang_up
 from cdc.postgres.connection.source_lock import lock_source
+from cdc.postgres.ddl import helper_keys
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.outbox.guard import WriteGuard
 from cdc.postgres.record import own_schema, stream_row
@@ -27,14 +27,20 @@ from cdc.sqlite.changelog.lag import read_source
 
 
 @dataclass(frozen=True, slots=True)
+class GivenBack:
+    """What adopted tables got back: triggers that fire again, and `helper_keys` that were dropped, each `of table`."""
+
+    triggers: tuple[str, ...] = ()
+    helper_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
-    """Whether there was capture to remove, why Postgres could not be told (None when it was), and the triggers there
-    that fire again.
-    """
+    """Whether there was capture to remove, why Postgres could not be told (None when it was), and what it got back."""
 
     removed: bool
     untold: str | None = None
-    triggers: tuple[SilentTrigger, ...] = ()
+    given_back: GivenBack = GivenBack()
 
 
 async def end(config: Config) -> Ended:
@@ -61,10 +67,10 @@ async def end(config: Config) -> Ended:
             await hang_up(connection)
 
 
-async def release(config: Config, path: str) -> tuple[SilentTrigger, ...]:
+async def release(config: Config, path: str) -> GivenBack:
     """Free the tables of the source whose file is, or was, at a path; its daemon must not run.
 
-    Returns the triggers that fire again.
+    Returns what these got back.
     Raises `UsageError` when Postgres knows no such source, `PostgresActive` when applications write to its tables.
     """
     async with connected(config, "cleanup") as connection:
@@ -96,20 +102,21 @@ async def _end(connection: Connection, config: Config) -> Ended:
     await require_sqlite_active(config, await record.stream.read())
     # Ended between these two, only Postgres was not told: given again, the command does that.
     removed = await _remove(config, had_capture=True)
-    return Ended(removed, triggers=await _let_tables_go(record, config))
+    return Ended(removed, given_back=await _let_tables_go(record, config))
 
 
-async def _let_tables_go(record: Record, config: Config) -> tuple[SilentTrigger, ...]:
-    """Have the tables be anybody's, without a trigger or an index that was made for a cutover, and with their own
-    triggers, which are returned: without them, what the application keeps by a trigger would not be kept.
+async def _let_tables_go(record: Record, config: Config) -> GivenBack:
+    """Have the tables be anybody's, without what was made for replication or a cutover, and with their own triggers:
+    what an application keeps by a trigger would not be kept without it.
     """
     await WriteGuard(record.connection, record.source_id).remove(config.cutover.wait_for_writers_seconds)
     targets = await record.ownership.targets(config.target.schema)
     await ApplicationKeys(record.connection, config.target.schema).forget(targets)
     triggers = await record.disabled_triggers.give_back()
+    keys = await helper_keys.remove(record.connection, config.target.schema, targets)
     await record.switch.forget_prepared()
     await record.stream.ended()
-    return triggers
+    return GivenBack(tuple(map(str, triggers)), tuple(keys))
 
 
 async def _remove_unasked(config: Config) -> bool:

@@ -1,6 +1,6 @@
 """Before the loop: both databases are looked at, and whatever changed since the last time is settled or refused."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from loguru import logger
@@ -16,6 +16,7 @@ from cdc.facts.phase import Phase
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
+from cdc.faults import crash_point
 from cdc.first_copy.unmatched_names import tell_unmatched
 from cdc.identity.active_side import postgres_active
 from cdc.identity.continuity import Continuity, no_capture
@@ -25,7 +26,7 @@ from cdc.postgres.apply import fitness
 from cdc.postgres.apply.direct import Applier
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
-from cdc.postgres.ddl import retype
+from cdc.postgres.ddl import helper_keys, retype
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.record import own_schema, stream_row
 from cdc.postgres.record.audit_sync import AuditSync
@@ -194,10 +195,20 @@ class StreamOpener:
         assert position is not None
         return position
 
+    async def _add_helper_keys(self, maps: Sequence[TableMap]) -> None:
+        """Noted first: rows that are there already get numbers that say nothing of them, and are compared."""
+        lacking = await helper_keys.lacking(self._connection, maps)
+        await self._record.stream.request_resync([m.source.name for m in lacking])
+        for mapped in lacking:
+            await helper_keys.add(self._connection, mapped)
+            crash_point("helper_key.added")
+            await self.audit("add helper key", table=mapped.target)
+
     async def _fit(
         self, maps: dict[str, TableMap], awaited: Mapping[str, Waiting]
     ) -> tuple[dict[str, TableMap], dict[str, TargetTable]]:
         """The maps whose targets can take their rows, with these; the other tables, and those `awaited`, wait alone."""
+        await self._add_helper_keys([m for name, m in maps.items() if name not in awaited])
         targets = await self._read_targets(maps.values())
         noted_targets = await self._record.waiting.targets()
         chosen = [

@@ -179,10 +179,11 @@ async def _begin(
 async def _returning(record: Record, config: Config, mapped: TableMap, reader: Reader) -> int:
     """How many rows of a table the file has although their key was deleted lately."""
     found = 0
-    async for keys in record.tombstones.standing(mapped.source.name, config.tombstones.kept_days):
-        # A tombstone of the time when the table had another key names no row of today.
-        possible = [key for key in map(decode_key, keys) if len(key) == mapped.source_key_width]
-        found += len(await asyncio.to_thread(reader.look_up, mapped, possible))
+    async with record.connection.transaction():
+        async for keys in record.tombstones.standing(mapped.source.name, config.tombstones.kept_days):
+            # A tombstone of the time when the table had another key names no row of today.
+            possible = [key for key in map(decode_key, keys) if len(key) == mapped.source_key_width]
+            found += len(await asyncio.to_thread(reader.look_up, mapped, possible))
     return found
 
 

@@ -319,3 +319,26 @@ def test_an_expression_that_reads_a_table_which_is_not_followed(cut_off: Install
 def test_an_expression_that_sqlite_cannot_compute(cut_off: Installation, expression: str) -> None:
     cut_off.configure(f"[tables.t.columns.n]\nexpression = '{expression}'")
     refused_everywhere(cut_off, "[tables.{name}.columns.{name}]: SQLite cannot compute `expression`: {error}")
+
+
+# --- one target of several tables -------------------------------------------------------------------------------------
+
+
+def test_two_tables_for_one_adopted_table_with_nothing_that_tells_their_rows_apart(cut_off: Installation) -> None:
+    cut_off.sql("CREATE TABLE u(id INTEGER PRIMARY KEY)")
+    template = "[tables.{table}]: table {target} is fed by {others} as well, and nothing tells their rows apart"
+    shared = "adopt = true\ntarget = 'both'\ntarget_key = ['id', 'kind']\n"
+
+    def kinds(t: str, u: str) -> str:
+        return "\n".join(
+            f'[tables.{name}]\n{shared}[tables.{name}.columns.kind]\nexpression = "{sql}"'
+            for name, sql in (("t", t), ("u", u))
+        )
+
+    for t, u in (("'a'", "'a'"), ("'a'", "upper('b')"), ("1", "'1'"), ("'a'", "NULL")):
+        cut_off.configure(kinds(t, u))
+        refused_everywhere(cut_off, template)
+    cut_off.configure(kinds("'a'", "'b'").replace("'id', 'kind'", "'kind', 'id'", 1))
+    refused_everywhere(cut_off, template)
+    cut_off.configure(kinds("'t'", "'u'"))  # as the remedy has it
+    assert accepted(cut_off)

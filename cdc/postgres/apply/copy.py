@@ -10,6 +10,7 @@ from cdc.postgres.connection.codecs import use_exact_codecs
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.refusals import send_accepted
+from cdc.postgres.tables.shares import is_own
 from cdc.sql_names import qualified
 
 Rows = list[tuple[object, ...]]
@@ -55,9 +56,13 @@ async def prepare_for_load(connection: Connection) -> None:
     await connection.execute("SET maintenance_work_mem = '128MB'; SET synchronous_commit = off")
 
 
-async def make_empty(connection: Connection, target: TargetTable) -> None:
-    """Empty a target that an earlier load of ours filled; part of the transaction that loads it anew."""
-    await connection.execute(f"TRUNCATE {qualified(target.schema, target.name)}")
+async def make_empty(connection: Connection, mapped: TableMap) -> None:
+    """Take out what an earlier load of ours filled in; part of the transaction that loads it anew."""
+    table = qualified(mapped.schema, mapped.target)
+    if mapped.share is None:
+        await connection.execute(f"TRUNCATE {table}")
+    else:
+        await connection.execute(f"DELETE FROM {table} AS t WHERE {is_own(mapped, 't')}")
 
 
 class _Counted:

@@ -170,8 +170,7 @@ class Applier:
             for part in step.parts(free, self.tombstones):
                 parts.append(part)
                 free += len(part.arguments)
-        if burying := self.tombstones.burying(self.families.remembered(changes.tables), free):
-            parts.append(burying)
+        parts += self.tombstones.burying(self.families.remembered(changes.tables), free)
         crash_point("apply.before_commit")
         tables = {step.table.source_name: step.tally for step in work}
         asks = " OR ".join(step.table.reacts for step in work) or "false"

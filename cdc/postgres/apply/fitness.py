@@ -3,6 +3,7 @@
 from typing import Final
 
 from cdc.errors import TargetMismatch
+from cdc.facts.source_schema import KeyKind
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.mapping.target_limits import leave_out
@@ -11,6 +12,7 @@ from cdc.postgres.connection.open import Connection
 from cdc.postgres.ddl.schema_script import mark
 from cdc.postgres.record.waiting_tables import SQL, Waiting
 from cdc.postgres.tables.counts import has_rows
+from cdc.postgres.tables.shares import own_rows
 from cdc.sql_names import heading, qualified, quote, toml_text
 from cdc.values.converter import compile_converter
 
@@ -45,7 +47,7 @@ async def awaited(connection: Connection, mapped: TableMap, *, there: bool, repl
             f"{heading('tables', table)}, or {leave_out(table)}, and `systemctl reload cdc`"
         )
         return Waiting(table, mapped.target, why, remedy)
-    if replaces or not await has_rows(connection, mapped.schema, mapped.target):
+    if replaces or not await has_rows(connection, own_rows(mapped)):
         return None
     why = f"table {name} holds rows already, which SQLite may not have"
     remedy = (
@@ -57,6 +59,14 @@ async def awaited(connection: Connection, mapped: TableMap, *, there: bool, repl
 
 def _lacking(mapped: TableMap, target: TargetTable) -> Waiting | None:
     """Columns of the source that an adopted table has not, as long as a migration has run on one side only."""
+    if mapped.source.key.kind is KeyKind.ROWID and not mapped.crosswalk and not target.column(mapped.key[0]):
+        name = qualified(target.schema, target.name)
+        why = f"table {name} has no column for the rowid, by which alone SQLite knows its rows"
+        remedy = (
+            f"set `helper_key = true` in {heading('tables', mapped.source.name)}, or "
+            f"{leave_out(mapped.source.name)}, and `systemctl reload cdc`"
+        )
+        return Waiting(mapped.source.name, mapped.target, why, remedy)
     lacking = [c for c in mapped.columns if c.source and not target.column(c.target)]
     if not lacking:
         return None

@@ -10,6 +10,7 @@ from typing import Final
 
 from cdc.audit.chain import entry
 from cdc.errors import TargetError
+from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
 from cdc.postgres.apply.stage_sql import AppliedTable
 from cdc.postgres.record.record import Record
@@ -81,8 +82,7 @@ class Replaced:
 
     async def _save(self, table: AppliedTable, kind: str, query: str) -> None:
         target = table.target
-        part = f".{self._part}" if self._part > 1 else ""
-        file = self._folder / csv_file.file_name(target, kind, self._at, part)
+        file = self._free_file(target, kind)
         try:
             rows = await csv_file.save(self._connection, query, file)
         except OSError as error:
@@ -96,3 +96,12 @@ class Replaced:
             self._saved[file] = {"table": target.name, "kind": kind, "rows": rows, "file": str(file)}
         else:
             file.unlink()
+
+    def _free_file(self, target: TargetTable, kind: str) -> Path:
+        """A file that is not there yet: a target has more than one where several transactions or tables change it."""
+        part = self._part
+        while True:
+            name = csv_file.file_name(target, kind, self._at, f".{part}" if part > 1 else "")
+            if not (self._folder / name).exists():
+                return self._folder / name
+            part += 1

@@ -16,6 +16,7 @@ from cdc.facts.target_schema import TargetColumn, TargetTable, TargetUnique
 from cdc.postgres.ddl.retype import retyped_columns
 from cdc.postgres.ddl.schema_script import typed
 from cdc.postgres.tables.key_map import SOURCE_KEY, Crosswalk
+from cdc.postgres.tables.shares import is_own
 from cdc.postgres.tables.source_key_sql import source_key
 from cdc.sql_names import listed, qualified, quote, quote_literal
 from cdc.values.converter import TableConverter
@@ -103,11 +104,12 @@ class AppliedTable:
         return f"DELETE FROM {self.stage} AS s USING ({newest}) AS n WHERE {older}"
 
     def stage_unseen(self) -> str:
-        """Everything of the target that was not staged is gone: for tables that were read as a whole."""
+        """Every own row of the target that was not staged is gone: for tables that were read as a whole."""
         return (
             f"INSERT INTO {self.stage} ({listed(self.key)}, _cdc_gone) "
             f"SELECT {listed(self.key, 't')}, true FROM {self.name} AS t "
-            f"WHERE NOT EXISTS (SELECT FROM {self.stage} AS s WHERE {same('s', 't', self.key)})"
+            f"WHERE {is_own(self.mapped, 't')} "
+            f"AND NOT EXISTS (SELECT FROM {self.stage} AS s WHERE {same('s', 't', self.key)})"
         )
 
     def unseen_key(self) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 
 from cdc.facts.changes import AppliedBatch, Position, Reason, Rejection, TableRows, Tally
-from cdc.facts.row_key import decode_key, encode_key
+from cdc.facts.row_key import decode_key, encode_key, encode_keys
 from cdc.facts.values import KeyValues
 from cdc.faults import crash_point
 from cdc.mapping.known import retyped
@@ -102,7 +102,8 @@ class Batch:
         with translated("staging changes"):
             for read in tables:
                 await self._stage_table(self._families.tables[read.table], read)
-            await self._tombstones.bury(self._families.remembered(tables))
+            for read in self._families.remembered(tables):
+                await self._tombstones.bury(read)
         crash_point("apply.after_stage")
 
     async def begin_whole(self, name: str) -> None:
@@ -234,7 +235,7 @@ class Batch:
         name, rejected = table.source_name, list(converted.rejected)
         if not table.buries or not (found := await self._tombstones.standing(name, converted.keys)):
             return converted, rejected
-        places = {encode_key(key): place for place, key in enumerate(converted.keys)}
+        places = {key: place for place, key in enumerate(encode_keys(converted.keys))}
         strangers = [place for key, place in places.items() if key in found and not found[key]]
         there = await self._there(table, converted, strangers) if name in self.holding else set(strangers)
         waiting = {place: key for key, place in places.items() if key in found and place not in there}

@@ -5,18 +5,19 @@ daemon is away a row can come and go, and stand in a copy of the file. A key tha
 `INSERT OR IGNORE` logs keys that never were rows.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cdc.facts.changes import TableRows
-from cdc.facts.row_key import encode_key
+from cdc.facts.row_key import encode_keys
 from cdc.facts.values import KeyValues
 from cdc.postgres.record.commit import MovingStatement
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.tombstones import COMPARISON, SQL
 from cdc.sql_names import quote_literal
 
-BURY_PARAMETERS: Final = 3
+BURY_PARAMETERS: Final = 3  # of the statements that write tombstones
 
 
 class TombstoneWriter:
@@ -36,22 +37,29 @@ class TombstoneWriter:
         """Read which tables have tombstones."""
         self.tables = set(await self._tombstones.tables())
 
-    def burying(self, read: Sequence[TableRows], first: int) -> MovingStatement | None:
-        """What writes tombstones for all that was deleted, its parameters numbered from `first`; None for nothing."""
-        buried = [(rows.table, encode_key(key), at) for rows in read for key, at in rows.deleted]
-        if not buried or not self._days:
-            return None
-        self.tables |= {table for table, _, _ in buried}
-        places = dict(zip(("tables", "keys", "times"), (f"${first + n}" for n in range(BURY_PARAMETERS)), strict=True))
-        # One tombstone a key: an entry may stand twice where a key's type is told apart by nothing but its value.
-        once = {(table, key): at for table, key, at in buried}
-        columns = [[t for t, _ in once], [k for _, k in once], list(once.values())]
-        return MovingStatement(SQL["bury"].format(**places), columns, counted=False)
+    def burying(self, read: Sequence[TableRows], first: int) -> list[MovingStatement]:
+        """What writes tombstones for all that was deleted, with parameters from number `first`; nothing for nothing."""
+        found = [(rows.table, *_once(rows)) for rows in read if rows.deleted] if self._days else []
+        if not found:
+            return []
+        tables = [name for name, keys, _ in found for _ in keys]
+        columns = [tables, *(list(itertools.chain(*part)) for part in list(zip(*found, strict=True))[1:])]
+        places = dict(zip(("tables", "keys", "times"), (f"${first + n}" for n in range(len(columns))), strict=True))
+        statements = [MovingStatement(SQL["bury"].format(**places), columns, counted=False)]
+        if not self.tables.isdisjoint(tables):
+            # It has the parameters of the first one.
+            statements.append(MovingStatement(SQL["dig_up"].format(**places), (), counted=False))
+        self.tables.update(tables)
+        return statements
 
-    async def bury(self, read: Sequence[TableRows]) -> None:
-        """Write tombstones for all that was deleted, in one statement."""
-        if statement := self.burying(read, 2):
-            await self._connection.execute(statement.sql, self._source_id, *statement.arguments)
+    async def bury(self, rows: TableRows) -> None:
+        """Write tombstones for all that was deleted of a table, in one statement."""
+        if not rows.deleted or not self._days:
+            return
+        keys, times = _once(rows)
+        sql = SQL["bury_again" if rows.table in self.tables else "bury_first"]
+        await self._connection.execute(sql, self._source_id, rows.table, keys, times)
+        self.tables.add(rows.table)
 
     async def bury_unseen(self, table: str, unseen: str, key: str) -> None:
         """Run the statement `unseen`, which stages rows as gone, and write tombstones for them.
@@ -68,13 +76,13 @@ class TombstoneWriter:
     def returning(self, table: str, keys: Sequence[KeyValues], first: int) -> MovingStatement:
         """What notes that rows of these keys are taken in, and counts those that had a tombstone."""
         sql = SQL["return"].format(table=quote_literal(table), keys=f"${first}", days=self._days)
-        return MovingStatement(sql, [[encode_key(key) for key in keys]])
+        return MovingStatement(sql, [encode_keys(keys)])
 
     async def standing(self, table: str, keys: Sequence[KeyValues]) -> dict[str, bool]:
         """Which of these keys, encoded, have a tombstone, and whether a row waits under it."""
         if table not in self.tables or not keys:
             return {}
-        encoded = [encode_key(key) for key in keys]
+        encoded = encode_keys(keys)
         rows = await self._connection.fetch(SQL["standing"], self._source_id, table, encoded, self._days)
         return {row["key"]: row["waits"] for row in rows}
 
@@ -84,6 +92,12 @@ class TombstoneWriter:
             if keys := [key for key, waits in found.items() if waits is chosen]:
                 await self._connection.execute(sql, self._source_id, table, keys)
         return sum(not waits for waits in found.values())
+
+
+def _once(rows: TableRows) -> tuple[list[str], list[float | None]]:
+    """The keys of a table that were deleted, and when; an entry may stand twice where types alone tell keys apart."""
+    once = dict(zip(encode_keys(key for key, _ in rows.deleted), (at for _, at in rows.deleted), strict=True))
+    return list(once), list(once.values())
 
 
 _RETURN: Final = SQL["return"].format(table="$2", keys="$3", days="{days}")

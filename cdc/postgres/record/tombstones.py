@@ -69,21 +69,22 @@ class Tombstones(RecordPart):
         return [TombstoneCounts(**dict(row)) for row in rows]
 
     async def tables(self) -> frozenset[str]:
-        """The source tables with tombstones that stand."""
+        """The source tables with tombstones, also of keys that came back."""
         with translated("reading the tombstones"):
             rows = await self._connection.fetch(SQL["tables"], self._source_id)
         return frozenset(row["source_table"] for row in rows)
 
     async def standing(self, table: str, days: int) -> AsyncIterator[list[str]]:
-        """The encoded keys of a source table whose tombstone stands, in portions."""
-        last = b""
-        while True:
-            with translated("reading the tombstones"):
-                rows = await self._connection.fetch(SQL["keys"], self._source_id, table, days, last, READ_AT_ONCE)
-            if not rows:
-                return
-            yield [row["key"] for row in rows]
-            last = rows[-1]["key_digest"]
+        """The encoded keys of a source table whose tombstone stands, in portions; in a transaction of the caller."""
+        with translated("reading the tombstones"):
+            keys: list[str] = []
+            async for row in self._connection.cursor(SQL["keys"], self._source_id, table, days, prefetch=READ_AT_ONCE):
+                keys.append(row["key"])
+                if len(keys) == READ_AT_ONCE:
+                    yield keys
+                    keys = []
+            if keys:
+                yield keys
 
     async def end(self, table: str, keys: Sequence[str]) -> int:
         """Take the tombstones of some encoded keys away; returns how many there were."""

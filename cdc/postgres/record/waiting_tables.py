@@ -14,6 +14,7 @@ from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.statements import load
 from cdc.postgres.record.part import RecordPart
 from cdc.postgres.tables.counts import has_rows
+from cdc.sql_names import qualified
 
 SQL: Final = load("waiting")
 _STREAM: Final = load("stream")
@@ -90,7 +91,7 @@ class WaitingTables(RecordPart):
             shapes = await self._shapes(schema, [row["target"] for row in waiting])
             until_empty = [row["target"] for row in waiting if row["shape"].endswith(_WITH_ROWS)]
             standing = [name for name in until_empty if shapes[name][1]]
-            filled = {name for name in standing if await has_rows(self._connection, schema, name)}
+            filled = {name for name in standing if await has_rows(self._connection, qualified(schema, name))}
         now = {name: shape + _WITH_ROWS * (name in filled) for name, (_, shape) in shapes.items()}
         changed = [row["target"] for row in waiting if now[row["target"]] != row["shape"]]
         if changed:

@@ -36,6 +36,13 @@ WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND c.relname = ANY ($2::text[]
     AND starts_with(obj_description(c.oid, 'pg_class'), $3)
 ORDER BY 1
 
+-- name: helper_keys
+-- Columns of adopted tables that were added to find rows by.
+SELECT c.relname::text AS table, a.attname::text AS column
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname = $1 AND c.relname = ANY ($2::text[]) AND col_description(c.oid, a.attnum) = $3 ORDER BY 1, 2
+
 -- name: unsettled
 -- Constraints and indexes of some tables that do not hold for every row yet, or are not used.
 SELECT format('constraint %s of %s is not validated', o.conname, c.relname) AS words

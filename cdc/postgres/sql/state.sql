@@ -308,19 +308,19 @@ CREATE TABLE IF NOT EXISTS cdc.shadow_difference (
 -- Which rows were deleted lately, by their source keys: a row of such a key comes back from the dead. `deleted_at` is the
 -- time that the changelog has, `applied_at` when Postgres had it. `returned_at` is when a row of that key was taken in
 -- again: then it is a tombstone no more, but the trace of one. `waits` says that one came with another file and waits in
--- quarantine for somebody to decide.
+-- quarantine for somebody to decide. A key has one at most, seen to by whoever writes it: a unique key over digests would
+-- make deletions several times as slow. A hash index takes keys of any length.
 CREATE TABLE IF NOT EXISTS cdc.tombstone (
     source_id    text NOT NULL,
     source_table text NOT NULL,
-    key          text NOT NULL,
-    key_digest   bytea NOT NULL,
+    key          text COLLATE "C" NOT NULL,
     deleted_at   timestamptz NOT NULL,
     applied_at   timestamptz NOT NULL DEFAULT now(),
     cause        text NOT NULL,
     returned_at  timestamptz,
-    waits        boolean NOT NULL DEFAULT false,
-    PRIMARY KEY (source_id, source_table, key_digest)
+    waits        boolean NOT NULL DEFAULT false
 );
+CREATE INDEX IF NOT EXISTS tombstone_key ON cdc.tombstone USING hash (key);
 
 -- Which rows were repaired lately, by the SHA-256 of their source keys: one that differs again was written again.
 CREATE TABLE IF NOT EXISTS cdc.repaired_row (

@@ -184,7 +184,7 @@ SELECT EXISTS (
 -- A table that is gone, and one whose source has ended, is anybody's.
 -- name: claim
 INSERT INTO cdc.owned_table AS o (target_schema, target_table, source_id)
-SELECT $2, name, $1 FROM unnest($3::text[]) AS name
+SELECT DISTINCT $2, name, $1 FROM unnest($3::text[]) AS name
 ON CONFLICT (target_schema, target_table) DO UPDATE SET source_id = EXCLUDED.source_id, since = now()
 WHERE o.source_id <> EXCLUDED.source_id AND (
     to_regclass(format('%I.%I', o.target_schema, o.target_table)) IS NULL

@@ -4,42 +4,58 @@
 -- name: bury
 -- Of several tables at once, each with the time in seconds since 1970, NULL when it is unknown. The numbers of the
 -- parameters are filled in, for it can be a part of the statement that moves the rows.
-INSERT INTO cdc.tombstone (source_id, source_table, key, key_digest, deleted_at, cause)
-SELECT $1, k.source_table, k.key, sha256(convert_to(k.key, 'UTF8')), coalesce(to_timestamp(k.at), now()), 'application'
+INSERT INTO cdc.tombstone (source_id, source_table, key, deleted_at, cause)
+SELECT $1, k.source_table, k.key, coalesce(to_timestamp(k.at), now()), 'application'
 FROM unnest({tables}::text[], {keys}::text[], {times}::float8[]) AS k (source_table, key, at)
-ON CONFLICT (source_id, source_table, key_digest) DO UPDATE SET deleted_at = EXCLUDED.deleted_at,
-    applied_at = EXCLUDED.applied_at, cause = EXCLUDED.cause, returned_at = NULL, waits = false
+
+-- name: dig_up
+-- The tombstones that such keys have already, in the same statement.
+DELETE FROM cdc.tombstone AS d USING unnest({tables}::text[], {keys}::text[]) AS k (source_table, key)
+WHERE d.key = k.key AND d.source_table = k.source_table AND d.source_id = $1
+
+-- name: bury_first
+-- Of one table that has none yet.
+INSERT INTO cdc.tombstone (source_id, source_table, key, deleted_at, cause)
+SELECT $1, $2, k.key, coalesce(to_timestamp(k.at), now()), 'application' FROM unnest($3::text[], $4::float8[]) AS k (key, at)
+
+-- name: bury_again
+WITH old AS (
+    DELETE FROM cdc.tombstone AS d USING unnest($3::text[]) AS k (key)
+    WHERE d.key = k.key AND d.source_table = $2 AND d.source_id = $1
+)
+INSERT INTO cdc.tombstone (source_id, source_table, key, deleted_at, cause)
+SELECT $1, $2, k.key, coalesce(to_timestamp(k.at), now()), 'application' FROM unnest($3::text[], $4::float8[]) AS k (key, at)
 
 -- name: bury_unseen
 -- Rows of Postgres that SQLite was found not to have: nobody knows when they were deleted. {unseen} stages them as gone.
-WITH unseen AS ({unseen} RETURNING {key} AS key)
-INSERT INTO cdc.tombstone (source_id, source_table, key, key_digest, deleted_at, cause)
-SELECT $1, $2, key, sha256(convert_to(key, 'UTF8')), now(), $3 FROM unseen WHERE key IS NOT NULL
-ON CONFLICT (source_id, source_table, key_digest) DO UPDATE SET deleted_at = EXCLUDED.deleted_at,
-    applied_at = EXCLUDED.applied_at, cause = EXCLUDED.cause, returned_at = NULL, waits = false
+WITH unseen AS ({unseen} RETURNING {key} AS key), old AS (
+    DELETE FROM cdc.tombstone AS d USING unseen AS u WHERE d.key = u.key AND d.source_table = $2 AND d.source_id = $1
+)
+INSERT INTO cdc.tombstone (source_id, source_table, key, deleted_at, cause)
+SELECT $1, $2, key, now(), $3 FROM unseen WHERE key IS NOT NULL
 
 -- name: return
 -- Rows of these keys are taken in again.
-UPDATE cdc.tombstone SET returned_at = now(), waits = false WHERE source_id = $1 AND source_table = {table}
-    AND key_digest = ANY(ARRAY(SELECT sha256(convert_to(k, 'UTF8')) FROM unnest({keys}::text[]) AS k))
-    AND returned_at IS NULL AND (waits OR deleted_at > now() - make_interval(days => {days}))
+UPDATE cdc.tombstone AS d SET returned_at = now(), waits = false FROM unnest({keys}::text[]) AS k (key)
+WHERE d.key = k.key AND d.source_id = $1 AND d.source_table = {table}
+    AND d.returned_at IS NULL AND (d.waits OR d.deleted_at > now() - make_interval(days => {days}))
 
 -- name: standing
-SELECT key, waits FROM cdc.tombstone WHERE source_id = $1 AND source_table = $2
-    AND key_digest = ANY(ARRAY(SELECT sha256(convert_to(k, 'UTF8')) FROM unnest($3::text[]) AS k))
-    AND returned_at IS NULL AND (waits OR deleted_at > now() - make_interval(days => $4))
+SELECT d.key, d.waits FROM cdc.tombstone AS d JOIN unnest($3::text[]) AS k (key) ON d.key = k.key
+WHERE d.source_id = $1 AND d.source_table = $2
+    AND d.returned_at IS NULL AND (d.waits OR d.deleted_at > now() - make_interval(days => $4))
 
 -- name: hold
-UPDATE cdc.tombstone SET waits = true WHERE source_id = $1 AND source_table = $2
-    AND key_digest = ANY(ARRAY(SELECT sha256(convert_to(k, 'UTF8')) FROM unnest($3::text[]) AS k))
+UPDATE cdc.tombstone AS d SET waits = true FROM unnest($3::text[]) AS k (key)
+WHERE d.key = k.key AND d.source_id = $1 AND d.source_table = $2
 
 -- name: tables
--- Those of which keys have a tombstone that stands.
-SELECT DISTINCT source_table FROM cdc.tombstone WHERE source_id = $1 AND returned_at IS NULL
+-- Those of which keys have a tombstone, or the trace of one: it is taken away when the key is deleted again.
+SELECT DISTINCT source_table FROM cdc.tombstone WHERE source_id = $1
 
 -- name: keys
-SELECT key, key_digest FROM cdc.tombstone WHERE source_id = $1 AND source_table = $2 AND returned_at IS NULL
-    AND (waits OR deleted_at > now() - make_interval(days => $3)) AND key_digest > $4 ORDER BY key_digest LIMIT $5
+SELECT key FROM cdc.tombstone WHERE source_id = $1 AND source_table = $2 AND returned_at IS NULL
+    AND (waits OR deleted_at > now() - make_interval(days => $3))
 
 -- name: list
 SELECT source_table, key, deleted_at, applied_at, cause, returned_at, waits FROM cdc.tombstone
@@ -55,8 +71,8 @@ GROUP BY source_table ORDER BY source_table
 
 -- name: end
 -- Somebody decided: these keys are anybody's again.
-DELETE FROM cdc.tombstone WHERE source_id = $1 AND source_table = $2
-    AND key_digest = ANY(ARRAY(SELECT sha256(convert_to(k, 'UTF8')) FROM unnest($3::text[]) AS k))
+DELETE FROM cdc.tombstone AS d USING unnest($3::text[]) AS k (key)
+WHERE d.key = k.key AND d.source_id = $1 AND d.source_table = $2
 
 -- name: end_table
 DELETE FROM cdc.tombstone WHERE source_id = $1 AND source_table = $2

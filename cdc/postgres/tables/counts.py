@@ -12,6 +12,7 @@ from cdc.facts.table_map import TableMap
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.statements import load
+from cdc.postgres.tables.shares import own_rows
 from cdc.sql_names import qualified, quote
 
 COUNTED_AT_ONCE: Final = 100  # tables
@@ -61,7 +62,7 @@ async def _count_small(
     small = [m for m, size in zip(maps, sizes, strict=True) if (size["bytes"] or 0) <= most_bytes]
     if not small:
         return {}
-    parts = [f"(SELECT count(*) FROM (SELECT FROM {qualified(m.schema, m.target)} LIMIT $3) AS r)" for m in small]
+    parts = [f"(SELECT count(*) FROM (SELECT FROM {own_rows(m)} LIMIT $3) AS r)" for m in small]
     sources = [m.source.name for m in small]
     # One more than is told of: a table that has so many is left out.
     row = await connection.fetchrow(f"SELECT ({_SQL['held']}), {', '.join(parts)}", source_id, sources, MOST_ROWS + 1)
@@ -71,21 +72,31 @@ async def _count_small(
     return {name: count for name, count in counted.items() if count.rows <= MOST_ROWS}
 
 
-async def has_rows(connection: Connection, schema: str, table: str) -> bool:
-    """Whether a table holds any row."""
-    with translated(f"looking whether {table} holds rows"):
-        return bool(await connection.fetchval(f"SELECT EXISTS (SELECT FROM {qualified(schema, table)})"))
+async def has_rows(connection: Connection, rows: str) -> bool:
+    """Whether there is any row in what stands after FROM: a table, or what `own_rows` says of it."""
+    with translated(f"looking whether there are rows in {rows}"):
+        return bool(await connection.fetchval(f"SELECT EXISTS (SELECT FROM {rows})"))
 
 
 async def count_rows(connection: Connection, schema: str, tables: Sequence[str]) -> Mapping[str, int]:
     """Rows by table; of one state of Postgres where they are few: each takes locks for the time of a statement."""
+    return await _counted(connection, {table: qualified(schema, table) for table in tables})
+
+
+async def count_own(connection: Connection, maps: Sequence[TableMap]) -> Mapping[str, int]:
+    """Rows by source table, of targets that several feed only its own; otherwise as `count_rows`."""
+    return await _counted(connection, {m.source.name: own_rows(m) for m in maps})
+
+
+async def _counted(connection: Connection, relations: Mapping[str, str]) -> Mapping[str, int]:
     counts: list[int] = []
+    names = list(relations)
     with translated("counting rows"):
-        for place in range(0, len(tables), COUNTED_AT_ONCE):
-            portion = tables[place : place + COUNTED_AT_ONCE]
-            parts = [f"(SELECT count(*) FROM {qualified(schema, table)})" for table in portion]
+        for place in range(0, len(names), COUNTED_AT_ONCE):
+            portion = names[place : place + COUNTED_AT_ONCE]
+            parts = [f"(SELECT count(*) FROM {relations[name]})" for name in portion]
             counts += await connection.fetchrow(f"SELECT {', '.join(parts)}") or ()
-    return dict(zip(tables, counts, strict=True))
+    return dict(zip(names, counts, strict=True))
 
 
 async def has_row(connection: Connection, schema: str, table: str, column: str, value: str) -> bool:

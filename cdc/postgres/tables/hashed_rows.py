@@ -20,6 +20,7 @@ from cdc.facts.values import Value
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.tables.key_map import Crosswalk
+from cdc.postgres.tables.shares import own_rows
 from cdc.sql_names import qualified, quote
 
 FETCHED_ROWS: Final = 5_000
@@ -111,15 +112,13 @@ class TargetRows:
         row = _array([_form(column) for column in columns])
         self._hashed = (
             f"SELECT {key} AS key, sha256(convert_to({key}, 'UTF8')) AS kd, sha256(convert_to({row}, 'UTF8')) AS d "
-            f"FROM {qualified(target.schema, target.name)} AS t"
+            f"FROM {own_rows(mapped)}"
         )
         shown = _array([f"t.{quote(column.name)}::text" for column in columns])
-        self._plain = (
-            f"SELECT {key} AS key, {row} AS texts, {shown} AS shown FROM {qualified(target.schema, target.name)} AS t"
-        )
+        self._plain = f"SELECT {key} AS key, {row} AS texts, {shown} AS shown FROM {own_rows(mapped)}"
         self._some_hashed = f"{self._hashed}{self._where(keys)}"
         self._name = target.name
-        self._relation = qualified(target.schema, target.name)
+        self._from = own_rows(mapped)
         self._columns = columns
         self.ranged = has_ranges(mapped, target)  # whether `hash_within` and `rows_within` can be asked
 
@@ -150,7 +149,7 @@ class TargetRows:
         hashes = " || ".join(_column_hash(_form(column), key) for column in self._columns)
         # The limit bounds the server's memory, whatever somebody wrote to the range.
         sql = (
-            f"SELECT count(*) AS rows, sha256({hashes}) AS hash FROM (SELECT {names} FROM {self._relation} AS t "
+            f"SELECT count(*) AS rows, sha256({hashes}) AS hash FROM (SELECT {names} FROM {self._from} "
             f"{where} ORDER BY {key} LIMIT ${len(bound) + 1}) AS t"
         )
         with translated(f"comparing table {self._name}"):

@@ -191,9 +191,9 @@ CASES: Final = [
 
 
 def test_every_crash_point_has_a_case() -> None:
-    # In tests/integration/sqlite/test_fence.py, tests/integration/cutover/test_kills.py and
-    # tests/integration/tombstones/test_another_file.py.
-    others = ("fence.", "switch.", "carry.", "cleanup.", "legacy.", "tombstones.")
+    # In tests/integration: sqlite/test_fence.py, cutover/test_kills.py, first_copy/test_helper_key.py and
+    # tombstones/test_another_file.py.
+    others = ("fence.", "switch.", "carry.", "cleanup.", "legacy.", "helper_key.", "tombstones.")
     elsewhere = {point for point in CRASH_POINTS if point.startswith(others)}
     assert {case.point.partition(":")[0] for case in CASES} == set(CRASH_POINTS) - elsewhere
 

@@ -87,6 +87,12 @@ def test_what_comes_back_is_said_first_and_waits(site: Installation) -> None:
     assert (waiting(site), postgres(site)) == (BACK, REST)
     assert site.status()["tombstones"] == {"standing": 4, "waiting": 3, "returned": 0}
     assert "came back with another file, and waits" in site.run("status", "--tombstones")[1]
+    site.run("-q", "report", "--out", "page.html")
+    document = json.loads((site.folder / "page.json").read_text(encoding="utf-8"))
+    told = {table.pop("table"): table for table in document["document"]["tombstones"]}
+    assert "2 keys deleted lately" in (site.folder / "page.html").read_text(encoding="utf-8")
+    assert told["summary"].pop("newest_at") is not None
+    assert told["summary"] == {"standing": 2, "waiting": 2, "returned": 0}
     site.sql("UPDATE video SET title = 'touched' WHERE id = 'a'; INSERT INTO summary VALUES (9, 'a', 'another child')")
     site.run("-q", "quarantine", "retry")
     site.run("-q", "run", "--until-idle")

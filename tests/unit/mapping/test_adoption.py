@@ -9,9 +9,9 @@ from small_tables import levels, mapped, number, table, target_of, text
 from cdc.errors import TargetMismatch
 from cdc.facts.risk import Risk
 from cdc.facts.source_schema import Key, KeyKind, Table
-from cdc.facts.table_map import TableMap, ValueRules
+from cdc.facts.table_map import Share, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn, TargetTable, TargetUnique
-from cdc.mapping.adoption import Adopted, adapt, compare, require_compatible
+from cdc.mapping.adoption import Adopted, adapt, compare, require_compatible, with_helper_keys
 
 SOURCE = table("t", text("name"), number("size"))
 BY_CODE = Key(KeyKind.COLUMNS, ("code",))
@@ -75,6 +75,20 @@ def test_rows_that_are_known_by_rowid_need_a_column_for_it() -> None:
     risk = one(by_rowid, lost)
     assert "by rowid only" in risk.text
     assert "_cdc_rowid bigint UNIQUE" in risk.remedy
+    assert "`helper_key = true` in [tables.t]" in risk.remedy
+
+
+def test_a_helper_key_is_told_before_it_is_added_and_blocks_where_it_cannot_be() -> None:
+    wanted = replace(adopted(table("t", key=Key(KeyKind.ROWID, ("_rowid_",)))), helper_key=True)
+    lost = replace(target_of(wanted), columns=(TargetColumn("id", "bigint", "int8"),), uniques=())
+    assert one(wanted, lost).level == "note"
+    for prevented in (replace(lost, owned=False), replace(lost, partitioned=True)):
+        assert "blocks" in [risk.level for risk in compared(wanted, prevented)]
+    ready = with_helper_keys([wanted], {"t": lost})["t"]
+    assert [risk.level for risk in compared(wanted, ready)] == ["note"]  # it is not the primary key
+    assert with_helper_keys([wanted], {"t": ready})["t"] == ready
+    assert mapped(table("t", key=Key(KeyKind.ROWID, ("_rowid_",))), adopt=True, helper_key=True).helper_key
+    assert not mapped(SOURCE, adopt=True, helper_key=True).helper_key  # its rows have a key
 
 
 @pytest.mark.parametrize(
@@ -208,3 +222,39 @@ def test_the_types_are_those_that_the_table_really_has() -> None:
     taken, ours = adapt([adopted(), mapped(SOURCE)], Adopted({"t": target}, {}, "refuse"))
     assert {c.target: c.type for c in taken.columns}["size"] == "integer"
     assert {c.target: c.type for c in ours.columns}["size"] == "bigint"
+
+
+# --- several tables that feed one -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("type_", "base", "facts", "blocks"),
+    [
+        ("text", "text", {}, False),
+        ("character varying(9)", "varchar", {"length": 9}, False),
+        ("text", "text", {"deterministic": False}, True),
+        ("character(9)", "bpchar", {"length": 9}, True),
+        ("citext", "citext", {}, True),
+        ("bigint", "int8", {}, True),
+        ("kind", "kind", {"labels": ("x", "y")}, False),
+        ("kind", "kind", {"labels": ("x", "z")}, True),
+    ],
+)
+def test_what_tells_the_rows_of_two_tables_apart_has_another_value_for_each_constant(
+    type_: str, base: str, facts: dict[str, Any], blocks: bool
+) -> None:
+    assert told_of_share(Share("name", ("y",), rest=True), type_, base, facts) == blocks
+
+
+def test_numbers_tell_rows_apart_where_they_are_written_in_one_way() -> None:
+    assert not told_of_share(Share("name", ("-2", "0"), rest=True), "bigint", "int8", {})
+    assert told_of_share(Share("name", ("02",), rest=False), "bigint", "int8", {})
+
+
+def told_of_share(share: Share, type_: str, base: str, facts: dict[str, Any]) -> bool:
+    found = replace(adopted(), share=share)
+    target = with_column(target_of(adopted()), "name", type_, base, **facts)
+    keyed = replace(target, uniques=(TargetUnique("k", ("id",), primary=True),))
+    return any(
+        "tells the rows of several tables apart" in r.text for r in compared(found, keyed) if r.level == "blocks"
+    )

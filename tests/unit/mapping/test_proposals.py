@@ -1,11 +1,13 @@
 """Which lines of configuration the data of a column speak for."""
 
+from dataclasses import replace
+
 import pytest
 from small_tables import config, table
 
 from cdc.facts.profile import ColumnProfile, TableProfile, TextForms
 from cdc.facts.proposal import Proposal
-from cdc.facts.source_schema import Affinity, Column, ForeignKey
+from cdc.facts.source_schema import Affinity, Column, ForeignKey, Key, KeyKind
 from cdc.facts.table_map import TableMap
 from cdc.mapping.map_tables import map_table
 from cdc.mapping.proposals import configuration, propose
@@ -131,6 +133,35 @@ def test_columns_that_somebody_decided_on_and_those_that_others_depend_on_get_no
     adopting = config({"t": {"adopt": True}})
     plain = table("t", Column("c", "INTEGER", INTEGER))
     assert propose(plain, map_table(plain, adopting, looked), looked, adopting) == ()
+
+
+def test_texts_among_blobs_may_become_their_bytes_which_is_a_loss() -> None:
+    literal, as_bytes = proposed(Column("c", "BLOB", BLOB), ColumnProfile("c", blob=2, text=1))
+    assert (dict(literal.lines), literal.exact) == ({"type": "literal"}, True)
+    assert (dict(as_bytes.lines), as_bytes.frees, as_bytes.exact) == ({"format": "utf-8"}, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (ColumnProfile("c", text=2), [{"type": "text"}]),
+        (ColumnProfile("c", text=1, integer=1), []),
+        (ColumnProfile("c", integer=2, not_boolean=2), []),
+    ],
+)
+@pytest.mark.parametrize("bound", ["key", "reference"])
+def test_a_column_that_rows_are_found_by_becomes_text_where_all_its_values_are(
+    content: ColumnProfile, expected: list[dict[str, str]], bound: str
+) -> None:
+    """A mapper that declares a column INTEGER although it refers to a text would have every row of it wait."""
+    in_key = bound == "key"
+    column = Column("c", "INT", INTEGER, primary_key=1 if in_key else 0)
+    references = () if in_key else (ForeignKey(("c",), "p", ("id",)),)
+    source = table("t", column, foreign_keys=references)
+    source = replace(source, key=Key(KeyKind.COLUMNS, ("c",))) if in_key else source
+    looked = TableProfile(2, (content,))
+    found = propose(source, map_table(source, config(), looked), looked, config())
+    assert [dict(p.lines) for p in found] == expected
 
 
 def test_a_proposal_is_written_as_the_section_that_it_stands_for() -> None:
