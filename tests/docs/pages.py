@@ -17,7 +17,7 @@ Parse = Callable[[list[str]], int]  # what the exit code of a call would be if i
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     str(found.relative_to(ROOT))
-    for pattern in ("*.md", "docs/*.md", "examples/*/*.md", "benchmarks/*.md")
+    for pattern in ("*.md", "docs/*.md", "docs/recipes/*.md", "examples/*/*.md", "benchmarks/*.md")
     for found in ROOT.glob(pattern)
 )
 
