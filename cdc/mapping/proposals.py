@@ -94,6 +94,12 @@ class _Option:
     exact: bool = True
 
 
+def _literal(what: str, content: ColumnProfile) -> _Option:
+    """Every value comes back exactly; but an application on Postgres would have to read literals, so it is a choice."""
+    why = f"{what}: only SQL literals in a text column hold all of that, with quotes around texts"
+    return _Option(content.present, why, (("type", LITERAL),), exact=False)
+
+
 def _type(name: str, held: int, why: str) -> _Option:
     return _Option(held, why, (("type", name),))
 
@@ -115,7 +121,7 @@ def _that_free(declared: Column, column: ColumnMap, content: ColumnProfile) -> I
                 for type_, why in _WIDER
                 if held[type_.name] == content.present and type_.name != column.type
             ),
-            _type(LITERAL, content.present, f"{what}: only SQL literals in a text column hold all of that"),
+            _literal(what, content),
         )
     if column.type == BYTEA.name and content.text and content.blob and content.text + content.blob == content.present:
         why = f"{what}: texts become their bytes, and are not told from blobs any more"
