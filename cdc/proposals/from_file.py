@@ -7,7 +7,6 @@ from cdc.facts.profile import TableProfile
 from cdc.facts.proposal import Proposal
 from cdc.facts.source_schema import SourceSchema
 from cdc.facts.table_map import TableMap
-from cdc.mapping.map_tables import LITERAL
 from cdc.mapping.proposals import propose
 from cdc.proposals.block import Block, Exclusion, column_section
 from cdc.proposals.kinds_of_tables import why_left_behind
@@ -36,12 +35,8 @@ def _of_column(proposals: Sequence[Proposal]) -> Iterator[Block]:
 
 
 def _is_proven(proposal: Proposal) -> bool:
-    """Whether without these lines rows would stay behind, and with them each value arrives as itself.
-
-    Literals are exact too, but the application would have to read every value of the column in another form.
-    """
-    holds_all = proposal.frees > 0 and not proposal.leaves and proposal.exact
-    return holds_all and ("type", LITERAL) not in proposal.lines
+    """Whether without these lines rows would stay behind, and with them each value arrives as itself."""
+    return proposal.frees > 0 and not proposal.leaves and proposal.exact
 
 
 def _why(proposal: Proposal) -> str:
