@@ -96,7 +96,8 @@ def cutover_gates(facts: CutoverFacts, limits: GateLimits) -> tuple[Gate, ...]:
             not facts.no_way_back,
             some(facts.no_way_back) or "every table can come back",
             "every table can come back",
-            "map these columns one to one, or leave the table out: `cdc plan` tells why each cannot",
+            "mend it in Postgres (a key that may be NULL: make it NOT NULL), map the columns one to one, or leave the "
+            "table out: `cdc cutover --prepare` has every reason",
             fatal=True,
         ),
         Gate(

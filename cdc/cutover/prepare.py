@@ -46,7 +46,8 @@ async def prepare(config: Config, progress: Progress) -> VerifyReport:
         if lost:
             raise SwitchError(
                 f"tables could not come back from Postgres: {'; '.join(lost)}",
-                remedy="see `cdc plan` for each; map it one to one, or leave it out with `exclude` in [replicate]",
+                remedy="for each: make a key that may be NULL in Postgres NOT NULL, mend what else the reason names "
+                "there, or map it one to one; or leave it out with `exclude` in [replicate]",
             )
         await asyncio.to_thread(fence.install, config)
         await guard.install(maps, config.cutover.wait_for_writers_seconds)

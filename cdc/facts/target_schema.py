@@ -90,6 +90,10 @@ class TargetTable:
         wanted = set(columns)
         return any(set(u.columns) == wanted and not u.deferrable and not u.partial for u in self.uniques)
 
+    def names_every_row(self, key: Sequence[str]) -> bool:
+        """Whether no row is without these columns, which are a key there: a row that has NULL in it has no name."""
+        return all(found is not None and found.not_null for found in map(self.column, key))
+
     @property
     def primary_key(self) -> tuple[str, ...]:
         """The primary key's columns, empty when there is none."""

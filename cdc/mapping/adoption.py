@@ -127,6 +127,13 @@ def _key(mapped: TableMap, target: TargetTable) -> Iterator[Risk]:
             f"nothing in Postgres makes ({columns}) unique, by which SQLite names rows",
             f"add a unique constraint on ({columns}) there, not deferrable",
         )
+    elif not target.names_every_row(mapped.key):
+        yield _note(
+            mapped,
+            "",
+            f"({columns}) may be NULL there, and a row without its key could not come back from Postgres",
+            f"make ({columns}) NOT NULL there before a cutover, which is refused without that",
+        )
     elif set(target.primary_key) != set(mapped.key):
         primary = ", ".join(target.primary_key) or "none"
         yield _note(mapped, "", f"rows are found by ({columns}); the primary key there is {primary}", "nothing to do")

@@ -22,6 +22,7 @@ _COUNTED: Final = {
     "epoch us": (10**14, 10**17),
     "julian day": (2_400_000, 2_500_000),
 }
+_DATE: Final = "date"
 _SEVERAL_FORMS: Final = "auto utc"
 _LOSSES: Final = (("empty", "null"), *(("on_invalid", o) for o in ("round", "cut", "replace", "text", "null")))
 
@@ -40,14 +41,18 @@ def formats(column: TargetColumn, profile: ColumnProfile | None) -> list[ValueRu
     """The formats that such a column may be read by. Numbers count in a unit only if it brings them into our time."""
     # What takes several forms comes last: of those that take all values, one that says more is better.
     ordered = sorted(FORMATS, key=lambda name: name == _SEVERAL_FORMS)
-    wanted = (ValueRules(format=name) for name in ordered if _may_be(name, profile))
+    wanted = (ValueRules(format=name) for name in ordered if _may_be(name, column, profile))
     return [rules for rules in wanted if not problem_with(column, rules)]
 
 
-def _may_be(name: str, profile: ColumnProfile | None) -> bool:
+def _may_be(name: str, column: TargetColumn, profile: ColumnProfile | None) -> bool:
     if name not in _COUNTED or profile is None or profile.least is None or profile.greatest is None:
         return True
     least, beyond = _COUNTED[name]
+    if column.base == _DATE:
+        # Dates of birth lie around 1970, where numbers are small or negative. That each is a midnight speaks for the
+        # unit as well, so the one that is farthest away is enough.
+        return least <= max(abs(profile.least), abs(profile.greatest)) < beyond
     return least <= profile.least and profile.greatest < beyond
 
 

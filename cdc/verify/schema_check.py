@@ -11,6 +11,7 @@ from typing import Final
 
 from cdc.config import Config
 from cdc.facts.schema_finding import SchemaFinding
+from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import ObjectPlace, SchemaObject, TargetTable
 from cdc.mapping.adoption import Adopted
@@ -79,7 +80,9 @@ class SchemaCheck:
                 return None
             state = await record.stream.read()
             is_caught_up = state is not None and state.position == newest
-            report = await self._compare(record, look, maps, expected, marks if is_caught_up else {})
+            # Once applications write to Postgres, their triggers are to fire.
+            replicated = state is None or state.phase.active is Side.SQLITE
+            report = await self._compare(record, look, maps, expected, marks if is_caught_up else {}, replicated)
         if await to_its_end(source_file.schema_version, self._config) != look.signature.schema_version:
             return None
         return report
@@ -96,6 +99,7 @@ class SchemaCheck:
         maps: Sequence[TableMap],
         expected: _Expected,
         marks: Mapping[str, int],
+        replicated: bool,
     ) -> SchemaReport:
         names = [m.target for m in maps]
         actual = await read_objects(record.connection, self._schema, names)
@@ -106,7 +110,7 @@ class SchemaCheck:
             *_unfit(
                 maps, Adopted(targets, {}, "replace", sequences=await sequences_of(record.connection, self._schema))
             ),
-            *(finding for m in maps if (there := targets.get(m.target)) for finding in _bending(m, there)),
+            *(finding for m in maps if (there := targets.get(m.target)) for finding in _bending(m, there, replicated)),
             *await self._views(record, look, maps),
             *behind,
         ]
@@ -191,10 +195,10 @@ def _unfit(maps: Sequence[TableMap], adopted: Adopted) -> Iterator[SchemaFinding
             yield SchemaFinding(risk.table, kind, risk.column, "what the mapping needs", risk.text, risk.remedy)
 
 
-def _bending(mapped: TableMap, there: TargetTable) -> Iterator[SchemaFinding]:
+def _bending(mapped: TableMap, there: TargetTable, replicated: bool) -> Iterator[SchemaFinding]:
     """What would change or hide the rows that are written."""
     name, table = mapped.source.name, qualified(there.schema, there.name)
-    for trigger in there.user_triggers:
+    for trigger in there.user_triggers if replicated else ():
         drop = f"DROP TRIGGER {quote(trigger)} ON {table}"
         remedy = f"start the daemon again, which disables it and remembers that it did; or {drop}"
         yield SchemaFinding(name, "trigger", trigger, "not to fire while rows are replicated", "it fires", remedy)

@@ -162,6 +162,17 @@ def test_a_table_that_could_not_come_back(site: Installation) -> None:
     refused(site, ["cutover", "--prepare"], "tables could not come back from Postgres: {lost}", ExitCode.CRITICAL)
 
 
+def test_a_key_that_may_be_null_could_not_come_back_until_it_may_not(site: Installation) -> None:
+    site.configure("[target]", f'dsn = "{site.dsn}"', "adopt = true")
+    site.target_sql("CREATE TABLE t(id bigint UNIQUE, v text)")
+    _, told, _ = site.run("plan", "--all")
+    assert "make (id) NOT NULL there before a cutover" in told
+    site.followed()
+    refused(site, ["cutover", "--prepare"], "tables could not come back from Postgres: {lost}", ExitCode.CRITICAL)
+    site.target_sql("ALTER TABLE t ALTER COLUMN id SET NOT NULL")
+    site.prepared()
+
+
 def test_rows_that_are_not_alike_are_not_prepared(site: Installation) -> None:
     site.sql("INSERT INTO t VALUES (1, 'one')")
     config = site.prepared()

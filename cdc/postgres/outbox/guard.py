@@ -200,8 +200,7 @@ def _without_name(mapped: TableMap, there: TargetTable | None) -> str:
     key = ", ".join(mapped.key)
     if there is None or not there.is_keyed_by(mapped.key):
         return f"has no unique key on {key}, by which its rows are named"
-    columns = map(there.column, mapped.key)
-    return "" if all(c and c.not_null for c in columns) else f"has a key that may be NULL: {key}"
+    return "" if there.names_every_row(mapped.key) else f"has a key that may be NULL: {key}"
 
 
 def _places(maps: Sequence[TableMap]) -> tuple[list[str], list[str]]:

@@ -57,6 +57,18 @@ def test_names_columns_and_formats_that_both_prove(site: Installation) -> None:
     assert site.run("verify")[0] == ExitCode.OK
 
 
+def test_dates_of_birth_around_1970_are_read_in_their_unit(site: Installation) -> None:
+    site.sql("DROP TABLE t")
+    site.sql("CREATE TABLE person(id INTEGER PRIMARY KEY, born DATE, seen INTEGER)")
+    site.sql("INSERT INTO person VALUES(1, -626054400000, 5), (2, -89596800000, 6), (3, 31536000000, 1700000000000)")
+    site.target_sql("CREATE TABLE person(id int PRIMARY KEY, born date, seen timestamptz)")
+    columns = adopted(site)["tables"]["person"]["columns"]
+    assert columns["born"] == {"format": "epoch ms"}
+    assert columns.get("seen", {}).get("format") != "epoch ms"  # nothing but its size tells what 5 counts
+    site.followed()
+    assert site.run("verify", "--table", "person")[0] == ExitCode.OK
+
+
 def test_what_nothing_feeds_is_said_first(site: Installation) -> None:
     site.target_sql("CREATE TABLE t(id int PRIMARY KEY, v text, html text, kind text NOT NULL)")
     code, out, _ = site.run("init", str(site.database), "--target", site.dsn, "--adopt", "--force")

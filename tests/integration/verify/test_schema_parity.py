@@ -276,3 +276,18 @@ async def test_tables_of_others_are_held_to_what_the_mapping_needs(tmp_path: Pat
     assert (finding.table, finding.kind, finding.name) == place
     await execute(database, mended)
     assert (await compared(config)).schema == ()
+
+
+def test_triggers_of_the_application_are_to_fire_once_it_writes_to_postgres(site: Installation) -> None:
+    site.configure("[target]", f'dsn = "{site.dsn}"', "adopt = true")
+    site.target_sql("""
+        CREATE TABLE t(id bigint PRIMARY KEY, v text);
+        CREATE FUNCTION kept() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER keep BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION kept();
+    """)
+    site.followed()
+    _, following, _ = site.run("verify")
+    assert "triggers that do not fire while rows are replicated: keep of t" in following
+    site.switched()
+    code, told, err = site.run("verify")
+    assert (code, "keep" in told) == (ExitCode.OK, False), f"{told}{err}"

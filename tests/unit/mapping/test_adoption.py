@@ -67,6 +67,15 @@ def test_another_primary_key_beside_it_is_only_told() -> None:
     assert [r.level for r in compared(adopted(), replace(target, uniques=uniques))] == ["note", "note"]
 
 
+def test_a_key_that_may_be_null_is_told_before_a_cutover_refuses_it() -> None:
+    target = replace(with_column(target_of(adopted()), "id", "bigint", "int8"), uniques=(TargetUnique("k", ("id",)),))
+    risk = one(adopted(), target)
+    assert (risk.level, risk.remedy) == (
+        "note",
+        "make (id) NOT NULL there before a cutover, which is refused without that",
+    )
+
+
 def test_rows_that_are_known_by_rowid_need_a_column_for_it() -> None:
     by_rowid = adopted(table("t", key=Key(KeyKind.ROWID, ("_rowid_",))))
     target = target_of(by_rowid)
@@ -114,8 +123,9 @@ def test_a_key_keeps_different_rows_apart(type_: str, base: str, deterministic: 
 
 def test_a_format_for_all_columns_of_a_type_does_not_reach_the_key() -> None:
     by_code = replace(adopted(table("t", text("code"), key=BY_CODE)), formats={"uuid": ValueRules("uuid")})
-    risk = one(by_code, with_column(target_of(by_code), "code", "uuid", "uuid"))
-    assert (risk.level, risk.column) == ("note", "code")
+    target = with_column(target_of(by_code), "code", "uuid", "uuid", not_null=True)
+    (risk,) = (risk for risk in compared(by_code, target) if risk.column == "code")
+    assert risk.level == "note"
     assert 'format = "uuid"' in risk.remedy
 
 
