@@ -61,7 +61,7 @@ def screen(plan: Plan, *, whole: bool = False) -> list[Line]:
     """
     first, last = list(_verdict(plan)), [*_pending(plan, whole=whole), *_remarks(plan, whole=whole), *_next_step(plan)]
     numbered = list(enumerate(plan.causes, 1))
-    full = [[Line(""), *_in_full(number, cause)] for number, cause in numbered]
+    full = [[Line(""), *_in_full(number, cause, whole=whole)] for number, cause in numbered]
     short = [_in_short(number, cause) for number, cause in numbered]
     room = MOST_LINES - _height([*first, *last]) - 1  # for the blank line before those that have one line each
     fitting = [n for n in range(len(full) + 1) if _height(chain.from_iterable(full[:n])) + len(full) - n <= room]
@@ -104,7 +104,7 @@ def _verdict(plan: Plan) -> Iterator[Line]:
 # --- causes -----------------------------------------------------------------------------------------------------------
 
 
-def _in_full(number: int, cause: Cause) -> Iterator[Line]:
+def _in_full(number: int, cause: Cause, *, whole: bool) -> Iterator[Line]:
     yield Line(f"{number}  {_headline(cause)}", style=_STYLES[cause.kind])
     if len(cause.places) > 1:
         yield Line(f"in {_places(cause.places)}", 3)
@@ -113,7 +113,15 @@ def _in_full(number: int, cause: Cause) -> Iterator[Line]:
     if cause.options:
         yield from _lines_to_write(number, cause)
     else:
-        yield Line(f"remedy: {cause.places[0].remedy}", 3)
+        yield from _by_hand(cause, whole=whole)
+
+
+def _by_hand(cause: Cause, *, whole: bool) -> Iterator[Line]:
+    """What the operator does elsewhere, for the first place or for each that needs something else."""
+    remedies = list(dict.fromkeys(place.remedy for place in cause.places))
+    yield from (Line(f"remedy: {remedy}", 3) for remedy in (remedies if whole else remedies[:1]))
+    if not whole and (more := len(remedies) - 1):
+        yield Line(f"and {counted(more, 'remedy', 'remedies')} more like it: `cdc plan --all`", 3)
 
 
 def _in_short(number: int, cause: Cause) -> Line:
