@@ -127,7 +127,8 @@ def test_a_key_keeps_different_rows_apart(type_: str, base: str, deterministic: 
 
 
 def test_a_format_for_all_columns_of_a_type_does_not_reach_the_key() -> None:
-    by_code = replace(adopted(table("t", replace(text("code"), not_null=True), key=BY_CODE)), formats={"uuid": ValueRules("uuid")})
+    code = replace(text("code"), not_null=True)
+    by_code = replace(adopted(table("t", code, key=BY_CODE)), formats={"uuid": ValueRules("uuid")})
     risk = one(by_code, with_column(target_of(by_code), "code", "uuid", "uuid", not_null=True))
     assert (risk.level, risk.column) == ("note", "code")
     assert 'format = "uuid"' in risk.remedy
