@@ -9,7 +9,7 @@ from typing import Final
 
 from rich.text import Text
 
-from cdc.cli.output import counted, held_back_text, indented, say, show, visible
+from cdc.cli.output import counted, held_back_text, indented, say, shortened, show, visible
 from cdc.cli.plan_details import print_details, print_tables
 from cdc.errors import ExitCode
 from cdc.facts.cause import Cause, Place
@@ -146,9 +146,9 @@ def _places(places: Sequence[Place]) -> str:
 
 
 def _rows(cause: Cause) -> str:
-    keys = cause.places[0].keys if len(cause.places) == 1 else ()
+    keys = cause.places[0].keys[:_SHOWN_KEYS] if len(cause.places) == 1 else ()
     more = f" and {cause.rows - _SHOWN_KEYS:,} more" if cause.rows > _SHOWN_KEYS else ""
-    shown = f" (key {', '.join(keys[:_SHOWN_KEYS])}{more})" if keys else ""
+    shown = f" (key {', '.join(dict.fromkeys(map(shortened, keys)))}{more})" if keys else ""
     text = f"{counted(cause.rows, 'row')}{shown}"
     if cause.kind != "quarantine" or cause.frees == cause.rows:
         return text
