@@ -133,8 +133,9 @@ def _in_short(number: int, cause: Cause) -> Line:
 def _headline(cause: Cause) -> str:
     if len(cause.places) == 1:
         place = cause.places[0]
-        return f"{place.name}: {cause.text}"
-    what = "column" if all(place.column for place in cause.places) else "table"
+        return f"{f'{place.what} ' if place.what != 'table' else ''}{place.name}: {cause.text}"
+    kinds = {"column" if place.column else place.what for place in cause.places}
+    what = kinds.pop() if len(kinds) == 1 else "table"
     names = {place.name if what == "column" else place.table for place in cause.places}
     return f"{counted(len(names), what)}: {cause.text}"
 
