@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain
 from string import ascii_lowercase
 from textwrap import wrap
@@ -96,6 +97,9 @@ def _verdict(plan: Plan) -> Iterator[Line]:
         yield Line(f"{decide}; the rest is ready: {size}", style="bold yellow")
     else:
         yield Line(f"READY: {size}", style="bold green")
+    if plan.instead:
+        at = f"{datetime.fromisoformat(plan.instead):%Y-%m-%d %H:%M:%S} UTC"
+        yield Line(f"of the snapshot taken at {at}, not of the file of now: Postgres does not answer")
     if plan.held:
         causes = sum(cause.kind == "quarantine" for cause in plan.causes)
         yield Line(held_back_text(causes, plan.held, sum(risk.rows for risk in plan.risks if risk.follows)))
