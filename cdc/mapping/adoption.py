@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from cdc.errors import TargetMismatch
+from cdc.facts.cause import ConfigLines
 from cdc.facts.risk import Level, Risk
 from cdc.facts.source_schema import Affinity, KeyKind
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
@@ -140,14 +141,16 @@ def _helper_key(mapped: TableMap, target: TargetTable) -> Risk:
     why = "SQLite knows its rows by rowid only: it declares no key, or one that is NULL in some rows"
     section = heading("tables", mapped.source.name)
     by_hand = f"or leave it out with `exclude`, or add {mapped.key[0]} bigint UNIQUE there yourself"
-    if not mapped.helper_key:
-        remedy = f"`helper_key = true` in {section} has {mapped.key[0]} added to it there, until the end; {by_hand}"
-        return _blocks(mapped, "", why, remedy)
     if target.partitioned:
         return _blocks(mapped, "", f"{why}; and no helper key can be unique across partitions", by_hand[3:])
     if not target.owned:
         text = f"{why}; and only its owner may add a helper key"
         return _blocks(mapped, "", text, f"make the role of `dsn` a member of the role that owns it; {by_hand}")
+    if not mapped.helper_key:
+        remedy = f"`helper_key = true` in {section} has {mapped.key[0]} added to it there, until the end; {by_hand}"
+        effect = f"a column {mapped.key[0]} is added there, until the end"
+        lines = ConfigLines(("tables", mapped.source.name), ("helper_key = true",), effect, exact=False)
+        return replace(_blocks(mapped, "", why, remedy), choices=(lines,))
     text = f"a column {mapped.key[0]} is added to it there: `SELECT *` has it too, and an INSERT need not name it"
     return _note(mapped, "", text, "nothing to do: `cdc cleanup` takes it away, and so does the end of replication")
 

@@ -76,6 +76,12 @@ def test_rows_that_are_known_by_rowid_need_a_column_for_it() -> None:
     assert "by rowid only" in risk.text
     assert "_cdc_rowid bigint UNIQUE" in risk.remedy
     assert "`helper_key = true` in [tables.t]" in risk.remedy
+    (offered,) = risk.choices
+    assert (offered.section, offered.lines, offered.exact) == (("tables", "t"), ("helper_key = true",), False)
+    for prevented in (replace(lost, owned=False), replace(lost, partitioned=True)):
+        told = next(risk for risk in compared(by_rowid, prevented) if risk.level == "blocks")
+        assert told.choices == (), "a line that would not do is not offered"
+        assert "`helper_key = true`" not in told.remedy
 
 
 def test_a_helper_key_is_told_before_it_is_added_and_blocks_where_it_cannot_be() -> None:
