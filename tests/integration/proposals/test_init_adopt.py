@@ -59,6 +59,21 @@ def test_names_columns_and_formats_that_both_prove(site: Installation) -> None:
     assert site.run("verify")[0] == ExitCode.OK
 
 
+def test_each_database_keeps_its_own_list_of_migrations_whatever_its_name(site: Installation) -> None:
+    for name in ("shop_migrations", "steps"):
+        site.sql(f"CREATE TABLE {name}(name TEXT PRIMARY KEY); INSERT INTO {name} VALUES('001_init'), ('002_sqlite')")
+        site.target_sql(f"CREATE TABLE {name}(name text PRIMARY KEY); INSERT INTO {name} VALUES('001_init')")
+    site.sql("CREATE TABLE bird_migrations(id INTEGER PRIMARY KEY, route TEXT)")
+    site.target_sql("CREATE TABLE bird_migrations(id int PRIMARY KEY, route text)")
+    site.target_sql("CREATE TABLE t(id bigint PRIMARY KEY, v text)")
+    assert adopted(site)["replicate"]["exclude"] == ["shop_migrations"]
+    text = site.config_file.read_text(encoding="utf-8")
+    assert '    # "bird_migrations",  # 0 rows: by its name' in text
+    assert '    # "steps",  # 2 rows: it names versions or files, and Postgres has 1 row of its own' in text
+    site.config_file.write_text(text.replace('# "steps"', '"steps"'), encoding="utf-8")
+    assert risks(site, "blocks") == []
+
+
 def test_days_before_1970_that_count_in_one_unit_are_read_by_it_whatever_their_number_of_digits(
     site: Installation,
 ) -> None:
