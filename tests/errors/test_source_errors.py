@@ -343,6 +343,7 @@ def test_capture_of_a_later_version(site: Installation) -> None:
 async def test_a_file_that_is_exchanged_under_a_running_daemon(site: Installation, moved: bool) -> None:
     other = site.folder / "other.db"
     shutil.copy(site.database, other)
+    site.sql("INSERT INTO t(v) VALUES (0)")
     assert site.process("-q", "up", "--until-idle")[0] == ExitCode.OK
     config = load_config(site.config_file)
     with Daemon(config, ("--log-json", "run")) as daemon:

@@ -238,7 +238,7 @@ async def test_a_full_text_index_fits_its_table_after_a_rollback(config: Config)
 async def test_a_plan_writes_nothing_and_tells_what_postgres_lacks(config: Config) -> None:
     app = application(config.source.path)
     app.execute(
-        "CREATE TABLE note(id INTEGER PRIMARY KEY, at TEXT NOT NULL DEFAULT (lower(hex(randomblob(4)))), "
+        "CREATE TABLE note(id INTEGER PRIMARY KEY, at TEXT NOT NULL DEFAULT (datetime('now', 'localtime')), "
         "by TEXT DEFAULT NULL, on_day TEXT DEFAULT (null))"
     ).fetchall()
     app.close()

@@ -118,7 +118,7 @@ async def test_constraints_over_a_column_that_is_gone_refuse_nobody(tmp_path: Pa
             *["NOT NULL of t.b", "child_b_fkey of child", "folded of t", "given of t", "p_b_key of p"],
             *["t_a_b_key of t", "t_b_check of t"],
         ]
-        assert await constraints(pair) == ["t: CHECK ((a <> 'no'::text))"]
+        assert await constraints(pair) == [], "the CHECK of a is gone from SQLite, and so it is here"
 
 
 @each_or_all

@@ -55,7 +55,7 @@ def test_the_plan_says_which_line_to_write_and_what_comes_of_it(keyless: Install
     written = re.search(r"(\[tables\.log\])\s+(helper_key = true)  # a column _cdc_rowid is added there", out)
     assert written, out
     keyless.configure(f"{written[1]}\n{written[2]}")
-    code, out, _ = keyless.run("plan")
+    code, out, _ = keyless.run("plan", "--all")
     assert code == ExitCode.OK, out
     assert "a column _cdc_rowid is added to it there: `SELECT *` has it too" in " ".join(out.split())
     assert asked(keyless, COLUMNS) == "t,n"  # a plan changes nothing

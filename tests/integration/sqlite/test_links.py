@@ -43,12 +43,13 @@ def test_init_names_the_link_as_it_was_given(site: Installation) -> None:
 
 def test_a_daemon_follows_through_the_link_and_ends_when_it_leads_elsewhere(site: Installation) -> None:
     real = link(site)
+    site.sql("INSERT INTO t VALUES (0, 'of the kind that comes')")
     site.followed()
     site.configure("[replicate]", "idle_close_seconds = 3600", "heartbeat_seconds = 0.1")
     two = real.with_name("two.db")
     with Daemon(load_config(site.config_file)) as daemon:
         site.sql("INSERT INTO t VALUES (1, 'through the link')")
-        asyncio.run(wait_for(lambda: value(site.dsn, "SELECT count(*) FROM t"), "the row", daemon=daemon))
+        asyncio.run(wait_for(lambda: value(site.dsn, "SELECT 1 FROM t WHERE id = 1"), "the row", daemon=daemon))
         shutil.copyfile(real, two)
         swap(site, two)
         assert daemon.wait() == ExitCode.CRITICAL
