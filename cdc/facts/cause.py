@@ -11,9 +11,9 @@ KINDS: Final[tuple[Kind, ...]] = ("warning", "blocks", "waiting", "quarantine", 
 
 @dataclass(frozen=True, slots=True)
 class ConfigLines:
-    """Lines for a section of the configuration, `key = value` each, that were tried with every value of a column.
+    """Lines for a section of the configuration, `key = value` each; those of a column were tried with all its values.
 
-    `effect` says what becomes of the values that did not fit; an `exact` one changes none.
+    `effect` says what becomes of the values that did not fit; an `exact` one changes none, and nothing of a table.
     """
 
     section: tuple[str, ...]
