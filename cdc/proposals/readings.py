@@ -34,7 +34,7 @@ def formats(column: TargetColumn, profile: ColumnProfile | None) -> list[ValueRu
     """The formats that such a column may be read by. Numbers count in a unit only if it brings them into our time."""
     # What takes several forms comes last: of those that take all values, one that says more is better.
     ordered = sorted(FORMATS, key=lambda name: name == _SEVERAL_FORMS)
-    wanted = (ValueRules(format=name) for name in ordered if _may_be(name, column, profile))
+    wanted = (ValueRules(format=name) for name in ordered if _may_be(name, profile))
     return [rules for rules in wanted if not problem_with(column, rules)]
 
 
