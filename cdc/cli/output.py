@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+LONGEST_KEY: Final = 40  # characters of a key on a screen
 _PIPED_WIDTH: Final = 10_000  # what goes to a file or a program is never folded or cut
 
 
@@ -95,6 +96,11 @@ def seconds_text(seconds: float | None) -> str:
 def counted(n: int, noun: str, several: str = "") -> str:
     """So many of something: `1 row`, `2,000 rows`; `several` is a plural that does not end in s alone."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {several or noun + 's'}"
+
+
+def shortened(key: str) -> str:
+    """A key as a line has room for it; programs get all of it."""
+    return key if len(key) <= LONGEST_KEY else f"{key[: LONGEST_KEY - 3]}..."
 
 
 def held_back_text(causes: int, rows: int, followers: int) -> str:

@@ -36,6 +36,8 @@ def plan(session: Options, everything: bool, columns: bool, wanted: str | None, 
     it. Exit code 1 says that some rows will go to quarantine, 2 that the first copy cannot begin. Warnings stand first
     and change no exit code: only you know whether the application asks for what they name.
 
+    Keys that are called secrets, such as `session_token`, are shown as `***`; `cdc quarantine list --json` has them.
+
     --apply keeps the comments of the configuration, and the file as it was beside it. `all` writes what changes no
     value; what loses something has to be named.
     """

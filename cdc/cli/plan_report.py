@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain
 from string import ascii_lowercase
 from textwrap import wrap
@@ -9,7 +10,7 @@ from typing import Final
 
 from rich.text import Text
 
-from cdc.cli.output import counted, held_back_text, indented, say, show, visible
+from cdc.cli.output import counted, held_back_text, indented, say, shortened, show, visible
 from cdc.cli.plan_details import print_details, print_tables
 from cdc.errors import ExitCode
 from cdc.facts.cause import Cause, Place
@@ -61,7 +62,7 @@ def screen(plan: Plan, *, whole: bool = False) -> list[Line]:
     """
     first, last = list(_verdict(plan)), [*_pending(plan, whole=whole), *_remarks(plan, whole=whole), *_next_step(plan)]
     numbered = list(enumerate(plan.causes, 1))
-    full = [[Line(""), *_in_full(number, cause)] for number, cause in numbered]
+    full = [[Line(""), *_in_full(number, cause, whole=whole)] for number, cause in numbered]
     short = [_in_short(number, cause) for number, cause in numbered]
     room = MOST_LINES - _height([*first, *last]) - 1  # for the blank line before those that have one line each
     fitting = [n for n in range(len(full) + 1) if _height(chain.from_iterable(full[:n])) + len(full) - n <= room]
@@ -96,6 +97,9 @@ def _verdict(plan: Plan) -> Iterator[Line]:
         yield Line(f"{decide}; the rest is ready: {size}", style="bold yellow")
     else:
         yield Line(f"READY: {size}", style="bold green")
+    if plan.instead:
+        at = f"{datetime.fromisoformat(plan.instead):%Y-%m-%d %H:%M:%S} UTC"
+        yield Line(f"of the snapshot taken at {at}, not of the file of now: Postgres does not answer")
     if plan.held:
         causes = sum(cause.kind == "quarantine" for cause in plan.causes)
         yield Line(held_back_text(causes, plan.held, sum(risk.rows for risk in plan.risks if risk.follows)))
@@ -104,7 +108,7 @@ def _verdict(plan: Plan) -> Iterator[Line]:
 # --- causes -----------------------------------------------------------------------------------------------------------
 
 
-def _in_full(number: int, cause: Cause) -> Iterator[Line]:
+def _in_full(number: int, cause: Cause, *, whole: bool) -> Iterator[Line]:
     yield Line(f"{number}  {_headline(cause)}", style=_STYLES[cause.kind])
     if len(cause.places) > 1:
         yield Line(f"in {_places(cause.places)}", 3)
@@ -113,7 +117,15 @@ def _in_full(number: int, cause: Cause) -> Iterator[Line]:
     if cause.options:
         yield from _lines_to_write(number, cause)
     else:
-        yield Line(f"remedy: {cause.places[0].remedy}", 3)
+        yield from _by_hand(cause, whole=whole)
+
+
+def _by_hand(cause: Cause, *, whole: bool) -> Iterator[Line]:
+    """What the operator does elsewhere, for the first place or for each that needs something else."""
+    remedies = list(dict.fromkeys(place.remedy for place in cause.places))
+    yield from (Line(f"remedy: {remedy}", 3) for remedy in (remedies if whole else remedies[:1]))
+    if not whole and (more := len(remedies) - 1):
+        yield Line(f"and {counted(more, 'remedy', 'remedies')} more like it: `cdc plan --all`", 3)
 
 
 def _in_short(number: int, cause: Cause) -> Line:
@@ -125,8 +137,9 @@ def _in_short(number: int, cause: Cause) -> Line:
 def _headline(cause: Cause) -> str:
     if len(cause.places) == 1:
         place = cause.places[0]
-        return f"{place.name}: {cause.text}"
-    what = "column" if all(place.column for place in cause.places) else "table"
+        return f"{f'{place.what} ' if place.what != 'table' else ''}{place.name}: {cause.text}"
+    kinds = {"column" if place.column else place.what for place in cause.places}
+    what = kinds.pop() if len(kinds) == 1 else "table"
     names = {place.name if what == "column" else place.table for place in cause.places}
     return f"{counted(len(names), what)}: {cause.text}"
 
@@ -138,9 +151,9 @@ def _places(places: Sequence[Place]) -> str:
 
 
 def _rows(cause: Cause) -> str:
-    keys = cause.places[0].keys if len(cause.places) == 1 else ()
+    keys = cause.places[0].keys[:_SHOWN_KEYS] if len(cause.places) == 1 else ()
     more = f" and {cause.rows - _SHOWN_KEYS:,} more" if cause.rows > _SHOWN_KEYS else ""
-    shown = f" (key {', '.join(keys[:_SHOWN_KEYS])}{more})" if keys else ""
+    shown = f" (key {', '.join(dict.fromkeys(map(shortened, keys)))}{more})" if keys else ""
     text = f"{counted(cause.rows, 'row')}{shown}"
     if cause.kind != "quarantine" or cause.frees == cause.rows:
         return text

@@ -41,6 +41,9 @@ def list_(session: Options, table: str | None, as_json: bool) -> int:
 
     Rows that only wait for others which wait are counted under these. Lines for the configuration are what suits the
     type of a column; `cdc plan` says which of them holds all values. The exit code is 1 when some are not acknowledged.
+
+    Of long keys the beginning is shown, and `***` for texts that their column or table calls a secret, such as
+    `session_token`. --json has every key whole.
     """
     from cdc.cli import quarantine_report
 
@@ -84,7 +87,7 @@ def retry(session: Options, table: str | None) -> None:
     ),
 )
 @click.option("--table", metavar="NAME", shell_complete=complete_table, help="Only the rows of this source table.")
-@click.option("--key", metavar="KEY", help="Only this row, by the key that `cdc quarantine list` shows.")
+@click.option("--key", metavar="KEY", help="Only this row, by its whole key: see `cdc quarantine list --json`.")
 @pass_session
 def acknowledge(session: Options, table: str | None, key: str | None) -> None:
     """Mark rows as known.
@@ -141,5 +144,7 @@ async def _acknowledge(config: Config, table: str | None, key: str | None) -> in
         rows = await record.quarantine.list_rows()
         chosen = [r for r in rows if key in {r.key, show_key(r.key)} and table in {None, r.source_table}]
         if not chosen:
-            raise UsageError("no row in quarantine has that key", remedy="see the keys with `cdc quarantine list`")
+            raise UsageError(
+                "no row in quarantine has that key", remedy="see whole keys with `cdc quarantine list --json`"
+            )
         return sum([await record.quarantine.acknowledge(r.source_table, r.key, by) for r in chosen])

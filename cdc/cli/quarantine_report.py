@@ -5,8 +5,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from cdc.cli.output import counted, held_back_text, indented, say, show
-from cdc.facts.row_key import show_key
+from cdc.cli.output import counted, held_back_text, indented, say, shortened, show
+from cdc.facts.row_key import show_key, shown_key
 from cdc.postgres.record.quarantine import QuarantinedRow
 from cdc.sql_names import heading
 from cdc.stream.quarantine_causes import FedTable, HeldCause, causes, followed_by
@@ -26,7 +26,7 @@ def print_causes(rows: Sequence[QuarantinedRow], fed: Mapping[str, FedTable]) ->
     for number, cause in enumerate(found, 1):
         say()
         show(indented(f"{number}  {_places([_place(row) for row in cause.rows])}: {cause.text}", 0))
-        for line in _details(cause):
+        for line in _details(cause, fed):
             show(indented(line, 3))
         for line in _to_paste(cause):
             show(indented(line, 5))
@@ -45,10 +45,10 @@ def _places(names: Sequence[str]) -> str:
     return ", ".join(several[:_SHOWN_PLACES]) + more
 
 
-def _details(cause: HeldCause) -> Iterator[str]:
+def _details(cause: HeldCause, fed: Mapping[str, FedTable]) -> Iterator[str]:
     since = f"{min(row.first_seen for row in cause.rows):%Y-%m-%d %H:%M:%S} UTC"
     one_table = len({row.source_table for row in cause.rows}) == 1
-    keys = [_shown(row, with_table=not one_table) for row in cause.rows[:MOST_KEYS]]
+    keys = list(dict.fromkeys(_shown(row, fed, with_table=not one_table) for row in cause.rows[:MOST_KEYS]))
     more = f" and {len(cause.rows) - MOST_KEYS:,} more, see --json" if len(cause.rows) > MOST_KEYS else ""
     yield f"{counted(len(cause.rows), 'row')} since {since}: {', '.join(keys)}{more}"
     if cause.followers:
@@ -61,9 +61,11 @@ def _details(cause: HeldCause) -> Iterator[str]:
     yield f"remedy: {cause.remedy}"
 
 
-def _shown(row: QuarantinedRow, *, with_table: bool) -> str:
+def _shown(row: QuarantinedRow, fed: Mapping[str, FedTable], *, with_table: bool) -> str:
     table = f"{row.source_table} " if with_table else ""
-    return f"{table}{show_key(row.key)}{' (acknowledged)' if row.acknowledged_at else ''}"
+    there = fed.get(row.source_table)
+    key = shown_key(row.key, row.source_table, there.mapped.source.key.columns if there else ())
+    return f"{table}{shortened(key)}{' (acknowledged)' if row.acknowledged_at else ''}"
 
 
 def _to_paste(cause: HeldCause) -> Iterator[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from cdc.cutover.no_way_back import NoWayBack
 from cdc.cutover.plan import Gate
 from cdc.facts.side import Side
 
@@ -58,7 +59,7 @@ class CutoverFacts:
     shadow_clean_since: datetime | None
     shadow_uncovered: tuple[str, ...]
     snapshot_at: datetime | None
-    no_way_back: tuple[str, ...]
+    no_way_back: NoWayBack
     long_writers: tuple[str, ...]
     flag_problems: tuple[str, ...]
     rehearsal: RehearsalFacts | None = None
@@ -93,11 +94,10 @@ def cutover_gates(facts: CutoverFacts, limits: GateLimits) -> tuple[Gate, ...]:
         ),
         Gate(
             "way back",
-            not facts.no_way_back,
-            some(facts.no_way_back) or "every table can come back",
+            not facts.no_way_back.reasons,
+            some(facts.no_way_back.reasons) or "every table can come back",
             "every table can come back",
-            "mend it in Postgres (a key that may be NULL: make it NOT NULL), map the columns one to one, or leave the "
-            "table out: `cdc cutover --prepare` has every reason",
+            facts.no_way_back.remedy,
             fatal=True,
         ),
         Gate(

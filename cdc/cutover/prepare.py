@@ -3,11 +3,11 @@
 import asyncio
 
 from cdc.config import Config
+from cdc.cutover.no_way_back import no_way_back
 from cdc.errors import SwitchError, SwitchUnequal
 from cdc.facts.progress import Progress
 from cdc.facts.table_map import TableMap
 from cdc.identity.active_side import require_sqlite_active
-from cdc.mapping.reversible import cannot_go_back
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.outbox.guard import WriteGuard
@@ -41,14 +41,9 @@ async def prepare(config: Config, progress: Progress) -> VerifyReport:
         maps = tuple((await current_tables(record, config, look.schema)).fed)
         targets = await catalogue.read_tables(connection, config.target.schema, [m.target for m in maps])
         guard = WriteGuard(connection, record.source_id, withhold=config.cutover.withholds_rights)
-        lost = [f"{name} {why}" for name, why in (await guard.reasons(maps)).items()]
-        lost += [f"{m.source.name}: {why}" for m in maps for why in cannot_go_back(m, targets[m.target])]
+        lost, remedy = await no_way_back(guard, maps, targets)
         if lost:
-            raise SwitchError(
-                f"tables could not come back from Postgres: {'; '.join(lost)}",
-                remedy="for each: make a key that may be NULL in Postgres NOT NULL, mend what else the reason names "
-                "there, or map it one to one; or leave it out with `exclude` in [replicate]",
-            )
+            raise SwitchError(f"tables could not come back from Postgres: {'; '.join(lost)}", remedy=remedy)
         await asyncio.to_thread(fence.install, config)
         await guard.install(maps, config.cutover.wait_for_writers_seconds)
         await ApplicationKeys(connection, config.target.schema).prepare(maps, progress)

@@ -13,6 +13,7 @@ from cdc.cutover.coverage import uncovered
 from cdc.cutover.flag.flags import Flags
 from cdc.cutover.flag.state import FlagState
 from cdc.cutover.gates import CutoverFacts, GateLimits, RollbackFacts, cutover_gates, rollback_gates, written_to
+from cdc.cutover.no_way_back import no_way_back
 from cdc.cutover.plan import SwitchPlan
 from cdc.cutover.precedents import newest_rehearsal, usual_milliseconds
 from cdc.errors import CdcError
@@ -22,7 +23,7 @@ from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.identity.active_side import refuse_finalized
 from cdc.mapping.adopted_sequences import unmoved
-from cdc.mapping.reversible import cannot_go_back, way_back
+from cdc.mapping.reversible import way_back
 from cdc.observe.status import Status, gather
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection, hang_up
@@ -135,7 +136,7 @@ async def _cutover_plan(config: Config, status: Status, connection: Connection) 
         shadow_clean_since=status.target.shadow.clean_since if status.target.shadow else None,
         shadow_uncovered=await uncovered(config, record),
         snapshot_at=datetime.fromisoformat(status.snapshot.taken_at) if status.snapshot else None,
-        no_way_back=await _no_way_back(record, seen),
+        no_way_back=await no_way_back(WriteGuard(record.connection, record.source_id), seen.maps, seen.targets),
         long_writers=(
             *await _long_writers_of_file(config),
             *await long_writers(connection, seen.maps, await _altered(config, record, seen)),
@@ -231,15 +232,6 @@ async def _unprepared(config: Config, record: Record, seen: Surveyed) -> tuple[s
         found.append("more was written since than the changelog keeps")
     missing = {m.source.name for m in seen.maps} - seen.switch.forms.keys()
     return (*found, *(f"{name} is new" for name in sorted(missing)))
-
-
-async def _no_way_back(record: Record, seen: Surveyed) -> tuple[str, ...]:
-    reasons = await WriteGuard(record.connection, record.source_id).reasons(seen.maps)
-    found = [f"{target} {reason}" for target, reason in reasons.items()]
-    for mapped in seen.maps:
-        if (target := seen.targets.get(mapped.target)) is not None:
-            found += [f"{mapped.source.name}: {why}" for why in cannot_go_back(mapped, target)]
-    return tuple(found)
 
 
 async def unmoved_sequences(config: Config, connection: Connection, maps: Sequence[TableMap]) -> tuple[str, ...]:

@@ -5,14 +5,15 @@ from typing import Final, Literal
 
 # A choice is nothing wrong: every row arrives, and Postgres could know more about the values.
 Kind = Literal["warning", "blocks", "waiting", "quarantine", "choice"]
+What = Literal["table", "sequence"]
 KINDS: Final[tuple[Kind, ...]] = ("warning", "blocks", "waiting", "quarantine", "choice")  # as they are told
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigLines:
-    """Lines for a section of the configuration, `key = value` each, that were tried with every value of a column.
+    """Lines for a section of the configuration, `key = value` each; those of a column were tried with all its values.
 
-    `effect` says what becomes of the values that did not fit; an `exact` one changes none.
+    `effect` says what becomes of the values that did not fit; an `exact` one changes none, and nothing of a table.
     """
 
     section: tuple[str, ...]
@@ -23,7 +24,10 @@ class ConfigLines:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a cause was found. `column` is empty for what concerns a whole table; `keys` name some of the rows."""
+    """Where a cause was found. `column` is empty for what concerns a whole table; `keys` name some of the rows.
+
+    What is no table stands under its own name in `table`, and `what` says which kind of thing it is.
+    """
 
     table: str
     column: str
@@ -31,6 +35,7 @@ class Place:
     keys: tuple[str, ...] = ()
     remedy: str = ""
     choices: tuple[ConfigLines, ...] = ()
+    what: What = "table"
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from cdc.facts.cause import ConfigLines
+from cdc.facts.cause import ConfigLines, What
 
 Level = Literal["warning", "blocks", "quarantine", "note"]
 LEVELS: Final[tuple[Level, ...]] = ("warning", "blocks", "quarantine", "note")  # in the order in which they are told
@@ -16,7 +16,8 @@ class Risk:
     A `warning` stands before all others: rows arrive, and the application may still not find what it asks for.
     `column` is empty for what concerns the whole table. `keys` name the rows that it is about, as people write them;
     they may be fewer than `rows`. `cause` is the same for findings with the same wrong; empty, `text` stands for it.
-    Rows that `follow` are held by nothing but a parent that stays behind. `choices` would free the rows.
+    Rows that `follow` are held by nothing but a parent that stays behind. `choices` would free the rows. `what` is told
+    of that is no table stands under its own name in `table`.
     """
 
     table: str
@@ -29,3 +30,4 @@ class Risk:
     cause: str = ""
     follows: bool = False
     choices: tuple[ConfigLines, ...] = ()
+    what: What = "table"

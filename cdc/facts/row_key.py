@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from cdc.facts.secret_names import MASKED, is_called_secret
 from cdc.facts.values import Failed, InvalidText, KeyValues, NullKey, Value
 
 
@@ -87,8 +88,22 @@ def decode_key(text: str) -> KeyValues:
 
 def show_key(text: str) -> str:
     """An encoded key in a form for people: `5`, `'yt:abc'`, `('a', 2)`."""
-    shown = [_show(v) for v in decode_key(text)]
-    return shown[0] if len(shown) == 1 else f"({', '.join(shown)})"
+    return _as_one([_show(v) for v in decode_key(text)])
+
+
+def shown_key(text: str, table: str, columns: Sequence[str]) -> str:
+    """The same for a screen or a log, with `***` for texts and blobs that their column or table calls secret.
+
+    `columns` are those of the key in SQLite, as far as they are known.
+    """
+    values = decode_key(text)
+    names = columns if len(columns) == len(values) else [""] * len(values)
+    hidden = [is_called_secret(table) or is_called_secret(name) for name in names]
+    shown = [
+        MASKED if secret and isinstance(value, str | bytes | InvalidText) else _show(value)
+        for secret, value in zip(hidden, values, strict=True)
+    ]
+    return _as_one(shown)
 
 
 def in_order(text: str) -> tuple[tuple[int, float, str], ...]:
@@ -104,6 +119,10 @@ def _rank(value: Value) -> tuple[int, float, str]:
             return 1, 0, value
         case _:
             return 2, 0, encode_value(value)
+
+
+def _as_one(shown: Sequence[str]) -> str:
+    return shown[0] if len(shown) == 1 else f"({', '.join(shown)})"
 
 
 def _show(value: Value) -> str:

@@ -11,6 +11,7 @@ from cdc.facts.source_schema import WaitingTable
 from cdc.mapping.remedies import choice_of
 
 _NAMELESS: Final = "..."
+_ROWS: Final = re.compile(r"\b\d[\d,]* rows?\b")
 _NUMBER: Final = re.compile(r"\b\d[\d,]*\b")
 
 
@@ -48,13 +49,22 @@ def alike_remedy(risk: Risk) -> str:
 
 
 def _alike(text: str, risk: Risk) -> str:
-    for name in sorted({risk.table, risk.column} - {""}, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", _NAMELESS, text)
-    return _NUMBER.sub(_NAMELESS, text)
+    named = {risk.table: "table"} | {risk.column: "column"}  # one name for both is that of the column
+    for name in sorted(named.keys() - {""}, key=len, reverse=True):
+        text = _nameless(text, name, named[name])
+    return _NUMBER.sub(_NAMELESS, _ROWS.sub("rows", text))
+
+
+def _nameless(text: str, name: str, what: str) -> str:
+    """The text with other words for a name: `no such table`, `its table`, whatever schema stands before it."""
+    schema = r'(?:"?\w+"?\.)?' if what == "table" else ""
+    own = rf'(?<![\w"]){schema}"?{re.escape(name)}"?(?!\w)'
+    text = re.sub(rf"\bno {what} {own}", f"no such {what}", text)
+    return re.sub(rf"(?:\b{what} )?{own}", f"its {what}", text)
 
 
 def _cause(kind: Kind, text: str, group: Sequence[Risk], frees: Mapping[str, int]) -> Cause:
-    places = tuple(Place(r.table, r.column, r.rows, r.keys, r.remedy, r.choices) for r in group)
+    places = tuple(Place(r.table, r.column, r.rows, r.keys, r.remedy, r.choices, r.what) for r in group)
     # One place is told in its own words, with the names in them.
     told = group[0].text if len(group) == 1 and not group[0].cause else text
     return Cause(kind, told, places, frees.get(text, 0))

@@ -67,7 +67,8 @@ class Plan:
     of the file, `notes` parts of tables that the target does not have. `waiting` tables are wanted, and cannot be
     copied as they are. `causes` are what there is to decide, mere choices last, and `held` the rows that go to
     quarantine until then; `proposals` are lines of configuration that the data speak for. `pending` are columns of a
-    file that is followed which the daemon has yet to map otherwise.
+    file that is followed which the daemon has yet to map otherwise. Of a file that was copied, where Postgres did not
+    answer, all of it is of a snapshot `instead`: when that was taken, in ISO 8601; empty otherwise.
     """
 
     tables: tuple[TablePlan, ...]
@@ -80,6 +81,7 @@ class Plan:
     held: int = 0
     proposals: tuple[Proposal, ...] = ()
     pending: tuple[Revision, ...] = ()
+    instead: str = ""
 
     @property
     def blocks(self) -> tuple[Risk, ...]:
@@ -123,6 +125,7 @@ class Plan:
             "views": list(self.views),
             "left_out": [asdict(omitted) for omitted in self.left_out],
             "waiting": [asdict(table) for table in self.waiting],
+            "snapshot_instead": self.instead or None,
             "pending": [revision.to_json() for revision in self.pending],
             "notes": [asdict(note) for note in self.notes],
             "risks": [asdict(risk) for risk in self.risks],

@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +43,7 @@ async def build_plan(config: Config) -> Plan:
     Touches neither database, and holds up a rollback-journal writer no longer than allowed. Postgres is asked only
     where tables are to be adopted, and what it knows of a file that is followed.
     """
-    async with followed(config) as record, copy_for_plan(config, anew=record is not None) as database:
+    async with followed(config) as (record, answers), copy_for_plan(config, anew=record is not None) as database:
         copy = await asyncio.to_thread(read_copy, config, database)
         if not copy.schema.waiting:
             require_tables(copy.schema, config)
@@ -64,26 +64,35 @@ async def build_plan(config: Config) -> Plan:
     risks = [*unmatched(copy.schema, config), *compare(maps, adopted), *in_vain, *behind]
     translated = translate_views(copy.schema.views, maps, config.target.schema)
     found = DataLook(copy.profiles, rehearsal, risks, proposals)
-    return replace(make_plan(copy.schema, maps, script, translated, found), pending=pending)
+    instead = "" if answers else _taken_at(config)
+    return replace(make_plan(copy.schema, maps, script, translated, found), pending=pending, instead=instead)
+
+
+def _taken_at(config: Config) -> str:
+    snapshot = latest(snapshots_folder(config), config.source.path)
+    return snapshot.manifest.taken_at if snapshot else ""
 
 
 @asynccontextmanager
-async def followed(config: Config) -> AsyncIterator[Record | None]:
-    """What Postgres knows of a file that was copied and is followed; None where nothing was copied, or nobody answers.
+async def followed(config: Config) -> AsyncIterator[tuple[Record | None, bool]]:
+    """What Postgres knows of a file that was copied and is followed, and whether it answers, if it had to be asked.
 
-    Without an answer there is nothing to tell a plan for the first copy from.
+    None where nothing was copied, or nobody answers: then there is nothing to tell a plan for the first copy from.
     """
     if latest(snapshots_folder(config), config.source.path) is None or never_started(config):
-        yield None
+        yield None, True
         return
     look = await asyncio.to_thread(source_file.look, config)
     async with AsyncExitStack() as stack:
-        record = None
+        record, answers = None, True
         if look.capture is not None:
-            with suppress(TargetUnavailable):
+            try:
                 connection = await stack.enter_async_context(connected(config, "plan"))
                 record = Record(connection, look.capture.source_id)
-        yield record if record and _is_followed(await record.stream.read()) else None
+            except TargetUnavailable:
+                answers = False
+        is_followed = record is not None and _is_followed(await record.stream.read())
+        yield record if is_followed else None, answers
 
 
 def _is_followed(state: StreamState | None) -> bool:

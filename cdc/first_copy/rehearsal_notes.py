@@ -7,7 +7,7 @@ from typing import Final
 
 from cdc.facts.cause import ConfigLines
 from cdc.facts.changes import Reason, Rejection
-from cdc.facts.row_key import encode_key, show_key
+from cdc.facts.row_key import encode_key, shown_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import KeyValues
 from cdc.postgres.ddl.check_constraints import breaks_check
@@ -25,7 +25,7 @@ _FOLLOWS_REMEDY: Final = "nothing to do: each comes as soon as its parent does"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Rows of a table that stay behind for one reason; `keys` are in their form for people, `MOST_KEYS` at most.
+    """Rows of a table that stay behind for one reason; `keys` are of `MOST_KEYS` at most, as `shown_key` has them.
 
     Findings of one `cause` have the same wrong. It is empty for children that only follow a parent that stays behind.
     `choices` would hold the values that do not fit.
@@ -124,7 +124,8 @@ class RehearsalNotes:
         place = (mapped.source.name, why)
         self._rows[place] += len(keys)
         listed = self._keys.setdefault(place, [])
-        listed += [show_key(encode_key(key)) for key in keys[: MOST_KEYS - len(listed)]]
+        table, columns = mapped.source.name, mapped.source.key.columns
+        listed += [shown_key(encode_key(key), table, columns) for key in keys[: MOST_KEYS - len(listed)]]
 
 
 def _source_names(mapped: TableMap, targets: Sequence[str]) -> list[str]:

@@ -11,6 +11,9 @@ from cdc.sql_names import heading, qualified, toml_text
 from cdc.values.numbers import NUMERIC, WHOLE
 
 _NUMBERS: Final = tuple(type_.base for type_ in (*WHOLE, NUMERIC))
+_FREE: Final = "no column of Postgres owns or asks it, so nothing moves it"
+_BY_NAME: Final = "a sequence numbers it by its name alone: no column there owns or asks it, and nothing moves it"
+_NO_KEY: Final = "its numbers come from a sequence which is not moved: only those of keys are"
 _BY_HAND: Final = "move it with setval before the application goes on in Postgres"
 
 
@@ -46,19 +49,19 @@ def judge(
         owner = next((m for m in adopted if is_named_for(sequence.name, m)), None)
         if fed:
             text = f"its numbers come from {name}, which is not moved: only those of keys are"
-            yield Risk(fed.source.name, sequence.column, "warning", text, _BY_HAND)
+            remedy = f"{name}: {_BY_HAND}"
+            yield Risk(fed.source.name, sequence.column, "warning", text, remedy, cause=_NO_KEY)
         elif owner:
             text = f"{name} numbers it by its name alone: no column there owns or asks it, and nothing moves it"
             section = heading("tables", owner.source.name, "columns", owner.key[0])
             remedy = f"`sequence = {toml_text(sequence.name)}` in {section} moves it with the key; else {_BY_HAND}"
-            yield Risk(owner.source.name, owner.key[0], "warning", text, remedy)
+            yield Risk(owner.source.name, owner.key[0], "warning", text, remedy, cause=_BY_NAME)
         else:
-            text = f"no column of Postgres owns or asks sequence {name}, so nothing moves it"
             remedy = (
                 "if the application's code numbers a key with it, name it as `sequence` in the section of that column; "
                 f"else {_BY_HAND}"
             )
-            yield Risk(sequence.name, "", "warning", text, remedy)
+            yield Risk(sequence.name, "", "warning", _FREE, remedy, what="sequence")
 
 
 def is_named_for(sequence: str, mapped: TableMap) -> bool:

@@ -15,6 +15,7 @@ from cdc.facts.proposal import Proposal
 from cdc.facts.source_schema import Column, Table
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.mapping.check import column_options, same
+from cdc.mapping.counted_units import COUNTED, lie_in_our_time
 from cdc.mapping.held_values import holds
 from cdc.mapping.map_tables import JSON_NAMES, LITERAL
 from cdc.sql_names import heading, quote, toml_text
@@ -25,9 +26,8 @@ from cdc.values.numbers import BIGINT, NUMERIC
 from cdc.values.texts import BYTEA, TEXT
 from cdc.values.times import DATE, TIME, TIMESTAMP, TIMESTAMPTZ, WRITTEN, is_temporal
 
-_MILLION: Final = 10**6
-# Seconds since 1970 from the spring of 1973 to the year 5138: outside of these a number is hardly an instant of ours.
-_LEAST_SECONDS, _MOST_SECONDS = 10**8, 10**11 - 1
+_FEWEST_UUIDS: Final = 10  # of fewer nobody knows whether the next one will be
+_IDENTIFIER: Final = "id"  # columns whose names end so are compared with others
 
 
 def propose(table: Table, mapped: TableMap, profile: TableProfile, config: Config) -> tuple[Proposal, ...]:
@@ -153,8 +153,7 @@ def _choices(declared: Column, column: ColumnMap, content: ColumnProfile) -> Ite
             )
     elif column.type == TEXT.name and not column.literal:
         yield from _instants(declared, content)
-        if content.forms.uuid == content.present:
-            yield _type(UUID.name, content.present, f"every one of {_many(content.present, 'text')} is a UUID")
+        yield from _uuids(declared, content)
     elif is_temporal(declared.declared_type):
         yield from _mixed_instants(declared, content) if content.text else _counted_instants(content)
     elif column.type == BIGINT.name and _looks_like_a_flag(declared, content):
@@ -166,6 +165,14 @@ def _binary_json(declared: Column, content: ColumnProfile) -> _Option:
     part = _part(content.binary_json, content.present)
     why = f"{part} are JSON in the binary form of SQLite, of which json() makes texts"
     return _Option(held, why, (("type", JSONB.name), ("expression", unpacked(declared.name))))
+
+
+def _uuids(declared: Column, content: ColumnProfile) -> Iterator[_Option]:
+    """Texts that are UUIDs, which Postgres compares with no text: what other columns are compared with stays text."""
+    is_compared = declared.name.lower().endswith(_IDENTIFIER)
+    if content.forms.uuid == content.present >= _FEWEST_UUIDS and not is_compared:
+        why = f"every one of {content.present} texts is a UUID, which Postgres compares with UUIDs alone"
+        yield _type(UUID.name, content.present, why)
 
 
 def _instants(declared: Column, content: ColumnProfile) -> Iterator[_Option]:
@@ -203,8 +210,8 @@ def _counted_instants(content: ColumnProfile) -> Iterator[_Option]:
     """Numbers in a column of dates that lie where numbers of our time do, in exactly one unit."""
     if content.integer + content.real != content.present or content.least is None or content.greatest is None:
         return
-    for format_, least, most in _UNITS:
-        if least <= content.least and content.greatest <= most:
+    for format_ in COUNTED:
+        if lie_in_our_time(format_, content.least, content.greatest):
             why = f"its numbers, from {content.least} to {content.greatest}, look like instants"
             yield _Option(content.present, why, (("format", format_),))
 
@@ -225,12 +232,6 @@ def _mixed_instants(declared: Column, content: ColumnProfile) -> Iterator[_Optio
 
 
 _AUTO: Final = ((10**7, 10**10), (10**11, 10**14))  # numbers that `auto utc` takes for seconds, and for milliseconds
-_UNITS: Final = (
-    ("epoch s", _LEAST_SECONDS, _MOST_SECONDS),
-    ("epoch ms", _LEAST_SECONDS * 1000, _MOST_SECONDS * 1000),
-    ("epoch us", _LEAST_SECONDS * _MILLION, _MOST_SECONDS * _MILLION),
-    ("julian day", 2_400_000, 2_500_000),  # 1858 to 2132
-)
 
 
 def _looks_like_a_flag(declared: Column, content: ColumnProfile) -> bool:

@@ -61,9 +61,10 @@ def choices(
 ) -> tuple[ConfigLines, ...]:
     """What leaves none of a column's rows behind: proposals that do, then outcomes, tried with every value.
 
-    None for a column that identifies rows: two of them could become one. `chunks` are all the values of the column.
+    No outcome for a column that identifies rows, nor a format: two of them could become one. `chunks` are all the
+    values of the column.
     """
-    if column.target in mapped.key or column.literal:
+    if column.literal:
         return ()
     section = ("tables", mapped.source.name, "columns", column.source or column.target)
     proposed = [choice_of(p) for p in proposals if (p.table, p.column) == (section[1], section[3]) and not p.leaves]
@@ -83,7 +84,8 @@ def _formats(
 ) -> Iterator[SuitingOutcome]:
     """The formats that a column of that type could be read by."""
     rules = mapped.reading(column, target)
-    for name in FORMATS if not rules.format and not column.schema else ():
+    may_have_one = not rules.format and not column.schema and column.target not in mapped.key
+    for name in FORMATS if may_have_one else ():
         chosen = replace(rules, format=name)
         encoder = None if problem_with(target, chosen) else encoder_for(target, chosen)
         if encoder is not None:

@@ -11,7 +11,13 @@ from cdc.mapping.adopted_sequences import is_named_for, unmoved
 from cdc.mapping.check import in_key
 from cdc.mapping.letter_case import folded
 from cdc.proposals.block import TARGET, Block, Exclusion, column_section
-from cdc.proposals.kinds_of_tables import is_migration_list
+from cdc.proposals.kinds_of_tables import (
+    is_called_like_migration_list,
+    is_migration_list,
+    names_migrations,
+    referred_to,
+    why_left_behind,
+)
 from cdc.sql_names import quote_literal, toml_text
 
 
@@ -27,6 +33,10 @@ class There:
         """The table of that name, else the only one whose name differs by letter case alone."""
         return self.tables.get(found) if (found := _alike(name, self.tables)) else None
 
+    def count(self, target: TargetTable) -> int:
+        """How many rows a table has there, before anything is replicated."""
+        return self.rows.get(target.name, 0)
+
 
 def _alike(name: str, names: Iterable[str]) -> str | None:
     listed = list(names)
@@ -39,13 +49,33 @@ def _alike(name: str, names: Iterable[str]) -> str | None:
 
 def exclusions(schema: SourceSchema, profiles: Mapping[str, TableProfile], there: There) -> Iterator[Exclusion]:
     """Tables that only SQLite has, and lists of migrations, of which each database keeps its own."""
+    referred = referred_to(schema.tables, there.tables.values())
     for table in schema.tables:
-        rows, target = profiles[table.name].rows, there.table(table.name)
+        profile, target = profiles[table.name], there.table(table.name)
         if target is None:
-            yield Exclusion(table.name, rows, "Postgres has no such table")
-        elif is_migration_list(table.name):
-            others = f"{there.rows.get(target.name, 0):,}"
-            yield Exclusion(table.name, rows, f"a list of migrations; that of Postgres has {others} of its own")
+            yield Exclusion(table.name, profile.rows, "Postgres has no such table")
+        elif folded(table.name) not in referred and _lists_migrations(table.name, profile, there.count(target)):
+            others = f"{there.count(target):,}"
+            yield Exclusion(table.name, profile.rows, f"a list of migrations; that of Postgres has {others} of its own")
+
+
+def _lists_migrations(name: str, profile: TableProfile, others: int) -> bool:
+    """By a name that nothing else has; or by name and content both, in a Postgres where only migrations wrote rows."""
+    alike = is_called_like_migration_list(name) and others > 0 and names_migrations(profile)
+    return alike or is_migration_list(name)
+
+
+def may_stay(tables: Sequence[Table], profiles: Mapping[str, TableProfile], there: There) -> Iterator[Exclusion]:
+    """Tables whose content alone is that of a list of migrations, of which Postgres has more rows, or fewer."""
+    referred = referred_to(tables, there.tables.values())
+    for table in tables:
+        profile, target = profiles[table.name], there.table(table.name)
+        others = there.count(target) if target else 0
+        known = table.foreign_keys or folded(table.name) in referred or why_left_behind(table.name)
+        if others not in (0, profile.rows) and names_migrations(profile) and not known:
+            rows = "1 row" if others == 1 else f"{others:,} rows"
+            why = f"it names versions or files, and Postgres has {rows} of its own: a list of migrations, maybe"
+            yield Exclusion(table.name, profile.rows, why, choice=True)
 
 
 def skips(tables: Sequence[Table], there: There) -> Iterator[Block]:

@@ -1,15 +1,16 @@
 """What the file alone proves, where the tables in Postgres are made from it. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from cdc.config import Config
 from cdc.facts.profile import TableProfile
 from cdc.facts.proposal import Proposal
-from cdc.facts.source_schema import SourceSchema
+from cdc.facts.source_schema import SourceSchema, Table
 from cdc.facts.table_map import TableMap
+from cdc.mapping.letter_case import folded
 from cdc.mapping.proposals import propose
 from cdc.proposals.block import Block, Exclusion, column_section
-from cdc.proposals.kinds_of_tables import why_left_behind
+from cdc.proposals.kinds_of_tables import referred_to, why_left_behind
 from cdc.sql_names import toml_text
 
 
@@ -49,11 +50,13 @@ def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count:,} rows"
 
 
-def exclusions_for(names: Iterable[str], profiles: Mapping[str, TableProfile]) -> Iterator[Exclusion]:
+def may_stay(tables: Sequence[Table], profiles: Mapping[str, TableProfile]) -> Iterator[Exclusion]:
     """Tables that a person may want to leave behind."""
-    for name in names:
-        if why := why_left_behind(name):
-            yield Exclusion(name, profiles[name].rows, why, choice=True)
+    referred = referred_to(tables)
+    for table in tables:
+        why = why_left_behind(table.name)
+        if why and folded(table.name) not in referred:
+            yield Exclusion(table.name, profiles[table.name].rows, why, choice=True)
 
 
 def remarks_for(schema: SourceSchema) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Final
 from cdc.facts.profile import ColumnProfile
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn
+from cdc.mapping.counted_units import COUNTED, lie_in_our_time
 from cdc.proposals.block import FORMATS as FORMATS_SECTION
 from cdc.proposals.block import Block, column_section
 from cdc.sql_names import toml_text
@@ -15,14 +16,6 @@ from cdc.values.column_rules import problem_with
 from cdc.values.outcomes import OUTCOMES
 from cdc.values.registry import FORMATS, TYPES
 
-# The least number of each format that lies in our time, from the spring of 1973 on, and how often it is exceeded there.
-_COUNTED: Final = {
-    "epoch s": (10**8, 10**11),
-    "epoch ms": (10**11, 10**14),
-    "epoch us": (10**14, 10**17),
-    "julian day": (2_400_000, 2_500_000),
-}
-_DATE: Final = "date"
 _SEVERAL_FORMS: Final = "auto utc"
 _LOSSES: Final = (("empty", "null"), *(("on_invalid", o) for o in ("round", "cut", "replace", "text", "null")))
 
@@ -41,19 +34,14 @@ def formats(column: TargetColumn, profile: ColumnProfile | None) -> list[ValueRu
     """The formats that such a column may be read by. Numbers count in a unit only if it brings them into our time."""
     # What takes several forms comes last: of those that take all values, one that says more is better.
     ordered = sorted(FORMATS, key=lambda name: name == _SEVERAL_FORMS)
-    wanted = (ValueRules(format=name) for name in ordered if _may_be(name, column, profile))
+    wanted = (ValueRules(format=name) for name in ordered if _may_be(name, profile))
     return [rules for rules in wanted if not problem_with(column, rules)]
 
 
-def _may_be(name: str, column: TargetColumn, profile: ColumnProfile | None) -> bool:
-    if name not in _COUNTED or profile is None or profile.least is None or profile.greatest is None:
+def _may_be(name: str, profile: ColumnProfile | None) -> bool:
+    if name not in COUNTED or profile is None or profile.least is None or profile.greatest is None:
         return True
-    least, beyond = _COUNTED[name]
-    if column.base == _DATE:
-        # Dates of birth lie around 1970, where numbers are small or negative. That each is a midnight speaks for the
-        # unit as well, so the one that is farthest away is enough.
-        return least <= max(abs(profile.least), abs(profile.greatest)) < beyond
-    return least <= profile.least and profile.greatest < beyond
+    return lie_in_our_time(name, profile.least, profile.greatest)
 
 
 def losses(column: TargetColumn, rules: ValueRules) -> list[ValueRules]:

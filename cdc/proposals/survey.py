@@ -46,7 +46,7 @@ def _found(copy: Copy, exclusions: Sequence[Exclusion], blocks: Sequence[Block])
 def _of_file(copy: Copy, draft: Draft) -> Found:
     config = draft.config()
     maps = map_schema(copy.schema, config, copy.profiles)
-    exclusions = tuple(from_file.exclusions_for(copy.profiles, copy.profiles))
+    exclusions = tuple(from_file.may_stay(copy.schema.tables, copy.profiles))
     found = _found(copy, exclusions, from_file.blocks_for(maps, copy.profiles, config))
     return replace(found, remarks=tuple(from_file.remarks_for(copy.schema)))
 
@@ -64,7 +64,10 @@ def _of_both(database: Path, copy: Copy, draft: Draft, there: There) -> Found:
     read = trials.ways_in(known)
     maps = trials.maps([*known, *(block for block in read if not block.choice)])
     unfed = list(from_both.unfed(maps, there))
-    others = list(from_file.exclusions_for((t.name for t in wanted.tables), copy.profiles))
+    others = [
+        *from_file.may_stay(wanted.tables, copy.profiles),
+        *from_both.may_stay(wanted.tables, copy.profiles, there),
+    ]
     keys = [*from_both.helper_keys(maps, there), *from_both.sequences(maps, there)]
     blocks = [*from_both.existing_rows(maps, there), *known, *keys, *read, *(block for _, block in unfed)]
     return replace(

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cdc.config import ShadowRule
+from cdc.facts.secret_names import MASKED
 from cdc.facts.shadow import Difference, Verdict
 from cdc.shadow import compare_html
 from cdc.shadow.compare_json import MOST_DIFFERENCES, JsonComparison, decode
-from cdc.shadow.http_answer import MASKED, SECRET_HEADERS, HttpAnswer, parsed_type
+from cdc.shadow.http_answer import SECRET_HEADERS, HttpAnswer, parsed_type
 from cdc.shadow.http_rules import EndpointRules, Rules, reasons
 from cdc.shadow.scalar_readings import read_alike
 

@@ -8,7 +8,6 @@ from typing import Final
 
 LARGEST_BODY: Final = 32 * 1024 * 1024  # bytes, decoded
 SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
-MASKED: Final = "***"
 TOO_LARGE: Final = f"its body is larger than {LARGEST_BODY // 2**20} MB"
 
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS  # as zlib has it

@@ -11,12 +11,12 @@ import aiohttp
 from yarl import URL
 
 from cdc.errors import ConfigError
-from cdc.shadow.http_answer import LARGEST_BODY, MASKED, TOO_LARGE, HttpAnswer, as_compared
+from cdc.facts.secret_names import MASKED, is_called_secret
+from cdc.shadow.http_answer import LARGEST_BODY, TOO_LARGE, HttpAnswer, as_compared
 from cdc.shadow.requests import HttpRequest
 
 _CHUNK: Final = 64 * 1024
 _FROM_ENVIRONMENT: Final = "env:"
-_SECRET_NAME: Final = re.compile("auth|cookie|key|password|secret|session|signature|token", re.IGNORECASE)
 _SHORTEST_SECRET: Final = 6  # characters; shorter values are words like `json`, not secrets
 
 
@@ -96,7 +96,7 @@ def _header_value(value: str, key: str) -> str:
 
 
 def _is_secret(name: str, configured: str) -> bool:
-    return configured.startswith(_FROM_ENVIRONMENT) or _SECRET_NAME.search(name) is not None
+    return configured.startswith(_FROM_ENVIRONMENT) or "key" in name.lower() or is_called_secret(name)
 
 
 @dataclass(frozen=True, slots=True)

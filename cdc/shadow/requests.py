@@ -9,12 +9,10 @@ from typing import Final
 from urllib.parse import parse_qsl, quote, unquote
 
 from cdc.config import ShadowSection
-from cdc.shadow.http_answer import MASKED
+from cdc.facts.secret_names import MASKED, SECRET_WORDS
 
 ALL_PAGES: Final = ", all pages"  # behind a request that stands for the walk through a list
-_SECRET_PARAMETER: Final = re.compile(
-    r"(?<=[?&])(?P<name>[^=&]*(?:token|secret|password|signature|api_?key|auth)[^=&]*)=[^&]*", re.IGNORECASE
-)
+_SECRET_PARAMETER: Final = re.compile(rf"(?<=[?&])(?P<name>[^=&]*(?:{SECRET_WORDS})[^=&]*)=[^&]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from cdc.config import Config
 from cdc.errors import CdcError, Policy
 from cdc.facts.changes import AppliedBatch
 from cdc.facts.progress import Silent
-from cdc.facts.row_key import show_key
+from cdc.facts.row_key import shown_key
 from cdc.facts.table_map import TableMap
 from cdc.observe.daemon_state import Activity, Alarm, DaemonState, Listener, difference_in
 from cdc.postgres.connection.open import Connection, hang_up
@@ -173,7 +173,7 @@ class RollingVerifier(Listener):
             verification = VerifyReport(began, datetime.now(UTC), joint.position, (report,)).as_verification(
                 complete=False
             )
-            await self._tell(record, config, report, after, verification, joint.again.get(report.table))
+            await self._tell(record, config, part.mapped, report, after, verification, joint.again.get(report.table))
         await record.verified.keep([mapped.source.name for mapped in now.fed])
         return None
 
@@ -203,6 +203,7 @@ class RollingVerifier(Listener):
         self,
         record: Record,
         config: Config,
+        mapped: TableMap,
         report: TableReport,
         after: VerifiedTable,
         found: Verification,
@@ -214,7 +215,8 @@ class RollingVerifier(Listener):
         if differences > self._told.get(name, 0):
             self._told[name] = differences
             await record.verifications.record(found)
-            keys = ", ".join(show_key(key) for keys in report.samples.values() for key in keys[:SHOWN_KEYS])
+            samples = [key for keys in report.samples.values() for key in keys[:SHOWN_KEYS]]
+            keys = ", ".join(shown_key(key, name, mapped.source.key.columns) for key in samples)
             remedy = f"see all of them with `cdc verify --table {shlex.quote(name)}`; `--repair` moves them again"
             counts = {"different": report.different, "missing": report.missing, "extra": report.extra}
             logger.bind(table=name, **counts, keys=keys, remedy=remedy).error("rows are not alike in both databases")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
+from cdc.mapping.nullable_keys import may_be_null
 from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.outbox.table_locks import AGAINST_ALL, AGAINST_WRITERS, SQL, locked
@@ -197,10 +198,9 @@ def _guard(triggers: Sequence[Any], mapped: TableMap) -> TableGuard:
 
 def _without_name(mapped: TableMap, there: TargetTable | None) -> str:
     """Why there may be rows of a table that its key does not name, empty when it names all."""
-    key = ", ".join(mapped.key)
     if there is None or not there.is_keyed_by(mapped.key):
-        return f"has no unique key on {key}, by which its rows are named"
-    return "" if there.names_every_row(mapped.key) else f"has a key that may be NULL: {key}"
+        return f"has no unique key on {', '.join(mapped.key)}, by which its rows are named"
+    return may_be_null(mapped, there)
 
 
 def _places(maps: Sequence[TableMap]) -> tuple[list[str], list[str]]:

@@ -52,9 +52,9 @@ def asked(site: Installation, sql: str) -> object:
 def test_the_plan_says_which_line_to_write_and_what_comes_of_it(keyless: Installation) -> None:
     code, out, _ = keyless.run("plan")
     assert code == ExitCode.CRITICAL
-    written = re.search(r"`(helper_key = true)` in (\[tables\.log\])", " ".join(out.split()))
+    written = re.search(r"(\[tables\.log\])\s+(helper_key = true)  # a column _cdc_rowid is added there", out)
     assert written, out
-    keyless.configure(f"{written[2]}\n{written[1]}")
+    keyless.configure(f"{written[1]}\n{written[2]}")
     code, out, _ = keyless.run("plan", "--all")
     assert code == ExitCode.OK, out
     assert "a column _cdc_rowid is added to it there: `SELECT *` has it too" in " ".join(out.split())

@@ -45,7 +45,8 @@ def held_back(plan: Plan) -> int:
         ("JSON", """VALUES (jsonb('{"a": 1}')), ('[2]'), (5), (1.5)""", [(PACKED, 0, 0)]),
         ("JSON", """VALUES (jsonb('{"a": 1, "a": 2}')), (jsonb('[]')), (x'ffff')""", [(PACKED, 0, 2)]),
         ("BLOB", """VALUES (jsonb('{"a": 1}')), (jsonb('[]'))""", [(PACKED, 0, 0)]),
-        ("TEXT", f"VALUES ({UUID}), ({UUID})", [({"type": "uuid"}, 0, 0)]),
+        ("TEXT", f"VALUES {', '.join([f'({UUID})'] * 10)}", [({"type": "uuid"}, 0, 0)]),
+        ("TEXT", f"VALUES ({UUID}), ({UUID})", []),
         (
             "DATETIME",
             "VALUES ('2024-01-02'), ('2024-01-02T03:04:05Z'), ('2024-01-02 03:04')",

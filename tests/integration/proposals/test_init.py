@@ -129,3 +129,34 @@ def test_a_file_that_cannot_be_looked_at_gets_a_bare_one_and_a_word_about_it(cut
     assert code == ExitCode.OK
     assert "warning: the file could not be looked at: " in out
     assert "tables" not in tomllib.loads((cut_off.folder / "new.toml").read_text(encoding="utf-8"))
+
+
+# Mappers declare a reference INTEGER although it refers to a text, and a content BLOB although they write texts.
+DECLARED_OTHERWISE = """
+DROP TABLE t;
+CREATE TABLE tag(id VARCHAR(9) PRIMARY KEY, page BLOB);
+INSERT INTO tag VALUES('ab', 'a text'), ('cd', NULL);
+CREATE TABLE tagged(item VARCHAR(9), tagId INTEGER NOT NULL REFERENCES tag(id), PRIMARY KEY(item, tagId));
+INSERT INTO tagged VALUES('x', 'ab'), ('x', 'cd');
+"""
+
+
+@pytest.mark.parametrize("written_by", ["init", "plan"])
+def test_columns_of_texts_that_are_declared_otherwise_become_text_also_in_a_key_and_keep_their_reference(
+    site: Installation, written_by: str
+) -> None:
+    site.sql(DECLARED_OTHERWISE)
+    text = initialised(site) if written_by == "init" else ""
+    if written_by == "plan":
+        assert site.run("plan")[0] == ExitCode.DIFFERENCE
+        site.run("plan", "--apply", "all")
+        text = site.config_file.read_text(encoding="utf-8")
+    assert tomllib.loads(text)["tables"] == {
+        "tag": {"columns": {"page": {"type": "text"}}},
+        "tagged": {"columns": {"tagId": {"type": "text"}}},
+    }
+    code, out, _ = site.run("plan")
+    assert code == ExitCode.OK
+    assert "left out" not in out, "both ends of the foreign key are texts"
+    site.followed()
+    assert site.run("verify")[0] == ExitCode.OK

@@ -2,11 +2,13 @@
 
 import json
 import tomllib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from installation import Installation
 
 from cdc.errors import ExitCode
+from cdc.postgres.connection.open import Connection
 
 
 def adopted(site: Installation) -> dict[str, Any]:
@@ -69,6 +71,41 @@ def test_dates_of_birth_around_1970_are_read_in_their_unit(site: Installation) -
     assert site.run("verify", "--table", "person")[0] == ExitCode.OK
 
 
+def test_each_database_keeps_its_own_list_of_migrations_whatever_its_name(site: Installation) -> None:
+    for name in ("shop_migrations", "steps"):
+        site.sql(f"CREATE TABLE {name}(name TEXT PRIMARY KEY); INSERT INTO {name} VALUES('001_init'), ('002_sqlite')")
+        site.target_sql(f"CREATE TABLE {name}(name text PRIMARY KEY); INSERT INTO {name} VALUES('001_init')")
+    site.sql("CREATE TABLE bird_migrations(id INTEGER PRIMARY KEY, route TEXT)")
+    site.target_sql("CREATE TABLE bird_migrations(id int PRIMARY KEY, route text)")
+    site.target_sql("CREATE TABLE t(id bigint PRIMARY KEY, v text)")
+    assert adopted(site)["replicate"]["exclude"] == ["shop_migrations"]
+    text = site.config_file.read_text(encoding="utf-8")
+    assert '    # "bird_migrations",  # 0 rows: by its name' in text
+    assert '    # "steps",  # 2 rows: it names versions or files, and Postgres has 1 row of its own' in text
+    site.config_file.write_text(text.replace('# "steps"', '"steps"'), encoding="utf-8")
+    assert risks(site, "blocks") == []
+
+
+def test_days_before_1970_that_count_in_one_unit_are_read_by_it_whatever_their_number_of_digits(
+    site: Installation,
+) -> None:
+    site.sql("DROP TABLE t; CREATE TABLE a(id INTEGER PRIMARY KEY, born DATE)")
+    site.sql("INSERT INTO a VALUES(1, -626054400000), (2, -58060800000), (3, -86400000)")
+    site.target_sql("CREATE TABLE a(id int PRIMARY KEY, born date)")
+    assert adopted(site)["tables"]["a"]["columns"] == {"born": {"format": "epoch ms"}}
+    assert "null" not in site.config_file.read_text(encoding="utf-8")
+    site.followed()
+    assert site.run("verify")[0] == ExitCode.OK
+    site.postgres(the_days_are(["1950-03-01", "1968-02-29", "1969-12-31"]))
+
+
+def the_days_are(expected: list[str]) -> Callable[[Connection], Awaitable[None]]:
+    async def look(connection: Connection) -> None:
+        assert [str(row["born"]) for row in await connection.fetch("SELECT born::text FROM a ORDER BY id")] == expected
+
+    return look
+
+
 def test_what_nothing_feeds_is_said_first(site: Installation) -> None:
     site.target_sql("CREATE TABLE t(id int PRIMARY KEY, v text, html text, kind text NOT NULL)")
     code, out, _ = site.run("init", str(site.database), "--target", site.dsn, "--adopt", "--force")
@@ -95,6 +132,27 @@ def test_a_table_without_a_key_and_a_sequence_without_an_owner_are_choices(site:
         text = text.replace(f"# {choice}", choice.replace("# ", ""))
     site.config_file.write_text(text, encoding="utf-8")
     assert risks(site, "blocks", "warning") == []
+    site.followed()
+    assert site.run("verify")[0] == ExitCode.OK
+
+
+def test_all_tables_without_a_key_are_one_thing_to_decide(site: Installation) -> None:
+    site.sql("CREATE TABLE log(t TEXT); INSERT INTO log VALUES('x'), ('x'); CREATE TABLE tags(a INT NOT NULL, b INT)")
+    site.sql("CREATE TABLE words(w TEXT); INSERT INTO words VALUES('w')")
+    site.target_sql("CREATE TABLE t(id bigint PRIMARY KEY, v text); CREATE TABLE log(t text)")
+    site.target_sql("CREATE TABLE tags(a int NOT NULL, b int); CREATE TABLE words(w text)")
+    adopted(site)
+    _, out, _ = site.run("plan")
+    assert "NOT READY: 1 thing to decide" in out
+    assert "in log, tags, words\n" in out
+    assert "and in 2 more sections: `cdc plan --apply 1` writes them all" in out
+    assert site.run("plan", "--apply", "all")[0] == ExitCode.USAGE, "a column there is not added unasked"
+    _, out, _ = site.run("plan", "--apply", "1")
+    assert "wrote 3 sections" in out
+    assert "READY: 4 tables, 3 rows" in out
+    assert tomllib.loads(site.config_file.read_text(encoding="utf-8"))["tables"] == {
+        name: {"helper_key": True} for name in ("log", "tags", "words")
+    }
     site.followed()
     assert site.run("verify")[0] == ExitCode.OK
 

@@ -138,6 +138,19 @@ def _status(daemon: Daemon) -> dict[str, Any]:
     return told
 
 
+async def test_the_alarm_has_no_key_that_is_a_secret(tmp_path: Path, database: str) -> None:
+    tables = (
+        "CREATE TABLE grant_of(session_token TEXT PRIMARY KEY, n INTEGER); INSERT INTO grant_of VALUES ('s3cr3t', 1)"
+    )
+    config = await followed(tmp_path, database, tables, heartbeat_seconds=0.2)
+    with Daemon(msgspec.structs.replace(config, verify=EAGER)) as daemon:
+        await execute(database, "UPDATE grant_of SET n = 2")
+        told = "rows are not alike in both databases"
+        await wait_for(lambda: holds(lambda: told in daemon.words()), "the alarm", daemon=daemon)
+        assert "keys=***" in daemon.words()
+        assert "s3cr3t" not in daemon.words()
+
+
 async def test_a_channel_that_fails_is_tried_again_and_a_new_daemon_tells_nothing_twice(config: Config) -> None:
     with listening() as (kept, address):
         kept.fails = 2

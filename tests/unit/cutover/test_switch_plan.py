@@ -14,6 +14,7 @@ from cdc.cutover.gates import (
     cutover_gates,
     rollback_gates,
 )
+from cdc.cutover.no_way_back import NoWayBack
 from cdc.cutover.plan import PlannedStep, Readiness, SwitchPlan
 from cdc.cutover.watch import p95
 from cdc.errors import ExitCode
@@ -41,7 +42,7 @@ FINE = CutoverFacts(
     shadow_clean_since=NOW - 50 * HOUR,
     shadow_uncovered=(),
     snapshot_at=NOW - HOUR,
-    no_way_back=(),
+    no_way_back=NoWayBack(),
     long_writers=(),
     flag_problems=(),
     rehearsal=REHEARSED,
@@ -85,7 +86,7 @@ def test_all_gates_open_is_ready() -> None:
         ({"lag_seconds": 5.1}, "lag", Readiness.NOT_YET),
         ({"capture": ("t",)}, "capture", Readiness.NOT_YET),
         ({"unacknowledged": 1}, "quarantine", Readiness.NOT_YET),
-        ({"no_way_back": ("t: computed",)}, "way back", Readiness.IMPOSSIBLE),
+        ({"no_way_back": NoWayBack(("t: computed",), "map it")}, "way back", Readiness.IMPOSSIBLE),
         ({"prepared_at": None}, "prepared", Readiness.NOT_YET),
         ({"unprepared": ("no fence on t",)}, "prepared", Readiness.NOT_YET),
         ({"verified_at": None}, "verified", Readiness.NOT_YET),

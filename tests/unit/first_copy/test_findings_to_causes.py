@@ -3,23 +3,60 @@
 import pytest
 
 from cdc.cli.plan_apply import chosen_of
+from cdc.cli.plan_report import screen
 from cdc.errors import UsageError
 from cdc.facts.cause import Cause, ConfigLines, Place
 from cdc.facts.proposal import Proposal
 from cdc.facts.risk import Risk
 from cdc.facts.source_schema import WaitingTable
 from cdc.first_copy.causes import causes
+from cdc.first_copy.plan import Plan
 
 
 def lines(table: str, line: str, *, exact: bool = True) -> ConfigLines:
     return ConfigLines(("tables", table, "columns", "c"), (line,), "", exact=exact)
 
 
-def test_the_same_wrong_in_several_tables_is_one_cause_whatever_the_names_and_numbers_are() -> None:
-    rows = [Risk(f"t{n}", "", "blocks", f"public.t{n} holds {n},000 rows already", "empty it") for n in (2, 3)]
-    (cause,) = causes(rows, (), {})
-    assert cause.text == "public.... holds ... rows already"
+@pytest.mark.parametrize(
+    ("text", "alike"),
+    [
+        ("public.{table} holds {n} rows already", "its table holds rows already"),
+        ("there is no table public.{table} in Postgres", "there is no such table in Postgres"),
+        ("table {table} has no column {column}", "its table has no such column"),
+        ("{column} is NULL in every row: nothing feeds it", "its column is NULL in every row: nothing feeds it"),
+        ("rules of public.{table} rewrite it", "rules of its table rewrite it"),
+        ('no row of "{table}" has more than {n} columns', "no row of its table has more than ... columns"),
+        ("{table}s are not {table}", "{table}s are not its table"),
+    ],
+)
+def test_the_same_wrong_in_several_tables_is_one_cause_whatever_the_names_and_numbers_are(
+    text: str, alike: str
+) -> None:
+    rows = [
+        Risk(f"t{n}", f"c{n}", "blocks", text.format(table=f"t{n}", column=f"c{n}", n=f"{n},000"), "empty it")
+        for n in (2, 3)
+    ]
+    found = causes(rows, (), {})
+    if "{" in alike:  # what only begins like a name is none
+        assert [cause.text for cause in found] == [rows[0].text, rows[1].text]
+        return
+    (cause,) = found
+    assert cause.text == alike
     assert [place.table for place in cause.places] == ["t2", "t3"]
+
+
+def test_one_row_and_several_are_the_same_wrong() -> None:
+    rows = [Risk(f"t{n}", "", "blocks", f"public.t{n} holds {n} row{'s' * (n > 1)} already", "") for n in (1, 2)]
+    assert [cause.text for cause in causes(rows, (), {})] == ["its table holds rows already"]
+
+
+@pytest.mark.parametrize(
+    ("names", "headline"),
+    [(["g_seq"], "sequence g_seq: nothing moves it"), (["g_seq", "h_seq"], "2 sequences: nothing moves it")],
+)
+def test_sequences_count_as_what_they_are(names: list[str], headline: str) -> None:
+    (cause,) = causes([Risk(name, "", "warning", "nothing moves it", "", what="sequence") for name in names], (), {})
+    assert f"1  {headline}" in [line.text for line in screen(Plan((), (), (), (), (), causes=(cause,)))]
 
 
 def test_one_place_is_told_in_its_own_words() -> None:

@@ -73,7 +73,7 @@ def test_empty_texts_may_also_become_null_which_is_a_loss_and_needs_a_column_tha
     ("declared", "affinity", "content", "expected"),
     [
         ("TEXT", TEXT, ColumnProfile("c", text=3, json=3, forms=TextForms(other=3, documents=3)), {"type": "jsonb"}),
-        ("TEXT", TEXT, ColumnProfile("c", text=3, forms=TextForms(uuid=3)), {"type": "uuid"}),
+        ("TEXT", TEXT, ColumnProfile("c", text=10, forms=TextForms(uuid=10)), {"type": "uuid"}),
         ("TEXT", TEXT, ColumnProfile("c", text=3, forms=TextForms(zoned=3)), {"type": "timestamptz"}),
         ("TEXT", TEXT, ColumnProfile("c", text=3, forms=TextForms(time=3)), {"type": "time"}),
         ("DATETIME", NUMERIC, ColumnProfile("c", text=3, forms=TextForms(naive=1, date=2)), {"format": "iso utc"}),
@@ -85,6 +85,7 @@ def test_empty_texts_may_also_become_null_which_is_a_loss_and_needs_a_column_tha
             {"format": "auto utc"},
         ),
         ("DATETIME", NUMERIC, ColumnProfile("c", integer=3, least=1.6e12, greatest=1.8e12), {"format": "epoch ms"}),
+        ("DATE", NUMERIC, ColumnProfile("c", integer=3, least=-6.2e11, greatest=-5.8e10), {"format": "epoch ms"}),
         ("DATETIME", NUMERIC, ColumnProfile("c", real=3, least=2.45e6, greatest=2.46e6), {"format": "julian day"}),
         ("INTEGER", INTEGER, ColumnProfile("c", integer=3, least=0, greatest=1), {"type": "boolean"}),
         ("JSON", NUMERIC, ColumnProfile("c", blob=3, binary_json=3), {"type": "jsonb", "expression": 'json("c")'}),
@@ -117,12 +118,20 @@ def test_where_every_row_arrives_it_is_a_choice(
         ("BLOB", BLOB, ColumnProfile("c", blob=3, binary_json=3, longest=1)),  # single bytes, such as 0 and 1
         ("JSON", NUMERIC, ColumnProfile("c", text=3, json=3, forms=TextForms(other=3, documents=3))),
         ("TEXT", TEXT, ColumnProfile("c", null=3)),
+        ("TEXT", TEXT, ColumnProfile("c", text=9, forms=TextForms(uuid=9))),
     ],
 )
 def test_nothing_is_proposed_for_a_guess_nor_for_what_stands(
     declared: str, affinity: Affinity, content: ColumnProfile
 ) -> None:
     assert lines(declared, affinity, content) == []
+
+
+@pytest.mark.parametrize("name", ["user_id", "tagId", "uuid"])
+def test_a_column_that_others_are_compared_with_stays_text_though_its_values_are_uuids(name: str) -> None:
+    """Postgres knows no equality of a UUID and a text: the application's joins would fail."""
+    content = ColumnProfile(name, text=50, forms=TextForms(uuid=50))
+    assert proposed(Column(name, "TEXT", TEXT), content) == ()
 
 
 def test_what_a_choice_would_keep_out_is_counted() -> None:
