@@ -9,12 +9,12 @@ from cdc.facts.proposal import Proposal
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn
 from cdc.facts.values import Failed, Value
+from cdc.mapping.counted_units import TRIED, may_be
 from cdc.mapping.map_tables import LITERAL
 from cdc.sql_names import toml_text
 from cdc.values.column_rules import encoder_for, problem_with
 from cdc.values.documents import is_document
 from cdc.values.encoder import Encoder, Unfit
-from cdc.values.registry import FORMATS
 
 # What keeps the most of a value first.
 _OUTCOMES: Final = {
@@ -69,12 +69,16 @@ def choices(
     section = ("tables", mapped.source.name, "columns", column.source or column.target)
     proposed = [choice_of(p) for p in proposals if (p.table, p.column) == (section[1], section[3]) and not p.leaves]
     left = [*_formats(section, mapped, column, target), *outcomes(mapped, column, target)]
+    numbers: list[float] = []  # the least and the greatest
     for values in chunks:
         if (target.not_null and None in values) or any(isinstance(value, Failed) for value in values):
             return ()
         left = [candidate for candidate in left if _holds(candidate.encoder, values)]
         if not left:
             break
+        numbers += (value for value in values if isinstance(value, int | float))
+        numbers = [min(numbers), max(numbers)] if numbers else []
+    left = [candidate for candidate in left if not numbers or may_be(candidate.name, *numbers)]
     # What changes nothing comes first, then formats, which only a person knows to be meant.
     return tuple(sorted([*proposed, *(candidate.choice for candidate in left)], key=lambda choice: not choice.exact))
 
@@ -85,7 +89,7 @@ def _formats(
     """The formats that a column of that type could be read by."""
     rules = mapped.reading(column, target)
     may_have_one = not rules.format and not column.schema and column.target not in mapped.key
-    for name in FORMATS if may_have_one else ():
+    for name in TRIED if may_have_one else ():
         chosen = replace(rules, format=name)
         encoder = None if problem_with(target, chosen) else encoder_for(target, chosen)
         if encoder is not None:

@@ -8,15 +8,14 @@ from typing import Final
 from cdc.facts.profile import ColumnProfile
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetColumn
-from cdc.mapping.counted_units import COUNTED, lie_in_our_time
+from cdc.mapping.counted_units import TRIED, may_be
 from cdc.proposals.block import FORMATS as FORMATS_SECTION
 from cdc.proposals.block import Block, column_section
 from cdc.sql_names import toml_text
 from cdc.values.column_rules import problem_with
 from cdc.values.outcomes import OUTCOMES
-from cdc.values.registry import FORMATS, TYPES
+from cdc.values.registry import TYPES
 
-_SEVERAL_FORMS: Final = "auto utc"
 _LOSSES: Final = (("empty", "null"), *(("on_invalid", o) for o in ("round", "cut", "replace", "text", "null")))
 
 
@@ -32,16 +31,9 @@ class Reading:
 
 def formats(column: TargetColumn, profile: ColumnProfile | None) -> list[ValueRules]:
     """The formats that such a column may be read by. Numbers count in a unit only if it brings them into our time."""
-    # What takes several forms comes last: of those that take all values, one that says more is better.
-    ordered = sorted(FORMATS, key=lambda name: name == _SEVERAL_FORMS)
-    wanted = (ValueRules(format=name) for name in ordered if _may_be(name, profile))
+    least, greatest = (profile.least, profile.greatest) if profile else (None, None)
+    wanted = (ValueRules(format=name) for name in TRIED if may_be(name, least, greatest))
     return [rules for rules in wanted if not problem_with(column, rules)]
-
-
-def _may_be(name: str, profile: ColumnProfile | None) -> bool:
-    if name not in COUNTED or profile is None or profile.least is None or profile.greatest is None:
-        return True
-    return lie_in_our_time(name, profile.least, profile.greatest)
 
 
 def losses(column: TargetColumn, rules: ValueRules) -> list[ValueRules]:
