@@ -121,8 +121,12 @@ def _in_full(number: int, cause: Cause, *, whole: bool) -> Iterator[Line]:
 
 
 def _by_hand(cause: Cause, *, whole: bool) -> Iterator[Line]:
-    """What the operator does elsewhere, for the first place or for each that needs something else."""
-    remedies = list(dict.fromkeys(place.remedy for place in cause.places))
+    """What the operator does elsewhere, for the first place or for each that needs something else.
+
+    Rows in quarantine have remedies that differ by names alone.
+    """
+    places = cause.places[:1] if cause.kind == "quarantine" else cause.places
+    remedies = list(dict.fromkeys(place.remedy for place in places))
     yield from (Line(f"remedy: {remedy}", 3) for remedy in (remedies if whole else remedies[:1]))
     if not whole and (more := len(remedies) - 1):
         yield Line(f"and {counted(more, 'remedy', 'remedies')} more like it: `cdc plan --all`", 3)

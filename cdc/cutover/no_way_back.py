@@ -34,6 +34,6 @@ async def no_way_back(guard: WriteGuard, maps: Sequence[TableMap], targets: Mapp
 def _remedy(statements: Sequence[str], reasons: int) -> str:
     if not statements:
         return _ANOTHER_MAPPING.format(them="these tables")
-    by_owner = f"let their owner run in Postgres: {' '.join(statements)}"
-    others = f" As for the others, {_ANOTHER_MAPPING.format(them='them')}" if reasons > len(statements) else ""
+    by_owner = f"let their owner run in Postgres: `{' '.join(statements)}`"
+    others = f"; as for the others, {_ANOTHER_MAPPING.format(them='them')}" if reasons > len(statements) else ""
     return f"{by_owner}{others}"

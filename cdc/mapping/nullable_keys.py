@@ -12,7 +12,7 @@ from cdc.sql_names import qualified, quote
 from cdc.values.numbers import WHOLE
 
 _NUMBERED: Final = tuple(type_.base for type_ in WHOLE)  # what an identity column can be
-_CAUSE: Final = "its key may be NULL in Postgres, and a row without a key could not go back: `cdc cutover` refuses that"
+_CAUSE: Final = "the key may be NULL in Postgres, and a row without a key could not go back: `cdc cutover` refuses that"
 
 
 def may_be_null(mapped: TableMap, target: TargetTable) -> str:
@@ -44,6 +44,6 @@ def judge(maps: Iterable[TableMap], targets: Mapping[str, TargetTable]) -> Itera
         if not mapped.adopted or target is None or not all(map(target.column, mapped.key)):
             continue  # a key that is not there has its own words
         if may_be_null(mapped, target) and not target.partitioned and not cannot_go_back(mapped, target):
-            remedy = f"in Postgres, now or before the cutover: {not_null_sql(mapped, target)}"
+            remedy = f"in Postgres, now or before the cutover: `{not_null_sql(mapped, target)}`"
             text = f"{', '.join(mapped.key)}: {_CAUSE}"
             yield Risk(mapped.source.name, "", "warning", text, remedy, cause=_CAUSE)

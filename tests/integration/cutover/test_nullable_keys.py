@@ -58,7 +58,7 @@ def goes_there_and_back(site: Installation) -> None:
 def test_the_plan_tells_before_the_copy_and_what_it_prints_is_enough(nullable: Installation) -> None:
     code, out, _ = nullable.run("plan")
     assert code == ExitCode.OK  # rows arrive
-    assert "2 tables: its key may be NULL in Postgres" in out
+    assert "2 tables: the key may be NULL in Postgres" in out
     assert "and 1 remedy more like it: `cdc plan --all`" in out
     code, out, _ = nullable.run("plan", "--all")
     assert statements(out) == STATEMENTS
@@ -88,7 +88,7 @@ def test_what_else_is_in_the_way_has_its_remedy_beside_it(nullable: Installation
     nullable.followed()
     _, _, err = nullable.run("-q", "cutover", "--prepare")
     assert statements(err) == STATEMENTS
-    assert "As for the others, map them one to one, or leave them out with `exclude`" in " ".join(err.split())
+    assert "as for the others, map them one to one, or leave them out with `exclude`" in " ".join(err.split())
 
 
 def test_a_column_for_the_rowid_has_to_number_itself_as_well(nullable: Installation) -> None:

@@ -72,7 +72,7 @@ def test_a_key_that_may_be_null_is_warned_of_unless_nothing_but_another_mapping_
     risk = one(adopted(), nullable)
     assert (risk.level, risk.remedy.split(": ")[1]) == (
         "warning",
-        'ALTER TABLE "app"."t" ALTER COLUMN "id" SET NOT NULL;',
+        '`ALTER TABLE "app"."t" ALTER COLUMN "id" SET NOT NULL;`',
     )
     found = (
         compared(adopted(), replace(nullable, partitioned=True)),
