@@ -37,7 +37,7 @@ _all = click.option("--all", "all_of_them", is_flag=True, help="Every row that w
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @click.pass_context
 def tombstones(context: click.Context, table: str | None, as_json: bool) -> None:
-    """Show keys that were deleted lately, and decide about rows that came back.
+    """Show deleted keys, and decide about rows that came back.
 
     A key is remembered for the days of [tombstones]. Rows that come back with another file wait in quarantine, with
     their children, until they are accepted or refused.

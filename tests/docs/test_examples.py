@@ -31,6 +31,7 @@ RUN_ELSEWHERE = {
     "cdc init app.db && cdc up",
     "cdc init app.db --target postgresql://cdc@db.lan/app --adopt",
     "cdc plan --apply 1,3b",
+    """cdc tombstones accept --table content --key "'yt:video-c'\"""",
     "cdc psql",
     'cdc psql -- -c "SELECT count(*) FROM content"',
     "cdc up",
