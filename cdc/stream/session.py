@@ -68,7 +68,7 @@ class Session:
         self._targets: list[Target] = [self._postgres]
         self._finish_after_resync = opened.finish_after_resync
         self._oldest = opened.oldest_seq
-        self._returns = Returns(config)
+        self._returns = Returns(config, opened.maps)
         self._check = BatchCheck(self.record, config, daemon_state, opened.maps)
         self._counts = RowCounts(self.record, opened.maps)
         self._moved_at = self._pruned_at = time.monotonic()
