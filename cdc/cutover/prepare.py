@@ -43,7 +43,10 @@ async def prepare(config: Config, progress: Progress) -> VerifyReport:
         guard = WriteGuard(connection, record.source_id, withhold=config.cutover.withholds_rights)
         lost, remedy = await no_way_back(guard, maps, targets)
         if lost:
-            raise SwitchError(f"tables could not come back from Postgres: {'; '.join(lost)}", remedy=remedy)
+            raise SwitchError(
+                f"tables could not come back from Postgres: {'; '.join(lost)}",
+                remedy=f"{remedy}; then give `cdc cutover --prepare` again",
+            )
         await asyncio.to_thread(fence.install, config)
         await guard.install(maps, config.cutover.wait_for_writers_seconds)
         await ApplicationKeys(connection, config.target.schema).prepare(maps, progress)

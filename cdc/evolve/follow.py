@@ -20,7 +20,7 @@ from cdc.facts.profile import TableProfile
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.faults import crash_point
-from cdc.mapping.known import KnownTables, remember
+from cdc.mapping.known import Decisions, KnownTables, gone_columns, remember
 from cdc.mapping.revision import revised
 from cdc.postgres.apply import fitness
 from cdc.postgres.connection.errors import translated
@@ -82,7 +82,7 @@ class SchemaFollower:
         if lost := LostTable.detect(facts):
             lost.refuse()  # first of all: what is configured for other tables may speak of one that is gone
         current = known_tables.current(look.schema, self._config)
-        awaited = await self._awaited({m.source.name: m for m in current.fed}, known_tables)
+        awaited = await self._awaited({m.source.name: m for m in current.fed}, known_tables, decided)
         # Before anything of them is touched. A claim on a table that is not there yet would not count, and one on a
         # table that is not ours to fill yet would say that it is.
         chosen = [*(m for m in current.fed if m.source.name not in awaited), *current.rekeyed]
@@ -101,11 +101,15 @@ class SchemaFollower:
             targets=known_tables.targets,
         )
 
-    async def _awaited(self, maps: Mapping[str, TableMap], known_tables: KnownTables) -> dict[str, Waiting]:
-        """The adopted tables that were never fed and cannot be yet."""
+    async def _awaited(
+        self, maps: Mapping[str, TableMap], known_tables: KnownTables, decided: Decisions
+    ) -> dict[str, Waiting]:
+        """The adopted tables that cannot be fed until a migration of the application has run in Postgres as well."""
         found: dict[str, Waiting] = {}
         for name, mapped in maps.items():
-            if mapped.adopted and name not in known_tables.columns:
+            if mapped.adopted and (gone := gone_columns(mapped, decided)):
+                found[name] = fitness.outdated(mapped, gone)
+            elif mapped.adopted and name not in known_tables.columns:
                 replaces = self._config.target.existing_rows == "replace" or mapped.target in known_tables.owned
                 there = mapped.target in known_tables.targets
                 if waits := await fitness.awaited(self._record.connection, mapped, there=there, replaces=replaces):
@@ -161,5 +165,7 @@ class SchemaFollower:
             async with self._record.connection.transaction():
                 for leftover in returned:
                     await self._record.leftovers.take_up(leftover)
-                await self._record.stream.store_columns(remember(maps, facts.targets))
+                # A table that was fed, and waits now, is what it was: so it is known for what.
+                kept = {name: facts.decided[name] for name in facts.awaited if name in facts.decided}
+                await self._record.stream.store_columns({**remember(maps, facts.targets), **kept})
         crash_point("follow.after_mapping")

@@ -1,13 +1,13 @@
 """The application dropped columns of a table, or renamed them: in Postgres they stay as leftovers.
 
-Only what would refuse rows without a value for them goes, where the table is of our making.
+Only what would refuse rows without a value for them goes. A table that others made is not ours to loosen: it waits
+until the application's own migration has run there as well.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cdc.errors import SchemaDrift
 from cdc.evolve.replica import Replica
 from cdc.evolve.schema_change import SchemaChange, SchemaFacts
 from cdc.mapping.known import Decisions, dropped_columns
@@ -17,18 +17,17 @@ from cdc.mapping.known import Decisions, dropped_columns
 class LostColumn(SchemaChange):
     """What was decided about the columns that are fed no longer, by their table in SQLite and name in Postgres.
 
-    `lost` were fed until now. `of_returned` belong to tables that are fed again and had these columns once. `adopted`
-    are the tables of `lost` that others made.
+    `lost` were fed until now. `of_returned` belong to tables that are fed again and had these columns once.
     """
 
     lost: Decisions
     of_returned: Decisions
-    adopted: tuple[str, ...]
 
     @classmethod
     def detect(cls, facts: SchemaFacts) -> Self | None:
         """Remembered columns without a source among the maps."""
-        gone = {name: dropped_columns(mapped, facts.decided) for name, mapped in facts.maps.items()}
+        ours = {name: mapped for name, mapped in facts.maps.items() if not mapped.adopted}
+        gone = {name: dropped_columns(mapped, facts.decided) for name, mapped in ours.items()}
         lost = {name: _only(columns, facts.decided[name]) for name, columns in gone.items() if columns}
         returned = {
             leftover.source_table: dict(leftover.decided) for leftover in facts.leftovers if leftover.column is None
@@ -41,16 +40,7 @@ class LostColumn(SchemaChange):
         if not (lost or of_returned):
             return None
         reasons = tuple(f"columns of {name} are fed no longer: {', '.join(columns)}" for name, columns in lost.items())
-        adopted = tuple(name for name in lost if facts.maps[name].adopted)
-        return cls(lost=lost, of_returned=of_returned, adopted=adopted, reasons=reasons)
-
-    def refuse(self) -> None:
-        """A table that others made is not ours to loosen: raises `SchemaDrift` for the first."""
-        for name in self.adopted:
-            raise SchemaDrift(
-                f"columns of {name} are no longer in the SQLite file, or were renamed: {', '.join(self.lost[name])}",
-                remedy="drop those columns in Postgres (or rename them as in SQLite), then start again",
-            )
+        return cls(lost=lost, of_returned=of_returned, reasons=reasons)
 
     async def let_go(self, replica: Replica) -> bool:
         """Leave the columns as they are, without NOT NULL and without the constraints over them."""

@@ -19,7 +19,8 @@ class NewColumn(SchemaChange):
     @classmethod
     def detect(cls, facts: SchemaFacts) -> Self | None:
         """Tables that were fed, and have columns about which nothing is remembered."""
-        fed = ((name, mapped) for name, mapped in facts.maps.items() if name in facts.decided)
+        known = facts.decided.keys() - facts.awaited.keys()
+        fed = ((name, mapped) for name, mapped in facts.maps.items() if name in known)
         tables = tuple(name for name, mapped in fed if set(mapped.target_columns) - facts.decided[name].keys())
         if not tables:
             return None

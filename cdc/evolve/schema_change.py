@@ -27,7 +27,7 @@ class SchemaFacts:
     `decided` are the remembered columns of the tables that were fed until now, `leftovers` those of what was fed once.
     `known_version` is SQLite's schema counter when capture was last whole, None when that is not known yet. `maps` are
     of the tables that are fed now, by their names in SQLite; `rekeyed` tables have another key than their copy.
-    `awaited` adopted tables were never fed, because what the application's migration makes in Postgres is not there.
+    `awaited` adopted tables cannot be fed, because a migration of the application has yet to run in Postgres.
     `revisions` are columns of `maps` that were mapped otherwise until now. `targets` stand in Postgres, by their names
     there.
     """

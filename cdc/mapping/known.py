@@ -227,6 +227,13 @@ def dropped_columns(mapped: TableMap, decided: Mapping[str, Mapping[str, Any]]) 
     return [name for name in decided.get(mapped.source.name, {}) if name not in fed]
 
 
+def gone_columns(mapped: TableMap, decided: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Those of the dropped ones that the source table has no more; the operator may have named others in `skip`."""
+    known, there = decided.get(mapped.source.name, {}), {column.name.lower() for column in mapped.source.columns}
+    lost = ((name, known[name]["source"]) for name in dropped_columns(mapped, decided))
+    return [name for name, source in lost if source and source.lower() not in there]
+
+
 def _has_another_key(mapped: TableMap, target: TargetTable | None) -> bool:
     """Whether a table's copy of our making is keyed by other columns than the table is now."""
     if target is None or mapped.adopted:

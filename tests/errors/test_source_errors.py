@@ -382,15 +382,3 @@ def test_an_adopted_table_that_the_application_dropped(site: Installation) -> No
         ExitCode.CRITICAL,
         changes=("rows of cdc.stream",),
     )
-
-
-def test_an_adopted_column_that_the_application_dropped(site: Installation) -> None:
-    adopting(site)
-    site.sql("ALTER TABLE t DROP COLUMN v")
-    refused(
-        site,
-        ["run", "--until-idle"],
-        "columns of {name} are no longer in the SQLite file, or were renamed: {lost}",
-        ExitCode.CRITICAL,
-        changes=("rows of cdc.stream",),
-    )

@@ -1,5 +1,6 @@
 """Whether what stands in Postgres for a table can take its rows; where it cannot, the table waits alone."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from cdc.errors import TargetMismatch
@@ -54,6 +55,14 @@ async def awaited(connection: Connection, mapped: TableMap, *, there: bool, repl
         "saved to a file first"
     )
     return Waiting(table, mapped.target, why, remedy, until_empty=True)
+
+
+def outdated(mapped: TableMap, columns: Sequence[str]) -> Waiting:
+    """Why an adopted table has to wait that has `columns` which the application dropped or renamed in SQLite."""
+    name = qualified(mapped.schema, mapped.target)
+    why = f"table {name} has {', '.join(columns)} still, which the application dropped or renamed in SQLite"
+    remedy = "run its own migrations in Postgres, or drop or rename them there yourself, and the daemon goes on with it"
+    return Waiting(mapped.source.name, mapped.target, why, remedy)
 
 
 def _lacking(mapped: TableMap, target: TargetTable) -> Waiting | None:

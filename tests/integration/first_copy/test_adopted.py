@@ -351,6 +351,47 @@ async def test_a_column_that_the_application_adds_must_be_added_by_its_makers(tm
     app.close()
 
 
+@pytest.mark.parametrize("renamed", [False, True])
+async def test_a_column_that_the_application_drops_has_its_table_wait_until_its_makers_drop_it(
+    tmp_path: Path, any_database: str, renamed: bool
+) -> None:
+    """All other tables go on, a new session knows what is waited for, and what came meanwhile is compared."""
+    app = application(tmp_path / "app.db")
+    app.execute(SOURCE)
+    await execute(any_database, TARGET)
+    config = adopted(tmp_path, any_database)
+    await up(config)
+    statement = f"ALTER TABLE posts {'RENAME title TO heading' if renamed else 'DROP COLUMN title'}"
+    app.execute(statement)
+    for number in (7, 8):
+        app.execute("INSERT INTO posts(author, rank) VALUES (1, ?)", (number,))
+        app.execute("INSERT INTO users(email) VALUES (?)", (f"{number}@x",))
+        await up(config)
+        assert await value(any_database, "SELECT count(*) FROM users WHERE email LIKE '%@x'") == number - 3
+        assert await value(any_database, "SELECT count(*) FROM posts") == 4
+        waits = await value(any_database, "SELECT reason FROM cdc.target_table WHERE source_table = 'posts'")
+        assert 'table "public"."posts" has title still, which the application dropped or renamed in SQLite' in waits
+    await execute(any_database, statement)
+    await up(config)
+    assert await value(any_database, "SELECT count(*) FROM posts") == 6
+    assert (await verify(config, None, False, Silent())).exit_code is ExitCode.OK
+    app.close()
+
+
+async def test_a_column_that_somebody_skips_later_has_no_table_wait(tmp_path: Path, database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute(SOURCE)
+    await execute(database, TARGET)
+    config = adopted(tmp_path, database)
+    await up(config)
+    config.tables["posts"] = TableOptions(skip=["title"])
+    app.execute("UPDATE posts SET title = 'not told', rank = rank + 10")
+    await up(config)
+    rows = await fetch(database, "SELECT DISTINCT title = 'not told', rank > 10 FROM posts")
+    assert [tuple(row) for row in rows] == [(False, True)]
+    app.close()
+
+
 async def shape(dsn: str) -> list[tuple[Any, ...]]:
     """Everything about the adopted tables but whether their triggers are enabled."""
     found = await fetch(
