@@ -231,7 +231,8 @@ async def test_unfed_html_is_the_first_that_the_plan_says_and_hides_every_video(
     await tables_of_the_application(any_database)
     plan = await build_plan(config)
     assert [(r.level, r.table, r.column) for r in plan.risks if r.level != "note"] == [
-        ("warning", "content_summaries", "html")
+        ("warning", "content_summaries", "html"),
+        ("warning", "content", ""),  # its key may be NULL, which matters before a cutover
     ]
     assert plan.risks[0].level == "warning"
     assert plan.exit_code is ExitCode.OK  # every row fits
@@ -250,7 +251,7 @@ async def test_an_earlier_file_goes_there_by_the_same_mapping_whatever_columns_i
     await tables_of_the_application(database)
     plan = await build_plan(config)
     assert {r.column for r in plan.risks if "`skip` names it" in r.text} == {"analysis", "summary"}
-    assert {r.level for r in plan.risks} == {"note"}
+    assert [(r.table, r.level) for r in plan.risks if r.level != "note"] == [("content", "warning")]
     await up(config)
     found = await counted(config, database)
     assert (found["all"], found["listed"], found["categorised"]) == (62, 40, 40)
