@@ -46,7 +46,7 @@ class Installation:
         self.dsn = dsn
         self._capsys = capsys
         self.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, v)")
-        assert main(["init", str(self.database), "--target", dsn]) == ExitCode.OK
+        assert main(["init", str(self.database), "--target", dsn, "--bare"]) == ExitCode.OK
         capsys.readouterr()
 
     @property

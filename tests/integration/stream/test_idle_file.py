@@ -18,7 +18,7 @@ from cdc.stream.session import Session
 @pytest.fixture
 async def config(tmp_path: Path, database: str) -> Config:
     app = application(tmp_path / "app.db")
-    app.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v)")
+    app.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
     app.close()
     made = make_config(tmp_path, tmp_path / "app.db", database)
     await up(made)
