@@ -176,7 +176,7 @@ class _Run:
 
     async def follow(self, workload: Workload, seed: int, portable: bool, choices: Choices) -> Found | None:
         reader = apsw.Connection(str(self._config.source.path))
-        comparison = Comparison(reader, self._place.connection, self._config.target.schema, fixed=True)
+        comparison = Comparison(reader, self._place.connection, self._config.target.schema)
         self._left = deque([*_filling(workload, not choices.filled_before), *workload.statements])
         count = len(self._left)
         moments = Random(f"moments {seed}")
