@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -12,8 +13,8 @@ from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import TargetTable
 from cdc.mapping.type_names import column_of_type
 
-_USUAL = ColumnOptions()
-_UNREAD = ("target", "sequence")  # they change no value
+_USUAL: Final = ColumnOptions()
+_UNREAD: Final = ("target", "sequence")  # they change no value
 
 
 def choice_of(chosen: ColumnOptions, type_: str, schema: str) -> tuple[tuple[str, str], ...]:
