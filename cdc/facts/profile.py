@@ -1,6 +1,8 @@
 """What the columns of a table hold, as counted in a copy of the file. Frozen, no I/O."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +73,35 @@ class TableProfile:
     def column(self, name: str) -> ColumnProfile | None:
         """The profile of the column of that name, compared without case, or None."""
         return next((c for c in self.columns if c.name.lower() == name.lower()), None)
+
+
+def together(parts: Iterable[TableProfile]) -> TableProfile:
+    """The profile of all rows of some parts of a table, each with the same columns."""
+    rows, columns = zip(*((part.rows, part.columns) for part in parts), strict=True)
+    return TableProfile(sum(rows), tuple(_of_column(same) for same in zip(*columns, strict=True)))
+
+
+def _of_column(parts: tuple[ColumnProfile, ...]) -> ColumnProfile:
+    found = {field.name: [getattr(part, field.name) for part in parts] for field in fields(ColumnProfile)}
+    name, forms = parts[0].name, found.pop("forms")
+    del found["name"]
+    summed = TextForms(*(sum(getattr(each, field.name) for each in forms) for field in fields(TextForms)))
+    return ColumnProfile(name, forms=summed, **{key: _JOINED.get(key, sum)(values) for key, values in found.items()})
+
+
+def _least(values: Iterable[Any]) -> Any:
+    return min((value for value in values if value is not None), default=None)
+
+
+def _greatest(values: Iterable[Any]) -> Any:
+    return max((value for value in values if value is not None), default=None)
+
+
+# How what is no count is joined.
+_JOINED: Final[dict[str, Callable[[Iterable[Any]], Any]]] = {
+    "least": _least,
+    "first": _least,
+    "greatest": _greatest,
+    "last": _greatest,
+    "longest": max,
+}

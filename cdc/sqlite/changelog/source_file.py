@@ -1,15 +1,16 @@
 """The application's file as a stream begins with it: looked at in one snapshot, capture put into it or taken out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
 import apsw
 
 from cdc.config import Config
 from cdc.facts.changes import Position, Traces
-from cdc.facts.profile import TableProfile
+from cdc.facts.profile import TableProfile, together
 from cdc.facts.source_schema import SourceSchema, WaitingTable
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import InvalidText, KeyValues, NullKey
@@ -27,6 +28,7 @@ from cdc.sqlite.schema.profile import profile_columns
 from cdc.sqlite.schema.read import read_schema
 
 NO_TRACES = Traces("", "", "", 0)
+PROFILED_ROWS: Final = 500  # in one read: a writer in rollback-journal mode waits so long for its commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +98,31 @@ def _look(connection: apsw.Connection, schema: SourceSchema, mode: str, traces: 
 
 
 def profiled(config: Config, schema: SourceSchema, columns: Mapping[str, Sequence[str]]) -> dict[str, TableProfile]:
-    """What some columns hold now, by table and name; each table in a read of its own, one scan of its rows long.
+    """What some columns hold now, by table and name, read in pages: a writer in rollback-journal mode waits for each.
 
-    Raises `CaptureLost` when the schema is no longer `schema`.
+    What is written between two pages is judged when it is applied. Raises `CaptureLost` when the schema is no longer
+    `schema`.
     """
-    profiles: dict[str, TableProfile] = {}
     with opened(config) as connection:
-        for name, wanted in columns.items():
-            with read_transaction(connection):
-                table = read_schema(connection, config).table(name)
-                if table is None or table != schema.table(name):
-                    raise errors.schema_changed()
-                profiles[name] = profile_columns(connection, table, wanted)
-    return profiles
+        return {name: together(_pages(connection, config, schema, name, wanted)) for name, wanted in columns.items()}
+
+
+def _pages(
+    connection: apsw.Connection, config: Config, schema: SourceSchema, name: str, columns: Sequence[str]
+) -> Iterator[TableProfile]:
+    """Profiles of a table's rows, each of a page of them that was read by itself."""
+    with read_transaction(connection):
+        table, version = read_schema(connection, config).table(name), signature(connection).schema_version
+    if table is None or table != schema.table(name):
+        raise errors.schema_changed()
+    after, more = None, True
+    while more:
+        with read_transaction(connection):
+            if signature(connection).schema_version != version:
+                raise errors.schema_changed()
+            found, after = profile_columns(connection, table, columns, after, PROFILED_ROWS)
+        more = after is not None
+        yield found
 
 
 def high_water(config: Config, maps: Sequence[TableMap]) -> tuple[Position | None, dict[str, int]]:

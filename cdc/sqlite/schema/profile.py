@@ -51,40 +51,60 @@ def profile(connection: apsw.Connection, table: Table) -> TableProfile:
         return replace(found, columns=tuple(replace(c, disagreeing=other.get(c.name, 0)) for c in found.columns))
 
 
-def _profile_of(connection: apsw.Connection, table: Table, wanted: Sequence[Column]) -> TableProfile:
+def _profile_of(connection: apsw.Connection, table: Table, wanted: Sequence[Column], where: str = "") -> TableProfile:
     with translated(f"profiling table {table.name}"):
         codec = encoding(connection)
         connection.create_aggregate_function("_cdc_texts", lambda: _texts(codec), 1)
         connection.create_scalar_function("_cdc_jsonb_keeps", partial(_jsonb_keeps, codec), 1, deterministic=True)
         rows, columns = 0, list[ColumnProfile]()
         for start in range(0, len(wanted), _COLUMNS_A_SCAN):
-            rows, profiles = _scan_all(connection, table, wanted[start : start + _COLUMNS_A_SCAN])
+            rows, profiles = _scan_all(connection, table, wanted[start : start + _COLUMNS_A_SCAN], where)
             columns += profiles
         return TableProfile(rows, tuple(columns))
 
 
-def profile_columns(connection: apsw.Connection, table: Table, names: Collection[str]) -> TableProfile:
-    """The same of some columns, by their names, and without what another version of SQLite would compute."""
+def profile_columns(
+    connection: apsw.Connection, table: Table, names: Collection[str], after: int | None, rows: int
+) -> tuple[TableProfile, int | None]:
+    """The same of some columns, by their names, in the next `rows` rows after a rowid, and the last rowid of these.
+
+    That is None once there are no more. A table without rowids is looked at as a whole. What another version of SQLite
+    would compute is not looked for.
+    """
     columns = [column for column in table.columns if column.name in names]
-    return _profile_of(connection, table, columns)
+    if table.rowid_alias is None:
+        return _profile_of(connection, table, columns), None
+    alias = quote(table.rowid_alias)
+    beyond = "" if after is None else f"WHERE {alias} > {after}"
+    page = f"SELECT {alias} AS place FROM {quote(table.name)} {beyond} ORDER BY {alias} LIMIT {rows}"
+    with translated(f"profiling table {table.name}"):
+        found, last = connection.execute(f"SELECT count(*), max(place) FROM ({page})").fetchall()[0]
+    last = None if last is None else int(str(last))
+    limits = [beyond.removeprefix("WHERE ")] if beyond else []
+    where = " AND ".join([*limits, f"{alias} <= {last}"]) if found else "false"
+    return _profile_of(connection, table, columns, f" WHERE {where}"), last if found == rows else None
 
 
-def _scan_all(connection: apsw.Connection, table: Table, part: Sequence[Column]) -> tuple[int, list[ColumnProfile]]:
+def _scan_all(
+    connection: apsw.Connection, table: Table, part: Sequence[Column], where: str
+) -> tuple[int, list[ColumnProfile]]:
     """The counts of some columns; each by itself where one of them fails, as with a function of the application."""
     try:
-        return _scan(connection, table, part)
+        return _scan(connection, table, part, where)
     except FAILURES:
         if len(part) == 1:
-            return _scan(connection, table, ())[0], [ColumnProfile(part[0].name)]
-    scans = [_scan_all(connection, table, [column]) for column in part]
+            return _scan(connection, table, (), where)[0], [ColumnProfile(part[0].name)]
+    scans = [_scan_all(connection, table, [column], where) for column in part]
     return scans[0][0], [profile for _, profiles in scans for profile in profiles]
 
 
-def _scan(connection: apsw.Connection, table: Table, part: Sequence[Column]) -> tuple[int, list[ColumnProfile]]:
+def _scan(
+    connection: apsw.Connection, table: Table, part: Sequence[Column], where: str
+) -> tuple[int, list[ColumnProfile]]:
     by_column = [list(_expressions(column)) for column in part]
     # With NULL there always are two results: apsw would not give a row of one of them as a tuple.
     listed = ", ".join(["count(*)", "NULL", *itertools.chain.from_iterable(by_column)])
-    row: tuple[Any, ...] = connection.execute(f"SELECT {listed} FROM {quote(table.name)}").get
+    row: tuple[Any, ...] = connection.execute(f"SELECT {listed} FROM {quote(table.name)}{where}").get
     rows, answers = int(row[0]), list(row[2:])
     profiles = []
     for column, expressions in zip(part, by_column, strict=True):
