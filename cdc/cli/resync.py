@@ -92,8 +92,9 @@ def _show(seen: "ResyncForecast") -> None:
     print_table(columns, rows, numbers=columns[1:])
     if returning:
         say(
-            f"{counted(returning, 'row')} to add {'was' if returning == 1 else 'were'} deleted before: what came back "
-            "waits in quarantine, with its children, until `cdc tombstones accept` or `cdc tombstones refuse`"
+            f"{counted(returning, 'row')} to add {'was' if returning == 1 else 'were'} deleted before: what came "
+            "back waits in quarantine, with its children, until `cdc tombstones accept --all` or `cdc "
+            "tombstones refuse --all`"
         )
     for table in seen.tables:
         if table.problem:

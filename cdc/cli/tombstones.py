@@ -142,7 +142,8 @@ def show_tombstones(config: Config, found: "list[Tombstone]") -> None:
         say(f"and {len(found) - MOST_SHOWN:,} more, see `cdc tombstones --json`")
     if waiting := sum(t.waits for t in found):
         say(
-            f"{counted(waiting, 'row')} came back with another file: `cdc tombstones accept` or `cdc tombstones refuse`"
+            f"{counted(waiting, 'row')} came back with another file: `cdc tombstones accept --all` takes them in "
+            "again, `cdc tombstones refuse --all` deletes them in SQLite as well; --table and --key choose"
         )
 
 

@@ -29,8 +29,8 @@ _ORPHAN_REMEDY: Final = (
     "SQLite has no such parent, add it there or correct the reference"
 )
 _BACK_REMEDY: Final = (
-    "`cdc tombstones` shows when it was deleted; `cdc tombstones accept` takes it in again, `cdc tombstones refuse` "
-    "deletes it in SQLite as well"
+    "`cdc tombstones` shows when it was deleted; `cdc tombstones accept --all` takes in again what came back, `cdc "
+    "tombstones refuse --all` deletes it in SQLite as well; either takes --table and --key instead"
 )
 
 

@@ -42,7 +42,7 @@ def delete(config: Config, keys: TableKeys) -> dict[str, int]:
                 f"rows that were refused cannot be deleted in {config.source.path}, for others refer to them or its "
                 f"triggers forbid it: {error}",
                 remedy="nothing was deleted; delete in the application what refers to them, or keep them: `cdc "
-                "tombstones accept`",
+                "tombstones accept --all`",
             ) from None
         crash_point("tombstones.after_commit")
         return deleted

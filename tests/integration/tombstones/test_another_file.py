@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -125,6 +126,18 @@ def test_refused_they_leave_sqlite_too_and_what_they_were_is_kept(site: Installa
     assert site.run("-q", "verify")[0] == ExitCode.OK
     code, _, err = site.run("restore", str(site.folder / ".cdc" / "snapshots" / snapshot), "--to", "before.db")
     assert code == ExitCode.OK, err
+
+
+@pytest.mark.parametrize("told_by", ["the preview", "tombstones", "quarantine list"])
+@pytest.mark.parametrize("decision", ["accept", "refuse"])
+def test_the_commands_that_are_printed_do_what_they_say(site: Installation, told_by: str, decision: str) -> None:
+    preview = accepted(site)
+    told = preview if told_by == "the preview" else site.run(*told_by.split())[1]
+    (command,) = re.findall(rf"`cdc (tombstones {decision}[^`]*)`", " ".join(told.split()))
+    asked = ["--yes"] if decision == "refuse" else []
+    assert site.run("-q", *command.split(), *asked)[0] == ExitCode.OK
+    site.run("-q", "run", "--until-idle")
+    assert (waiting(site), postgres(site)) == ([], ALL if decision == "accept" else REST)
 
 
 def test_one_of_them_can_be_chosen(site: Installation) -> None:
