@@ -141,7 +141,8 @@ class Rig:
 
     def texts(self, way: Way) -> dict[Texts, Texts]:
         """What Postgres holds; numeric without the zeros at its end, with which a number is the same one."""
-        return self._texts(self._targets[way.type], "trim_scale(v)" if way.type.startswith("numeric") else "v")
+        number = way.type.startswith("numeric") and not way.type.endswith("[]")
+        return self._texts(self._targets[way.type], "trim_scale(v)" if number else "v")
 
     def _texts(self, target: TargetTable, value: str = "v") -> dict[Texts, Texts]:
         shown = f"CASE WHEN v IS NOT NULL THEN format('%s', {value}) END"
