@@ -25,25 +25,32 @@ def share_of(table: str, config: Config) -> Share | None:
     if len(feeding) < 2 or not any(same(name, table) for name in feeding):
         return None
     column, values = _discriminator(table, target, feeding)
-    first = min(feeding, key=str.lower)
-    others = tuple(value for name, value in values.items() if name != first)
-    own = next(value for name, value in values.items() if same(name, table))
-    # One of them has the rows that none claims, so that every row is exactly one table's.
-    return Share(column, others, rest=True) if same(first, table) else Share(column, (own,), rest=False)
+    # One of them has the rows that none claims, so that every row is exactly one table's: the one without a constant.
+    rest = min(feeding, key=lambda name: (name in values, name.lower()))
+    others = tuple(value for name, value in values.items() if name != rest)
+    if same(rest, table):
+        return Share(column, others, rest=True)
+    return Share(column, tuple(value for name, value in values.items() if same(name, table)), rest=False)
 
 
 def _discriminator(table: str, target: str, feeding: Mapping[str, TableOptions]) -> tuple[str, dict[str, str]]:
-    """The column in the key of all of them that is another constant in each, and these constants by source table."""
+    """The column in the key of all of them that is another constant in each, and these constants by source table.
+
+    One table may go without, where none of its rows has the constant of another: a row that has it is held back.
+    """
     keys = [o.target_key for o in feeding.values()]
+    found: list[tuple[str, dict[str, str]]] = []
     for column in keys[0] if all(key == keys[0] for key in keys) else ():
         values = {name: value for name, o in feeding.items() if (value := _constants(o).get(column)) is not None}
-        if len(set(values.values())) == len(feeding):
-            return column, values
+        if len(set(values.values())) == len(values) >= len(feeding) - 1:
+            found.append((column, values))
+    if found:
+        return max(found, key=lambda each: len(each[1]))
     others = ", ".join(name for name in feeding if not same(name, table))
     raise MappingError(
         f"[tables.{table}]: table {target} is fed by {others} as well, and nothing tells their rows apart",
         remedy="give all of them one `target_key`, with a column in it whose `expression` is a constant of its own in "
-        f"""each, such as `expression = "'{table}'"`""",
+        f"""each but one, such as `expression = "'{table}'"`""",
     )
 
 

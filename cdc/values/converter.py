@@ -19,7 +19,7 @@ from cdc.facts.target_schema import TargetColumn, TargetTable
 from cdc.facts.values import Failed, KeyValues, NullKey, Row, Value
 from cdc.values.column_rules import encoder_for, problem_with
 from cdc.values.documents import is_document
-from cdc.values.encoder import NOTHING_YET, Encoder, Kinds, Unfit
+from cdc.values.encoder import NOTHING_YET, Encoder, Kinds, Unfit, sparing
 from cdc.values.registry import SUPPORTED
 
 
@@ -201,4 +201,6 @@ def _compiled(
         wrong = "must be text to hold literals" if column.literal else f"is not one of {', '.join(SUPPORTED)}"
         problems.append(f"column {column.target} has type {fed.type}, which {problem_with(fed, rules) or wrong}")
         return None
+    if table.share and table.share.rest and column.target == table.share.column:
+        encoder = sparing(encoder, table.share.values)
     return _Column(fed, encoder, "NOT NULL" if fed.not_null else "")

@@ -84,6 +84,21 @@ def singly(scalar: Callable[[Value], object]) -> Callable[[Sequence[Value], Kind
     return column
 
 
+def sparing(encoder: Encoder, kept: Sequence[str]) -> Encoder:
+    """The same, but for values that as texts are one of those `kept` for the rows of other tables."""
+
+    def column(values: Sequence[Value], kinds: Kinds) -> Sequence[object] | None:
+        encoded = encoder.column(values, kinds)
+        return None if encoded is None or any(str(value) in kept for value in encoded) else encoded
+
+    def scalar(value: Value) -> object:
+        if str(encoded := encoder.scalar(value)) in kept:
+            raise Unfit("is kept for the rows of another table")
+        return encoded
+
+    return Encoder(encoder.takes, column, scalar)
+
+
 def _too_early(_: Value) -> object:
     raise Unfit("came before the data decided its type")
 

@@ -1,7 +1,9 @@
 """Both files of YTV2 go to Postgres as their examples say, into tables made here and into the application's own."""
 
+import re
 import shutil
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +13,7 @@ import pytest
 from harness import drain, execute, fetch, quarantined, up, value
 
 from cdc.config import Config, load_config
+from cdc.config.load import beside, decode_config
 from cdc.facts.progress import Silent
 from cdc.first_copy.preflight import build_plan
 from cdc.postgres.connection.open import connect
@@ -179,4 +182,76 @@ async def _equal(config: Config, app: apsw.Connection, dsn: str) -> None:
         dsn, "SELECT video_id, variant, text, revision, is_latest, updated_at = created_at FROM content_summaries"
     )
     assert {tuple(row) for row in found} == {(*row, 1, True, True) for row in app.execute(summaries)}
+    await agreed(config)
+
+
+async def test_variants_go_into_the_table_of_the_summaries_by_the_lines_of_the_recipe(
+    tmp_path: Path, any_database: str
+) -> None:
+    recipe = (Path(__file__).parents[2] / "docs" / "recipes" / "ytv2.md").read_text(encoding="utf-8")
+    found = re.search("### Variants into the same table.*?```toml\n(.*?)```", recipe, re.DOTALL)
+    assert found
+    config = _changed(configured(tmp_path, "adopted.toml", any_database), tomllib.loads(found.group(1)))
+    await execute(any_database, (folder("ytv2") / "adopted.sql").read_text(encoding="utf-8"))
+    await up(config)
+    app = connected(config)
+    await _both_are_there(config, app, any_database)
+    for change in _days_of_variants():
+        with app:
+            change(app)
+        await drain(config)
+        await _both_are_there(config, app, any_database)
+    assert await quarantined(any_database) == []
+    app.close()
+
+
+def _changed(config: Config, lines: Mapping[str, Any]) -> Config:
+    """The configuration with these lines over those that it has."""
+    place = config.source.path.parent
+    there = tomllib.loads((place / "adopted.toml").read_text(encoding="utf-8"))
+    return msgspec.structs.replace(beside(decode_config(_merged(there, lines)), place), target=config.target)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    both = {name: _merged(below[name], above[name]) for name in above if isinstance(below.get(name), dict)}
+    return {**below, **above, **both}
+
+
+def _days_of_variants() -> Iterator[Any]:
+    def revise(app: apsw.Connection) -> None:
+        app.execute(
+            "INSERT INTO summary_variants(video_id, variant_type, revision, content, created_at) "
+            "SELECT video_id, variant_type, revision + 1, 'anew', '2025-09-21 00:00:00' FROM summary_variants "
+            "WHERE is_latest LIMIT 9"
+        )
+
+    def first_of_a_summary(app: apsw.Connection) -> None:
+        app.execute(
+            "INSERT INTO summary_variants(video_id, variant_type, content, created_at) "
+            "SELECT c.video_id, 'comprehensive', 'first', '2025-09-21 00:00:01' FROM content_summaries AS s "
+            "JOIN content AS c ON c.id = s.content_id WHERE c.video_id NOT IN (SELECT video_id FROM summary_variants) "
+            "LIMIT 3"
+        )
+
+    def delete(app: apsw.Connection) -> None:
+        video = app.execute("SELECT video_id FROM summary_variants WHERE content = 'first' LIMIT 1").get
+        key = app.execute("SELECT id FROM content WHERE video_id = ?", (video,)).get
+        app.execute("DELETE FROM summary_variants WHERE video_id = ?", (video,))
+        app.execute("DELETE FROM content_summaries WHERE content_id = ?", (key,))
+        app.execute("DELETE FROM content WHERE id = ?", (key,))
+
+    yield from (revise, first_of_a_summary, delete)
+
+
+async def _both_are_there(config: Config, app: apsw.Connection, dsn: str) -> None:
+    """Every summary and every variant, once; and at most one of a kind is the latest of a video."""
+    summaries = (
+        "SELECT c.video_id, coalesce(nullif(s.summary_type, ''), 'comprehensive'), 0, s.summary_text "
+        "FROM content_summaries AS s JOIN content AS c ON c.id = s.content_id"
+    )
+    variants = "SELECT video_id, variant_type, revision, content FROM summary_variants"
+    there = await fetch(dsn, "SELECT video_id, variant, revision, text FROM content_summaries")
+    assert {tuple(row) for row in there} == {*app.execute(summaries), *app.execute(variants)}
+    latest = "SELECT count(*) - count(DISTINCT (video_id, variant)) FROM latest_summaries"
+    assert await value(dsn, latest) == 0
     await agreed(config)

@@ -7,6 +7,7 @@ from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetForeignKey, TargetTable
 from cdc.postgres.apply.stage_sql import AppliedTable, same
 from cdc.postgres.record.quarantine import waits_table
+from cdc.postgres.tables.shares import is_own
 from cdc.postgres.tables.source_key_sql import digest, source_key
 from cdc.sql_names import qualified, quote
 
@@ -73,7 +74,7 @@ def find_orphans(reference: FamilyLink) -> str:
 
 
 def find_abandoned(reference: FamilyLink) -> str | None:
-    """Stage children as gone that stay in SQLite while their parent leaves; None when the parent is not replicated.
+    """Stage a table's own rows as gone that stay in SQLite while their parent leaves; None when that is not replicated.
 
     Postgres would delete them by itself under ON DELETE CASCADE, silently, or refuse the parent's delete otherwise.
     """
@@ -87,7 +88,8 @@ def find_abandoned(reference: FamilyLink) -> str | None:
         f"INSERT INTO {child.stage} ({names}, _cdc_gone) "
         f"SELECT DISTINCT {values}, true FROM {parent.stage} AS s "
         f"JOIN {parent.name} AS p ON {same('s', 'p', parent.key)} "
-        f"JOIN {child.name} AS c ON {same('c', 'p', key.columns, key.parent_columns)} WHERE {moves} "
+        f"JOIN {child.name} AS c ON {same('c', 'p', key.columns, key.parent_columns)} "
+        f"WHERE {moves} AND {is_own(child.mapped, 'c')} "
         f"AND NOT EXISTS (SELECT FROM {parent.stage} AS n WHERE NOT n._cdc_gone "
         f"AND {same('n', 'c', key.parent_columns, key.columns)}) "
         f"AND NOT EXISTS (SELECT FROM {child.stage} AS x WHERE {same('x', 'c', child.key)}) "
@@ -109,7 +111,7 @@ def stage_dragged(reference: FamilyLink) -> str | None:
         f"SELECT {values} FROM {parent.stage} AS s "
         f"JOIN {parent.name} AS p ON {same('s', 'p', parent.key)} "
         f"JOIN {child.name} AS c ON {same('c', 'p', key.columns, key.parent_columns)} "
-        f"WHERE (s._cdc_gone OR {_changed('s', 'p', key.parent_columns)}) "
+        f"WHERE (s._cdc_gone OR {_changed('s', 'p', key.parent_columns)}) AND {is_own(child.mapped, 'c')} "
         f"AND NOT EXISTS (SELECT FROM {child.stage} AS x WHERE {same('x', 'c', child.key)})"
     )
 

@@ -140,11 +140,16 @@ def came_back(columns: Sequence[str]) -> Rejection:
 
 
 def orphans(key: TargetForeignKey, rows: Sequence[asyncpg.Record]) -> list[Held]:
-    """Rows without a parent, ready for quarantine; they wait under `waits_table` for the values they refer to."""
+    """Rows without a parent, ready for quarantine; they wait under `waits_table` for the values they refer to.
+
+    One that no row of SQLite is known for has no key: somebody wrote it into Postgres, and it goes with its parent.
+    """
     why = Rejection(
         ", ".join(key.columns), Reason.ORPHAN, f"its parent row in {key.parent} is not in Postgres", _ORPHAN_REMEDY
     )
-    return [Held(read_key(row["key"]), why, waits_table(key), row["waits_for"]) for row in rows]
+    return [
+        Held(read_key(row["key"]), why, waits_table(key), row["waits_for"]) for row in rows if row["key"] is not None
+    ]
 
 
 def waits_table(key: TargetForeignKey) -> str:

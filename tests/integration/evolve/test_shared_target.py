@@ -22,12 +22,20 @@ from cdc.stream.retry_quarantined import retry_quarantined
 from cdc.verify import verify
 
 SOURCE: Final = """
-CREATE TABLE summaries(id INTEGER PRIMARY KEY, body TEXT, u TEXT);
-CREATE TABLE variants(id INTEGER PRIMARY KEY, body TEXT, u TEXT);
-INSERT INTO summaries VALUES (1, 'one', NULL), (2, 'two', 'p');
-INSERT INTO variants VALUES (1, 'eins', NULL), (3, 'drei', 'q');
+CREATE TABLE summaries(id INTEGER PRIMARY KEY, body TEXT, u TEXT, work INT);
+CREATE TABLE variants(id INTEGER PRIMARY KEY, body TEXT, u TEXT, work INT);
+CREATE TABLE works(id INTEGER PRIMARY KEY);
+INSERT INTO works VALUES (1), (2);
+INSERT INTO summaries VALUES (1, 'one', NULL, 1), (2, 'two', 'p', 2);
+INSERT INTO variants VALUES (1, 'eins', NULL, 1), (3, 'drei', 'q', NULL);
 """
-TARGET: Final = "CREATE TABLE summary(id bigint, kind text, body text, u text UNIQUE, PRIMARY KEY (id, kind));"
+TARGET: Final = """
+CREATE TABLE works(id bigint PRIMARY KEY);
+CREATE TABLE summary(
+    id bigint, kind text, body text, u text UNIQUE, work bigint REFERENCES works ON DELETE CASCADE,
+    PRIMARY KEY (id, kind)
+);
+"""
 TABLES: Final = ("summaries", "variants")
 
 
@@ -52,7 +60,7 @@ async def compared(config: Config) -> dict[str, tuple[int, int, int]]:
 
 
 async def rows_there(dsn: str) -> set[tuple[Any, ...]]:
-    return {tuple(row) for row in await fetch(dsn, "SELECT kind, id, body, u FROM summary")}
+    return {tuple(row) for row in await fetch(dsn, "SELECT kind, id, body, u, work FROM summary")}
 
 
 def rows_here(app: apsw.Connection, held: set[tuple[str, str]]) -> set[tuple[Any, ...]]:
@@ -60,7 +68,7 @@ def rows_here(app: apsw.Connection, held: set[tuple[str, str]]) -> set[tuple[Any
     return {
         (kinds[table], *row)
         for table in TABLES
-        for row in app.execute(f"SELECT id, body, u FROM {table}")
+        for row in app.execute(f"SELECT id, body, u, work FROM {table}")
         if (table, f"i{row[0]}") not in held
     }
 
@@ -90,16 +98,19 @@ async def test_whatever_happens_to_one_table_the_rows_of_the_other_stay(
     connection = await connect(any_database, purpose="test")
     counts = await count_own(connection, map_schema(source_file.look(config).schema, config))
     kept = [row[0] for row in rows_here(app, held)]
-    assert counts == {"summaries": kept.count("it's"), "variants": kept.count("variant")}
+    assert [counts[table] for table in TABLES] == [kept.count("it's"), kept.count("variant")]
     await connection.close()
     app.close()
 
 
 def _statement(chance: random.Random) -> tuple[str, tuple[Any, ...]]:
     table, id_, body, u = chance.choice(TABLES), chance.randint(1, 6), str(chance.random()), chance.choice([None, "p"])
+    work = chance.choice([None, 1, 2])
     return chance.choice(
         [
-            (f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", (id_, body, u)),
+            (f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?)", (id_, body, u, work)),
+            ("INSERT OR IGNORE INTO works VALUES (?)", (work or 1,)),
+            ("DELETE FROM works WHERE id = ?", (work or 2,)),
             (f"UPDATE {table} SET body = ? WHERE id = ?", (body, id_)),
             (f"UPDATE OR REPLACE {table} SET id = ? WHERE id = ?", (id_, chance.randint(1, 6))),
             (f"DELETE FROM {table} WHERE id = ?", (id_,)),
@@ -116,7 +127,7 @@ async def test_a_row_that_no_table_feeds_is_found_once_and_leaves_with_a_resync(
     await execute(any_database, TARGET)
     config = both(tmp_path, any_database)
     await up(config)
-    await execute(any_database, "INSERT INTO summary VALUES (9, 'nobody''s', 'x'), (9, 'variant', 'y')")
+    await execute(any_database, "INSERT INTO summary(id, kind, body) VALUES (9, 'nobody''s', 'x'), (9, 'variant', 'y')")
     assert await compared(config) == {"summaries": (0, 0, 1), "variants": (0, 0, 1)}
     await request_resync(config)
     await drain(config)
@@ -152,7 +163,9 @@ async def test_of_two_rows_that_meet_in_another_unique_key_one_waits_until_the_o
 async def test_rows_of_others_are_refused_or_saved_once(tmp_path: Path, any_database: str) -> None:
     app = application(tmp_path / "app.db")
     app.execute(SOURCE).fetchall()
-    await execute(any_database, TARGET + "INSERT INTO summary VALUES (7, 'variant', 'x'), (8, 'other', 'y')")
+    await execute(
+        any_database, TARGET + "INSERT INTO summary(id, kind, body) VALUES (7, 'variant', 'x'), (8, 'other', 'y')"
+    )
     assert (await build_plan(both(tmp_path, any_database))).exit_code == 2
     config = both(tmp_path, any_database, existing="replace")
     await up(config)
@@ -172,7 +185,7 @@ async def test_rows_of_a_table_that_is_excluded_later_are_not_those_of_the_other
     await up(config)
     excluded = msgspec.structs.replace(config.replicate, exclude=["variants"])
     config = msgspec.structs.replace(config, replicate=excluded)
-    app.execute("DELETE FROM variants; INSERT INTO summaries VALUES (5, 'five', NULL)").fetchall()
+    app.execute("DELETE FROM variants; INSERT INTO summaries VALUES (5, 'five', NULL, NULL)").fetchall()
     await drain(config)
     await request_resync(config)
     await drain(config)
@@ -191,3 +204,41 @@ async def test_a_table_that_others_refer_to_is_fed_by_one(tmp_path: Path, any_da
     blocks = (await build_plan(both(tmp_path, any_database))).blocks
     assert {(r.table, "rows of note refer to it" in r.text) for r in blocks} == {(table, True) for table in TABLES}
     app.close()
+
+
+async def test_a_row_with_the_constant_of_another_table_waits_and_takes_nothing_from_it(
+    tmp_path: Path, any_database: str
+) -> None:
+    app = application(tmp_path / "app.db")
+    variants = "CREATE TABLE variants(id INTEGER PRIMARY KEY, body TEXT, kind TEXT);"
+    summaries = "CREATE TABLE summaries(id INTEGER PRIMARY KEY, body TEXT);"
+    rows = "INSERT INTO summaries VALUES (1, 'one'); INSERT INTO variants VALUES (1, 'eins', 'de'), (2, 'due', 'it');"
+    app.execute(variants + summaries + rows).fetchall()
+    await execute(any_database, TARGET)
+    columns = {"kind": ColumnOptions(expression="'summary'")}
+    tables = {
+        "summaries": TableOptions(target="summary", target_key=["id", "kind"], columns=columns),
+        "variants": TableOptions(target="summary", target_key=["id", "kind"]),
+    }
+    config = make_config(tmp_path, tmp_path / "app.db", any_database, tables=tables)
+    config = msgspec.structs.replace(config, target=msgspec.structs.replace(config.target, adopt=True))
+    await up(config)
+    ours = {("summary", 1, "one"), ("de", 1, "eins"), ("it", 2, "due")}
+    assert await _kinds(any_database) == ours
+    for kind, held, there in [
+        ("'summary'", [("variants", "i1", "value")], ours - {("de", 1, "eins")}),
+        ("'fr'", [], ours - {("de", 1, "eins")} | {("fr", 1, "eins")}),
+    ]:
+        app.execute(f"UPDATE variants SET kind = {kind} WHERE id = 1").fetchall()
+        await drain(config)
+        assert await quarantined(any_database) == held
+        assert await _kinds(any_database) == there
+        assert await compared(config) == {}
+    app.execute("DELETE FROM variants; DELETE FROM summaries WHERE id = 9").fetchall()
+    await drain(config)
+    assert await _kinds(any_database) == {("summary", 1, "one")}
+    app.close()
+
+
+async def _kinds(dsn: str) -> set[tuple[Any, ...]]:
+    return {tuple(row) for row in await fetch(dsn, "SELECT kind, id, body FROM summary")}
