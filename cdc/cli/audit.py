@@ -16,10 +16,11 @@ from cdc.audit.trail import AuditEntry, Detail, look, opened
 from cdc.cli.completion import complete_table
 from cdc.cli.help import Command
 from cdc.cli.options import Options, pass_session, run_async, span
-from cdc.cli.output import counted, print_json, print_table, say, time_text
+from cdc.cli.output import print_json, print_table, say, time_text
 from cdc.cli.target import desk
 from cdc.config import Config
 from cdc.errors import ExitCode, TargetError, UsageError
+from cdc.facts.counted import counted
 from cdc.notes import final_note
 
 

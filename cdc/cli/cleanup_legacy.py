@@ -15,9 +15,10 @@ import click
 
 from cdc.audit.trail import Detail
 from cdc.cli.options import Options, audited
-from cdc.cli.output import counted, print_json, say
+from cdc.cli.output import print_json, say
 from cdc.config import Config, StateSection
 from cdc.errors import ExitCode, RemovalRefused, UsageError
+from cdc.facts.counted import counted
 from cdc.log import redact
 
 if TYPE_CHECKING:

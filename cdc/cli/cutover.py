@@ -9,8 +9,9 @@ import click
 
 from cdc.cli.help import Command
 from cdc.cli.options import Options, SpanParameter, audited, pass_session, run_async
-from cdc.cli.output import counted, print_json, say
+from cdc.cli.output import print_json, say
 from cdc.errors import ExitCode, UsageError
+from cdc.facts.counted import counted
 from cdc.facts.side import Side
 
 if TYPE_CHECKING:

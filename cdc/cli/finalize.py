@@ -7,9 +7,10 @@ import click
 from cdc.cli.confirm import require_somebody, require_yes
 from cdc.cli.help import Command
 from cdc.cli.options import Options, pass_session, run_async
-from cdc.cli.output import counted, print_json, say
+from cdc.cli.output import print_json, say
 from cdc.config import Config
 from cdc.errors import ExitCode
+from cdc.facts.counted import counted
 
 if TYPE_CHECKING:
     from cdc.ending.finalize import EndedWay

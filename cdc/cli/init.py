@@ -10,9 +10,10 @@ import click
 
 from cdc.cli.help import Command
 from cdc.cli.options import Options, pass_session, run_async
-from cdc.cli.output import counted, indented, say, show
+from cdc.cli.output import indented, say, show
 from cdc.config import DEFAULT_FILE, EMBEDDED, decode_config
 from cdc.errors import CdcError, ConfigError, UsageError
+from cdc.facts.counted import counted
 from cdc.postgres.connection.dsn import holds_password, parts_of
 
 if TYPE_CHECKING:

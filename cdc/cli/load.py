@@ -4,9 +4,10 @@ import click
 
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async
-from cdc.cli.output import counted, say
+from cdc.cli.output import say
 from cdc.cli.resync import accept_file, agreed
 from cdc.cli.schema import _heal_accepted
+from cdc.facts.counted import counted
 
 
 @click.command(

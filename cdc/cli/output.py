@@ -13,6 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from cdc.facts.counted import counted
+
 LONGEST_KEY: Final = 40  # characters of a key on a screen
 _PIPED_WIDTH: Final = 10_000  # what goes to a file or a program is never folded or cut
 
@@ -91,11 +93,6 @@ def seconds_text(seconds: float | None) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-
-
-def counted(n: int, noun: str, several: str = "") -> str:
-    """So many of something: `1 row`, `2,000 rows`; `several` is a plural that does not end in s alone."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {several or noun + 's'}"
 
 
 def shortened(key: str) -> str:

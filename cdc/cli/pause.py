@@ -7,9 +7,10 @@ import click
 
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session
-from cdc.cli.output import counted, say
+from cdc.cli.output import say
 from cdc.config import Config
 from cdc.errors import StillWorking
+from cdc.facts.counted import counted
 
 WAIT_SECONDS: Final = 60.0  # longer than a daemon waits between two attempts
 LOOK_SECONDS: Final = 0.05

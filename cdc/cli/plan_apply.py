@@ -8,10 +8,11 @@ from typing import Final
 
 import click
 
-from cdc.cli.output import counted, say
+from cdc.cli.output import say
 from cdc.config.rewrite import rewrite
 from cdc.errors import UsageError
 from cdc.facts.cause import Cause, ConfigLines
+from cdc.facts.counted import counted
 from cdc.first_copy.plan import Plan
 
 ASK: Final = "?"

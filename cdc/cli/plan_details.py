@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from cdc.cli.output import bytes_text, counted, indented, print_table, say, show
+from cdc.cli.output import bytes_text, indented, print_table, say, show
+from cdc.facts.counted import counted
 from cdc.facts.profile import ColumnProfile
 from cdc.facts.risk import Risk
 from cdc.facts.table_map import ValueRules

@@ -10,10 +10,11 @@ from typing import Final
 
 from rich.text import Text
 
-from cdc.cli.output import counted, held_back_text, indented, say, shortened, show, visible
+from cdc.cli.output import held_back_text, indented, say, shortened, show, visible
 from cdc.cli.plan_details import print_details, print_tables
 from cdc.errors import ExitCode
 from cdc.facts.cause import Cause, Place
+from cdc.facts.counted import counted
 from cdc.first_copy.plan import Plan
 from cdc.sql_names import heading
 
@@ -97,6 +98,9 @@ def _verdict(plan: Plan) -> Iterator[Line]:
         yield Line(f"{decide}; the rest is ready: {size}", style="bold yellow")
     else:
         yield Line(f"READY: {size}", style="bold green")
+    if staying := [left.name for left in plan.left_out if left.kind not in ("view", "shadow")]:
+        stay = "stays" if len(staying) == 1 else "stay"
+        yield Line(f"{counted(len(staying), 'table')} {stay} in SQLite with all rows: {_some(staying)}")
     if plan.instead:
         at = f"{datetime.fromisoformat(plan.instead):%Y-%m-%d %H:%M:%S} UTC"
         yield Line(f"of the snapshot taken at {at}, not of the file of now: Postgres does not answer")
@@ -149,7 +153,10 @@ def _headline(cause: Cause) -> str:
 
 
 def _places(places: Sequence[Place]) -> str:
-    names = list(dict.fromkeys(place.name for place in places))
+    return _some(list(dict.fromkeys(place.name for place in places)))
+
+
+def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN_PLACES:,} more" if len(names) > _SHOWN_PLACES else ""
     return ", ".join(names[:_SHOWN_PLACES]) + more
 

@@ -10,10 +10,11 @@ from cdc.audit import trail
 from cdc.cli.completion import complete_table
 from cdc.cli.help import Group
 from cdc.cli.options import Options, audited, pass_session, run_async
-from cdc.cli.output import counted, print_json, say
+from cdc.cli.output import print_json, say
 from cdc.cli.target import desk
 from cdc.config import Config
 from cdc.errors import ExitCode, UsageError, did_you_mean
+from cdc.facts.counted import counted
 from cdc.facts.row_key import show_key
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from cdc.cli.output import counted, held_back_text, indented, say, shortened, show
+from cdc.cli.output import held_back_text, indented, say, shortened, show
+from cdc.facts.counted import counted
 from cdc.facts.row_key import show_key, shown_key
 from cdc.postgres.record.quarantine import QuarantinedRow
 from cdc.sql_names import heading

@@ -8,7 +8,8 @@ from rich.text import Text
 
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async
-from cdc.cli.output import counted, print_json, print_table, say, seconds_text, show
+from cdc.cli.output import print_json, print_table, say, seconds_text, show
+from cdc.facts.counted import counted
 from cdc.facts.side import Side
 
 if TYPE_CHECKING:

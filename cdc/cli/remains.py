@@ -10,9 +10,10 @@ import click
 
 from cdc.cli.confirm import require_somebody, require_yes
 from cdc.cli.options import audited, run_async
-from cdc.cli.output import counted, print_json, say
+from cdc.cli.output import print_json, say
 from cdc.config import Config
 from cdc.errors import ExitCode
+from cdc.facts.counted import counted
 
 if TYPE_CHECKING:
     from cdc.ending.remains import Remains

@@ -8,8 +8,9 @@ import click
 
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async
-from cdc.cli.output import bytes_text, counted, print_facts, print_json, say, time_text
+from cdc.cli.output import bytes_text, print_facts, print_json, say, time_text
 from cdc.errors import ExitCode, UsageError
+from cdc.facts.counted import counted
 
 if TYPE_CHECKING:
     from cdc.report.facts import AuditFacts

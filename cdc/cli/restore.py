@@ -8,8 +8,9 @@ import click
 from cdc.audit.trail import Detail
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async
-from cdc.cli.output import counted, say
+from cdc.cli.output import say
 from cdc.errors import ConfigError
+from cdc.facts.counted import counted
 
 
 @click.command(

@@ -10,9 +10,10 @@ import click
 
 from cdc.audit.trail import Detail
 from cdc.cli.options import audited, run_async
-from cdc.cli.output import counted, print_table, say
+from cdc.cli.output import print_table, say
 from cdc.config import Config
 from cdc.errors import NotAgreed
+from cdc.facts.counted import counted
 from cdc.facts.progress import Progress
 
 if TYPE_CHECKING:

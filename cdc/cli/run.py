@@ -12,10 +12,11 @@ from cdc.audit import trail
 from cdc.cli.failure import TERMINATED
 from cdc.cli.help import Command
 from cdc.cli.options import Options, Terminated, audited, pass_session, run_async
-from cdc.cli.output import counted, say
+from cdc.cli.output import say
 from cdc.cli.resync import agreed, begin_anew
 from cdc.config import Config
 from cdc.errors import ExitCode
+from cdc.facts.counted import counted
 
 if TYPE_CHECKING:
     from cdc.daemon.copied import FirstCopy

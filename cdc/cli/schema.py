@@ -4,8 +4,9 @@ import click
 
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async
-from cdc.cli.output import counted, say
+from cdc.cli.output import say
 from cdc.config import Config
+from cdc.facts.counted import counted
 
 
 @click.command(

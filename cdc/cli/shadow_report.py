@@ -9,9 +9,10 @@ import click
 
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async
-from cdc.cli.output import counted, print_json, print_table, say, seconds_text
+from cdc.cli.output import print_json, print_table, say, seconds_text
 from cdc.config import Config
 from cdc.errors import ExitCode, UsageError
+from cdc.facts.counted import counted
 
 if TYPE_CHECKING:
     from cdc.shadow.report import EndpointReport, ShadowReport

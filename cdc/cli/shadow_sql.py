@@ -10,9 +10,10 @@ import click
 
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async
-from cdc.cli.output import counted, print_json, print_table, say
+from cdc.cli.output import print_json, print_table, say
 from cdc.cli.shadow_report import SHOWN_PLACES, print_remedy, print_sides
 from cdc.errors import ExitCode, UsageError
+from cdc.facts.counted import counted
 
 if TYPE_CHECKING:
     from cdc.facts.shadow import Outcome, Verdict

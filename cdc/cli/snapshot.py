@@ -6,8 +6,9 @@ import click
 
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async
-from cdc.cli.output import bytes_text, counted, print_facts
+from cdc.cli.output import bytes_text, print_facts
 from cdc.config import Config
+from cdc.facts.counted import counted
 from cdc.facts.progress import Progress
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ from rich.text import Text
 
 from cdc.cli.help import Command
 from cdc.cli.options import Options, pass_session, run_async
-from cdc.cli.output import bytes_text, console, counted, facts_of, print_json, seconds_text, show, time_text
+from cdc.cli.output import bytes_text, console, facts_of, print_json, seconds_text, show, time_text
 from cdc.cli.tombstones import read_tombstones, show_tombstones, tombstones_json
 from cdc.config import Config
 from cdc.errors import ExitCode, UsageError
+from cdc.facts.counted import counted
 
 if TYPE_CHECKING:
     from cdc.observe.picture import Limits

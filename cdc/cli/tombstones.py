@@ -9,10 +9,11 @@ from cdc.cli.completion import complete_table
 from cdc.cli.confirm import require_somebody, require_yes
 from cdc.cli.help import Group
 from cdc.cli.options import Options, audited, pass_session, run_async
-from cdc.cli.output import counted, print_json, print_table, say
+from cdc.cli.output import print_json, print_table, say
 from cdc.cli.target import desk
 from cdc.config import Config
 from cdc.errors import UsageError
+from cdc.facts.counted import counted
 from cdc.facts.row_key import show_key
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import click
 from cdc.cli.completion import complete_table
 from cdc.cli.help import Command
 from cdc.cli.options import Options, audited, pass_session, run_async, terminable
-from cdc.cli.output import counted, print_json, print_table, say
+from cdc.cli.output import print_json, print_table, say
+from cdc.facts.counted import counted
 from cdc.facts.row_key import show_key
 from cdc.facts.side import Side
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from cdc.facts.counted import counted
 from cdc.proposals.block import TARGET, Block, Exclusion, Found, merged
 from cdc.sql_names import heading, toml_text
 
@@ -50,7 +51,7 @@ _EXAMPLES: Final = """
 # [tables.videos.columns.short_id]
 # expression = "substr(id, 4)"    # a column that only Postgres has, computed in SQLite's SQL
 """
-_LOOKED: Final = "`cdc init` looked at every row: {tables} tables, {rows} rows."
+_LOOKED: Final = "`cdc init` looked at every row: {tables}, {rows}."
 _MARKS: Final = "What is proven to lose nothing is written; what is a choice is a comment: without its `# ` it holds."
 
 
@@ -71,7 +72,7 @@ def bare(route: Route) -> str:
 
 def written(route: Route, found: Found) -> str:
     """A configuration with all that was found."""
-    looked = _LOOKED.format(tables=f"{found.tables:,}", rows=f"{found.rows:,}")
+    looked = _LOOKED.format(tables=counted(found.tables, "table"), rows=counted(found.rows, "row"))
     parts = [_first_sections(route, _comment(f"{looked} {_MARKS}"))]
     in_target = [block for block in found.blocks if block.section == TARGET]
     parts += [_inside(in_target), _STATE, *_exclusions(found.exclusions)]

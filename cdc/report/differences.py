@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from cdc.audit.chain import AuditEntry
+from cdc.facts.counted import counted
 from cdc.postgres.record.verification import EQUAL, Verification
-from cdc.report.timeline import counted
 
 MOST_NAMED: Final = 10
 _REPAIRS: Final = ("changed", "deleted", "added")

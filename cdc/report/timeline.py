@@ -8,6 +8,7 @@ from typing import Any, Final
 from cdc.audit.actions import is_step
 from cdc.audit.chain import AuditEntry, Detail
 from cdc.audit.details_text import details_text
+from cdc.facts.counted import counted
 
 FIRST_LINES: Final = 100  # of a story that is too long: how it began,
 LAST_LINES: Final = 300  # and what came last
@@ -159,11 +160,6 @@ def _of_entry(entry: AuditEntry) -> TimelineLine:
 
 def _told(details: Mapping[str, Detail]) -> dict[str, Detail]:
     return {name.replace("_", " "): value for name, value in details.items() if name not in _UNTOLD}
-
-
-def counted(n: int, noun: str, several: str = "") -> str:
-    """So many of something: `1 row`, `2,000 rows`."""
-    return f"{n:,} {noun if n == 1 else several or noun + 's'}"
 
 
 def _cut(text: str) -> str:
