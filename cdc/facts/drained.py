@@ -1,10 +1,12 @@
 """What became of rows that came back from Postgres to SQLite. Frozen, no I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cdc.facts.changed_rows import Texts
 from cdc.facts.changes import Rejection
+from cdc.facts.table_map import TableMap
+from cdc.facts.values import KeyValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +16,15 @@ class RefusedRow:
     table: str
     key: Texts
     why: Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKeys:
+    """Keys of one table in SQLite whose rows are gone in Postgres, and those whose rows are there."""
+
+    mapped: TableMap
+    gone: Sequence[KeyValues]
+    there: Sequence[KeyValues]
 
 
 @dataclass(frozen=True, slots=True)

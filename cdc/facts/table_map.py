@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from cdc.facts.source_schema import Table
+from cdc.facts.source_schema import KeyKind, Table
 from cdc.facts.target_schema import TargetColumn
 
 
@@ -133,6 +133,14 @@ class TableMap:
     def source_key_width(self) -> int:
         """How many values at the beginning of a row are the source key."""
         return len(self.source.key.columns)
+
+    @property
+    def key_lasts(self) -> bool:
+        """Whether a key is one row's name for good: SQLite gives a rowid to another row, and a `literal` names a row in
+        a form of Postgres alone.
+        """
+        literals = {column.target for column in self.columns if column.literal}
+        return self.source.key.kind is not KeyKind.ROWID and literals.isdisjoint(self.key)
 
     def reading(self, column: ColumnMap, there: TargetColumn) -> ValueRules:
         """How a column's values are read: as was chosen for it, else as for all columns of that type."""

@@ -22,6 +22,7 @@ from cdc.postgres.outbox.uncarried import Uncarried
 from cdc.postgres.record.durable import flush
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.record.record import Record
+from cdc.reverse.burying import Burying, remember_in_file
 from cdc.reverse.forms import FormsByTable
 from cdc.sqlite.apply.drain import Drain
 from cdc.sqlite.apply.kept_pages import KeptPages
@@ -61,6 +62,7 @@ class Carrier:
         self.maps = maps
         self.targets = {m.source.name: targets[m.target] for m in maps}
         self._forms = forms
+        self._burying = Burying(record, config.tombstones.kept_days)
 
     async def carry(self, exported: str | None = None) -> Carried:
         """Carry all that waits now. Raises errors of either database, with nothing lost.
@@ -76,18 +78,27 @@ class Carrier:
             await flush(self.record.connection)
             # Nobody waits for Postgres from here on: SQLite is locked, and `cdc rollback --emergency` may come.
             async with self.draining(encoded) as drain:
-                for page in kept:
-                    await to_its_end(drain.take, page)
-                rows = await to_its_end(drain.settle)
+                rows = await self._write(drain, kept)
                 crash_point("carry.before_commit")
                 await to_its_end(drain.commit)
-        crash_point("carry.after_commit")
-        with translated("forgetting what was carried back"):
-            async with self.record.connection.transaction():
-                await self.uncarried.note(reading, rows.refused, {m.source.name: m.target for m in self.maps})
-                await self._release(rows)
-                entries = await self.outbox.forget(reading)
+            crash_point("carry.after_commit")
+            with translated("forgetting what was carried back"):
+                async with self.record.connection.transaction():
+                    await self.uncarried.note(reading, rows.refused, {m.source.name: m.target for m in self.maps})
+                    await self._release(rows)
+                    for page in kept:
+                        await self._burying.remember(drain.source_keys(page))
+                    entries = await self.outbox.forget(reading)
         return Carried(entries, rows)
+
+    async def _write(self, drain: Drain, kept: KeptPages) -> Drained:
+        for page in kept:
+            await to_its_end(drain.take, page)
+        rows = await to_its_end(drain.settle)
+        if any(m.source.buries for m in self.maps):
+            for page in kept:
+                await to_its_end(remember_in_file, drain, page)
+        return rows
 
     async def _release(self, rows: Drained) -> None:
         """Rows that Postgres did not have are in both now, as an application made them there."""

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from cdc.errors import TargetMismatch
-from cdc.facts.source_schema import KeyKind
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn, TargetTable, TargetUnique
 from cdc.postgres.ddl.retype import retyped_columns
@@ -48,9 +47,7 @@ class AppliedTable:
         self.columns = mapped.target_columns
         key = [self.column(name) for name in mapped.key]
         self.crosswalk = Crosswalk(source_id, self.source_name, self.stage, key) if mapped.crosswalk else None
-        # A rowid is nobody's name: SQLite gives it to another row. A literal names a row in a form of Postgres alone.
-        literals = {column.target for column in mapped.columns if column.literal}
-        self.buries = mapped.source.key.kind is not KeyKind.ROWID and literals.isdisjoint(mapped.key)
+        self.buries = mapped.key_lasts
         self.upsert_from_stage = self._upsert(f"SELECT {listed(self.columns)} FROM {self.stage} WHERE NOT _cdc_gone")
         self.upsert_subset = self._upsert(
             f"SELECT {listed(self.columns)} FROM {self.stage} WHERE ctid = ANY($1::tid[])"

@@ -14,7 +14,7 @@ from cdc.facts.row_key import encode_keys
 from cdc.facts.values import KeyValues
 from cdc.postgres.record.commit import MovingStatement
 from cdc.postgres.record.record import Record
-from cdc.postgres.record.tombstones import COMPARISON, SQL
+from cdc.postgres.record.tombstones import APPLICATION, COMPARISON, SQL
 from cdc.sql_names import quote_literal
 
 BURY_PARAMETERS: Final = 3  # of the statements that write tombstones
@@ -52,13 +52,13 @@ class TombstoneWriter:
         self.tables.update(tables)
         return statements
 
-    async def bury(self, rows: TableRows) -> None:
+    async def bury(self, rows: TableRows, cause: str = APPLICATION) -> None:
         """Write tombstones for all that was deleted of a table, in one statement."""
         if not rows.deleted or not self._days:
             return
         keys, times = _once(rows)
         sql = SQL["bury_again" if rows.table in self.tables else "bury_first"]
-        await self._connection.execute(sql, self._source_id, rows.table, keys, times)
+        await self._connection.execute(sql, self._source_id, rows.table, keys, times, cause)
         self.tables.add(rows.table)
 
     async def bury_unseen(self, table: str, unseen: str, key: str) -> None:

@@ -16,7 +16,7 @@ WHERE d.key = k.key AND d.source_table = k.source_table AND d.source_id = $1
 -- name: bury_first
 -- Of one table that has none yet.
 INSERT INTO cdc.tombstone (source_id, source_table, key, deleted_at, cause)
-SELECT $1, $2, k.key, coalesce(to_timestamp(k.at), now()), 'application' FROM unnest($3::text[], $4::float8[]) AS k (key, at)
+SELECT $1, $2, k.key, coalesce(to_timestamp(k.at), now()), $5 FROM unnest($3::text[], $4::float8[]) AS k (key, at)
 
 -- name: bury_again
 WITH old AS (
@@ -24,7 +24,7 @@ WITH old AS (
     WHERE d.key = k.key AND d.source_table = $2 AND d.source_id = $1
 )
 INSERT INTO cdc.tombstone (source_id, source_table, key, deleted_at, cause)
-SELECT $1, $2, k.key, coalesce(to_timestamp(k.at), now()), 'application' FROM unnest($3::text[], $4::float8[]) AS k (key, at)
+SELECT $1, $2, k.key, coalesce(to_timestamp(k.at), now()), $5 FROM unnest($3::text[], $4::float8[]) AS k (key, at)
 
 -- name: bury_unseen
 -- Rows of Postgres that SQLite was found not to have: nobody knows when they were deleted. {unseen} stages them as gone.

@@ -15,7 +15,7 @@ import apsw
 
 from cdc.facts.changed_rows import ChangedRows, Texts
 from cdc.facts.changes import Rejection
-from cdc.facts.drained import Drained, RefusedRow
+from cdc.facts.drained import Drained, RefusedRow, SourceKeys
 from cdc.facts.row_key import decode_key, encode_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
@@ -52,7 +52,7 @@ class Drain:
         held: Mapping[str, Set[str]],
         touched: Callable[[str, Iterable[KeyValues]], None] = lambda _table, _keys: None,
     ) -> None:
-        self._connection = connection
+        self.connection = connection
         self._targets = targets
         self._forms = forms
         self._held = held
@@ -72,10 +72,10 @@ class Drain:
         Rows come in no order that foreign keys would allow, and all that triggers do was done in Postgres.
         """
         with translated("writing rows of Postgres back to SQLite"):
-            self._connection.pragma("foreign_keys", 0)
-            self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
-            self._transaction.enter_context(write_transaction(self._connection))
-            self._connection.execute(_TABLES)
+            self.connection.pragma("foreign_keys", 0)
+            self.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+            self._transaction.enter_context(write_transaction(self.connection))
+            self.connection.execute(_TABLES)
 
     def take(self, changed: ChangedRows) -> None:
         """Write the rows of a page, and delete those that are gone. What comes later is newer."""
@@ -112,11 +112,21 @@ class Drain:
                 self._delete_unseen(self._writers[name])
             for name in sorted(self._waits):
                 self._settle_waiting(name, self._writers[name])
-            self._connection.execute("DROP TABLE temp._cdc_waiting; DROP TABLE temp._cdc_seen")
+            self.connection.execute("DROP TABLE temp._cdc_waiting; DROP TABLE temp._cdc_seen")
         refused = (RefusedRow(name, key, why) for (name, key), why in self._refused.items())
         waited = {row: held for row, held in self._to_overwrite.items() if row not in self._refused}
         overwritten = ((row[0], held) for row, held in (self._overwritten | waited).items())
         return Drained(**self._done, refused=tuple(refused), overwritten=tuple(overwritten))
+
+    def source_keys(self, changed: ChangedRows) -> SourceKeys:
+        """Which rows of SQLite a page tells of, also after the commit; a key that SQLite cannot have is left out."""
+        writer = self._writer(changed.mapped)
+        gone: list[KeyValues] = []
+        there: list[KeyValues] = []
+        for key in changed.keys:
+            if (source_key := writer.source_key(key)) is not None:
+                (there if key in changed.rows else gone).append(source_key)
+        return SourceKeys(changed.mapped, gone, there)
 
     def commit(self) -> None:
         """Make it durable, with all that was written on the same connection since `begin`."""
@@ -147,14 +157,14 @@ class Drain:
             if held:
                 self._to_overwrite[name, key] = held
             waiting = (name, json.dumps(key), json.dumps(row))
-            self._connection.execute("INSERT INTO temp._cdc_waiting VALUES (?, ?, ?)", waiting)
+            self.connection.execute("INSERT INTO temp._cdc_waiting VALUES (?, ?, ?)", waiting)
 
     def _write(self, writer: TableWriter, stored: StoredRow | None, key: Texts, row: Texts) -> None:
         name = writer.mapped.source.name
         changes = writer.changes(stored, row) if stored else []
         if stored and not changes:
             return
-        with self._connection:  # what SQLite stored may turn out to be another value
+        with self.connection:  # what SQLite stored may turn out to be another value
             if stored:
                 writer.update(stored, changes)
             else:
@@ -168,7 +178,7 @@ class Drain:
         if stored is None or (self._held_key(writer, stored) and (name, key) not in self._overwritten):
             return
         writer.delete(stored)
-        self._connection.execute("DELETE FROM temp._cdc_seen WHERE source = ? AND place = ?", (name, stored.place))
+        self.connection.execute("DELETE FROM temp._cdc_seen WHERE source = ? AND place = ?", (name, stored.place))
         self._done["deleted"][name] += 1
 
     def _find(self, writer: TableWriter, key: Texts) -> StoredRow | None:
@@ -184,7 +194,7 @@ class Drain:
         self._to_overwrite.pop((name, key), None)
         if name in self._waits:
             here = (name, json.dumps(key))
-            self._connection.execute("DELETE FROM temp._cdc_waiting WHERE source = ? AND key = ?", here)
+            self.connection.execute("DELETE FROM temp._cdc_waiting WHERE source = ? AND key = ?", here)
 
     def _held_key(self, writer: TableWriter, stored: StoredRow) -> str:
         """The encoded key of a row that is in quarantine, empty for others."""
@@ -194,19 +204,19 @@ class Drain:
 
     def _see(self, name: str, place: int | str) -> None:
         if name in self._whole:
-            self._connection.execute("INSERT OR IGNORE INTO temp._cdc_seen VALUES (?, ?)", (name, place))
+            self.connection.execute("INSERT OR IGNORE INTO temp._cdc_seen VALUES (?, ?)", (name, place))
 
     def _writer(self, mapped: TableMap) -> TableWriter:
         name = mapped.source.name
         if name not in self._writers:
             forms = self._forms.get(name, {})
-            self._writers[name] = TableWriter(self._connection, mapped, self._targets[name], forms)
+            self._writers[name] = TableWriter(self.connection, mapped, self._targets[name], forms)
         return self._writers[name]
 
     # --- at the end ---
 
     def _settle_waiting(self, name: str, writer: TableWriter) -> None:
-        done, refused = Contest(self._connection, writer).settle(partial(self._waiting, name))
+        done, refused = Contest(self.connection, writer).settle(partial(self._waiting, name))
         for kind, rows in done.items():
             self._done[kind][name] += rows
         self._refused |= {(name, key): why for key, why in refused.items()}
@@ -214,7 +224,7 @@ class Drain:
     def _waiting(self, name: str) -> Iterator[tuple[Texts, Texts]]:
         sql = "SELECT key, row FROM temp._cdc_waiting WHERE source = ? AND key > ? ORDER BY key LIMIT ?"
         last = ""
-        while page := self._connection.execute(sql, (name, last, _PAGE)).fetchall():
+        while page := self.connection.execute(sql, (name, last, _PAGE)).fetchall():
             yield from ((tuple(json.loads(str(key))), tuple(json.loads(str(row)))) for key, row in page)
             last = str(page[-1][0])
 
@@ -228,16 +238,16 @@ class Drain:
         unseen = "NOT IN (SELECT place FROM temp._cdc_seen WHERE source = ?1)"
         if source.rowid_alias is not None:
             rowid = f"{own}.{quote(source.rowid_alias)}"
-            self._connection.execute(f"DELETE FROM {own} WHERE {rowid} {unseen} AND {keyed}", (source.name,))
-            self._done["deleted"][source.name] += self._connection.changes()
+            self.connection.execute(f"DELETE FROM {own} WHERE {rowid} {unseen} AND {keyed}", (source.name,))
+            self._done["deleted"][source.name] += self.connection.changes()
             return
         keys = ", ".join(f"{own}.{quote(name)}" for name in source.key.columns)
         seen = "SELECT 1 FROM temp._cdc_seen WHERE source = ? AND place = ?"
-        there = exact(self._connection, f"SELECT {keys} FROM {own} WHERE {keyed}")
-        gone = [key for key in there if not self._connection.execute(seen, (source.name, encode_key(key))).get]
+        there = exact(self.connection, f"SELECT {keys} FROM {own} WHERE {keyed}")
+        gone = [key for key in there if not self.connection.execute(seen, (source.name, encode_key(key))).get]
         for key in gone:
             rest, bound = select.with_key(writer.mapped, key)
-            self._connection.execute(f"DELETE {rest}", bound)
+            self.connection.execute(f"DELETE {rest}", bound)
         self._done["deleted"][source.name] += len(gone)
 
     def _see_held(self, writer: TableWriter, held: str) -> None:
@@ -247,5 +257,5 @@ class Drain:
             return
         rest, bound = select.with_key(writer.mapped, decode_key(held))
         rowid = f"{quote(source.name)}.{quote(source.rowid_alias)}"
-        for row in self._connection.execute(f"SELECT {rowid} {rest}", bound):
+        for row in self.connection.execute(f"SELECT {rowid} {rest}", bound):
             self._see(source.name, int(row[0]))

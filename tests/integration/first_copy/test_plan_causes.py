@@ -180,7 +180,9 @@ def _large(number: int) -> str:
 
 
 async def test_the_verdict_counts_tables_that_stay_in_sqlite(tmp_path: Path) -> None:
-    sql = "CREATE TABLE t(id INTEGER PRIMARY KEY); CREATE VIRTUAL TABLE words USING fts5(body); CREATE VIEW v AS SELECT 1"
+    sql = (
+        "CREATE TABLE t(id INTEGER PRIMARY KEY); CREATE VIRTUAL TABLE words USING fts5(body); CREATE VIEW v AS SELECT 1"
+    )
     plan = await planned(tmp_path, sql)
     verdict = [line.text for line in screen(plan, whole=False)][:2]
     assert verdict == ["READY: 1 table, 0 rows", "1 table stays in SQLite with all rows: words"]
