@@ -11,9 +11,9 @@ from cdc.facts.source_schema import Affinity, Column, KeyKind, Table
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.first_copy.dry_run import Rehearsal
-from cdc.mapping.check import column_options, has
 from cdc.mapping.held_values import holds
 from cdc.mapping.map_tables import JSON_NAMES
+from cdc.mapping.names import column_options, has
 from cdc.mapping.proposals import unpacked
 from cdc.sql_names import heading, toml_text
 from cdc.sqlite.schema.create_text import names

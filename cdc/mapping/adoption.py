@@ -11,7 +11,7 @@ from cdc.facts.source_schema import Affinity, KeyKind
 from cdc.facts.table_map import ColumnMap, TableMap, ValueRules
 from cdc.facts.target_schema import SilentTrigger, TargetColumn, TargetSequence, TargetTable, TargetUnique
 from cdc.mapping import adopted_sequences, adopted_shares, nullable_keys
-from cdc.mapping.check import in_key
+from cdc.mapping.names import in_key
 from cdc.sql_names import heading
 from cdc.values import addresses
 from cdc.values.booleans import BOOLEAN

@@ -15,7 +15,7 @@ import msgspec
 from cdc.config import ColumnOptions, Config, ReferenceOptions, TableOptions
 from cdc.facts.source_schema import Table
 from cdc.facts.target_schema import TargetTable
-from cdc.mapping.check import column_options, has, same
+from cdc.mapping.names import column_options, has, same
 
 # Both databases fold these letters, and no others.
 _FOLDED: Final = str.maketrans(ascii_uppercase, ascii_lowercase)

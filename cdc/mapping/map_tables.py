@@ -14,22 +14,11 @@ from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.facts.profile import ColumnProfile, TableProfile, TextForms
 from cdc.facts.source_schema import Affinity, Column, KeyKind, SourceSchema, Table
 from cdc.facts.table_map import ColumnMap, Referring, TableMap, ValueRules
-from cdc.mapping.check import (
-    ROWID_COLUMN,
-    check,
-    column_options,
-    has,
-    in_key,
-    refuse_missing,
-    refuse_twins,
-    refuse_unfit_formats,
-    refuse_unfit_references,
-    refuse_unknown,
-    same,
-    type_rules,
-)
+from cdc.mapping.check import ROWID_COLUMN, check, refuse_twins, refuse_unfit_references
 from cdc.mapping.choices import choice_of
+from cdc.mapping.configured import refuse_missing, refuse_unfit_formats, refuse_unknown, type_rules
 from cdc.mapping.held_values import holds
+from cdc.mapping.names import column_options, has, in_key, same
 from cdc.mapping.shares import share_of
 from cdc.mapping.type_names import canonical_type
 from cdc.sql_names import heading, quote

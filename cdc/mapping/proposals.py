@@ -14,10 +14,10 @@ from cdc.facts.profile import ColumnProfile, TableProfile
 from cdc.facts.proposal import Proposal
 from cdc.facts.source_schema import Column, Table
 from cdc.facts.table_map import ColumnMap, TableMap
-from cdc.mapping.check import column_options, same
 from cdc.mapping.counted_units import COUNTED, lie_in_our_time
 from cdc.mapping.held_values import holds
 from cdc.mapping.map_tables import JSON_NAMES, LITERAL
+from cdc.mapping.names import column_options, same
 from cdc.sql_names import heading, quote, toml_text
 from cdc.values.booleans import BOOLEAN
 from cdc.values.documents import JSONB

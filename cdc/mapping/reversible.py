@@ -10,7 +10,7 @@ from typing import Literal
 from cdc.facts.source_schema import Column, KeyKind
 from cdc.facts.table_map import ColumnMap, TableMap
 from cdc.facts.target_schema import TargetTable
-from cdc.mapping.check import in_key
+from cdc.mapping.names import in_key
 from cdc.mapping.type_names import column_of_type, reading_of
 from cdc.values.registry import TYPES
 

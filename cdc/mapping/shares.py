@@ -8,7 +8,7 @@ from cdc.config import Config, TableOptions
 from cdc.config.patterns import is_pattern
 from cdc.errors import MappingError
 from cdc.facts.table_map import Share
-from cdc.mapping.check import same
+from cdc.mapping.names import same
 
 _CONSTANT: Final = re.compile(r"\s*(?:'((?:[^']|'')*)'|(-?[0-9]{1,18}))\s*")
 

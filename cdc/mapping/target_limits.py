@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from cdc.config import Config
 from cdc.facts.source_schema import KeyKind, SourceSchema, Table, WaitingTable
-from cdc.mapping.check import LONGEST_NAME_BYTES, MOST_COLUMNS, MOST_KEY_COLUMNS, column_options, is_kept
+from cdc.mapping.check import LONGEST_NAME_BYTES, MOST_COLUMNS, MOST_KEY_COLUMNS, is_kept
+from cdc.mapping.names import column_options
 from cdc.sql_names import heading, quote, toml_text
 
 

@@ -11,7 +11,7 @@ from cdc.config.patterns import is_pattern, names
 from cdc.errors import did_you_mean
 from cdc.facts.risk import Risk
 from cdc.facts.source_schema import SourceSchema, Table
-from cdc.mapping.check import has
+from cdc.mapping.names import has
 
 _REMEDY = "correct it; or nothing to do, if what it names is yet to come, or in another file that this is for"
 

@@ -8,8 +8,8 @@ from cdc.facts.source_schema import Column, KeyKind, SourceSchema, Table
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetColumn, TargetSequence, TargetTable
 from cdc.mapping.adopted_sequences import is_named_for, unmoved
-from cdc.mapping.check import in_key
 from cdc.mapping.letter_case import folded
+from cdc.mapping.names import in_key
 from cdc.proposals.block import TARGET, Block, Exclusion, column_section
 from cdc.proposals.kinds_of_tables import (
     is_called_like_migration_list,

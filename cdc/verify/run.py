@@ -11,8 +11,8 @@ from cdc.facts.progress import Progress
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
 from cdc.identity.active_side import refuse_finalized, require_sqlite_active
-from cdc.mapping.check import same
 from cdc.mapping.known import CurrentTables
+from cdc.mapping.names import same
 from cdc.mapping.reversible import carried_back
 from cdc.notes import end_note
 from cdc.postgres.record import stream_row

@@ -17,7 +17,7 @@ from cdc.facts.changes import TableRows
 from cdc.facts.source_schema import KeyKind, Table
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import InvalidText, KeyValues, NullKey, Row
-from cdc.mapping.check import has, same
+from cdc.mapping.names import has, same
 from cdc.sql_names import quote
 from cdc.sqlite.rows import select
 from cdc.sqlite.rows.exact_values import bindable

@@ -11,7 +11,7 @@ import apsw
 
 from cdc.config import Config
 from cdc.facts.source_schema import Column, Table, WaitingTable
-from cdc.mapping.check import same
+from cdc.mapping.names import same
 from cdc.mapping.target_limits import leave_out
 from cdc.sql_names import heading, quote, toml_text
 

@@ -28,26 +28,39 @@ DELETE FROM video WHERE id = 'e';
 """
 
 
-async def moved_there_and_back(folder: Path, dsn: str, *, crash_at: str = "", **options: str) -> Config:
-    """The pair after a cutover, with work in Postgres, and a rollback; the daemon died once at `crash_at`."""
+async def replicated(folder: Path, dsn: str, *, refused: bool = False) -> Config:
+    """The pair before a cutover; deleted videos are refused by SQLite or told."""
     application(folder / "app.db").execute(TABLES).fetchall()
-    config = make_config(
-        folder, folder / "app.db", dsn, heartbeat_seconds=0.2, tables={"video": TableOptions(**options)}
-    )
+    tables = {"video": TableOptions(resurrection="refuse" if refused else "warn")}
+    config = make_config(folder, folder / "app.db", dsn, heartbeat_seconds=0.2, tables=tables)
     config = msgspec.structs.replace(config, cutover=CutoverSection())
     await up(config)
+    return config
+
+
+async def cut_over(config: Config) -> None:
     with Daemon(config) as daemon:
         await wait_until_follows(config, daemon)
         await done(config, "cutover", "--prepare")
         await done(config, "cutover")
-    await execute(dsn, IN_POSTGRES)
-    if crash_at:
-        with Daemon(config, environment={"CDC_CRASH_AT": crash_at}) as daemon:
-            assert await asyncio.to_thread(daemon.wait) == -9
+
+
+async def rolled_back(config: Config) -> None:
     with Daemon(config) as daemon:
         assert await settled(config, daemon) == "postgres"
         await wait_until_alike(config, daemon)
         await done(config, "rollback")
+
+
+async def moved_there_and_back(folder: Path, dsn: str, *, crash_at: str = "", refused: bool = False) -> Config:
+    """The pair after a cutover, with work in Postgres, and a rollback; the daemon died once at `crash_at`."""
+    config = await replicated(folder, dsn, refused=refused)
+    await cut_over(config)
+    await execute(dsn, IN_POSTGRES)
+    if crash_at:
+        with Daemon(config, environment={"CDC_CRASH_AT": crash_at}) as daemon:
+            assert await asyncio.to_thread(daemon.wait) == -9
+    await rolled_back(config)
     return config
 
 
@@ -79,7 +92,7 @@ async def test_a_key_that_is_deleted_there_has_a_tombstone_and_who_comes_back_is
 async def test_a_file_that_refuses_what_was_deleted_refuses_what_was_deleted_there(
     tmp_path: Path, database: str
 ) -> None:
-    config = await moved_there_and_back(tmp_path, database, crash_at="carry.after_commit", resurrection="refuse")
+    config = await moved_there_and_back(tmp_path, database, crash_at="carry.after_commit", refused=True)
     app = application(config.source.path)
     for gone in ("INSERT INTO video VALUES ('a', 'x')", "INSERT INTO summary VALUES ('a2', 'a')"):
         with pytest.raises(apsw.ConstraintError, match="was deleted and is not taken in again"):
@@ -90,21 +103,14 @@ async def test_a_file_that_refuses_what_was_deleted_refuses_what_was_deleted_the
 
 
 async def test_a_key_with_a_tombstone_that_is_inserted_there_came_back(tmp_path: Path, database: str) -> None:
-    application(tmp_path / "app.db").execute(TABLES).fetchall()
-    tables = {"video": TableOptions(resurrection="refuse")}
-    config = make_config(tmp_path, tmp_path / "app.db", database, heartbeat_seconds=0.2, tables=tables)
-    config = msgspec.structs.replace(config, cutover=CutoverSection())
-    await up(config)
+    config = await replicated(tmp_path, database, refused=True)
     app = application(config.source.path)
     app.execute("DELETE FROM summary WHERE video = 'a'; DELETE FROM video WHERE id = 'a'").fetchall()
     app.close()
-    with Daemon(config) as daemon:
-        await wait_until_follows(config, daemon)
-        await done(config, "cutover", "--prepare")
-        await done(config, "cutover")
-        await execute(database, "INSERT INTO video VALUES ('a', 'anew')")
-        await wait_until_alike(config, daemon)
-        await done(config, "rollback")
+    await drain(config)
+    await cut_over(config)
+    await execute(database, "INSERT INTO video VALUES ('a', 'anew')")
+    await rolled_back(config)
     assert ("video", "ta", "application", True) in await tombstones(database)
     app = application(config.source.path)
     app.execute("INSERT INTO summary VALUES ('a9', 'a')").fetchall()

@@ -16,14 +16,12 @@ from cdc.mapping.check import (
     MOST_COLUMNS,
     MOST_KEY_COLUMNS,
     check,
-    has,
-    in_key,
     is_kept,
-    refuse_missing,
     refuse_twins,
     refuse_unfit_references,
-    refuse_unknown,
 )
+from cdc.mapping.configured import refuse_missing, refuse_unknown
+from cdc.mapping.names import has, in_key
 
 
 def refused(found: TableMap, words: str) -> None:
