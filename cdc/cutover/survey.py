@@ -1,9 +1,8 @@
 """What both databases, the state folder and the flag show before a switch; nothing is written anywhere."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,21 +12,19 @@ from cdc.cutover.coverage import uncovered
 from cdc.cutover.flag.flags import Flags
 from cdc.cutover.flag.state import FlagState
 from cdc.cutover.gates import CutoverFacts, GateLimits, RollbackFacts, cutover_gates, rollback_gates, written_to
+from cdc.cutover.left_as_it_is import in_postgres_alone, partly, unchecked, unmoved_sequences, without_default
+from cdc.cutover.long_writers import long_writers, long_writers_of_file
 from cdc.cutover.no_way_back import no_way_back
 from cdc.cutover.plan import SwitchPlan
 from cdc.cutover.precedents import newest_rehearsal, usual_milliseconds
+from cdc.cutover.surveyed import Surveyed
 from cdc.errors import CdcError
 from cdc.facts.phase import Phase
 from cdc.facts.side import Side
 from cdc.facts.table_map import TableMap
-from cdc.facts.target_schema import TargetTable
 from cdc.identity.active_side import refuse_finalized
-from cdc.mapping.adopted_sequences import unmoved
-from cdc.mapping.reversible import way_back
 from cdc.observe.status import Status, gather
-from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.open import Connection, hang_up
-from cdc.postgres.connection.statements import load
 from cdc.postgres.ddl.immediate_keys import ApplicationKeys
 from cdc.postgres.outbox.guard import WriteGuard
 from cdc.postgres.outbox.reading import Outbox
@@ -35,40 +32,14 @@ from cdc.postgres.outbox.uncarried import Uncarried
 from cdc.postgres.record import stream_row
 from cdc.postgres.record.known_tables import current_tables
 from cdc.postgres.record.record import Record
-from cdc.postgres.record.switch import SwitchState
 from cdc.postgres.record.verified_tables import VerifiedTable
 from cdc.postgres.server.endpoint import reached
 from cdc.postgres.tables import catalogue
-from cdc.postgres.tables.sequences import sequences_of
-from cdc.postgres.translate.defaults import is_null
-from cdc.sql_names import qualified
 from cdc.sqlite.changelog import source_file
 from cdc.sqlite.changelog.source_file import Look
-from cdc.sqlite.connection import lock_holders
 from cdc.sqlite.fence import fence
-from cdc.sqlite.fence.fence import FenceState
 
 LAG_SECONDS: Final = 5.0
-LOOKS: Final = 20  # at a write transaction of SQLite
-LOOK_SECONDS: Final = 0.05
-LONG_SECONDS: Final = 5.0  # a transaction that lasts as long would hold a switch up
-_PAST_TRIGGERS: Final = (
-    "writes that fire no trigger in SQLite: blob handles, connections that switch triggers off, virtual tables",
-    "changes of the schema, which neither fence refuses",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Surveyed:
-    """What one look at both sides found."""
-
-    status: Status
-    look: Look
-    phase: Phase
-    maps: tuple[TableMap, ...]
-    targets: dict[str, TargetTable]
-    fence: FenceState
-    switch: SwitchState
 
 
 async def cutover_plan(config: Config) -> SwitchPlan:
@@ -138,7 +109,7 @@ async def _cutover_plan(config: Config, status: Status, connection: Connection) 
         snapshot_at=datetime.fromisoformat(status.snapshot.taken_at) if status.snapshot else None,
         no_way_back=await no_way_back(WriteGuard(record.connection, record.source_id), seen.maps, seen.targets),
         long_writers=(
-            *await _long_writers_of_file(config),
+            *await long_writers_of_file(config),
             *await long_writers(connection, seen.maps, await _altered(config, record, seen)),
         ),
         flag_problems=await asyncio.to_thread(flag_problems, config, seen.phase.active),
@@ -153,10 +124,10 @@ async def _cutover_plan(config: Config, status: Status, connection: Connection) 
         cutover_gates(facts, limits),
         forward.PLANNED,
         (
-            *_unchecked(config, seen),
-            *_without_default(seen),
+            *unchecked(config, seen),
+            *without_default(seen),
             *await unmoved_sequences(config, connection, seen.maps),
-            *_partly(seen.maps),
+            *partly(seen.maps),
         ),
         *await usual_milliseconds(record, Side.POSTGRES),
     )
@@ -185,7 +156,7 @@ async def _rollback_plan(config: Config, status: Status, connection: Connection)
         Side.SQLITE,
         rollback_gates(facts),
         backward.PLANNED,
-        (*_unchecked(config, seen), *await in_postgres_alone(config, connection, seen), *_partly(seen.maps)),
+        (*unchecked(config, seen), *await in_postgres_alone(config, connection, seen), *partly(seen.maps)),
         *await usual_milliseconds(record, Side.SQLITE),
         would_lose=f"{lost:,}",
     )
@@ -234,77 +205,9 @@ async def _unprepared(config: Config, record: Record, seen: Surveyed) -> tuple[s
     return (*found, *(f"{name} is new" for name in sorted(missing)))
 
 
-async def unmoved_sequences(config: Config, connection: Connection, maps: Sequence[TableMap]) -> tuple[str, ...]:
-    """Sequences beside adopted tables that give numbers which may be taken, unless somebody moves them."""
-    if not any(m.adopted for m in maps):
-        return ()
-    found = unmoved(maps, await sequences_of(connection, config.target.schema))
-    names = dict.fromkeys(sequence.name for sequence in found)
-    return tuple(f"sequence {name} is not moved: `cdc plan` says why, and what moves it" for name in names)
-
-
-async def in_postgres_alone(config: Config, connection: Connection, seen: Surveyed) -> tuple[str, ...]:
-    """Tables that no table of SQLite is the source of: an application may have made them since the cutover."""
-    with translated("asking which tables are in Postgres alone"):
-        rows = await connection.fetch(load("switch")["unfed"], config.target.schema, [m.target for m in seen.maps])
-    return tuple(f"table {row[0]} is in Postgres alone, and its rows stay there" for row in rows)
-
-
-def _without_default(seen: Surveyed) -> Iterator[str]:
-    """Columns that an application may leave out of an INSERT in SQLite alone."""
-    for mapped in seen.maps:
-        target = seen.targets.get(mapped.target)
-        for column in mapped.columns:
-            source = mapped.source.column(column.source) if column.source else None
-            there = target.column(column.target) if target else None
-            if source is None or there is None or source.default is None or is_null(source.default):
-                continue
-            if not (there.has_default or there.generated or there.identity):
-                fails = "fails there" if there.not_null else "gives NULL there"
-                yield f"{mapped.source.name}.{source.name} has a default in SQLite alone: an INSERT without it {fails}"
-
-
-def _partly(maps: Sequence[TableMap]) -> tuple[str, ...]:
-    return tuple(f"on the way back, {m.source.name}: {why}" for m in maps for why in way_back(m).reasons)
-
-
-def _unchecked(config: Config, seen: Surveyed) -> tuple[str, ...]:
-    found = [
-        *_PAST_TRIGGERS,
-        *(f"{name} is neither fenced nor carried back: {why}" for name, why in seen.fence.unfenceable.items()),
-    ]
-    if not config.cutover.flags:
-        found.append("whether the application follows: no [[cutover.flags]] tells it where to go")
-    if not config.cutover.checks:
-        found.append("whether the application followed: no [[cutover.checks]] asks it")
-    return tuple(found)
-
-
-async def _long_writers_of_file(config: Config) -> tuple[str, ...]:
-    """Whoever has a write transaction open in SQLite at each of some looks: the fence would have to wait for it."""
-    held = await asyncio.to_thread(lock_holders.writers, config.source.path)
-    for _ in range(LOOKS):
-        if not held:
-            return ()
-        await asyncio.sleep(LOOK_SECONDS)
-        held &= await asyncio.to_thread(lock_holders.writers, config.source.path)
-    named = lock_holders.named(held)
-    return (f"process {named} in SQLite, for more than {LOOKS * LOOK_SECONDS:g} s",) if held else ()
-
-
 async def _altered(config: Config, record: Record, seen: Surveyed) -> Sequence[TableMap]:
     """The tables whose keys are altered by a cutover: whoever reads one holds it up."""
     return await ApplicationKeys(record.connection, config.target.schema).altered(seen.maps)
-
-
-async def long_writers(
-    connection: Connection, maps: Sequence[TableMap], altered: Sequence[TableMap]
-) -> tuple[str, ...]:
-    """Transactions in Postgres that last so long that a switch would wait for them."""
-    written, read = ([qualified(m.schema, m.target) for m in tables] for tables in (maps, altered))
-    with translated("asking who writes to the target tables"):
-        rows = await connection.fetch(load("switch")["long_writers"], written, read, LONG_SECONDS)
-    return tuple(f"{row['name']} (process {row['pid']}) in Postgres, for {row['seconds']:.0f} s" for row in rows)
 
 
 def flag_problems(config: Config, active: Side) -> tuple[str, ...]:

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cdc.config import Config
+from cdc.cutover.left_as_it_is import in_postgres_alone
+from cdc.cutover.long_writers import long_writers
 from cdc.cutover.plan import SwitchPlan
-from cdc.cutover.survey import Surveyed, flag_problems, in_postgres_alone, long_writers, look_at_both
+from cdc.cutover.survey import flag_problems, look_at_both
+from cdc.cutover.surveyed import Surveyed
 from cdc.ending import steps
 from cdc.ending.gates import FinalFacts, dump_gate, final_gates
 from cdc.facts.phase import Phase
