@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 
 from cdc.facts.changes import AppliedBatch, Position, Reason, Rejection, TableRows, Tally
-from cdc.facts.row_key import decode_key, encode_key, encode_keys
+from cdc.facts.row_key import decode_key, encode_key
 from cdc.facts.values import KeyValues
 from cdc.faults import crash_point
 from cdc.mapping.known import retyped
@@ -22,6 +22,7 @@ from cdc.postgres.apply.fk_sql import FamilyLink
 from cdc.postgres.apply.move import IN_THE_WAY, Mover, Place
 from cdc.postgres.apply.optional_indexes import give_way
 from cdc.postgres.apply.outcome import unmoved
+from cdc.postgres.apply.returned_rows import ReturnedRows
 from cdc.postgres.apply.saved_rows import Replaced
 from cdc.postgres.apply.stage_rows import stage_gone, stage_rows
 from cdc.postgres.apply.stage_sql import AppliedTable
@@ -31,7 +32,7 @@ from cdc.postgres.connection.errors import translated
 from cdc.postgres.connection.refusals import CONSTRAINT_REMEDY, REFUSED, is_refusal
 from cdc.postgres.ddl import retype
 from cdc.postgres.record.commit import Begun, store_position
-from cdc.postgres.record.quarantine import Held, came_back, orphans
+from cdc.postgres.record.quarantine import Held, orphans
 from cdc.postgres.record.quarantine_writer import QuarantineWriter
 from cdc.postgres.record.record import Record
 from cdc.postgres.record.tombstone_writer import TombstoneWriter
@@ -39,8 +40,6 @@ from cdc.postgres.tables.key_map import SOURCE_KEY, Crosswalk
 from cdc.postgres.tables.source_key_sql import read_key
 from cdc.sql_names import listed
 from cdc.values.converter import Converted
-
-Refused = tuple[KeyValues, Rejection]  # the key in SQLite of a row that is not staged, and why
 
 _TWIN: Final = "another row has the same key in Postgres"
 
@@ -56,8 +55,6 @@ class Batch:
     `refused` are the source tables of which Postgres refused rows. When values change owners among several rows, one
     that is fine may be refused with the others: it fits as soon as the others stand where they belong, so those tables
     deserve a `second_look`.
-
-    Rows of the `holding` tables that have a tombstone wait in quarantine: they come with another file.
     """
 
     def __init__(
@@ -74,6 +71,7 @@ class Batch:
         self._quarantine = quarantine
         self._tombstones = tombstones
         self._stages = stages
+        self.returned = ReturnedRows(record.connection, quarantine, tombstones)
         self._mover = Mover(record.connection, families)
         self._staged: dict[str, int] = {}  # by source table, how often it was since its stage held one row a key
         self._touched: set[str] = set()  # have changes: rows that a constraint refused may fit now
@@ -85,12 +83,10 @@ class Batch:
         self._unmoved: dict[str, int] = {}
         self._reacts = False
         self._altered: Counter[str] = Counter()
-        self._returned: Counter[str] = Counter()
         self.careful = False
         self.converted: Sequence[tuple[TableRows, Converted]] = ()
         self.refused: set[str] = set()
         self.replaced: Replaced | None = None
-        self.holding: frozenset[str] = frozenset()
         self.finished = False
 
     def second_look(self, names: Collection[str]) -> None:
@@ -178,6 +174,7 @@ class Batch:
                     raise
                 await self._resolve(error)
         self._unmoved, self._reacts = await unmoved(self._connection, staged, self._moved, self._mover.twice)
+        await self.returned.note(staged)
         for table, crosswalk in crosswalks:
             for statement in crosswalk.remember(whole=table.source_name in self._whole):
                 await self._connection.execute(statement)
@@ -200,7 +197,7 @@ class Batch:
         if self._retyped and (state := await self._record.stream.read()):
             await self._record.stream.store_columns(retyped(state.columns, self._retyped))
             await self._record.waiting.accept_types(list(self._retyped))
-        for name, returned in self._returned.items():
+        for name, returned in (+self.returned.counts).items():
             tables[name] = {**tables.get(name, {}), "returned": returned}
         applied = await store_position(self._record, begun, position, changes, tables)
         crash_point("apply.before_commit")
@@ -220,7 +217,8 @@ class Batch:
             self._altered[read.table] += sum(converted.altered.values())
         if outgrown := outgrown_columns(table, converted.rejected):
             raise TypeOutgrown(read.table, outgrown)
-        converted, rejected = await self._hold_returned(table, converted)
+        converted, held = await self.returned.hold(table, converted)
+        rejected = [*converted.rejected, *held]
         if converted.rows:
             rejected += await stage_rows(self._connection, table, converted, careful=self.careful)
         gone = [*read.gone, *(key for key, _ in rejected)]
@@ -229,29 +227,6 @@ class Batch:
         await self._quarantine.put(read.table, [Held(encode_key(key), why) for key, why in rejected])
         self._staged[read.table] = self._staged.get(read.table, 0) + 1
         self._touched.add(read.table)
-
-    async def _hold_returned(self, table: AppliedTable, converted: Converted) -> tuple[Converted, list[Refused]]:
-        """What is to be staged, and what is not: rows that do not fit, and those that came back and have to wait."""
-        name, rejected = table.source_name, list(converted.rejected)
-        if not table.buries or not (found := await self._tombstones.standing(name, converted.keys)):
-            return converted, rejected
-        places = {key: place for place, key in enumerate(encode_keys(converted.keys))}
-        strangers = [place for key, place in places.items() if key in found and not found[key]]
-        there = await self._there(table, converted, strangers) if name in self.holding else set(strangers)
-        waiting = {place: key for key, place in places.items() if key in found and place not in there}
-        self._returned[name] += await self._tombstones.settle(name, {key: places[key] in waiting for key in found})
-        if not waiting:
-            return converted, rejected
-        rejected += [(converted.keys[place], came_back(table.key)) for place in waiting]
-        return converted.without(waiting), rejected
-
-    async def _there(self, table: AppliedTable, converted: Converted, places: Sequence[int]) -> set[int]:
-        """The places of rows that Postgres has although their key has a tombstone: nobody brought them back now."""
-        if not places or table.crosswalk is not None:
-            return set()
-        names = [table.columns.index(column) for column in table.key]
-        columns = [[converted.rows[place][name] for place in places] for name in names]
-        return {places[record["place"]] for record in await self._connection.fetch(table.among(), *columns)}
 
     async def _settle_keys(self, table: AppliedTable, crosswalk: Crosswalk) -> None:
         """Bring the stage of a table with a crosswalk to one row for each key of Postgres."""

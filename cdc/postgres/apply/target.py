@@ -81,7 +81,7 @@ class PostgresTarget:
         with self._replaced.kept(resync):
             async with self._applier.batch(names, careful=careful) as batch:
                 batch.replaced = self._replaced
-                batch.holding = self._holding & frozenset(resync)
+                batch.returned.holding = self._holding & frozenset(resync)
                 batch.second_look(self._second_look)
                 reached = await Pull(batch, reader, changes, resync, self._beat).run()
                 await batch.merge()

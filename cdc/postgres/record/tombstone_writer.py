@@ -78,6 +78,17 @@ class TombstoneWriter:
         sql = SQL["return"].format(table=quote_literal(table), keys=f"${first}", days=self._days)
         return MovingStatement(sql, [encode_keys(keys)])
 
+    async def return_staged(self, table: str, stage: str, key: str) -> int:
+        """Note that the rows which are staged as present are taken in; returns how many of them had a tombstone.
+
+        `key` is SQL for the source key of one.
+        """
+        if table not in self.tables:
+            return 0
+        sql = SQL["return_staged"].format(stage=stage, key=key)
+        done = await self._connection.execute(sql, self._source_id, table, self._days)
+        return int(done.rpartition(" ")[2])
+
     async def standing(self, table: str, keys: Sequence[KeyValues]) -> dict[str, bool]:
         """Which of these keys, encoded, have a tombstone, and whether a row waits under it."""
         if table not in self.tables or not keys:

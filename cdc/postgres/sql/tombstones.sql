@@ -40,6 +40,12 @@ UPDATE cdc.tombstone AS d SET returned_at = now(), waits = false FROM unnest({ke
 WHERE d.key = k.key AND d.source_id = $1 AND d.source_table = {table}
     AND d.returned_at IS NULL AND (d.waits OR d.deleted_at > now() - make_interval(days => {days}))
 
+-- name: return_staged
+-- The same of all rows that are staged as present; {key} is SQL for the source key of one.
+UPDATE cdc.tombstone AS d SET returned_at = now() FROM {stage} AS s
+WHERE NOT s._cdc_gone AND d.key = {key} AND d.source_id = $1 AND d.source_table = $2
+    AND d.returned_at IS NULL AND NOT d.waits AND d.deleted_at > now() - make_interval(days => $3)
+
 -- name: standing
 SELECT d.key, d.waits FROM cdc.tombstone AS d JOIN unnest($3::text[]) AS k (key) ON d.key = k.key
 WHERE d.source_id = $1 AND d.source_table = $2
