@@ -117,7 +117,7 @@ def _exclusions(exclusions: Sequence[Exclusion]) -> Iterator[str]:
     yield "exclude = [\n"
     for excluded in sorted(exclusions, key=lambda e: (e.choice, e.table)):
         mark = "# " if excluded.choice else ""
-        rows = "1 row" if excluded.rows == 1 else f"{excluded.rows:,} rows"
+        rows = counted(excluded.rows, "row")
         why = _comment(f"{rows}: {excluded.why}").replace("\n# ", " ")
         yield f"    {mark}{toml_text(excluded.table)},  {why}"
     yield "]\n"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from cdc.facts.counted import counted
 from cdc.facts.profile import TableProfile
 from cdc.facts.source_schema import Column, KeyKind, SourceSchema, Table
 from cdc.facts.table_map import TableMap
@@ -73,8 +74,7 @@ def may_stay(tables: Sequence[Table], profiles: Mapping[str, TableProfile], ther
         others = there.count(target) if target else 0
         known = table.foreign_keys or folded(table.name) in referred or why_left_behind(table.name)
         if others not in (0, profile.rows) and names_migrations(profile) and not known:
-            rows = "1 row" if others == 1 else f"{others:,} rows"
-            why = f"it names versions or files, and Postgres has {rows} of its own: a list of migrations, maybe"
+            why = f"it names versions or files, and Postgres has {counted(others, 'row')} of its own: a list of migrations, maybe"
             yield Exclusion(table.name, profile.rows, why, choice=True)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from cdc.config import Config
+from cdc.facts.counted import counted
 from cdc.facts.profile import TableProfile
 from cdc.facts.proposal import Proposal
 from cdc.facts.source_schema import SourceSchema, Table
@@ -41,13 +42,9 @@ def _is_proven(proposal: Proposal) -> bool:
 
 
 def _why(proposal: Proposal) -> str:
-    without = f"; {_rows(proposal.frees)} would stay behind without it" if proposal.frees else ""
-    with_it = f"; {_rows(proposal.leaves)} would stay behind with it" if proposal.leaves else ""
+    without = f"; {counted(proposal.frees, 'row')} would stay behind without it" if proposal.frees else ""
+    with_it = f"; {counted(proposal.leaves, 'row')} would stay behind with it" if proposal.leaves else ""
     return f"{proposal.table}.{proposal.column}: {proposal.why}{without}{with_it}."
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def may_stay(tables: Sequence[Table], profiles: Mapping[str, TableProfile]) -> Iterator[Exclusion]:

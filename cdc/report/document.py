@@ -13,7 +13,7 @@ import msgspec
 from cdc import __version__
 from cdc.audit.chain import AuditEntry
 from cdc.audit.check import ChainVerdict
-from cdc.facts.row_key import show_key
+from cdc.facts.row_key import shown_key
 from cdc.facts.shadow import COMPARED, PROVES, Verdict
 from cdc.log import redact
 from cdc.postgres.record.quarantine import QuarantinedRow
@@ -269,7 +269,7 @@ def _quarantine(rows: Sequence[QuarantinedRow]) -> Json:
 
 def _cause(rows: Sequence[QuarantinedRow]) -> Json:
     first, known = rows[0], [row.acknowledged_at for row in rows if row.acknowledged_at is not None]
-    keys = [_key(row.key) for row in rows[:MOST_KEYS]]
+    keys = [_key(row) for row in rows[:MOST_KEYS]]
     return {
         "table": first.source_table,
         "reason": first.reason,
@@ -284,8 +284,9 @@ def _cause(rows: Sequence[QuarantinedRow]) -> Json:
     }
 
 
-def _key(encoded: str) -> str:
-    shown = show_key(encoded)
+def _key(row: QuarantinedRow) -> str:
+    """The key without what its table calls a secret: the document is shown to others."""
+    shown = shown_key(row.key, row.source_table, ())
     return shown if len(shown) <= LONGEST_KEY else f"{shown[:LONGEST_KEY]}..."
 
 

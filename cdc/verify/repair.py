@@ -14,7 +14,7 @@ from typing import Final
 from cdc.audit import trail
 from cdc.canonical.rules import texts_of
 from cdc.config import Config
-from cdc.facts.row_key import decode_key, show_key
+from cdc.facts.row_key import decode_key, show_key, shown_key
 from cdc.facts.table_map import TableMap
 from cdc.facts.target_schema import TargetTable
 from cdc.postgres.record.record import Record
@@ -101,7 +101,8 @@ class Repair:
         kinds = [kind for kind in self._kinds if self._scratch.count(name, kind)]
         files = [file for kind in kinds if (file := await self._save_kind(name, kind))]
         if kinds:
-            shown = (show_key(encoded) for kind in kinds for encoded in self._keys(name, kind))
+            columns = self._compared[name][0].source.key.columns
+            shown = (shown_key(encoded, name, columns) for kind in kinds for encoded in self._keys(name, kind))
             keys = [key if len(key) <= LONGEST_KEY else f"{key[:LONGEST_KEY]}..." for key in islice(shown, TOLD_KEYS)]
             counts = {becomes: self._scratch.count(name, kind) for kind, becomes in _BECOMES.items() if kind in kinds}
             details: dict[str, trail.Detail] = {

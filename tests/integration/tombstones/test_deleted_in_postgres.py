@@ -66,6 +66,7 @@ async def moved_there_and_back(folder: Path, dsn: str, *, crash_at: str = "", re
 
 async def tombstones(dsn: str) -> set[tuple[str, str, str, bool]]:
     rows = await fetch(dsn, "SELECT source_table, key, cause, returned_at IS NOT NULL FROM cdc.tombstone")
+    assert len(rows) == len({(row[0], row[1]) for row in rows}), "a key has one at most"
     return {tuple(row) for row in rows}
 
 
