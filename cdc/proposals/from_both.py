@@ -74,7 +74,8 @@ def may_stay(tables: Sequence[Table], profiles: Mapping[str, TableProfile], ther
         others = there.count(target) if target else 0
         known = table.foreign_keys or folded(table.name) in referred or why_left_behind(table.name)
         if others not in (0, profile.rows) and names_migrations(profile) and not known:
-            why = f"it names versions or files, and Postgres has {counted(others, 'row')} of its own: a list of migrations, maybe"
+            own = f"Postgres has {counted(others, 'row')} of its own"
+            why = f"it names versions or files, and {own}: a list of migrations, maybe"
             yield Exclusion(table.name, profile.rows, why, choice=True)
 
 
