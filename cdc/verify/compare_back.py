@@ -25,6 +25,7 @@ from cdc.postgres.tables.hashed_rows import TargetRows, snapshot
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.changelog.verify_reader import Reader
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, Scratch
+from cdc.threads import to_its_end
 from cdc.verify.compare_ranges import ComparedTable
 from cdc.verify.compare_table import Comparison, know_quarantined, run_table
 from cdc.verify.recurrence import Recurrence
@@ -59,7 +60,7 @@ class ReturningComparison:
     async def compare(self, progress: Progress) -> tuple[TableReport, ...]:
         """All tables, then again what differed, for as long as it may be on its way."""
         assert self.position is not None
-        reader = await asyncio.to_thread(Reader, self._config, self._look, self._maps, self.position)
+        reader = await to_its_end(Reader, self._config, self._look, self._maps, self.position)
         try:
             unusable = await self._begin(reader)
             async with snapshot(self._connection):
@@ -70,7 +71,7 @@ class ReturningComparison:
                     self._scratch.refly(comparison.name)
             await self._settle(reader)
             await self._look_at_columns()
-            await asyncio.to_thread(reader.news, lambda _: None)  # it is the same file still
+            await to_its_end(reader.news, lambda _: None)  # it is the same file still
         finally:
             reader.close()
         return tuple(unusable.get(m.source.name) or self._report(self._comparisons[m.source.name]) for m in self._maps)
@@ -106,11 +107,11 @@ class ReturningComparison:
 
     async def _judge(self, reader: Reader, name: str, encoded: Sequence[str]) -> None:
         """Look at some keys again. Those that differ stay in flight unless that is certain."""
-        before = await asyncio.to_thread(reader.version)
+        before = await to_its_end(reader.version)
         async with snapshot(self._connection):
             keys = await self._comparisons[name].look_again(encoded)
             waiting = await self._outbox.waiting(self.compared[name][0], self._rows[name].key_form, keys)
-        stood_still = await asyncio.to_thread(reader.version) == before
+        stood_still = await to_its_end(reader.version) == before
         differing = self._scratch.found_among(name, keys)
         self._scratch.land_keys(name, alike := set(keys) - differing)
         self._alike[name] += len(alike)

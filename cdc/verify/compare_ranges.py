@@ -157,7 +157,7 @@ class RangeComparison:
 
     async def _look_closer(self, here: Range) -> None:
         """Compare single rows; what Postgres has in this range comes in batches, for it may be anything."""
-        ours = await asyncio.to_thread(self._by_key, here.rows)
+        ours = await to_its_end(self._by_key, here.rows)
         async for batch in self._table.target.rows_within(here.keys, here.but):
             findings = []
             for key, there in batch:
@@ -166,9 +166,9 @@ class RangeComparison:
                     findings.append(self._table.extra(key))
                 elif digest != there:
                     findings.append((self._name, DIFFERENT, key, encode_key(raw[:1])))
-            await asyncio.to_thread(self._scratch.find, findings)
+            await to_its_end(self._scratch.find, findings)
         missing = [(self._name, MISSING, key, encode_key(raw[:1])) for key, (raw, _) in ours.items()]
-        await asyncio.to_thread(self._scratch.find, missing)
+        await to_its_end(self._scratch.find, missing)
 
     def _by_key(self, rows: Sequence[Row]) -> dict[str, tuple[Row, bytes]]:
         hashed = self._table.canonical.hashed(rows)

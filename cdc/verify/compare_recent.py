@@ -6,7 +6,6 @@ drained, a round must settle them all. Of a table whose rows may have changed wi
 that look something up in another table, a round looks at every row.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final, Self
 
@@ -24,6 +23,7 @@ from cdc.postgres.tables.hashed_rows import TargetRows, letting_go, snapshot
 from cdc.sqlite.changelog.source_file import Look
 from cdc.sqlite.changelog.verify_reader import Logged, Reader
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING, Scratch
+from cdc.threads import to_its_end
 from cdc.verify.compare_ranges import ComparedTable
 from cdc.verify.compare_table import Comparison, note_news
 
@@ -51,8 +51,8 @@ class RecentComparison:
                 f"tables do not exist in Postgres any more: {', '.join(gone)}",
                 remedy="`cdc verify` tells what is missing, `cdc run` makes it again",
             )
-        reader = await asyncio.to_thread(Reader, config, look, maps, since)
-        scratch = await asyncio.to_thread(Scratch, config.state.dir)
+        reader = await to_its_end(Reader, config, look, maps, since)
+        scratch = await to_its_end(Scratch, config.state.dir)
         comparisons: dict[str, Comparison] = {}
         for mapped in maps:
             target = targets[mapped.target]
@@ -74,7 +74,7 @@ class RecentComparison:
             held = await self._record.quarantine.keys_of(None)
             for name, comparison in self._comparisons.items():
                 progress.start(f"comparing {name}", None)
-                await asyncio.to_thread(comparison.know, held.get(name, []))
+                await to_its_end(comparison.know, held.get(name, []))
                 async with letting_go(connection):
                     await self._whole(comparison, progress)
                 progress.finish()
@@ -88,7 +88,7 @@ class RecentComparison:
 
         A key that changes on either side meanwhile may stay unsettled; when nothing can change, what stays differs.
         """
-        await asyncio.to_thread(self._reader.news, self._note)
+        await to_its_end(self._reader.news, self._note)
         connection = self._record.connection
         async with snapshot(connection):
             state = await self._record.stream.read()
@@ -99,7 +99,7 @@ class RecentComparison:
                 self._scratch.forget(name)
                 if not comparison.unknown and not self._scratch.in_flight(name):
                     continue
-                await asyncio.to_thread(comparison.know, held.get(name, []))
+                await to_its_end(comparison.know, held.get(name, []))
                 async with letting_go(connection):
                     if comparison.unknown:
                         await self._whole(comparison, Silent())

@@ -4,7 +4,6 @@ Single rows of the buckets that do not agree are looked at afterwards. Order nev
 kind of key and collation; memory holds one page and `BUCKETS` sums.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -184,7 +183,7 @@ class Comparison:
     async def _look_closer(self, doubtful: frozenset[int], advance: Callable[[int], None]) -> None:
         self._scratch.clear_target()
         async for batch in self._table.target.rows(sorted(doubtful)):
-            await asyncio.to_thread(self._scratch.add_target, batch)
+            await to_its_end(self._scratch.add_target, batch)
 
         def probe(rows: Sequence[Row]) -> None:
             findings = []
@@ -197,15 +196,13 @@ class Comparison:
             self._scratch.find(findings)
 
         await self._each_page(probe, advance)
-        await asyncio.to_thread(
-            lambda: self._scratch.find(list(map(self._table.extra, self._scratch.rest_of_target())))
-        )
+        await to_its_end(lambda: self._scratch.find(list(map(self._table.extra, self._scratch.rest_of_target()))))
 
     async def _each_page(self, work: Callable[[Sequence[Row]], None], advance: Callable[[int], None]) -> None:
         place: KeyValues | None = None if self._table.keys.after is None else (self._table.keys.after,)
         while True:
             page = await to_its_end(self._table.page, place)
-            await asyncio.to_thread(work, page.rows)
+            await to_its_end(work, page.rows)
             await to_its_end(self._table.keep_up)
             advance(len(page.rows))
             if page.end is None or self._ends_early:
@@ -239,7 +236,7 @@ def note_news(comparisons: Mapping[str, Comparison], entries: Sequence[Logged]) 
 async def know_quarantined(record: Record, comparison: Comparison) -> None:
     """Tell a comparison what is in quarantine at this moment."""
     held = await record.quarantine.keys_of(comparison.name)
-    await asyncio.to_thread(comparison.know, held.get(comparison.name, []))
+    await to_its_end(comparison.know, held.get(comparison.name, []))
 
 
 async def run_table(connection: Connection, comparison: Comparison, progress: Progress) -> None:

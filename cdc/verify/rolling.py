@@ -6,6 +6,7 @@ there. What differs is told at once.
 """
 
 import asyncio
+import math
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -42,6 +43,8 @@ from cdc.verify.rolling_schema import RollingSchema
 SHOWN_KEYS: Final = 5
 FIRST_SECONDS: Final = 10.0  # a daemon that has just begun has something better to do
 LOOK_SECONDS: Final = 1.0  # how often it is looked whether something is due
+# Rows that the stream has yet to reach cannot be judged, and to learn which they are takes time from it.
+BEHIND_SECONDS: Final = 2.0
 
 
 class RollingVerifier(Listener):
@@ -60,6 +63,8 @@ class RollingVerifier(Listener):
         self._stood_by_at = -LOOK_SECONDS
         self._working: asyncio.Task[float | None] | None = None
         self._stirred = asyncio.Event()
+        self._fell_behind_at = -math.inf  # when a batch ended last that was too late
+        self._gives_way_since: float | None = None
         daemon_state.listeners = (*daemon_state.listeners, self)
 
     async def run(self) -> None:
@@ -85,6 +90,8 @@ class RollingVerifier(Listener):
 
     def applied(self, batch: AppliedBatch) -> None:
         """What was written to is compared soon: a batch that left something undone shows there."""
+        if (batch.lag_seconds or 0.0) > BEHIND_SECONDS:
+            self._fell_behind_at = time.monotonic()
         if new := batch.tables.keys() - self._written:
             self._written |= new
             self._stirred.set()
@@ -95,6 +102,9 @@ class RollingVerifier(Listener):
         share = config.verify.rolling_share
         if not share or self._stands_by or self._daemon_state.doing is not Activity.STREAMING:
             await self._let_go()  # a daemon that is paused has no connection to either database
+            await asyncio.sleep(LOOK_SECONDS)
+            return
+        if self._gives_way():
             await asyncio.sleep(LOOK_SECONDS)
             return
         self._stirred.clear()  # before it is asked what is due: what stirs after that counts
@@ -123,6 +133,21 @@ class RollingVerifier(Listener):
             return
         await self._let_go()
         await self._rest_undue(undue)
+
+    def _gives_way(self) -> bool:
+        """Whether the stream is behind and has the machine for itself: for a minute at a time, for it may never end."""
+        now = time.monotonic()
+        since = self._daemon_state.behind_since
+        is_late = since is not None and time.time() - since > BEHIND_SECONDS
+        if not is_late and now > self._fell_behind_at + LOOK_SECONDS:
+            self._gives_way_since = None
+            return False
+        if self._gives_way_since is None:
+            self._gives_way_since = now
+        if now < self._gives_way_since + PUT_OFF_SECONDS:
+            return True
+        self._gives_way_since = None
+        return False
 
     async def stand_by(self) -> None:
         """Give up what is under way and let go of both databases, because the daemon is held.

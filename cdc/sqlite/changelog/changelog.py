@@ -267,19 +267,19 @@ class Changelog:
     def _read_table(self, tid: int, span: tuple[int, int], meter: Meter) -> TableRows:
         name = self._names[tid]
         width = self._maps[name].source_key_width
-        exists, left, row_at = width, width + 1, width + 2  # as `logged_rows.queries` has them behind the key
         if tid not in self._reads:
             self._reads[tid] = tuple(logged_rows.queries(self._maps[name]))
         result = TableRows(name)
+        # Behind the key stands whether the row exists, then the row.
         for query, by_rowid in zip(self._reads[tid], (False, True), strict=False):
             rows = self._fetch(query, (*span, tid), meter)
-            result.rows.extend(row[row_at:] for row in rows if row[exists])
-            gone = [row for row in rows if not row[exists]]
-            keys = (row[:width] for row in gone)
-            result.gone.extend(tuple(NullKey(cast("int", rowid)) for rowid in key) if by_rowid else key for key in keys)
-            result.deleted.extend(
-                (row[:width], seconds_since_epoch(row[left])) for row in gone if row[left] is not None
-            )
+            result.rows.extend(row[width + 1 :] for row in rows if row[width])
+            gone = [row[:width] for row in rows if not row[width]]
+            result.gone.extend(_by_rowid(key) if by_rowid else key for key in gone)
+            if gone and not by_rowid:
+                sql = logged_rows.departures(self._maps[name])
+                left = exact_values.fetch_values(self._connection, sql, (*span, tid))
+                result.deleted.extend((row[:width], seconds_since_epoch(row[width])) for row in left)
         return result
 
     def _fetch(self, query: select.Query, bindings: exact_values.Bindings, meter: Meter) -> list[Row]:
@@ -303,3 +303,7 @@ class Changelog:
             if not rows:
                 result.gone.append(key)
         return result
+
+
+def _by_rowid(key: KeyValues) -> KeyValues:
+    return tuple(NullKey(cast("int", rowid)) for rowid in key)

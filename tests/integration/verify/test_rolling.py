@@ -19,6 +19,7 @@ from cdc.config import AlertsSection, Config, VerifySection
 from cdc.errors import ExitCode
 from cdc.observe.daemon_state import Activity, DaemonState
 from cdc.postgres.server.endpoint import Endpoint
+from cdc.sqlite.connection.verify_scratch import Scratch
 from cdc.verify.rolling import RollingVerifier
 
 TABLES = """
@@ -224,6 +225,34 @@ def _hammer(path: Path, seconds: float) -> None:
         app.execute("DELETE FROM word WHERE w = ?", (f"w{(number + 7) % 40}",)).fetchall()
         time.sleep(0.0005)  # a daemon that falls behind puts the comparison off for a minute
     app.close()
+
+
+async def test_a_comparison_that_is_given_up_leaves_no_thread_at_work(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that goes on would use a file that is being closed."""
+    at_work = threading.Semaphore(0)
+    ended = threading.Event()
+    know = Scratch.know
+
+    def slowly(scratch: Scratch, *arguments: Any) -> int:
+        at_work.release()
+        time.sleep(0.2)
+        ended.set()
+        return know(scratch, *arguments)
+
+    monkeypatch.setattr(Scratch, "know", slowly)
+    state = DaemonState()
+    state.doing = Activity.STREAMING
+    verifier = RollingVerifier(lambda: config, endpoint := Endpoint(config), state)
+    comparison = asyncio.create_task(verifier._slice(config))
+    await asyncio.to_thread(at_work.acquire)
+    comparison.cancel()
+    await asyncio.wait({comparison})
+    assert comparison.cancelled()
+    assert ended.is_set()
+    await verifier._let_go()
+    await endpoint.leave()
 
 
 async def test_nothing_begins_between_standing_by_and_the_pause(config: Config) -> None:
