@@ -65,7 +65,7 @@ async def idle(here: Rig, size: Size) -> list[Figure]:
     compared = "SELECT count(*) > 0 AND bool_and(since IS NOT NULL) FROM cdc.verified_table"
     async with here.daemon() as daemon, here.postgres() as connection:
         # It is idle once every row was compared in the background, too. Nothing tells that it has let the file go.
-        while not await connection.fetchval(compared) or daemon.holds(here.database):
+        while not await connection.fetchval(compared) or daemon.holds(here.database):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         before, wakeups = daemon.cpu_seconds(), daemon.wakeups()
         # Time has to pass here: it is what is measured.
