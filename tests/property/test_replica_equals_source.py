@@ -23,7 +23,7 @@ from cdc.sql_names import quote
 from cdc.sqlite.capture import triggers
 
 PARTS = 10  # for each flavour, so that several test processes share them
-WORKLOADS = int(os.environ.get("CDC_REPLICAS", "260"))
+WORKLOADS = int(os.environ.get("CDC_REPLICAS", "180"))
 REPLAYED = os.environ.get("CDC_SEED")
 SEEDS = st.just(int(REPLAYED)) if REPLAYED else st.integers(0, 2**48)
 AUDITED = WORKLOADS // 40

@@ -23,7 +23,7 @@ from harness import (
 )
 
 from cdc.config import Config, CutoverSection, FileFlag
-from cdc.cutover import prepare, reads, run, survey
+from cdc.cutover import long_writers, prepare, reads, run, survey
 from cdc.cutover.flag.flags import Flags
 from cdc.cutover.flag.state import FlagState
 from cdc.cutover.plan import Readiness
@@ -284,7 +284,7 @@ async def test_a_row_that_was_held_is_let_go_once_an_application_made_it_in_post
 
 async def test_whoever_would_hold_a_switch_up_is_named_before(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who wrote to a table, and who only reads one whose keys are altered in the moment of the switch."""
-    monkeypatch.setattr(survey, "LONG_SECONDS", 0.0)
+    monkeypatch.setattr(long_writers, "LONG_SECONDS", 0.0)
     for sql, named in (
         ("SELECT count(*) FROM channel", True),
         ("SELECT count(*) FROM video", False),
