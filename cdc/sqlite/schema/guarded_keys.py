@@ -1,10 +1,10 @@
 """Which keys of which tables may not come back once they were deleted, as the configuration says it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from cdc.config import Config
-from cdc.facts.source_schema import GuardedKey, KeyKind, Table
+from cdc.config import ColumnOptions, Config, TableOptions
+from cdc.facts.source_schema import Column, GuardedKey, KeyKind, Table
 
 
 def with_guards(tables: Sequence[Table], config: Config) -> tuple[Table, ...]:
@@ -13,7 +13,8 @@ def with_guards(tables: Sequence[Table], config: Config) -> tuple[Table, ...]:
     A table without a declared key guards none: SQLite gives its rowids away again.
     """
     by_name = {t.name.lower(): t for t in tables if _refuses(t, config)}
-    return tuple(replace(t, guards=tuple(_guards(t, by_name)), buries=t.name.lower() in by_name) for t in tables)
+    guards = {t.name: tuple(dict.fromkeys(_guards(t, by_name, config.options(t.name)))) for t in tables}
+    return tuple(replace(t, guards=guards[t.name], buries=t.name.lower() in by_name) for t in tables)
 
 
 def _refuses(table: Table, config: Config) -> bool:
@@ -21,7 +22,7 @@ def _refuses(table: Table, config: Config) -> bool:
     return bool(kept) and table.key.kind is not KeyKind.ROWID
 
 
-def _guards(table: Table, refusing: dict[str, Table]) -> Iterator[GuardedKey]:
+def _guards(table: Table, refusing: Mapping[str, Table], options: TableOptions) -> Iterator[GuardedKey]:
     if table.name.lower() in refusing:
         yield GuardedKey(table.name, table.key.columns)
     for key in table.foreign_keys:
@@ -32,3 +33,15 @@ def _guards(table: Table, refusing: dict[str, Table]) -> Iterator[GuardedKey]:
         wanted = [column.lower() for column in parent.key.columns]
         if set(wanted) == set(columns):
             yield GuardedKey(parent.name, tuple(columns[column] for column in wanted))
+    for reference in options.references:
+        parent = refusing.get(reference.table.lower())
+        # They are columns of Postgres: the file can guard those that it has under the same name.
+        here = [column.name for name in reference.columns for column in table.columns if _is_fed(column, name, options)]
+        if parent is not None and len(here) == len(parent.key.columns):
+            yield GuardedKey(parent.name, tuple(here))
+
+
+def _is_fed(column: Column, name: str, options: TableOptions) -> bool:
+    """Whether a column of Postgres is one of the file, as it is there."""
+    chosen = next((o for own, o in options.columns.items() if own.lower() == column.name.lower()), ColumnOptions())
+    return (chosen.target or column.name) == name and not chosen.computed

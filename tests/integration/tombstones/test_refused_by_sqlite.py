@@ -8,7 +8,8 @@ import pytest
 from comparison import differences
 from harness import Daemon, application, drain, fetch, make_config, up, wait_for
 
-from cdc.config import Config, TableOptions
+from cdc.config import ColumnOptions, Config, TableOptions
+from cdc.config.sections import ReferenceOptions
 from cdc.errors import UsageError
 from cdc.sqlite.changelog import source_file
 from cdc.tombstones import decide
@@ -103,6 +104,27 @@ async def test_a_key_of_several_columns_and_a_chosen_number_are_refused(config: 
     for replay in ("INSERT INTO pair VALUES ('p', 1, 'v')", "INSERT INTO number VALUES (2, 'v')"):
         with pytest.raises(apsw.ConstraintError, match=REFUSED):
             app.execute(replay)
+    app.close()
+
+
+async def test_a_child_by_a_reference_of_the_configuration_is_refused_as_well(tmp_path: Path, database: str) -> None:
+    """Where SQLite declares no foreign key; under another name in Postgres the file has the column all the same."""
+    app = application(tmp_path / "app.db")
+    app.execute("CREATE TABLE video(id TEXT PRIMARY KEY); INSERT INTO video VALUES ('a'), ('b')").fetchall()
+    app.execute("CREATE TABLE note(id INTEGER PRIMARY KEY, about TEXT, words TEXT)").fetchall()
+    to_video = ReferenceOptions(columns=["video_id"], table="video", on_delete="cascade")
+    tables = {
+        "video": TableOptions(resurrection="refuse"),
+        "note": TableOptions(references=[to_video], columns={"about": ColumnOptions(target="video_id")}),
+    }
+    config = make_config(tmp_path, tmp_path / "app.db", database, tables=tables)
+    await up(config)
+    app.execute("DELETE FROM video WHERE id = 'a'").fetchall()
+    with pytest.raises(apsw.ConstraintError, match=REFUSED):
+        app.execute("INSERT INTO note(about) VALUES ('a')")
+    app.execute("INSERT INTO note(about) VALUES ('b'), (NULL)").fetchall()
+    await drain(config)
+    assert [row[0] for row in await fetch(database, "SELECT video_id FROM note ORDER BY id")] == ["b", None]
     app.close()
 
 
