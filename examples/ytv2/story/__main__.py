@@ -22,6 +22,8 @@ from stage import Stage, StoryError
 
 BUSY_SECONDS: Final = 8.0  # for which users are watched at a stage
 RATE: Final = 40  # requests of users a second
+MOST_LOOKS: Final = 20  # at the gates of a cutover, before somebody has to look into it
+LOOK_SECONDS: Final = 4.0  # between two: as long as the story wants answers to have been alike
 REQUESTS: Final = (
     *("/", "/api/reports", "/api/filters", "/api/reports?sort=published", "/api/reports?sort=title&size=50&page=2"),
     *("/api/reports?category=Technology", "/api/reports?q=the&size=50", "/api/reports?has_audio=true", "/?q=qwen"),
@@ -116,7 +118,7 @@ class Story:
         self._chapter("Cutover", "Postgres takes the writes, under the eyes of users.")
         await self._cdc("cutover", "--dry-run", good=(1,))
         await self._cdc("cutover", "--prepare")
-        await self._cdc("cutover", "--dry-run")
+        await self._gates_open()
         await self._switch("cutover")
 
     async def _go_back(self) -> None:
@@ -127,6 +129,7 @@ class Story:
     async def _cut_over_again(self) -> None:
         self._chapter("And there again", "No new copy is taken: both never ceased to be alike.")
         await self._cdc("cutover", "--prepare")
+        await self._gates_open()
         await self._switch("cutover")
         await self._cdc("verify")
 
@@ -172,6 +175,15 @@ class Story:
         self._say("every write that was ever acknowledged to a user is there, and none that was refused", "green")
 
     # --- what they are made of ------------------------------------------------------------------------------------
+
+    async def _gates_open(self) -> None:
+        """As an operator waits: an answer that was late, or refused in a switch, closes the gate of shadow reads."""
+        for _ in range(MOST_LOOKS):
+            self._say("\n$ cdc cutover --dry-run", "bold")
+            if await self._stage.call("cutover", "--dry-run") == 0:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+        raise StoryError("the gates of the cutover did not open")
 
     async def _switch(self, command: str) -> None:
         """There or back, right after a user deleted something."""
