@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from cdc.config import ColumnOptions, Config, TableOptions
+from cdc.config import Config, TableOptions
 from cdc.facts.source_schema import Column, GuardedKey, KeyKind, Table
+from cdc.mapping.names import column_options
 
 
 def with_guards(tables: Sequence[Table], config: Config) -> tuple[Table, ...]:
@@ -43,5 +44,5 @@ def _guards(table: Table, refusing: Mapping[str, Table], options: TableOptions) 
 
 def _is_fed(column: Column, name: str, options: TableOptions) -> bool:
     """Whether a column of Postgres is one of the file, as it is there."""
-    chosen = next((o for own, o in options.columns.items() if own.lower() == column.name.lower()), ColumnOptions())
+    chosen = column_options(options, column.name)
     return (chosen.target or column.name) == name and not chosen.computed
