@@ -36,9 +36,10 @@ import msgspec
 
 from cdc.canonical import chosen
 from cdc.canonical.arrays import array_form
-from cdc.canonical.columns import FLAGS, OrderedRows, column_form
+from cdc.canonical.columns import FLAGS, column_form
 from cdc.canonical.intervals import written_interval
 from cdc.canonical.json_documents import jsonb_text
+from cdc.canonical.ordered_rows import OrderedRows, layout_of
 from cdc.canonical.text import NEVER, Form, Text, canonical_text, literal_text
 from cdc.canonical.type_limits import fits
 from cdc.facts.row_key import encode_key
@@ -83,6 +84,8 @@ class Canonical:
         kinds = {c.target: "" if c.literal or reading != ValueRules() else found.base for c, found, reading in there}
         self.names = tuple(name for name in mapped.target_columns if name in forms)
         self._columns = [column_form(forms[name], kinds[name]) for name in self.names]
+        bases = {c.target: found.base for c, found, _ in there}
+        self._layouts = [layout_of(bases[name], kinds[name]) for name in self.names]
         self._key = [forms[name] for name in mapped.key if name in forms]
         self._key_places = [mapped.target_columns.index(name) for name in mapped.key]
         self._width = mapped.source_key_width
@@ -98,9 +101,9 @@ class Canonical:
         rows = map(_encode, zip(*made, strict=True))
         return zip(keys, map(_digest, keys), map(_digest, rows), strict=True)
 
-    def ordered(self) -> "OrderedRows":
-        """What makes one hash of the same rows as `hashed` takes, in their order."""
-        return OrderedRows(self._columns, self._width)
+    def ordered(self) -> OrderedRows:
+        """What makes one hash of the same rows as `hashed` takes, in their order; their key is a whole number."""
+        return OrderedRows(list(zip(self._layouts, self._columns, strict=True)), self._width)
 
     def texts(self, raw: Sequence[Row]) -> Iterator[tuple[str, tuple[Text, ...]]]:
         """The key's text and the texts of the columns in `names`, for the same rows as `hashed` takes."""

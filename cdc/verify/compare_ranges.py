@@ -1,8 +1,8 @@
 """Comparing a table range by range of its key: SQLite's next range is read while Postgres hashes the one before.
 
-Each range is settled by one hash; only where the two are not alike single rows are looked at, and SQLite's are still at
-hand. Keys that were logged since Postgres' snapshot are left out on both sides, for they are looked at again anyway:
-so an application that writes as fast as it can makes no range look different.
+Each range is settled by one hash, and its rows are let go at once: a range that is not alike is read again, row by row.
+Keys that were logged since Postgres' snapshot are left out on both sides, for they are looked at again anyway: so an
+application that writes as fast as it can makes no range look different, and it does not matter when a range is read.
 """
 
 import asyncio
@@ -46,19 +46,28 @@ async def both(ours: Awaitable[Ours], theirs: Awaitable[Theirs]) -> tuple[Ours, 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Rows of SQLite, all that are within `keys` save those in quarantine and those in flight, whose keys are `but`.
+    """All rows of SQLite within `keys`, of which there were `read`, the last of them with the key `last`.
 
-    `hash` is None where one hash would be too much to ask for: of rows much larger than those before, or with too many
-    keys in flight to be left out, whose rows are there then. `read` rows were read for it. `end` is where the next
-    range begins, None at the end of the table.
+    `hash` is that of all save those in quarantine and those in flight, whose keys are `but`. It is None where one hash
+    would be too much to ask for: of rows much larger than those before, or with too many keys in flight. `end` is where
+    the next range begins, None after the last one.
     """
 
     keys: KeyRange
-    rows: Sequence[Row]
+    last: int | None
     but: Sequence[int]
     hash: RangeHash | None
     read: int
     end: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Rows that can be judged, how many were left out because they are held, and the keys in flight, if few enough."""
+
+    rows: Sequence[Row]
+    held: int
+    flying: Sequence[int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +86,9 @@ class ComparedTable:
     keys: KeyRange = ALL_KEYS
     keep_up: Callable[[], object] = lambda: None
 
-    def page(self, after: KeyValues | None, most: int = PAGE_ROWS) -> Page:
-        """The next rows of SQLite after a place."""
-        return self.reader.page(self.mapped, after, self.keys.last, most)
+    def page(self, after: KeyValues | None, most: int = PAGE_ROWS, last: int | None = None) -> Page:
+        """The next rows of SQLite after a place, up to the key `last`, or to the end of the rows that are compared."""
+        return self.reader.page(self.mapped, after, self.keys.last if last is None else last, most)
 
     def look_up(self, keys: Sequence[KeyValues]) -> list[Row]:
         """The rows of SQLite that have exactly one of these keys."""
@@ -120,59 +129,74 @@ class RangeComparison:
 
     def _read(self, after: int | None) -> Range:
         """The next range, in as many short reads as the file wants it to be."""
-        hashed, rows, but, read = self._table.canonical.ordered(), list[Row](), list[int](), 0
-        end, complete, bearable = after, False, True
+        hashed, but, read = self._table.canonical.ordered(), list[int](), 0
+        end, last, complete, bearable = after, None, False, True
         while not complete and read < self._wanted and hashed.size < RANGE_BYTES:
             key = None if end is None else (end,)
             page = self._table.page(key, min(READ_ROWS, self._wanted - read))
             complete, begin = page.end is None, end
             end = self._table.keys.last if page.end is None else cast("int", page.end[0])
-            ours, flying = self._settled(page.rows, KeyRange(begin, end))
-            bearable = bearable and flying is not None and len(but) + len(flying) <= MOST_FLYING
+            last = cast("int", page.rows[-1][0]) if page.rows else last
+            settled = self._settled(page.rows, KeyRange(begin, end))
+            self.held_rows += settled.held
+            self.rows += len(page.rows) - settled.held
+            bearable = bearable and settled.flying is not None and len(but) + len(settled.flying) <= MOST_FLYING
             if bearable:
-                hashed.add(ours)
-            rows += ours
-            but += flying or ()
+                hashed.add(settled.rows)
+            but += settled.flying or ()
             read += len(page.rows)
         if hashed.size:
             self._wanted = max(1, min(RANGE_ROWS, GROWTH * self._wanted, RANGE_BYTES * hashed.rows // hashed.size))
         bearable = bearable and hashed.size <= MOST_BYTES
         hash_ = RangeHash(hashed.rows, hashed.digest()) if bearable else None
-        return Range(KeyRange(after, end), rows, but, hash_, read, None if complete else end)
+        return Range(KeyRange(after, end), last, but, hash_, read, None if complete else end)
 
-    def _settled(self, rows: Sequence[Row], keys: KeyRange) -> tuple[Sequence[Row], Sequence[int] | None]:
-        """Rows that were just read, without those that are held or in flight, and the keys in flight."""
+    def _settled(self, rows: Sequence[Row], keys: KeyRange) -> Settled:
+        """Rows that were just read, without those that are held or in flight."""
         # What is logged by now is all that changed before the last of these rows was read.
         self._table.keep_up()
         ours = _without(rows, self._scratch.known_within(self._name, keys))
-        self.held_rows += len(rows) - len(ours)
-        self.rows += len(ours)
         flying = self._scratch.flying_within(self._name, keys, MOST_FLYING)
-        return (ours, None) if flying is None else (_without(ours, frozenset(flying)), flying)
+        return Settled(_without(ours, frozenset(flying or ())), len(rows) - len(ours), flying)
 
     async def _is_equal(self, here: Range) -> bool:
         return here.hash is not None and here.hash == await self._table.target.hash_within(
-            here.keys, here.but, len(here.rows)
+            here.keys, here.but, here.hash.rows
         )
 
     async def _look_closer(self, here: Range) -> None:
         """Compare single rows; what Postgres has in this range comes in batches, for it may be anything."""
-        ours = await to_its_end(self._by_key, here.rows)
-        async for batch in self._table.target.rows_within(here.keys, here.but):
+        ours, but = await to_its_end(self._read_again, here)
+        async for batch in self._table.target.rows_within(here.keys, but):
             findings = []
             for key, there in batch:
-                raw, digest = ours.pop(key, (None, None))
-                if raw is None:
+                number, digest = ours.pop(key, (None, None))
+                if number is None:
                     findings.append(self._table.extra(key))
                 elif digest != there:
-                    findings.append((self._name, DIFFERENT, key, encode_key(raw[:1])))
+                    findings.append((self._name, DIFFERENT, key, encode_key((number,))))
             await to_its_end(self._scratch.find, findings)
-        missing = [(self._name, MISSING, key, encode_key(raw[:1])) for key, (raw, _) in ours.items()]
+        missing = [(self._name, MISSING, key, encode_key((number,))) for key, (number, _) in ours.items()]
         await to_its_end(self._scratch.find, missing)
 
-    def _by_key(self, rows: Sequence[Row]) -> dict[str, tuple[Row, bytes]]:
-        hashed = self._table.canonical.hashed(rows)
-        return {key.decode(): (raw, digest) for raw, (key, _, digest) in zip(rows, hashed, strict=True)}
+    def _read_again(self, here: Range) -> tuple[dict[str, tuple[int, bytes]], Sequence[int]]:
+        """Key and hash of each row of a range by the text of its key, and the keys in flight.
+
+        Rows after the last that was there are new, so they are in flight.
+        """
+        ours: dict[str, tuple[int, bytes]] = {}
+        but = set(here.but)
+        end, complete = here.keys.after, here.last is None
+        while not complete:
+            begin = end
+            page = self._table.page(None if begin is None else (begin,), READ_ROWS, here.last)
+            complete, end = page.end is None, here.last if page.end is None else cast("int", page.end[0])
+            settled = self._settled(page.rows, KeyRange(begin, end))
+            hashed = self._table.canonical.hashed(settled.rows)
+            for raw, (key, _, digest) in zip(settled.rows, hashed, strict=True):
+                ours[key.decode()] = cast("int", raw[0]), digest
+            but.update(settled.flying or ())
+        return ours, sorted(but)
 
 
 def _without(rows: Sequence[Row], keys: frozenset[int]) -> Sequence[Row]:

@@ -37,6 +37,16 @@ _FORMS: Final = {
     "inet": "abbrev({0})",
     "time": "(extract(epoch FROM {0}) * 1000000)::bigint::text",
 }
+# What is joined of values of a fixed width, or whose length is joined with them; see `cdc.canonical.ordered_rows`.
+_FIXED: Final = {
+    **dict.fromkeys(("int2", "int4", "int8"), "int8send({0})"),
+    "float8": "float8send({0})",
+    "bool": "boolsend({0})",
+    "timestamp": "timestamp_send({0})",
+    "timestamptz": "timestamptz_send({0})",
+    "bytea": "int4send(octet_length({0})) || {0}",
+}
+_NOTHING: Final = f"'\\x{bytes(32).hex()}'::bytea"
 # How a key is made again from its canonical text, so that its index can be searched.
 _FROM_TEXT: Final = {
     **{kind: f"{{0}}::{kind}" for kind in ("int2", "int4", "int8", "float8", "numeric", "bool", "text", "varchar")},
@@ -146,11 +156,11 @@ class TargetRows:
         where, bound = self._within(keys, but)
         key = f"t.{quote(self._key[0].name)}"
         names = ", ".join(f"t.{quote(column.name)}" for column in self._columns)
-        hashes = " || ".join(_column_hash(_form(column), key) for column in self._columns)
+        hashes = " || ".join(_column_hash(column, key) for column in self._columns)
         # The limit bounds the server's memory, whatever somebody wrote to the range.
         sql = (
-            f"SELECT count(*) AS rows, sha256({hashes}) AS hash FROM (SELECT {names} FROM {self._from} "
-            f"{where} ORDER BY {key} LIMIT ${len(bound) + 1}) AS t"
+            f"SELECT count(*) AS rows, CASE WHEN count(*) > 0 THEN sha256({hashes}) END AS hash "
+            f"FROM (SELECT {names} FROM {self._from} {where} ORDER BY {key} LIMIT ${len(bound) + 1}) AS t"
         )
         with translated(f"comparing table {self._name}"):
             range_ = await self._connection.fetchrow(sql, *bound, most + 1)
@@ -244,9 +254,14 @@ def _form(column: TargetColumn) -> str:
     return f"CASE WHEN {value} IS NOT NULL THEN coalesce(array_dims({value}), '') || ({elements}) END"
 
 
-def _column_hash(form: str, key: str) -> str:
+def _column_hash(column: TargetColumn, key: str) -> str:
+    value = f"t.{quote(column.name)}"
+    fixed = _FIXED.get(column.base)
     # A connection of ours speaks UTF-8, whatever the database is written in.
-    return f"sha256(string_agg(coalesce(textsend({form}), '\\xff'::bytea), '\\x00'::bytea ORDER BY {key}))"
+    joined, between = (fixed.format(value), "") if fixed else (f"textsend({_form(column)})", "00")
+    values = f"string_agg({joined}, '\\x{between}'::bytea ORDER BY {key})"
+    nulls = f"string_agg(int8send({key}), '\\x'::bytea ORDER BY {key}) FILTER (WHERE {value} IS NULL)"
+    return " || ".join(f"coalesce(sha256({joined}), {_NOTHING})" for joined in (values, nulls))
 
 
 def _array(forms: Sequence[str]) -> str:

@@ -114,6 +114,8 @@ class Reader:
                 self._require_unpruned()
                 # An application may write faster than its entries are read: what comes meanwhile is for the next call.
                 newest = newest or self._connection.execute("SELECT max(seq) FROM _cdc_changelog").get
+                if newest == self._seen:
+                    return self._seen
                 columns = self._connection.execute("SELECT name FROM pragma_table_info('_cdc_changelog')").fetchall()
                 sql = "SELECT * FROM _cdc_changelog WHERE seq > ? ORDER BY seq LIMIT ?"
                 entries = self._rows.read(sql, (self._seen, NEWS_ENTRIES), len(columns))

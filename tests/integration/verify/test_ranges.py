@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from harness import application, execute, live, make_config, up
 
-from cdc.config import Config
+from cdc.config import ColumnOptions, Config, TableOptions
 from cdc.facts.key_range import KeyRange
 from cdc.facts.progress import Silent
 from cdc.facts.row_key import decode_key
@@ -148,7 +148,7 @@ async def test_more_keys_in_flight_than_can_be_left_out_hide_nothing(
 async def test_rows_too_large_to_be_put_together_are_looked_at_one_by_one(
     config: Config, closer_looks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare_ranges, "MOST_BYTES", 10)
+    monkeypatch.setattr(compare_ranges, "MOST_BYTES", 16)  # two keys
     assert (await compared(config)).result == "equal"
     await execute(config.target.dsn, "UPDATE item SET a = 'bent' WHERE id = 2")
     assert await found(config) == {"item": {"different": {2}}}
@@ -167,7 +167,7 @@ async def test_a_range_holds_fewer_rows_the_larger_they_are(config: Config, monk
 
     monkeypatch.setattr(TargetRows, "hash_within", hash_within)
     assert (await verify(config, ["item"], False, Silent())).result == "equal"
-    assert sizes[:2] == [2, 1]  # the least key has twenty digits, and so have the texts made of it
+    assert sizes[:2] == [2, 1]  # the least key makes long texts
     assert (max(sizes) > 2, sum(sizes)) == (True, len(KEYS))
 
 
@@ -198,3 +198,52 @@ async def test_keys_that_flew_are_judged_when_the_whole_table_is_compared_again(
 
         monkeypatch.setattr(Record, "daemon_runs", apply_first)
         assert await found(config) == {"item": {"different": {2}}}
+
+
+TYPED = {
+    "small": ("INTEGER", "smallint", (0, None, -32768, 32767)),
+    "whole": ("INTEGER", "bigint", (LEAST, GREATEST, None, 0)),
+    "real": ("REAL", "double precision", (1.5, -0.0, 1e300, None)),
+    "single": ("REAL", "real", (1.5, None, 0.25, -2.0)),
+    "exact": ("NUMERIC", "numeric", (1, None, 2.5, -3)),
+    "flag": ("BOOLEAN", "boolean", (1, 0, None, 1)),
+    "words": ("TEXT", "text", ("", None, "\u00e9\U0001f600", "b")),
+    "bytes": ("BLOB", "bytea", (b"", b"\x00\xff", b"ab", None)),
+    "day": ("DATE", "date", ("2024-02-29", None, "0001-01-01", "9999-12-31")),
+    "local": ("DATETIME", "timestamp", ("2024-02-29 23:59:59.999999", "0001-01-01T00:00:00", None, "1999-12-31 10:00")),
+    "instant": (
+        "TEXT",
+        "timestamptz",
+        ("2024-02-29 23:59:59+02:00", None, "0001-01-02T00:00Z", "1970-01-01 00:00Z"),
+    ),
+    "clock": ("TIME", "time", ("23:59:59.5", None, "00:00:00", "12:00")),
+    "document": ("JSON", "jsonb", ('{"a": [1, null]}', None, "1.50", '"x"')),
+    "name": ("TEXT", "uuid", (None, "9f1c2f3e-0000-4000-8000-000000000001", None, None)),
+}
+
+
+@pytest.mark.every_postgres
+@pytest.mark.parametrize("first", [1, 4])
+async def test_a_hash_of_many_rows_is_made_alike_of_every_type(
+    tmp_path: Path, database: str, closer_looks: list[str], monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    monkeypatch.setattr(compare_ranges, "FIRST_ROWS", first)
+    app = application(tmp_path / "app.db")
+    declared = ", ".join(f"{name} {type_}" for name, (type_, _, _) in TYPED.items())
+    app.execute(f"CREATE TABLE typed(id INTEGER PRIMARY KEY, {declared})")
+    rows = zip(*[values for _, _, values in TYPED.values()], strict=True)
+    app.executemany(
+        f"INSERT INTO typed VALUES (?{', ?' * len(TYPED)})", [(n, *row) for n, row in enumerate(rows, LEAST)]
+    )
+    app.close()
+    columns = {name: ColumnOptions(type=type_) for name, (_, type_, _) in TYPED.items()}
+    config = make_config(tmp_path, tmp_path / "app.db", database, tables={"typed": TableOptions(columns=columns)})
+    await up(config)
+    assert [(t.matched, t.quarantined) for t in (await compared(config)).tables] == [(4, 0)]
+    assert closer_looks == []
+    for name in TYPED:
+        await execute(config.target.dsn, f"UPDATE typed SET {name} = NULL WHERE id = {LEAST}")
+        others = by_name(await compared(config), "typed")
+        assert others.different == (TYPED[name][2][0] is not None), name
+        write(config, f"UPDATE typed SET {name} = {name} WHERE id = {LEAST}")
+        await up(config)

@@ -128,7 +128,7 @@ def test_the_comparison_has_a_rule_for_every_type_that_is_not_its_own_characters
     as_characters = {type_.base for type_ in (*texts.CHARACTERS, *addresses.TYPES)} | {"uuid"}
     assert set(rules._FORMS) == set(TYPES) - as_characters
     assert set(columns._SHORT) <= set(TYPES)
-    assert {type_.base for type_ in texts.CHARACTERS} == columns._CHARACTERS
+    assert {type_.base for type_ in texts.CHARACTERS} == columns.CHARACTERS
 
 
 def test_postgres_has_rules_for_known_types_only() -> None:
