@@ -40,6 +40,11 @@ class Arriving:
     content: aiohttp.StreamReader
     end: Callable[[], None]
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether something of the body is here, or all of it is, which may be nothing."""
+        return self.content.total_bytes > 0 or self.content.is_eof()
+
 
 def head_of(method: str, target: str, headers: "CIMultiDict[str]") -> bytes:
     """The head of a request on the wire; raises `ValueError` for a target that is none."""
@@ -49,11 +54,16 @@ def head_of(method: str, target: str, headers: "CIMultiDict[str]") -> bytes:
     return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("utf-8", "surrogateescape")
 
 
+def too_late() -> aiohttp.SocketTimeoutError:
+    """What whoever waits for an answer is told once its time is up."""
+    return aiohttp.SocketTimeoutError("it took too long")
+
+
 class Connections:
     """Asks one instance, with as many connections as there are questions at a time.
 
-    Raises what the HTTP library does: `ClientError`, `HttpProcessingError`, `OSError`, and `TimeoutError` for an
-    instance that cannot be connected to in time.
+    Raises what the HTTP library does: `ClientError`, `HttpProcessingError`, `OSError`; `ConnectionTimeoutError` for an
+    instance that cannot be connected to in time, and `SocketTimeoutError` for one that does not answer in time.
     """
 
     def __init__(self, base: str) -> None:
@@ -61,21 +71,25 @@ class Connections:
         self._host, self._port, self._authority = url.host or "", url.port or 80, url.authority
         self._prefix = url.raw_path.rstrip("/")
         self._ssl = ssl.create_default_context() if url.scheme == "https" else None
+        self._loop = asyncio.get_running_loop()
         self._idle: deque[tuple[float, ResponseHandler]] = deque()  # the one that was used last at the end
 
-    async def ask(self, method: str, target: str, headers: "CIMultiDict[str]") -> Arriving:
-        """The head of the answer to a question of a method that may be repeated."""
+    async def ask(
+        self, method: str, target: str, headers: "CIMultiDict[str]", seconds: float | None = None
+    ) -> Arriving:
+        """The head of the answer to a question of a method that may be repeated, within so many seconds."""
+        until = None if seconds is None else self._loop.time() + seconds
         if "Host" not in headers:
             headers = CIMultiDict([("Host", self._authority), *headers.items()])
         head = head_of(method, self._prefix + target, headers)
         if (kept := self._take()) is not None:
             try:
-                return await self._answer(kept, head, method)
+                return await self._answer(kept, head, method, until)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                 pass  # it was closed in the moment in which it was used
-        return await self._answer(await self._connected(), head, method)
+        return await self._answer(await self._connected(seconds), head, method, until)
 
-    async def _answer(self, connection: ResponseHandler, head: bytes, method: str) -> Arriving:
+    async def _answer(self, connection: ResponseHandler, head: bytes, method: str, until: float | None) -> Arriving:
         connection.set_response_params(
             skip_payload=method == "HEAD",
             read_until_eof=True,
@@ -84,6 +98,8 @@ class Connections:
             max_field_size=LONGEST_LINE,
             max_headers=MOST_HEADERS,
         )
+        # A timer of the loop costs a third of `asyncio.timeout`, and every read is waited for twice.
+        late = None if until is None else self._loop.call_at(until, connection.set_exception, too_late())
         try:
             # It is there: one that is new was made just now, one that was kept was looked at.
             cast("asyncio.Transport", connection.transport).write(head)
@@ -93,6 +109,9 @@ class Connections:
         except BaseException:
             connection.close()
             raise
+        finally:
+            if late is not None:
+                late.cancel()
         return Arriving(
             message.code, message.reason, message.raw_headers, content, lambda: self._give_back(connection, content)
         )
@@ -115,12 +134,14 @@ class Connections:
         while self._idle and now - self._idle[0][0] > KEPT_SECONDS:
             self._idle.popleft()[1].close()
 
-    async def _connected(self) -> ResponseHandler:
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(CONNECT_SECONDS):
-            _, connection = await loop.create_connection(
-                lambda: ResponseHandler(loop), self._host, self._port, ssl=self._ssl
-            )
+    async def _connected(self, seconds: float | None) -> ResponseHandler:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS if seconds is None else min(CONNECT_SECONDS, seconds)):
+                _, connection = await self._loop.create_connection(
+                    lambda: ResponseHandler(self._loop), self._host, self._port, ssl=self._ssl
+                )
+        except TimeoutError:
+            raise aiohttp.ConnectionTimeoutError from None
         return connection
 
     def close(self) -> None:

@@ -1,6 +1,5 @@
 """An answer on its way to the client: chunk by chunk as it comes, with the head that the side gave it."""
 
-import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,7 +19,11 @@ _TOLD: Final = {502: "the application cannot be reached", 504: "the application 
 
 
 class PassedOn(web.StreamResponse):
-    """An answer without what the HTTP library would add of its own."""
+    """An answer without what the HTTP library would add of its own; its head is sent `at_once`, or with its body."""
+
+    def __init__(self, status: int, reason: str | None, headers: "CIMultiDict[str]", *, at_once: bool) -> None:
+        super().__init__(status=status, reason=reason, headers=headers)
+        self._send_headers_immediately = at_once
 
     async def _prepare_headers(self) -> None:
         missing = [name for name in _NOT_ADDED if name not in self.headers]
@@ -66,10 +69,7 @@ async def pass_on(
     body = request.content if request.can_read_body else None
     began = time.perf_counter()
     try:
-        async with asyncio.timeout(None if body else seconds):
-            answer = await side.ask(question, body)
-    except TimeoutError:
-        return refused(Unanswered("it took too long", late=True))
+        answer = await side.ask(question, body, None if body else seconds)
     except Unanswered as error:
         return refused(error)
     if kept is not None:
@@ -82,7 +82,7 @@ async def pass_on(
 
 async def _stream(request: web.BaseRequest, answer: Arriving, kept: Kept | None) -> web.StreamResponse:
     headers = end_to_end(answer.raw_headers)
-    response = PassedOn(status=answer.status, reason=answer.reason, headers=headers)
+    response = PassedOn(answer.status, answer.reason, headers, at_once=not answer.has_begun)
     await response.prepare(request)
     while True:
         began = time.perf_counter()
@@ -96,10 +96,10 @@ async def _stream(request: web.BaseRequest, answer: Arriving, kept: Kept | None)
         if kept is not None:
             kept.seconds += time.perf_counter() - began
             kept.add(chunk)
-        if not chunk:
+        if answer.content.at_eof():
             break
         await response.write(chunk)
-    await response.write_eof()
+    await response.write_eof(chunk)
     if kept is not None:
         kept.end(answer.status, headers.items())
     return response
@@ -107,11 +107,9 @@ async def _stream(request: web.BaseRequest, answer: Arriving, kept: Kept | None)
 
 async def serve(request: web.BaseRequest, answer: HttpAnswer) -> web.StreamResponse:
     """Give the client an answer that is there as a whole."""
-    response = PassedOn(status=answer.status, headers=CIMultiDict(answer.headers))
+    response = PassedOn(answer.status, None, CIMultiDict(answer.headers), at_once=False)
     await response.prepare(request)
-    if request.method != "HEAD" and answer.body:
-        await response.write(answer.body)
-    await response.write_eof()
+    await response.write_eof(answer.body if request.method != "HEAD" else b"")
     return response
 
 

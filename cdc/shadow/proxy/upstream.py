@@ -1,7 +1,7 @@
 """One instance of the application, asked over connections that are kept open."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -18,6 +18,7 @@ from cdc.shadow.proxy.connections import (
     REPEATABLE,
     Arriving,
     Connections,
+    too_late,
 )
 from cdc.shadow.proxy.headers import end_to_end, marked
 
@@ -35,6 +36,10 @@ class Unanswered(Exception):
         super().__init__(reason)
         self.reason = reason
         self.late = late
+
+
+def _took_too_long() -> Unanswered:
+    return Unanswered("it took too long", late=True)
 
 
 class NotKept(Exception):
@@ -73,14 +78,20 @@ class Upstream:
         self._kept.close()
         await self._fresh.close()
 
-    async def ask(self, question: Question, body: Body = None) -> Arriving:
-        """The head of the answer; its body is read by the caller, who ends it. Raises `Unanswered`."""
+    async def ask(self, question: Question, body: Body = None, seconds: float | None = None) -> Arriving:
+        """The head of the answer, within so many seconds; its body is read by the caller, who ends it.
+
+        Raises `Unanswered`.
+        """
         try:
             if body is None and question.method in REPEATABLE:
-                return await self._kept.ask(question.method, question.target, question.headers)
-            return await self._asked_once(question, body)
-        except (TimeoutError, aiohttp.ServerTimeoutError):
+                return await self._kept.ask(question.method, question.target, question.headers, seconds)
+            async with asyncio.timeout(seconds):
+                return await self._asked_once(question, body)
+        except aiohttp.ConnectionTimeoutError:
             raise Unanswered("it could not be connected to in time", late=True) from None
+        except TimeoutError:
+            raise _took_too_long() from None
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
             raise Unanswered(type(error).__name__) from None
 
@@ -93,25 +104,26 @@ class Upstream:
 
     async def answer(self, question: Question, most_bytes: int, seconds: float) -> HttpAnswer:
         """The whole answer. Raises `Unanswered`, and `NotKept` for one of more than `most_bytes`."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        arriving = await self.ask(question, seconds=seconds)
+        # Without reading on: what is larger, or breaks off, closes the connection.
+        late = None if arriving.content.is_eof() else loop.call_at(until, arriving.content.set_exception, too_late())
         try:
-            async with asyncio.timeout(seconds):
-                arriving = await self.ask(question)
-                # Without reading on: what is larger, or breaks off, closes the connection.
-                try:
-                    headers = tuple(end_to_end(arriving.raw_headers).items())
-                    answer = HttpAnswer(arriving.status, headers, b"")
-                    return replace(answer, body=await _whole_body(arriving, answer, question, most_bytes))
-                finally:
-                    arriving.end()
-        except TimeoutError:
-            raise Unanswered("it took too long", late=True) from None
+            headers = end_to_end(arriving.raw_headers)
+            body = await _whole_body(arriving, headers, question, most_bytes)
+            return HttpAnswer(arriving.status, tuple(headers.items()), body)
+        finally:
+            if late is not None:
+                late.cancel()
+            arriving.end()
 
 
-async def _whole_body(arriving: Arriving, head: HttpAnswer, question: Question, most_bytes: int) -> bytes:
-    length = head.header("content-length") or ""
+async def _whole_body(arriving: Arriving, headers: "CIMultiDict[str]", question: Question, most_bytes: int) -> bytes:
+    length = headers.get("Content-Length", "")
     if length.isdecimal() and int(length) > most_bytes and question.method != "HEAD":
         raise NotKept
-    if (head.header("content-type") or "").lower().startswith(_EVENT_STREAM):
+    if headers.get("Content-Type", "").lower().startswith(_EVENT_STREAM):
         raise NotKept
     kept = bytearray()
     while chunk := await next_chunk(arriving):
@@ -125,6 +137,8 @@ async def next_chunk(arriving: Arriving) -> bytes:
     """What arrived of a body, empty at its end. Raises `Unanswered` for a body that breaks off."""
     try:
         return await arriving.content.readany()
+    except aiohttp.SocketTimeoutError:
+        raise _took_too_long() from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise Unanswered(f"its body broke off: {type(error).__name__}") from None
 
