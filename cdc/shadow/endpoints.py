@@ -37,7 +37,10 @@ class Folded:
 
 
 class Endpoints:
-    """Names endpoints. What was learned before is folded by it, so learn all paths before the first is named."""
+    """Names endpoints. What was learned before is folded by it, so learn all paths before the first is named.
+
+    The name of a request stays the same as long as `foldings` does.
+    """
 
     def __init__(self, templates: Iterable[str] = ()) -> None:
         paths = dict.fromkeys(template.partition("?")[0] for template in templates)
@@ -45,6 +48,7 @@ class Endpoints:
         self._templates = [(path, _pattern(path)) for path in sorted(paths, key=lambda p: (p.count("{"), p))]
         self._seen: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
         self._names: set[str] = set()
+        self.foldings = 0  # places in paths whose values were found to be identifiers by their number
 
     def learn(self, requests: Iterable[HttpRequest]) -> None:
         """See which segments vary."""
@@ -81,6 +85,7 @@ class Endpoints:
             looks = _IDENTIFIER.fullmatch(_EXTENSION.sub("", plain)) is not None
             if not looks and len(seen) <= MOST_VALUES:
                 seen.add(plain)
+                self.foldings += len(seen) > MOST_VALUES
             if looks or (len(seen) > MOST_VALUES and plain):
                 folded.append(_PLACE)
                 values.append(plain)

@@ -64,9 +64,14 @@ class Comparer:
         """How two answers of the baseline compare."""
         return await self._compared(_Job(endpoint, first, second, of_candidate=False))
 
+    def are_alike(self, one: HttpAnswer, other: HttpAnswer) -> bool:
+        """Whether two answers are alike byte for byte, so that there is nothing to compare."""
+        same = one.status == other.status and one.body == other.body
+        return same and (one.headers == other.headers or _named(one, self._names) == _named(other, self._names))
+
     async def _compared(self, job: _Job) -> Compared | Incomparable:
-        """What is alike byte for byte is not even handed over."""
-        if _alike(job.baseline, job.other, self._names):
+        """What is alike is not even handed over."""
+        if self.are_alike(job.baseline, job.other):
             return Compared(Verdict.EQUAL)
         async with self._turn:
             return await asyncio.to_thread(self._ask, job)
@@ -100,11 +105,6 @@ class Comparer:
             self._process.close()
             self._pipe.close()
         self._process = self._pipe = None
-
-
-def _alike(baseline: HttpAnswer, candidate: HttpAnswer, names: frozenset[str]) -> bool:
-    same = baseline.status == candidate.status and baseline.body == candidate.body
-    return same and _named(baseline, names) == _named(candidate, names)
 
 
 def _named(answer: HttpAnswer, names: frozenset[str]) -> list[tuple[str, str]]:

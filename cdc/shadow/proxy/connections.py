@@ -11,11 +11,11 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, cast
 
 import aiohttp
+import msgspec
 from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
@@ -30,8 +30,7 @@ REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _OUT_OF_PLACE: Final = re.compile(r"[\x00-\x20\x7f]")  # in a target: it would end there
 
 
-@dataclass(frozen=True, slots=True)
-class Arriving:
+class Arriving(msgspec.Struct, frozen=True):
     """An answer whose head is here, and whose body is read by whoever asked; `end` has to be called in the end."""
 
     status: int

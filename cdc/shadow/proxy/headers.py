@@ -20,15 +20,17 @@ def end_to_end(headers: RawHeaders) -> "CIMultiDict[str]":
 
     Those have the spelling of the first: the HTTP library takes others for another header and keeps the last alone.
     """
-    headers = list(headers)
-    named = {
-        name.strip().lower() for key, value in headers if key.lower() == b"connection" for name in value.split(b",")
-    }
     kept = CIMultiDict[str]()
     spelling: dict[bytes, str] = {}
+    named: list[bytes] = []
     for key, value in headers:
-        if (name := key.lower()) not in _OF_ONE_CONNECTION and name not in named:
-            kept.add(spelling.setdefault(name, text(key)), text(value))
+        if (name := key.lower()) in _OF_ONE_CONNECTION:
+            if name == b"connection":
+                named += value.lower().split(b",")
+            continue
+        kept.add(spelling.setdefault(name, text(key)), text(value))
+    for name in named:
+        kept.popall(text(name.strip()), None)
     return kept
 
 

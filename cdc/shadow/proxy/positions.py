@@ -118,7 +118,7 @@ class TargetPosition:
             await asyncio.sleep(LOOK_SECONDS)
         return self.seq
 
-    async def stood(self, seq: int, since: int) -> bool:
+    async def stood(self, seq: int | None, since: int) -> bool:
         """Whether Postgres stood at an entry all the time from when `seq` was that entry until now.
 
         `since` is what `connections` was then. Positions only grow over one connection, so the two ends tell.

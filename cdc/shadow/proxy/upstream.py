@@ -1,11 +1,11 @@
 """One instance of the application, asked over connections that are kept open."""
 
 import asyncio
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
+import msgspec
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
@@ -46,8 +46,7 @@ class NotKept(Exception):
     """An answer that is larger than what is kept, or that never ends, so that it cannot be compared."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """A request as it goes on: the target of its first line byte for byte, and the headers meant for the other end."""
 
     method: str

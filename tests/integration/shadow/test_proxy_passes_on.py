@@ -75,11 +75,16 @@ async def test_headers_of_one_connection_stay_and_all_others_pass(app: apsw.Conn
         assert names.index("host") < names.index("x-twice") < names.index("cookie")
 
 
+def undated(answer: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:
+    """The headers; a second may have passed from one answer to the next."""
+    return [(name, b"" if name == b"Date" else value) for name, value in answer.raw_headers]
+
+
 async def test_headers_of_an_answer_come_as_the_application_gave_them(app: apsw.Connection, config: Config) -> None:
     async with site(app, config) as here:
         direct = await here.client.get(here.baseline.url + "/page")
         through = await here.client.get(here.proxy.address + "/page")
-        assert through.raw_headers == direct.raw_headers
+        assert undated(through) == undated(direct)
         assert through.headers.getall("Set-Cookie") == ["a=1", "b=2"]
 
 

@@ -1,0 +1,36 @@
+"""A question and the answers to it, on their way from the users' requests to an outcome."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from cdc.facts.shadow import Outcome
+from cdc.shadow.http_answer import HttpAnswer
+from cdc.shadow.proxy.upstream import Question
+
+Take = Callable[[Outcome], None]
+Skip = Callable[[str], None]
+
+
+# Thousands of them are made in a second, and these are made in a fifth of a dataclass' time.
+class TimedAnswer(msgspec.Struct, frozen=True):
+    """An answer, and the seconds that it took."""
+
+    answer: HttpAnswer
+    seconds: float
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """A question, as the candidate gets it, and the baseline's answer; `seq` is the position before it was asked."""
+
+    question: Question
+    baseline: TimedAnswer
+    seq: int | None
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """A pair and the candidate's answer; `since` is what the target's `connections` was before that was asked for."""
+
+    pair: Pair
+    candidate: TimedAnswer
+    since: int
