@@ -13,8 +13,9 @@ from typing import Final
 from cdc.config import ShadowSection
 from cdc.facts.shadow import Verdict
 from cdc.shadow.compare_http import Compared, compare
-from cdc.shadow.http_answer import HttpAnswer, as_compared
+from cdc.shadow.http_answer import as_compared
 from cdc.shadow.http_rules import Rules
+from cdc.shadow.proxy.messages import Reply
 
 LONGEST_SECONDS: Final = 10.0
 _NICENESS: Final = 10  # users come first
@@ -31,8 +32,8 @@ class Incomparable:
 @dataclass(frozen=True, slots=True)
 class _Job:
     endpoint: str
-    baseline: HttpAnswer
-    other: HttpAnswer
+    baseline: Reply
+    other: Reply
     of_candidate: bool
 
 
@@ -48,7 +49,7 @@ class Comparer:
     def _take(self, section: ShadowSection) -> None:
         Rules.of(section)  # the process makes its own; what is wrong with them is said here
         self._section = section
-        self._names = frozenset(name.lower() for name in (*section.compared_headers, "content-encoding"))
+        self._names = frozenset(name.lower().encode() for name in (*section.compared_headers, "content-encoding"))
 
     async def reload(self, section: ShadowSection) -> None:
         """Compare by other rules from now on; raises `ConfigError` for rules that are none, and keeps the old ones."""
@@ -56,15 +57,15 @@ class Comparer:
             self._take(section)
             await asyncio.to_thread(self.close)
 
-    async def compare(self, endpoint: str, baseline: HttpAnswer, candidate: HttpAnswer) -> Compared | Incomparable:
+    async def compare(self, endpoint: str, baseline: Reply, candidate: Reply) -> Compared | Incomparable:
         """How both sides compare."""
         return await self._compared(_Job(endpoint, baseline, candidate, of_candidate=True))
 
-    async def compare_again(self, endpoint: str, first: HttpAnswer, second: HttpAnswer) -> Compared | Incomparable:
+    async def compare_again(self, endpoint: str, first: Reply, second: Reply) -> Compared | Incomparable:
         """How two answers of the baseline compare."""
         return await self._compared(_Job(endpoint, first, second, of_candidate=False))
 
-    def are_alike(self, one: HttpAnswer, other: HttpAnswer) -> bool:
+    def are_alike(self, one: Reply, other: Reply) -> bool:
         """Whether two answers are alike byte for byte, so that there is nothing to compare."""
         same = one.status == other.status and one.body == other.body
         return same and (one.headers == other.headers or _named(one, self._names) == _named(other, self._names))
@@ -107,7 +108,7 @@ class Comparer:
         self._process = self._pipe = None
 
 
-def _named(answer: HttpAnswer, names: frozenset[str]) -> list[tuple[str, str]]:
+def _named(answer: Reply, names: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
     return [(lower, value) for name, value in answer.headers if (lower := name.lower()) in names]
 
 
@@ -131,9 +132,10 @@ def _serve(pipe: Connection, section: ShadowSection) -> None:
 def _compared(job: _Job, section: ShadowSection, rules: Rules) -> Compared | Incomparable:
     answers = []
     other_base = section.candidate if job.of_candidate else section.baseline
-    for answer, base in ((job.baseline, section.baseline), (job.other, other_base)):
+    for reply, base in ((job.baseline, section.baseline), (job.other, other_base)):
+        answer = reply.to_compare()
         try:
             answers.append(as_compared(answer.status, answer.headers, answer.body, base or ""))
         except ValueError as error:
-            return Incomparable(str(error), of_candidate=answer is job.other)
+            return Incomparable(str(error), of_candidate=reply is job.other)
     return compare(job.endpoint, answers[0], answers[1], rules)

@@ -17,8 +17,9 @@ from typing import Final, cast
 import aiohttp
 import msgspec
 from aiohttp.client_proto import ResponseHandler
-from multidict import CIMultiDict
 from yarl import URL
+
+from cdc.shadow.proxy.headers import RawHeaders, block, value_of
 
 CONNECT_SECONDS: Final = 5.0
 KEPT_SECONDS: Final = 30.0  # of an idle connection
@@ -35,7 +36,7 @@ class Arriving(msgspec.Struct, frozen=True):
 
     status: int
     reason: str
-    raw_headers: tuple[tuple[bytes, bytes], ...]
+    raw_headers: RawHeaders
     content: aiohttp.StreamReader
     end: Callable[[], None]
 
@@ -45,12 +46,12 @@ class Arriving(msgspec.Struct, frozen=True):
         return self.content.total_bytes > 0 or self.content.is_eof()
 
 
-def head_of(method: str, target: str, headers: "CIMultiDict[str]") -> bytes:
+def head_of(method: str, target: str, headers: RawHeaders) -> bytes:
     """The head of a request on the wire; raises `ValueError` for a target that is none."""
     if _OUT_OF_PLACE.search(target):
         raise ValueError("a target with a blank or a control character")
-    lines = "".join([f"{key}: {value}\r\n" for key, value in headers.items()])
-    return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("utf-8", "surrogateescape")
+    line = f"{method} {target} HTTP/1.1\r\n".encode("utf-8", "surrogateescape")
+    return b"".join([line, block(headers), b"\r\n"])
 
 
 def too_late() -> aiohttp.SocketTimeoutError:
@@ -73,13 +74,11 @@ class Connections:
         self._loop = asyncio.get_running_loop()
         self._idle: deque[tuple[float, ResponseHandler]] = deque()  # the one that was used last at the end
 
-    async def ask(
-        self, method: str, target: str, headers: "CIMultiDict[str]", seconds: float | None = None
-    ) -> Arriving:
+    async def ask(self, method: str, target: str, headers: RawHeaders, seconds: float | None = None) -> Arriving:
         """The head of the answer to a question of a method that may be repeated, within so many seconds."""
         until = None if seconds is None else self._loop.time() + seconds
-        if "Host" not in headers:
-            headers = CIMultiDict([("Host", self._authority), *headers.items()])
+        if value_of(headers, b"host") is None:
+            headers = [(b"Host", self._authority.encode()), *headers]
         head = head_of(method, self._prefix + target, headers)
         if (kept := self._take()) is not None:
             try:

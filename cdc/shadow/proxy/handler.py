@@ -15,14 +15,15 @@ from cdc.config import ShadowSection
 from cdc.facts.timings import Timings
 from cdc.shadow.proxy.canary import Canary
 from cdc.shadow.proxy.headers import FORWARDED_FOR, for_baseline, wants_tunnel
+from cdc.shadow.proxy.messages import Question
 from cdc.shadow.proxy.mirror import TOO_LARGE, Mirror
-from cdc.shadow.proxy.pairs import Answered, Pair, TimedAnswer
+from cdc.shadow.proxy.pairs import BothAnswers, Pair, TimedAnswer
 from cdc.shadow.proxy.relay import Kept, pass_on, refused, serve
 from cdc.shadow.proxy.selection import Selection
 from cdc.shadow.proxy.sides import Sides
 from cdc.shadow.proxy.switch import ActiveSide, Switch, TooManyHeld
 from cdc.shadow.proxy.tunnel import tunnel
-from cdc.shadow.proxy.upstream import NotKept, Question, Unanswered
+from cdc.shadow.proxy.upstream import NotKept, Unanswered
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, 9.2.1
 
@@ -132,7 +133,7 @@ class Handler:
 
     async def _compare(self, beside: "asyncio.Task[Pair | None]", candidate: TimedAnswer, since: int) -> None:
         if (pair := await beside) is not None:
-            await self._pairs.judge(Answered(pair, candidate, since))
+            await self._pairs.judge(BothAnswers(pair, candidate, since))
 
     async def end(self) -> None:
         """Wait for comparisons that are under way."""

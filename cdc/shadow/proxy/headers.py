@@ -1,57 +1,73 @@
 """Headers on their way: what is of one connection stays there, all else passes as it came (RFC 9110, 7.6.1)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from multidict import CIMultiDict
 
-RawHeaders = Iterable[tuple[bytes, bytes]]
+RawHeaders = Sequence[tuple[bytes, bytes]]
 
 FORWARDED_FOR: Final = "X-Forwarded-For"
-SHADOW: Final = "X-Cdc-Shadow"  # by which the application can tell a request that no user waits for
+SHADOW: Final = b"X-Cdc-Shadow"  # by which the application can tell a request that no user waits for
 
 _OF_ONE_CONNECTION: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )
 
 
-def end_to_end(headers: RawHeaders) -> "CIMultiDict[str]":
-    """The headers that are meant for the other end, in their order, with those that come twice.
-
-    Those have the spelling of the first: the HTTP library takes others for another header and keeps the last alone.
-    """
-    kept = CIMultiDict[str]()
-    spelling: dict[bytes, str] = {}
-    named: list[bytes] = []
-    for key, value in headers:
-        if (name := key.lower()) in _OF_ONE_CONNECTION:
-            if name == b"connection":
-                named += value.lower().split(b",")
-            continue
-        kept.add(spelling.setdefault(name, text(key)), text(value))
-    for name in named:
-        kept.popall(text(name.strip()), None)
-    return kept
+def end_to_end(headers: RawHeaders) -> RawHeaders:
+    """The headers that are meant for the other end, in their order, with those that come twice."""
+    kept = [header for header in headers if header[0].lower() not in _OF_ONE_CONNECTION]
+    if len(kept) == len(headers):
+        return kept
+    named = {
+        name.strip() for key, value in headers if key.lower() == b"connection" for name in value.lower().split(b",")
+    }
+    return [header for header in kept if header[0].lower() not in named]
 
 
-def for_baseline(headers: RawHeaders, client: str | None) -> "CIMultiDict[str]":
+def for_baseline(headers: RawHeaders, client: str | None) -> RawHeaders:
     """A request's headers as they go on; `client` is the address that it came from."""
-    kept = end_to_end(headers)
-    kept.popall("Expect", None)  # answered here: the body comes at once
+    forwarded = FORWARDED_FOR.lower().encode()
+    # Expect is answered here: the body comes at once.
+    kept = [header for header in end_to_end(headers) if header[0].lower() not in (b"expect", forwarded)]
+    before = [value for key, value in headers if key.lower() == forwarded]
     if client is not None:
-        before = kept.popall(FORWARDED_FOR, [])
-        kept[FORWARDED_FOR] = ", ".join([*before, client])
-    return kept
+        before.append(client.encode())
+    return [*kept, (FORWARDED_FOR.encode(), b", ".join(before))] if before else kept
 
 
-def marked(headers: "CIMultiDict[str]") -> "CIMultiDict[str]":
+def marked(headers: RawHeaders) -> RawHeaders:
     """The same request, marked as one that nobody waits for.
 
     Headers that the configuration has for a side are not added: what they allow, a user need not be allowed.
     """
-    marked = headers.copy()
-    marked[SHADOW] = "1"
-    return marked
+    return [*(header for header in headers if header[0].lower() != SHADOW.lower()), (SHADOW, b"1")]
+
+
+def value_of(headers: RawHeaders, name: bytes) -> bytes | None:
+    """The value of the first header of a name, which is given in lower case."""
+    for key, value in headers:
+        if len(key) == len(name) and key.lower() == name:
+            return value
+    return None
+
+
+def for_library(headers: RawHeaders) -> "CIMultiDict[str]":
+    """Headers as the HTTP library takes them.
+
+    Those that come twice have the spelling of the first: it takes others for another header and keeps the last alone.
+    """
+    kept = CIMultiDict[str]()
+    spelling: dict[bytes, str] = {}
+    for key, value in headers:
+        kept.add(spelling.setdefault(key.lower(), text(key)), text(value))
+    return kept
+
+
+def block(headers: RawHeaders) -> bytes:
+    """Headers on the wire."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 def wants_tunnel(headers: Mapping[str, str]) -> bool:

@@ -14,10 +14,11 @@ from cdc.facts.shadow import Outcome, Verdict
 from cdc.shadow.compare_http import Compared
 from cdc.shadow.noise import without_noise
 from cdc.shadow.proxy.comparer import Comparer, Incomparable
-from cdc.shadow.proxy.naming import Naming
-from cdc.shadow.proxy.pairs import Answered, Pair, Skip, Take
+from cdc.shadow.proxy.messages import Question
+from cdc.shadow.proxy.pairs import BothAnswers, Pair, Skip, Take
+from cdc.shadow.proxy.question_names import QuestionNames
 from cdc.shadow.proxy.sides import Sides
-from cdc.shadow.proxy.upstream import NotKept, Question, Unanswered
+from cdc.shadow.proxy.upstream import NotKept, Unanswered
 
 UNREADABLE: Final = "the baseline's answer cannot be read"
 
@@ -26,7 +27,7 @@ _TOGETHER_SECONDS: Final = 0.005  # in which pairs come together, to be told by 
 _COMPARING: Final = 4  # one is compared while others wait for the baseline to be asked again
 
 
-class Judge:
+class PairJudge:
     """Judges pairs; each outcome is handed to `take`, why a question is not compared to `skip`."""
 
     def __init__(self, section: ShadowSection, sides: Sides, comparer: Comparer, take: Take, skip: Skip) -> None:
@@ -35,31 +36,31 @@ class Judge:
         self._comparer = comparer
         self._take = take
         self._skip = skip
-        self._naming = Naming()
-        self._answered: list[tuple[Answered, Callable[[], None]]] = []  # whose position afterwards is not read yet
+        self._names = QuestionNames()
+        self._answered: list[tuple[BothAnswers, Callable[[], None]]] = []  # whose position afterwards is not read yet
         self._some_answered = asyncio.Event()
-        self._unlike: asyncio.Queue[tuple[Answered, Callable[[], None]]] = asyncio.Queue()
+        self._unlike: asyncio.Queue[tuple[BothAnswers, Callable[[], None]]] = asyncio.Queue()
         self._asking_again = asyncio.Lock()
 
     def came_to(self, question: Question, verdict: Verdict, reason: str = "") -> None:
         """Tell an outcome without two answers to compare."""
-        endpoint, shown = self._naming.of(question)
+        endpoint, shown = self._names.of(question)
         self._take(Outcome(endpoint, shown, verdict, reason=reason))
 
-    def hand_over(self, answered: Answered, judged: Callable[[], None]) -> None:
+    def hand_over(self, answered: BothAnswers, judged: Callable[[], None]) -> None:
         """Have two answers judged some time; `judged` is called then, whatever came of it."""
         self._answered.append((answered, judged))
         self._some_answered.set()
 
-    async def judge(self, answered: Answered) -> None:
-        """Judge two answers, if Postgres stood all the time where the baseline's was given."""
+    async def judge(self, answered: BothAnswers) -> None:
+        """PairJudge two answers, if Postgres stood all the time where the baseline's was given."""
         if await self._sides.target.stood(answered.pair.seq, answered.since):
             await self._compare(answered)
         else:
             self.came_to(answered.pair.question, Verdict.MOVED)
 
     async def run(self) -> None:
-        """Judge what is handed over; never ends."""
+        """PairJudge what is handed over; never ends."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sort())
             for _ in range(_COMPARING):
@@ -95,8 +96,8 @@ class Judge:
             finally:
                 judged()
 
-    async def _compare(self, both: Answered) -> None:
-        endpoint, _ = self._naming.of(both.pair.question)
+    async def _compare(self, both: BothAnswers) -> None:
+        endpoint, _ = self._names.of(both.pair.question)
         compared = await self._comparer.compare(endpoint, both.pair.baseline.answer, both.candidate.answer)
         if isinstance(compared, Incomparable):
             if compared.of_candidate:
@@ -108,8 +109,8 @@ class Judge:
             compared = await without_noise(compared, partial(self._itself, both.pair, endpoint))
         self._compared(both, compared)
 
-    def _compared(self, both: Answered, compared: Compared) -> None:
-        endpoint, shown = self._naming.of(both.pair.question)
+    def _compared(self, both: BothAnswers, compared: Compared) -> None:
+        endpoint, shown = self._names.of(both.pair.question)
         seconds = both.pair.baseline.seconds, both.candidate.seconds
         found = compared.verdict, compared.differences
         self._take(Outcome(endpoint, shown, *found, *seconds, compared.rules, seq=both.pair.seq))

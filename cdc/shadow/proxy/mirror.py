@@ -14,10 +14,11 @@ from cdc.config import ShadowSection
 from cdc.facts.shadow import Verdict
 from cdc.shadow.proxy.breaker import Breaker, BreakerState
 from cdc.shadow.proxy.comparer import Comparer
-from cdc.shadow.proxy.judge import Judge
-from cdc.shadow.proxy.pairs import Answered, Pair, Take, TimedAnswer
+from cdc.shadow.proxy.judge import PairJudge
+from cdc.shadow.proxy.messages import Question
+from cdc.shadow.proxy.pairs import BothAnswers, Pair, Take, TimedAnswer
 from cdc.shadow.proxy.sides import Sides
-from cdc.shadow.proxy.upstream import NotKept, Question, Unanswered
+from cdc.shadow.proxy.upstream import NotKept, Unanswered
 
 # So many times the questions that the candidate is asked at a time are answered and wait to be judged at most.
 _ANSWERED_A_QUESTION: Final = 4
@@ -37,7 +38,7 @@ class Mirror:
     def __init__(self, section: ShadowSection, sides: Sides, comparer: Comparer, take: Take) -> None:
         self._section = section
         self._sides = sides
-        self._judge = Judge(section, sides, comparer, take, self.skip)
+        self._judge = PairJudge(section, sides, comparer, take, self.skip)
         self._queue: asyncio.Queue[Pair] = asyncio.Queue(section.proxy.queue_pairs)
         self._queued_bytes = 0
         self._looked_at: list[Pair] = []  # after the next look at the position
@@ -104,8 +105,8 @@ class Mirror:
             return TimedAnswer(answer, time.perf_counter() - began)
         return None
 
-    async def judge(self, answered: Answered) -> None:
-        """Judge a pair that a user was served the candidate's answer of."""
+    async def judge(self, answered: BothAnswers) -> None:
+        """PairJudge a pair that a user was served the candidate's answer of."""
         await self._judge.judge(answered)
 
     async def run(self) -> None:
@@ -130,7 +131,7 @@ class Mirror:
             else:
                 self._judge.hand_over(answered, self._judged)
 
-    async def _both_answered(self, pair: Pair) -> Answered | None:
+    async def _both_answered(self, pair: Pair) -> BothAnswers | None:
         """A pair and the candidate's answer, once Postgres stands where the baseline's was given; None where not."""
         target = self._sides.target
         assert pair.seq is not None
@@ -144,7 +145,7 @@ class Mirror:
             since = target.connections
             candidate = await self.put(pair.question, self._section.timeout_seconds)
             if candidate is not None:
-                return Answered(pair, candidate, since)
+                return BothAnswers(pair, candidate, since)
         return None
 
     def _judged(self) -> None:

@@ -5,18 +5,16 @@ from collections.abc import Callable
 import msgspec
 
 from cdc.facts.shadow import Outcome
-from cdc.shadow.http_answer import HttpAnswer
-from cdc.shadow.proxy.upstream import Question
+from cdc.shadow.proxy.messages import Question, Reply
 
 Take = Callable[[Outcome], None]
 Skip = Callable[[str], None]
 
 
-# Thousands of them are made in a second, and these are made in a fifth of a dataclass' time.
 class TimedAnswer(msgspec.Struct, frozen=True):
     """An answer, and the seconds that it took."""
 
-    answer: HttpAnswer
+    answer: Reply
     seconds: float
 
 
@@ -28,7 +26,7 @@ class Pair(msgspec.Struct, frozen=True):
     seq: int | None
 
 
-class Answered(msgspec.Struct, frozen=True):
+class BothAnswers(msgspec.Struct, frozen=True):
     """A pair and the candidate's answer; `since` is what the target's `connections` was before that was asked for."""
 
     pair: Pair

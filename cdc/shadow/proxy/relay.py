@@ -1,20 +1,22 @@
 """An answer on its way to the client: chunk by chunk as it comes, with the head that the side gave it."""
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from loguru import logger
 from multidict import CIMultiDict
 
-from cdc.shadow.http_answer import HttpAnswer
 from cdc.shadow.proxy.connections import Arriving
-from cdc.shadow.proxy.headers import end_to_end
-from cdc.shadow.proxy.upstream import Question, Unanswered, Upstream, next_chunk
+from cdc.shadow.proxy.headers import RawHeaders, block, end_to_end, for_library, value_of
+from cdc.shadow.proxy.messages import Question, Reply
+from cdc.shadow.proxy.upstream import Unanswered, Upstream, next_chunk
 
 _NOT_ADDED: Final = ("Content-Type", "Server")
+_WITHOUT_A_BODY: Final = frozenset({204, 304})  # whatever their headers say
+_AT_ONCE_BYTES: Final = 65_536  # of a body that is sent without waiting for the client
 _TOLD: Final = {502: "the application cannot be reached", 504: "the application does not answer"}
 
 
@@ -32,6 +34,34 @@ class PassedOn(web.StreamResponse):
             self.headers.pop(name, None)
 
 
+class AsItCame(web.StreamResponse):
+    """An answer that is here as a whole, and goes out in one piece, byte for byte."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(status=reply.status)
+        dated = reply.headers if value_of(reply.headers, b"date") else [*reply.headers, _date()]
+        line = f"HTTP/1.1 {reply.status} {reply.reason}\r\n".encode("utf-8", "surrogateescape")
+        self._bytes = b"".join([line, block(dated), b"\r\n", reply.body])
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Send it; raises `ConnectionError` where the client is gone."""
+        if request.transport is None:
+            raise ConnectionResetError
+        request.transport.write(self._bytes)
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """All is sent."""
+
+    @property
+    def keep_alive(self) -> bool:
+        """The connection goes on."""
+        return True
+
+
+def _date() -> tuple[bytes, bytes]:
+    return b"Date", formatdate(usegmt=True).encode()  # RFC 9110, 6.6.1: one without it gets it on its way
+
+
 @dataclass(slots=True)
 class Kept:
     """What is kept of an answer while it passes, `most_bytes` of its body, and the seconds that the side took."""
@@ -39,7 +69,7 @@ class Kept:
     most_bytes: int
     seconds: float = 0.0
     too_large: bool = False
-    answer: HttpAnswer | None = None  # once it is whole
+    answer: Reply | None = None  # once it is whole
     _chunks: list[bytes] = field(default_factory=list)
     _size: int = 0
 
@@ -52,10 +82,10 @@ class Kept:
         else:
             self._chunks.append(chunk)
 
-    def end(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+    def end(self, status: int, reason: str, headers: RawHeaders) -> None:
         """The body is whole."""
         if not self.too_large:
-            self.answer = HttpAnswer(status, tuple(headers), b"".join(self._chunks))
+            self.answer = Reply(status, reason, headers, b"".join(self._chunks))
 
 
 async def pass_on(
@@ -82,9 +112,10 @@ async def pass_on(
 
 async def _stream(request: web.BaseRequest, answer: Arriving, kept: Kept | None) -> web.StreamResponse:
     headers = end_to_end(answer.raw_headers)
-    response = PassedOn(answer.status, answer.reason, headers, at_once=not answer.has_begun)
-    await response.prepare(request)
+    response: web.StreamResponse | None = None
     while True:
+        if response is None and not answer.content.is_eof():
+            response = await _begun(request, answer, headers)
         began = time.perf_counter()
         try:
             chunk = await next_chunk(answer)
@@ -92,25 +123,49 @@ async def _stream(request: web.BaseRequest, answer: Arriving, kept: Kept | None)
             # The client has to see that this is not the end, as it would without anybody in between.
             if request.transport is not None:
                 request.transport.abort()
-            return response
+            return response or web.Response()
         if kept is not None:
             kept.seconds += time.perf_counter() - began
             kept.add(chunk)
         if answer.content.at_eof():
             break
-        await response.write(chunk)
-    await response.write_eof(chunk)
+        if response is not None:
+            await response.write(chunk)
     if kept is not None:
-        kept.end(answer.status, headers.items())
+        kept.end(answer.status, answer.reason, headers)
+    if response is None:
+        return await serve(request, Reply(answer.status, answer.reason, headers, chunk))
+    await response.write_eof(chunk)
     return response
 
 
-async def serve(request: web.BaseRequest, answer: HttpAnswer) -> web.StreamResponse:
-    """Give the client an answer that is there as a whole."""
-    response = PassedOn(answer.status, None, CIMultiDict(answer.headers), at_once=False)
+async def _begun(request: web.BaseRequest, answer: Arriving, headers: RawHeaders) -> web.StreamResponse:
+    """An answer of which not all is here yet; its head goes out with the part that is, or at once."""
+    response = PassedOn(answer.status, answer.reason, for_library(headers), at_once=answer.content.total_bytes == 0)
     await response.prepare(request)
-    await response.write_eof(answer.body if request.method != "HEAD" else b"")
     return response
+
+
+async def serve(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+    """Give the client an answer that is there as a whole."""
+    if _goes_as_it_is(request, reply):
+        return AsItCame(reply)
+    response = PassedOn(reply.status, reply.reason, for_library(reply.headers), at_once=False)
+    await response.prepare(request)
+    if request.method != "HEAD":
+        await response.write(reply.body)  # waits for a client that reads slowly
+    await response.write_eof()
+    return response
+
+
+def _goes_as_it_is(request: web.BaseRequest, reply: Reply) -> bool:
+    """Whether a client sees where an answer ends by its head, goes on with its connection, and reads what it gets."""
+    if request.transport is None or request.transport.get_write_buffer_size() or len(reply.body) > _AT_ONCE_BYTES:
+        return False
+    if request.version != HttpVersion11 or not request.keep_alive or reply.status in _WITHOUT_A_BODY:
+        return False
+    length = value_of(reply.headers, b"content-length")
+    return request.method == "HEAD" or length == b"%d" % len(reply.body)
 
 
 def refused(error: Unanswered) -> web.Response:

@@ -10,7 +10,8 @@ from aiohttp import web
 from yarl import URL
 
 from cdc.shadow.proxy.connections import CONNECT_SECONDS, head_of
-from cdc.shadow.proxy.upstream import Question, Unanswered
+from cdc.shadow.proxy.messages import Question
+from cdc.shadow.proxy.upstream import Unanswered
 
 _CHUNK: Final = 64 * 1024
 
@@ -22,8 +23,7 @@ async def tunnel(request: web.BaseRequest, base: str, question: Question) -> web
 
     The answer to the request is part of it, also one that refuses.
     """
-    headers = question.headers.copy()
-    headers["Connection"], headers["Upgrade"] = "Upgrade", "websocket"
+    headers = [*question.headers, (b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
     there = await _connected(base)
     try:
         there[1].write(head_of(question.method, question.target, headers))

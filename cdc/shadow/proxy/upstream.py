@@ -5,12 +5,9 @@ from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
-import msgspec
 from aiohttp.http_exceptions import HttpProcessingError
-from multidict import CIMultiDict
 from yarl import URL
 
-from cdc.shadow.http_answer import HttpAnswer
 from cdc.shadow.proxy.connections import (
     CONNECT_SECONDS,
     LONGEST_LINE,
@@ -20,11 +17,12 @@ from cdc.shadow.proxy.connections import (
     Connections,
     too_late,
 )
-from cdc.shadow.proxy.headers import end_to_end, marked
+from cdc.shadow.proxy.headers import RawHeaders, end_to_end, for_library, value_of
+from cdc.shadow.proxy.messages import Question, Reply
 
 _NOT_ADDED: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
-_EVENT_STREAM: Final = "text/event-stream"  # it never ends, so there is nothing to compare
+_EVENT_STREAM: Final = b"text/event-stream"  # it never ends, so there is nothing to compare
 
 Body = aiohttp.StreamReader | None
 
@@ -44,18 +42,6 @@ def _took_too_long() -> Unanswered:
 
 class NotKept(Exception):
     """An answer that is larger than what is kept, or that never ends, so that it cannot be compared."""
-
-
-class Question(msgspec.Struct, frozen=True):
-    """A request as it goes on: the target of its first line byte for byte, and the headers meant for the other end."""
-
-    method: str
-    target: str
-    headers: "CIMultiDict[str]"
-
-    def marked(self) -> "Question":
-        """The same, marked as one that nobody waits for."""
-        return Question(self.method, self.target, marked(self.headers))
 
 
 class Upstream:
@@ -97,11 +83,11 @@ class Upstream:
     async def _asked_once(self, question: Question, body: Body) -> Arriving:
         url = URL(self.base + question.target, encoded=True)
         answer = await self._fresh.request(
-            question.method, url, headers=question.headers, data=body, allow_redirects=False
+            question.method, url, headers=for_library(question.headers), data=body, allow_redirects=False
         )
         return Arriving(answer.status, answer.reason or "", answer.raw_headers, answer.content, answer.close)
 
-    async def answer(self, question: Question, most_bytes: int, seconds: float) -> HttpAnswer:
+    async def answer(self, question: Question, most_bytes: int, seconds: float) -> Reply:
         """The whole answer. Raises `Unanswered`, and `NotKept` for one of more than `most_bytes`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
@@ -111,18 +97,18 @@ class Upstream:
         try:
             headers = end_to_end(arriving.raw_headers)
             body = await _whole_body(arriving, headers, question, most_bytes)
-            return HttpAnswer(arriving.status, tuple(headers.items()), body)
+            return Reply(arriving.status, arriving.reason, headers, body)
         finally:
             if late is not None:
                 late.cancel()
             arriving.end()
 
 
-async def _whole_body(arriving: Arriving, headers: "CIMultiDict[str]", question: Question, most_bytes: int) -> bytes:
-    length = headers.get("Content-Length", "")
-    if length.isdecimal() and int(length) > most_bytes and question.method != "HEAD":
+async def _whole_body(arriving: Arriving, headers: RawHeaders, question: Question, most_bytes: int) -> bytes:
+    length = value_of(headers, b"content-length") or b""
+    if length.isdigit() and int(length) > most_bytes and question.method != "HEAD":
         raise NotKept
-    if headers.get("Content-Type", "").lower().startswith(_EVENT_STREAM):
+    if (value_of(headers, b"content-type") or b"").lower().startswith(_EVENT_STREAM):
         raise NotKept
     kept = bytearray()
     while chunk := await next_chunk(arriving):

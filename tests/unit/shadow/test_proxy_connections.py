@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from aiohttp import ClientError
 from aiohttp.http_exceptions import HttpProcessingError
-from multidict import CIMultiDict
 
 from cdc.shadow.proxy.connections import Connections, head_of
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HANG_UP = b""
+HOST = [(b"Host", b"app")]
 
 
 class Scripted:
@@ -59,7 +59,7 @@ async def connected(server: Scripted, prefix: str = "") -> AsyncIterator[Connect
 
 
 async def get(connections: Connections, method: str = "GET") -> tuple[int, bytes]:
-    answer = await connections.ask(method, "/a", CIMultiDict({"Host": "app"}))
+    answer = await connections.ask(method, "/a", HOST)
     try:
         return answer.status, await answer.content.read()
     finally:
@@ -69,7 +69,7 @@ async def get(connections: Connections, method: str = "GET") -> tuple[int, bytes
 async def test_a_connection_is_used_again_once_its_answer_was_read() -> None:
     server = Scripted([OK, OK], [OK])
     async with connected(server) as connections:
-        first = await connections.ask("GET", "/a", CIMultiDict({"Host": "app"}))
+        first = await connections.ask("GET", "/a", HOST)
         assert await get(connections) == (200, b"ok")  # over another one: the first is still open
         assert await first.content.read() == b"ok"
         first.end()
@@ -95,7 +95,7 @@ async def test_a_new_connection_that_is_closed_is_not_tried_again() -> None:
 async def test_an_answer_that_was_not_read_to_its_end_closes_its_connection() -> None:
     server = Scripted([b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok"], [OK])
     async with connected(server) as connections:
-        answer = await connections.ask("GET", "/a", CIMultiDict({"Host": "app"}))
+        answer = await connections.ask("GET", "/a", HOST)
         answer.end()
         assert await get(connections) == (200, b"ok")
     assert [number for number, _ in server.asked] == [0, 1]
@@ -129,7 +129,7 @@ async def test_what_is_no_answer_is_an_error() -> None:
 async def test_a_question_goes_below_the_address_and_names_the_instance_where_the_client_named_none() -> None:
     server = Scripted([OK])
     async with connected(server, "/app") as connections:
-        answer = await connections.ask("GET", "/a?b=%20", CIMultiDict({"X": "ä"}))
+        answer = await connections.ask("GET", "/a?b=%20", [(b"X", "ä".encode())])
         answer.end()
     ((_, head),) = server.asked
     assert head.startswith(b"GET /app/a?b=%20 HTTP/1.1\r\nHost: 127.0.0.1:")
@@ -139,4 +139,4 @@ async def test_a_question_goes_below_the_address_and_names_the_instance_where_th
 @pytest.mark.parametrize("target", ["/a b", "/a\r\nX: y", "/a\x00"])
 def test_no_target_ends_the_line_before_its_end(target: str) -> None:
     with pytest.raises(ValueError, match="blank or a control"):
-        head_of("GET", target, CIMultiDict())
+        head_of("GET", target, [])

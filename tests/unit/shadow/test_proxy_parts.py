@@ -5,7 +5,7 @@ from cdc.config.shadow import ProxyRate
 from cdc.facts.shadow import Outcome, Verdict
 from cdc.shadow.proxy.breaker import Breaker, BreakerState
 from cdc.shadow.proxy.canary import Canary
-from cdc.shadow.proxy.headers import end_to_end, for_baseline, wants_tunnel
+from cdc.shadow.proxy.headers import end_to_end, for_baseline, for_library, marked, wants_tunnel
 from cdc.shadow.proxy.selection import Selection
 
 
@@ -101,17 +101,23 @@ def test_the_first_rate_that_fits_says_how_often() -> None:
 
 def test_headers_of_one_connection_and_those_it_names_stay_behind() -> None:
     raw = [(b"Connection", b"close, X-Own"), (b"x-own", b"1"), (b"Transfer-Encoding", b"chunked"), (b"A", b"1")]
-    assert list(end_to_end(raw).items()) == [("A", "1")]
+    assert end_to_end(raw) == [(b"A", b"1")]
 
 
 def test_headers_that_come_twice_stay_in_their_order_under_one_spelling() -> None:
     raw = [(b"Set-Cookie", b"a"), (b"B", b"2"), (b"set-cookie", b"c")]
-    assert list(end_to_end(raw).items()) == [("Set-Cookie", "a"), ("B", "2"), ("Set-Cookie", "c")]
+    assert end_to_end(raw) == raw
+    assert list(for_library(raw).items()) == [("Set-Cookie", "a"), ("B", "2"), ("Set-Cookie", "c")]
 
 
 def test_the_client_is_appended_to_those_that_came_before() -> None:
     raw = [(b"X-Forwarded-For", b"10.0.0.1"), (b"x-forwarded-for", b"10.0.0.2"), (b"Expect", b"100-continue")]
-    assert dict(for_baseline(raw, "10.0.0.3")) == {"X-Forwarded-For": "10.0.0.1, 10.0.0.2, 10.0.0.3"}
+    assert for_baseline(raw, "10.0.0.3") == [(b"X-Forwarded-For", b"10.0.0.1, 10.0.0.2, 10.0.0.3")]
+    assert for_baseline(raw, None) == [(b"X-Forwarded-For", b"10.0.0.1, 10.0.0.2")]
+
+
+def test_a_request_that_nobody_waits_for_is_marked_once() -> None:
+    assert marked([(b"x-cdc-shadow", b"0"), (b"A", b"1")]) == [(b"A", b"1"), (b"X-Cdc-Shadow", b"1")]
 
 
 def test_only_websockets_get_a_tunnel() -> None:

@@ -6,13 +6,13 @@ Users ask the same again and again, so names are remembered for as long as a new
 from typing import Final
 
 from cdc.shadow.endpoints import Endpoints
-from cdc.shadow.proxy.upstream import Question
+from cdc.shadow.proxy.messages import Question
 from cdc.shadow.requests import HttpRequest
 
 _REMEMBERED: Final = 4_096
 
 
-class Naming:
+class QuestionNames:
     """Names the questions of one proxy."""
 
     def __init__(self) -> None:
