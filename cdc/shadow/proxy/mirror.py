@@ -6,6 +6,7 @@ A user's request leaves its pair here and goes on: what is full drops pairs, and
 import asyncio
 import time
 from collections import Counter
+from functools import partial
 from typing import Final
 
 from loguru import logger
@@ -21,7 +22,7 @@ from cdc.shadow.proxy.sides import Sides
 from cdc.shadow.proxy.upstream import NotKept, Unanswered
 
 # So many times the questions that the candidate is asked at a time are answered and wait to be judged at most.
-_ANSWERED_A_QUESTION: Final = 4
+_ANSWERED_A_QUESTION: Final = 16
 
 TOGETHER_SECONDS: Final = 0.001  # in which answers come together, to be told by one look at SQLite's position
 
@@ -40,7 +41,7 @@ class Mirror:
         self._sides = sides
         self._judge = PairJudge(section, sides, comparer, take, self.skip)
         self._queue: asyncio.Queue[Pair] = asyncio.Queue(section.proxy.queue_pairs)
-        self._queued_bytes = 0
+        self._held_bytes = 0  # of answers that are not judged yet
         self._looked_at: list[Pair] = []  # after the next look at the position
         self._room = asyncio.Semaphore(_ANSWERED_A_QUESTION * section.proxy.workers)
         self.breaker = Breaker(section.proxy.failures, section.proxy.retry_seconds, _tell_state)
@@ -77,10 +78,10 @@ class Mirror:
 
     def _enqueued(self, pair: Pair) -> bool:
         size = len(pair.baseline.answer.body)
-        if self._queue.full() or self._queued_bytes + size > self._section.proxy.queue_bytes:
+        if self._queue.full() or self._held_bytes + size > self._section.proxy.queue_bytes:
             self.skip(QUEUE_FULL)
             return False
-        self._queued_bytes += size
+        self._held_bytes += size
         self._queue.put_nowait(pair)
         return True
 
@@ -106,7 +107,7 @@ class Mirror:
         return None
 
     async def judge(self, answered: BothAnswers) -> None:
-        """PairJudge a pair that a user was served the candidate's answer of."""
+        """Judge a pair that a user was served the candidate's answer of."""
         await self._judge.judge(answered)
 
     async def run(self) -> None:
@@ -120,16 +121,17 @@ class Mirror:
         while True:
             await self._room.acquire()
             pair = await self._queue.get()
-            self._queued_bytes -= len(pair.baseline.answer.body)
-            answered = None
+            size, answered = len(pair.baseline.answer.body), None
             try:
                 answered = await self._both_answered(pair)
             except Exception as error:  # noqa: BLE001 (whatever the candidate sent, the next pair is another one)
                 self._judge.came_to(pair.question, Verdict.FAILED, f"not compared: {type(error).__name__}")
             if answered is None:
-                self._judged()
+                self._judged(size)
             else:
-                self._judge.hand_over(answered, self._judged)
+                more = len(answered.candidate.answer.body)
+                self._held_bytes += more
+                self._judge.hand_over(answered, partial(self._judged, size + more))
 
     async def _both_answered(self, pair: Pair) -> BothAnswers | None:
         """A pair and the candidate's answer, once Postgres stands where the baseline's was given; None where not."""
@@ -148,8 +150,9 @@ class Mirror:
                 return BothAnswers(pair, candidate, since)
         return None
 
-    def _judged(self) -> None:
+    def _judged(self, size: int) -> None:
         self.waiting -= 1
+        self._held_bytes -= size
         self._room.release()
 
 
