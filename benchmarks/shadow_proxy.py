@@ -2,7 +2,9 @@
 
 The application is one that answers at once, in a process for each side, so all time is the proxy's and the client's.
 The yardstick of latency is the same client at the application itself, in turns. What is counted as mirrored was
-answered by both sides, at one position of both databases, and compared; what was dropped is told beside it.
+answered by both sides, at one position of both databases, and compared; what was dropped is told beside it. It is
+measured at a pace, as users have one: those who ask without a pause take whatever the proxy has, for they come before
+comparisons, and that is the other figure.
 """
 
 import asyncio
@@ -30,6 +32,7 @@ READY_SECONDS = 30
 DRAIN_SECONDS = 30
 MOST_ADDED_MS = {"p50": 0.5, "p99": 1.5}
 PERCENTS = {"p50": 0.5, "p99": 0.99}
+PACE = 5_500  # requests a second of all clients together
 LEAST_MIRRORED = 5_000
 REQUEST = b"GET /api/items HTTP/1.1\r\nHost: app\r\nAccept: application/json\r\n\r\n"
 
@@ -71,10 +74,12 @@ class Client:
             taken.append((time.perf_counter() - began) * 1000)
         return taken
 
-    async def until(self, end: float) -> int:
-        """How many were answered until that moment."""
-        answered = 0
-        while time.perf_counter() < end:
+    async def until(self, end: float, pace: float | None) -> int:
+        """How many were answered until that moment, so many a second or without a pause."""
+        answered, began = 0, time.perf_counter()
+        while (now := time.perf_counter()) < end:
+            if pace is not None and (early := began + answered / pace - now) > 0:
+                await asyncio.sleep(early)
             await self.ask()
             answered += 1
         return answered
@@ -120,12 +125,30 @@ async def added(ports: Ports, size: Size) -> list[Figure]:
     return figures
 
 
-async def mirrored(here: Rig, ports: Ports, proxy: Process, size: Size) -> list[Figure]:
-    """Requests a second that many clients get answered, and how many of them were compared."""
+@dataclass(frozen=True)
+class Load:
+    """What many clients got in some seconds, and what the proxy did meanwhile."""
+
+    answered: int
+    compared: int
+    dropped: int
+    seconds: float
+    busy: float  # seconds of processor time of the proxy
+
+    @property
+    def note(self) -> str:
+        """What was left out."""
+        share = 100 * self.busy / self.seconds
+        return f"{self.dropped:,} of {self.answered:,} were dropped; the proxy had {share:.0f} % of a core"
+
+
+async def loaded(here: Rig, ports: Ports, proxy: Process, size: Size, pace: int | None) -> Load:
+    """Have many clients ask, so many times a second together or without a pause."""
     clients = [await Client.to(ports.proxy) for _ in range(size.clients)]
     before, busy = await status(here), proxy.cpu_seconds()
     began = time.perf_counter()
-    answered = sum(await asyncio.gather(*[client.until(began + size.seconds) for client in clients]))
+    each = None if pace is None else pace / size.clients
+    answered = sum(await asyncio.gather(*[client.until(began + size.seconds, each) for client in clients]))
     took = time.perf_counter() - began
     busy = proxy.cpu_seconds() - busy
     for client in clients:
@@ -133,19 +156,32 @@ async def mirrored(here: Rig, ports: Ports, proxy: Process, size: Size) -> list[
     after = await drained(here)
     compared = after["verdicts"].get("equal", 0) - before["verdicts"].get("equal", 0)
     dropped = sum(after["not_compared"].values()) - sum(before["not_compared"].values())
+    return Load(answered, compared, dropped, took, busy)
+
+
+async def mirrored(here: Rig, ports: Ports, proxy: Process, size: Size) -> list[Figure]:
+    """Requests a second that many clients get answered, and how many of them were compared."""
+    paced = await loaded(here, ports, proxy, size, PACE)
+    eager = await loaded(here, ports, proxy, size, None)
     what = f"shadow proxy, {size.clients} clients"
-    note = f"{dropped:,} of {answered:,} were dropped; the proxy had {100 * busy / took:.0f} % of a core"
-    cost = 1_000_000 * busy / answered
+    at_pace = f"{what}, {PACE:,} requests a second"
+    cost = 1_000_000 * paced.busy / paced.answered
     return [
-        Figure(id="shadow_proxy.cost", what=f"{what}: processor time of the proxy", value=cost, unit="us a request"),
-        Figure(id="shadow_proxy.answered", what=f"{what}: answered", value=answered / took, unit="a second"),
         Figure(
             id="shadow_proxy.mirrored",
-            what=f"{what}: answered by both sides and compared",
-            value=compared / took,
+            what=f"{at_pace}: answered by both sides and compared",
+            value=paced.compared / paced.seconds,
             unit="a second",
             least=LEAST_MIRRORED,
-            note=note,
+            note=paced.note,
+        ),
+        Figure(id="shadow_proxy.cost", what=f"{at_pace}: processor time of the proxy", value=cost, unit="us a request"),
+        Figure(
+            id="shadow_proxy.answered",
+            what=f"{what} without a pause: answered",
+            value=eager.answered / eager.seconds,
+            unit="a second",
+            note=eager.note,
         ),
     ]
 

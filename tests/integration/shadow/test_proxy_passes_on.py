@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import re
 from typing import Any
 
 import aiohttp
@@ -19,9 +20,9 @@ from cdc.facts.shadow import Verdict
 SCHEMA = COUNTER
 
 
-async def raw(here: Site, request: bytes) -> bytes:
-    """What comes back for bytes on a connection that is closed by the other end."""
-    host, port = here.proxy.address.removeprefix("http://").split(":")
+async def raw(here: Site, request: bytes, address: str = "") -> bytes:
+    """What comes back for bytes on a connection that is closed by the other end, the proxy where none is given."""
+    host, port = (address or here.proxy.address).removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(request)
     answer = await reader.read()
@@ -95,6 +96,33 @@ async def test_only_the_candidate_is_told_that_nobody_waits(app: apsw.Connection
         assert "X-Cdc-Shadow" not in here.baseline.asked[0].headers
         assert here.candidate.asked[0].headers["X-Cdc-Shadow"] == "1"
         assert here.candidate.asked[0].headers["Host"] == here.baseline.asked[0].headers["Host"]
+
+
+KEPT = "GET {} HTTP/1.1\r\nHost: app\r\n\r\n"
+LAST = "GET {} HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [
+        KEPT + KEPT + LAST,  # in one go
+        LAST,
+        "HEAD {} HTTP/1.1\r\nHost: app\r\n\r\n" + LAST,
+        "GET {} HTTP/1.0\r\n\r\n",
+        "GET {} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + LAST,
+    ],
+)
+@pytest.mark.parametrize("target", ["/page", "/side", "/unchanged"])
+async def test_the_bytes_of_an_answer_are_those_of_the_application(
+    app: apsw.Connection, config: Config, requests: str, target: str
+) -> None:
+    asked = requests.replace("{}", target).encode()
+    async with site(app, config) as here:
+        through, direct = await raw(here, asked), await raw(here, asked, here.baseline.url)
+    undated_bytes = [
+        re.sub(rb"Date: [^\r]*|Content-Type: application/octet-stream\r\n", b"", a) for a in (through, direct)
+    ]
+    assert undated_bytes[0] == undated_bytes[1]
 
 
 # --- bodies -----------------------------------------------------------------------------------------------------------

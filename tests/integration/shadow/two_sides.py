@@ -79,6 +79,10 @@ async def _echo(_instance: Instance, request: web.BaseRequest) -> web.StreamResp
     return web.json_response({"method": request.method, "headers": headers, "body": body.decode("latin-1")})
 
 
+async def _unchanged(_instance: Instance, _request: web.BaseRequest) -> web.StreamResponse:
+    return web.Response(status=304, headers={"ETag": '"a"'})
+
+
 async def _chunks(_instance: Instance, request: web.BaseRequest) -> web.StreamResponse:
     response = web.StreamResponse()
     await response.prepare(request)
@@ -166,6 +170,7 @@ ROUTES: dict[str, Answer] = {
     "/drawn": _drawn,
     "/side": _side,
     "/echo": _echo,
+    "/unchanged": _unchanged,
     "/chunks": _chunks,
     "/events": _events,
     "/socket": _socket,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from aiohttp import ClientError
+from aiohttp import ClientError, SocketTimeoutError
 from aiohttp.http_exceptions import HttpProcessingError
 
 from cdc.shadow.proxy.connections import Connections, head_of
@@ -118,6 +118,16 @@ async def test_where_an_answer_ends(answer: bytes, method: str, read: tuple[int,
         assert await get(connections, method) == read
         assert await get(connections) == (200, b"ok")
     assert [number for number, _ in server.asked] == [0, int(b"close" in answer)]
+
+
+async def test_an_answer_that_does_not_come_in_time_is_an_error_and_ends_its_connection() -> None:
+    server = Scripted([OK, b"HTTP/1.1 2"], [OK])
+    async with connected(server) as connections:
+        assert await get(connections) == (200, b"ok")
+        with pytest.raises(SocketTimeoutError):
+            await connections.ask("GET", "/a", HOST, 0.05)
+        assert await get(connections) == (200, b"ok")
+    assert [number for number, _ in server.asked] == [0, 0, 1]
 
 
 async def test_what_is_no_answer_is_an_error() -> None:
