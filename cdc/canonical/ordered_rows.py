@@ -29,6 +29,7 @@ from cdc.canonical.columns import CHARACTERS, ColumnForm
 from cdc.canonical.text import NEVER, UNFIT, Text
 from cdc.facts.values import Row, Value
 
+VERSION: Final = 1  # of these rules: hashes of others are no hashes of these
 NOTHING: Final = bytes(32)  # in place of the hash of no values
 
 _AT_ONCE: Final = 500  # rows that are turned into columns; many more wake Python's garbage collector each time

@@ -32,6 +32,7 @@ _LONGEST_VALUE = 200
         ("cdc verify", "Compare everything."),
         ("cdc verify --table content --table summary_variants", "Compare two tables."),
         ("cdc verify --table content --show-values", "See what both have in the columns that differ."),
+        ("cdc verify --trust-changelog", "Read SQLite only of tables that were written to."),
         ("cdc verify --repair", "Have every row that differs moved again."),
         ("cdc verify --repair --yes", "The same from a script, and delete what only Postgres has."),
     ),
@@ -47,9 +48,22 @@ _LONGEST_VALUE = 200
 @click.option("--repair", is_flag=True, help="Have the daemon move every key that differs once more.")
 @click.option("--yes", is_flag=True, help="With --repair: delete rows that only Postgres has, without asking.")
 @click.option("--show-values", is_flag=True, help="Show what both have in columns that differ; else names alone.")
+@click.option(
+    "--trust-changelog",
+    is_flag=True,
+    help="Do not read SQLite of tables of which nothing was logged since they were found equal.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 @pass_session
-def verify(session: Options, tables: tuple[str, ...], repair: bool, yes: bool, show_values: bool, as_json: bool) -> int:
+def verify(
+    session: Options,
+    tables: tuple[str, ...],
+    repair: bool,
+    yes: bool,
+    show_values: bool,
+    trust_changelog: bool,
+    as_json: bool,
+) -> int:
     """Compare every row of both databases, and the schema in Postgres.
 
     The schema is compared with what the DDL of today would make.
@@ -58,6 +72,9 @@ def verify(session: Options, tables: tuple[str, ...], repair: bool, yes: bool, s
     code 1 says that rows differ, 2 that a table could not be compared. What was found is recorded for `cdc status`.
     Before a repair, the rows as Postgres has them are saved to files in the state folder. Rows that only Postgres has
     are deleted there only when you say so: it asks at a terminal, and leaves them elsewhere unless --yes is given.
+
+    With --trust-changelog, tables of which no change was logged since their last comparison are hashed in Postgres
+    alone, which takes less; what was written to SQLite past the triggers meanwhile is not seen then.
 
     After a cutover it is Postgres that SQLite has to be like: what is on its way back is looked at again, and there is
     no --repair: a row that is written in Postgres once more is carried back again.
@@ -68,7 +85,10 @@ def verify(session: Options, tables: tuple[str, ...], repair: bool, yes: bool, s
     config = session.config()
     with audited(config, "verify", repair=repair) as told:
         consent = partial(_may_delete, yes=yes, asks=not as_json)
-        report = run_async(compare(config, tables or None, repair, session.progress(), consent))
+        comparing = compare(
+            config, tables or None, repair, session.progress(), consent, trust_changelog=trust_changelog
+        )
+        report = run_async(comparing)
         told |= {"result": report.result, "differences": report.differences, "repaired": report.repaired}
         if repair:
             told["left"] = report.repair.left
@@ -203,6 +223,13 @@ def _their(n: int) -> str:
     return "its" if n == 1 else "their"
 
 
+def _not_read(report: "VerifyReport") -> str:
+    """Of which tables SQLite was not read, and since when a write past the triggers would not be seen."""
+    since = [table.summed_at for table in report.tables if table.summed_at]
+    tables = counted(len(since), "table")
+    return f"; of {tables} SQLite was read on {min(since):%Y-%m-%d %H:%M} UTC: no change is logged since"
+
+
 def _left_out(report: "VerifyReport") -> list[str]:
     """What a sentence of success has to count: rows and columns of SQLite that Postgres does not hold, or not yet."""
     columns = ", ".join(report.skipped[:_SHOWN_KEYS]) + (" ..." if len(report.skipped) > _SHOWN_KEYS else "")
@@ -214,5 +241,6 @@ def _left_out(report: "VerifyReport") -> list[str]:
             else []
         ),
         *([f"; {counted(report.uncarried, 'row')} of Postgres cannot be held by SQLite"] if report.uncarried else []),
+        *([_not_read(report)] if any(table.summed_at for table in report.tables) else []),
         *([f"; columns that `skip` leaves out: {columns}"] if columns else []),
     ]

@@ -56,6 +56,7 @@ _UNKNOWN: Final = {
     "disabled_trigger": "which triggers to enable again at cutover",
     "withheld_right": "which rights to write were withheld: grant them again by hand",
     "verified_table": "how far the comparison in the background was: it begins anew",
+    "source_sums": "what tables of SQLite came to: they are read again",
     "repaired_row": "which rows were repaired before, by which a repair that does not last is seen",
     "tombstone": "which rows were deleted lately: one that comes back is taken for a new one",
     "left_out": "which indexes and constraints could not be made: `cdc schema` tries them again",

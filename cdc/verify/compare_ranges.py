@@ -13,6 +13,7 @@ from typing import Final, TypeVar, cast
 from cdc.canonical.rules import Canonical, texts_of
 from cdc.facts.key_range import ALL_KEYS, KeyRange
 from cdc.facts.row_key import encode_key
+from cdc.facts.source_sums import SummedRange
 from cdc.facts.table_map import TableMap
 from cdc.facts.values import KeyValues, Row
 from cdc.postgres.tables.hashed_rows import RangeHash, TargetRows
@@ -113,16 +114,24 @@ class RangeComparison:
         self._wanted = FIRST_ROWS
         self.rows = 0
         self.held_rows = 0
+        self.sums: list[SummedRange] | None = []  # of all ranges, None where one of them was not simply equal
 
     async def run(self, advance: Callable[[int], None]) -> None:
         """Compare all of it; `advance` is told how many rows of SQLite were compared."""
         here: Range | None = await to_its_end(self._read, self._table.keys.after)
         while here is not None:
             following, equal = await both(self._read_on(here.end), self._is_equal(here))
+            self._sum_up(here, equal=equal)
             if not equal:
                 await self._look_closer(here)
             advance(here.read)
             here = following
+
+    def _sum_up(self, here: Range, *, equal: bool) -> None:
+        if self.sums is not None and equal and here.hash is not None and not here.but and not self.held_rows:
+            self.sums.append(SummedRange(here.keys, here.hash.rows, here.hash.hash))
+        else:
+            self.sums = None
 
     async def _read_on(self, after: int | None) -> Range | None:
         return None if after is None else await to_its_end(self._read, after)

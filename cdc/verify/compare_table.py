@@ -12,11 +12,12 @@ from cdc.canonical.rules import bucket, key_text
 from cdc.errors import TargetError
 from cdc.facts.progress import Progress
 from cdc.facts.row_key import decode_key, encode_key
+from cdc.facts.source_sums import SourceSums, SummedRange
 from cdc.facts.values import KeyValues, NullKey, Row
 from cdc.postgres.connection.open import Connection
 from cdc.postgres.connection.refusals import is_refusal
 from cdc.postgres.record.record import Record
-from cdc.postgres.tables.hashed_rows import Sum, letting_go
+from cdc.postgres.tables.hashed_rows import RangeHash, Sum, letting_go
 from cdc.sqlite.changelog.verify_reader import Logged
 from cdc.sqlite.connection.verify_scratch import DIFFERENT, EXTRA, MISSING
 from cdc.threads import to_its_end
@@ -45,6 +46,8 @@ class Comparison:
         self.unknown = False  # an entry said that anything in the table may have changed
         self.doubtful = False  # a table that this one looks up was written to: what differs may be on its way
         self.failed: str | None = None  # why it could not be compared
+        self.remembered: SourceSums | None = None  # what SQLite came to, if that still holds; None once it does not
+        self._summed: Sequence[SummedRange] | None = None
         self._ends_early = False
         self._columns: dict[str, list[ColumnDifference]] = {}
 
@@ -70,14 +73,33 @@ class Comparison:
         self.failed = None
         self._scratch.forget(self.name)
         if self._table.target.ranged:
-            await self._run_ranges(advance)
+            if not await self._is_as_remembered(advance):
+                await self._run_ranges(advance)
         else:
             await self._run_buckets(advance)
+
+    @property
+    def sums(self) -> Sequence[SummedRange] | None:
+        """What SQLite's rows came to, in ranges; None where they differ, are held, or changed meanwhile."""
+        return None if self._moved or self._quarantined or self.failed else self._summed
+
+    async def _is_as_remembered(self, advance: Callable[[int], None]) -> bool:
+        """Whether Postgres comes to what SQLite came to, and nothing was logged since: then it need not be read."""
+        if self.remembered is None or self._moved or self._quarantined:
+            self.remembered = None
+            return False
+        for part in self.remembered.ranges:
+            if await self._table.target.hash_within(part.keys, (), part.rows) != RangeHash(part.rows, part.hash):
+                self.remembered = None
+                return False
+            advance(part.rows)
+        self._rows, self._held_rows, self._summed = self.remembered.rows, 0, self.remembered.ranges
+        return True
 
     async def _run_ranges(self, advance: Callable[[int], None]) -> None:
         ranges = RangeComparison(self._table)
         await ranges.run(advance)
-        self._rows, self._held_rows = ranges.rows, ranges.held_rows
+        self._rows, self._held_rows, self._summed = ranges.rows, ranges.held_rows, ranges.sums
 
     async def _run_buckets(self, advance: Callable[[int], None]) -> None:
         self._held_rows = 0
@@ -138,6 +160,7 @@ class Comparison:
             columns=self._columns,
             samples={k: self._scratch.samples(self.name, k, SAMPLE_KEYS) for k in kinds if counts[k]},
             problem=self.failed or self._unaccounted(),
+            summed_at=self.remembered.summed_at if self.remembered else None,
             **counts,
         )
 

@@ -29,6 +29,7 @@ from cdc.threads import to_its_end
 from cdc.verify.compare_ranges import ComparedTable
 from cdc.verify.compare_table import Comparison, know_quarantined, note_news, run_table
 from cdc.verify.recurrence import Recurrence, recurrence
+from cdc.verify.remembered_sums import RememberedSums
 from cdc.verify.report import TableReport
 
 PASSES: Final = 5  # over the keys in flight, while the application keeps changing them
@@ -60,6 +61,7 @@ class JointComparison:
         maps: Sequence[TableMap],
         scratch: Scratch,
         slices: Mapping[str, Slice] | None = None,
+        sums: RememberedSums | None = None,
     ) -> None:
         self._record = record
         self._connection = record.connection
@@ -68,6 +70,7 @@ class JointComparison:
         self._maps = maps
         self._scratch = scratch
         self._slices = slices or {}
+        self._sums = sums
         self.ranges: dict[str, KeyRange] = {}
         self.compared: dict[str, tuple[TableMap, TargetTable]] = {}
         self.again: dict[str, Recurrence] = {}
@@ -90,6 +93,9 @@ class JointComparison:
                     for mapped in self._maps:
                         if problem := await self._begin(mapped, targets.get(mapped.target)):
                             unusable[mapped.source.name] = TableReport(mapped.source.name, problem=problem)
+                    if self._sums is not None:
+                        await to_its_end(self._read_news)  # of what changed already, nothing is remembered
+                        await self._sums.offer(self._comparisons, self.compared)
                     for comparison in self._comparisons.values():
                         await run_table(self._connection, comparison, progress)
                     newest = await self._catch_up(at.seq)
@@ -105,6 +111,11 @@ class JointComparison:
         for name in self._comparisons:
             await self._look_at_history(name)
         return tuple(unusable[name] if name in unusable else self._comparisons[name].report() for name in names)
+
+    async def keep_sums(self) -> None:
+        """Remember what SQLite came to, once all else that was asked for is done."""
+        if self._sums is not None:
+            await self._sums.keep(self._comparisons, self.compared)
 
     async def _look_at_columns(self) -> None:
         differing = [c for c in self._comparisons.values() if self._scratch.count(c.name, DIFFERENT)]

@@ -36,7 +36,7 @@ class TableReport:
     keys changed after the compared position and Postgres had not passed them. `quarantined` rows are known not to be in
     Postgres, and of `uncarried` ones that SQLite cannot hold them. The sample keys are encoded
     (`cdc.facts.row_key.encode_key`), by kind; `columns` says of different ones in which columns they are. `problem` is
-    why nothing could be compared.
+    why nothing could be compared. Where SQLite was not read, for nothing was logged since it was, `summed_at` is when.
     """
 
     table: str
@@ -50,6 +50,7 @@ class TableReport:
     samples: dict[str, list[str]] = field(default_factory=dict)
     columns: dict[str, list[ColumnDifference]] = field(default_factory=dict)
     problem: str | None = None
+    summed_at: datetime | None = None
 
     @property
     def differences(self) -> int:
@@ -73,6 +74,7 @@ class TableReport:
             },
             "sample_keys": {kind: [show_key(key) for key in keys] for kind, keys in self.samples.items()},
             "problem": self.problem,
+            "source_read_at": self.summed_at.isoformat() if self.summed_at else None,
         }
 
 

@@ -27,6 +27,7 @@ from cdc.sqlite.connection.verify_scratch import Scratch
 from cdc.verify.compare_back import ReturningComparison
 from cdc.verify.compare_tables import JointComparison
 from cdc.verify.expectations import ask_both
+from cdc.verify.remembered_sums import RememberedSums
 from cdc.verify.repair import NOTHING, Consent, ExtraRows, Repair
 from cdc.verify.report import TableReport, VerifyReport
 from cdc.verify.schema_check import compare_schema
@@ -40,23 +41,30 @@ def leave(_: Sequence[ExtraRows]) -> bool:
 
 
 async def verify(
-    config: Config, tables: Sequence[str] | None, repair: bool, progress: Progress, consent: Consent = leave
+    config: Config,
+    tables: Sequence[str] | None,
+    repair: bool,
+    progress: Progress,
+    consent: Consent = leave,
+    *,
+    trust_changelog: bool = False,
 ) -> VerifyReport:
     """Compare the tables of these names, or all, and record the result in Postgres.
 
     With `repair`, keys that differ are entered into the changelog again, so that the daemon moves them; those that only
-    Postgres has, if `consent` says so, for they are deleted there. Raises `UsageError` for a table that is not
+    Postgres has, if `consent` says so, for they are deleted there. With `trust_changelog`, SQLite is not read of tables
+    of which nothing was logged since their last comparison. Raises `UsageError` for a table that is not
     replicated, and errors of either database.
     """
 
     async def once() -> VerifyReport:
-        return await _verify(config, tables, consent if repair else None, progress)
+        return await _verify(config, tables, consent if repair else None, progress, trust_changelog)
 
     return await retrying(once, attempts=ATTEMPTS)
 
 
 async def _verify(
-    config: Config, tables: Sequence[str] | None, consent: Consent | None, progress: Progress
+    config: Config, tables: Sequence[str] | None, consent: Consent | None, progress: Progress, trust_changelog: bool
 ) -> VerifyReport:
     refuse_finalized(config)
     started = datetime.now(UTC)
@@ -79,7 +87,14 @@ async def _verify(
             run = (
                 ReturningComparison(record, config, look, comparable, scratch, state.position)
                 if back
-                else JointComparison(record, config, look, comparable, scratch)
+                else JointComparison(
+                    record,
+                    config,
+                    look,
+                    comparable,
+                    scratch,
+                    sums=RememberedSums(record, look, trusted=trust_changelog),
+                )
             )
             found = _in_order(look, (*await run.compare(progress), *held))
             repaired = await Repair(record, config, scratch, run.compared).run(consent) if consent else NOTHING
@@ -102,6 +117,8 @@ async def _verify(
             leads=state.phase.active,
         )
         await record.verifications.record(report.as_verification(complete=len(chosen) == len(now.fed)))
+        if isinstance(run, JointComparison):
+            await run.keep_sums()
     return report
 
 

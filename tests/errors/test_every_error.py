@@ -109,6 +109,8 @@ INTERNAL = {
     "RowRefused": "a row of Postgres that SQLite cannot hold; told among those that did not come back",
     "ValueTaken": "a unique value that another row of SQLite still has; the row waits for it",
     "Unanswered": "a side that does not answer; users are told 502 or 504, and a pair gets its verdict",
+    "ConnectionTimeoutError": "the HTTP library's, of a side that cannot be connected to; it becomes Unanswered",
+    "ConnectionResetError": "a user who is gone; the HTTP library ends the request",
     "NotKept": "an answer that is too large to be compared, which is counted",
     "FlipFailed": "a flag that could not be set; all are set back, and the error names it",
     "ProxyAway": "a proxy that does not answer; who asked it says so in words of its own",

@@ -25,6 +25,7 @@ from cdc.postgres.record.repaired_rows import RepairedRows
 from cdc.postgres.record.schema_findings import SchemaFindings
 from cdc.postgres.record.shadow import ShadowReads
 from cdc.postgres.record.sightings import Sightings
+from cdc.postgres.record.source_sums import KeptSums
 from cdc.postgres.record.stream_row import SQL, StreamRow, lost_row
 from cdc.postgres.record.switch import SwitchRecord
 from cdc.postgres.record.tombstones import Tombstones
@@ -58,6 +59,7 @@ class Record:
         self.loaded = LoadedTables(*part)
         self.verifications = Verifications(*part)
         self.verified = VerifiedTables(*part)
+        self.sums = KeptSums(*part)
         self.shadow = ShadowReads(*part)
         self.repaired = RepairedRows(*part)
         self.tombstones = Tombstones(*part)

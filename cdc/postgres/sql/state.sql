@@ -274,6 +274,20 @@ CREATE TABLE IF NOT EXISTS cdc.verified_table (
     PRIMARY KEY (source_id, source_table)
 );
 
+-- What a table of SQLite came to at its last whole comparison, in ranges of its key: the last key of each, NULL for no end,
+-- its rows and their hash. `signature` is of how the table was read then, `audit_n` the newest entry of the trail.
+CREATE TABLE IF NOT EXISTS cdc.source_sums (
+    source_id    text NOT NULL,
+    source_table text NOT NULL,
+    signature    bytea NOT NULL,
+    audit_n      bigint NOT NULL,
+    summed_at    timestamptz NOT NULL,
+    lasts        bigint[] NOT NULL,
+    rows         bigint[] NOT NULL,
+    hashes       bytea[] NOT NULL,
+    PRIMARY KEY (source_id, source_table)
+);
+
 -- What shadow reads came to, by endpoint: how many ended with which verdict, how long both sides took (counts by steps of
 -- `cdc.facts.timings`), which tables were read. `clean_since` is when the first answer was alike after the last difference,
 -- NULL before there was one.
