@@ -15,7 +15,7 @@ from cdc.shadow.compare_http import Compared
 from cdc.shadow.noise import without_noise
 from cdc.shadow.proxy.comparer import Comparer, Incomparable
 from cdc.shadow.proxy.messages import Question
-from cdc.shadow.proxy.pairs import BothAnswers, Pair, Skip, Take
+from cdc.shadow.proxy.pairs import BothAnswers, Moved, Pair, Skip, Take
 from cdc.shadow.proxy.question_names import QuestionNames
 from cdc.shadow.proxy.sides import Sides
 from cdc.shadow.proxy.upstream import NotKept, Unanswered
@@ -28,15 +28,18 @@ _COMPARING: Final = 4  # one is compared while others wait for the baseline to b
 
 
 class PairJudge:
-    """Judges pairs; each outcome is handed to `take`, why a question is not compared to `skip`."""
+    """Judges pairs; each outcome is handed to `take`, why one is not compared to `skip`, what moved to `moved`."""
 
-    def __init__(self, section: ShadowSection, sides: Sides, comparer: Comparer, take: Take, skip: Skip) -> None:
+    def __init__(
+        self, section: ShadowSection, sides: Sides, comparer: Comparer, take: Take, skip: Skip, moved: Moved
+    ) -> None:
         self._section = section
         self._sides = sides
         self._comparer = comparer
         self._take = take
         self._skip = skip
-        self._names = QuestionNames()
+        self._moved = moved
+        self.names = QuestionNames()
         self._answered: list[tuple[BothAnswers, Callable[[], None]]] = []  # whose position afterwards is not read yet
         self._some_answered = asyncio.Event()
         self._unlike: asyncio.Queue[tuple[BothAnswers, Callable[[], None]]] = asyncio.Queue()
@@ -44,7 +47,7 @@ class PairJudge:
 
     def came_to(self, question: Question, verdict: Verdict, reason: str = "") -> None:
         """Tell an outcome without two answers to compare."""
-        endpoint, shown = self._names.of(question)
+        endpoint, shown = self.names.of(question)
         self._take(Outcome(endpoint, shown, verdict, reason=reason))
 
     def hand_over(self, answered: BothAnswers, judged: Callable[[], None]) -> None:
@@ -57,7 +60,7 @@ class PairJudge:
         if await self._sides.target.stood(answered.pair.seq, answered.since):
             await self._compare(answered)
         else:
-            self.came_to(answered.pair.question, Verdict.MOVED)
+            self._moved(answered.pair)
 
     async def run(self) -> None:
         """Judge what is handed over; never ends."""
@@ -85,7 +88,7 @@ class PairJudge:
     def _is_settled(self, both: BothAnswers, seq: int, connections: int) -> bool:
         """Whether that is all there is to say; Postgres stands at `seq` now."""
         if both.pair.seq != seq or both.since != connections:
-            self.came_to(both.pair.question, Verdict.MOVED)
+            self._moved(both.pair)
             return True
         if self._comparer.are_alike(both.pair.baseline.answer, both.candidate.answer):
             self._compared(both, Compared(Verdict.EQUAL))
@@ -103,7 +106,7 @@ class PairJudge:
                 judged()
 
     async def _compare(self, both: BothAnswers) -> None:
-        endpoint, _ = self._names.of(both.pair.question)
+        endpoint, _ = self.names.of(both.pair.question)
         compared = await self._comparer.compare(endpoint, both.pair.baseline.answer, both.candidate.answer)
         if isinstance(compared, Incomparable):
             if compared.of_candidate:
@@ -116,7 +119,7 @@ class PairJudge:
         self._compared(both, compared)
 
     def _compared(self, both: BothAnswers, compared: Compared) -> None:
-        endpoint, shown = self._names.of(both.pair.question)
+        endpoint, shown = self.names.of(both.pair.question)
         seconds = both.pair.baseline.seconds, both.candidate.seconds
         found = compared.verdict, compared.differences
         self._take(Outcome(endpoint, shown, *found, *seconds, compared.rules, seq=both.pair.seq))

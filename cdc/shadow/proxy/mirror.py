@@ -12,7 +12,7 @@ from typing import Final
 from loguru import logger
 
 from cdc.config import ShadowSection
-from cdc.facts.shadow import Verdict
+from cdc.facts.shadow import Outcome, Verdict
 from cdc.shadow.proxy.breaker import Breaker, BreakerState
 from cdc.shadow.proxy.comparer import Comparer
 from cdc.shadow.proxy.judge import PairJudge
@@ -25,6 +25,10 @@ from cdc.shadow.proxy.upstream import NotKept, Unanswered
 _ANSWERED_A_QUESTION: Final = 16
 
 TOGETHER_SECONDS: Final = 0.001  # in which answers come together, to be told by one look at SQLite's position
+
+MOST_TIMES: Final = 5  # that a question is put again
+AGAIN_SECONDS: Final = 0.05
+_MOST_AGAIN: Final = 100  # that wait to be put again
 
 # Why a question is not compared.
 QUEUE_FULL: Final = "the queue is full"
@@ -39,9 +43,12 @@ class Mirror:
     def __init__(self, section: ShadowSection, sides: Sides, comparer: Comparer, take: Take) -> None:
         self._section = section
         self._sides = sides
-        self._judge = PairJudge(section, sides, comparer, take, self.skip)
+        self._hand_on = take
+        self._judge = PairJudge(section, sides, comparer, self._take, self.skip, self._moved)
         self._queue: asyncio.Queue[Pair] = asyncio.Queue(section.proxy.queue_pairs)
         self._held_bytes = 0  # of answers that are not judged yet
+        self._again: asyncio.Queue[Pair] = asyncio.Queue(_MOST_AGAIN)
+        self._shown: set[str] = set()  # endpoints of which something else came than that they moved
         self._looked_at: list[Pair] = []  # after the next look at the position
         self._room = asyncio.Semaphore(_ANSWERED_A_QUESTION * section.proxy.workers)
         self.breaker = Breaker(section.proxy.failures, section.proxy.retry_seconds, _tell_state)
@@ -59,7 +66,7 @@ class Mirror:
         if pair.seq is None or after is None:
             self.skip(NOT_KNOWN)
         elif pair.seq != after:
-            self._judge.came_to(pair.question, Verdict.MOVED)
+            self._moved(pair)
         return pair.seq is not None and pair.seq == after
 
     def offer(self, pair: Pair) -> None:
@@ -114,6 +121,7 @@ class Mirror:
         """Work the queue off; never ends."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._judge.run())
+            group.create_task(self._put_again())
             for _ in range(self._section.proxy.workers):
                 group.create_task(self._work())
 
@@ -142,13 +150,47 @@ class Mirror:
         if target.seq < 0:
             self.skip(NOT_KNOWN)
         elif target.seq != pair.seq:
-            self._judge.came_to(pair.question, Verdict.MOVED)
+            self._moved(pair)
         else:
             since = target.connections
             candidate = await self.put(pair.question, self._section.timeout_seconds)
             if candidate is not None:
                 return BothAnswers(pair, candidate, since)
         return None
+
+    # --- questions that are put again ---------------------------------------------------------------------------------
+
+    def _moved(self, pair: Pair) -> None:
+        """Something was written meanwhile. What users ask often is met at rest some time; what they seldom do is put
+        to both again, a few times, as long as nothing is known of its endpoint.
+        """
+        endpoint, _ = self._judge.names.of(pair.question)
+        if endpoint in self._shown or pair.times >= MOST_TIMES or self._again.full():
+            self._judge.came_to(pair.question, Verdict.MOVED)
+        else:
+            self.waiting += 1
+            self._again.put_nowait(pair)
+
+    async def _put_again(self) -> None:
+        """One at a time, after a moment: the baseline is there for users."""
+        while True:
+            pair = await self._again.get()
+            await asyncio.sleep(AGAIN_SECONDS)
+            before, began = self._sides.source.now(), time.perf_counter()
+            keep, seconds = self._section.proxy.keep_bytes, self._section.timeout_seconds
+            try:
+                answer = await self._sides.baseline.answer(pair.question.marked(), keep, seconds)
+            except (Unanswered, NotKept):
+                self._judge.came_to(pair.question, Verdict.MOVED)
+            else:
+                timed = TimedAnswer(answer, time.perf_counter() - began)
+                self.offer(Pair(pair.question.marked(), timed, before, pair.times + 1))
+            self.waiting -= 1
+
+    def _take(self, outcome: Outcome) -> None:
+        if outcome.verdict is not Verdict.MOVED:
+            self._shown.add(outcome.endpoint)
+        self._hand_on(outcome)
 
     def _judged(self, size: int) -> None:
         self.waiting -= 1

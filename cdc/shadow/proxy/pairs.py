@@ -9,6 +9,7 @@ from cdc.shadow.proxy.messages import Question, Reply
 
 Take = Callable[[Outcome], None]
 Skip = Callable[[str], None]
+Moved = Callable[["Pair"], None]
 
 
 class TimedAnswer(msgspec.Struct, frozen=True):
@@ -19,11 +20,15 @@ class TimedAnswer(msgspec.Struct, frozen=True):
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """A question, as the candidate gets it, and the baseline's answer; `seq` is the position before it was asked."""
+    """A question, as the candidate gets it, and the baseline's answer; `seq` is the position before it was asked.
+
+    `times` is how often it was put before, and something was written meanwhile.
+    """
 
     question: Question
     baseline: TimedAnswer
     seq: int | None
+    times: int = 0
 
 
 class BothAnswers(msgspec.Struct, frozen=True):

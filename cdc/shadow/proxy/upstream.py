@@ -24,6 +24,8 @@ _NOT_ADDED: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 _EVENT_STREAM: Final = b"text/event-stream"  # it never ends, so there is nothing to compare
 
+_TOO_LONG: Final = "it took too long"
+
 Body = aiohttp.StreamReader | None
 
 
@@ -34,10 +36,6 @@ class Unanswered(Exception):
         super().__init__(reason)
         self.reason = reason
         self.late = late
-
-
-def _took_too_long() -> Unanswered:
-    return Unanswered("it took too long", late=True)
 
 
 class NotKept(Exception):
@@ -76,7 +74,7 @@ class Upstream:
         except aiohttp.ConnectionTimeoutError:
             raise Unanswered("it could not be connected to in time", late=True) from None
         except TimeoutError:
-            raise _took_too_long() from None
+            raise Unanswered(_TOO_LONG, late=True) from None
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
             raise Unanswered(type(error).__name__) from None
 
@@ -123,7 +121,7 @@ async def next_chunk(arriving: Arriving) -> bytes:
     try:
         return await arriving.content.readany()
     except aiohttp.SocketTimeoutError:
-        raise _took_too_long() from None
+        raise Unanswered(_TOO_LONG, late=True) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise Unanswered(f"its body broke off: {type(error).__name__}") from None
 

@@ -183,6 +183,7 @@ class Story:
             if await self._stage.call("cutover", "--dry-run") == 0:
                 return
             await asyncio.sleep(LOOK_SECONDS)
+        await self._cdc("shadow", "report", good=(0, 1))  # which of the answers are not alike
         raise StoryError("the gates of the cutover did not open")
 
     async def _switch(self, command: str) -> None:

@@ -282,7 +282,9 @@ async def test_a_table_with_a_value_that_postgres_cannot_write_as_text_keeps_no_
     app.execute("INSERT INTO file VALUES (1, x'00')")
     await up(config)
     # The digits of half a gigabyte are more than a value can be; so are as many of one byte, and they need no memory.
-    monkeypatch.setitem(hashed_rows._FORMS, "bytea", "repeat(encode({0}, 'hex'), 1073741824)")
+    digits = "repeat(encode({0}, 'hex'), 1073741824)"
+    monkeypatch.setitem(hashed_rows._FORMS, "bytea", digits)
+    monkeypatch.setitem(hashed_rows._FIXED, "bytea", f"textsend({digits})")
     report = await compared(config)
     found = {t.table: t for t in report.tables}
     assert found["other"].matched == 1

@@ -197,3 +197,31 @@ async def test_what_was_counted_while_postgres_is_away_is_added_later(app: apsw.
             return sum(sum(e.verdicts.values()) for e in await kept.endpoints()) == 3
 
         await wait_for(all_there, "all counts to be there")
+
+
+async def test_what_moved_is_put_again_until_something_is_known_of_its_endpoint(
+    app: apsw.Connection, config: Config
+) -> None:
+    """A page that a browser asks for once must not stay unproven because somebody wrote in that moment."""
+    writes = 1
+
+    async def written_sometimes() -> int:
+        nonlocal writes
+        if writes:
+            writes -= 1
+            return int(app.execute("UPDATE counter SET n = n + 1 RETURNING n").get)
+        return int(app.execute("SELECT n FROM counter").get)
+
+    async with site(app, config) as here:
+        here.baseline.read = written_sometimes
+        assert await here.get("/count") == b'{"n": 1}'
+        await up(config)
+        await here.judged()
+        assert here.status()["verdicts"] == {Verdict.EQUAL: 1}
+        asked = len(here.baseline.asked)
+        assert [request.headers.get("X-Cdc-Shadow") for request in here.baseline.asked] == [None, "1"]
+        writes = 1
+        assert await here.get("/count") == b'{"n": 2}'
+        await here.judged()
+        assert here.status()["verdicts"] == {Verdict.EQUAL: 1, Verdict.MOVED: 1}
+        assert len(here.baseline.asked) == asked + 1  # much is known of it, and users ask again
