@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from loguru import logger
+
 from cdc.config import ShadowSection
 from cdc.facts.shadow import Outcome, Verdict
 from cdc.shadow.compare_http import Compared
@@ -87,6 +89,13 @@ class PairJudge:
 
     def _is_settled(self, both: BothAnswers, seq: int, connections: int) -> bool:
         """Whether that is all there is to say; Postgres stands at `seq` now."""
+        try:
+            return self._moved_or_alike(both, seq, connections)
+        except Exception as error:  # noqa: BLE001 (whatever was asked, the next pair is another one)
+            logger.bind(kind=type(error).__name__).error("a pair could not be judged")
+            return True
+
+    def _moved_or_alike(self, both: BothAnswers, seq: int, connections: int) -> bool:
         if both.pair.seq != seq or both.since != connections:
             self._moved(both.pair)
             return True

@@ -47,7 +47,7 @@ class Mirror:
         self._judge = PairJudge(section, sides, comparer, self._take, self.skip, self._moved)
         self._queue: asyncio.Queue[Pair] = asyncio.Queue(section.proxy.queue_pairs)
         self._held_bytes = 0  # of answers that are not judged yet
-        self._again: asyncio.Queue[Pair] = asyncio.Queue(_MOST_AGAIN)
+        self._again: asyncio.Queue[tuple[Question, int]] = asyncio.Queue(_MOST_AGAIN)  # how often it was put before
         self._shown: set[str] = set()  # endpoints of which something else came than that they moved
         self._looked_at: list[Pair] = []  # after the next look at the position
         self._room = asyncio.Semaphore(_ANSWERED_A_QUESTION * section.proxy.workers)
@@ -169,22 +169,22 @@ class Mirror:
             self._judge.came_to(pair.question, Verdict.MOVED)
         else:
             self.waiting += 1
-            self._again.put_nowait(pair)
+            self._again.put_nowait((pair.question.marked(), pair.times))
 
     async def _put_again(self) -> None:
         """One at a time, after a moment: the baseline is there for users."""
         while True:
-            pair = await self._again.get()
+            question, times = await self._again.get()
             await asyncio.sleep(AGAIN_SECONDS)
             before, began = self._sides.source.now(), time.perf_counter()
             keep, seconds = self._section.proxy.keep_bytes, self._section.timeout_seconds
             try:
-                answer = await self._sides.baseline.answer(pair.question.marked(), keep, seconds)
+                answer = await self._sides.baseline.answer(question, keep, seconds)
             except (Unanswered, NotKept):
-                self._judge.came_to(pair.question, Verdict.MOVED)
+                self._judge.came_to(question, Verdict.MOVED)
             else:
                 timed = TimedAnswer(answer, time.perf_counter() - began)
-                self.offer(Pair(pair.question.marked(), timed, before, pair.times + 1))
+                self.offer(Pair(question, timed, before, times + 1))
             self.waiting -= 1
 
     def _take(self, outcome: Outcome) -> None:
