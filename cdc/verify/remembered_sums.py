@@ -30,7 +30,7 @@ class RememberedSums:
         self._record = record
         self._look = look
         self._trusted = trusted
-        self._place = 0  # where the audit trail ended when Postgres was read
+        self._place: int | None = None  # where the audit trail ended when Postgres was read
         self._began = datetime.now(UTC)
 
     async def offer(
@@ -38,7 +38,7 @@ class RememberedSums:
     ) -> None:
         """Give comparisons the sums that still hold; in the snapshot in which Postgres is read."""
         self._place = await self._record.sums.place()
-        known = await self._record.sums.usable() if self._trusted else {}
+        known = await self._record.sums.usable() if self._trusted and self._place is not None else {}
         for name, (signature, sums) in known.items():
             if name in comparisons and name not in self._look.damaged and signature == self._signature(*tables[name]):
                 comparisons[name].remembered = sums
@@ -47,6 +47,8 @@ class RememberedSums:
         self, comparisons: Mapping[str, Comparison], tables: Mapping[str, tuple[TableMap, TargetTable]]
     ) -> None:
         """Remember tables that were equal, and of which nothing was logged meanwhile; forget the others."""
+        if self._place is None:
+            return
         found: dict[str, tuple[bytes, SourceSums]] = {}
         for name, comparison in comparisons.items():
             mapped, target = tables[name]

@@ -29,8 +29,6 @@ class KeptSums(RecordPart):
     async def usable(self) -> dict[str, tuple[bytes, SourceSums]]:
         """Signature and sums of each source table of which no batch was since; in the caller's snapshot."""
         with translated("reading earlier sums"):
-            if not await self._knows("source_sums"):
-                return {}
             rows = await self._connection.fetch(SQL["usable"], self._source_id, list(HARMLESS), MOST_ENTRIES)
         return {
             row["source_table"]: (
@@ -40,16 +38,17 @@ class KeptSums(RecordPart):
             for row in rows
         }
 
-    async def place(self) -> int:
-        """Where the audit trail ends, in the caller's snapshot."""
+    async def place(self) -> int | None:
+        """Where the audit trail ends, in the caller's snapshot; None in a schema of an older version, without sums."""
         with translated("reading the audit trail's end"):
-            return int(await self._connection.fetchval(SQL["audit_n"], self._source_id) or 0)
+            if not await self._knows("source_sums"):
+                return None
+            place: int | None = await self._connection.fetchval(SQL["audit_n"], self._source_id)
+            return place
 
     async def store(self, place: int, sums: Mapping[str, tuple[bytes, SourceSums]], compared: Sequence[str]) -> None:
         """Keep sums, read when the trail ended at that place, in place of those of all that were compared."""
         with translated("keeping sums"):
-            if not await self._knows("source_sums"):
-                return  # of an older version: the daemon makes it
             await self._connection.execute(SQL["forget"], self._source_id, list(compared))
             for table, (signature, found) in sums.items():
                 lasts = [part.keys.last for part in found.ranges]

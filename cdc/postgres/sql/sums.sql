@@ -9,8 +9,9 @@ WHERE m.source_id = $1 AND s.resync = '{}' AND s.audit_n - m.audit_n <= $3
             AND NOT (a.entry ->> 'action' = ANY($2::text[])
                 OR a.entry ->> 'action' = 'batch' AND a.entry -> 'details' -> 'tables' -> m.source_table IS NULL))
 
+-- An older version had no such column.
 -- name: audit_n
-SELECT audit_n FROM cdc.stream WHERE source_id = $1
+SELECT (to_jsonb(s) ->> 'audit_n')::bigint FROM cdc.stream AS s WHERE source_id = $1
 
 -- name: forget
 DELETE FROM cdc.source_sums WHERE source_id = $1 AND source_table = ANY($2::text[])
