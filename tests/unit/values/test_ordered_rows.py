@@ -64,8 +64,9 @@ def test_the_short_way_is_the_long_way(base: str, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_other_values_have_another_hash(base: str, data: st.DataObject) -> None:
     """Also where one of them does not fit its column: it is like nothing that Postgres has."""
-    fit = st.lists(st.one_of(VALUES[base], st.none()), min_size=1, max_size=6)
-    ours, theirs = data.draw(fit), data.draw(fit)
+    value = st.one_of(VALUES[base], st.none())
+    pairs = data.draw(st.lists(st.tuples(value, value), min_size=1, max_size=6))
+    ours, theirs = ([pair[side] for pair in pairs] for side in (0, 1))  # as many rows, which are compared apart
     place = data.draw(st.integers(0, len(ours) - 1))
     form = rules.form_of(TargetColumn("v", base, base))
     texts = column_form(form, base)
