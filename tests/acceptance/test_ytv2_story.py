@@ -20,6 +20,7 @@ STORY: Final = folder("ytv2") / "story"
 CHROMIUM: Final = shutil.which("chromium")
 HANDOVER_SECONDS: Final = 10.0  # within which an address that no longer answers was left for another one
 LOOK_SECONDS: Final = 0.1
+_INTERRUPTED: Final = "is interrupted by another navigation"
 
 
 class Visitor:
@@ -38,8 +39,10 @@ class Visitor:
                 continue
             try:
                 await self._look(page, f"http://{address}")
-            except Error:
-                await self._require_moved(address)
+            except Error as error:
+                # The browser's own page about an address that was left may come after the next one was asked for.
+                if _INTERRUPTED not in str(error):
+                    await self._require_moved(address)
 
     async def _look(self, page: Page, url: str) -> None:
         """The list, its first video, and a video that is gone, as its old link would show it."""
