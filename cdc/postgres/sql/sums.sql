@@ -1,13 +1,20 @@
--- Only batches and what moves no row were noted since, none of the batches is of that table, and no entry is gone.
+-- Only batches and what moves no row were noted since, none of the batches is of that table, and no entry is gone. The
+-- entries are gone through once, however many tables there are.
 -- name: usable
-SELECT m.source_table, m.signature, m.summed_at, m.lasts, m.rows, m.hashes
-FROM cdc.source_sums AS m JOIN cdc.stream AS s USING (source_id)
-WHERE m.source_id = $1 AND s.resync = '{}' AND s.audit_n - m.audit_n <= $3
-    AND (s.audit_n = m.audit_n OR EXISTS (SELECT FROM cdc.audit AS a WHERE a.source_id = $1 AND a.n = m.audit_n + 1))
-    AND NOT EXISTS (
-        SELECT FROM cdc.audit AS a WHERE a.source_id = $1 AND a.n > m.audit_n
-            AND NOT (a.entry ->> 'action' = ANY($2::text[])
-                OR a.entry ->> 'action' = 'batch' AND a.entry -> 'details' -> 'tables' -> m.source_table IS NULL))
+WITH kept AS (
+    SELECT m.* FROM cdc.source_sums AS m JOIN cdc.stream AS s USING (source_id)
+    WHERE m.source_id = $1 AND s.resync = '{}' AND s.audit_n - m.audit_n <= $3
+        AND (s.audit_n = m.audit_n OR EXISTS (SELECT FROM cdc.audit AS a WHERE a.source_id = $1 AND a.n = m.audit_n + 1))
+), since AS MATERIALIZED (
+    SELECT a.n, a.entry ->> 'action' AS action, a.entry -> 'details' -> 'tables' AS tables
+    FROM cdc.audit AS a WHERE a.source_id = $1 AND a.n > (SELECT min(audit_n) FROM kept)
+), moved AS (
+    SELECT t.name, max(n) AS n FROM since, json_object_keys(CASE WHEN action = 'batch' THEN tables ELSE '{}' END) AS t (name)
+    GROUP BY t.name
+)
+SELECT source_table, signature, summed_at, lasts, rows, hashes FROM kept
+WHERE NOT EXISTS (SELECT FROM since WHERE n > kept.audit_n AND action <> 'batch' AND NOT action = ANY($2::text[]))
+    AND NOT EXISTS (SELECT FROM moved WHERE name = kept.source_table AND n > kept.audit_n)
 
 -- An older version had no such column.
 -- name: audit_n

@@ -180,7 +180,9 @@ class Mirror:
             keep, seconds = self._section.proxy.keep_bytes, self._section.timeout_seconds
             try:
                 answer = await self._sides.baseline.answer(question, keep, seconds)
-            except (Unanswered, NotKept):
+            except Exception as error:  # noqa: BLE001 (as above; a side that does not answer is the usual one)
+                if not isinstance(error, (Unanswered, NotKept)):
+                    logger.bind(kind=type(error).__name__).error("a question could not be put again")
                 self._judge.came_to(question, Verdict.MOVED)
             else:
                 timed = TimedAnswer(answer, time.perf_counter() - began)

@@ -7,7 +7,7 @@ import pytest
 from harness import application, execute, live, make_config, up
 
 from cdc.cli.verify import print_report
-from cdc.config import Config
+from cdc.config import Config, TableOptions
 from cdc.facts.progress import Silent
 from cdc.facts.row_key import decode_key
 from cdc.verify import TableReport, VerifyReport, verify
@@ -103,6 +103,22 @@ async def test_what_was_written_past_the_triggers_is_seen_by_a_whole_comparison(
     assert (await compared(config)).result == "equal"  # as it says
     assert (await compared(config, trust=False)).result == "different"
     assert not_read(await compared(config)) == {"short"}  # what differed is not remembered
+
+
+async def test_a_table_that_has_another_name_in_postgres_is_known_by_its_own(tmp_path: Path, database: str) -> None:
+    app = application(tmp_path / "app.db")
+    app.execute("CREATE TABLE item(id INTEGER PRIMARY KEY, a TEXT); INSERT INTO item VALUES (1, 'a')").fetchall()
+    app.close()
+    options = {"item": TableOptions(target="things")}
+    config = make_config(tmp_path, tmp_path / "app.db", database, tables=options)
+    await up(config)
+    assert (await compared(config)).result == "equal"
+    assert not_read(await compared(config)) == {"item"}
+    write(config, "UPDATE item SET a = 'b'")
+    async with live(config) as daemon:
+        await daemon.sync()
+    report = await compared(config)
+    assert (report.result, not_read(report)) == ("equal", set())
 
 
 @pytest.mark.parametrize(
