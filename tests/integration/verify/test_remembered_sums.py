@@ -175,3 +175,13 @@ async def test_a_table_with_rows_in_quarantine_is_read(config: Config) -> None:
     for known in ({"short"}, NOT_READ):
         report = await compared(config)
         assert (report.result, not_read(report)) == ("equal", known)
+
+
+async def test_a_change_that_was_applied_and_taken_back_by_hand_in_postgres_is_found(config: Config) -> None:
+    """Postgres comes to the old sums then, which hold no more."""
+    write(config, "UPDATE item SET a = 'new' WHERE id = 1")
+    async with live(config) as daemon:
+        await daemon.sync()
+    await execute(config.target.dsn, "UPDATE item SET a = 'a 1' WHERE id = 1")
+    report = await compared(config)
+    assert (report.result, of(report, "item").different, not_read(report)) == ("different", 1, {"short"})
