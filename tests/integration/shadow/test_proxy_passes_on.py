@@ -20,12 +20,16 @@ from cdc.facts.shadow import Verdict
 SCHEMA = COUNTER
 
 
+ENDS_SECONDS = 10.0  # within which the other end closes a connection that it should
+
+
 async def raw(here: Site, request: bytes, address: str = "") -> bytes:
     """What comes back for bytes on a connection that is closed by the other end, the proxy where none is given."""
     host, port = (address or here.proxy.address).removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(request)
-    answer = await reader.read()
+    async with asyncio.timeout(ENDS_SECONDS):
+        answer = await reader.read()
     writer.close()
     return answer
 
